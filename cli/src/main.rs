@@ -1,0 +1,5 @@
+//! The `pushforward` command.
+
+fn main() {
+    println!("pushforward {}", env!("CARGO_PKG_VERSION"));
+}

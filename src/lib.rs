@@ -1,0 +1,11 @@
+//! One-step samplers for densities known only up to a constant, and the theory behind them.
+#![deny(unsafe_code)]
+
+pub mod density;
+pub mod divergence;
+pub mod error;
+pub mod linalg;
+pub mod num;
+pub mod rng;
+
+pub use error::{Error, Result};

@@ -1,0 +1,7 @@
+//! Dense linear algebra: row-major matrices, products, factorisations.
+
+mod gemm;
+mod matrix;
+
+pub use gemm::{gemm, matmul};
+pub use matrix::{Matrix, View};

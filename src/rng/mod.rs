@@ -1,0 +1,9 @@
+//! Random streams keyed by (seed, purpose, work unit) and normal variates.
+//!
+//! A stream belongs to a piece of work, never to a thread: the same key gives the same numbers on any number of threads.
+
+mod normal;
+mod stream;
+
+pub use normal::{fill_normal, fill_uniform, normal_matrix};
+pub use stream::{Purpose, Stream, stream};
