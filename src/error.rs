@@ -92,5 +92,58 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+impl Error {
+    /// The error for a `name` that is not among `known`, with the known names near it (all of them where none is near).
+    ///
+    /// Near: one contains the other, or the edit distance is at most a third of the longer name; nearest first.
+    pub fn unknown_name(kind: &'static str, name: &str, known: &[&str]) -> Error {
+        let given = name.to_lowercase();
+        let mut near: Vec<(usize, &str)> = known
+            .iter()
+            .map(|&k| (edit_distance(&given, k), k))
+            .filter(|&(distance, k)| {
+                let contained = given.len() > 1 && (k.contains(&given) || given.contains(k));
+                contained || 3 * distance <= given.chars().count().max(k.chars().count())
+            })
+            .collect();
+        near.sort();
+        let near = if near.is_empty() { known.to_vec() } else { near.into_iter().map(|(_, k)| k).collect() };
+        Error::UnknownName { kind, name: name.into(), near: near.into_iter().map(String::from).collect() }
+    }
+}
+
+/// Fewest insertions, deletions and replacements of a character that turn `a` into `b` (Levenshtein, row by row).
+fn edit_distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut diagonal = std::mem::replace(&mut row[0], i + 1);
+        for (j, &y) in b.iter().enumerate() {
+            let replaced = diagonal + usize::from(x != y);
+            diagonal = row[j + 1];
+            row[j + 1] = replaced.min(row[j] + 1).min(diagonal + 1);
+        }
+    }
+    row[b.len()]
+}
+
 /// Result with the library's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Proves that a slip of the pen and a part of a name find their names, and that nonsense lists all of them.
+    #[test]
+    fn near_names() {
+        let near = |name: &str| match Error::unknown_name("target", name, &["gmm9", "gmm40", "banana"]) {
+            Error::UnknownName { near, .. } => near,
+            other => panic!("{other}"),
+        };
+        assert_eq!(near("bannana"), ["banana"]);
+        assert_eq!(near("GMM"), ["gmm9", "gmm40"]);
+        assert_eq!(near("xyzzy"), ["gmm9", "gmm40", "banana"]);
+        assert_eq!(edit_distance("kitten", "sitting"), 3);
+    }
+}
