@@ -1,0 +1,68 @@
+//! How the command fails: one sentence and an exit code.
+
+use std::fmt;
+use std::path::Path;
+
+/// Why the command stopped. The sentence names the place, the value and the remedy.
+#[derive(Debug)]
+pub enum Failure {
+    /// The user's input has no answer: exit code 2.
+    Input(String),
+    /// The machine refused (disk full, no permission, broken file system): exit code 1.
+    Machine(String),
+    /// Ctrl-C: exit code 130.
+    Interrupted(String),
+}
+
+/// Result with [`Failure`].
+pub type Outcome<T> = Result<T, Failure>;
+
+impl Failure {
+    /// Bad input, in one sentence.
+    pub fn input(sentence: impl Into<String>) -> Self {
+        Failure::Input(sentence.into())
+    }
+
+    /// An input/output error while doing `verb` ("write", "read", …) to `path`.
+    pub fn io(verb: &str, path: &Path, error: &std::io::Error) -> Self {
+        let remedy = match error.kind() {
+            std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+                "; free some space or choose another place with --out or -o"
+            }
+            std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+                "; choose a folder that you may write to"
+            }
+            _ => "",
+        };
+        Failure::Machine(format!("cannot {verb} {}: {error}{remedy}", path.display()))
+    }
+
+    /// A file that the user named and that cannot be opened: that is bad input.
+    pub fn unreadable(path: &Path, error: &std::io::Error) -> Self {
+        Failure::Input(format!("cannot read {}: {error}; check the path", path.display()))
+    }
+
+    /// The exit code of the process.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Failure::Input(_) => 2,
+            Failure::Machine(_) => 1,
+            Failure::Interrupted(_) => 130,
+        }
+    }
+}
+
+impl fmt::Display for Failure {
+    /// One line, whatever the parts were.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (Failure::Input(s) | Failure::Machine(s) | Failure::Interrupted(s)) = self;
+        let words: Vec<&str> = s.split_whitespace().collect();
+        f.write_str(&words.join(" "))
+    }
+}
+
+impl From<pushforward::Error> for Failure {
+    fn from(error: pushforward::Error) -> Self {
+        Failure::Input(error.to_string())
+    }
+}

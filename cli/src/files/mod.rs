@@ -1,0 +1,7 @@
+//! Files: written whole or not at all, read with bounded memory and without trust.
+
+pub mod atomic;
+pub mod csv;
+pub mod npy;
+pub mod safetensors;
+pub mod samples;

@@ -1,0 +1,342 @@
+//! NumPy's `.npy` files (format 1.0; reader also 2.0 and 3.0): little-endian, row-major, one or two dimensions.
+//!
+//! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Both directions stream, in blocks of rows.
+
+use crate::failure::{Failure, Outcome};
+use crate::files::atomic::AtomicFile;
+use pushforward::linalg::Matrix;
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+const MAGIC: &[u8; 6] = b"\x93NUMPY";
+
+/// Longest header that is read; NumPy itself stops at 10,000 bytes by default.
+const MAX_HEADER: usize = 65_536;
+
+/// Number format of the file's entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dtype {
+    /// `<f4`
+    F32,
+    /// `<f8`
+    F64,
+}
+
+impl Dtype {
+    /// Bytes of one number.
+    pub fn size(self) -> usize {
+        match self {
+            Dtype::F32 => 4,
+            Dtype::F64 => 8,
+        }
+    }
+
+    fn descr(self) -> &'static str {
+        match self {
+            Dtype::F32 => "<f4",
+            Dtype::F64 => "<f8",
+        }
+    }
+}
+
+/// The preamble of a rows×cols file: magic, version 1.0, header length, header padded to a multiple of 64 bytes.
+fn preamble(rows: u64, cols: usize, dtype: Dtype) -> Vec<u8> {
+    let mut header =
+        format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}", dtype.descr()).into_bytes();
+    let unpadded = MAGIC.len() + 4 + header.len() + 1;
+    header.resize(header.len() + unpadded.next_multiple_of(64) - unpadded, b' ');
+    header.push(b'\n');
+    let mut out = MAGIC.to_vec();
+    out.extend([1, 0]);
+    out.extend((header.len() as u16).to_le_bytes());
+    out.extend(header);
+    out
+}
+
+/// Writes a rows×cols file block by block; the file appears at [`NpyWriter::finish`], whole.
+pub struct NpyWriter {
+    file: AtomicFile,
+    dtype: Dtype,
+    cols: usize,
+    left: u64,
+    bytes: Vec<u8>,
+}
+
+impl NpyWriter {
+    /// Starts a rows×cols file.
+    pub fn create(path: &Path, rows: u64, cols: usize, dtype: Dtype) -> Outcome<Self> {
+        let mut file = AtomicFile::create(path)?;
+        file.write(&preamble(rows, cols, dtype))?;
+        Ok(Self { file, dtype, cols, left: rows, bytes: Vec::new() })
+    }
+
+    /// Adds the rows of `block` (k×cols).
+    pub fn push(&mut self, block: &Matrix) -> Outcome<()> {
+        assert!(
+            block.cols() == self.cols && block.rows() as u64 <= self.left,
+            "block does not fit the announced shape"
+        );
+        self.left -= block.rows() as u64;
+        self.bytes.clear();
+        match self.dtype {
+            Dtype::F32 => block.as_slice().iter().for_each(|&x| self.bytes.extend((x as f32).to_le_bytes())),
+            Dtype::F64 => block.as_slice().iter().for_each(|&x| self.bytes.extend(x.to_le_bytes())),
+        }
+        self.file.write(&self.bytes)
+    }
+
+    /// Makes the file durable and visible. All announced rows must have come.
+    pub fn finish(self) -> Outcome<()> {
+        assert!(self.left == 0, "{} announced rows are missing", self.left);
+        self.file.commit()
+    }
+}
+
+/// Reads a file in blocks of rows; memory is bounded by the block (and by the file's length).
+#[derive(Debug)]
+pub struct NpyReader {
+    file: BufReader<File>,
+    path: PathBuf,
+    dtype: Dtype,
+    rows: u64,
+    cols: usize,
+    next: u64,
+}
+
+impl NpyReader {
+    /// Opens `path` and checks that its length is the one that its header announces.
+    pub fn open(path: &Path) -> Outcome<Self> {
+        let bad = |why: &str| Failure::input(format!("{}: {why}", path.display()));
+        let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
+        let meta = file.metadata().map_err(|e| Failure::unreadable(path, &e))?;
+        if !meta.is_file() {
+            return Err(bad("this is not a regular file; give a .npy file"));
+        }
+        let mut file = BufReader::with_capacity(1 << 20, file);
+        let (header, offset) = read_header(&mut file).map_err(|why| bad(&why))?;
+        let Header { dtype, rows, cols } = parse_header(&header).map_err(|why| bad(&why))?;
+        let announced = rows.checked_mul(cols as u64).and_then(|n| n.checked_mul(dtype.size() as u64));
+        let held = meta.len().saturating_sub(offset);
+        if announced != Some(held) {
+            let want = announced.map_or("more than 2^64".to_owned(), |n| n.to_string());
+            return Err(bad(&format!(
+                "the header announces {rows}×{cols} numbers ({want} bytes) but {held} bytes follow; write the file again"
+            )));
+        }
+        Ok(Self { file, path: path.to_owned(), dtype, rows, cols, next: 0 })
+    }
+
+    /// (rows, columns); a one-dimensional array of length n is n×1.
+    pub fn shape(&self) -> (u64, usize) {
+        (self.rows, self.cols)
+    }
+
+    /// The next rows, at most `max_rows` (at least one); `None` after the last. Numbers that are not finite are refused.
+    pub fn read_block(&mut self, max_rows: usize) -> Outcome<Option<Matrix>> {
+        let rows = (self.rows - self.next).min(max_rows.max(1) as u64) as usize;
+        if rows == 0 {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; rows * self.cols * self.dtype.size()];
+        self.file.read_exact(&mut bytes).map_err(|e| Failure::unreadable(&self.path, &e))?;
+        let data: Vec<f64> = match self.dtype {
+            Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect(),
+            Dtype::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect(),
+        };
+        if let Some(k) = data.iter().position(|x| !x.is_finite()) {
+            return Err(Failure::input(format!(
+                "{}: row {}, column {} is {}; remove such rows first",
+                self.path.display(),
+                self.next + (k / self.cols) as u64 + 1,
+                k % self.cols + 1,
+                data[k]
+            )));
+        }
+        self.next += rows as u64;
+        Ok(Some(Matrix::from_vec(rows, self.cols, data)))
+    }
+}
+
+struct Header {
+    dtype: Dtype,
+    rows: u64,
+    cols: usize,
+}
+
+/// The header's text and the offset of the data.
+fn read_header(file: &mut impl Read) -> Result<(String, u64), String> {
+    let cut = |_| "the file ends inside its header; this is not a whole .npy file".to_owned();
+    let mut start = [0; 8];
+    file.read_exact(&mut start).map_err(cut)?;
+    if &start[..6] != MAGIC {
+        return Err("the file does not start with the mark of a .npy file; save it with numpy.save".into());
+    }
+    let (length, width) = match start[6] {
+        1 => {
+            let mut b = [0; 2];
+            file.read_exact(&mut b).map_err(cut)?;
+            (usize::from(u16::from_le_bytes(b)), 2)
+        }
+        2 | 3 => {
+            let mut b = [0; 4];
+            file.read_exact(&mut b).map_err(cut)?;
+            (u32::from_le_bytes(b) as usize, 4)
+        }
+        v => return Err(format!("version {v} of the .npy format is unknown; versions 1 to 3 are read")),
+    };
+    if length > MAX_HEADER {
+        return Err(format!("the header announces {length} bytes, more than the {MAX_HEADER} that are read"));
+    }
+    let mut header = vec![0; length];
+    file.read_exact(&mut header).map_err(cut)?;
+    let text = String::from_utf8(header).map_err(|_| "the header is not text".to_owned())?;
+    Ok((text, (8 + width + length) as u64))
+}
+
+/// The value after `'key':` in the header's Python dictionary.
+fn field<'a>(header: &'a str, key: &str) -> Result<&'a str, String> {
+    let start = header.find(&format!("'{key}'")).ok_or(format!("the header has no '{key}'"))?;
+    let rest = header[start + key.len() + 2..].trim_start();
+    rest.strip_prefix(':').map(str::trim_start).ok_or(format!("the header has no value of '{key}'"))
+}
+
+fn parse_header(header: &str) -> Result<Header, String> {
+    let descr = field(header, "descr")?;
+    let dtype = match descr.get(..5) {
+        Some("'<f8'") => Dtype::F64,
+        Some("'<f4'") => Dtype::F32,
+        _ => {
+            let found = descr.split([',', '}']).next().unwrap_or_default();
+            return Err(format!(
+                "the numbers are of type {found}, but '<f8' or '<f4' is needed; convert with x.astype('<f8')"
+            ));
+        }
+    };
+    if !field(header, "fortran_order")?.starts_with("False") {
+        return Err("the array is stored by columns; convert with numpy.ascontiguousarray".into());
+    }
+    let shape = field(header, "shape")?;
+    let inside = shape.strip_prefix('(').and_then(|s| s.split_once(')')).map(|(inside, _)| inside);
+    let inside = inside.ok_or("the header's shape is not a tuple")?;
+    let sizes: Result<Vec<u64>, String> = inside
+        .split(',')
+        .map(str::trim)
+        .filter(|s| !s.is_empty())
+        .map(|s| s.parse().map_err(|_| format!("the header's shape contains '{s}'")))
+        .collect();
+    let (rows, cols) = match sizes?[..] {
+        [n] => (n, 1),
+        [n, d] if d > 0 => (n, usize::try_from(d).map_err(|_| format!("{d} columns are too many"))?),
+        [_, _] => return Err("the array has no columns".into()),
+        ref other => return Err(format!("the array has {} dimensions; one row a sample, n×d, is needed", other.len())),
+    };
+    Ok(Header { dtype, rows, cols })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers() -> Matrix {
+        Matrix::from_fn(37, 3, |i, j| (i as f64 - 7.25) * 10f64.powi(j as i32 * 3 - 3))
+    }
+
+    fn write(path: &Path, dtype: Dtype) {
+        let x = numbers();
+        let mut w = NpyWriter::create(path, 37, 3, dtype).unwrap();
+        w.push(&x.slice_rows(0..20)).unwrap();
+        w.push(&x.slice_rows(20..37)).unwrap();
+        w.finish().unwrap();
+    }
+
+    /// Proves that f64 files give back the same bits and f32 files the nearest f32, whatever the block size.
+    #[test]
+    fn round_trip() {
+        let folder = tempfile::tempdir().unwrap();
+        for (dtype, round) in [(Dtype::F64, (|x| x) as fn(f64) -> f64), (Dtype::F32, |x| f64::from(x as f32))] {
+            let path = folder.path().join("x.npy");
+            write(&path, dtype);
+            for block in [1, 5, 37, 1000] {
+                let mut r = NpyReader::open(&path).unwrap();
+                assert_eq!(r.shape(), (37, 3));
+                let mut data = Vec::new();
+                while let Some(m) = r.read_block(block).unwrap() {
+                    data.extend(m.into_vec());
+                }
+                assert_eq!(data, numbers().map(round).into_vec());
+            }
+        }
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file may stay");
+    }
+
+    /// Proves that the preamble is the one of NumPy 2: these are the bytes of `np.save(f, np.zeros((2, 1)))`.
+    #[test]
+    fn preamble_is_numpys() {
+        let head = preamble(2, 1, Dtype::F64);
+        assert_eq!(head.len(), 128);
+        assert_eq!(&head[..10], b"\x93NUMPY\x01\x00v\x00");
+        assert!(head[10..].starts_with(b"{'descr': '<f8', 'fortran_order': False, 'shape': (2, 1), }   "));
+        assert_eq!(head[127], b'\n');
+    }
+
+    /// Proves that every truncation and every flipped bit of the preamble ends in an answer or a sentence, never in a panic, and
+    /// that every truncation is refused.
+    #[test]
+    fn damage_never_panics() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        write(&path, Dtype::F64);
+        let whole = std::fs::read(&path).unwrap();
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            NpyReader::open(&path).and_then(|mut r| r.read_block(usize::MAX))
+        };
+        for cut in (0..whole.len()).step_by(7) {
+            assert!(read(&whole[..cut]).is_err(), "cut at {cut}");
+        }
+        for bit in 0..128 * 8 {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            if let Ok(block) = read(&bytes) {
+                let cells = block.map_or(0, |m| m.as_slice().len());
+                assert!(cells <= 2 * 37 * 3, "a flipped bit made {cells} numbers out of 111");
+            }
+        }
+    }
+
+    /// Proves that hostile headers are refused before anything is allocated, with a sentence that names the number.
+    #[test]
+    fn hostile_headers() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npy");
+        let open = |shape: &str, descr: &str, order: &str| {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}\n");
+            let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+            bytes.extend((header.len() as u16).to_le_bytes());
+            bytes.extend(header.as_bytes());
+            bytes.extend([0; 16]);
+            std::fs::write(&path, bytes).unwrap();
+            NpyReader::open(&path).map(|r| r.shape()).map_err(|e| e.to_string())
+        };
+        assert_eq!(open("(2,)", "<f8", "False"), Ok((2, 1)));
+        for (shape, descr, order, word) in [
+            ("(4294967296, 4294967296)", "<f8", "False", "4294967296"),
+            ("(18446744073709551615, 2)", "<f8", "False", "18446744073709551615"),
+            ("(99999999999999999999, 1)", "<f8", "False", "99999999999999999999"),
+            ("(-1, 2)", "<f8", "False", "-1"),
+            ("(1, 0)", "<f8", "False", "no columns"),
+            ("()", "<f8", "False", "0 dimensions"),
+            ("(1, 1, 2)", "<f8", "False", "3 dimensions"),
+            ("(1, 2", "<f8", "False", "tuple"),
+            ("(1, 2)", ">f8", "False", ">f8"),
+            ("(1, 2)", "|O", "False", "|O"),
+            ("(1, 2)", "<f8", "True", "columns"),
+        ] {
+            let answer = open(shape, descr, order);
+            assert!(answer.as_ref().is_err_and(|e| e.contains(word)), "{shape} {descr}: {answer:?}");
+        }
+        std::fs::write(&path, b"\x93NUMPY\x02\x00\xff\xff\xff\x7f{").unwrap();
+        assert!(NpyReader::open(&path).unwrap_err().to_string().contains("2147483647"));
+    }
+}

@@ -1,0 +1,70 @@
+//! Samples in a file, `.npy` or `.csv` by its ending.
+
+use crate::failure::{Failure, Outcome};
+use crate::files::csv::{CsvReader, CsvWriter};
+use crate::files::npy::{Dtype, NpyReader, NpyWriter};
+use pushforward::linalg::Matrix;
+use std::path::Path;
+
+/// A file format for samples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// NumPy's binary arrays, f64.
+    Npy,
+    /// Text, one sample a line.
+    Csv,
+}
+
+/// The format that the ending of `path` asks for.
+pub fn format_of(path: &Path) -> Outcome<Format> {
+    match path.extension().and_then(|e| e.to_str()) {
+        Some("npy") => Ok(Format::Npy),
+        Some("csv") => Ok(Format::Csv),
+        _ => {
+            Err(Failure::input(format!("{} ends in neither .npy nor .csv; give the file such a name", path.display())))
+        }
+    }
+}
+
+/// Writes samples block by block.
+pub enum SampleWriter {
+    /// To a `.npy` file.
+    Npy(NpyWriter),
+    /// To a `.csv` file.
+    Csv(CsvWriter),
+}
+
+impl SampleWriter {
+    /// Starts a file of `rows` samples in `cols` dimensions.
+    pub fn create(path: &Path, rows: u64, cols: usize) -> Outcome<Self> {
+        Ok(match format_of(path)? {
+            Format::Npy => SampleWriter::Npy(NpyWriter::create(path, rows, cols, Dtype::F64)?),
+            Format::Csv => SampleWriter::Csv(CsvWriter::create(path, cols)?),
+        })
+    }
+
+    /// Adds samples.
+    pub fn push(&mut self, block: &Matrix) -> Outcome<()> {
+        match self {
+            SampleWriter::Npy(w) => w.push(block),
+            SampleWriter::Csv(w) => w.push(block),
+        }
+    }
+
+    /// Makes the file durable and visible.
+    pub fn finish(self) -> Outcome<()> {
+        match self {
+            SampleWriter::Npy(w) => w.finish(),
+            SampleWriter::Csv(w) => w.finish(),
+        }
+    }
+}
+
+/// All samples of a file; at least one.
+pub fn read_samples(path: &Path) -> Outcome<Matrix> {
+    let samples = match format_of(path)? {
+        Format::Npy => NpyReader::open(path)?.read_block(usize::MAX)?,
+        Format::Csv => CsvReader::open(path)?.read_block(usize::MAX)?,
+    };
+    samples.ok_or_else(|| Failure::input(format!("{} holds no samples", path.display())))
+}

@@ -1,0 +1,6 @@
+//! The rooms behind the `pushforward` command: files, targets, runs, progress, the report.
+//!
+//! A library beside the binary, so that each room can be tested and fuzzed alone.
+
+pub mod failure;
+pub mod files;
