@@ -1,18 +1,14 @@
 //! The scalar type: f32 or f64, sealed.
 
+use super::bits::Bits;
+use super::{exp, ln};
 use std::fmt::{Debug, Display, LowerExp};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
 
-mod sealed {
-    pub trait Sealed {}
-    impl Sealed for f32 {}
-    impl Sealed for f64 {}
-}
-
 /// A floating-point scalar: f32 or f64 and nothing else, so that every kernel is known to be exact to the last bit on both.
 pub trait Real:
-    sealed::Sealed
+    Bits
     + Copy
     + Default
     + Debug
@@ -92,6 +88,44 @@ pub trait Real:
     fn max(self, other: Self) -> Self;
     /// The smaller; the other one where one is NaN.
     fn min(self, other: Self) -> Self;
+
+    /// x·a + b inside a [`Kernel`](crate::num::Kernel): one rounding where `FMA`, two otherwise.
+    #[inline(always)]
+    fn fused<const FMA: bool>(self, a: Self, b: Self) -> Self {
+        if FMA { self.mul_add(a, b) } else { self * a + b }
+    }
+    /// eˣ inside a kernel, within 2 ulp. Exactly 0 below -708 (f32: -87), so never subnormal; +∞ above log of the largest
+    /// finite number; NaN passes through with its payload.
+    #[inline(always)]
+    fn exp_body<const FMA: bool>(self) -> Self {
+        exp::exp::<FMA, Self>(self)
+    }
+    /// eˣ - 1 inside a kernel, within 3 ulp; -1 below -40; +∞ above log of the largest finite number; NaN gives NaN.
+    #[inline(always)]
+    fn exp_m1_body<const FMA: bool>(self) -> Self {
+        exp::exp_m1::<FMA, Self>(self)
+    }
+    /// log x inside a kernel, within 2 ulp, subnormal numbers included. -∞ at ±0, NaN below, NaN passes through.
+    #[inline(always)]
+    fn ln_body<const FMA: bool>(self) -> Self {
+        ln::ln::<FMA, Self>(self)
+    }
+    /// tanh x inside a kernel, within 3 ulp (2.04 found against 150 bits), also near 0; odd to the last bit; NaN gives NaN.
+    #[inline(always)]
+    fn tanh_body<const FMA: bool>(self) -> Self {
+        exp::tanh::<FMA, Self>(self)
+    }
+    /// 1/(1 + e^-x) inside a kernel, within 3 ulp. Exactly 0 where e^-x overflows; NaN gives NaN.
+    #[inline(always)]
+    fn sigmoid_body<const FMA: bool>(self) -> Self {
+        exp::sigmoid::<FMA, Self>(self)
+    }
+    /// log(1 + eˣ) inside a kernel, within 3 ulp. Exactly 0 below -708 (f32: -87); NaN gives NaN.
+    /// log σ(x) is minus this at -x.
+    #[inline(always)]
+    fn softplus_body<const FMA: bool>(self) -> Self {
+        exp::softplus::<FMA, Self>(self)
+    }
 }
 
 macro_rules! real {

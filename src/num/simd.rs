@@ -1,0 +1,138 @@
+//! One body, three instruction sets: run-time dispatch of plain loops that the compiler vectorises.
+//!
+//! A kernel is a struct that holds its arguments and one `#[inline(always)]` body of plain loops. The body is compiled
+//! three times, inside functions that carry a `#[target_feature]`, and [`dispatch`] picks the widest set that the
+//! machine has. In the body, take multiply-add from [`Real::fused`](crate::num::Real::fused) and elementary functions from the `*_body` methods
+//! of [`Real`](crate::num::Real), mark helper functions `#[inline(always)]`, and prefer `for` loops to closures (a closure that is not inlined
+//! falls back to the portable set).
+#![allow(unsafe_code)]
+
+/// A computation whose body is compiled once for each instruction set.
+///
+/// ```
+/// use pushforward::num::{Kernel, Real, dispatch};
+///
+/// /// y ← a x + y
+/// struct Axpy<'a, T>(T, &'a [T], &'a mut [T]);
+///
+/// impl<T: Real> Kernel for Axpy<'_, T> {
+///     type Output = ();
+///     #[inline(always)]
+///     fn run<const FMA: bool>(self) {
+///         for (y, &x) in self.2.iter_mut().zip(self.1) {
+///             *y = x.fused::<FMA>(self.0, *y);
+///         }
+///     }
+/// }
+///
+/// let mut y = [1.0, 1.0, 1.0];
+/// dispatch(Axpy(2.0, &[1.0, 2.0, 3.0], &mut y));
+/// assert_eq!(y, [3.0, 5.0, 7.0]);
+/// ```
+pub trait Kernel {
+    /// What the body returns.
+    type Output;
+    /// The body; mark it `#[inline(always)]`. `FMA` says whether a fused multiply-add is one instruction here.
+    fn run<const FMA: bool>(self) -> Self::Output;
+}
+
+/// An instruction set that kernels are compiled for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shell {
+    /// What every machine of the target has; multiply and add round separately.
+    Portable,
+    /// 256-bit vectors with fused multiply-add.
+    Avx2,
+    /// 512-bit vectors with fused multiply-add.
+    Avx512,
+}
+
+impl Shell {
+    /// Whether this machine can run it. The standard library remembers the answer, so asking is free.
+    pub fn is_available(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        match self {
+            Shell::Portable => true,
+            Shell::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Shell::Avx512 => {
+                is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("fma")
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        {
+            self == Shell::Portable
+        }
+    }
+}
+
+/// The shells that this machine can run, narrowest first.
+pub fn shells() -> Vec<Shell> {
+    [Shell::Portable, Shell::Avx2, Shell::Avx512].into_iter().filter(|s| s.is_available()).collect()
+}
+
+/// Runs a kernel on the widest instruction set of this machine.
+///
+/// Avx2 and Avx512 give the same bits wherever the body does not depend on lanes; Portable rounds differently.
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    let widest = [Shell::Avx512, Shell::Avx2].into_iter().find(|s| s.is_available());
+    dispatch_on(widest.unwrap_or(Shell::Portable), kernel)
+}
+
+/// Runs a kernel on a given instruction set, to compare them; panics where the machine lacks it.
+pub fn dispatch_on<K: Kernel>(shell: Shell, kernel: K) -> K::Output {
+    assert!(shell.is_available(), "this machine has no {shell:?}; it has {:?}", shells());
+    match shell {
+        // SAFETY: the assertion above found every feature that the callee was compiled for.
+        #[cfg(target_arch = "x86_64")]
+        Shell::Avx512 => unsafe { avx512(kernel) },
+        // SAFETY: the same.
+        #[cfg(target_arch = "x86_64")]
+        Shell::Avx2 => unsafe { avx2(kernel) },
+        _ => kernel.run::<false>(),
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,fma")]
+fn avx512<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<true>()
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run::<true>()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::Real;
+
+    /// Says whether it was compiled with FMA, and rounds 1 - (1 + e)(1 - e) once or twice.
+    struct Probe(f64);
+
+    impl Kernel for Probe {
+        type Output = (bool, f64);
+        #[inline(always)]
+        fn run<const FMA: bool>(self) -> (bool, f64) {
+            (FMA, (1.0 + self.0).fused::<FMA>(-(1.0 - self.0), 1.0))
+        }
+    }
+
+    /// Proves that each shell runs the body it claims: with FMA, 1 - (1 + e)(1 - e) = e² survives; without, it is 0.
+    #[test]
+    fn shells_fuse_as_they_say() {
+        let e = 2f64.powi(-40);
+        assert_eq!(shells()[0], Shell::Portable);
+        for shell in shells() {
+            let fused = shell != Shell::Portable;
+            assert_eq!(dispatch_on(shell, Probe(e)), (fused, if fused { e * e } else { 0.0 }), "{shell:?}");
+        }
+        assert_eq!(dispatch(Probe(e)), dispatch_on(*shells().last().unwrap(), Probe(e)));
+    }
+}
