@@ -138,12 +138,12 @@ mod tests {
     /// Proves that a positive normal number is 2^k m exactly, with m in [√½, √2).
     #[test]
     fn exponent_splits_exactly() {
-        for x in [1.0, 0.5, f64::MIN_POSITIVE, f64::MAX, 0.7071, 0.7072, 1.4142, 1.4143, 3e-200, 7e150] {
+        for x in [1.0, 0.5, f64::MIN_POSITIVE, f64::MAX, 0.707, 0.708, 1.414, 1.415, 3e-200, 7e150] {
             let (k, m) = x.split_exponent();
             assert!((0.707..1.4143).contains(&m));
             assert_eq!(m * 2f64.powi(k as i32 / 2) * 2f64.powi(k as i32 - k as i32 / 2), x);
         }
-        for x in [1.0f32, f32::MIN_POSITIVE, f32::MAX, 0.7071, 0.7072, 1.4142, 1.4143] {
+        for x in [1.0f32, f32::MIN_POSITIVE, f32::MAX, 0.707, 0.708, 1.414, 1.415] {
             let (k, m) = x.split_exponent();
             assert!((0.707..1.4143).contains(&m));
             assert_eq!(m * 2f32.powi(k as i32 / 2) * 2f32.powi(k as i32 - k as i32 / 2), x);

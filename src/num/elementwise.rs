@@ -89,7 +89,7 @@ mod tests {
     /// `count` points over [low, high], then the same number with magnitudes spread evenly in the logarithm and both signs.
     fn sweep(low: f64, high: f64, count: usize) -> Vec<f64> {
         let line = (0..count).map(|i| low + (high - low) * (i as f64 + 0.37) / count as f64);
-        let scale = |i: usize| 10f64.powf(-20.0 + 22.0 * i as f64 / count as f64) * if i % 2 == 0 { 1.0 } else { -1.0 };
+        let scale = |i: usize| 10f64.powf(-20.0 + 22.0 * i as f64 / count as f64) * (1.0 - 2.0 * (i % 2) as f64);
         line.chain((0..count).map(scale)).filter(|x| (low..=high).contains(x)).collect()
     }
 
