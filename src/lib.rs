@@ -1,6 +1,7 @@
 //! One-step samplers for densities known only up to a constant, and the theory behind them.
 #![deny(unsafe_code)]
 
+pub mod autodiff;
 pub mod density;
 pub mod divergence;
 pub mod error;

@@ -4,4 +4,5 @@ mod gemm;
 mod matrix;
 
 pub use gemm::{gemm, matmul};
+pub(crate) use matrix::shape_mismatch;
 pub use matrix::{Matrix, View};

@@ -1,0 +1,229 @@
+//! The values of the operations.
+
+use crate::autodiff::op::Op;
+use crate::autodiff::tape::ARITY;
+use crate::linalg::{Matrix, View, gemm, shape_mismatch};
+use crate::num::Real;
+
+type Shape = (usize, usize);
+
+/// The shape of `op` on inputs of these shapes; panics with both shapes where they do not fit.
+#[track_caller]
+pub(crate) fn output_shape<T: Real>(op: &Op<T>, [a, b, c]: [Shape; ARITY]) -> Shape {
+    use Op::*;
+    match op {
+        Add | Sub | Mul | Div | Max | GreaterEqual => broadcast_shape(op, a, b),
+        SiluGrad if a == b => a,
+        SumTo(r, c) if (*r == a.0 || *r == 1) && (*c == a.1 || *c == 1) => (*r, *c),
+        BroadcastTo(r, c) if (a.0 == *r || a.0 == 1) && (a.1 == *c || a.1 == 1) => (*r, *c),
+        LogSumExp => (a.0, 1),
+        MatMul { ta, tb } => {
+            let (m, k) = if *ta { (a.1, a.0) } else { a };
+            let (k2, n) = if *tb { (b.1, b.0) } else { b };
+            if k == k2 { (m, n) } else { shape_mismatch("matmul", (m, k), (k2, n)) }
+        }
+        Affine if a.1 == b.0 && c == (1, b.1) => (a.0, b.1),
+        Transpose => (a.1, a.0),
+        ConcatCols if a.0 == b.0 => (a.0, a.1 + b.1),
+        ConcatRows if a.1 == b.1 => (a.0 + b.0, a.1),
+        SliceCols(from, to) if from <= to && *to <= a.1 => (a.0, to - from),
+        SliceRows(from, to) if from <= to && *to <= a.0 => (to - from, a.1),
+        PadCols(from, total) if from + a.1 <= *total => (a.0, *total),
+        PadRows(from, total) if from + a.0 <= *total => (*total, a.1),
+        SiluGrad | Affine | ConcatCols | ConcatRows => shape_mismatch(&format!("{op:?}"), a, b),
+        SumTo(s, t) | BroadcastTo(s, t) | SliceCols(s, t) | SliceRows(s, t) | PadCols(s, t) | PadRows(s, t) => {
+            shape_mismatch(&format!("{op:?}"), a, (*s, *t))
+        }
+        GatherRows(index) => (index.len(), a.1),
+        ScatterRows(_, rows) => (*rows, a.1),
+        _ => a,
+    }
+}
+
+#[track_caller]
+fn broadcast_shape<T: Real>(op: &Op<T>, a: Shape, b: Shape) -> Shape {
+    let axis = |m: usize, n: usize| match (m, n) {
+        _ if m == n => m,
+        (1, n) => n,
+        (m, 1) => m,
+        _ => shape_mismatch(&format!("{op:?}"), a, b),
+    };
+    (axis(a.0, b.0), axis(a.1, b.1))
+}
+
+/// out ← op(a, b, c). Every entry of `out` is written; what was there is not read.
+pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out: &mut Matrix<T>) {
+    use Op::*;
+    match op {
+        Leaf => unreachable!("a leaf is not computed"),
+        Add => binary(a, b, out, |x, y| x + y),
+        Sub => binary(a, b, out, |x, y| x - y),
+        Mul => binary(a, b, out, |x, y| x * y),
+        Div => binary(a, b, out, |x, y| x / y),
+        // NaN in either input comes through
+        Max => binary(a, b, out, |x, y| if x >= y || x.is_nan() { x } else { y }),
+        GreaterEqual => binary(a, b, out, |x, y| if x >= y { T::ONE } else { T::ZERO }),
+        Neg => unary(a, out, |x| -x),
+        Scale(k) => unary(a, out, |x| x * *k),
+        Offset(k) => unary(a, out, |x| x + *k),
+        Square => unary(a, out, |x| x * x),
+        Reciprocal => unary(a, out, |x| T::ONE / x),
+        Power(k) => unary(a, out, |x| x.powf(*k)),
+        Exp => unary(a, out, T::exp),
+        Ln => unary(a, out, T::ln),
+        ExpM1 => unary(a, out, T::exp_m1),
+        Ln1p => unary(a, out, T::ln_1p),
+        Sqrt => unary(a, out, T::sqrt),
+        Abs => unary(a, out, T::abs),
+        Sign => unary(a, out, sign),
+        Sin => unary(a, out, T::sin),
+        Cos => unary(a, out, T::cos),
+        Tanh => unary(a, out, T::tanh),
+        Sigmoid => unary(a, out, sigmoid),
+        Softplus => unary(a, out, |x| x.max(T::ZERO) + (-x.abs()).exp().ln_1p()),
+        Silu => unary(a, out, |x| x * sigmoid(x)),
+        SiluGrad => binary(a, b, out, |u, g| {
+            let s = sigmoid(u);
+            g * s * (T::ONE + u * (T::ONE - s))
+        }),
+        Relu => unary(a, out, |x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
+        Step => unary(a, out, |x| if x > T::ZERO { T::ONE } else { T::ZERO }),
+        SumTo(..) => sum_to(a, out),
+        BroadcastTo(..) => broadcast_to(a, out),
+        LogSumExp => rows(a, out, |x, out| out[0] = log_sum_exp(x)),
+        Softmax => rows(a, out, |x, out| {
+            let total = log_sum_exp(x);
+            out.iter_mut().zip(x).for_each(|(o, &x)| *o = (x - total).exp());
+        }),
+        MatMul { ta, tb } => gemm(T::ONE, transposed(a, *ta), transposed(b, *tb), T::ZERO, out),
+        Affine => {
+            broadcast_to(c, out);
+            gemm(T::ONE, a.view(), b.view(), T::ONE, out);
+        }
+        _ => move_entries(op, a, b, out),
+    }
+}
+
+/// The operations that only move entries.
+fn move_entries<T: Real>(op: &Op<T>, a: &Matrix<T>, b: &Matrix<T>, out: &mut Matrix<T>) {
+    use Op::*;
+    match op {
+        Transpose => {
+            for (i, row) in a.iter_rows().enumerate() {
+                row.iter().enumerate().for_each(|(j, &x)| out[(j, i)] = x);
+            }
+        }
+        ConcatCols => {
+            for i in 0..a.rows() {
+                let (left, right) = out.row_mut(i).split_at_mut(a.cols());
+                left.copy_from_slice(a.row(i));
+                right.copy_from_slice(b.row(i));
+            }
+        }
+        ConcatRows => {
+            let (top, bottom) = out.as_mut_slice().split_at_mut(a.as_slice().len());
+            top.copy_from_slice(a.as_slice());
+            bottom.copy_from_slice(b.as_slice());
+        }
+        SliceCols(from, to) => (0..a.rows()).for_each(|i| out.row_mut(i).copy_from_slice(&a.row(i)[*from..*to])),
+        SliceRows(from, to) => out.as_mut_slice().copy_from_slice(&a.as_slice()[from * a.cols()..to * a.cols()]),
+        PadCols(from, _) => {
+            out.as_mut_slice().fill(T::ZERO);
+            (0..a.rows()).for_each(|i| out.row_mut(i)[*from..from + a.cols()].copy_from_slice(a.row(i)));
+        }
+        PadRows(from, _) => {
+            out.as_mut_slice().fill(T::ZERO);
+            let start = from * a.cols();
+            out.as_mut_slice()[start..start + a.as_slice().len()].copy_from_slice(a.as_slice());
+        }
+        GatherRows(index) => index.iter().enumerate().for_each(|(k, &i)| out.row_mut(k).copy_from_slice(a.row(i))),
+        ScatterRows(index, _) => {
+            out.as_mut_slice().fill(T::ZERO);
+            for (k, &i) in index.iter().enumerate() {
+                out.row_mut(i).iter_mut().zip(a.row(k)).for_each(|(o, &x)| *o += x);
+            }
+        }
+        _ => unreachable!("{op:?} computes"),
+    }
+}
+
+fn transposed<T: Real>(m: &Matrix<T>, flag: bool) -> View<'_, T> {
+    if flag { m.t() } else { m.view() }
+}
+
+fn sign<T: Real>(x: T) -> T {
+    if x > T::ZERO {
+        T::ONE
+    } else if x < T::ZERO {
+        -T::ONE
+    } else {
+        x * T::ZERO // 0, and NaN for NaN
+    }
+}
+
+/// 1/(1 + e⁻ˣ) without overflow: e^{-|x|} never exceeds 1.
+fn sigmoid<T: Real>(x: T) -> T {
+    let e = (-x.abs()).exp();
+    let s = T::ONE / (T::ONE + e);
+    if x < T::ZERO { e * s } else { s }
+}
+
+/// log Σ exp(x) with the largest taken out; -inf for an empty row or one of -inf only.
+fn log_sum_exp<T: Real>(x: &[T]) -> T {
+    let top = x.iter().copied().fold(T::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
+    if !top.is_finite() {
+        return top;
+    }
+    top + x.iter().map(|&v| (v - top).exp()).sum::<T>().ln()
+}
+
+fn unary<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn(T) -> T) {
+    out.as_mut_slice().iter_mut().zip(a.as_slice()).for_each(|(o, &x)| *o = f(x));
+}
+
+fn rows<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn(&[T], &mut [T])) {
+    (0..a.rows()).for_each(|i| f(a.row(i), out.row_mut(i)));
+}
+
+/// Row i of a matrix, or its only row.
+fn row_or_only<T: Real>(m: &Matrix<T>, i: usize) -> &[T] {
+    m.row(if m.rows() == 1 { 0 } else { i })
+}
+
+/// out_ij ← f(a_ij, b_ij), where a row, a column or a scalar is repeated.
+fn binary<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn(T, T) -> T) {
+    if a.shape() == b.shape() {
+        let pairs = a.as_slice().iter().zip(b.as_slice());
+        return out.as_mut_slice().iter_mut().zip(pairs).for_each(|(o, (&x, &y))| *o = f(x, y));
+    }
+    for i in 0..out.rows() {
+        let (x, y, o) = (row_or_only(a, i), row_or_only(b, i), out.row_mut(i));
+        match (x.len() == o.len(), y.len() == o.len()) {
+            (true, true) => o.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y)),
+            (true, false) => o.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x, y[0])),
+            (false, true) => o.iter_mut().zip(y).for_each(|(o, &y)| *o = f(x[0], y)),
+            (false, false) => o.fill(f(x[0], y[0])),
+        }
+    }
+}
+
+fn broadcast_to<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>) {
+    for i in 0..out.rows() {
+        let (x, o) = (row_or_only(a, i), out.row_mut(i));
+        if x.len() == o.len() { o.copy_from_slice(x) } else { o.fill(x[0]) }
+    }
+}
+
+/// out ← sums of `a` over the axes in which `out` is 1, always in row order.
+fn sum_to<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>) {
+    out.as_mut_slice().fill(T::ZERO);
+    let (one_row, one_col) = (out.rows() == 1, out.cols() == 1 && a.cols() != 1);
+    for i in 0..a.rows() {
+        let o = out.row_mut(if one_row { 0 } else { i });
+        if one_col {
+            o[0] += a.row(i).iter().copied().sum::<T>();
+        } else {
+            o.iter_mut().zip(a.row(i)).for_each(|(o, &x)| *o += x);
+        }
+    }
+}

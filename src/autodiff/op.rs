@@ -1,0 +1,160 @@
+//! The table of operations: each with its vector–Jacobian product beside its name.
+
+use crate::autodiff::tape::{ARITY, Var};
+use crate::num::Real;
+use std::sync::Arc;
+
+/// An operation on matrices; elementwise unless its comment says otherwise.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Op<T> {
+    Leaf,
+    // two inputs, with broadcasting of rows (1×d), columns (n×1) and scalars (1×1)
+    Add,
+    Sub,
+    Mul,
+    Div,
+    Max,
+    /// 1 where a ≥ b, else 0; its derivative is 0.
+    GreaterEqual,
+    // one input
+    Neg,
+    Scale(T),
+    Offset(T),
+    Square,
+    Reciprocal,
+    Power(T),
+    Exp,
+    Ln,
+    ExpM1,
+    Ln1p,
+    Sqrt,
+    Abs,
+    Sign,
+    Sin,
+    Cos,
+    Tanh,
+    Sigmoid,
+    Softplus,
+    Silu,
+    /// (u, g) ↦ g · silu'(u) in one pass: the inner loop of training.
+    SiluGrad,
+    Relu,
+    Step,
+    // by axis
+    /// Sum over the axes in which the target shape is 1.
+    SumTo(usize, usize),
+    /// Repeats along the axes in which the input is 1.
+    BroadcastTo(usize, usize),
+    /// n×d → n×1: log Σⱼ exp(xᵢⱼ).
+    LogSumExp,
+    /// n×d → n×d: exp(xᵢⱼ - log Σ).
+    Softmax,
+    // matrices
+    /// op(A) op(B), where a flag transposes.
+    MatMul {
+        ta: bool,
+        tb: bool,
+    },
+    /// X W + b with b a row, in one pass.
+    Affine,
+    Transpose,
+    ConcatCols,
+    ConcatRows,
+    /// Columns [from, to).
+    SliceCols(usize, usize),
+    /// Rows [from, to).
+    SliceRows(usize, usize),
+    /// Puts the input at columns from `.0` of a matrix of `.1` columns, zeros elsewhere.
+    PadCols(usize, usize),
+    /// Puts the input at rows from `.0` of a matrix of `.1` rows, zeros elsewhere.
+    PadRows(usize, usize),
+    /// Row k of the output is row index[k] of the input.
+    GatherRows(Arc<[usize]>),
+    /// Row index[k] of the output (of `.1` rows) is the sum of the input's rows k with that index.
+    ScatterRows(Arc<[usize]>, usize),
+}
+
+impl<T> Op<T> {
+    /// Number of inputs.
+    pub(crate) fn arity(&self) -> usize {
+        use Op::*;
+        match self {
+            Leaf => 0,
+            Affine => 3,
+            Add | Sub | Mul | Div | Max | GreaterEqual | SiluGrad | MatMul { .. } | ConcatCols | ConcatRows => 2,
+            _ => 1,
+        }
+    }
+}
+
+type Grads<'t, T> = [Option<Var<'t, T>>; ARITY];
+
+fn one<T: Real>(dx: Var<'_, T>) -> Grads<'_, T> {
+    [Some(dx), None, None]
+}
+
+/// The cotangents of the inputs of `y = op(a, b, c)`, given the cotangent `g` of y. Only `wanted` ones need to be computed.
+pub(crate) fn vjp<'t, T: Real>(
+    op: &Op<T>,
+    y: Var<'t, T>,
+    [a, b, c]: [Var<'t, T>; ARITY],
+    g: Var<'t, T>,
+    wanted: [bool; ARITY],
+) -> Grads<'t, T> {
+    use Op::*;
+    let two = |da: &dyn Fn() -> Var<'t, T>, db: &dyn Fn() -> Var<'t, T>| [wanted[0].then(da), wanted[1].then(db), None];
+    match op {
+        Leaf | GreaterEqual | Sign | Step => [None; ARITY],
+        // sum rule; a broadcast input collects what was spread
+        Add => two(&|| g.sum_to(a.shape()), &|| g.sum_to(b.shape())),
+        Sub => two(&|| g.sum_to(a.shape()), &|| (-g).sum_to(b.shape())),
+        // product rule
+        Mul => two(&|| (g * b).sum_to(a.shape()), &|| (g * a).sum_to(b.shape())),
+        // quotient rule: d(a/b) = da/b - (a/b) db/b
+        Div => two(&|| (g / b).sum_to(a.shape()), &|| (-(g / b) * y).sum_to(b.shape())),
+        // the larger input takes all; the first one at a tie
+        Max => two(&|| (g * a.greater_equal(b)).sum_to(a.shape()), &|| (g - g * a.greater_equal(b)).sum_to(b.shape())),
+        Neg => one(-g),
+        Scale(k) => one(g * *k),
+        Offset(_) => one(g),
+        Square => one(g * a * T::from_f64(2.0)),       // d x² = 2x dx
+        Reciprocal => one(-(g * y.square())),          // d 1/x = -dx/x²
+        Power(k) => one(g * a.powf(*k - T::ONE) * *k), // d xᵏ = k xᵏ⁻¹ dx
+        Exp => one(g * y),                             // d eˣ = eˣ dx
+        Ln => one(g / a),                              // d log x = dx/x
+        ExpM1 => one(g * a.exp()),                     // d (eˣ-1) = eˣ dx
+        Ln1p => one(g / (a + T::ONE)),                 // d log(1+x) = dx/(1+x)
+        Sqrt => one(g / y * T::from_f64(0.5)),         // d √x = dx/(2√x)
+        Abs => one(g * a.sign()),                      // d |x| = sign(x) dx, 0 at 0
+        Sin => one(g * a.cos()),                       // d sin x = cos x dx
+        Cos => one(-(g * a.sin())),                    // d cos x = -sin x dx
+        Tanh => one(g - g * y.square()),               // d tanh x = (1 - tanh² x) dx
+        Sigmoid => one(g * y * (-a).sigmoid()),        // d σ = σ(x) σ(-x) dx
+        Softplus => one(g * a.sigmoid()),              // d log(1+eˣ) = σ(x) dx
+        Silu => one(a.silu_grad(g)),                   // d x σ(x) = σ (1 + x σ(-x)) dx
+        SiluGrad => two(&|| a.silu_second(b * g), &|| a.silu_grad(g)), // linear in its second input
+        Relu => one(g * a.step()),                     // d max(x, 0) = [x > 0] dx
+        SumTo(..) => one(g.broadcast_to(a.shape())),
+        BroadcastTo(..) => one(g.sum_to(a.shape())),
+        LogSumExp => one(g * a.softmax()),            // d lse = Σ softmax dx
+        Softmax => one(y * (g - (g * y).row_sums())), // d softmax = softmax (dx - Σ softmax dx)
+        // C = op(A) op(B): dop(A) = g op(B)ᵀ, dop(B) = op(A)ᵀ g
+        MatMul { ta, tb } => two(&|| if *ta { b.product(g, *tb, true) } else { g.product(b, false, !*tb) }, &|| {
+            if *tb { g.product(a, true, *ta) } else { a.product(g, !*ta, false) }
+        }),
+        Affine => [
+            wanted[0].then(|| g.product(b, false, true)),
+            wanted[1].then(|| a.product(g, true, false)),
+            wanted[2].then(|| g.sum_to(c.shape())),
+        ],
+        Transpose => one(g.t()),
+        ConcatCols => two(&|| g.columns(0..a.shape().1), &|| g.columns(a.shape().1..g.shape().1)),
+        ConcatRows => two(&|| g.rows(0..a.shape().0), &|| g.rows(a.shape().0..g.shape().0)),
+        SliceCols(from, _) => one(g.pad_columns(*from, a.shape().1)),
+        SliceRows(from, _) => one(g.pad_rows(*from, a.shape().0)),
+        PadCols(from, _) => one(g.columns(*from..from + a.shape().1)),
+        PadRows(from, _) => one(g.rows(*from..from + a.shape().0)),
+        GatherRows(index) => one(g.scatter_rows(index, a.shape().0)),
+        ScatterRows(index, _) => one(g.gather_rows(index)),
+    }
+}
