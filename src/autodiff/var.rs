@@ -262,9 +262,9 @@ scalar_left! {
     f32: Add add |k, x| x + k;
     f32: Sub sub |k, x| -x + k;
     f32: Mul mul |k, x| x * k;
-    f32: Div div |k, x| x.reciprocal() * k;
+    f32: Div div |k, x| x.tape.scalar(k) / x;
     f64: Add add |k, x| x + k;
     f64: Sub sub |k, x| -x + k;
     f64: Mul mul |k, x| x * k;
-    f64: Div div |k, x| x.reciprocal() * k;
+    f64: Div div |k, x| x.tape.scalar(k) / x;
 }
