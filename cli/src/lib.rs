@@ -4,3 +4,7 @@
 
 pub mod failure;
 pub mod files;
+pub mod interrupt;
+pub mod progress;
+pub mod run_folder;
+pub mod target;

@@ -1,0 +1,42 @@
+//! A progress bar on stderr: rate, time left, and two or three numbers. Silent when stderr is not a terminal.
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+/// The bar of one long piece of work; removed when dropped.
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// A bar over `length` units, called `unit` in the plural, such as "steps".
+    pub fn new(length: u64, unit: &str) -> Self {
+        // indicatif draws at most 20 times a second, and nothing at all where stderr is not a terminal.
+        let bar = ProgressBar::new(length);
+        let template = format!(
+            "{{bar:30}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} left  {{msg}}"
+        );
+        bar.set_style(ProgressStyle::with_template(&template).expect("the template is valid").progress_chars("━╸─"));
+        Self(bar)
+    }
+
+    /// Moves the bar to `position`.
+    pub fn at(&self, position: u64) {
+        self.0.set_position(position);
+    }
+
+    /// Shows the numbers of a training step: loss, and modes covered or mean log p.
+    pub fn numbers(&self, loss: f64, modes: Option<(usize, usize)>, mean_log_p: Option<f64>) {
+        let mut text = format!("loss {loss:.4}");
+        if let Some((covered, of)) = modes {
+            text += &format!("  modes {covered}/{of}");
+        }
+        if let Some(m) = mean_log_p {
+            text += &format!("  mean log p {m:.3}");
+        }
+        self.0.set_message(text);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,203 @@
+//! `kind = "gaussian-mixture"`: `p(x) = Σ_k w_k N(x; m_k, C_k)`.
+
+use crate::target::Reason;
+use pushforward::linalg::Matrix;
+use serde::Deserialize;
+
+/// A Gaussian mixture as written in a file, checked except for the positive definiteness of its covariances.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mixture {
+    /// `w_k`, positive, sum 1.
+    pub weights: Vec<f64>,
+    /// `m_k`, one row a component.
+    pub means: Matrix,
+    /// `C_k`, symmetric d×d.
+    pub covariances: Vec<Matrix>,
+}
+
+/// The keys of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    #[serde(rename = "kind")]
+    _kind: String,
+    weights: Vec<f64>,
+    means: Vec<Vec<f64>>,
+    covariances: Option<Vec<Vec<Vec<f64>>>>,
+    std: Option<Std>,
+}
+
+/// One standard deviation for all components, or one for each.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "std must be a number or a list of numbers, one for each component")]
+enum Std {
+    All(f64),
+    Each(Vec<f64>),
+}
+
+impl Mixture {
+    pub(crate) fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<Self, Reason> {
+        let keys: Keys = toml::from_str(text).map_err(|e| explain(text, &e))?;
+        let means = means(&keys.means)?;
+        let (k, d) = means.shape();
+        let weights = weights(&keys.weights, k, note)?;
+        let covariances = match (keys.covariances, keys.std) {
+            (Some(c), None) => covariances(&c, k, d)?,
+            (None, Some(s)) => isotropic(s, k, d)?,
+            (None, None) => {
+                return Err(Reason::new("neither 'covariances' nor 'std' is given; add one, such as std = 1.0"));
+            }
+            (Some(_), Some(_)) => return Err(Reason::new("both 'covariances' and 'std' are given; remove one")),
+        };
+        Ok(Self { weights, means, covariances })
+    }
+}
+
+/// A missing or unknown key, in our words; anything else in the reader's.
+fn explain(text: &str, error: &toml::de::Error) -> Reason {
+    let mut reason = Reason::of_toml(text, error);
+    if let Some(key) = reason.sentence.strip_prefix("missing field ") {
+        reason = Reason::new(format!(
+            "the key {} is missing; a gaussian-mixture needs weights, means and covariances or std",
+            key.replace('`', "'")
+        ));
+    } else if let Some(rest) = reason.sentence.strip_prefix("unknown field `") {
+        let name = rest.split('`').next().unwrap_or_default();
+        reason.sentence =
+            pushforward::Error::unknown_name("key", name, &["kind", "weights", "means", "covariances", "std"])
+                .to_string();
+    }
+    reason
+}
+
+fn finite(x: f64, what: impl Fn() -> String) -> Result<f64, Reason> {
+    if x.is_finite() { Ok(x) } else { Err(Reason::new(format!("{} is {x}; give a finite number", what()))) }
+}
+
+fn means(rows: &[Vec<f64>]) -> Result<Matrix, Reason> {
+    let d = rows.first().map_or(0, Vec::len);
+    if d == 0 {
+        return Err(Reason::new("means is empty; give one list of coordinates for each component"));
+    }
+    for (k, row) in rows.iter().enumerate() {
+        if row.len() != d {
+            let (n, k) = (row.len(), k + 1);
+            return Err(Reason::new(format!(
+                "means: entry {k} has {n} coordinates but entry 1 has {d}; all need the same number"
+            )));
+        }
+        for (j, &x) in row.iter().enumerate() {
+            finite(x, || format!("means: coordinate {} of entry {}", j + 1, k + 1))?;
+        }
+    }
+    Ok(Matrix::from_rows(rows))
+}
+
+/// Positive weights with sum 1; a sum other than 1 is divided out, with a note.
+fn weights(given: &[f64], k: usize, note: &mut dyn FnMut(String)) -> Result<Vec<f64>, Reason> {
+    if given.len() != k {
+        return Err(Reason::new(format!(
+            "weights has {} entries but means has {k}; give one weight for each mean",
+            given.len()
+        )));
+    }
+    for (i, &w) in given.iter().enumerate() {
+        finite(w, || format!("weights: entry {}", i + 1))?;
+        if w <= 0.0 {
+            return Err(Reason::new(format!(
+                "weights: entry {} is {w}; a weight must be positive (leave the component out otherwise)",
+                i + 1
+            )));
+        }
+    }
+    let sum = finite(given.iter().sum(), || "the sum of weights".into())?;
+    // Decimal weights that were meant to sum to 1 do so within a few roundings; those are not worth a note.
+    if (sum - 1.0).abs() > 4.0 * f64::EPSILON * k as f64 {
+        note(format!("the weights sum to {sum}; they are divided by that"));
+    }
+    Ok(given.iter().map(|w| w / sum).collect())
+}
+
+fn covariances(given: &[Vec<Vec<f64>>], k: usize, d: usize) -> Result<Vec<Matrix>, Reason> {
+    if given.len() != k {
+        return Err(Reason::new(format!(
+            "covariances has {} entries but means has {k}; give one for each mean",
+            given.len()
+        )));
+    }
+    given.iter().enumerate().map(|(i, c)| covariance(c, d, i + 1)).collect()
+}
+
+/// A finite symmetric d×d matrix; its mean with the transpose, which removes the last digits in which the halves differ.
+fn covariance(rows: &[Vec<f64>], d: usize, entry: usize) -> Result<Matrix, Reason> {
+    if rows.len() != d || rows.iter().any(|r| r.len() != d) {
+        let widths: Vec<String> = rows.iter().map(|r| r.len().to_string()).collect();
+        return Err(Reason::new(format!(
+            "covariances: entry {entry} has {} rows of length {}, expected {d} rows of length {d} like the means",
+            rows.len(),
+            widths.join(", ")
+        )));
+    }
+    let c = Matrix::from_rows(rows);
+    for i in 0..d {
+        for j in 0..d {
+            finite(c[(i, j)], || format!("covariances: entry {entry}, row {}, column {}", i + 1, j + 1))?;
+            let (a, b) = (c[(i, j)], c[(j, i)]);
+            if (a - b).abs() > 1e-9 * (a.abs() + b.abs()) {
+                return Err(Reason::new(format!(
+                    "covariances: entry {entry} is not symmetric: row {}, column {} is {a} but its mirror is {b}",
+                    i + 1,
+                    j + 1
+                )));
+            }
+        }
+    }
+    Ok(Matrix::from_fn(d, d, |i, j| 0.5 * (c[(i, j)] + c[(j, i)])))
+}
+
+fn isotropic(std: Std, k: usize, d: usize) -> Result<Vec<Matrix>, Reason> {
+    let each = match std {
+        Std::All(s) => vec![s; k],
+        Std::Each(s) => s,
+    };
+    if each.len() != k {
+        return Err(Reason::new(format!(
+            "std has {} entries but means has {k}; give one for each mean, or one number for all",
+            each.len()
+        )));
+    }
+    let mut out = Vec::with_capacity(k);
+    for (i, &s) in each.iter().enumerate() {
+        finite(s * s, || format!("std: entry {} squared", i + 1))?;
+        if s <= 0.0 || s * s == 0.0 {
+            return Err(Reason::new(format!("std: entry {} is {s}; a standard deviation must be positive", i + 1)));
+        }
+        out.push(Matrix::from_fn(d, d, |a, b| if a == b { s * s } else { 0.0 }));
+    }
+    Ok(out)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::target::{TargetFile, parse};
+
+    fn mixture(text: &str) -> (super::Mixture, Vec<String>) {
+        let mut notes = Vec::new();
+        let TargetFile::Mixture(m) = parse(text, &mut |n| notes.push(n)).unwrap();
+        (m, notes)
+    }
+
+    /// Proves that `std` and `covariances` describe the same mixture, and that weights are normalised with a note.
+    #[test]
+    fn two_ways_to_say_the_same() {
+        let start = "kind = \"gaussian-mixture\"\nweights = [1, 3]\nmeans = [[0, 1], [2.5, -1]]\n";
+        let (a, notes) = mixture(&format!("{start}std = [1, 0.5]"));
+        let (b, _) = mixture(&format!("{start}covariances = [[[1, 0], [0, 1]], [[0.25, 0], [0, 0.25]]]"));
+        assert_eq!(a, b);
+        assert_eq!(a.weights, [0.25, 0.75]);
+        assert!(notes.len() == 1 && notes[0].contains("sum to 4"), "{notes:?}");
+        let (_, silent) =
+            mixture("kind = \"gaussian-mixture\"\nweights = [0.1, 0.2, 0.7]\nmeans = [[0], [1], [2]]\nstd = 1");
+        assert!(silent.is_empty(), "{silent:?}");
+    }
+}
