@@ -2,12 +2,27 @@
 //!
 //! One file a target. Everything here runs in f64: a density is a small part of a training step, and its tails decide.
 
+mod evaluate;
+mod gaussian;
+mod mixture;
+mod mixture_kernel;
+mod mt19937;
+mod named_mixtures;
+mod registry;
+mod rows;
+
+pub use evaluate::{Evaluation, evaluate};
+pub use mixture::GaussianMixture;
+pub use named_mixtures::{gmm9, gmm9u, gmm40, ring8};
+pub use registry::{Dimensions, Entry, all_densities, by_name};
+
 use crate::linalg::Matrix;
 use std::sync::Arc;
 
 /// A density on R^d, known up to a constant.
 ///
-/// `log p~(x)` may be -inf outside the support; NaN and +inf are caught by the caller with the point that caused them.
+/// `log p~(x)` may be -inf outside the support, where the score is 0 by convention; NaN and +inf are caught by [`evaluate`]
+/// with the point that caused them. `x` with other than d columns is a programmer's mistake and panics.
 pub trait Density: Send + Sync {
     /// d.
     fn dim(&self) -> usize;
@@ -18,18 +33,30 @@ pub trait Density: Send + Sync {
     /// log_density_i ← log p~(x_i) and score_i ← ∇ log p~(x_i).   x: n×d, log_density: n, score: n×d.
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix);
 
+    /// log p~(x_i), i < n, unchecked.   x: n×d.
+    fn log_density(&self, x: &Matrix) -> Vec<f64> {
+        let mut out = vec![0.0; x.rows()];
+        self.log_density_into(x, &mut out);
+        out
+    }
+
     /// log Z = log ∫ p~(x) dx, where it is known.
     fn log_normaliser(&self) -> Option<f64> {
         None
     }
 
-    /// n exact independent samples (n×d) under `seed`, where an exact sampler is known.
+    /// n exact independent samples (n×d) under `seed`, where an exact sampler is known. The same for any number of threads.
     fn sample(&self, _n: usize, _seed: u64) -> Option<Matrix> {
         None
     }
 
-    /// The density of X + hξ, ξ ~ N(0, I), where it has a closed form; the same normaliser as this one.
+    /// The density of X + hξ, ξ ~ N(0, I), where it has a closed form; the same normaliser as this one. h ≥ 0.
     fn smoothed(&self, _bandwidth: f64) -> Option<Arc<dyn Density>> {
+        None
+    }
+
+    /// This density as a Gaussian mixture, where it is one up to its normaliser: what mode masses are counted against.
+    fn mixture(&self) -> Option<&GaussianMixture> {
         None
     }
 }

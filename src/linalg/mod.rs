@@ -1,7 +1,7 @@
 //! Dense linear algebra: row-major matrices, products, factorisations.
 
 mod gemm;
-mod matrix;
+pub(crate) mod matrix;
 
 pub use gemm::{gemm, matmul};
 pub(crate) use matrix::shape_mismatch;

@@ -5,5 +5,5 @@
 mod normal;
 mod stream;
 
-pub use normal::{fill_normal, fill_uniform, normal_matrix};
+pub use normal::{fill_normal, fill_uniform, normal_matrix, uniform};
 pub use stream::{Purpose, Stream, stream};

@@ -7,7 +7,7 @@ use rand::Rng;
 use rayon::prelude::*;
 
 /// A uniform variate in [0, 1) with 53 bits.
-pub(crate) fn uniform(rng: &mut Stream) -> f64 {
+pub fn uniform(rng: &mut Stream) -> f64 {
     (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
 }
 

@@ -1,0 +1,142 @@
+//! The targets by name, with formula, constants and source: what `pushforward list targets` prints.
+
+use crate::density::{Density, GaussianMixture, gmm9, gmm9u, gmm40, ring8};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// Which dimensions a family of targets has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dimensions {
+    /// One dimension only; the name stands alone.
+    Fixed(usize),
+    /// Every multiple of `step` from `step` upwards; the name is followed by `-d`.
+    MultiplesOf {
+        /// The step.
+        step: usize,
+        /// The allowed range, in words.
+        words: &'static str,
+        /// The dimensions that lists and tests use.
+        examples: &'static [usize],
+    },
+}
+
+/// One target, or one family of targets of any dimension.
+#[derive(Clone)]
+pub struct Entry {
+    /// The name, without the dimension of a family.
+    pub name: &'static str,
+    /// Its dimensions.
+    pub dimensions: Dimensions,
+    /// log p~ in plain characters.
+    pub formula: &'static str,
+    /// The values of the constants in it.
+    pub constants: &'static str,
+    /// Where they come from.
+    pub source: &'static str,
+    /// The density in a given dimension, already checked against `dimensions`.
+    build: fn(usize) -> Result<Arc<dyn Density>>,
+}
+
+impl Entry {
+    /// Names that [`by_name`] accepts: the one name, or one for each example dimension.
+    pub fn names(&self) -> Vec<String> {
+        match self.dimensions {
+            Dimensions::Fixed(_) => vec![self.name.to_string()],
+            Dimensions::MultiplesOf { examples, .. } => examples.iter().map(|d| format!("{}-{d}", self.name)).collect(),
+        }
+    }
+
+    /// The density in dimension `dim`. `Error::Parameter` where the family has no such member.
+    pub fn build(&self, dim: usize) -> Result<Arc<dyn Density>> {
+        let (fits, expected) = match self.dimensions {
+            Dimensions::Fixed(d) => (dim == d, "the target's only dimension"),
+            Dimensions::MultiplesOf { step, words, .. } => (dim > 0 && dim.is_multiple_of(step), words),
+        };
+        if fits {
+            (self.build)(dim)
+        } else {
+            Err(Error::Parameter { name: format!("dimension of {}", self.name), value: dim as f64, expected })
+        }
+    }
+}
+
+/// A mixture as a registry entry's density.
+fn mixture(p: GaussianMixture) -> Result<Arc<dyn Density>> {
+    Ok(Arc::new(p))
+}
+
+/// Every target, in the order in which they are listed.
+pub fn all_densities() -> Vec<Entry> {
+    vec![
+        Entry {
+            name: "gmm9",
+            dimensions: Dimensions::Fixed(2),
+            formula: "log 1/9 sum_k N(x; m_k, 0.3 I)",
+            constants: "m_k in {-5, 0, 5}^2; equal weights",
+            source: "the 'grid' mixture of sde_sampler (Richter, Berner, 2024)",
+            build: |_| mixture(gmm9()),
+        },
+        Entry {
+            name: "gmm9u",
+            dimensions: Dimensions::Fixed(2),
+            formula: "log sum_k w_k N(x; m_k, 0.3 I)",
+            constants: "m_k in {-5, 0, 5}^2, first coordinate slowest; w = (1, 2, 3, 4, 5, 4, 3, 2, 1)/25",
+            source: "gmm9 with unequal weights; this project",
+            build: |_| mixture(gmm9u()),
+        },
+        Entry {
+            name: "ring8",
+            dimensions: Dimensions::Fixed(2),
+            formula: "log 1/8 sum_k N(x; 4 (cos 2 pi k/8, sin 2 pi k/8), 0.3 I)",
+            constants: "radius 4, variance 0.3, equal weights",
+            source: "the usual ring of eight Gaussians; radius and variance of this project",
+            build: |_| mixture(ring8()),
+        },
+        Entry {
+            name: "gmm40",
+            dimensions: Dimensions::Fixed(2),
+            formula: "log 1/40 sum_k N(x; m_k, s^2 I)",
+            constants: "m_k = 80 (u - 1/2), u from MT19937 with seed 0; s = log(1 + e) = 1.3133",
+            source: "FAB (Midgley et al., ICLR 2023), lollcat/fab-torch; also iDEM, DiKL",
+            build: |_| mixture(gmm40()),
+        },
+    ]
+}
+
+/// The target called `name`: `gmm40`, or with a dimension, `funnel-10`.
+///
+/// `Error::UnknownName` with the near names; `Error::Parameter` where the family has no member of that dimension.
+pub fn by_name(name: &str) -> Result<Arc<dyn Density>> {
+    let entries = all_densities();
+    for entry in &entries {
+        match entry.dimensions {
+            Dimensions::Fixed(d) if name == entry.name => return entry.build(d),
+            Dimensions::MultiplesOf { .. } => {
+                let suffix = name.strip_prefix(entry.name).and_then(|rest| rest.strip_prefix('-'));
+                if let Some(dim) = suffix.and_then(|digits| digits.parse().ok()) {
+                    return entry.build(dim);
+                }
+            }
+            Dimensions::Fixed(_) => {}
+        }
+    }
+    let known: Vec<String> = entries.iter().flat_map(Entry::names).collect();
+    Err(Error::unknown_name("target", name, &known.iter().map(String::as_str).collect::<Vec<_>>()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Proves that every listed name builds, and that an unknown name answers with a near one.
+    #[test]
+    fn names_build_and_unknown_names_suggest() {
+        for name in all_densities().iter().flat_map(Entry::names) {
+            assert!(by_name(&name).is_ok(), "{name}");
+        }
+        match by_name("gmm4O").err() {
+            Some(Error::UnknownName { near, .. }) => assert!(near.iter().any(|n| n == "gmm40"), "{near:?}"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
