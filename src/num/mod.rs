@@ -3,13 +3,19 @@
 mod bits;
 mod elementwise;
 mod exp;
+mod fit;
 mod ln;
+mod logsumexp;
 mod real;
 mod simd;
+mod sum;
 
 pub use elementwise::{
     Elementwise, Exp, ExpM1, Ln, Sigmoid, Softplus, Tanh, exp_m1_slice, exp_slice, ln_slice, map_slice, sigmoid_slice,
     softplus_slice, tanh_slice,
 };
+pub use fit::{Line, Order, fit_line, observed_order};
+pub use logsumexp::{log_mean_exp, log_sum_exp};
 pub use real::Real;
 pub use simd::{Kernel, Shell, dispatch, dispatch_on, shells};
+pub use sum::{Summary, mean, sum, variance};
