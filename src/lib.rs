@@ -8,5 +8,6 @@ pub mod error;
 pub mod linalg;
 pub mod num;
 pub mod rng;
+pub mod theory;
 
 pub use error::{Error, Result};

@@ -1,0 +1,143 @@
+//! The tie between `theory/`, `src/` and `tests/`: what the compiler cannot see (rustdoc checks the links inside the pages).
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const THEOREMS: usize = 15;
+const HEADINGS: [&str; 6] =
+    ["Statement", "Assumptions", "Proof", "What the machine checks", "In the code", "References"];
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = root().join(path);
+    fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+}
+
+/// A theorem's page: its number, file name and text.
+struct Page {
+    number: usize,
+    file: String,
+    text: String,
+}
+
+fn pages() -> Vec<Page> {
+    let names = fs::read_dir(root().join("theory")).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    let mut pages: Vec<Page> = names
+        .filter(|n| n.starts_with('T') && n.ends_with(".md"))
+        .map(|file| Page {
+            number: file[1..3].parse().unwrap_or_else(|_| panic!("{file}: a page is named Tnn-words.md")),
+            text: read(format!("theory/{file}")),
+            file,
+        })
+        .collect();
+    pages.sort_by_key(|p| p.number);
+    pages
+}
+
+/// The ledger's rows as lists of trimmed cells: number, statement, code item, test, status. (`\|` never occurs in them.)
+fn ledger() -> Vec<Vec<String>> {
+    let text = read("theory/README.md");
+    let rows = text.lines().filter(|l| l.starts_with("| T") || l.starts_with("| [T"));
+    rows.map(|l| l.trim_matches('|').split('|').map(|c| c.trim().to_string()).collect()).collect()
+}
+
+fn rust_files(folder: &str) -> Vec<PathBuf> {
+    let mut open = vec![root().join(folder)];
+    let mut files = Vec::new();
+    while let Some(dir) = open.pop() {
+        for entry in fs::read_dir(&dir).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                files.push(path);
+            }
+        }
+    }
+    files
+}
+
+/// The theorem numbers in a text: "T" and one or two digits, with nothing alphanumeric on either side.
+fn cited(text: &str) -> Vec<usize> {
+    let words = text.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    let numbers = words.filter_map(|w| w.strip_prefix('T')).filter(|d| (1..=2).contains(&d.len()));
+    numbers.filter(|d| d.bytes().all(|b| b.is_ascii_digit())).map(|d| d.parse().unwrap()).collect()
+}
+
+/// Proves that the finder of citations sees every form in use and nothing else.
+#[test]
+fn citations_are_found() {
+    assert_eq!(cited("(T1), T12: see T03–T5; [T7](x) but not ST1, T1x, T123, T_2, T"), [1, 12, 3, 5, 7]);
+}
+
+/// Proves that every page has its number as title and all the headings, once and in order.
+#[test]
+fn pages_have_all_headings() {
+    for page in pages() {
+        let title = format!("# T{} ", page.number);
+        assert!(page.text.starts_with(&title), "{}: the first line must start with {title:?}", page.file);
+        let found: Vec<&str> = page.text.lines().filter_map(|l| l.strip_prefix("## ")).collect();
+        assert_eq!(found, HEADINGS, "{}", page.file);
+    }
+}
+
+/// Proves that every page is a module of `theory.rs`, so that rustdoc resolves its links.
+#[test]
+fn pages_have_modules() {
+    let source = read("src/theory.rs");
+    for page in pages() {
+        let module = format!("#[doc = include_str!(\"../theory/{}\")]\npub mod t{:02} {{}}", page.file, page.number);
+        assert!(source.contains(&module), "src/theory.rs lacks\n{module}");
+    }
+}
+
+/// Proves that the ledger has one row per theorem in order, linked to its page, and that nothing without a page is called proved.
+#[test]
+fn ledger_rows_match_pages() {
+    let (rows, pages) = (ledger(), pages());
+    assert_eq!(rows.len(), THEOREMS);
+    for (i, row) in rows.iter().enumerate() {
+        let number = i + 1;
+        assert_eq!(row.len(), 5, "five cells in {row:?}");
+        let page = pages.iter().find(|p| p.number == number);
+        let label = page.map_or(format!("T{number}"), |p| format!("[T{number}]({})", p.file));
+        assert_eq!(row[0], label, "first cell of the ledger's row {number}");
+        assert!(["proved", "cited", "open"].contains(&row[4].as_str()), "T{number}: status {:?}", row[4]);
+        assert!(page.is_some() || row[4] == "open", "T{number} is called {} but has no page", row[4]);
+    }
+    assert_eq!(pages.len(), rows.iter().filter(|r| r[0].starts_with('[')).count(), "two pages share a number");
+}
+
+/// Proves that no comment in `src/` cites a theorem that the ledger does not have.
+#[test]
+fn comments_cite_existing_theorems() {
+    for path in rust_files("src") {
+        let text = fs::read_to_string(&path).unwrap();
+        for (line, comment) in text.lines().enumerate().filter_map(|(i, l)| Some((i + 1, l.split_once("//")?.1))) {
+            for n in cited(comment) {
+                assert!((1..=THEOREMS).contains(&n), "{}:{line}: there is no theorem T{n}", path.display());
+            }
+        }
+    }
+}
+
+/// Proves that a test named in the ledger exists, and that every claim of `src/verify/` has a test `tnn_…`.
+#[test]
+fn claims_have_tests() {
+    let sources = |folder| rust_files(folder).iter().map(|p| fs::read_to_string(p).unwrap()).collect::<String>();
+    let (tests, claims) = (sources("tests"), sources("src/verify"));
+    for (i, row) in ledger().iter().enumerate() {
+        let (number, named) = (i + 1, row[3].trim_matches('`'));
+        let prefix = format!("fn t{number:02}_");
+        if named != "to come" {
+            assert!(named.starts_with(&prefix[3..]), "T{number}: the ledger names the test {named:?}");
+            assert!(tests.contains(&format!("fn {named}(")), "T{number}: no test {named} in tests/");
+        }
+        if claims.contains(&format!("\"T{number:02}\"")) {
+            assert!(tests.contains(&prefix), "T{number} has a claim but no test {prefix}…");
+        }
+    }
+}
