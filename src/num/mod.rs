@@ -6,6 +6,7 @@ mod exp;
 mod fit;
 mod ln;
 mod logsumexp;
+mod quadrature;
 mod real;
 mod simd;
 mod sum;
@@ -16,6 +17,7 @@ pub use elementwise::{
 };
 pub use fit::{Line, Order, fit_line, observed_order};
 pub use logsumexp::{log_mean_exp, log_sum_exp};
+pub use quadrature::GaussLegendre;
 pub use real::Real;
 pub use simd::{Kernel, Shell, dispatch, dispatch_on, shells};
 pub use sum::{Summary, mean, sum, variance};
