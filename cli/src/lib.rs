@@ -6,5 +6,6 @@ pub mod failure;
 pub mod files;
 pub mod interrupt;
 pub mod progress;
+pub mod report;
 pub mod run_folder;
 pub mod target;

@@ -1,0 +1,17 @@
+//! The report of a run: one self-contained HTML file, drawn from plain data ([`Record`]).
+
+mod axis;
+mod contour;
+mod page;
+mod panels;
+mod plot;
+mod record;
+mod style;
+#[cfg(test)]
+mod tests;
+
+#[cfg(test)]
+mod fake;
+
+pub use page::html;
+pub use record::{DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, Tile};

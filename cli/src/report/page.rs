@@ -1,0 +1,242 @@
+//! The report's page: one HTML file, no scripts, nothing fetched.
+
+use crate::report::panels::{self, Curve};
+use crate::report::record::{Judge, MetricRow, Record};
+use crate::report::style::{GREEN, MODEL, PURPLE, TARGET, count, escape, number};
+use std::fmt::Write;
+
+const CSS: &str = include_str!("page.css");
+
+/// Width of a diagram that stands alone, of one of two and of one of three, in pixels.
+const FULL: f64 = 1040.0;
+const HALF: f64 = 510.0;
+const THIRD: f64 = 338.0;
+
+/// What no report of this kind can show.
+const LIMITS: &str = "Every number here compares samples with what is already known of the target. None of them proves that no mode was \
+missed: a mode that neither training nor the exact sampler ever visited leaves no trace in any of them. The model's density is not known, so \
+these samples cannot be reweighted, and log Z is not estimated. Diagrams show the first samples of the run only, and for more than two dimensions only \
+the first coordinates.";
+
+/// The whole page.
+pub fn html(record: &Record) -> String {
+    let title = format!("{} by {}", record.target.name, record.divergence.name);
+    let mut s = format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{0} · pushforward</title>\n<style>\n{CSS}</style></head><body><main>\n\
+         <header><p class=\"kicker\">pushforward {1} · one-step sampler</p><h1>{0}</h1>\n<p class=\"lead\">{2}</p></header>\n",
+        escape(&title),
+        env!("CARGO_PKG_VERSION"),
+        escape(&record.outcome)
+    );
+    tiles(&mut s, record);
+    notes(&mut s, record);
+    samples(&mut s, record);
+    modes(&mut s, record);
+    metrics(&mut s, record);
+    energy(&mut s, record);
+    training(&mut s, record);
+    objective(&mut s, record);
+    let _ = writeln!(s, "<section><h2>What these numbers cannot show</h2><p>{LIMITS}</p></section>");
+    let _ = writeln!(
+        s,
+        "<section><h2>Configuration</h2><p>The run’s <code>config.toml</code>; <code>pushforward train --config</code> with it repeats the run.</p><pre>{}</pre></section>",
+        escape(&record.config)
+    );
+    s.push_str("</main></body></html>\n");
+    s
+}
+
+fn tiles(s: &mut String, record: &Record) {
+    if record.headline.is_empty() {
+        return;
+    }
+    s.push_str("<div class=\"tiles\">");
+    for t in &record.headline {
+        let (value, label, beside) = (escape(&t.value), escape(&t.label), escape(&t.beside));
+        let _ = write!(s, "<div><b>{value}</b><span>{label}</span><small>{beside}</small></div>");
+    }
+    s.push_str("</div>\n");
+}
+
+fn notes(s: &mut String, record: &Record) {
+    if record.notes.is_empty() {
+        return;
+    }
+    s.push_str("<ul class=\"notes\">");
+    record.notes.iter().for_each(|n| s.push_str(&format!("<li>{}</li>", escape(n))));
+    s.push_str("</ul>\n");
+}
+
+fn samples(s: &mut String, record: &Record) {
+    let Some(last) = record.frames.last() else { return };
+    s.push_str("<section><h2>Samples</h2>\n");
+    if let Some(field) = &record.field {
+        let _ = writeln!(
+            s,
+            "<p class=\"caption\"><i class=\"region\"></i> regions that hold 50, 90 and 99% of the target’s mass <i class=\"dot\"></i> samples of the model</p><div class=\"row\">"
+        );
+        for (k, frame) in record.frames.iter().enumerate() {
+            let title = format!("after {} steps", count(frame.step));
+            s.push_str(&panels::plane(&format!("plane{k}"), &title, THIRD, field, &frame.samples));
+        }
+        s.push_str("</div>\n");
+    } else if last.samples.cols() == 1 {
+        let column = |m: &pushforward::linalg::Matrix| m.as_slice().to_vec();
+        let exact = record.exact.as_ref().map(column).unwrap_or_default();
+        s.push_str(&panels::histogram("line", "Distribution of x", "x", (FULL, 300.0), &column(&last.samples), &exact));
+    } else {
+        let _ = writeln!(
+            s,
+            "<p class=\"caption\"><i class=\"cross\"></i> exact samples <i class=\"dot\"></i> samples of the model after {} steps; the first coordinates, in pairs</p><div class=\"row\">",
+            count(last.step)
+        );
+        let d = last.samples.cols().min(4);
+        for (k, pair) in (0..d).flat_map(|a| (a + 1..d).map(move |b| (a, b))).enumerate() {
+            s.push_str(&panels::marginal_pair(&format!("pair{k}"), THIRD, pair, &last.samples, record.exact.as_ref()));
+        }
+        s.push_str("</div>\n");
+    }
+    s.push_str("</section>\n");
+}
+
+fn modes(s: &mut String, record: &Record) {
+    if record.modes.is_empty() {
+        return;
+    }
+    let _ = writeln!(
+        s,
+        "<section><h2>Mass of the modes</h2><p>Each of {} samples is counted to its nearest mode. A sampler that is right lies within its error bars at about 19 modes of 20.</p>",
+        count(record.mode_samples)
+    );
+    s.push_str(&panels::mode_masses("modes", FULL, &record.modes, record.mode_samples));
+    s.push_str("</section>\n");
+}
+
+fn metrics(s: &mut String, record: &Record) {
+    if record.metrics.is_empty() {
+        return;
+    }
+    s.push_str("<section><h2>Metrics beside their floors</h2><p>The floor is what exact samples of the same number score against other exact samples: no sampler can be expected to do better.</p>\n<table><thead><tr><th>metric</th><th class=\"n\">model</th><th class=\"n\">floor</th><th class=\"n\">model / floor</th><th>what it means</th></tr></thead><tbody>\n");
+    for m in &record.metrics {
+        let floor = m.floor.map_or("–".into(), |f| number(f, 4));
+        let _ = writeln!(
+            s,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{floor}</td><td class=\"n\">{}</td><td class=\"why\">{}</td></tr>",
+            escape(&m.name),
+            number(m.value, 4),
+            comparison(m),
+            escape(&m.meaning)
+        );
+    }
+    s.push_str("</tbody></table></section>\n");
+}
+
+/// The ratio to the floor, or the difference with its sign.
+fn comparison(m: &MetricRow) -> String {
+    match (m.floor, m.judge) {
+        (Some(f), Judge::Ratio) if f > 0.0 => format!("{}×", number(m.value / f, 3)),
+        (Some(f), Judge::Difference) => {
+            let plus = if m.value > f { "+" } else { "" };
+            format!("{plus}{}", number(m.value - f, 2))
+        }
+        _ => "–".into(),
+    }
+}
+
+fn energy(s: &mut String, record: &Record) {
+    if record.energy.is_empty() {
+        return;
+    }
+    s.push_str("<section><h2>Energies</h2><p>The energy of a sample is −log p̃ there, up to the target’s unknown constant. Mass to the right of the exact samples lies where the target has almost none; too little mass on the right means that the modes’ flanks are missed.</p>\n");
+    s.push_str(&panels::histogram(
+        "energy",
+        "Energy of the samples",
+        "−log p̃(x), nats",
+        (FULL, 290.0),
+        &record.energy,
+        &record.exact_energy,
+    ));
+    s.push_str("</section>\n");
+}
+
+fn training(s: &mut String, record: &Record) {
+    if record.steps.is_empty() {
+        return;
+    }
+    s.push_str("<section><h2>Training</h2><p>Lines are means over blocks of steps, bands their least and greatest values.</p><div class=\"row\">\n");
+    let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
+    let exact = (!record.exact_energy.is_empty()).then(|| (-mean(&record.exact_energy), "exact samples"));
+    let curves = [
+        Curve {
+            title: "Loss",
+            label: "mean squared step",
+            colour: MODEL,
+            dash: "",
+            log: true,
+            reference: None,
+            value: |r| r.loss,
+        },
+        Curve {
+            title: "Size of the drift",
+            label: "RMS of the drift",
+            colour: PURPLE,
+            dash: "7 2",
+            log: true,
+            reference: None,
+            value: |r| r.rms_drift,
+        },
+        Curve {
+            title: "Bandwidth",
+            label: "h, units of x",
+            colour: GREEN,
+            dash: "2 2",
+            log: true,
+            reference: None,
+            value: |r| r.bandwidth,
+        },
+        Curve {
+            title: "Mean log-density",
+            label: "mean log p̃, nats",
+            colour: TARGET,
+            dash: "7 2 2 2",
+            log: false,
+            reference: exact,
+            value: |r| r.mean_log_p,
+        },
+    ];
+    for (k, spec) in curves.iter().enumerate() {
+        s.push_str(&panels::curve(&format!("curve{k}"), (HALF, 240.0), spec, &record.steps));
+    }
+    s.push_str("</div></section>\n");
+}
+
+fn objective(s: &mut String, record: &Record) {
+    let (t, d) = (&record.target, &record.divergence);
+    let plural = if t.dim == 1 { "" } else { "s" };
+    let _ = write!(
+        s,
+        "<section><h2>Target and divergence</h2><div class=\"row\"><div class=\"words\"><p><b>{}</b>, {} dimension{plural}</p>",
+        escape(&t.name),
+        t.dim
+    );
+    let _ = write!(s, "<p class=\"formula\">log p̃(x) = {}</p>", escape(&t.formula));
+    for (what, words) in [("Constants", &t.constants), ("Source", &t.source)] {
+        if !words.is_empty() {
+            let _ = write!(s, "<p class=\"why\">{what}: {}</p>", escape(words));
+        }
+    }
+    let _ = write!(
+        s,
+        "<p><b>{}</b>; q is the model, p the target, r = p/q</p><p class=\"formula\">{}</p><p class=\"formula\">w(r) = r² f″(r) = {}</p>\
+         <p>Particles move along w(r) ∇ log r: the divergence enters training through this weight alone. Its value scales the step where the \
+         model has too little mass (r &gt; 1, right) and too much (r &lt; 1, left).</p></div>",
+        escape(&d.name),
+        escape(&d.formula),
+        escape(&d.weight_formula),
+    );
+    if !d.log_weight.is_empty() {
+        s.push_str(&panels::weight("weight", (HALF, 260.0), d));
+    }
+    s.push_str("</div></section>\n");
+}

@@ -1,0 +1,145 @@
+//! What a report is made of: plain data, so that the report can be drawn and tested without training anything.
+
+use pushforward::linalg::Matrix;
+
+/// Everything that the report shows.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// The target in words.
+    pub target: TargetCard,
+    /// The divergence in words and numbers.
+    pub divergence: DivergenceCard,
+    /// One sentence on how the run ended and how long it took.
+    pub outcome: String,
+    /// The three to five numbers that matter most.
+    pub headline: Vec<Tile>,
+    /// Samples at the start, in the middle and at the end of training.
+    pub frames: Vec<Frame>,
+    /// Exact samples of the target (n×d), where it has an exact sampler.
+    pub exact: Option<Matrix>,
+    /// log p~ on a grid, where d = 2.
+    pub field: Option<Field>,
+    /// Mass of each mode; empty where the target has no named modes.
+    pub modes: Vec<ModeMass>,
+    /// How many samples the mode masses were counted from.
+    pub mode_samples: usize,
+    /// The training curves.
+    pub steps: Vec<StepRow>,
+    /// -log p~ of the final samples.
+    pub energy: Vec<f64>,
+    /// -log p~ of exact samples; empty where there are none.
+    pub exact_energy: Vec<f64>,
+    /// The table of metrics.
+    pub metrics: Vec<MetricRow>,
+    /// Things that happened and should be known, such as skipped steps.
+    pub notes: Vec<String>,
+    /// The text of config.toml.
+    pub config: String,
+}
+
+/// The target in words.
+#[derive(Debug, Clone, Default)]
+pub struct TargetCard {
+    /// Name in the registry or of the file.
+    pub name: String,
+    /// d.
+    pub dim: usize,
+    /// Formula of log p~, in plain characters.
+    pub formula: String,
+    /// The constants in it.
+    pub constants: String,
+    /// Where the constants are from.
+    pub source: String,
+}
+
+/// The divergence in words and numbers.
+#[derive(Debug, Clone, Default)]
+pub struct DivergenceCard {
+    /// Name in the registry.
+    pub name: String,
+    /// Formula of f and the order of its arguments.
+    pub formula: String,
+    /// Formula of the weight w(r) = r² f''(r).
+    pub weight_formula: String,
+    /// Points (l, log w(e^l)) of the weight, l = log(p/q).
+    pub log_weight: Vec<(f64, f64)>,
+}
+
+/// A number in large type.
+#[derive(Debug, Clone, Default)]
+pub struct Tile {
+    /// Such as "40 / 40".
+    pub value: String,
+    /// Such as "modes covered".
+    pub label: String,
+    /// Such as "exact samples: 0.025".
+    pub beside: String,
+}
+
+/// Samples at one moment of training.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// After how many steps.
+    pub step: usize,
+    /// n×d.
+    pub samples: Matrix,
+}
+
+/// log p~ on a regular grid over a box of the plane.
+#[derive(Debug, Clone)]
+pub struct Field {
+    /// (lowest, highest) first coordinate.
+    pub x: (f64, f64),
+    /// (lowest, highest) second coordinate.
+    pub y: (f64, f64),
+    /// Entry (i, j) is log p~ at the i-th second and j-th first coordinate; -inf where p is zero.
+    pub log_p: Matrix,
+}
+
+/// Mass of one mode.
+#[derive(Debug, Clone)]
+pub struct ModeMass {
+    /// Share of the target's mass.
+    pub truth: f64,
+    /// Share of the samples.
+    pub model: f64,
+}
+
+/// One logged training step.
+#[derive(Debug, Clone)]
+pub struct StepRow {
+    /// From 1.
+    pub step: usize,
+    /// Regression loss.
+    pub loss: f64,
+    /// Root mean square of the drift.
+    pub rms_drift: f64,
+    /// h of the smoothed velocity.
+    pub bandwidth: f64,
+    /// Mean log p~ of the batch.
+    pub mean_log_p: f64,
+}
+
+/// A metric beside its floor.
+#[derive(Debug, Clone)]
+pub struct MetricRow {
+    /// Name in words.
+    pub name: String,
+    /// Its value for the run's samples.
+    pub value: f64,
+    /// Its mean value for exact samples of the same number, where there are any.
+    pub floor: Option<f64>,
+    /// What it means, in a sentence.
+    pub meaning: String,
+    /// How to judge the value.
+    pub judge: Judge,
+}
+
+/// How a metric's value is judged against its floor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Judge {
+    /// A distance: value / floor, best near 1.
+    Ratio,
+    /// A level such as mean log p or a variance ratio: value - floor, best near 0.
+    Difference,
+}

@@ -1,0 +1,95 @@
+//! Colours and numbers as people see them.
+
+/// Okabe and Ito's blue: the target and its exact samples. Palette: <https://jfly.uni-koeln.de/color/>, told apart with every colour vision.
+pub const TARGET: &str = "#0072B2";
+/// Vermilion: the model.
+pub const MODEL: &str = "#D55E00";
+/// Bluish green: schedules.
+pub const GREEN: &str = "#009E73";
+/// Reddish purple: sizes of the drift.
+pub const PURPLE: &str = "#CC79A7";
+/// Ink of axes and text.
+pub const INK: &str = "#222";
+/// Ink of the grid.
+pub const GRID: &str = "#e4e4e4";
+
+/// Text that is safe inside HTML and SVG.
+pub fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            c => out.push(c),
+        }
+        out
+    })
+}
+
+/// 1234567 → "1,234,567".
+pub fn count(n: usize) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(c);
+    }
+    out
+}
+
+/// 12 → "¹²".
+pub fn superscript(n: i32) -> String {
+    let digit = |c: char| match c {
+        '-' => '⁻',
+        '1' => '¹',
+        '2' => '²',
+        '3' => '³',
+        c => char::from_u32(0x2070 + c.to_digit(10).unwrap_or(0)).unwrap_or(c),
+    };
+    n.to_string().chars().map(digit).collect()
+}
+
+/// x with `digits` significant digits; a true minus sign; powers of ten outside [1e-3, 1e5).
+pub fn number(x: f64, digits: usize) -> String {
+    if x == 0.0 {
+        return "0".into();
+    }
+    if !x.is_finite() {
+        return if x.is_nan() {
+            "n/a".into()
+        } else if x > 0.0 {
+            "∞".into()
+        } else {
+            "−∞".into()
+        };
+    }
+    let scientific = format!("{:.*e}", digits - 1, x.abs());
+    let (mantissa, exponent) = scientific.split_once('e').expect("scientific notation has an e");
+    let exponent: i32 = exponent.parse().expect("the exponent is whole");
+    let body = if (-3..5).contains(&exponent) {
+        format!("{:.*}", (digits as i32 - 1 - exponent).max(0) as usize, x.abs())
+    } else {
+        format!("{mantissa}×10{}", superscript(exponent))
+    };
+    if x < 0.0 { format!("−{body}") } else { body }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Proves the four shapes that a number can take.
+    #[test]
+    fn numbers() {
+        assert_eq!(number(0.04312, 3), "0.0431");
+        assert_eq!(number(-6.8594, 4), "−6.859");
+        assert_eq!(number(12345.6, 3), "12346");
+        assert_eq!(number(2.5e-7, 2), "2.5×10⁻⁷");
+        assert_eq!(number(0.9999, 2), "1.0");
+        assert_eq!(count(1234567), "1,234,567");
+        assert_eq!(escape("<a&\"b\">"), "&lt;a&amp;&quot;b&quot;&gt;");
+    }
+}
