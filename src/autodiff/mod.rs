@@ -15,11 +15,15 @@
 //! assert_eq!(dy.value().as_slice(), &[6.0, 12.0]);
 //! ```
 
+mod check;
 mod derivative;
+mod dual;
 mod eval;
 mod op;
 mod tape;
 mod var;
 
+pub use check::{FIRST_STEP, GradientCheck, STEPS, Verdict, check_gradient, check_score};
 pub use derivative::{divergence, hessian, hessian_vector, jacobian};
+pub use dual::{Dual, Path, Scalar};
 pub use tape::{Tape, Var};
