@@ -13,7 +13,7 @@ pub trait Bits: Copy + 'static {
     const LN2_LOW: Self;
     /// 1.5·2^m, m the number of mantissa bits: adding it rounds to an integer, which then sits in the low bits.
     const SHIFT: Self;
-    /// Below this eˣ is flushed to 0; from here on it is a normal number.
+    /// Below this eˣ is flushed to 0. Here n, of x = n log 2 + r, is still above the smallest exponent, so 2^(n-1) is normal.
     const EXP_LOW: Self;
     /// log of the largest finite number, rounded down: above this eˣ is +∞.
     const EXP_HIGH: Self;
@@ -24,8 +24,6 @@ pub trait Bits: Copy + 'static {
     /// 2/3, 2/5, …: the series of (log(1 + f) - 2s)/s in s², s = f/(2 + f), |s| ≤ 0.172, to the same accuracy.
     const LN_SERIES: &'static [Self];
 
-    /// x·2ⁿ by adding n to the exponent field, n in the low bits of `shifted = n + SHIFT`.
-    fn add_exponent(self, shifted: Self) -> Self;
     /// 2^(n-1), n in the low bits of `shifted = n + SHIFT`.
     fn half_power_of_two(shifted: Self) -> Self;
     /// (k, m) with x = 2^k m and m in [√½, √2), for x positive and normal.
@@ -72,11 +70,6 @@ macro_rules! bits {
         const MIN_NORMAL: Self = $t::MIN_POSITIVE;
 
         #[inline(always)]
-        fn add_exponent(self, shifted: Self) -> Self {
-            $t::from_bits(self.to_bits().wrapping_add(shifted.to_bits() << $m))
-        }
-
-        #[inline(always)]
         fn half_power_of_two(shifted: Self) -> Self {
             $t::from_bits(shifted.to_bits().wrapping_add($bias - 1) << $m)
         }
@@ -112,7 +105,7 @@ impl Bits for f32 {
     bits!(f32, u32, mantissa 23, bias 127);
     const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
     const LN2_LOW: f32 = 1.428_606_8e-6;
-    const EXP_LOW: f32 = -87.0;
+    const EXP_LOW: f32 = -86.9;
     const EXP_HIGH: f32 = 88.722_83;
     const INVERSE_FACTORIALS: &'static [f32] = &single(inverse_factorials::<6>());
     const LN_SERIES: &'static [f32] = &single(ln_series::<4>());
@@ -132,7 +125,7 @@ mod tests {
         assert!(f64::EXP_HIGH.exp().is_finite() && f64::EXP_HIGH.next_up().exp().is_infinite());
         let largest = f64::from(f32::MAX) * (1.0 + f64::from(f32::EPSILON) / 4.0);
         assert!(f64::from(f32::EXP_HIGH).exp() < largest && f64::from(f32::EXP_HIGH.next_up()).exp() > largest);
-        assert!(f64::EXP_LOW.exp() > f64::MIN_POSITIVE && f64::from(f32::EXP_LOW).exp() > f64::from(f32::MIN_POSITIVE));
+        assert!((f64::EXP_LOW * f64::LOG2_E).round() > -1022.0 && (f32::EXP_LOW * f32::LOG2_E).round() > -126.0);
     }
 
     /// Proves that a positive normal number is 2^k m exactly, with m in [√½, √2).

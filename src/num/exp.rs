@@ -29,11 +29,11 @@ fn reduce<const FMA: bool, T: Real>(x: T) -> (T, T) {
 #[inline(always)]
 pub(super) fn exp<const FMA: bool, T: Real>(x: T) -> T {
     let (shifted, p) = reduce::<FMA, T>(x);
-    let y = (T::ONE + p).add_exponent(shifted);
+    // n reaches one more than the largest exponent, so 2ⁿ is split in 2 and 2^(n-1)
+    let y = T::ONE + p;
+    let y = (y + y) * T::half_power_of_two(shifted);
     let y = if x < T::EXP_LOW { T::ZERO } else { y };
-    let y = if x > T::EXP_HIGH { T::INFINITY } else { y };
-    // adding to the exponent field of a NaN can make it a number
-    if x.is_nan() { x } else { y }
+    if x > T::EXP_HIGH { T::INFINITY } else { y }
 }
 
 /// eˣ - 1 = 2ⁿ (e^r - 1) + (2ⁿ - 1); see [`Real::exp_m1_body`].

@@ -94,8 +94,8 @@ pub trait Real:
     fn fused<const FMA: bool>(self, a: Self, b: Self) -> Self {
         if FMA { self.mul_add(a, b) } else { self * a + b }
     }
-    /// eˣ inside a kernel, within 2 ulp. Exactly 0 below -708 (f32: -87), so never subnormal; +∞ above log of the largest
-    /// finite number; NaN passes through with its payload.
+    /// eˣ inside a kernel, within 2 ulp. Exactly 0 below -708 (f32: -86.9), so never subnormal; +∞ above log of the largest
+    /// finite number; NaN gives NaN.
     #[inline(always)]
     fn exp_body<const FMA: bool>(self) -> Self {
         exp::exp::<FMA, Self>(self)
@@ -120,7 +120,7 @@ pub trait Real:
     fn sigmoid_body<const FMA: bool>(self) -> Self {
         exp::sigmoid::<FMA, Self>(self)
     }
-    /// log(1 + eˣ) inside a kernel, within 3 ulp. Exactly 0 below -708 (f32: -87); NaN gives NaN.
+    /// log(1 + eˣ) inside a kernel, within 3 ulp. Exactly 0 below -708 (f32: -86.9); NaN gives NaN.
     /// log σ(x) is minus this at -x.
     #[inline(always)]
     fn softplus_body<const FMA: bool>(self) -> Self {
