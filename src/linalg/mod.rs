@@ -1,8 +1,17 @@
 //! Dense linear algebra: row-major matrices, products, factorisations.
 
+mod cholesky;
+mod eigen;
 mod gemm;
+mod lu;
 pub(crate) mod matrix;
+mod symmetric;
+mod triangular;
 
+pub use cholesky::Cholesky;
+pub use eigen::SymmetricEigen;
 pub use gemm::{gemm, matmul};
+pub use lu::{Lu, log_abs_det};
 pub(crate) use matrix::shape_mismatch;
 pub use matrix::{Matrix, View};
+pub use triangular::{solve_lower, solve_lower_rows, solve_lower_transposed, solve_lower_transposed_rows, solve_upper};
