@@ -2,6 +2,8 @@
 //!
 //! A library beside the binary, so that each room can be tested and fuzzed alone.
 
+pub mod commands;
+pub mod config;
 pub mod failure;
 pub mod files;
 pub mod interrupt;

@@ -1,5 +1,34 @@
 //! The `pushforward` command.
 
-fn main() {
-    println!("pushforward {}", env!("CARGO_PKG_VERSION"));
+use clap::Parser;
+use clap::error::ErrorKind;
+use pushforward_cli::commands::Cli;
+use pushforward_cli::failure::Failure;
+use std::process::ExitCode;
+
+/// Exit codes: 0 done, 1 the machine refused, 2 bad input, 130 Ctrl-C.
+fn main() -> ExitCode {
+    let outcome = match Cli::try_parse() {
+        Ok(cli) => cli.run(),
+        Err(e) if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = e.print();
+            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
+        }
+        Err(e) => Err(usage(&e)),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.exit_code())
+        }
+    }
+}
+
+/// The first paragraphs of clap's message, without the usage that follows them: one sentence like every other error.
+fn usage(error: &clap::Error) -> Failure {
+    let text = error.to_string();
+    let end = ["Usage:", "For more information"].iter().filter_map(|word| text.find(word)).min().unwrap_or(text.len());
+    let sentence = text[..end].trim().trim_start_matches("error: ").replace("\n\n  tip:", ";");
+    Failure::input(format!("{sentence}; see 'pushforward --help'"))
 }

@@ -1,19 +1,10 @@
 //! `kind = "gaussian-mixture"`: `p(x) = Σ_k w_k N(x; m_k, C_k)`.
 
-use crate::target::Reason;
+use crate::target::{Described, Reason};
+use pushforward::density::GaussianMixture;
 use pushforward::linalg::Matrix;
 use serde::Deserialize;
-
-/// A Gaussian mixture as written in a file, checked except for the positive definiteness of its covariances.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mixture {
-    /// `w_k`, positive, sum 1.
-    pub weights: Vec<f64>,
-    /// `m_k`, one row a component.
-    pub means: Matrix,
-    /// `C_k`, symmetric d×d.
-    pub covariances: Vec<Matrix>,
-}
+use std::sync::Arc;
 
 /// The keys of the file.
 #[derive(Deserialize)]
@@ -35,22 +26,28 @@ enum Std {
     Each(Vec<f64>),
 }
 
-impl Mixture {
-    pub(crate) fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<Self, Reason> {
-        let keys: Keys = toml::from_str(text).map_err(|e| explain(text, &e))?;
-        let means = means(&keys.means)?;
-        let (k, d) = means.shape();
-        let weights = weights(&keys.weights, k, note)?;
-        let covariances = match (keys.covariances, keys.std) {
-            (Some(c), None) => covariances(&c, k, d)?,
-            (None, Some(s)) => isotropic(s, k, d)?,
-            (None, None) => {
-                return Err(Reason::new("neither 'covariances' nor 'std' is given; add one, such as std = 1.0"));
-            }
-            (Some(_), Some(_)) => return Err(Reason::new("both 'covariances' and 'std' are given; remove one")),
-        };
-        Ok(Self { weights, means, covariances })
-    }
+/// The mixture that `text` describes, with words about it.
+pub(crate) fn describe(text: &str, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
+    let mixture = parse(text, note)?;
+    let (k, d) = mixture.means().shape();
+    let constants = format!("{k} components in {d} dimensions; weights, means and covariances as in the file");
+    Ok(Described { density: Arc::new(mixture), formula: "log sum_k w_k N(x; m_k, C_k)", constants })
+}
+
+fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<GaussianMixture, Reason> {
+    let keys: Keys = toml::from_str(text).map_err(|e| explain(text, &e))?;
+    let means = means(&keys.means)?;
+    let (k, d) = means.shape();
+    let weights = weights(&keys.weights, k, note)?;
+    let covariances = match (keys.covariances, keys.std) {
+        (Some(c), None) => covariances(&c, k, d)?,
+        (None, Some(s)) => isotropic(s, k, d)?,
+        (None, None) => {
+            return Err(Reason::new("neither 'covariances' nor 'std' is given; add one, such as std = 1.0"));
+        }
+        (Some(_), Some(_)) => return Err(Reason::new("both 'covariances' and 'std' are given; remove one")),
+    };
+    GaussianMixture::new(&weights, means, covariances).map_err(|e| Reason::new(e.to_string()))
 }
 
 /// A missing or unknown key, in our words; anything else in the reader's.
@@ -152,7 +149,16 @@ fn covariance(rows: &[Vec<f64>], d: usize, entry: usize) -> Result<Matrix, Reaso
             }
         }
     }
-    Ok(Matrix::from_fn(d, d, |i, j| 0.5 * (c[(i, j)] + c[(j, i)])))
+    let c = Matrix::from_fn(d, d, |i, j| 0.5 * (c[(i, j)] + c[(j, i)]));
+    match GaussianMixture::gaussian(&vec![0.0; d], c.clone()) {
+        Err(pushforward::Error::NotPositiveDefinite { pivot, value, .. }) => Err(Reason::new(format!(
+            "covariances: entry {entry} is not positive definite: pivot {} of its Cholesky factor is {value:e}; give a symmetric \
+             matrix with positive eigenvalues",
+            pivot + 1
+        ))),
+        Err(e) => Err(Reason::new(format!("covariances: entry {entry}: {e}"))),
+        Ok(_) => Ok(c),
+    }
 }
 
 fn isotropic(std: Std, k: usize, d: usize) -> Result<Vec<Matrix>, Reason> {
@@ -179,11 +185,11 @@ fn isotropic(std: Std, k: usize, d: usize) -> Result<Vec<Matrix>, Reason> {
 
 #[cfg(test)]
 mod tests {
-    use crate::target::{TargetFile, parse};
+    use super::*;
 
-    fn mixture(text: &str) -> (super::Mixture, Vec<String>) {
+    fn mixture(text: &str) -> (GaussianMixture, Vec<String>) {
         let mut notes = Vec::new();
-        let TargetFile::Mixture(m) = parse(text, &mut |n| notes.push(n)).unwrap();
+        let m = parse(text, &mut |n| notes.push(n)).unwrap();
         (m, notes)
     }
 
@@ -193,8 +199,8 @@ mod tests {
         let start = "kind = \"gaussian-mixture\"\nweights = [1, 3]\nmeans = [[0, 1], [2.5, -1]]\n";
         let (a, notes) = mixture(&format!("{start}std = [1, 0.5]"));
         let (b, _) = mixture(&format!("{start}covariances = [[[1, 0], [0, 1]], [[0.25, 0], [0, 0.25]]]"));
-        assert_eq!(a, b);
-        assert_eq!(a.weights, [0.25, 0.75]);
+        assert_eq!((a.means(), a.covariances()), (b.means(), b.covariances()));
+        assert_eq!(a.weights(), [0.25, 0.75]);
         assert!(notes.len() == 1 && notes[0].contains("sum to 4"), "{notes:?}");
         let (_, silent) =
             mixture("kind = \"gaussian-mixture\"\nweights = [0.1, 0.2, 0.7]\nmeans = [[0], [1], [2]]\nstd = 1");

@@ -2,10 +2,10 @@
 
 mod mixture;
 
-pub use mixture::Mixture;
-
 use crate::failure::{Failure, Outcome};
+use pushforward::density::{self, Density, Entry};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Longest target file that is read.
 const MAX_FILE: u64 = 64 << 20;
@@ -13,11 +13,28 @@ const MAX_FILE: u64 = 64 << 20;
 /// The kinds that a target file can have; each has a parser in a file of its own.
 const KINDS: &[&str] = &["gaussian-mixture"];
 
-/// What a target file describes.
-#[derive(Debug, Clone, PartialEq)]
-pub enum TargetFile {
-    /// `kind = "gaussian-mixture"`
-    Mixture(Mixture),
+/// A target, ready to be sampled from.
+#[derive(Clone)]
+pub struct Target {
+    /// The registry's name, or the file's name without its ending.
+    pub name: String,
+    /// The density.
+    pub density: Arc<dyn Density>,
+    /// Formula of log p~ in plain characters.
+    pub formula: String,
+    /// The constants in it.
+    pub constants: String,
+    /// Where they come from.
+    pub source: String,
+    /// What config.toml says about it: the name, or the file's whole content.
+    pub definition: toml::Value,
+}
+
+/// What the parser of one kind of target file makes of it.
+pub(crate) struct Described {
+    pub density: Arc<dyn Density>,
+    pub formula: &'static str,
+    pub constants: String,
 }
 
 /// A reason inside a target file: a line (from 1) where it is known, and a sentence.
@@ -54,8 +71,32 @@ pub fn short_name(target: &str) -> String {
     }
 }
 
-/// Reads a target file. Notes, such as weights that had to be normalised, go to `note`.
-pub fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<TargetFile> {
+/// The target that TARGET means: a name of the registry or a file. Notes, such as weights that had to be normalised, go to `note`.
+pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
+    if is_path(target) {
+        return read_file(Path::new(target), note);
+    }
+    let density = density::by_name(target).map_err(|e| {
+        let hint = if Path::new(target).is_file() { " (a file must end in .toml)" } else { "" };
+        Failure::input(format!(
+            "{e}{hint}; 'pushforward list targets' shows all, and a TOML file may stand instead of a name"
+        ))
+    })?;
+    let is_ours = |e: &Entry| target == e.name || target.strip_prefix(e.name).is_some_and(|rest| rest.starts_with('-'));
+    let entry = density::all_densities().into_iter().find(is_ours);
+    let words = |f: fn(&Entry) -> &'static str| entry.as_ref().map_or("", f).to_owned();
+    Ok(Target {
+        name: target.into(),
+        density,
+        formula: words(|e| e.formula),
+        constants: words(|e| e.constants),
+        source: words(|e| e.source),
+        definition: toml::Value::String(target.into()),
+    })
+}
+
+/// Reads a target file.
+fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     let length = std::fs::metadata(path).map_err(|e| Failure::unreadable(path, &e))?.len();
     if length > MAX_FILE {
         return Err(Failure::input(format!(
@@ -68,16 +109,29 @@ pub fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<TargetFil
         let at = e.utf8_error().valid_up_to();
         Failure::input(format!("{}: byte {at} is not text; a target is a TOML file in UTF-8", path.display()))
     })?;
-    parse(&text, &mut |sentence| note(format!("{}: {sentence}", path.display()))).map_err(
-        |Reason { line, sentence }| {
+    of_text(&short_name(&path.to_string_lossy()), &path.display().to_string(), &text, note)
+}
+
+/// The target called `name` that `text` describes; `place` is where the text stands, for messages.
+pub fn of_text(name: &str, place: &str, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
+    let described =
+        parse(text, &mut |sentence| note(format!("{place}: {sentence}"))).map_err(|Reason { line, sentence }| {
             let line = line.map_or(String::new(), |n| format!(", line {n}"));
-            Failure::input(format!("{}{line}: {sentence}", path.display()))
-        },
-    )
+            Failure::input(format!("{place}{line}: {sentence}"))
+        })?;
+    let table: toml::Table = toml::from_str(text).expect("the text was parsed above");
+    Ok(Target {
+        name: name.into(),
+        density: described.density,
+        formula: described.formula.into(),
+        constants: described.constants,
+        source: format!("the user's file {place}"),
+        definition: toml::Value::Table(table),
+    })
 }
 
 /// The target that `text` describes.
-pub(crate) fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<TargetFile, Reason> {
+fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
     #[derive(serde::Deserialize)]
     struct Kind {
         kind: String,
@@ -90,7 +144,7 @@ pub(crate) fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<TargetFi
         reason
     })?;
     match kind.as_str() {
-        "gaussian-mixture" => Mixture::parse(text, note).map(TargetFile::Mixture),
+        "gaussian-mixture" => mixture::describe(text, note),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
     }
 }

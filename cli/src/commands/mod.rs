@@ -1,0 +1,41 @@
+//! The subcommands, one file each.
+
+mod list;
+
+use crate::failure::{Failure, Outcome};
+use clap::{Parser, Subcommand};
+use std::io::Write;
+
+/// One-step samplers for densities known only up to a constant.
+#[derive(Parser)]
+#[command(name = "pushforward", version, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show what is known by name: formulas, constants, sources
+    List(list::Arguments),
+}
+
+impl Cli {
+    /// Does what was asked.
+    pub fn run(self) -> Outcome<()> {
+        match self.command {
+            Command::List(arguments) => list::run(&arguments),
+        }
+    }
+}
+
+/// Writes to stdout. A reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> Outcome<()> {
+    let mut out = std::io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::io("write", "standard output".as_ref(), &e))
+        }
+        _ => Ok(()),
+    }
+}
