@@ -6,6 +6,7 @@ pub mod density;
 pub mod divergence;
 pub mod error;
 pub mod linalg;
+pub mod metric;
 pub mod num;
 pub mod rng;
 pub mod theory;

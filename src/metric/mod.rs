@@ -1,0 +1,37 @@
+//! How far a sample is from its target: distances between samples, mode masses, and a report with a floor for every figure.
+//!
+//! A sample is an n×d matrix, a row a point. A distance between two finite samples of the same law is not zero; that value, the
+//! floor, is what a perfect sampler reaches, and no figure here should be read without it ([`evaluate`] gives both).
+
+mod assignment;
+mod energy;
+mod mmd;
+mod pairs;
+mod sliced;
+mod transport;
+
+pub use assignment::{Assignment, assign};
+pub use energy::energy_distance;
+pub use mmd::{median_distance, mmd2};
+pub use pairs::PairStatistic;
+pub use sliced::{sliced_wasserstein2, wasserstein2_sorted};
+pub use transport::{Transport, squared_distances, wasserstein2};
+
+use crate::linalg::Matrix;
+use crate::rng::{Purpose, stream, uniform};
+
+/// Unit of the stream behind [`random_rows`], far from the projections, which count from 0.
+const ROWS_UNIT: u64 = 1 << 63;
+
+/// At most `count` different rows of x in random order, from the stream (`seed`, Metric).
+pub(crate) fn random_rows(x: &Matrix, count: usize, seed: u64) -> Matrix {
+    let mut rng = stream(seed, Purpose::Metric, ROWS_UNIT);
+    let mut index: Vec<usize> = (0..x.rows()).collect();
+    let count = count.min(x.rows());
+    for i in 0..count {
+        // Fisher–Yates, stopped when enough are drawn
+        let j = i + (uniform(&mut rng) * (x.rows() - i) as f64) as usize;
+        index.swap(i, j);
+    }
+    x.gather_rows(&index[..count])
+}
