@@ -3,6 +3,7 @@
 
 use crate::density::{Density, GaussianMixture, rows};
 use crate::linalg::Matrix;
+use crate::num::exp_slice;
 
 /// What one chunk of r points needs.
 struct Chunk {
@@ -122,10 +123,9 @@ fn log_sum_exp(chunk: &mut Chunk, out: &mut [f64]) -> Vec<f64> {
     out.iter_mut().for_each(|m| *m = if *m == f64::NEG_INFINITY { 0.0 } else { *m });
     let mut sum = vec![0.0; out.len()];
     for term in chunk.terms.chunks_exact_mut(r) {
-        for ((t, &m), s) in term.iter_mut().zip(&*out).zip(&mut sum) {
-            *t = (*t - m).exp();
-            *s += *t;
-        }
+        term.iter_mut().zip(&*out).for_each(|(t, &m)| *t -= m);
+        exp_slice(term);
+        sum.iter_mut().zip(&*term).for_each(|(s, &t)| *s += t);
     }
     out.iter_mut().zip(&sum).for_each(|(m, s)| *m += s.ln());
     sum

@@ -2,19 +2,39 @@
 //!
 //! One file a target. Everything here runs in f64: a density is a small part of a training step, and its tails decide.
 
+mod banana;
 mod evaluate;
+mod funnel;
 mod gaussian;
+mod handwritten;
+mod many_well;
 mod mixture;
 mod mixture_kernel;
 mod mt19937;
 mod named_mixtures;
+mod pointwise;
 mod registry;
 mod rows;
+mod smoothed;
+mod standardised;
+mod tape_density;
+mod tempered;
+mod two_moons;
 
+pub use banana::Banana;
 pub use evaluate::{Evaluation, evaluate};
+pub use funnel::Funnel;
+pub use handwritten::Handwritten;
+pub use many_well::ManyWell;
 pub use mixture::GaussianMixture;
 pub use named_mixtures::{gmm9, gmm9u, gmm40, ring8};
+pub use pointwise::Pointwise;
 pub use registry::{Dimensions, Entry, all_densities, by_name};
+pub use smoothed::{SmoothedEstimate, smooth};
+pub use standardised::Standardised;
+pub use tape_density::TapeDensity;
+pub use tempered::Tempered;
+pub use two_moons::TwoMoons;
 
 use crate::linalg::Matrix;
 use std::sync::Arc;
@@ -55,7 +75,7 @@ pub trait Density: Send + Sync {
         None
     }
 
-    /// This density as a Gaussian mixture, where it is one up to its normaliser: what mode masses are counted against.
+    /// This density as a Gaussian mixture, where it is one (so log Z = 0): what mode masses are counted against.
     fn mixture(&self) -> Option<&GaussianMixture> {
         None
     }

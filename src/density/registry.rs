@@ -1,6 +1,6 @@
 //! The targets by name, with formula, constants and source: what `pushforward list targets` prints.
 
-use crate::density::{Density, GaussianMixture, gmm9, gmm9u, gmm40, ring8};
+use crate::density::{Banana, Density, Funnel, GaussianMixture, ManyWell, TwoMoons, gmm9, gmm9u, gmm40, ring8};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -9,8 +9,10 @@ use std::sync::Arc;
 pub enum Dimensions {
     /// One dimension only; the name stands alone.
     Fixed(usize),
-    /// Every multiple of `step` from `step` upwards; the name is followed by `-d`.
-    MultiplesOf {
+    /// `least`, `least + step`, …; the name is followed by `-d`.
+    From {
+        /// The smallest.
+        least: usize,
         /// The step.
         step: usize,
         /// The allowed range, in words.
@@ -42,7 +44,7 @@ impl Entry {
     pub fn names(&self) -> Vec<String> {
         match self.dimensions {
             Dimensions::Fixed(_) => vec![self.name.to_string()],
-            Dimensions::MultiplesOf { examples, .. } => examples.iter().map(|d| format!("{}-{d}", self.name)).collect(),
+            Dimensions::From { examples, .. } => examples.iter().map(|d| format!("{}-{d}", self.name)).collect(),
         }
     }
 
@@ -50,7 +52,7 @@ impl Entry {
     pub fn build(&self, dim: usize) -> Result<Arc<dyn Density>> {
         let (fits, expected) = match self.dimensions {
             Dimensions::Fixed(d) => (dim == d, "the target's only dimension"),
-            Dimensions::MultiplesOf { step, words, .. } => (dim > 0 && dim.is_multiple_of(step), words),
+            Dimensions::From { least, step, words, .. } => (dim >= least && (dim - least).is_multiple_of(step), words),
         };
         if fits {
             (self.build)(dim)
@@ -100,6 +102,43 @@ pub fn all_densities() -> Vec<Entry> {
             source: "FAB (Midgley et al., ICLR 2023), lollcat/fab-torch; also iDEM, DiKL",
             build: |_| mixture(gmm40()),
         },
+        Entry {
+            name: "banana",
+            dimensions: Dimensions::Fixed(2),
+            formula: "log N(x1; 0, 100) + log N(x2 + b (x1^2 - 100); 0, 1)",
+            constants: "b = 0.03",
+            source: "Haario, Saksman, Tamminen (Computational Statistics, 1999)",
+            build: |_| Ok(Arc::new(Banana)),
+        },
+        Entry {
+            name: "funnel",
+            dimensions: Dimensions::From { least: 2, step: 1, words: "an integer, at least 2", examples: &[2, 10] },
+            formula: "log N(x0; 0, 9) + sum_i log N(x_i; 0, exp(x0))",
+            constants: "standard deviation 3 of x0",
+            source: "Neal, Slice sampling (Annals of Statistics, 2003)",
+            build: |d| Ok(Arc::new(Funnel::new(d)?)),
+        },
+        Entry {
+            name: "two-moons",
+            dimensions: Dimensions::Fixed(2),
+            formula: "-((|x| - 2)/0.2)^2/2 + log(exp(-((x1 - 2)/0.3)^2/2) + exp(-((x1 + 2)/0.3)^2/2))",
+            constants: "log Z = 0.80421445",
+            source: "VincentStimper/normalizing-flows (2023), after Rezende, Mohamed (2015)",
+            build: |_| Ok(Arc::new(TwoMoons)),
+        },
+        Entry {
+            name: "many-well",
+            dimensions: Dimensions::From {
+                least: 2,
+                step: 2,
+                words: "an even integer, at least 2",
+                examples: &[2, 32],
+            },
+            formula: "sum_k u_k/2 + 6 u_k^2 - u_k^4 - v_k^2/2, (u_k, v_k) = (x_2k, x_2k+1)",
+            constants: "log Z = 10.293480 d/2, 164.695675 for d = 32",
+            source: "FAB (Midgley et al., ICLR 2023), lollcat/fab-torch; double well of Noe et al. (Science, 2019)",
+            build: |d| Ok(Arc::new(ManyWell::new(d)?)),
+        },
     ]
 }
 
@@ -111,7 +150,7 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Density>> {
     for entry in &entries {
         match entry.dimensions {
             Dimensions::Fixed(d) if name == entry.name => return entry.build(d),
-            Dimensions::MultiplesOf { .. } => {
+            Dimensions::From { .. } => {
                 let suffix = name.strip_prefix(entry.name).and_then(|rest| rest.strip_prefix('-'));
                 if let Some(dim) = suffix.and_then(|digits| digits.parse().ok()) {
                     return entry.build(dim);
@@ -128,7 +167,7 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Density>> {
 mod tests {
     use super::*;
 
-    /// Proves that every listed name builds, and that an unknown name answers with a near one.
+    /// Proves that every listed name builds in the dimension it names, and that an unknown name answers with a near one.
     #[test]
     fn names_build_and_unknown_names_suggest() {
         for name in all_densities().iter().flat_map(Entry::names) {
@@ -137,6 +176,19 @@ mod tests {
         match by_name("gmm4O").err() {
             Some(Error::UnknownName { near, .. }) => assert!(near.iter().any(|n| n == "gmm40"), "{near:?}"),
             other => panic!("{other:?}"),
+        }
+    }
+
+    /// Proves that the dimension in a name is parsed and checked.
+    #[test]
+    fn dimensions_in_names() {
+        assert_eq!(by_name("funnel-7").unwrap().dim(), 7);
+        assert_eq!(by_name("many-well-6").unwrap().dim(), 6);
+        for bad in ["funnel-1", "many-well-7", "many-well-0"] {
+            assert!(matches!(by_name(bad).err(), Some(Error::Parameter { .. })), "{bad}");
+        }
+        for bad in ["funnel", "funnel-x", "gmm9-2"] {
+            assert!(matches!(by_name(bad).err(), Some(Error::UnknownName { .. })), "{bad}");
         }
     }
 }

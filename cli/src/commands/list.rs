@@ -41,7 +41,7 @@ fn targets() -> String {
     let one = |e: &pushforward::density::Entry| {
         let (name, dim) = match e.dimensions {
             Dimensions::Fixed(d) => (e.name.to_owned(), d.to_string()),
-            Dimensions::MultiplesOf { words, .. } => {
+            Dimensions::From { words, .. } => {
                 (format!("{}-D", e.name), format!("D, {words}; such as {}", e.names().join(", ")))
             }
         };

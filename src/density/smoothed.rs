@@ -1,0 +1,141 @@
+//! Gaussian smoothing p_h = p ∗ N(0, h² I): in closed form, or by target-score importance estimates.
+
+use crate::density::Density;
+use crate::density::mixture::bandwidth_error;
+use crate::linalg::Matrix;
+use crate::rng::{Purpose, normal_matrix, stream, uniform};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// The density of X + hξ, ξ ~ N(0, I): the closed form where `inner` has one, else a [`SmoothedEstimate`] of `draws` draws
+/// under the key (`seed`, `step`).
+///
+/// `Error::Parameter` for a bandwidth h that is negative or not finite, or a number of draws that is odd or 0.
+pub fn smooth(
+    inner: &Arc<dyn Density>,
+    bandwidth: f64,
+    draws: usize,
+    seed: u64,
+    step: u64,
+) -> Result<Arc<dyn Density>> {
+    match inner.smoothed(bandwidth) {
+        Some(closed_form) => Ok(closed_form),
+        None => Ok(Arc::new(SmoothedEstimate::new(Arc::clone(inner), bandwidth, draws, seed, step)?)),
+    }
+}
+
+/// log p_h(x) ≈ log (1/K) Σ_k p~(x + h ε_k), score ≈ Σ_k softmax_k( log p~(x + h ε_k) ) ∇ log p~(x + h ε_k), ε_k ~ N(0, I).
+///
+/// The draws come in antithetic pairs ε, -ε and are shared by all points, so the estimate is itself a smooth density: the exact
+/// one of X - h ε_k with k uniform. It has that density's score, the normaliser of p~ and exact samples where p~ has them. The
+/// estimate of p_h is unbiased, that of the score has bias O(1/K); both need many draws where h is large against the features of p.
+/// Source: theory.md T11, the target-score identity.
+#[derive(Clone)]
+pub struct SmoothedEstimate {
+    inner: Arc<dyn Density>,
+    /// h ε_k, K×d.
+    shifts: Matrix,
+}
+
+/// Evaluations of the inner density in one block; bounds the memory, not the result.
+const BLOCK: usize = 1 << 15;
+
+impl SmoothedEstimate {
+    /// `inner` smoothed at bandwidth h with K = `draws` draws under the key (`seed`, `step`). Errors as [`smooth`].
+    pub fn new(inner: Arc<dyn Density>, bandwidth: f64, draws: usize, seed: u64, step: u64) -> Result<Self> {
+        if !(bandwidth >= 0.0 && bandwidth.is_finite()) {
+            return Err(bandwidth_error(bandwidth));
+        }
+        if draws == 0 || !draws.is_multiple_of(2) {
+            return Err(Error::Parameter {
+                name: "number of smoothing draws".into(),
+                value: draws as f64,
+                expected: "an even number, at least 2 (the draws come in pairs)",
+            });
+        }
+        let half: Matrix = normal_matrix(seed, Purpose::Smoothing, step, draws / 2, inner.dim());
+        let sign = |k: usize| if k.is_multiple_of(2) { bandwidth } else { -bandwidth };
+        let shifts = Matrix::from_fn(draws, inner.dim(), |k, j| sign(k) * half[(k / 2, j)]);
+        Ok(Self { inner, shifts })
+    }
+
+    /// The points x_i + h ε_k, i in `rows`, k fastest.
+    fn shifted(&self, x: &Matrix, rows: std::ops::Range<usize>) -> Matrix {
+        let draws = self.shifts.rows();
+        Matrix::from_fn(rows.len() * draws, x.cols(), |r, j| {
+            x[(rows.start + r / draws, j)] + self.shifts[(r % draws, j)]
+        })
+    }
+
+    /// Calls `f(rows, shifted points)` block after block.
+    fn blocks(&self, x: &Matrix, mut f: impl FnMut(std::ops::Range<usize>, Matrix)) {
+        let size = (BLOCK / self.shifts.rows()).max(1);
+        for start in (0..x.rows()).step_by(size) {
+            let rows = start..(start + size).min(x.rows());
+            f(rows.clone(), self.shifted(x, rows));
+        }
+    }
+}
+
+/// log of the mean of exp(l_k), with l_k ← exp(l_k) / Σ exp(l), or 0 where all l_k are -inf.
+fn softmax_in_place(l: &mut [f64]) -> f64 {
+    let largest = l.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let shift = if largest == f64::NEG_INFINITY { 0.0 } else { largest };
+    l.iter_mut().for_each(|v| *v = (*v - shift).exp());
+    let sum: f64 = l.iter().sum();
+    if sum != 0.0 {
+        l.iter_mut().for_each(|v| *v /= sum);
+    }
+    shift + (sum / l.len() as f64).ln()
+}
+
+impl Density for SmoothedEstimate {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+
+    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
+        crate::density::rows::check(x, self.dim(), out.len());
+        self.blocks(x, |rows, points| {
+            let mut l = self.inner.log_density(&points);
+            out[rows]
+                .iter_mut()
+                .zip(l.chunks_exact_mut(self.shifts.rows()))
+                .for_each(|(o, l)| *o = softmax_in_place(l));
+        });
+    }
+
+    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        crate::density::rows::check(x, self.dim(), log_density.len());
+        score.as_mut_slice().fill(0.0);
+        self.blocks(x, |rows, points| {
+            let draws = self.shifts.rows();
+            let mut l = vec![0.0; points.rows()];
+            let mut s = Matrix::zeros(points.rows(), points.cols());
+            self.inner.evaluate_into(&points, &mut l, &mut s);
+            for (block, i) in rows.enumerate() {
+                let weights = &mut l[block * draws..(block + 1) * draws];
+                log_density[i] = softmax_in_place(weights);
+                // a draw without weight may lie outside the support, where the score means nothing
+                for (k, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
+                    let row = s.row(block * draws + k);
+                    score.row_mut(i).iter_mut().zip(row).for_each(|(a, &b)| *a += w * b);
+                }
+            }
+        });
+    }
+
+    fn log_normaliser(&self) -> Option<f64> {
+        self.inner.log_normaliser()
+    }
+
+    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
+        let mut x = self.inner.sample(n, seed)?;
+        let mut rng = stream(seed, Purpose::Jitter, 0);
+        for i in 0..n {
+            let k = (uniform(&mut rng) * self.shifts.rows() as f64) as usize;
+            x.row_mut(i).iter_mut().zip(self.shifts.row(k)).for_each(|(v, &e)| *v -= e);
+        }
+        Some(x)
+    }
+}
