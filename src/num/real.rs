@@ -110,7 +110,7 @@ pub trait Real:
     fn ln_body<const FMA: bool>(self) -> Self {
         ln::ln::<FMA, Self>(self)
     }
-    /// tanh x inside a kernel, within 3 ulp (2.04 found against 150 bits), also near 0; odd to the last bit; NaN gives NaN.
+    /// tanh x inside a kernel, within 3 ulp (2.4 found on 80 000 points against 150 bits), also near 0; odd to the last bit; NaN gives NaN.
     #[inline(always)]
     fn tanh_body<const FMA: bool>(self) -> Self {
         exp::tanh::<FMA, Self>(self)
