@@ -2,6 +2,7 @@
 
 mod axis;
 mod contour;
+mod field;
 mod page;
 mod panels;
 mod plot;

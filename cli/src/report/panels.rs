@@ -36,7 +36,7 @@ fn pairs(samples: &Matrix, a: usize, b: usize) -> Vec<(f64, f64)> {
 
 /// Samples over the target in the plane. The number of samples outside the diagram is written into it.
 pub fn plane(id: &str, title: &str, width: f64, field: &Field, samples: &Matrix) -> String {
-    let (x, y) = (Axis::linear("x₁", field.x.0, field.x.1, 5), Axis::linear("x₂", field.y.0, field.y.1, 5));
+    let (x, y) = (Axis::linear("x₁", field.x.0, field.x.1, 6), Axis::linear("x₂", field.y.0, field.y.1, 6));
     let height = Plot::equal_height(width, &x, &y).clamp(0.7 * width, 1.35 * width);
     let mut plot = Plot::new(title, (width, height), x, y).without_grid();
     draw_field(&mut plot, field);
@@ -57,7 +57,7 @@ fn note_outside(plot: &mut Plot, outside: usize, of: usize, x: f64, y: f64) {
 /// Coordinates a and b of the model's samples (dots) over exact ones (crosses).
 pub fn marginal_pair(id: &str, width: f64, (a, b): (usize, usize), samples: &Matrix, exact: Option<&Matrix>) -> String {
     let frame = exact.unwrap_or(samples);
-    let (x, y) = (column_range(frame, a), column_range(frame, b));
+    let (x, y) = (column_range_at(frame, a, 0.002, 0.08), column_range_at(frame, b, 0.002, 0.08));
     let axis = |j: usize, (low, high): (f64, f64)| Axis::linear(&format!("x{}", subscript(j + 1)), low, high, 5);
     let title = format!("x{} against x{}", subscript(b + 1), subscript(a + 1));
     let mut plot = Plot::new(&title, (width, 0.95 * width), axis(a, x), axis(b, y)).without_grid();
@@ -74,10 +74,10 @@ pub fn subscript(n: usize) -> String {
     n.to_string().chars().map(|c| char::from_u32(0x2080 + c.to_digit(10).unwrap_or(0)).unwrap_or(c)).collect()
 }
 
-/// A range that holds all but the outermost 0.2% of a column on each side, and 8% more.
-pub fn column_range(x: &Matrix, j: usize) -> (f64, f64) {
+/// [`padded_range`] of a column.
+pub fn column_range_at(x: &Matrix, j: usize, tail: f64, margin: f64) -> (f64, f64) {
     let column: Vec<f64> = x.iter_rows().map(|r| r[j]).collect();
-    padded_range(&column, 0.002, 0.08)
+    padded_range(&column, tail, margin)
 }
 
 /// The range between the quantiles `tail` and 1 - `tail`, widened by the share `margin` on each side.
