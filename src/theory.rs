@@ -5,3 +5,24 @@
 
 #[doc = include_str!("../theory/notation.md")]
 pub mod notation {}
+
+#[doc = include_str!("../theory/T09-generator-gradient.md")]
+pub mod t09 {}
+
+#[doc = include_str!("../theory/T10-kde-bias.md")]
+pub mod t10 {}
+
+#[doc = include_str!("../theory/T11-smoothed-velocity.md")]
+pub mod t11 {}
+
+#[doc = include_str!("../theory/T12-change-of-variables.md")]
+pub mod t12 {}
+
+#[doc = include_str!("../theory/T13-fastest-repair.md")]
+pub mod t13 {}
+
+#[doc = include_str!("../theory/T14-silent-gaps.md")]
+pub mod t14 {}
+
+#[doc = include_str!("../theory/T15-reaction.md")]
+pub mod t15 {}
