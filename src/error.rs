@@ -45,6 +45,15 @@ pub enum Error {
         /// The point at which it was evaluated.
         point: Vec<f64>,
     },
+    /// A sample that is to be judged is not finite.
+    BadSample {
+        /// Its row, from 0.
+        row: usize,
+        /// Its column, from 0.
+        column: usize,
+        /// The entry.
+        value: f64,
+    },
     /// A name that is not in a registry.
     UnknownName {
         /// The kind of thing that was looked up, such as "target".
@@ -80,6 +89,12 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "{what} is {value} at x = {point:?}; a density must be finite there, or -inf outside its support"
+                )
+            }
+            Error::BadSample { row, column, value } => {
+                write!(
+                    f,
+                    "row {row}, column {column} of the samples is {value}; remove or repair that row (rows count from 0)"
                 )
             }
             Error::UnknownName { kind, name, near } => {

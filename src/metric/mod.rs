@@ -6,14 +6,18 @@
 mod assignment;
 mod energy;
 mod mmd;
+mod modes;
 mod pairs;
+mod report;
 mod sliced;
 mod transport;
 
 pub use assignment::{Assignment, assign};
 pub use energy::energy_distance;
 pub use mmd::{median_distance, mmd2};
+pub use modes::{ModeReport, ModeTruth};
 pub use pairs::PairStatistic;
+pub use report::{Floor, Metric, Options, Report, evaluate};
 pub use sliced::{sliced_wasserstein2, wasserstein2_sorted};
 pub use transport::{Transport, squared_distances, wasserstein2};
 

@@ -1,0 +1,166 @@
+//! The mode figures and the report with floors.
+
+use pushforward::Error;
+use pushforward::density::{Density, GaussianMixture, gmm9, gmm40};
+use pushforward::linalg::Matrix;
+use pushforward::metric::*;
+use pushforward::rng::{Purpose, normal_matrix};
+
+/// A small evaluation, for speed.
+fn small() -> Options {
+    Options {
+        truth_size: 100_000,
+        transport_sizes: vec![200],
+        pair_size: 500,
+        sliced_size: 2_000,
+        ..Options::default()
+    }
+}
+
+/// Proves the mode figures on hand-made points: two modes at ±10 with deviations 1 and 2, equal weights.
+#[test]
+fn modes_by_hand() {
+    let means = Matrix::from_rows(&[[-10.0, 0.0], [10.0, 0.0]]);
+    let covariances = vec![Matrix::identity(2), Matrix::identity(2).map(|v| 4.0 * v)];
+    let p = GaussianMixture::new(&[1.0, 1.0], means, covariances).unwrap();
+    let truth = ModeTruth::new(&p, 200_000, 1);
+    // in mode 0: Mahalanobis 1 and 5; in mode 1: 1, 2, 0, of its own deviation 2; none of the other five is near mode 0
+    let x = Matrix::from_rows(&[[-9.0, 0.0], [-15.0, 0.0], [12.0, 0.0], [10.0, 4.0], [10.0, 0.0]]);
+    let report = truth.report(&x);
+    assert_eq!((report.masses.as_slice(), report.modes, report.covered), ([0.4, 0.6].as_slice(), 2, 2));
+    assert_eq!(report.outside, 0.2);
+    // the truths are binomial around ½ (the cells overlap by less than 1e-6): 6 sd = 0.0067
+    assert!((report.total_variation - 0.1).abs() < 0.0067, "{report:?}");
+    // four near points with Mahalanobis²/2 of ½, ½, 2, 0; truth E[χ²₂/2 | < 16] = 1 - 8e⁻⁸/(1 - e⁻⁸) = 0.99732, sd of a mean of 2e5 0.0022
+    assert!((report.variance_ratio - 0.75 / 0.99732).abs() < 0.0135 * 0.75, "{report:?}");
+    let one = truth.report(&x.slice_rows(0..2));
+    assert!(one.covered == 1 && (one.total_variation - 0.5).abs() < 0.0067, "{one:?}");
+    let nowhere = truth.report(&Matrix::filled(3, 2, 1e3));
+    assert!(nowhere.outside == 1.0 && nowhere.variance_ratio.is_nan());
+}
+
+/// Proves that overlapping, unequal and correlated components cause no bias: exact samples have a variance ratio of 1 and a TV at
+/// the multinomial scale E ½ Σ |a_k - m_k| ≈ Σ √(m_k (1 - m_k)/(2 π n)), within 5 and 8 of their standard deviations (below).
+#[test]
+fn overlapping_components_are_unbiased() {
+    let means = Matrix::from_rows(&[[0.0, 0.0], [1.0, 0.5], [4.0, -1.0]]);
+    let tilted = Matrix::from_rows(&[[1.0, 0.8], [0.8, 1.0]]);
+    let covariances = vec![tilted, Matrix::identity(2).map(|v| 0.3 * v), Matrix::identity(2).map(|v| 2.0 * v)];
+    let p = GaussianMixture::new(&[0.6, 0.1, 0.3], means, covariances).unwrap();
+    let truth = ModeTruth::new(&p, 1_000_000, 1);
+    let n = 20_000;
+    let report = truth.report(&p.sample(n, 2).unwrap());
+    // the mass of a cell is far from its weight here
+    assert!((report.truths[1] - 0.1).abs() > 0.02, "{report:?}");
+    let scale: f64 = report.truths.iter().map(|m| (m * (1.0 - m) / n as f64).sqrt()).sum();
+    // each |a_k - m_k| is below 5 standard deviations but for 1 in 6e5
+    assert!(report.total_variation < 2.5 * scale, "{report:?}");
+    // the mean of Mahalanobis²/2, of variance at most 1 with both samples: sd below √(1/n + 1e-6)
+    assert!((report.variance_ratio - 1.0).abs() < 5.0 * (1.0 / n as f64 + 1e-6).sqrt() / 0.8, "{report:?}");
+}
+
+/// Proves the known floors of gmm40: TV of mode masses near 0.025 at 10,000, W2 near 4.4 ± 0.7 at 1,000, mean log p near -6.859
+/// (figures measured outside this code), and that exact samples lie at their floors: |z| < 7 on 9 figures
+/// with at least 8 repeats each fails for less than 1 seed in 500 (Student's t with 7 degrees of freedom).
+#[test]
+fn floors_of_gmm40() {
+    let p = gmm40();
+    let options = Options { transport_sizes: vec![1_000], pair_size: 1_000, repeats: 8, ..Options::default() };
+    let report = evaluate(&p, &p.sample(10_000, 3).unwrap(), &options).unwrap();
+    let get = |name: &str| report.metrics.iter().find(|m| m.name.starts_with(name)).unwrap();
+    let floor = |name: &str| get(name).floor.clone().unwrap().mean;
+    assert!((floor("mode-mass TV") - 0.025).abs() < 0.003, "{:?}", get("mode-mass TV"));
+    assert!((floor("W2 at") - 4.4).abs() < 1.5, "{:?}", get("W2 at"));
+    assert!((floor("mean log p") + 6.859).abs() < 0.01, "{:?}", get("mean log p"));
+    assert_eq!((get("modes covered").value, floor("modes covered")), (40.0, 40.0));
+    for metric in &report.metrics {
+        let z = metric.z().unwrap();
+        assert!(z.abs() < 7.0, "{}: z = {z}, {metric:?}", metric.name);
+    }
+}
+
+/// Proves that each fault is seen by the figures made for it, at |z| > 6: a missing mode, modes too narrow, points between modes.
+#[test]
+fn faults_are_seen() {
+    let p = gmm9();
+    let exact = p.sample(4_000, 5).unwrap();
+    let seen = |x: &Matrix, names: &[&str]| {
+        let report = evaluate(&p, x, &small()).unwrap();
+        for name in names {
+            let metric = report.metrics.iter().find(|m| m.name.starts_with(name)).unwrap();
+            assert!(metric.z().unwrap().abs() > 6.0, "{metric:?}");
+        }
+    };
+    let kept: Vec<usize> = (0..4_000).filter(|&i| !(exact[(i, 0)] > 2.5 && exact[(i, 1)] > 2.5)).collect();
+    seen(&exact.gather_rows(&kept), &["modes covered", "mode-mass TV", "sliced", "energy"]);
+    let narrow = Matrix::from_fn(4_000, 2, |i, j| {
+        let centre = (exact[(i, j)] / 5.0).round() * 5.0;
+        centre + 0.8 * (exact[(i, j)] - centre)
+    });
+    seen(&narrow, &["variance ratio", "mean log p"]);
+    let noise: Matrix = normal_matrix(1, Purpose::Check, 1, 4_000, 2);
+    let blurred = Matrix::from_fn(4_000, 2, |i, j| exact[(i, j)] + noise[(i, j)]);
+    seen(&blurred, &["beyond 4 sigma", "variance ratio", "mean log p"]);
+}
+
+/// A density without sampler or normaliser, cut off at x = 1.
+struct Half;
+
+impl Density for Half {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
+        let value = |x: f64| {
+            if x == -77.0 {
+                f64::NAN
+            } else if x > 1.0 {
+                f64::NEG_INFINITY
+            } else {
+                x
+            }
+        };
+        out.iter_mut().zip(x.as_slice()).for_each(|(out, &x)| *out = value(x));
+    }
+    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        self.log_density_into(x, log_density);
+        score.as_mut_slice().fill(1.0);
+    }
+}
+
+/// Proves that a target without a sampler has its mean log p~ without a floor, and says what was left out.
+#[test]
+fn target_without_sampler() {
+    let x = Matrix::from_vec(4, 1, vec![0.0, -2.0, 5.0, -1.0]);
+    let report = evaluate(&Half, &x, &small()).unwrap();
+    let [metric] = report.metrics.as_slice() else { panic!("{report:?}") };
+    assert_eq!((metric.name.as_str(), metric.value, &metric.floor), ("mean log p~", -1.0, &None));
+    assert!(metric.note.contains("1 of 4") && metric.note.contains("no floor"), "{}", metric.note);
+    assert!(report.modes.is_none() && metric.z().is_none());
+}
+
+/// Proves that bad samples are refused with the place: NaN, infinity, wrong width, too few, a density that is NaN there.
+#[test]
+fn bad_samples_are_refused() {
+    let judge = |x: Matrix| evaluate(&gmm9(), &x, &small()).unwrap_err();
+    let mut x = gmm9().sample(50, 1).unwrap();
+    x[(17, 1)] = f64::NAN;
+    assert!(judge(x).to_string().starts_with("row 17, column 1 of the samples is NaN"));
+    assert!(matches!(judge(Matrix::zeros(9, 3)), Error::Dimension { expected: 2, found: 3, .. }));
+    assert!(matches!(judge(Matrix::zeros(1, 2)), Error::Parameter { .. }));
+    let bad = evaluate(&Half, &Matrix::filled(3, 1, -77.0), &small()).unwrap_err();
+    assert!(matches!(bad, Error::NonFinite { .. }));
+}
+
+/// Proves that few samples are enough for a report, and that it has the same bits on 1 and 3 threads.
+#[test]
+fn small_samples_and_threads() {
+    let x = gmm9().sample(150, 1).unwrap();
+    let run = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| evaluate(&gmm9(), &x, &small()).unwrap().metrics)
+    };
+    let metrics = run(1);
+    assert_eq!(metrics, run(3));
+    assert!(metrics.iter().all(|m| m.size <= 150 && m.value.is_finite() && m.floor.is_some()), "{metrics:?}");
+}
