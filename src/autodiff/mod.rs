@@ -19,6 +19,8 @@ mod check;
 mod derivative;
 mod dual;
 mod eval;
+#[doc(hidden)]
+pub mod laws;
 mod op;
 mod tape;
 mod var;

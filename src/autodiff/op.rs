@@ -87,7 +87,12 @@ impl<T> Op<T> {
     }
 }
 
-type Grads<'t, T> = [Option<Var<'t, T>>; ARITY];
+/// The cotangents of the inputs; none where they are zero or not wanted.
+pub(crate) type Grads<'t, T> = [Option<Var<'t, T>>; ARITY];
+
+/// The type of [`vjp`].
+pub(crate) type Rules<T> =
+    for<'t> fn(&Op<T>, Var<'t, T>, [Var<'t, T>; ARITY], Var<'t, T>, [bool; ARITY]) -> Grads<'t, T>;
 
 fn one<T: Real>(dx: Var<'_, T>) -> Grads<'_, T> {
     [Some(dx), None, None]
@@ -117,8 +122,11 @@ pub(crate) fn vjp<'t, T: Real>(
         Neg => one(-g),
         Scale(k) => one(g * *k),
         Offset(_) => one(g),
-        Square => one(g * a * T::from_f64(2.0)),       // d x² = 2x dx
-        Reciprocal => one(-(g * y.square())),          // d 1/x = -dx/x²
+        Square => one(g * a * T::from_f64(2.0)), // d x² = 2x dx
+        Reciprocal => one(-(g * y.square())),    // d 1/x = -dx/x²
+        // so that higher derivatives never multiply 0 by the infinite 0^-1
+        Power(k) if *k == T::ZERO => [None; ARITY],
+        Power(k) if *k == T::ONE => one(g),
         Power(k) => one(g * a.powf(*k - T::ONE) * *k), // d xᵏ = k xᵏ⁻¹ dx
         Exp => one(g * y),                             // d eˣ = eˣ dx
         Ln => one(g / a),                              // d log x = dx/x

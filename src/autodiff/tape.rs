@@ -1,7 +1,7 @@
 //! The tape: a flat list of nodes whose memory is reused from one step to the next.
 
 use crate::autodiff::eval;
-use crate::autodiff::op::{Op, vjp};
+use crate::autodiff::op::{Op, Rules, vjp};
 use crate::linalg::Matrix;
 use crate::num::Real;
 use std::cell::{Ref, RefCell};
@@ -23,6 +23,8 @@ pub struct Var<'t, T: Real = f64> {
 #[derive(Debug)]
 pub struct Tape<T: Real = f64> {
     store: RefCell<Store<T>>,
+    /// [`vjp`], except in the negative control of the law tests.
+    rules: Rules<T>,
 }
 
 /// Most inputs that an operation has.
@@ -85,8 +87,13 @@ impl<T: Real> Default for Tape<T> {
 impl<T: Real> Tape<T> {
     /// An empty tape.
     pub fn new() -> Self {
+        Self::with_rules(vjp)
+    }
+
+    /// An empty tape with another table of derivative rules.
+    pub(crate) fn with_rules(rules: Rules<T>) -> Self {
         let store = Store { nodes: Vec::new(), spare: HashMap::new(), adjoint: Vec::new(), depends: Vec::new() };
-        Self { store: RefCell::new(store) }
+        Self { store: RefCell::new(store), rules }
     }
 
     /// Forgets every node, keeping the memory. No [`Var`] outlives this: they borrow the tape.
@@ -188,7 +195,7 @@ impl<T: Real> Tape<T> {
                 (node.op.clone(), node.inputs)
             };
             let wanted = std::array::from_fn(|k| k < op.arity() && depends[inputs[k]]);
-            let grads = vjp(&op, Var { tape: self, id }, inputs.map(|id| Var { tape: self, id }), g, wanted);
+            let grads = (self.rules)(&op, Var { tape: self, id }, inputs.map(|id| Var { tape: self, id }), g, wanted);
             for (k, dx) in grads.into_iter().enumerate().filter(|(k, _)| wanted[*k]) {
                 let Some(dx) = dx else { continue };
                 let slot = &mut adjoint[inputs[k]];
@@ -224,6 +231,16 @@ impl<T: Real> Tape<T> {
             depends[id] |= node.inputs[..node.op.arity()].iter().any(|&input| depends[input]);
         }
         (depends, adjoint)
+    }
+
+    /// f of each operation, in order of time.
+    pub(crate) fn operations<R>(&self, f: impl Fn(&Op<T>) -> R) -> Vec<R> {
+        self.store.borrow().nodes.iter().map(|node| f(&node.op)).collect()
+    }
+
+    /// Writes `value` to all memory that is kept for later.
+    pub(crate) fn fill_spare(&mut self, value: T) {
+        self.store.get_mut().spare.values_mut().flatten().for_each(|buffer| buffer.fill(value));
     }
 
     /// The value of a node, borrowed; nothing can be computed on the tape while the borrow lives.

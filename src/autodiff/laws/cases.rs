@@ -1,0 +1,380 @@
+//! One entry for each operation: on the tape, and by its formula.
+
+use crate::autodiff::dual::Scalar;
+use crate::autodiff::laws::grid::{Grid, Number, log_sum_exp, total};
+use crate::autodiff::tape::Var;
+use crate::num::Real;
+use std::sync::Arc;
+
+type Shape = (usize, usize);
+type OnTape<T> = for<'t> fn(&[Var<'t, T>]) -> Var<'t, T>;
+
+/// An operation on the tape and the same one by its formula.
+#[derive(Debug, Clone)]
+pub struct Case<T: Real> {
+    /// What it is.
+    pub name: &'static str,
+    /// On the tape.
+    pub tape: OnTape<T>,
+    /// By its formula on dual numbers.
+    formula: Formula,
+    /// For each input the interval of its entries.
+    pub domains: Vec<(f64, f64)>,
+    /// Whether the operation is not differentiable where an input is 0 or two inputs are equal.
+    pub kink: bool,
+    /// The shapes on which it is defined.
+    pub shapes: Shapes,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Formula {
+    Unary(fn(Number) -> Number),
+    Binary(fn(Number, Number) -> Number),
+    Grid(fn(&[Grid]) -> Grid),
+}
+
+/// The shapes on which an operation is defined.
+#[derive(Debug, Clone)]
+pub enum Shapes {
+    /// One input of any shape; the output has the same shape, one row or one column.
+    Any,
+    /// Two inputs of any shapes that broadcast.
+    Broadcast,
+    /// These.
+    List(Vec<Vec<Shape>>),
+}
+
+impl<T: Real> Case<T> {
+    /// The operation by its formula.
+    pub fn reference(&self, x: &[Grid]) -> Grid {
+        match self.formula {
+            Formula::Unary(f) => x[0].map(f),
+            Formula::Binary(f) => x[0].zip(&x[1], f),
+            Formula::Grid(f) => f(x),
+        }
+    }
+
+    /// Whether the operation works on inputs of any shapes that broadcast, so that random graphs can use it.
+    pub fn composes(&self) -> bool {
+        !matches!(self.shapes, Shapes::List(_))
+    }
+
+    /// Whether entry (i, j) of the output depends on entry (i, j) of the inputs alone.
+    pub fn is_elementwise(&self) -> bool {
+        !matches!(self.formula, Formula::Grid(_))
+    }
+
+    /// The shapes to try: empty ones, 1, primes, one longer than a vector register, and every broadcast in both orders.
+    pub fn shape_sweep(&self) -> Vec<Vec<Shape>> {
+        match &self.shapes {
+            Shapes::Any => vec![(0, 0), (0, 3), (3, 0), (1, 1), (1, 5), (7, 1), (5, 3), (2, 37)]
+                .into_iter()
+                .map(|s| vec![s])
+                .collect(),
+            Shapes::Broadcast => {
+                [(1, 1), (0, 3), (3, 0), (2, 5), (7, 3), (1, 19)].into_iter().flat_map(broadcasts).collect()
+            }
+            Shapes::List(list) => list.clone(),
+        }
+    }
+
+    fn kinked(mut self) -> Self {
+        self.kink = true;
+        self
+    }
+}
+
+/// Every pair of shapes that broadcasts to n×d without repeating both inputs along one axis, and row against column.
+fn broadcasts((n, d): Shape) -> Vec<Vec<Shape>> {
+    let mut pairs = vec![vec![(n, d), (n, d)], vec![(1, d), (n, 1)], vec![(n, 1), (1, d)]];
+    for small in [(1, d), (n, 1), (1, 1)] {
+        pairs.extend([vec![(n, d), small], vec![small, (n, d)]]);
+    }
+    pairs
+}
+
+fn unary<T: Real>(name: &'static str, domain: (f64, f64), tape: OnTape<T>, formula: fn(Number) -> Number) -> Case<T> {
+    Case { name, tape, formula: Formula::Unary(formula), domains: vec![domain], kink: false, shapes: Shapes::Any }
+}
+
+fn binary<T: Real>(
+    name: &'static str,
+    domains: [(f64, f64); 2],
+    tape: OnTape<T>,
+    formula: fn(Number, Number) -> Number,
+) -> Case<T> {
+    let domains = domains.to_vec();
+    Case { name, tape, formula: Formula::Binary(formula), domains, kink: false, shapes: Shapes::Broadcast }
+}
+
+/// An operation on whole matrices with entries in [-2, 2].
+fn whole<T: Real>(name: &'static str, shapes: Shapes, tape: OnTape<T>, formula: fn(&[Grid]) -> Grid) -> Case<T> {
+    let inputs = if let Shapes::List(list) = &shapes { list[0].len() } else { 1 };
+    Case { name, tape, formula: Formula::Grid(formula), domains: vec![(-2.0, 2.0); inputs], kink: false, shapes }
+}
+
+fn one_input(shapes: &[Shape]) -> Shapes {
+    Shapes::List(shapes.iter().map(|&s| vec![s]).collect())
+}
+
+/// A constant. Those of the table are exact in f32 too.
+fn c(x: f64) -> Number {
+    Number::constant(x)
+}
+
+/// All cases.
+pub fn cases<T: Real>() -> Vec<Case<T>> {
+    [arithmetic(), elementary(), activations(), by_axis(), products(), moves()].concat()
+}
+
+fn arithmetic<T: Real>() -> Vec<Case<T>> {
+    let (any, apart) = ((-3.0, 3.0), (0.5, 3.0));
+    vec![
+        binary("a + b", [any, any], |x| x[0] + x[1], |a, b| a + b),
+        binary("a - b", [any, any], |x| x[0] - x[1], |a, b| a - b),
+        binary("a b", [any, any], |x| x[0] * x[1], |a, b| a * b),
+        binary("a / b", [any, apart], |x| x[0] / x[1], |a, b| a / b),
+        binary("max(a, b)", [any, any], |x| x[0].max(x[1]), |a, b| a.max(b)).kinked(),
+        binary(
+            "min(a, b)",
+            [any, any],
+            |x| x[0].min(x[1]),
+            |a, b| if b.real() < a.real() || b.real().is_nan() { b } else { a },
+        )
+        .kinked(),
+        binary("a ≥ b", [any, any], |x| x[0].greater_equal(x[1]), |a, b| c(f64::from(a.real() >= b.real()))).kinked(),
+        unary("-x", any, |x| -x[0], |x| -x),
+        unary("1.75 x", any, |x| x[0] * T::from_f64(1.75), |x| c(1.75) * x),
+        unary("x + 1.75", any, |x| x[0] + T::from_f64(1.75), |x| x + c(1.75)),
+        unary("x - 0.5", any, |x| x[0] - T::from_f64(0.5), |x| x - c(0.5)),
+        unary("x²", any, |x| x[0].square(), |x| x * x),
+        unary("1/x", apart, |x| x[0].reciprocal(), |x| c(1.0) / x),
+        unary("x^2.5", apart, |x| x[0].powf(T::from_f64(2.5)), |x| x.powf(2.5)),
+        unary("x^-2", (-3.0, -0.5), |x| x[0].powf(T::from_f64(-2.0)), |x| c(1.0) / (x * x)),
+        unary("x^0", any, |x| x[0].powf(T::from_f64(0.0)), |_| c(1.0)),
+        unary("x^1", any, |x| x[0].powf(T::from_f64(1.0)), |x| x),
+        unary("x^3", any, |x| x[0].powf(T::from_f64(3.0)), |x| x * x * x),
+    ]
+}
+
+fn elementary<T: Real>() -> Vec<Case<T>> {
+    let any = (-3.0, 3.0);
+    vec![
+        unary("exp", any, |x| x[0].exp(), |x| x.exp()),
+        unary("exp, far", (-80.0, 80.0), |x| x[0].exp(), |x| x.exp()),
+        unary("log", (0.1, 5.0), |x| x[0].ln(), |x| x.ln()),
+        unary("expm1", any, |x| x[0].exp_m1(), |x| x.exp_m1()),
+        unary("expm1, near 0", (-1e-9, 1e-9), |x| x[0].exp_m1(), |x| x.exp_m1()),
+        unary("log1p", (-0.8, 4.0), |x| x[0].ln_1p(), |x| x.ln_1p()),
+        unary("log1p, near 0", (-1e-9, 1e-9), |x| x[0].ln_1p(), |x| x.ln_1p()),
+        unary("√", (0.2, 5.0), |x| x[0].sqrt(), |x| x.sqrt()),
+        unary("abs", any, |x| x[0].abs(), |x| x.abs()).kinked(),
+        unary("sign", any, |x| x[0].sign(), |x| x.sign()).kinked(),
+        unary("step", any, |x| x[0].step(), |x| x.step()).kinked(),
+        unary("sin", (-5.0, 5.0), |x| x[0].sin(), |x| x.sin()),
+        unary("cos", (-5.0, 5.0), |x| x[0].cos(), |x| x.cos()),
+        unary("tanh", any, |x| x[0].tanh(), |x| x.tanh()),
+        unary("tanh, near 0", (-1e-9, 1e-9), |x| x[0].tanh(), |x| x.tanh()),
+    ]
+}
+
+fn activations<T: Real>() -> Vec<Case<T>> {
+    let (any, far) = ((-5.0, 5.0), (-60.0, 60.0));
+    vec![
+        unary("σ", any, |x| x[0].sigmoid(), |x| x.sigmoid()),
+        unary("σ, far", far, |x| x[0].sigmoid(), |x| x.sigmoid()),
+        unary("softplus", any, |x| x[0].softplus(), |x| x.softplus()),
+        unary("softplus, far", far, |x| x[0].softplus(), |x| x.softplus()),
+        unary("silu", any, |x| x[0].silu(), |x| x.silu()),
+        unary("silu, far", far, |x| x[0].silu(), |x| x.silu()),
+        unary("relu", any, |x| x[0].relu(), |x| x.relu()).kinked(),
+        Case {
+            shapes: Shapes::List([(0, 3), (1, 1), (3, 5), (1, 37)].map(|s| vec![s, s]).to_vec()),
+            ..binary(
+                "g silu'(u)",
+                [any, any],
+                |x| x[0].silu_grad(x[1]),
+                |u, g| {
+                    // product rule: (u σ)' = σ + u σ σ(-u)
+                    let s = u.sigmoid();
+                    g * (s + u * s * (-u).sigmoid())
+                },
+            )
+        },
+    ]
+}
+
+fn by_axis<T: Real>() -> Vec<Case<T>> {
+    let full = one_input(&[(1, 1), (1, 5), (7, 1), (5, 3)]);
+    vec![
+        whole("Σ", Shapes::Any, |x| x[0].sum(), |x| Grid::from_fn(1, 1, |_, _| total(x[0].entries.iter().copied()))),
+        whole("Σ over rows", Shapes::Any, |x| x[0].row_sums(), |x| x[0].by_row(|r| total(r.iter().copied()))),
+        whole(
+            "Σ over columns",
+            Shapes::Any,
+            |x| x[0].column_sums(),
+            |x| x[0].t().by_row(|r| total(r.iter().copied())).t(),
+        ),
+        whole(
+            "mean",
+            full.clone(),
+            |x| x[0].mean(),
+            |x| {
+                let n = x[0].entries.len() as f64;
+                Grid::from_fn(1, 1, |_, _| total(x[0].entries.iter().copied()) / c(n))
+            },
+        ),
+        whole(
+            "row means",
+            full.clone(),
+            |x| x[0].row_means(),
+            |x| x[0].by_row(|r| total(r.iter().copied()) / c(r.len() as f64)),
+        ),
+        whole(
+            "column means",
+            full,
+            |x| x[0].column_means(),
+            |x| x[0].t().by_row(|r| total(r.iter().copied()) / c(r.len() as f64)).t(),
+        ),
+        whole(
+            "repeat a row",
+            one_input(&[(1, 1), (1, 0), (1, 5)]),
+            |x| x[0].broadcast_to((3, x[0].shape().1)),
+            |x| Grid::from_fn(3, x[0].cols, |_, j| x[0].at(0, j)),
+        ),
+        whole(
+            "repeat a column",
+            one_input(&[(1, 1), (0, 1), (5, 1)]),
+            |x| x[0].broadcast_to((x[0].shape().0, 7)),
+            |x| Grid::from_fn(x[0].rows, 7, |i, _| x[0].at(i, 0)),
+        ),
+        whole(
+            "repeat a number",
+            one_input(&[(1, 1)]),
+            |x| x[0].broadcast_to((2, 3)),
+            |x| Grid::from_fn(2, 3, |_, _| x[0].at(0, 0)),
+        ),
+        whole("log-sum-exp", Shapes::Any, |x| x[0].log_sum_exp(), |x| x[0].by_row(log_sum_exp)),
+        whole(
+            "softmax",
+            Shapes::Any,
+            |x| x[0].softmax(),
+            |x| {
+                // e^x / Σ e^x, without a shift: entries are small here
+                let sums = x[0].by_row(|r| total(r.iter().map(|x| x.exp())));
+                Grid::from_fn(x[0].rows, x[0].cols, |i, j| x[0].at(i, j).exp() / sums.at(i, 0))
+            },
+        ),
+    ]
+}
+
+fn products<T: Real>() -> Vec<Case<T>> {
+    /// m, k, n with empty sides, ones and primes.
+    const SIZES: [(usize, usize, usize); 6] = [(1, 1, 1), (2, 3, 5), (7, 1, 3), (0, 2, 3), (2, 0, 3), (3, 2, 0)];
+    let shapes = |ta: bool, tb: bool| {
+        let flip = |flag: bool, (r, c): Shape| if flag { (c, r) } else { (r, c) };
+        Shapes::List(SIZES.map(|(m, k, n)| vec![flip(ta, (m, k)), flip(tb, (k, n))]).to_vec())
+    };
+    vec![
+        whole("A B", shapes(false, false), |x| x[0].matmul(x[1]), |x| x[0].matmul(&x[1])),
+        whole("Aᵀ B", shapes(true, false), |x| x[0].product(x[1], true, false), |x| x[0].t().matmul(&x[1])),
+        whole("A Bᵀ", shapes(false, true), |x| x[0].product(x[1], false, true), |x| x[0].matmul(&x[1].t())),
+        whole("Aᵀ Bᵀ", shapes(true, true), |x| x[0].product(x[1], true, true), |x| x[0].t().matmul(&x[1].t())),
+        whole(
+            "X W + b",
+            Shapes::List(SIZES.map(|(m, k, n)| vec![(m, k), (k, n), (1, n)]).to_vec()),
+            |x| x[0].affine(x[1], x[2]),
+            |x| x[0].matmul(&x[1]).zip(&x[2], |a, b| a + b),
+        ),
+        whole("transpose", one_input(&[(1, 1), (3, 0), (2, 5)]), |x| x[0].t(), |x| x[0].t()),
+    ]
+}
+
+fn moves<T: Real>() -> Vec<Case<T>> {
+    let pairs = |list: [[Shape; 2]; 4]| Shapes::List(list.map(|p| p.to_vec()).to_vec());
+    vec![
+        whole(
+            "[A B]",
+            pairs([[(3, 2), (3, 5)], [(1, 1), (1, 1)], [(3, 0), (3, 2)], [(0, 2), (0, 1)]]),
+            |x| x[0].concat_columns(x[1]),
+            |x| {
+                let left = x[0].cols;
+                Grid::from_fn(
+                    x[0].rows,
+                    left + x[1].cols,
+                    |i, j| if j < left { x[0].at(i, j) } else { x[1].at(i, j - left) },
+                )
+            },
+        ),
+        whole(
+            "A above B",
+            pairs([[(2, 3), (5, 3)], [(1, 1), (1, 1)], [(0, 3), (2, 3)], [(2, 0), (1, 0)]]),
+            |x| x[0].concat_rows(x[1]),
+            |x| {
+                let top = x[0].rows;
+                Grid::from_fn(
+                    top + x[1].rows,
+                    x[0].cols,
+                    |i, j| if i < top { x[0].at(i, j) } else { x[1].at(i - top, j) },
+                )
+            },
+        ),
+        whole(
+            "columns 1..3",
+            one_input(&[(2, 3), (0, 3), (5, 7)]),
+            |x| x[0].columns(1..3),
+            |x| Grid::from_fn(x[0].rows, 2, |i, j| x[0].at(i, j + 1)),
+        ),
+        whole(
+            "no columns",
+            one_input(&[(2, 3)]),
+            |x| x[0].columns(1..1),
+            |x| Grid::from_fn(x[0].rows, 0, |_, _| c(0.0)),
+        ),
+        whole(
+            "column 2",
+            one_input(&[(2, 3), (1, 5)]),
+            |x| x[0].column(2),
+            |x| Grid::from_fn(x[0].rows, 1, |i, _| x[0].at(i, 2)),
+        ),
+        whole(
+            "rows 1..3",
+            one_input(&[(3, 2), (3, 0), (7, 5)]),
+            |x| x[0].rows(1..3),
+            |x| Grid::from_fn(2, x[0].cols, |i, j| x[0].at(i + 1, j)),
+        ),
+        whole(
+            "pad columns",
+            one_input(&[(2, 3), (1, 1), (3, 0), (0, 2)]),
+            |x| x[0].pad_columns(2, 6),
+            |x| {
+                let inside = |j| (2..2 + x[0].cols).contains(&j);
+                Grid::from_fn(x[0].rows, 6, |i, j| if inside(j) { x[0].at(i, j - 2) } else { c(0.0) })
+            },
+        ),
+        whole(
+            "pad rows",
+            one_input(&[(3, 2), (1, 1), (0, 3), (2, 0)]),
+            |x| x[0].pad_rows(2, 6),
+            |x| {
+                let inside = |i| (2..2 + x[0].rows).contains(&i);
+                Grid::from_fn(6, x[0].cols, |i, j| if inside(i) { x[0].at(i - 2, j) } else { c(0.0) })
+            },
+        ),
+        whole(
+            "gather rows",
+            one_input(&[(3, 2), (4, 1), (3, 0)]),
+            |x| x[0].gather_rows(&Arc::from(GATHER)),
+            |x| Grid::from_fn(GATHER.len(), x[0].cols, |i, j| x[0].at(GATHER[i], j)),
+        ),
+        whole(
+            "scatter rows",
+            one_input(&[(4, 2), (4, 1), (4, 0)]),
+            |x| x[0].scatter_rows(&Arc::from(GATHER), 5),
+            |x| Grid::from_fn(5, x[0].cols, |i, j| total((0..4).filter(|&k| GATHER[k] == i).map(|k| x[0].at(k, j)))),
+        ),
+    ]
+}
+
+/// Row numbers with a repetition and out of order.
+const GATHER: [usize; 4] = [2, 0, 2, 1];
