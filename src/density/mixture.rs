@@ -1,7 +1,7 @@
 //! Gaussian mixtures with full covariances: log-density, score, exact samples, smoothing and affine images in closed form.
 
 use crate::density::{Density, rows};
-use crate::linalg::Matrix;
+use crate::linalg::{Cholesky, Matrix, solve_lower_transposed_rows};
 use crate::rng::{fill_normal, uniform};
 use crate::{Error, Result};
 use std::f64::consts::TAU;
@@ -15,8 +15,8 @@ pub struct GaussianMixture {
     pub(crate) weights: Vec<f64>,
     pub(crate) means: Matrix,
     covariances: Vec<Matrix>,
-    /// L_k, lower triangular.
-    factors: Vec<Matrix>,
+    /// L_k.
+    factors: Vec<Cholesky>,
     /// L_k⁻¹, lower triangular.
     pub(crate) whiteners: Vec<Matrix>,
     /// log w_k - log det L_k - (d/2) log 2π.
@@ -41,7 +41,10 @@ impl GaussianMixture {
         }
         let mut factors = Vec::with_capacity(count);
         for (k, covariance) in covariances.iter().enumerate() {
-            factors.push(factor(&format!("covariance of component {k}"), covariance, d)?);
+            let what = format!("covariance of component {k}");
+            same_size(&format!("number of rows of the {what}"), d, covariance.rows())?;
+            same_size(&format!("number of columns of the {what}"), d, covariance.cols())?;
+            factors.push(Cholesky::factor(covariance, &what)?);
         }
         Ok(Self::from_factors(weights, means, covariances, factors))
     }
@@ -57,12 +60,11 @@ impl GaussianMixture {
     }
 
     /// Assembles checked parts.
-    fn from_factors(weights: Vec<f64>, means: Matrix, covariances: Vec<Matrix>, factors: Vec<Matrix>) -> Self {
+    fn from_factors(weights: Vec<f64>, means: Matrix, covariances: Vec<Matrix>, factors: Vec<Cholesky>) -> Self {
         let d = means.cols();
-        let log_det = |l: &Matrix| (0..d).map(|i| l[(i, i)].ln()).sum::<f64>();
-        let constant = |(w, l): (&f64, &Matrix)| w.ln() - log_det(l) - 0.5 * d as f64 * TAU.ln();
+        let constant = |(w, l): (&f64, &Cholesky)| w.ln() - 0.5 * (l.log_det() + d as f64 * TAU.ln());
         let log_constants = weights.iter().zip(&factors).map(constant).collect();
-        let whiteners = factors.iter().map(invert_lower).collect();
+        let whiteners = factors.iter().map(whitener).collect();
         let cumulative = weights
             .iter()
             .scan(0.0, |sum, w| {
@@ -93,8 +95,8 @@ impl GaussianMixture {
         &self.covariances
     }
 
-    /// The lower Cholesky factors L_k, C_k = L_k L_kᵀ: K of d×d.
-    pub fn factors(&self) -> &[Matrix] {
+    /// The Cholesky factorisations C_k = L_k L_kᵀ: K.
+    pub fn factors(&self) -> &[Cholesky] {
         &self.factors
     }
 
@@ -178,7 +180,7 @@ impl Density for GaussianMixture {
             let u = uniform(rng) * self.cumulative[last];
             let k = self.cumulative.partition_point(|&c| c <= u).min(last);
             fill_normal(rng, row);
-            let (mean, factor) = (self.means.row(k), &self.factors[k]);
+            let (mean, factor) = (self.means.row(k), self.factors[k].lower());
             // downwards, so that x = m + Lz can overwrite z
             for i in (0..row.len()).rev() {
                 row[i] = mean[i] + (0..=i).map(|j| factor[(i, j)] * row[j]).sum::<f64>();
@@ -239,54 +241,10 @@ fn normalised(weights: &[f64]) -> Result<Vec<f64>> {
     Ok(weights.iter().map(|w| w / total).collect())
 }
 
-/// The lower Cholesky factor of a checked covariance.
-fn factor(what: &str, covariance: &Matrix, d: usize) -> Result<Matrix> {
-    same_size(&format!("number of rows of the {what}"), d, covariance.rows())?;
-    same_size(&format!("number of columns of the {what}"), d, covariance.cols())?;
-    finite(what, covariance.as_slice())?;
-    let largest = covariance.as_slice().iter().fold(0.0f64, |m, v| m.max(v.abs()));
-    for i in 0..d {
-        for j in 0..i {
-            let gap = covariance[(i, j)] - covariance[(j, i)];
-            // a few rounding errors of whoever computed the matrix
-            if gap.abs() > 1e-12 * largest {
-                let name = format!("{what}, entry ({i}, {j}) minus entry ({j}, {i})");
-                return Err(Error::Parameter { name, value: gap, expected: "0: a covariance is symmetric" });
-            }
-        }
-    }
-    cholesky(covariance, what)
-}
-
-/// L with L Lᵀ = a.
-fn cholesky(a: &Matrix, what: &str) -> Result<Matrix> {
-    let d = a.rows();
-    let mut l = Matrix::zeros(d, d);
-    for i in 0..d {
-        for j in 0..=i {
-            let s = a[(i, j)] - (0..j).map(|k| l[(i, k)] * l[(j, k)]).sum::<f64>();
-            if i != j {
-                l[(i, j)] = s / l[(j, j)];
-            } else if s > 0.0 {
-                l[(i, i)] = s.sqrt();
-            } else {
-                return Err(Error::NotPositiveDefinite { what: what.into(), pivot: i, value: s });
-            }
-        }
-    }
-    Ok(l)
-}
-
-/// L⁻¹ by forward substitution.
-fn invert_lower(l: &Matrix) -> Matrix {
-    let d = l.rows();
-    let mut inverse = Matrix::zeros(d, d);
-    for j in 0..d {
-        for i in j..d {
-            let s = (j..i).map(|k| l[(i, k)] * inverse[(k, j)]).sum::<f64>();
-            inverse[(i, j)] = (if i == j { 1.0 } else { 0.0 } - s) / l[(i, i)];
-        }
-    }
+/// L⁻¹, lower triangular: the rows of I L⁻¹.
+fn whitener(factor: &Cholesky) -> Matrix {
+    let mut inverse = Matrix::identity(factor.lower().rows());
+    solve_lower_transposed_rows(factor.lower(), &mut inverse);
     inverse
 }
 
@@ -304,7 +262,10 @@ mod tests {
         let message = build(&[1.0, 1.0], vec![good(), indefinite]);
         assert!(message.starts_with("covariance of component 1 is not positive definite"), "{message}");
         let asymmetric = Matrix::from_rows(&[[1.0, 0.5], [0.4, 1.0]]);
-        assert!(build(&[1.0, 1.0], vec![asymmetric, good()]).starts_with("covariance of component 0, entry (1, 0)"));
+        assert!(
+            build(&[1.0, 1.0], vec![asymmetric, good()])
+                .contains("entry (1, 0) minus entry (0, 1) of covariance of component 0")
+        );
         assert!(build(&[1.0, -0.5], vec![good(), good()]).starts_with("weight of component 1 = -0.5"));
         assert!(build(&[f64::NAN, 1.0], vec![good(), good()]).starts_with("weight of component 0 = NaN"));
         assert!(build(&[0.0, 0.0], vec![good(), good()]).starts_with("sum of weights = 0"));
