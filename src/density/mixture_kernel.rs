@@ -1,9 +1,9 @@
 //! The inner loops of a Gaussian mixture: component by component over a chunk of points stored coordinate by coordinate, so that
-//! every loop runs along contiguous points.
+//! every loop runs along contiguous points and is vectorised.
 
 use crate::density::{Density, GaussianMixture, rows};
 use crate::linalg::Matrix;
-use crate::num::exp_slice;
+use crate::num::{Kernel, dispatch, exp_slice};
 
 /// What one chunk of r points needs.
 struct Chunk {
@@ -14,6 +14,29 @@ struct Chunk {
     y: Vec<f64>,
     /// K×r: first log w_k N(x; m_k, C_k), then its exponential relative to the largest, in the end w_k N / p, the responsibility.
     terms: Vec<f64>,
+}
+
+/// One chunk of rows: the log-density, and the score where it is asked for.
+struct ChunkKernel<'a> {
+    mixture: &'a GaussianMixture,
+    x: &'a [f64],
+    out: &'a mut [f64],
+    score: Option<&'a mut [f64]>,
+}
+
+impl Kernel for ChunkKernel<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let mut chunk = self.mixture.chunk(self.x);
+        match self.score {
+            None => drop(log_sum_exp(&mut chunk, self.out)),
+            Some(score) => {
+                self.mixture.normalise(&mut chunk, self.out);
+                self.mixture.score(&mut chunk, score);
+            }
+        }
+    }
 }
 
 impl GaussianMixture {
@@ -28,18 +51,21 @@ impl GaussianMixture {
 
     /// out_i ← log p(x_i) over one chunk of rows.
     pub(crate) fn log_density_chunk(&self, x: &[f64], out: &mut [f64]) {
-        let mut chunk = self.chunk(x);
-        log_sum_exp(&mut chunk, out);
+        dispatch(ChunkKernel { mixture: self, x, out, score: None });
     }
 
     /// out_i ← log p(x_i) and score_i ← -Σ_k γ_ik C_k⁻¹ (x_i - m_k) over one chunk of rows.
     pub(crate) fn evaluate_chunk(&self, x: &[f64], out: &mut [f64], score: &mut [f64]) {
-        let (d, mut chunk) = (self.dim(), self.chunk(x));
-        self.normalise(&mut chunk, out);
-        let r = chunk.r;
+        dispatch(ChunkKernel { mixture: self, x, out, score: Some(score) });
+    }
+
+    /// score_i ← -Σ_k γ_ik C_k⁻¹ (x_i - m_k), the responsibilities in `terms`.
+    #[inline(always)]
+    fn score(&self, chunk: &mut Chunk, score: &mut [f64]) {
+        let (d, r) = (self.dim(), chunk.r);
         let mut total = vec![0.0; d * r];
         for k in 0..self.components() {
-            self.whiten(k, &mut chunk);
+            self.whiten(k, chunk);
             transpose_product(&self.whiteners[k], &mut chunk.y, r);
             let gamma = &chunk.terms[k * r..(k + 1) * r];
             for (total, g) in total.chunks_exact_mut(r).zip(chunk.y.chunks_exact(r)) {
@@ -52,6 +78,7 @@ impl GaussianMixture {
     }
 
     /// A chunk with `terms` at log w_k N(x_i; m_k, C_k).
+    #[inline(always)]
     fn chunk(&self, x: &[f64]) -> Chunk {
         let d = self.dim();
         let r = x.len() / d;
@@ -69,6 +96,7 @@ impl GaussianMixture {
     }
 
     /// out_i ← log p(x_i); `terms` become responsibilities (0 where every term is -inf).
+    #[inline(always)]
     fn normalise(&self, chunk: &mut Chunk, out: &mut [f64]) {
         let sum = log_sum_exp(chunk, out);
         let inverse: Vec<f64> = sum.into_iter().map(|s| if s == 0.0 { 0.0 } else { 1.0 / s }).collect();
@@ -78,6 +106,7 @@ impl GaussianMixture {
     }
 
     /// y ← L_k⁻¹(x - m_k), from the last coordinate to the first so that it can be done in place.
+    #[inline(always)]
     fn whiten(&self, k: usize, chunk: &mut Chunk) {
         let (r, w) = (chunk.r, &self.whiteners[k]);
         let columns = chunk.y.chunks_exact_mut(r.max(1)).zip(chunk.x.chunks_exact(r.max(1)));
@@ -95,6 +124,7 @@ impl GaussianMixture {
 }
 
 /// y ← Wᵀ y for lower triangular W, from the first coordinate to the last so that it can be done in place.
+#[inline(always)]
 fn transpose_product(w: &Matrix, y: &mut [f64], r: usize) {
     for b in 0..w.rows() {
         let (head, after) = y.split_at_mut((b + 1) * r);
@@ -106,6 +136,7 @@ fn transpose_product(w: &Matrix, y: &mut [f64], r: usize) {
 }
 
 /// target ← target + Σ_j c_j rows_j, `rows` row-major with the length of `target`.
+#[inline(always)]
 fn add_rows(target: &mut [f64], rows: &[f64], coefficients: impl Iterator<Item = f64>) {
     for (row, c) in rows.chunks_exact(target.len().max(1)).zip(coefficients) {
         target.iter_mut().zip(row).for_each(|(t, &v)| *t += c * v);
@@ -113,6 +144,7 @@ fn add_rows(target: &mut [f64], rows: &[f64], coefficients: impl Iterator<Item =
 }
 
 /// out_i ← log Σ_k exp(terms_ki); `terms` become exp(term - largest) and their sums are returned. NaN passes through.
+#[inline(always)]
 fn log_sum_exp(chunk: &mut Chunk, out: &mut [f64]) -> Vec<f64> {
     let r = chunk.r.max(1);
     out.fill(f64::NEG_INFINITY);
@@ -124,8 +156,10 @@ fn log_sum_exp(chunk: &mut Chunk, out: &mut [f64]) -> Vec<f64> {
     let mut sum = vec![0.0; out.len()];
     for term in chunk.terms.chunks_exact_mut(r) {
         term.iter_mut().zip(&*out).for_each(|(t, &m)| *t -= m);
-        exp_slice(term);
-        sum.iter_mut().zip(&*term).for_each(|(s, &t)| *s += t);
+    }
+    exp_slice(&mut chunk.terms);
+    for term in chunk.terms.chunks_exact(r) {
+        sum.iter_mut().zip(term).for_each(|(s, &t)| *s += t);
     }
     out.iter_mut().zip(&sum).for_each(|(m, s)| *m += s.ln());
     sum
