@@ -6,6 +6,30 @@
 #[doc = include_str!("../theory/notation.md")]
 pub mod notation {}
 
+#[doc = include_str!("../theory/T01-universal-velocity.md")]
+pub mod t01 {}
+
+#[doc = include_str!("../theory/T02-shared-target.md")]
+pub mod t02 {}
+
+#[doc = include_str!("../theory/T03-dissipation.md")]
+pub mod t03 {}
+
+#[doc = include_str!("../theory/T04-compression-elasticity.md")]
+pub mod t04 {}
+
+#[doc = include_str!("../theory/T05-regional-response.md")]
+pub mod t05 {}
+
+#[doc = include_str!("../theory/T06-level-sets.md")]
+pub mod t06 {}
+
+#[doc = include_str!("../theory/T07-integrability.md")]
+pub mod t07 {}
+
+#[doc = include_str!("../theory/T08-log-variance.md")]
+pub mod t08 {}
+
 #[doc = include_str!("../theory/T09-generator-gradient.md")]
 pub mod t09 {}
 

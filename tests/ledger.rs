@@ -111,14 +111,15 @@ fn ledger_rows_match_pages() {
     assert_eq!(pages.len(), rows.iter().filter(|r| r[0].starts_with('[')).count(), "two pages share a number");
 }
 
-/// Proves that no comment in `src/` cites a theorem that the ledger does not have.
+/// Proves that no comment in `src/` cites a theorem that has no page.
 #[test]
 fn comments_cite_existing_theorems() {
+    let numbers: Vec<usize> = pages().iter().map(|p| p.number).collect();
     for path in rust_files("src") {
         let text = fs::read_to_string(&path).unwrap();
         for (line, comment) in text.lines().enumerate().filter_map(|(i, l)| Some((i + 1, l.split_once("//")?.1))) {
             for n in cited(comment) {
-                assert!((1..=THEOREMS).contains(&n), "{}:{line}: there is no theorem T{n}", path.display());
+                assert!(numbers.contains(&n), "{}:{line}: there is no page T{n}", path.display());
             }
         }
     }
