@@ -185,13 +185,13 @@ impl<T: Real> Var<'_, T> {
         self.tape.apply(Op::ConcatRows, &[self, other])
     }
 
-    /// Row k of the result is row index[k].
+    /// Row k of the result is row `index[k]`.
     #[track_caller]
     pub fn gather_rows(self, index: &Arc<[usize]>) -> Self {
         self.tape.apply(Op::GatherRows(Arc::clone(index)), &[self])
     }
 
-    /// Row index[k] of the result (of `rows` rows) is the sum of the rows k of this with that index.
+    /// Row `index[k]` of the result (of `rows` rows) is the sum of the rows k of this with that index.
     #[track_caller]
     pub fn scatter_rows(self, index: &Arc<[usize]>, rows: usize) -> Self {
         self.tape.apply(Op::ScatterRows(Arc::clone(index), rows), &[self])
