@@ -45,7 +45,7 @@ pub enum Error {
         /// The point at which it was evaluated.
         point: Vec<f64>,
     },
-    /// A sample that is to be judged is not finite.
+    /// A sample that is to be judged is not finite, or so large that its square is not.
     BadSample {
         /// Its row, from 0.
         row: usize,

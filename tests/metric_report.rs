@@ -146,6 +146,7 @@ fn bad_samples_are_refused() {
     let mut x = gmm9().sample(50, 1).unwrap();
     x[(17, 1)] = f64::NAN;
     assert!(judge(x).to_string().starts_with("row 17, column 1 of the samples is NaN"));
+    assert!(matches!(judge(Matrix::filled(9, 2, -1e200)), Error::BadSample { row: 0, column: 0, .. }));
     assert!(matches!(judge(Matrix::zeros(9, 3)), Error::Dimension { expected: 2, found: 3, .. }));
     assert!(matches!(judge(Matrix::zeros(1, 2)), Error::Parameter { .. }));
     let bad = evaluate(&Half, &Matrix::filled(3, 1, -77.0), &small()).unwrap_err();

@@ -1,7 +1,8 @@
 //! The linear assignment problem, solved exactly by shortest augmenting paths.
 
 use crate::linalg::Matrix;
-use crate::linalg::matrix::shape_mismatch;
+use crate::linalg::shape_mismatch;
+use crate::num::{Kernel, dispatch};
 
 /// A permutation π that minimises Σ_i c_{iπ(i)}, with the prices that prove it.
 ///
@@ -41,7 +42,7 @@ pub fn assign(costs: &Matrix) -> Assignment {
     for _ in 0..REDUCTION_PASSES {
         free = state.reduce_rows(free);
     }
-    let mut search = Search { distance: vec![0.0; n], before: vec![FREE; n], settled: vec![false; n] };
+    let mut search = Search { distance: vec![0.0; n], before: vec![0.0; n], price: vec![0.0; n] };
     free.into_iter().for_each(|row| state.augment(row, &mut search));
     let row_prices: Vec<f64> = (0..n).map(|i| costs[(i, state.column_of[i])] - state.v[state.column_of[i]]).collect();
     let cost = (0..n).map(|i| costs[(i, state.column_of[i])]).sum();
@@ -56,13 +57,50 @@ struct Solver<'a> {
     v: Vec<f64>,
 }
 
-/// Scratch memory of one search.
+/// Scratch memory of one search. A settled column has distance +∞ and price -∞, so that no path to it looks shorter.
 struct Search {
-    /// Reduced length of the shortest path found so far to each column.
+    /// Reduced length of the shortest path found so far to each open column.
     distance: Vec<f64>,
-    /// The row before each column on that path.
-    before: Vec<usize>,
-    settled: Vec<bool>,
+    /// The row before each column on that path, as an exact f64: the inner loop then has one type and vectorises.
+    before: Vec<f64>,
+    /// v_j of the open columns.
+    price: Vec<f64>,
+}
+
+/// distance_j ← min(distance_j, c_j - price_j - shift), noting `row` where that is shorter; returns the least distance.
+struct Relax<'a> {
+    costs: &'a [f64],
+    shift: f64,
+    row: f64,
+    search: &'a mut Search,
+}
+
+/// Minima that run side by side.
+const LANES: usize = 16;
+
+impl Kernel for Relax<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> f64 {
+        let n = self.costs.len();
+        let Search { distance, before, price } = self.search;
+        let (distance, before, price) = (&mut distance[..n], &mut before[..n], &price[..n]);
+        for j in 0..n {
+            let through = self.costs[j] - price[j] - self.shift;
+            let shorter = through < distance[j];
+            distance[j] = if shorter { through } else { distance[j] };
+            before[j] = if shorter { self.row } else { before[j] };
+        }
+        let mut least = [f64::INFINITY; LANES];
+        let whole = distance.chunks_exact(LANES);
+        let rest = whole.remainder();
+        for block in whole {
+            for lane in 0..LANES {
+                least[lane] = if block[lane] < least[lane] { block[lane] } else { least[lane] };
+            }
+        }
+        least.iter().chain(rest).fold(f64::INFINITY, |m, &d| m.min(d))
+    }
 }
 
 impl Solver<'_> {
@@ -139,38 +177,26 @@ impl Solver<'_> {
 
     /// Assigns a free row along the shortest augmenting path (Dijkstra on reduced costs), and moves the prices along.
     fn augment(&mut self, start: usize, search: &mut Search) {
-        let Search { distance, before, settled } = search;
-        settled.fill(false);
-        before.fill(start);
-        distance.iter_mut().zip(self.costs.row(start).iter().zip(&self.v)).for_each(|(d, (c, v))| *d = c - v);
-        let mut scanned = Vec::new();
-        let (mut column, mut reach) = nearest(distance, settled);
-        while self.row_of[column] != FREE {
-            settled[column] = true;
-            scanned.push(column);
-            let row = self.row_of[column];
-            let shift = self.costs[(row, column)] - self.v[column] - reach;
-            let mut least = (FREE, f64::INFINITY);
-            for (j, (c, v)) in self.costs.row(row).iter().zip(&self.v).enumerate() {
-                if settled[j] {
-                    continue;
-                }
-                let through = c - v - shift;
-                if through < distance[j] {
-                    (distance[j], before[j]) = (through, row);
-                }
-                // on a tie a free column ends the search
-                if distance[j] < least.1 || (distance[j] == least.1 && self.row_of[j] == FREE) {
-                    least = (j, distance[j]);
-                }
+        search.distance.fill(f64::INFINITY);
+        search.price.copy_from_slice(&self.v);
+        let (mut row, mut shift, mut settled) = (start, 0.0, Vec::new());
+        let (mut column, reach) = loop {
+            let costs = self.costs.row(row);
+            let reach = dispatch(Relax { costs, shift, row: row as f64, search });
+            let column = self.choose(&search.distance, reach);
+            if self.row_of[column] == FREE {
+                break (column, reach);
             }
-            (column, reach) = least;
-        }
-        for j in scanned {
-            self.v[j] += distance[j] - reach;
+            settled.push((column, reach));
+            (search.distance[column], search.price[column]) = (f64::INFINITY, f64::NEG_INFINITY);
+            row = self.row_of[column];
+            shift = self.costs[(row, column)] - self.v[column] - reach;
+        };
+        for (j, distance) in settled {
+            self.v[j] += distance - reach;
         }
         loop {
-            let row = before[column];
+            let row = search.before[column] as usize;
             self.row_of[column] = row;
             let next = std::mem::replace(&mut self.column_of[row], column);
             if row == start {
@@ -179,10 +205,11 @@ impl Solver<'_> {
             column = next;
         }
     }
-}
 
-/// The column of least distance that is not settled, with that distance.
-fn nearest(distance: &[f64], settled: &[bool]) -> (usize, f64) {
-    let open = distance.iter().zip(settled).enumerate().filter(|(_, (_, settled))| !**settled);
-    open.fold((FREE, f64::INFINITY), |least, (j, (&d, _))| if d < least.1 { (j, d) } else { least })
+    /// A column at distance `reach`: a free one where there is one, because that ends the search.
+    fn choose(&self, distance: &[f64], reach: f64) -> usize {
+        let mut nearest = distance.iter().enumerate().filter(|&(_, &d)| d == reach).map(|(j, _)| j);
+        let first = nearest.next().expect("finite costs leave an open column within reach");
+        if self.row_of[first] == FREE { first } else { nearest.find(|&j| self.row_of[j] == FREE).unwrap_or(first) }
+    }
 }

@@ -1,7 +1,7 @@
 //! The two-sample statistic of a kernel, behind MMD and the energy distance.
 
 use crate::linalg::Matrix;
-use crate::linalg::matrix::shape_mismatch;
+use crate::linalg::shape_mismatch;
 use crate::metric::transport::squared_distances_to;
 use rayon::prelude::*;
 

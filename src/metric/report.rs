@@ -99,7 +99,7 @@ pub struct Report {
 /// log-density it is their value on exact samples. A target without an exact sampler has its mean log p~ only. Keyed by
 /// `options.seed`: the same input gives the same report on any number of threads.
 ///
-/// Errors: `BadSample` naming the first row with a NaN or infinity, `Dimension`, `Parameter` for fewer than two rows, `NonFinite`
+/// Errors: `BadSample` naming the first row with a NaN or a coordinate beyond ±1e150, `Dimension`, `Parameter` for fewer than two rows, `NonFinite`
 /// where log p~ is NaN or +∞ at a sample.
 pub fn evaluate(target: &dyn Density, samples: &Matrix, options: &Options) -> Result<Report> {
     check_samples(target.dim(), samples)?;
@@ -117,6 +117,9 @@ pub fn evaluate(target: &dyn Density, samples: &Matrix, options: &Options) -> Re
     Ok(Report { metrics, modes })
 }
 
+/// Coordinates beyond this would overflow when squared and summed.
+const LARGEST: f64 = 1e150;
+
 /// Whether rows are finite and of the right length, and at least two.
 fn check_samples(dim: usize, samples: &Matrix) -> Result<()> {
     if samples.cols() != dim {
@@ -126,7 +129,7 @@ fn check_samples(dim: usize, samples: &Matrix) -> Result<()> {
         let (name, value) = ("number of samples".into(), samples.rows() as f64);
         return Err(Error::Parameter { name, value, expected: "at least 2" });
     }
-    match samples.as_slice().iter().position(|v| !v.is_finite()) {
+    match samples.as_slice().iter().position(|v| v.is_nan() || v.abs() > LARGEST) {
         None => Ok(()),
         Some(k) => Err(Error::BadSample { row: k / dim, column: k % dim, value: samples.as_slice()[k] }),
     }

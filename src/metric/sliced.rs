@@ -1,7 +1,7 @@
 //! Sliced Wasserstein distance.
 
 use crate::linalg::Matrix;
-use crate::linalg::matrix::shape_mismatch;
+use crate::linalg::shape_mismatch;
 use crate::rng::{Purpose, fill_normal, stream};
 use rayon::prelude::*;
 

@@ -1,7 +1,7 @@
 //! Exact Wasserstein distance between two samples of equal size.
 
 use crate::linalg::Matrix;
-use crate::linalg::matrix::shape_mismatch;
+use crate::linalg::shape_mismatch;
 use crate::metric::{Assignment, assign};
 use rayon::prelude::*;
 
