@@ -27,7 +27,7 @@ impl<L: Fn(&[f64]) -> f64 + Send + Sync, S: Fn(&[f64], &mut [f64]) + Send + Sync
     }
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        rows::log_density(x, self.dim, out, |x, out| {
+        rows::for_chunks(x, self.dim, out, 1, |x, out| {
             x.chunks_exact(self.dim).zip(out).for_each(|(x, l)| *l = (self.log_density)(x));
         });
     }

@@ -163,7 +163,7 @@ impl Density for GaussianMixture {
     }
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        rows::log_density(x, self.dim(), out, |x, out| self.log_density_chunk(x, out));
+        rows::for_chunks(x, self.dim(), out, 1, |x, out| self.log_density_chunk(x, out));
     }
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {

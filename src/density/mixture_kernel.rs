@@ -42,11 +42,16 @@ impl Kernel for ChunkKernel<'_> {
 impl GaussianMixture {
     /// γ_ik = w_k N(x_i; m_k, C_k) / p(x_i), the probability that point i came from component k.   x: n×d → n×K.
     pub fn responsibilities(&self, x: &Matrix) -> Matrix {
-        let mut unused = vec![0.0; x.rows()];
-        rows::check(x, self.dim(), x.rows());
-        let mut chunk = self.chunk(x.as_slice());
-        self.normalise(&mut chunk, &mut unused);
-        Matrix::from_vec(self.components(), x.rows(), chunk.terms).transpose()
+        let (d, count) = (self.dim(), self.components());
+        let mut gamma = Matrix::zeros(x.rows(), count);
+        rows::for_chunks(x, d, gamma.as_mut_slice(), count, |x, gamma| {
+            let mut chunk = self.chunk(x);
+            self.normalise(&mut chunk, &mut vec![0.0; x.len() / d]);
+            for (k, term) in chunk.terms.chunks_exact(chunk.r).enumerate() {
+                gamma.iter_mut().skip(k).step_by(count).zip(term).for_each(|(g, &t)| *g = t);
+            }
+        });
+        gamma
     }
 
     /// out_i ← log p(x_i) over one chunk of rows.

@@ -31,7 +31,7 @@ impl<P: Pointwise> Density for P {
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
         let d = Pointwise::dim(self);
-        rows::log_density(x, d, out, |x, out| {
+        rows::for_chunks(x, d, out, 1, |x, out| {
             let mut unused = vec![0.0; d];
             x.chunks_exact(d).zip(out).for_each(|(x, l)| *l = self.at(x, &mut unused));
         });

@@ -19,12 +19,12 @@ pub(crate) fn check(x: &Matrix, dim: usize, len: usize) {
     }
 }
 
-/// Runs `f(x chunk, log-density chunk)` over all chunks of rows.
+/// Runs `f(x chunk, out chunk)` over all chunks of rows; `out` holds `width` numbers for each row of x (n×dim).
 #[track_caller]
-pub(crate) fn log_density(x: &Matrix, dim: usize, out: &mut [f64], f: impl Fn(&[f64], &mut [f64]) + Sync) {
-    check(x, dim, out.len());
+pub(crate) fn for_chunks(x: &Matrix, dim: usize, out: &mut [f64], width: usize, f: impl Fn(&[f64], &mut [f64]) + Sync) {
+    check(x, dim, out.len() / width);
     let rows = x.as_slice().par_chunks(CHUNK * dim);
-    out.par_chunks_mut(CHUNK).zip(rows).for_each(|(out, x)| f(x, out));
+    out.par_chunks_mut(CHUNK * width).zip(rows).for_each(|(out, x)| f(x, out));
 }
 
 /// Runs `f(x chunk, log-density chunk, score chunk)` over all chunks of rows.

@@ -1,8 +1,9 @@
 //! Gaussian smoothing p_h = p ∗ N(0, h² I): in closed form, or by target-score importance estimates.
 
-use crate::density::Density;
 use crate::density::mixture::bandwidth_error;
+use crate::density::{Density, rows};
 use crate::linalg::Matrix;
+use crate::num::exp_slice;
 use crate::rng::{Purpose, normal_matrix, stream, uniform};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -37,9 +38,6 @@ pub struct SmoothedEstimate {
     shifts: Matrix,
 }
 
-/// Evaluations of the inner density in one block; bounds the memory, not the result.
-const BLOCK: usize = 1 << 15;
-
 impl SmoothedEstimate {
     /// `inner` smoothed at bandwidth h with K = `draws` draws under the key (`seed`, `step`). Errors as [`smooth`].
     pub fn new(inner: Arc<dyn Density>, bandwidth: f64, draws: usize, seed: u64, step: u64) -> Result<Self> {
@@ -59,21 +57,14 @@ impl SmoothedEstimate {
         Ok(Self { inner, shifts })
     }
 
-    /// The points x_i + h ε_k, i in `rows`, k fastest.
-    fn shifted(&self, x: &Matrix, rows: std::ops::Range<usize>) -> Matrix {
-        let draws = self.shifts.rows();
-        Matrix::from_fn(rows.len() * draws, x.cols(), |r, j| {
-            x[(rows.start + r / draws, j)] + self.shifts[(r % draws, j)]
-        })
-    }
-
-    /// Calls `f(rows, shifted points)` block after block.
-    fn blocks(&self, x: &Matrix, mut f: impl FnMut(std::ops::Range<usize>, Matrix)) {
-        let size = (BLOCK / self.shifts.rows()).max(1);
-        for start in (0..x.rows()).step_by(size) {
-            let rows = start..(start + size).min(x.rows());
-            f(rows.clone(), self.shifted(x, rows));
+    /// The points x_i + h ε_k, k fastest.   x: the entries of r rows → (r K)×d.
+    fn shifted(&self, x: &[f64]) -> Matrix {
+        let (draws, d) = self.shifts.shape();
+        let mut points = Vec::with_capacity(x.len() * draws);
+        for x in x.chunks_exact(d) {
+            self.shifts.iter_rows().for_each(|shift| points.extend(x.iter().zip(shift).map(|(x, e)| x + e)));
         }
+        Matrix::from_vec(points.len() / d, d, points)
     }
 }
 
@@ -81,7 +72,8 @@ impl SmoothedEstimate {
 fn softmax_in_place(l: &mut [f64]) -> f64 {
     let largest = l.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     let shift = if largest == f64::NEG_INFINITY { 0.0 } else { largest };
-    l.iter_mut().for_each(|v| *v = (*v - shift).exp());
+    l.iter_mut().for_each(|v| *v -= shift);
+    exp_slice(l);
     let sum: f64 = l.iter().sum();
     if sum != 0.0 {
         l.iter_mut().for_each(|v| *v /= sum);
@@ -95,31 +87,25 @@ impl Density for SmoothedEstimate {
     }
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        crate::density::rows::check(x, self.dim(), out.len());
-        self.blocks(x, |rows, points| {
-            let mut l = self.inner.log_density(&points);
-            out[rows]
-                .iter_mut()
-                .zip(l.chunks_exact_mut(self.shifts.rows()))
-                .for_each(|(o, l)| *o = softmax_in_place(l));
+        rows::for_chunks(x, self.dim(), out, 1, |x, out| {
+            let mut l = self.inner.log_density(&self.shifted(x));
+            out.iter_mut().zip(l.chunks_exact_mut(self.shifts.rows())).for_each(|(o, l)| *o = softmax_in_place(l));
         });
     }
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
-        crate::density::rows::check(x, self.dim(), log_density.len());
-        score.as_mut_slice().fill(0.0);
-        self.blocks(x, |rows, points| {
-            let draws = self.shifts.rows();
-            let mut l = vec![0.0; points.rows()];
-            let mut s = Matrix::zeros(points.rows(), points.cols());
+        let (draws, d) = self.shifts.shape();
+        rows::evaluate(x, d, log_density, score, |x, out, score| {
+            let points = self.shifted(x);
+            let (mut l, mut s) = (vec![0.0; points.rows()], Matrix::zeros(points.rows(), d));
             self.inner.evaluate_into(&points, &mut l, &mut s);
-            for (block, i) in rows.enumerate() {
-                let weights = &mut l[block * draws..(block + 1) * draws];
-                log_density[i] = softmax_in_place(weights);
+            let each = l.chunks_exact_mut(draws).zip(s.as_slice().chunks_exact(draws * d));
+            for ((out, score), (weights, s)) in out.iter_mut().zip(score.chunks_exact_mut(d)).zip(each) {
+                *out = softmax_in_place(weights);
+                score.fill(0.0);
                 // a draw without weight may lie outside the support, where the score means nothing
-                for (k, &w) in weights.iter().enumerate().filter(|(_, w)| **w != 0.0) {
-                    let row = s.row(block * draws + k);
-                    score.row_mut(i).iter_mut().zip(row).for_each(|(a, &b)| *a += w * b);
+                for (&w, s) in weights.iter().zip(s.chunks_exact(d)).filter(|(w, _)| **w != 0.0) {
+                    score.iter_mut().zip(s).for_each(|(a, &b)| *a += w * b);
                 }
             }
         });

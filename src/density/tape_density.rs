@@ -57,7 +57,7 @@ impl<F: for<'t> Fn(Var<'t, f64>) -> Var<'t, f64> + Send + Sync> Density for Tape
     }
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        rows::log_density(x, self.dim, out, |x, out| self.chunk(x, out, None));
+        rows::for_chunks(x, self.dim, out, 1, |x, out| self.chunk(x, out, None));
     }
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {

@@ -77,6 +77,21 @@ fn batches_are_rows() {
     }
 }
 
+/// Proves that samples, log-densities and scores of 1,000 points have the same bits on 1 and on 3 threads.
+#[test]
+fn bits_do_not_depend_on_threads() {
+    for m in members() {
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| {
+                let x = points(&*m.density, 1000);
+                (evaluate(&*m.density, &x).unwrap(), x)
+            })
+        };
+        assert_eq!(run(1), run(3), "{}", m.name);
+    }
+}
+
 /// Proves that the checkers can fail: a score with one wrong sign, a score off by a relative 1e-4, a normaliser off by 1e-8,
 /// samples of other weights, other variance, or without the neighbouring modes are all caught.
 #[test]
