@@ -11,3 +11,4 @@ pub mod progress;
 pub mod report;
 pub mod run_folder;
 pub mod target;
+pub mod words;

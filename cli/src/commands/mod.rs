@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod evaluate;
 mod list;
 
 use crate::failure::{Failure, Outcome};
@@ -16,6 +17,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Score samples from a file against a target, each metric beside what exact samples reach
+    Evaluate(evaluate::Arguments),
     /// Show what is known by name: formulas, constants, sources
     List(list::Arguments),
 }
@@ -24,6 +27,7 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Outcome<()> {
         match self.command {
+            Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
         }
     }
@@ -38,4 +42,9 @@ fn print(text: &str) -> Outcome<()> {
         }
         _ => Ok(()),
     }
+}
+
+/// Says something on stderr that is worth knowing but stops nothing.
+fn note(sentence: String) {
+    eprintln!("note: {sentence}");
 }

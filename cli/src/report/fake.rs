@@ -94,14 +94,14 @@ pub fn ring() -> Record {
             MetricRow {
                 name: "mode-mass total variation".into(),
                 value: 0.0143,
-                floor: Some(0.0121),
+                floor: Some((0.0121, 0.002)),
                 meaning: "half the summed difference between the modes' shares and the truth".into(),
                 judge: Judge::Ratio,
             },
             MetricRow {
                 name: "mean log p".into(),
                 value: -2.812,
-                floor: Some(-2.804),
+                floor: Some((-2.804, 0.002)),
                 meaning:
                     "average log-density of the samples; too high means modes too narrow, too low means stray samples"
                         .into(),
@@ -110,7 +110,7 @@ pub fn ring() -> Record {
             MetricRow {
                 name: "W2 (1,000 against 1,000)".into(),
                 value: 0.412,
-                floor: Some(0.39),
+                floor: Some((0.39, 0.002)),
                 meaning: "least root mean square distance that turns the samples into exact ones".into(),
                 judge: Judge::Ratio,
             },

@@ -14,5 +14,6 @@ mod tests;
 #[cfg(test)]
 mod fake;
 
-pub use page::html;
+pub use page::{comparison, html};
 pub use record::{DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, Tile};
+pub use style::number;

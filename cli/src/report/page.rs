@@ -117,9 +117,10 @@ fn metrics(s: &mut String, record: &Record) {
     if record.metrics.is_empty() {
         return;
     }
-    s.push_str("<section><h2>Metrics beside their floors</h2><p>The floor is what exact samples of the same number score against other exact samples: no sampler can be expected to do better.</p>\n<table><thead><tr><th>metric</th><th class=\"n\">model</th><th class=\"n\">floor</th><th class=\"n\">model / floor</th><th>what it means</th></tr></thead><tbody>\n");
+    s.push_str("<section><h2>Metrics beside their floors</h2><p>The floor is what exact samples of the same number score against other exact samples: no sampler can be expected to do better. ± is its spread from set to set. The comparison is value over floor for distances, value minus floor for levels.</p>\n<table><thead><tr><th>metric</th><th class=\"n\">model</th><th class=\"n\">floor</th><th class=\"n\">comparison</th><th>what it means</th></tr></thead><tbody>\n");
     for m in &record.metrics {
-        let floor = m.floor.map_or("–".into(), |f| number(f, 4));
+        let floor =
+            m.floor.map_or("–".into(), |(mean, spread)| format!("{} ± {}", number(mean, 4), number(spread, 2)));
         let _ = writeln!(
             s,
             "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{floor}</td><td class=\"n\">{}</td><td class=\"why\">{}</td></tr>",
@@ -132,11 +133,11 @@ fn metrics(s: &mut String, record: &Record) {
     s.push_str("</tbody></table></section>\n");
 }
 
-/// The ratio to the floor, or the difference with its sign.
-fn comparison(m: &MetricRow) -> String {
+/// The ratio to the floor (distances), or the difference from it with its sign (levels).
+pub fn comparison(m: &MetricRow) -> String {
     match (m.floor, m.judge) {
-        (Some(f), Judge::Ratio) if f > 0.0 => format!("{}×", number(m.value / f, 3)),
-        (Some(f), Judge::Difference) => {
+        (Some((f, _)), Judge::Ratio) if f > 0.0 => format!("{}×", number(m.value / f, 3)),
+        (Some((f, _)), Judge::Difference) => {
             let plus = if m.value > f { "+" } else { "" };
             format!("{plus}{}", number(m.value - f, 2))
         }

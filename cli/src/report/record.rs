@@ -127,8 +127,8 @@ pub struct MetricRow {
     pub name: String,
     /// Its value for the run's samples.
     pub value: f64,
-    /// Its mean value for exact samples of the same number, where there are any.
-    pub floor: Option<f64>,
+    /// Mean and standard deviation of its value for exact samples of the same number, where there are any.
+    pub floor: Option<(f64, f64)>,
     /// What it means, in a sentence.
     pub meaning: String,
     /// How to judge the value.

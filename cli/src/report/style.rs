@@ -52,10 +52,10 @@ pub fn superscript(n: i32) -> String {
     n.to_string().chars().map(digit).collect()
 }
 
-/// x with `digits` significant digits; a true minus sign; powers of ten outside [1e-3, 1e5).
+/// x with `digits` significant digits, whole numbers whole; a true minus sign; powers of ten outside [1e-3, 1e5).
 pub fn number(x: f64, digits: usize) -> String {
-    if x == 0.0 {
-        return "0".into();
+    if x.fract() == 0.0 && x.abs() < 1e5 {
+        return format!("{}{}", if x < 0.0 { "−" } else { "" }, x.abs());
     }
     if !x.is_finite() {
         return if x.is_nan() {
@@ -89,6 +89,7 @@ mod tests {
         assert_eq!(number(12345.6, 3), "12346");
         assert_eq!(number(2.5e-7, 2), "2.5×10⁻⁷");
         assert_eq!(number(0.9999, 2), "1.0");
+        assert_eq!(number(-40.0, 4), "−40");
         assert_eq!(count(1234567), "1,234,567");
         assert_eq!(escape("<a&\"b\">"), "&lt;a&amp;&quot;b&quot;&gt;");
     }

@@ -1,0 +1,70 @@
+//! `pushforward evaluate` on samples whose quality is known.
+
+mod common;
+
+use common::pushforward;
+use pushforward::density::by_name;
+use pushforward::linalg::Matrix;
+use pushforward_cli::files::samples::SampleWriter;
+use serde_json::Value;
+use std::path::Path;
+
+/// Writes samples of gmm9 and evaluates them in JSON.
+fn evaluate(folder: &Path, samples: &Matrix, name: &str) -> Value {
+    let mut writer = SampleWriter::create(&folder.join(name), samples.rows() as u64, samples.cols()).unwrap();
+    writer.push(samples).unwrap();
+    writer.finish().unwrap();
+    let out = pushforward(folder, &["evaluate", "gmm9", name, "--json"]);
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    serde_json::from_slice(&out.stdout).unwrap()
+}
+
+fn metric<'a>(answer: &'a Value, key: &str) -> &'a Value {
+    answer["metrics"].as_array().unwrap().iter().find(|m| m["metric"] == key).unwrap_or_else(|| panic!("no {key}"))
+}
+
+/// Proves that exact samples score as exact and a shifted sample does not, and that `.npy` and `.csv` give the same JSON.
+///
+/// Exact: all modes, the mean of log p within 6 standard errors, distances below 3 floors (the squares among them
+/// are under the null means of sums of weighted chi-squares, whose tail beyond 3 means is below 1 in 100; seeds are fixed). Shifted by s = (2.5, 2.5): W2 and sliced W2 are at least the distance of
+/// the means, |s| = 3.54 and |s|/√2 = 2.5, less what 800 samples leave open (variance 17 a coordinate, so 6 √(2·17/800) = 1.2).
+#[test]
+fn exact_samples_score_as_exact() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = by_name("gmm9").unwrap().sample(800, 11).unwrap();
+    let answer = evaluate(folder.path(), &samples, "x.npy");
+    assert_eq!(metric(&answer, "modes_covered")["value"], 9.0);
+    assert!(metric(&answer, "mean_log_density")["z"].as_f64().unwrap().abs() < 6.0);
+    for key in ["sliced_w2", "w2", "mmd2", "energy_distance", "mode_mass_tv"] {
+        let ratio =
+            metric(&answer, key)["value"].as_f64().unwrap() / metric(&answer, key)["floor"]["mean"].as_f64().unwrap();
+        assert!((0.0..3.0).contains(&ratio), "{key}: {ratio}");
+    }
+    let mut csv = evaluate(folder.path(), &samples, "x.csv");
+    csv["file"] = answer["file"].clone();
+    assert_eq!(csv, answer);
+    let shifted = evaluate(folder.path(), &samples.map(|x| x + 2.5), "y.npy");
+    assert!(metric(&shifted, "w2")["value"].as_f64().unwrap() > 3.54 - 1.2);
+    assert!(metric(&shifted, "sliced_w2")["value"].as_f64().unwrap() > 2.5 - 1.2);
+    assert!(metric(&shifted, "mean_log_density")["z"].as_f64().unwrap() < -6.0);
+}
+
+/// Proves that the keys that programs read are there, with the version, and that the table for people names every metric and its floor.
+#[test]
+fn two_forms() {
+    let folder = tempfile::tempdir().unwrap();
+    let samples = by_name("gmm9").unwrap().sample(500, 12).unwrap();
+    let answer = evaluate(folder.path(), &samples, "x.npy");
+    let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
+    assert_eq!(keys, ["version", "target", "file", "samples", "dim", "seed", "metrics", "modes"]);
+    assert_eq!(answer["modes"]["masses"].as_array().unwrap().len(), 9);
+    for m in answer["metrics"].as_array().unwrap() {
+        let keys: Vec<&String> = m.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["metric", "name", "value", "floor", "z", "samples", "blocks", "note"]);
+    }
+    let out = pushforward(folder.path(), &["evaluate", "gmm9", "x.npy"]);
+    let text = String::from_utf8(out.stdout).unwrap();
+    for word in ["mean log p", "modes covered", "sliced W2", "floor"] {
+        assert!(text.contains(word), "{text}");
+    }
+}
