@@ -5,7 +5,7 @@ use crate::linalg::Matrix;
 
 /// log p~ and ∇ log p~ written by hand, point by point: `log_density(x)` and `score(x, out)`, x and out of length d.
 ///
-/// Check the pair with differences before trusting it (the law test of this library does so for its own densities).
+/// [`check_score`](crate::autodiff::check_score) tells whether the two belong together.
 pub struct Handwritten<L, S> {
     dim: usize,
     log_density: L,

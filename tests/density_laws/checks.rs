@@ -1,9 +1,10 @@
 //! The laws as functions of a density: each returns a verdict, so that the tests can also feed it wrong densities.
 
 use crate::members::Grid;
+use pushforward::autodiff::{GradientCheck, check_score};
 use pushforward::density::*;
 use pushforward::linalg::Matrix;
-use pushforward::num::{Summary, observed_order};
+use pushforward::num::Summary;
 use pushforward::rng::{Purpose, fill_normal, normal_matrix, stream, uniform};
 
 /// Points where the mass is: exact samples where there is a sampler, else normal points of spread 2.
@@ -13,46 +14,15 @@ pub fn points(density: &dyn Density, n: usize) -> Matrix {
         .unwrap_or_else(|| normal_matrix(11, Purpose::Check, 1, n, density.dim()).map(|v: f64| 2.0 * v))
 }
 
-/// One random unit direction a row.
-fn directions(n: usize, d: usize) -> Matrix {
-    let mut u: Matrix = normal_matrix(12, Purpose::Check, 2, n, d);
-    for i in 0..n {
-        let norm = u.row(i).iter().map(|v| v * v).sum::<f64>().sqrt();
-        u.row_mut(i).iter_mut().for_each(|v| *v /= norm);
-    }
-    u
-}
-
-/// The score against six central differences (l(x + hu) - l(x - hu))/2h of halving step, along random directions at 64 points: `Ok`
-/// where the errors fall with order 2, or stay below the rounding error of the differences (log-densities that are quadratic).
-pub fn check_score(density: &dyn Density, length: f64) -> Result<(), String> {
-    let (n, d) = (64, density.dim());
-    let (x, u) = (points(density, n), directions(n, d));
-    let at = evaluate(density, &x).map_err(|e| e.to_string())?;
-    let steps: Vec<f64> = (0..6).map(|k| 0.1 * length * 0.5f64.powi(k)).collect();
-    let error = |&h: &f64| {
-        let moved = |s: f64| density.log_density(&Matrix::from_fn(n, d, |i, j| x[(i, j)] + s * h * u[(i, j)]));
-        let (up, down) = (moved(1.0), moved(-1.0));
-        let one = |i: usize| {
-            let slope: f64 = (0..d).map(|j| at.score[(i, j)] * u[(i, j)]).sum();
-            ((up[i] - down[i]) / (2.0 * h) - slope).powi(2)
-        };
-        ((0..n).map(one).sum::<f64>() / n as f64).sqrt()
-    };
-    let errors: Vec<f64> = steps.iter().map(error).collect();
-    // each l carries a relative error of d + 8 roundings of terms as large as |x|² |score| and |l|; divided by the smallest step
-    let size = |i: usize| {
-        let dot: f64 = x.row(i).iter().zip(at.score.row(i)).map(|(a, b)| (a * b).abs()).sum();
-        1.0 + at.log_density[i].abs() + dot
-    };
-    let largest = (0..n).map(size).fold(0.0, f64::max);
-    let floor = (d + 8) as f64 * f64::EPSILON * largest / steps[5];
-    if errors.iter().all(|&e| e <= floor) {
-        return Ok(());
-    }
-    let order =
-        observed_order(&steps, &errors, floor).map_err(|e| format!("{e}; errors {errors:?}, floor {floor:e}"))?;
-    if order.is(2.0, 0.1) { Ok(()) } else { Err(format!("{order:?}, errors {errors:?}, floor {floor:e}")) }
+/// The score against differences of the log-density at 64 points along random directions, in units of `length`; the library's
+/// public check on this density.
+pub fn check(density: &dyn Density, length: f64) -> GradientCheck {
+    let (x, d) = (points(density, 64), density.dim());
+    let scaled = |y: &Matrix| y.map(|v| v * length);
+    let score = |y: &Matrix| evaluate(density, &scaled(y)).expect("finite at the points").score.map(|s| s * length);
+    let direction = normal_matrix(12, Purpose::Check, 2, 64, d);
+    check_score(|y| density.log_density(&scaled(y)), score, &x.map(|v| v / length), &direction)
+        .expect("finite near the points")
 }
 
 /// Bounded test functions g(x) = cos(ω·x/ℓ + b), half with wavelengths near ℓ and half ten times longer.
