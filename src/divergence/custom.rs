@@ -10,6 +10,18 @@ type Function = Box<dyn Fn(f64) -> f64 + Send + Sync>;
 /// member with f(1) = f'(1) = 0 (a term c (u - 1) changes no D_f). Integrands of one sign, so no cancellation; 16-point
 /// Gauss–Legendre on panels of length ≤ 1 in l, at rounding level where log w is smooth on that scale.
 /// The cost of f, u f', φ is 16 evaluations a unit of |l|; training uses `log_weight` alone.
+///
+/// ```
+/// use pushforward::divergence::{Custom, Divergence, check};
+///
+/// // w = r/(1 + r)², largest where p = q: the repair weight of T13 at level 0
+/// let mid = Custom::from_log_weight("mid", "w = r/(1+r)^2", |l| {
+///     -l.abs() - 2.0 * (-l.abs()).exp().ln_1p()
+/// })?;
+/// assert!(check(&mid).passed());
+/// assert_eq!(mid.f(0.0), 0.0);
+/// # Ok::<(), pushforward::Error>(())
+/// ```
 pub struct Custom {
     name: String,
     formula: String,

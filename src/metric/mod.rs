@@ -2,6 +2,19 @@
 //!
 //! A sample is an n×d matrix, a row a point. A distance between two finite samples of the same law is not zero; that value, the
 //! floor, is what a perfect sampler reaches, and no figure here should be read without it ([`evaluate`] gives both).
+//!
+//! ```
+//! use pushforward::density::{Density, gmm9};
+//! use pushforward::metric::{Options, evaluate};
+//!
+//! let target = gmm9();
+//! let samples = target.sample(500, 1).unwrap().map(|x| 0.9 * x); // 10% too close to the origin
+//! let options = Options { truth_size: 20_000, transport_sizes: vec![200], pair_size: 200, ..Options::default() };
+//! let report = evaluate(&target, &samples, &options)?;
+//! let mean = report.metrics.iter().find(|m| m.name == "mean log p").unwrap();
+//! assert!(mean.z().unwrap() < -5.0); // five standard deviations below exact samples
+//! # Ok::<(), pushforward::Error>(())
+//! ```
 
 mod assignment;
 mod energy;
