@@ -1,6 +1,6 @@
 //! Forward dual numbers: a second road to every derivative, sharing no rule with the tape.
 //!
-//! `Dual<f64>` carries a first derivative, `Dual<Dual<f64>>` a second one. Over [`Path`] instead of f64 every component also
+//! `Dual<f64>` carries a first derivative, `Dual<Dual<f64>>` a second one. Over [`Path`](crate::autodiff::Path) instead of f64 every component also
 //! carries the rounding that can have reached it, so that a tolerance can be a few ulps of that and no more.
 //!
 //! ```
@@ -15,7 +15,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
-/// A number that elementary functions are written with: f64, [`Path`], and [`Dual`] over any of these.
+/// A number that elementary functions are written with: f64, [`Path`](crate::autodiff::Path), and [`Dual`] over any of these.
 pub trait Scalar:
     Copy + Debug + Add<Output = Self> + Sub<Output = Self> + Mul<Output = Self> + Div<Output = Self> + Neg<Output = Self>
 {
@@ -228,103 +228,6 @@ impl<S: Scalar> Scalar for Dual<S> {
     }
 }
 
-/// A number with its path sum: Σ over the paths from every rounding to this number of |product of the local derivatives|,
-/// each rounding of one unit relative to what it rounds.
-///
-/// To first order, a computation in which each operation is right to c ε differs from the exact one by at most c ε `sum`
-/// (running error analysis: Wilkinson 1986; Higham, Accuracy and Stability of Numerical Algorithms, section 3.3).
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Path {
-    /// The value.
-    pub value: f64,
-    /// The path sum, ≥ 0.
-    pub sum: f64,
-}
-
-impl Path {
-    /// sum(f(x)) = |f'(x)| sum(x) + |f(x)|.
-    fn through(self, f: impl Fn(Dual) -> Dual) -> Self {
-        let y = f(Dual::variable(self.value));
-        // an exact argument brings nothing, even where f' is infinite
-        let brought = if self.sum == 0.0 { 0.0 } else { y.slope.abs() * self.sum };
-        Self { value: y.value, sum: brought + y.value.abs() }
-    }
-}
-
-impl Add for Path {
-    type Output = Self;
-    fn add(self, b: Self) -> Self {
-        let value = self.value + b.value;
-        Self { value, sum: self.sum + b.sum + value.abs() }
-    }
-}
-
-impl Sub for Path {
-    type Output = Self;
-    fn sub(self, b: Self) -> Self {
-        self + -b
-    }
-}
-
-impl Mul for Path {
-    type Output = Self;
-    fn mul(self, b: Self) -> Self {
-        let value = self.value * b.value;
-        Self { value, sum: self.sum * b.value.abs() + self.value.abs() * b.sum + value.abs() }
-    }
-}
-
-impl Div for Path {
-    type Output = Self;
-    fn div(self, b: Self) -> Self {
-        let value = self.value / b.value;
-        Self { value, sum: (self.sum + value.abs() * b.sum) / b.value.abs() + value.abs() }
-    }
-}
-
-impl Neg for Path {
-    type Output = Self;
-    fn neg(self) -> Self {
-        Self { value: -self.value, sum: self.sum }
-    }
-}
-
-impl Scalar for Path {
-    fn constant(x: f64) -> Self {
-        Self { value: x, sum: 0.0 }
-    }
-    fn real(self) -> f64 {
-        self.value
-    }
-    fn exp(self) -> Self {
-        self.through(Scalar::exp)
-    }
-    fn ln(self) -> Self {
-        self.through(Scalar::ln)
-    }
-    fn exp_m1(self) -> Self {
-        self.through(Scalar::exp_m1)
-    }
-    fn ln_1p(self) -> Self {
-        self.through(Scalar::ln_1p)
-    }
-    fn sqrt(self) -> Self {
-        self.through(Scalar::sqrt)
-    }
-    fn sin(self) -> Self {
-        self.through(Scalar::sin)
-    }
-    fn cos(self) -> Self {
-        self.through(Scalar::cos)
-    }
-    fn tanh(self) -> Self {
-        self.through(Scalar::tanh)
-    }
-    fn powf(self, k: f64) -> Self {
-        self.through(|x| x.powf(k))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -360,13 +263,5 @@ mod tests {
         let (first, second) = derivatives(|x| (x * x).sin(), 0.5); // 2x cos x², 2 cos x² - 4x² sin x²
         let (s, c) = 0.25f64.sin_cos();
         assert!((first - c).abs() < 8.0 * f64::EPSILON && (second - (2.0 * c - s)).abs() < 16.0 * f64::EPSILON);
-    }
-
-    /// Proves the path sum on a sum of n rounded ones: roundings of sizes 2, …, n, each with one path to the end.
-    #[test]
-    fn path_sum_of_a_running_sum() {
-        let one = Path::constant(1.0);
-        let total = (1..10).fold(one, |sum, _| sum + one);
-        assert_eq!((total.value, total.sum), (10.0, (2..=10).sum::<i32>() as f64));
     }
 }

@@ -1,9 +1,10 @@
 //! The values of the operations.
 
+use crate::autodiff::kernels::{self, log_sum_exp_rows, map, silu_grad, softmax_rows};
 use crate::autodiff::op::Op;
 use crate::autodiff::tape::ARITY;
 use crate::linalg::{Matrix, View, gemm, shape_mismatch};
-use crate::num::Real;
+use crate::num::{self, Real};
 
 type Shape = (usize, usize);
 
@@ -69,32 +70,26 @@ pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out:
         Square => unary(a, out, |x| x * x),
         Reciprocal => unary(a, out, |x| T::ONE / x),
         Power(k) => unary(a, out, |x| x.powf(*k)),
-        Exp => unary(a, out, T::exp),
-        Ln => unary(a, out, T::ln),
-        ExpM1 => unary(a, out, T::exp_m1),
+        Exp => map(num::Exp, a, out),
+        Ln => map(num::Ln, a, out),
+        ExpM1 => map(num::ExpM1, a, out),
         Ln1p => unary(a, out, T::ln_1p),
         Sqrt => unary(a, out, T::sqrt),
         Abs => unary(a, out, T::abs),
         Sign => unary(a, out, sign),
         Sin => unary(a, out, T::sin),
         Cos => unary(a, out, T::cos),
-        Tanh => unary(a, out, T::tanh),
-        Sigmoid => unary(a, out, sigmoid),
-        Softplus => unary(a, out, |x| x.max(T::ZERO) + (-x.abs()).exp().ln_1p()),
-        Silu => unary(a, out, |x| x * sigmoid(x)),
-        SiluGrad => binary(a, b, out, |u, g| {
-            let s = sigmoid(u);
-            g * s * (T::ONE + u * (T::ONE - s))
-        }),
+        Tanh => map(num::Tanh, a, out),
+        Sigmoid => map(num::Sigmoid, a, out),
+        Softplus => map(num::Softplus, a, out),
+        Silu => map(kernels::Silu, a, out),
+        SiluGrad => silu_grad(a, b, out),
         Relu => unary(a, out, |x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
         Step => unary(a, out, |x| if x > T::ZERO { T::ONE } else { T::ZERO }),
         SumTo(..) => sum_to(a, out),
         BroadcastTo(..) => broadcast_to(a, out),
-        LogSumExp => rows(a, out, |x, out| out[0] = log_sum_exp(x)),
-        Softmax => rows(a, out, |x, out| {
-            let total = log_sum_exp(x);
-            out.iter_mut().zip(x).for_each(|(o, &x)| *o = (x - total).exp());
-        }),
+        LogSumExp => log_sum_exp_rows(a, out),
+        Softmax => softmax_rows(a, out),
         MatMul { ta, tb } => gemm(T::ONE, transposed(a, *ta), transposed(b, *tb), T::ZERO, out),
         Affine => {
             broadcast_to(c, out);
@@ -161,28 +156,8 @@ fn sign<T: Real>(x: T) -> T {
     }
 }
 
-/// 1/(1 + e⁻ˣ) without overflow: e^{-|x|} never exceeds 1.
-fn sigmoid<T: Real>(x: T) -> T {
-    let e = (-x.abs()).exp();
-    let s = T::ONE / (T::ONE + e);
-    if x < T::ZERO { e * s } else { s }
-}
-
-/// log Σ exp(x) with the largest taken out; -inf for an empty row or one of -inf only.
-fn log_sum_exp<T: Real>(x: &[T]) -> T {
-    let top = x.iter().copied().fold(T::NEG_INFINITY, |m, v| if v > m || v.is_nan() { v } else { m });
-    if !top.is_finite() {
-        return top;
-    }
-    top + x.iter().map(|&v| (v - top).exp()).sum::<T>().ln()
-}
-
 fn unary<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn(T) -> T) {
     out.as_mut_slice().iter_mut().zip(a.as_slice()).for_each(|(o, &x)| *o = f(x));
-}
-
-fn rows<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn(&[T], &mut [T])) {
-    (0..a.rows()).for_each(|i| f(a.row(i), out.row_mut(i)));
 }
 
 /// Row i of a matrix, or its only row.
@@ -198,11 +173,13 @@ fn binary<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn
     }
     for i in 0..out.rows() {
         let (x, y, o) = (row_or_only(a, i), row_or_only(b, i), out.row_mut(i));
-        match (x.len() == o.len(), y.len() == o.len()) {
-            (true, true) => o.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y)),
-            (true, false) => o.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x, y[0])),
-            (false, true) => o.iter_mut().zip(y).for_each(|(o, &y)| *o = f(x[0], y)),
-            (false, false) => o.fill(f(x[0], y[0])),
+        // at most one of the two is a column
+        if y.len() != o.len() {
+            o.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x, y[0]));
+        } else if x.len() != o.len() {
+            o.iter_mut().zip(y).for_each(|(o, &y)| *o = f(x[0], y));
+        } else {
+            o.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y));
         }
     }
 }

@@ -19,13 +19,16 @@ mod check;
 mod derivative;
 mod dual;
 mod eval;
+mod kernels;
 #[doc(hidden)]
 pub mod laws;
 mod op;
+mod path;
 mod tape;
 mod var;
 
 pub use check::{FIRST_STEP, GradientCheck, STEPS, Verdict, check_gradient, check_score};
 pub use derivative::{divergence, hessian, hessian_vector, jacobian};
-pub use dual::{Dual, Path, Scalar};
+pub use dual::{Dual, Scalar};
+pub use path::Path;
 pub use tape::{Tape, Var};

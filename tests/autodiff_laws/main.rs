@@ -36,7 +36,7 @@ fn all_operations_obey<T: Real>() {
 }
 
 /// Proves values, gradients, gradients of gradients and the inner-product identity for every operation on every kind of shape,
-/// in both precisions, to 8 ε of the path sum.
+/// in both precisions, to 4 ε of the path sum.
 #[test]
 fn operations_agree_with_dual_numbers() {
     all_operations_obey::<f64>();

@@ -9,9 +9,9 @@ use pushforward::rng::{Purpose, fill_uniform, stream};
 /// (rows, cols).
 pub type Shape = (usize, usize);
 
-/// Allowed distance in ε of the path sum. Each elementary function of the tape is within 3 ulp, and its rules round up to
-/// twice as often as the formulas whose path sum is taken.
-pub const BOUND: f64 = 8.0;
+/// Allowed distance in ε of the path sum. Each operation of the tape is right to 4 ε (elementary functions to 3 ulp, and a
+/// product), and the path sum has at least one unit for each; the largest distance found is 2.
+pub const BOUND: f64 = 4.0;
 
 /// The largest distances found, in ε of the path sum.
 #[derive(Debug, Clone, Copy, Default)]

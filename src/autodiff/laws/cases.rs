@@ -1,13 +1,13 @@
-//! One entry for each operation: on the tape, and by its formula.
+//! One entry for each elementwise operation: on the tape, and by its formula. Those on whole matrices are in `matrices.rs`.
 
 use crate::autodiff::dual::Scalar;
-use crate::autodiff::laws::grid::{Grid, Number, log_sum_exp, total};
+use crate::autodiff::laws::grid::{Grid, Number};
+use crate::autodiff::laws::matrices;
 use crate::autodiff::tape::Var;
 use crate::num::Real;
-use std::sync::Arc;
 
-type Shape = (usize, usize);
-type OnTape<T> = for<'t> fn(&[Var<'t, T>]) -> Var<'t, T>;
+pub(super) type Shape = (usize, usize);
+pub(super) type OnTape<T> = for<'t> fn(&[Var<'t, T>]) -> Var<'t, T>;
 
 /// An operation on the tape and the same one by its formula.
 #[derive(Debug, Clone)]
@@ -17,7 +17,7 @@ pub struct Case<T: Real> {
     /// On the tape.
     pub tape: OnTape<T>,
     /// By its formula on dual numbers.
-    formula: Formula,
+    pub(super) formula: Formula,
     /// For each input the interval of its entries.
     pub domains: Vec<(f64, f64)>,
     /// Whether the operation is not differentiable where an input is 0 or two inputs are equal.
@@ -27,7 +27,7 @@ pub struct Case<T: Real> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Formula {
+pub(super) enum Formula {
     Unary(fn(Number) -> Number),
     Binary(fn(Number, Number) -> Number),
     Grid(fn(&[Grid]) -> Grid),
@@ -107,24 +107,14 @@ fn binary<T: Real>(
     Case { name, tape, formula: Formula::Binary(formula), domains, kink: false, shapes: Shapes::Broadcast }
 }
 
-/// An operation on whole matrices with entries in [-2, 2].
-fn whole<T: Real>(name: &'static str, shapes: Shapes, tape: OnTape<T>, formula: fn(&[Grid]) -> Grid) -> Case<T> {
-    let inputs = if let Shapes::List(list) = &shapes { list[0].len() } else { 1 };
-    Case { name, tape, formula: Formula::Grid(formula), domains: vec![(-2.0, 2.0); inputs], kink: false, shapes }
-}
-
-fn one_input(shapes: &[Shape]) -> Shapes {
-    Shapes::List(shapes.iter().map(|&s| vec![s]).collect())
-}
-
 /// A constant. Those of the table are exact in f32 too.
-fn c(x: f64) -> Number {
+pub(super) fn c(x: f64) -> Number {
     Number::constant(x)
 }
 
 /// All cases.
 pub fn cases<T: Real>() -> Vec<Case<T>> {
-    [arithmetic(), elementary(), activations(), by_axis(), products(), moves()].concat()
+    [arithmetic(), elementary(), activations(), matrices::cases()].concat()
 }
 
 fn arithmetic<T: Real>() -> Vec<Case<T>> {
@@ -203,178 +193,3 @@ fn activations<T: Real>() -> Vec<Case<T>> {
         },
     ]
 }
-
-fn by_axis<T: Real>() -> Vec<Case<T>> {
-    let full = one_input(&[(1, 1), (1, 5), (7, 1), (5, 3)]);
-    vec![
-        whole("Σ", Shapes::Any, |x| x[0].sum(), |x| Grid::from_fn(1, 1, |_, _| total(x[0].entries.iter().copied()))),
-        whole("Σ over rows", Shapes::Any, |x| x[0].row_sums(), |x| x[0].by_row(|r| total(r.iter().copied()))),
-        whole(
-            "Σ over columns",
-            Shapes::Any,
-            |x| x[0].column_sums(),
-            |x| x[0].t().by_row(|r| total(r.iter().copied())).t(),
-        ),
-        whole(
-            "mean",
-            full.clone(),
-            |x| x[0].mean(),
-            |x| {
-                let n = x[0].entries.len() as f64;
-                Grid::from_fn(1, 1, |_, _| total(x[0].entries.iter().copied()) / c(n))
-            },
-        ),
-        whole(
-            "row means",
-            full.clone(),
-            |x| x[0].row_means(),
-            |x| x[0].by_row(|r| total(r.iter().copied()) / c(r.len() as f64)),
-        ),
-        whole(
-            "column means",
-            full,
-            |x| x[0].column_means(),
-            |x| x[0].t().by_row(|r| total(r.iter().copied()) / c(r.len() as f64)).t(),
-        ),
-        whole(
-            "repeat a row",
-            one_input(&[(1, 1), (1, 0), (1, 5)]),
-            |x| x[0].broadcast_to((3, x[0].shape().1)),
-            |x| Grid::from_fn(3, x[0].cols, |_, j| x[0].at(0, j)),
-        ),
-        whole(
-            "repeat a column",
-            one_input(&[(1, 1), (0, 1), (5, 1)]),
-            |x| x[0].broadcast_to((x[0].shape().0, 7)),
-            |x| Grid::from_fn(x[0].rows, 7, |i, _| x[0].at(i, 0)),
-        ),
-        whole(
-            "repeat a number",
-            one_input(&[(1, 1)]),
-            |x| x[0].broadcast_to((2, 3)),
-            |x| Grid::from_fn(2, 3, |_, _| x[0].at(0, 0)),
-        ),
-        whole("log-sum-exp", Shapes::Any, |x| x[0].log_sum_exp(), |x| x[0].by_row(log_sum_exp)),
-        whole(
-            "softmax",
-            Shapes::Any,
-            |x| x[0].softmax(),
-            |x| {
-                // e^x / Σ e^x, without a shift: entries are small here
-                let sums = x[0].by_row(|r| total(r.iter().map(|x| x.exp())));
-                Grid::from_fn(x[0].rows, x[0].cols, |i, j| x[0].at(i, j).exp() / sums.at(i, 0))
-            },
-        ),
-    ]
-}
-
-fn products<T: Real>() -> Vec<Case<T>> {
-    /// m, k, n with empty sides, ones and primes.
-    const SIZES: [(usize, usize, usize); 6] = [(1, 1, 1), (2, 3, 5), (7, 1, 3), (0, 2, 3), (2, 0, 3), (3, 2, 0)];
-    let shapes = |ta: bool, tb: bool| {
-        let flip = |flag: bool, (r, c): Shape| if flag { (c, r) } else { (r, c) };
-        Shapes::List(SIZES.map(|(m, k, n)| vec![flip(ta, (m, k)), flip(tb, (k, n))]).to_vec())
-    };
-    vec![
-        whole("A B", shapes(false, false), |x| x[0].matmul(x[1]), |x| x[0].matmul(&x[1])),
-        whole("Aᵀ B", shapes(true, false), |x| x[0].product(x[1], true, false), |x| x[0].t().matmul(&x[1])),
-        whole("A Bᵀ", shapes(false, true), |x| x[0].product(x[1], false, true), |x| x[0].matmul(&x[1].t())),
-        whole("Aᵀ Bᵀ", shapes(true, true), |x| x[0].product(x[1], true, true), |x| x[0].t().matmul(&x[1].t())),
-        whole(
-            "X W + b",
-            Shapes::List(SIZES.map(|(m, k, n)| vec![(m, k), (k, n), (1, n)]).to_vec()),
-            |x| x[0].affine(x[1], x[2]),
-            |x| x[0].matmul(&x[1]).zip(&x[2], |a, b| a + b),
-        ),
-        whole("transpose", one_input(&[(1, 1), (3, 0), (2, 5)]), |x| x[0].t(), |x| x[0].t()),
-    ]
-}
-
-fn moves<T: Real>() -> Vec<Case<T>> {
-    let pairs = |list: [[Shape; 2]; 4]| Shapes::List(list.map(|p| p.to_vec()).to_vec());
-    vec![
-        whole(
-            "[A B]",
-            pairs([[(3, 2), (3, 5)], [(1, 1), (1, 1)], [(3, 0), (3, 2)], [(0, 2), (0, 1)]]),
-            |x| x[0].concat_columns(x[1]),
-            |x| {
-                let left = x[0].cols;
-                Grid::from_fn(
-                    x[0].rows,
-                    left + x[1].cols,
-                    |i, j| if j < left { x[0].at(i, j) } else { x[1].at(i, j - left) },
-                )
-            },
-        ),
-        whole(
-            "A above B",
-            pairs([[(2, 3), (5, 3)], [(1, 1), (1, 1)], [(0, 3), (2, 3)], [(2, 0), (1, 0)]]),
-            |x| x[0].concat_rows(x[1]),
-            |x| {
-                let top = x[0].rows;
-                Grid::from_fn(
-                    top + x[1].rows,
-                    x[0].cols,
-                    |i, j| if i < top { x[0].at(i, j) } else { x[1].at(i - top, j) },
-                )
-            },
-        ),
-        whole(
-            "columns 1..3",
-            one_input(&[(2, 3), (0, 3), (5, 7)]),
-            |x| x[0].columns(1..3),
-            |x| Grid::from_fn(x[0].rows, 2, |i, j| x[0].at(i, j + 1)),
-        ),
-        whole(
-            "no columns",
-            one_input(&[(2, 3)]),
-            |x| x[0].columns(1..1),
-            |x| Grid::from_fn(x[0].rows, 0, |_, _| c(0.0)),
-        ),
-        whole(
-            "column 2",
-            one_input(&[(2, 3), (1, 5)]),
-            |x| x[0].column(2),
-            |x| Grid::from_fn(x[0].rows, 1, |i, _| x[0].at(i, 2)),
-        ),
-        whole(
-            "rows 1..3",
-            one_input(&[(3, 2), (3, 0), (7, 5)]),
-            |x| x[0].rows(1..3),
-            |x| Grid::from_fn(2, x[0].cols, |i, j| x[0].at(i + 1, j)),
-        ),
-        whole(
-            "pad columns",
-            one_input(&[(2, 3), (1, 1), (3, 0), (0, 2)]),
-            |x| x[0].pad_columns(2, 6),
-            |x| {
-                let inside = |j| (2..2 + x[0].cols).contains(&j);
-                Grid::from_fn(x[0].rows, 6, |i, j| if inside(j) { x[0].at(i, j - 2) } else { c(0.0) })
-            },
-        ),
-        whole(
-            "pad rows",
-            one_input(&[(3, 2), (1, 1), (0, 3), (2, 0)]),
-            |x| x[0].pad_rows(2, 6),
-            |x| {
-                let inside = |i| (2..2 + x[0].rows).contains(&i);
-                Grid::from_fn(6, x[0].cols, |i, j| if inside(i) { x[0].at(i - 2, j) } else { c(0.0) })
-            },
-        ),
-        whole(
-            "gather rows",
-            one_input(&[(3, 2), (4, 1), (3, 0)]),
-            |x| x[0].gather_rows(&Arc::from(GATHER)),
-            |x| Grid::from_fn(GATHER.len(), x[0].cols, |i, j| x[0].at(GATHER[i], j)),
-        ),
-        whole(
-            "scatter rows",
-            one_input(&[(4, 2), (4, 1), (4, 0)]),
-            |x| x[0].scatter_rows(&Arc::from(GATHER), 5),
-            |x| Grid::from_fn(5, x[0].cols, |i, j| total((0..4).filter(|&k| GATHER[k] == i).map(|k| x[0].at(k, j)))),
-        ),
-    ]
-}
-
-/// Row numbers with a repetition and out of order.
-const GATHER: [usize; 4] = [2, 0, 2, 1];

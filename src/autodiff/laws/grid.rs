@@ -1,6 +1,6 @@
 //! Small matrices of dual numbers with every operation as an obvious formula for entry (i, j).
 
-use crate::autodiff::dual::{Dual, Path, Scalar};
+use crate::autodiff::{Dual, Path, Scalar};
 
 /// A number with two derivatives (`value.slope` and `slope.value` first, `slope.slope` second) and the path sum of each.
 pub type Number = Dual<Dual<Path>>;

@@ -4,6 +4,7 @@
 
 mod cases;
 mod grid;
+mod matrices;
 
 pub use cases::{Case, Shapes, cases};
 pub use grid::{Grid, Number, log_sum_exp, total};
