@@ -78,7 +78,7 @@ fn on_duals<S: Scalar>(x: &[S]) -> S {
 
 /// ∂ᵢ∂ⱼ f with its path sum.
 fn second_derivative(x: &[f64], i: usize, j: usize) -> Dual<Dual<Path>> {
-    let seed = |on: bool| Path::constant(f64::from(u8::from(on)));
+    let seed = |on: bool| Path::rounded(f64::from(u8::from(on)));
     let numbers: Vec<_> = x
         .iter()
         .enumerate()

@@ -17,6 +17,12 @@ pub struct Path {
 }
 
 impl Path {
+    /// x, itself rounded: sum = |x|. As the seed of a derivative it makes the path sum contain Σ over all paths of |product of the local
+    /// derivatives|, which bounds a road that adds the same paths in another order, as reverse mode does.
+    pub fn rounded(x: f64) -> Self {
+        Self { value: x, sum: x.abs() }
+    }
+
     /// sum(f(x)) = |f'(x)| sum(x) + |f(x)|.
     fn through(self, f: impl Fn(Dual) -> Dual) -> Self {
         let y = f(Dual::variable(self.value));

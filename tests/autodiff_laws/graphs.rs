@@ -115,9 +115,9 @@ fn random_graphs_agree_with_dual_numbers() {
     assert!(sharpness > BOUND / 1e-9, "median sharpness {sharpness:e}");
 }
 
-/// The same on 100 000 graphs.
+/// Proves the same on 100 000 graphs.
 #[test]
-#[ignore = "a minute"]
+#[ignore = "ten seconds"]
 fn many_random_graphs_agree_with_dual_numbers() {
     let (worst, sharpness) = run(2_000, 102_000);
     println!("{worst:.2?}, median sharpness {sharpness:.1e}");

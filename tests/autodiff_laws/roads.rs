@@ -74,10 +74,9 @@ pub fn source(seed: u64, unit: u64) -> impl FnMut() -> f64 {
 pub fn seeded<T: Real>(x: &[Matrix<T>], v: &[Matrix<T>], which: usize, entry: usize) -> Vec<Grid> {
     let number = |k: usize, e: usize| {
         let inner = if (k, e) == (which, entry) { 1.0 } else { 0.0 };
-        let exact = |m: &Matrix<T>| Path::constant(m.as_slice()[e].to_f64());
         Dual {
-            value: Dual { value: exact(&x[k]), slope: Path::constant(inner) },
-            slope: Dual { value: exact(&v[k]), slope: Path::constant(0.0) },
+            value: Dual { value: Path::constant(x[k].as_slice()[e].to_f64()), slope: Path::rounded(inner) },
+            slope: Dual { value: Path::rounded(v[k].as_slice()[e].to_f64()), slope: Path::constant(0.0) },
         }
     };
     (0..x.len()).map(|k| Grid::from_fn(x[k].rows(), x[k].cols(), |i, j| number(k, i * x[k].cols() + j))).collect()
