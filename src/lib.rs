@@ -5,10 +5,14 @@ pub mod autodiff;
 pub mod density;
 pub mod divergence;
 pub mod error;
+pub mod estimate;
 pub mod linalg;
 pub mod metric;
+pub mod nn;
 pub mod num;
 pub mod rng;
+pub mod sampler;
 pub mod theory;
+pub mod velocity;
 
 pub use error::{Error, Result};

@@ -1,0 +1,9 @@
+//! Estimates from samples: kernel density estimates, bandwidths, the normalisation of log-ratios.
+
+mod bandwidth;
+mod kde;
+mod log_ratio;
+
+pub use bandwidth::{resolved_bandwidth, scott_bandwidth};
+pub use kde::{Kde, KdeValues};
+pub use log_ratio::{LogZ, centre_log_ratio};

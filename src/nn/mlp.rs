@@ -1,0 +1,65 @@
+//! Multilayer perceptrons.
+
+use crate::autodiff::{Tape, Var};
+use crate::linalg::Matrix;
+use crate::num::Real;
+use crate::rng::{Stream, fill_normal};
+use std::sync::Arc;
+
+/// Trainable matrices in a fixed order, shared with the tapes that compute with them.
+pub type Parameters<T> = Vec<Arc<Matrix<T>>>;
+
+/// A multilayer perceptron: x ↦ W_L a(… a(x W_1 + b_1) …) + b_L with a = SiLU, a(u) = u σ(u).
+///
+/// It owns no parameters: they stand in a list beside those of the rest of the model, so that one optimiser moves all.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Mlp {
+    widths: Vec<usize>,
+}
+
+impl Mlp {
+    /// Layers of `widths`: inputs first, outputs last; at least these two.
+    pub fn new(widths: Vec<usize>) -> Self {
+        assert!(widths.len() >= 2, "Mlp: an input and an output width are needed, got {widths:?}");
+        Self { widths }
+    }
+
+    /// Number of matrices: a weight and a bias for each layer.
+    pub fn parameter_count(&self) -> usize {
+        2 * (self.widths.len() - 1)
+    }
+
+    /// Names of the matrices, in order.
+    pub fn parameter_names(&self) -> Vec<String> {
+        (1..self.widths.len()).flat_map(|k| [format!("layer{k}.weight"), format!("layer{k}.bias")]).collect()
+    }
+
+    /// Initial matrices: W ~ N(0, 1/fan-in) (LeCun et al., 1998), b = 0.
+    pub fn initialise<T: Real>(&self, rng: &mut Stream) -> Vec<Matrix<T>> {
+        let mut out = Vec::with_capacity(self.parameter_count());
+        for pair in self.widths.windows(2) {
+            let mut weight = Matrix::zeros(pair[0], pair[1]);
+            fill_normal(rng, weight.as_mut_slice());
+            let sd = T::from_f64((1.0 / pair[0] as f64).sqrt());
+            out.push(weight.map(|x| x * sd));
+            out.push(Matrix::zeros(1, pair[1]));
+        }
+        out
+    }
+
+    /// The network at x (n×inputs → n×outputs) with `parameters` in the order of [`Mlp::parameter_names`].
+    #[track_caller]
+    pub fn forward<'t, T: Real>(&self, parameters: &[Var<'t, T>], x: Var<'t, T>) -> Var<'t, T> {
+        assert_eq!(parameters.len(), self.parameter_count(), "Mlp::forward: number of parameters");
+        let last = self.widths.len() - 2;
+        parameters.chunks_exact(2).enumerate().fold(x, |x, (layer, wb)| {
+            let u = x.affine(wb[0], wb[1]);
+            if layer == last { u } else { u.silu() }
+        })
+    }
+}
+
+/// The parameters as input nodes, without copies.
+pub(crate) fn on_tape<'t, T: Real>(tape: &'t Tape<T>, parameters: &Parameters<T>) -> Vec<Var<'t, T>> {
+    parameters.iter().map(|p| tape.shared(p)).collect()
+}

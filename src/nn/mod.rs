@@ -1,0 +1,9 @@
+//! Small networks on the tape, and the optimiser that trains them.
+
+mod adam;
+mod mlp;
+
+pub(crate) use mlp::on_tape;
+
+pub use adam::{Adam, AdamState};
+pub use mlp::{Mlp, Parameters};

@@ -1,0 +1,94 @@
+//! Latent laws: what goes into a generator.
+
+use crate::linalg::Matrix;
+use crate::num::{Real, log_sum_exp};
+use crate::rng::{Purpose, fill_normal, fill_uniform, stream};
+use std::sync::Arc;
+
+/// The law of a generator's input.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Latent {
+    /// z ~ N(0, I). A continuous map of it leaves bridges between separated modes.
+    Gaussian,
+    /// A code k with probability softmax(logits)_k, and z ~ N(0, I): as many pieces as codes, so no bridges.
+    Codes {
+        /// Logits of the K codes.
+        logits: Vec<f64>,
+    },
+}
+
+/// n latent points: Gaussian noise, and the code of each row where the law has codes.
+#[derive(Debug, Clone)]
+pub struct LatentBatch<T: Real> {
+    /// z, n×d.
+    pub noise: Matrix<T>,
+    /// k, n.
+    pub codes: Option<Vec<usize>>,
+}
+
+impl Latent {
+    /// Number of codes; 0 for a Gaussian latent.
+    pub fn codes(&self) -> usize {
+        match self {
+            Latent::Gaussian => 0,
+            Latent::Codes { logits } => logits.len(),
+        }
+    }
+
+    /// n independent latent points of dimension d under the key (seed, purpose, unit).
+    pub fn sample<T: Real>(&self, n: usize, d: usize, key: (u64, Purpose, u64)) -> LatentBatch<T> {
+        self.draw(n, d, key, |rng| {
+            let mut u = vec![0.0; n];
+            fill_uniform(rng, &mut u);
+            u
+        })
+    }
+
+    /// n latent points whose codes are stratified: code k appears n π_k times, rounded up or down. The same law for each point,
+    /// less variance for the batch.
+    pub fn stratified<T: Real>(&self, n: usize, d: usize, key: (u64, Purpose, u64)) -> LatentBatch<T> {
+        self.draw(n, d, key, |rng| {
+            let mut u0 = [0.0];
+            fill_uniform(rng, &mut u0);
+            (0..n).map(|i| (i as f64 + u0[0]) / n as f64).collect()
+        })
+    }
+
+    fn draw<T: Real>(
+        &self,
+        n: usize,
+        d: usize,
+        (seed, purpose, unit): (u64, Purpose, u64),
+        quantiles: impl FnOnce(&mut crate::rng::Stream) -> Vec<f64>,
+    ) -> LatentBatch<T> {
+        let mut rng = stream(seed, purpose, unit);
+        let codes = match self {
+            Latent::Gaussian => None,
+            Latent::Codes { logits } => Some(invert(logits, &quantiles(&mut rng))),
+        };
+        let mut noise = Matrix::zeros(n, d);
+        fill_normal(&mut rng, noise.as_mut_slice());
+        LatentBatch { noise, codes }
+    }
+}
+
+/// For each u in [0, 1): the smallest k with π_0 + … + π_k > u.
+fn invert(logits: &[f64], u: &[f64]) -> Vec<usize> {
+    let total = log_sum_exp(logits);
+    let mut sum = 0.0;
+    let cumulative: Vec<f64> = logits
+        .iter()
+        .map(|l| {
+            sum += (l - total).exp();
+            sum
+        })
+        .collect();
+    u.iter().map(|u| cumulative.partition_point(|c| c <= u).min(logits.len() - 1)).collect()
+}
+
+impl<T: Real> LatentBatch<T> {
+    /// Rows [from, to): the noise and the codes as tape operations take them.
+    pub(crate) fn slice(&self, from: usize, to: usize) -> (Matrix<T>, Option<Arc<[usize]>>) {
+        (self.noise.slice_rows(from..to), self.codes.as_ref().map(|k| Arc::from(&k[from..to])))
+    }
+}

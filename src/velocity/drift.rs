@@ -1,0 +1,40 @@
+//! The universal drift `V = w(r) ∇ log(p/q)` (T1).
+
+use crate::divergence::Divergence;
+use crate::linalg::Matrix;
+use crate::num::Real;
+
+/// Bounds on the centred log-ratio before it enters a weight.
+///
+/// An estimate of log r is wrong in the tails by more than its own size. A weight that grows with r would follow one lucky
+/// particle, and one that vanishes with r would let particles outside the support escape. Since w > 0 either way, the fixed
+/// point p stays (T2).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogRatioClip {
+    /// Smallest l.
+    pub low: f64,
+    /// Largest l.
+    pub high: f64,
+}
+
+impl LogRatioClip {
+    /// l itself: for exact ratios.
+    pub const NONE: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
+}
+
+/// v_i ← w(e^{l_i}) β_i with β = s_p - s_q, row by row.   log_ratio: n, score_p, score_q, v: n×d.
+pub fn drift_into<T: Real>(
+    divergence: &dyn Divergence,
+    clip: LogRatioClip,
+    log_ratio: &[f64],
+    score_p: &Matrix,
+    score_q: &Matrix<T>,
+    v: &mut Matrix<T>,
+) {
+    for (i, &l) in log_ratio.iter().enumerate() {
+        let w = divergence.weight(l.clamp(clip.low, clip.high));
+        for (v, (&p, &q)) in v.row_mut(i).iter_mut().zip(score_p.row(i).iter().zip(score_q.row(i))) {
+            *v = T::from_f64(w * (p - q.to_f64()));
+        }
+    }
+}
