@@ -63,6 +63,20 @@ pub enum Error {
         /// Known names that are close to it (all of them where none is close).
         near: Vec<String>,
     },
+    /// A generator's own output became infinite or NaN.
+    Diverged {
+        /// The step, from 0.
+        step: u64,
+    },
+    /// Too many steps had to be left out because the target returned something that is not finite.
+    TooManyFaults {
+        /// Steps left out.
+        skipped: u64,
+        /// Steps tried.
+        steps: u64,
+        /// The first reason.
+        first: Box<Error>,
+    },
     /// A method was asked of an object that cannot do it.
     Unsupported {
         /// What was asked, and of what.
@@ -99,6 +113,18 @@ impl fmt::Display for Error {
             }
             Error::UnknownName { kind, name, near } => {
                 write!(f, "unknown {kind} '{name}'; did you mean {}?", near.join(", "))
+            }
+            Error::Diverged { step } => {
+                write!(
+                    f,
+                    "the generator's output is not finite at step {step}; lower learning_rate or raise bandwidth_end"
+                )
+            }
+            Error::TooManyFaults { skipped, steps, first } => {
+                write!(
+                    f,
+                    "{skipped} of {steps} steps were left out because the target is not finite; the first reason: {first}"
+                )
             }
             Error::Unsupported { what, remedy } => write!(f, "{what}; {remedy}"),
         }

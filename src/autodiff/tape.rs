@@ -243,6 +243,13 @@ impl<T: Real> Tape<T> {
         self.store.get_mut().spare.values_mut().flatten().for_each(|buffer| buffer.fill(value));
     }
 
+    /// The handle on node `id`, for those who keep a tape between two sweeps and cannot keep a [`Var`] that borrows it.
+    #[track_caller]
+    pub(crate) fn var(&self, id: usize) -> Var<'_, T> {
+        assert!(id < self.len(), "Tape::var: there is no node {id}");
+        Var { tape: self, id }
+    }
+
     /// The value of a node, borrowed; nothing can be computed on the tape while the borrow lives.
     fn value(&self, id: usize) -> Ref<'_, Matrix<T>> {
         Ref::map(self.store.borrow(), |store| &*store.nodes[id].value)

@@ -1,6 +1,6 @@
 //! Multilayer perceptrons.
 
-use crate::autodiff::{Tape, Var};
+use crate::autodiff::Var;
 use crate::linalg::Matrix;
 use crate::num::Real;
 use crate::rng::{Stream, fill_normal};
@@ -57,9 +57,4 @@ impl Mlp {
             if layer == last { u } else { u.silu() }
         })
     }
-}
-
-/// The parameters as input nodes, without copies.
-pub(crate) fn on_tape<'t, T: Real>(tape: &'t Tape<T>, parameters: &Parameters<T>) -> Vec<Var<'t, T>> {
-    parameters.iter().map(|p| tape.shared(p)).collect()
 }

@@ -3,7 +3,5 @@
 mod adam;
 mod mlp;
 
-pub(crate) use mlp::on_tape;
-
 pub use adam::{Adam, AdamState};
 pub use mlp::{Mlp, Parameters};

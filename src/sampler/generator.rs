@@ -1,38 +1,28 @@
 //! The generator: a network that maps latent points to samples in one pass.
 
-use crate::autodiff::{Tape, Var};
+use crate::autodiff::Var;
 use crate::linalg::Matrix;
 use crate::nn::{Mlp, Parameters};
 use crate::num::Real;
 use crate::rng::{Purpose, fill_normal, stream};
+use crate::sampler::batch::Batch;
+use crate::sampler::frame::Frame;
 use crate::sampler::latent::{Latent, LatentBatch};
-use rayon::prelude::*;
 use std::sync::Arc;
 
-/// Rows that one tape computes at a time; fixed, so that the bits do not depend on the number of threads.
-pub(crate) const CHUNK: usize = 128;
-
-/// The units in which a network works: x = centre + scale · y.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Frame {
-    /// Centre of the target, d.
-    pub centre: Vec<f64>,
-    /// Its overall scale, > 0.
-    pub scale: f64,
-}
-
 /// A one-step sampler: x = centre + scale · y with
-/// y = c_k + a z + b MLP(c_k, z) for a latent with codes, y = z + MLP(z) for a Gaussian one.
 ///
-/// c_k ∈ R^d is learned for each code.
+/// - y = c_k + a z + b MLP(c_k, z) for a latent with codes, c_k ∈ R^d learned for each code k;
+/// - y = z + MLP(z) for a Gaussian latent.
 #[derive(Debug, Clone)]
 pub struct Generator<T: Real = f32> {
     /// The law of the input.
     pub latent: Latent,
     /// The units.
     pub frame: Frame,
-    /// Trainable matrices: the codes (K×d) where there are any, then those of the network.
+    /// Trainable matrices in the order of [`Generator::parameter_names`].
     pub parameters: Parameters<T>,
+    hidden: Vec<usize>,
     network: Mlp,
 }
 
@@ -42,7 +32,7 @@ const CODE_NOISE: f64 = 0.1;
 const CODE_REACH: f64 = 0.3;
 
 impl<T: Real> Generator<T> {
-    /// A fresh generator in R^d with hidden layers of the given widths, its parameters drawn under `seed`.
+    /// A fresh generator in R^d, d the frame's, with hidden layers of the given widths; its parameters are drawn under `seed`.
     pub fn new(frame: Frame, latent: Latent, hidden: &[usize], seed: u64) -> Self {
         let d = frame.centre.len();
         let inputs = if latent.codes() > 0 { 2 * d } else { d };
@@ -55,7 +45,8 @@ impl<T: Real> Generator<T> {
             parameters.push(codes);
         }
         parameters.extend(network.initialise(&mut rng));
-        Self { latent, frame, network, parameters: parameters.into_iter().map(Arc::new).collect() }
+        let parameters = parameters.into_iter().map(Arc::new).collect();
+        Self { latent, frame, parameters, hidden: hidden.to_vec(), network }
     }
 
     /// d.
@@ -63,7 +54,24 @@ impl<T: Real> Generator<T> {
         self.frame.centre.len()
     }
 
+    /// Widths of the hidden layers.
+    pub fn hidden(&self) -> &[usize] {
+        &self.hidden
+    }
+
+    /// Names of the trainable matrices: `codes` (K×d) where there are any, then those of the network.
+    pub fn parameter_names(&self) -> Vec<String> {
+        let codes = (self.latent.codes() > 0).then(|| "codes".to_string());
+        codes.into_iter().chain(self.network.parameter_names()).collect()
+    }
+
+    /// Number of trainable numbers.
+    pub fn size(&self) -> usize {
+        self.parameters.iter().map(|p| p.as_slice().len()).sum()
+    }
+
     /// y (n×d, in units of the frame) on the tape, for latent points `noise` (n×d) and their codes.
+    #[track_caller]
     pub(crate) fn forward<'t>(
         &self,
         parameters: &[Var<'t, T>],
@@ -80,27 +88,11 @@ impl<T: Real> Generator<T> {
         }
     }
 
-    /// y (n×d, in units of the frame) at the latent points of a batch.
-    pub(crate) fn apply(&self, batch: &LatentBatch<T>) -> Matrix<T> {
-        let (n, d) = batch.noise.shape();
-        let mut out = Matrix::zeros(n, d);
-        out.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate().for_each_init(Tape::new, |tape, (chunk, out)| {
-            tape.reset();
-            let (noise, codes) = batch.slice(chunk * CHUNK, chunk * CHUNK + out.len() / d);
-            let parameters = crate::nn::on_tape(tape, &self.parameters);
-            let y = self.forward(&parameters, tape.leaf(&noise), codes.as_ref());
-            y.with(|y| out.copy_from_slice(y.as_slice()));
-        });
-        out
-    }
-
-    /// n independent samples x (n×d) under `seed`, block number `block` of a longer stream.
+    /// n independent samples x (n×d) under `seed`: block number `block` of a stream, so that any number can be drawn in
+    /// constant memory. Blocks are independent.
     pub fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {
-        let batch = self.latent.sample(n, self.dim(), (seed, Purpose::Sample, block));
-        let mut x: Matrix = self.apply(&batch).cast();
-        for row in x.as_mut_slice().chunks_exact_mut(self.dim()) {
-            row.iter_mut().zip(&self.frame.centre).for_each(|(x, c)| *x = c + self.frame.scale * *x);
-        }
-        x
+        let latent: LatentBatch<T> = self.latent.sample(n, self.dim(), (seed, Purpose::Sample, block));
+        let y = Batch::default().forward(self, &latent);
+        self.frame.restore(&y)
     }
 }

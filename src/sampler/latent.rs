@@ -3,7 +3,11 @@
 use crate::linalg::Matrix;
 use crate::num::{Real, log_sum_exp};
 use crate::rng::{Purpose, fill_normal, fill_uniform, stream};
+use std::ops::Range;
 use std::sync::Arc;
+
+/// Largest distance of a code's logit from the mean: probabilities between e⁻³/K and e³/K.
+const MAX_LOGIT: f64 = 3.0;
 
 /// The law of a generator's input.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +58,22 @@ impl Latent {
         })
     }
 
+    /// log π_k += η E[g | k] over a batch with codes `codes` and growth rates `growth`: a multiplicative-weights step of the
+    /// reaction (T15). Logits stay within ±[`MAX_LOGIT`] of their mean, so that no code dies out.
+    pub(crate) fn react(&mut self, codes: &[usize], growth: &[f64], rate: f64) {
+        let Latent::Codes { logits } = self else { return };
+        let mut sums = vec![(0.0, 0usize); logits.len()];
+        for (&k, g) in codes.iter().zip(growth) {
+            sums[k].0 += g;
+            sums[k].1 += 1;
+        }
+        for (logit, (sum, count)) in logits.iter_mut().zip(sums) {
+            *logit += rate * sum / count.max(1) as f64;
+        }
+        let centre = logits.iter().sum::<f64>() / logits.len() as f64;
+        logits.iter_mut().for_each(|l| *l = (*l - centre).clamp(-MAX_LOGIT, MAX_LOGIT));
+    }
+
     fn draw<T: Real>(
         &self,
         n: usize,
@@ -87,8 +107,8 @@ fn invert(logits: &[f64], u: &[f64]) -> Vec<usize> {
 }
 
 impl<T: Real> LatentBatch<T> {
-    /// Rows [from, to): the noise and the codes as tape operations take them.
-    pub(crate) fn slice(&self, from: usize, to: usize) -> (Matrix<T>, Option<Arc<[usize]>>) {
-        (self.noise.slice_rows(from..to), self.codes.as_ref().map(|k| Arc::from(&k[from..to])))
+    /// Some rows: the noise and the codes as tape operations take them.
+    pub(crate) fn slice(&self, rows: Range<usize>) -> (Matrix<T>, Option<Arc<[usize]>>) {
+        (self.noise.slice_rows(rows.clone()), self.codes.as_ref().map(|k| Arc::from(&k[rows])))
     }
 }

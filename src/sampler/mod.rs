@@ -1,9 +1,14 @@
 //! One-step samplers: generators, and the training that gives them the law p.
 
+mod batch;
+mod frame;
 mod generator;
 mod latent;
+mod settings;
 mod train;
 
-pub use generator::{Frame, Generator};
-pub use latent::Latent;
-pub use train::{Settings, StepReport, Trainer};
+pub use frame::Frame;
+pub use generator::Generator;
+pub use latent::{Latent, LatentBatch};
+pub use settings::Settings;
+pub use train::{Faults, StepReport, Trainer};

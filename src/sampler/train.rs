@@ -1,182 +1,225 @@
 //! Training of a generator by stop-gradient regression on a velocity (T9).
 
-use crate::autodiff::Tape;
-use crate::error::Result;
+use crate::density::{Density, Standardised};
+use crate::divergence::Divergence;
+use crate::error::{Error, Result};
 use crate::estimate::resolved_bandwidth;
 use crate::linalg::Matrix;
-use crate::nn::{Adam, AdamState, on_tape};
+use crate::nn::{Adam, AdamState};
 use crate::num::Real;
 use crate::rng::Purpose;
-use crate::sampler::generator::{CHUNK, Generator};
+use crate::sampler::batch::Batch;
+use crate::sampler::frame::Frame;
+use crate::sampler::generator::Generator;
 use crate::sampler::latent::{Latent, LatentBatch};
-use crate::velocity::{Scene, Velocity};
-use rayon::prelude::*;
+use crate::sampler::settings::Settings;
+use crate::velocity::{Field, LogRatioClip, Scene, SmoothedDrift, Velocity};
+use std::sync::Arc;
 
-/// How a generator is trained. Lengths are in units of the frame.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Settings {
-    /// Steps.
-    pub steps: u64,
-    /// Particles that are moved in a step.
-    pub batch: usize,
-    /// Independent particles behind the density estimate of a step.
-    pub reference: usize,
-    /// Adam's rate at the start; it falls to 0 along a cosine.
-    pub learning_rate: f64,
-    /// Bandwidth at the start; it falls geometrically.
-    pub bandwidth_start: f64,
-    /// Smallest bandwidth; never below what the estimate resolves.
-    pub bandwidth_end: f64,
-    /// Fraction of the steps over which the bandwidth falls.
-    pub anneal: f64,
-    /// Effective neighbours that an estimate needs.
-    pub neighbours: f64,
-    /// Rate η of the reaction on the code probabilities (T15); 0 leaves them uniform.
-    pub reaction: f64,
-    /// Seed of everything.
-    pub seed: u64,
-}
-
-/// What one step did.
+/// What one step did. Lengths are in units of the frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// The step, from 0.
     pub step: u64,
-    /// RMS of the drift before it is divided by it.
+    /// RMS of the drift over particles and coordinates, before it is divided by it.
     pub drift: f64,
     /// h.
     pub bandwidth: f64,
-    /// Mean of log p~ (smoothed) over the batch.
+    /// Mean of log (p~ ∗ φ_h) over the jittered batch, in the units of the target.
     pub mean_log_density: f64,
-    /// Mean of l over the batch.
+    /// Mean of log(p~ ∗ φ_h) - log(q ∗ φ_h) over the batch: -KL(q ∗ φ_h ‖ p ∗ φ_h) + log Z up to the estimate of q.
     pub mean_log_ratio: f64,
-    /// Effective sample size of r over the batch.
+    /// Effective sample size of r over the batch, at most its size.
     pub effective_samples: f64,
+    /// Whether the step was left out because the target returned something that is not finite.
+    pub skipped: bool,
 }
 
-/// A generator under training.
+/// Steps that were left out, and why.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Faults {
+    /// How many.
+    pub skipped: u64,
+    /// The first reason, with the point.
+    pub first: Option<Error>,
+}
+
+/// A generator under training: G ← G + η V in the least-squares sense, V frozen (T9).
 pub struct Trainer<T: Real> {
-    /// What is trained.
-    pub generator: Generator<T>,
+    generator: Generator<T>,
     settings: Settings,
     velocity: Box<dyn Velocity<T>>,
     optimiser: AdamState<T>,
-    work: Vec<Chunk<T>>,
     gradient: Vec<Matrix<T>>,
+    moved: Batch<T>,
+    reference: Batch<T>,
+    /// Smallest bandwidth that the estimate resolved when it was last asked.
     resolved: f64,
     step: u64,
+    faults: Faults,
 }
 
-/// One chunk of the batch: its tape, and the gradient that it contributes.
-struct Chunk<T: Real> {
-    tape: Tape<T>,
-    gradient: Vec<Matrix<T>>,
-}
+/// Steps between two looks at what the estimate resolves.
+const RESOLVE_EVERY: u64 = 25;
+/// Particles that are asked for their neighbours.
+const RESOLVE_QUERIES: usize = 256;
+/// Fraction of steps that may be skipped before the run stops.
+const FAULTY_FRACTION: f64 = 0.01;
 
 impl<T: Real> Trainer<T> {
-    /// Starts from `generator`.
-    pub fn new(generator: Generator<T>, velocity: Box<dyn Velocity<T>>, settings: Settings) -> Self {
-        let zeros = || generator.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect::<Vec<_>>();
-        let chunks = settings.batch.div_ceil(CHUNK);
-        let work = (0..chunks).map(|_| Chunk { tape: Tape::new(), gradient: zeros() }).collect();
-        let optimiser = AdamState::new(&generator.parameters);
-        let gradient = zeros();
-        Self { generator, settings, velocity, optimiser, work, gradient, resolved: 0.0, step: 0 }
-    }
-
-    /// Scheduled bandwidth at a step, before the floor of what is resolved.
-    fn scheduled_bandwidth(&self) -> f64 {
-        let s = &self.settings;
-        let t = (self.step as f64 / (s.anneal * s.steps as f64)).min(1.0);
-        s.bandwidth_start * (s.bandwidth_end / s.bandwidth_start).powf(t)
-    }
-
-    /// One step: draw, estimate, move.
-    pub fn step(&mut self) -> Result<StepReport> {
-        let s = self.settings.clone();
-        let d = self.generator.dim();
-        let latent = &self.generator.latent;
-        let batch: LatentBatch<T> = latent.stratified(s.batch, d, (s.seed, Purpose::Latent, self.step));
-        let other = latent.stratified(s.reference, d, (s.seed, Purpose::Reference, self.step));
-        let particles = self.generator.apply(&batch);
-        let reference = self.generator.apply(&other);
-
-        let scheduled = self.scheduled_bandwidth();
-        if self.step.is_multiple_of(50) {
-            let queries = particles.slice_rows(0..particles.rows());
-            self.resolved = resolved_bandwidth(&reference, &queries, s.neighbours, 1e-3, s.bandwidth_start)?;
-        }
-        let bandwidth = scheduled.max(self.resolved);
-        let scene = Scene { particles: &particles, reference: &reference, bandwidth, seed: s.seed, step: self.step };
-        let mut field = self.velocity.evaluate(&scene)?;
-        let rms = (field.velocity.as_slice().iter().map(|v| v.to_f64().powi(2)).sum::<f64>()
-            / field.velocity.as_slice().len() as f64)
-            .sqrt();
-        // T9: the cotangent of the regression loss is -V/n
-        let factor = T::from_f64(-1.0 / (rms * s.batch as f64));
-        field.velocity.as_mut_slice().iter_mut().for_each(|v| *v *= factor);
-        self.pull_back(&batch, &field.velocity);
-        let t = self.step as f64 / s.steps as f64;
-        let rate = s.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos());
-        Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
-        if s.reaction > 0.0 {
-            react(&mut self.generator.latent, &batch, &field.log_ratio, s.reaction);
-        }
-        let n = s.batch as f64;
-        let report = StepReport {
-            step: self.step,
-            drift: rms,
-            bandwidth,
-            mean_log_density: field.log_density.iter().sum::<f64>() / n,
-            mean_log_ratio: field.log_ratio.iter().sum::<f64>() / n,
-            effective_samples: field.effective_samples,
+    /// A fresh generator for `target`, moved by the smoothed drift (T11) of `divergence`, in the target's own frame.
+    pub fn new(target: &Arc<dyn Density>, divergence: Arc<dyn Divergence>, settings: Settings) -> Result<Self> {
+        settings.check()?;
+        let frame = match &settings.frame {
+            Some(frame) => frame.clone(),
+            None => Frame::of(&**target, settings.seed)?,
         };
-        self.step += 1;
-        Ok(report)
+        let standard = Standardised::new(Arc::clone(target), frame.centre.clone(), frame.scale)?;
+        let latent = match settings.codes {
+            0 => Latent::Gaussian,
+            k => Latent::Codes { logits: vec![0.0; k] },
+        };
+        let generator = Generator::new(frame, latent, &settings.hidden, settings.seed);
+        let clip = LogRatioClip { low: -settings.clip, high: settings.clip };
+        let velocity = SmoothedDrift { target: Arc::new(standard), divergence, clip, draws: settings.draws };
+        Ok(Self::with_velocity(generator, Box::new(velocity), settings))
     }
 
-    /// gradient ← Σ_i (∂y_i/∂θ)ᵀ g_i over the batch, by chunks in a fixed order.
-    fn pull_back(&mut self, batch: &LatentBatch<T>, cotangent: &Matrix<T>) {
-        let generator = &self.generator;
-        self.work.par_iter_mut().enumerate().for_each(|(k, chunk)| {
-            chunk.tape.reset();
-            let range = k * CHUNK..((k + 1) * CHUNK).min(batch.noise.rows());
-            let (noise, codes) = batch.slice(range.start, range.end);
-            let tape = &chunk.tape;
-            let parameters = on_tape(tape, &generator.parameters);
-            let y = generator.forward(&parameters, tape.leaf(&noise), codes.as_ref());
-            let g = tape.leaf(&cotangent.slice_rows(range));
-            for (out, dx) in chunk.gradient.iter_mut().zip(tape.pull_back(y, g, &parameters)) {
-                dx.with(|dx| out.as_mut_slice().copy_from_slice(dx.as_slice()));
-            }
-        });
-        for (p, total) in self.gradient.iter_mut().enumerate() {
-            total.as_mut_slice().fill(T::ZERO);
-            for chunk in &self.work {
-                let part = chunk.gradient[p].as_slice();
-                total.as_mut_slice().iter_mut().zip(part).for_each(|(t, &g)| *t += g);
-            }
+    /// Any generator moved by any velocity (in units of the generator's frame).
+    pub fn with_velocity(generator: Generator<T>, velocity: Box<dyn Velocity<T>>, settings: Settings) -> Self {
+        let gradient = generator.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect();
+        let optimiser = AdamState::new(&generator.parameters);
+        Self {
+            generator,
+            settings,
+            velocity,
+            optimiser,
+            gradient,
+            moved: Batch::default(),
+            reference: Batch::default(),
+            resolved: 0.0,
+            step: 0,
+            faults: Faults::default(),
         }
-        // parameters are moved in place once no tape shares them
-        self.work.iter_mut().for_each(|chunk| chunk.tape.reset());
+    }
+
+    /// What is trained.
+    pub fn generator(&self) -> &Generator<T> {
+        &self.generator
+    }
+
+    /// How it is trained.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Steps taken.
+    pub fn steps_taken(&self) -> u64 {
+        self.step
+    }
+
+    /// Whether all steps were taken.
+    pub fn is_finished(&self) -> bool {
+        self.step >= self.settings.steps
+    }
+
+    /// Steps that were left out.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// One step: draw two batches, estimate the velocity, move the network.
+    ///
+    /// A step in which the target returns NaN or +inf is left out and counted; `Error::TooManyFaults` once more than 1 % of all
+    /// steps were. `Error::Diverged` where the generator's own output is not finite.
+    pub fn step(&mut self) -> Result<StepReport> {
+        let s = &self.settings;
+        let (d, seed, step) = (self.generator.dim(), s.seed, self.step);
+        let latent = &self.generator.latent;
+        let batch: LatentBatch<T> = latent.stratified(s.batch, d, (seed, Purpose::Latent, step));
+        let other = latent.stratified(s.reference, d, (seed, Purpose::Reference, step));
+        let particles = self.moved.forward(&self.generator, &batch);
+        let reference = self.reference.forward(&self.generator, &other);
+        self.reference.release();
+        if !particles.is_finite() || !reference.is_finite() {
+            self.moved.release();
+            return Err(Error::Diverged { step });
+        }
+        let bandwidth = self.bandwidth(&particles, &reference)?;
+        let scene = Scene { particles: &particles, reference: &reference, bandwidth, seed, step };
+        self.step += 1;
+        match self.velocity.evaluate(&scene) {
+            Ok(field) => Ok(self.follow(field, &batch, bandwidth)),
+            Err(error @ Error::NonFinite { .. }) => self.skip(error, bandwidth),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The scheduled bandwidth, or the smallest that the estimate resolves where that is larger.
+    fn bandwidth(&mut self, particles: &Matrix<T>, reference: &Matrix<T>) -> Result<f64> {
+        let s = &self.settings;
+        if self.step.is_multiple_of(RESOLVE_EVERY) {
+            // every k-th row: the codes of a stratified batch are sorted
+            let stride = (particles.rows() / RESOLVE_QUERIES).max(1);
+            let rows: Vec<usize> = (0..particles.rows()).step_by(stride).collect();
+            let queries = particles.gather_rows(&rows);
+            self.resolved = resolved_bandwidth(reference, &queries, s.neighbours, s.bandwidth_end, s.bandwidth_start)?;
+        }
+        Ok(s.scheduled_bandwidth(self.step).max(self.resolved))
+    }
+
+    /// Moves the network along the field, and the code probabilities along its reaction.
+    fn follow(&mut self, field: Field<T>, batch: &LatentBatch<T>, bandwidth: f64) -> StepReport {
+        let s = &self.settings;
+        let n = batch.noise.rows() as f64;
+        let drift = root_mean_square(&field.velocity);
+        // T9: the regression's cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range
+        let factor = if drift > 0.0 { T::from_f64(-1.0 / (drift * n)) } else { T::ZERO };
+        let mut cotangent = field.velocity;
+        cotangent.as_mut_slice().iter_mut().for_each(|v| *v *= factor);
+        self.moved.pull_back(&cotangent, &mut self.gradient);
+        let step = self.step - 1;
+        let rate = s.scheduled_rate(step);
+        Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
+        if let (Some(codes), true) = (&batch.codes, s.reaction > 0.0) {
+            self.generator.latent.react(codes, &field.growth, s.reaction);
+        }
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
+        let log_jacobian = self.generator.dim() as f64 * self.generator.frame.scale.ln();
+        StepReport {
+            step,
+            drift,
+            bandwidth,
+            mean_log_density: mean(&field.log_density) - log_jacobian,
+            mean_log_ratio: mean(&field.log_ratio) + field.log_z,
+            effective_samples: field.effective_samples,
+            skipped: false,
+        }
+    }
+
+    /// Counts a step that the target spoilt.
+    fn skip(&mut self, error: Error, bandwidth: f64) -> Result<StepReport> {
+        self.moved.release();
+        self.faults.skipped += 1;
+        let first = self.faults.first.get_or_insert(error).clone();
+        if self.faults.skipped as f64 > FAULTY_FRACTION * self.settings.steps as f64 {
+            let (skipped, steps) = (self.faults.skipped, self.step);
+            return Err(Error::TooManyFaults { skipped, steps, first: Box::new(first) });
+        }
+        Ok(StepReport {
+            step: self.step - 1,
+            drift: f64::NAN,
+            bandwidth,
+            mean_log_density: f64::NAN,
+            mean_log_ratio: f64::NAN,
+            effective_samples: f64::NAN,
+            skipped: true,
+        })
     }
 }
 
-/// log π_k += η E[l - E l | k], clamped: a multiplicative-weights step of the reaction (T15).
-fn react<T: Real>(latent: &mut Latent, batch: &LatentBatch<T>, log_ratio: &[f64], rate: f64) {
-    let (Latent::Codes { logits }, Some(codes)) = (latent, &batch.codes) else { return };
-    let clipped: Vec<f64> = log_ratio.iter().map(|l| l.clamp(-3.0, 3.0)).collect();
-    let mean = clipped.iter().sum::<f64>() / clipped.len() as f64;
-    let mut sums = vec![(0.0, 0.0f64); logits.len()];
-    for (&k, l) in codes.iter().zip(&clipped) {
-        sums[k].0 += l - mean;
-        sums[k].1 += 1.0;
-    }
-    for (logit, (sum, count)) in logits.iter_mut().zip(sums) {
-        if count > 0.0 {
-            *logit += rate * sum / count;
-        }
-    }
-    let centre = logits.iter().sum::<f64>() / logits.len() as f64;
-    logits.iter_mut().for_each(|l| *l = (*l - centre).clamp(-3.0, 3.0));
+/// √(mean of the squares of all entries).
+fn root_mean_square<T: Real>(m: &Matrix<T>) -> f64 {
+    let sum: f64 = m.as_slice().iter().map(|v| v.to_f64().powi(2)).sum();
+    (sum / m.as_slice().len().max(1) as f64).sqrt()
 }

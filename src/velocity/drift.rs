@@ -38,3 +38,10 @@ pub fn drift_into<T: Real>(
         }
     }
 }
+
+/// g_i = -(φ_i - mean φ), φ = f(r) - r f'(r) = δD_f/δq: the growth rate of particle i under the reaction (T15).   n in, n out.
+pub fn growth(divergence: &dyn Divergence, clip: LogRatioClip, log_ratio: &[f64]) -> Vec<f64> {
+    let phi: Vec<f64> = log_ratio.iter().map(|l| divergence.first_variation(l.clamp(clip.low, clip.high))).collect();
+    let mean = phi.iter().sum::<f64>() / phi.len().max(1) as f64;
+    phi.iter().map(|phi| mean - phi).collect()
+}

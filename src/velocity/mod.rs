@@ -6,7 +6,7 @@
 mod drift;
 mod smoothed;
 
-pub use drift::{LogRatioClip, drift_into};
+pub use drift::{LogRatioClip, drift_into, growth};
 pub use smoothed::SmoothedDrift;
 
 use crate::error::Result;
@@ -35,6 +35,10 @@ pub struct Field<T: Real = f64> {
     pub velocity: Matrix<T>,
     /// l_i = log(p/q) at the particles (smoothed where the field is), centred so that E_q[r] = 1, n.
     pub log_ratio: Vec<f64>,
+    /// g_i = -(φ_i - mean φ), φ = δD_f/δq at the particles: the growth rate of the reaction (T15), n.
+    pub growth: Vec<f64>,
+    /// log Z as estimated from the batch, already taken off `log_ratio`.
+    pub log_z: f64,
     /// log p~(x_i), smoothed where the field is, n.
     pub log_density: Vec<f64>,
     /// Effective sample size (Σ r)²/Σ r² of the batch, at most n.

@@ -3,11 +3,11 @@
 use crate::density::{Density, evaluate, smooth};
 use crate::divergence::Divergence;
 use crate::error::Result;
-use crate::estimate::{Kde, centre_log_ratio};
+use crate::estimate::{Kde, LogZ, centre_log_ratio};
 use crate::linalg::Matrix;
 use crate::num::Real;
 use crate::rng::{Purpose, normal_matrix};
-use crate::velocity::{Field, LogRatioClip, Scene, Velocity, drift_into};
+use crate::velocity::{Field, LogRatioClip, Scene, Velocity, drift_into, growth};
 use std::sync::Arc;
 
 /// V_h(x) = E_ξ[w(r_h) ∇ log r_h](x + hξ), by one draw of ξ for each particle.
@@ -40,6 +40,8 @@ impl<T: Real> Velocity<T> for SmoothedDrift {
         let log_z = centre_log_ratio(&mut log_ratio);
         let mut velocity = Matrix::zeros(n, d);
         drift_into(&*self.divergence, self.clip, &log_ratio, &p.score, &q.score, &mut velocity);
-        Ok(Field { velocity, log_ratio, log_density: p.log_density, effective_samples: log_z.effective_samples })
+        let growth = growth(&*self.divergence, self.clip, &log_ratio);
+        let LogZ { value: log_z, effective_samples } = log_z;
+        Ok(Field { velocity, log_ratio, growth, log_z, log_density: p.log_density, effective_samples })
     }
 }

@@ -1,0 +1,100 @@
+//! A generator on a batch, chunk by chunk: forward, and back.
+
+use crate::autodiff::Tape;
+use crate::linalg::Matrix;
+use crate::num::Real;
+use crate::sampler::generator::Generator;
+use crate::sampler::latent::LatentBatch;
+use rayon::prelude::*;
+
+/// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads.
+pub(crate) const CHUNK: usize = 128;
+
+/// The tapes of a batch, one for each chunk of [`CHUNK`] rows; their memory is reused from step to step.
+#[derive(Debug, Default)]
+pub(crate) struct Batch<T: Real> {
+    chunks: Vec<Chunk<T>>,
+}
+
+#[derive(Debug)]
+struct Chunk<T: Real> {
+    tape: Tape<T>,
+    /// Node ids of the parameters and of the output, after a forward pass.
+    parameters: Vec<usize>,
+    output: usize,
+    gradient: Vec<Matrix<T>>,
+}
+
+impl<T: Real> Batch<T> {
+    /// y = G(latent), n×d in units of the frame. Keeps the tapes for [`Batch::pull_back`].
+    pub(crate) fn forward(&mut self, generator: &Generator<T>, latent: &LatentBatch<T>) -> Matrix<T> {
+        let (n, d) = latent.noise.shape();
+        self.chunks.resize_with(n.div_ceil(CHUNK), Chunk::new);
+        let mut out = Matrix::zeros(n, d);
+        let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d);
+        self.chunks.par_iter_mut().zip(rows).enumerate().for_each(|(k, (chunk, out))| {
+            let range = k * CHUNK..k * CHUNK + out.len() / d;
+            chunk.forward(generator, latent, range, out);
+        });
+        out
+    }
+
+    /// gradient_p ← Σ_i (∂y_i/∂θ_p)ᵀ g_i for the last forward pass (T9), by chunks in a fixed order; then lets the
+    /// parameters go, so that they can be moved in place.
+    pub(crate) fn pull_back(&mut self, cotangent: &Matrix<T>, gradient: &mut [Matrix<T>]) {
+        let d = cotangent.cols();
+        let rows = cotangent.as_slice().par_chunks(CHUNK * d);
+        self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, g)| chunk.pull_back(g, d));
+        let parts: Vec<&[Matrix<T>]> = self.chunks.iter().map(|chunk| chunk.gradient.as_slice()).collect();
+        gradient.par_iter_mut().enumerate().for_each(|(p, total)| {
+            total.as_mut_slice().fill(T::ZERO);
+            for part in &parts {
+                let part = part[p].as_slice();
+                total.as_mut_slice().iter_mut().zip(part).for_each(|(t, &g)| *t += g);
+            }
+        });
+        self.release();
+    }
+
+    /// Lets the parameters go without a backward pass.
+    pub(crate) fn release(&mut self) {
+        self.chunks.iter_mut().for_each(|chunk| chunk.tape.reset());
+    }
+}
+
+impl<T: Real> Chunk<T> {
+    fn new() -> Self {
+        Self { tape: Tape::new(), parameters: Vec::new(), output: 0, gradient: Vec::new() }
+    }
+
+    fn forward(
+        &mut self,
+        generator: &Generator<T>,
+        latent: &LatentBatch<T>,
+        rows: std::ops::Range<usize>,
+        out: &mut [T],
+    ) {
+        self.tape.reset();
+        let (noise, codes) = latent.slice(rows);
+        let parameters: Vec<_> = generator.parameters.iter().map(|p| self.tape.shared(p)).collect();
+        let y = generator.forward(&parameters, self.tape.leaf(&noise), codes.as_ref());
+        y.with(|y| out.copy_from_slice(y.as_slice()));
+        self.output = y.id;
+        self.parameters.clear();
+        self.parameters.extend(parameters.iter().map(|p| p.id));
+    }
+
+    fn pull_back(&mut self, cotangent: &[T], d: usize) {
+        let tape = &self.tape;
+        let parameters: Vec<_> = self.parameters.iter().map(|&id| tape.var(id)).collect();
+        self.gradient.resize_with(parameters.len(), Matrix::default);
+        let g = tape.leaf_from(cotangent.len() / d, d, cotangent);
+        let gradients = tape.pull_back(tape.var(self.output), g, &parameters);
+        for (out, dx) in self.gradient.iter_mut().zip(gradients) {
+            dx.with(|dx| {
+                out.reshape_reuse(dx.rows(), dx.cols());
+                out.as_mut_slice().copy_from_slice(dx.as_slice());
+            });
+        }
+    }
+}

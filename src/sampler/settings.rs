@@ -1,0 +1,109 @@
+//! How a generator is trained.
+
+use crate::error::{Error, Result};
+use crate::sampler::frame::Frame;
+
+/// How a generator is trained. Lengths are in units of the frame, where the target has overall scale 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Steps.
+    pub steps: u64,
+    /// Particles that are moved in a step.
+    pub batch: usize,
+    /// Independent particles behind the density estimate of a step.
+    pub reference: usize,
+    /// Codes of the latent; 0 for a plain Gaussian latent.
+    pub codes: usize,
+    /// Widths of the hidden layers.
+    pub hidden: Vec<usize>,
+    /// Adam's rate at the start; it falls to 0 along a half cosine.
+    pub learning_rate: f64,
+    /// Bandwidth at the start; it falls geometrically.
+    pub bandwidth_start: f64,
+    /// Bandwidth at the end of its fall; at each step no less than what the estimate resolves.
+    pub bandwidth_end: f64,
+    /// Fraction of the steps over which the bandwidth falls.
+    pub anneal: f64,
+    /// Effective neighbours that the density estimate must have at 3 of 4 particles.
+    pub neighbours: f64,
+    /// Largest |log r| that enters a weight.
+    pub clip: f64,
+    /// Draws behind the smoothed target where it has no closed form; even.
+    pub draws: usize,
+    /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
+    pub reaction: f64,
+    /// Units; found from the target where absent.
+    pub frame: Option<Frame>,
+    /// Seed of everything.
+    pub seed: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            steps: 2000,
+            batch: 1024,
+            reference: 4096,
+            codes: 256,
+            hidden: vec![128; 3],
+            learning_rate: 2e-3,
+            bandwidth_start: 1.2,
+            bandwidth_end: 0.03,
+            anneal: 0.7,
+            neighbours: 25.0,
+            clip: 4.0,
+            draws: 64,
+            reaction: 0.05,
+            frame: None,
+            seed: 0,
+        }
+    }
+}
+
+impl Settings {
+    /// h at a step: from `bandwidth_start` to `bandwidth_end`, geometrically, over the first `anneal` of the steps.
+    pub fn scheduled_bandwidth(&self, step: u64) -> f64 {
+        let t = (step as f64 / (self.anneal * self.steps as f64)).min(1.0);
+        self.bandwidth_start * (self.bandwidth_end / self.bandwidth_start).powf(t)
+    }
+
+    /// Adam's rate at a step: `learning_rate` (1 + cos πt)/2 at t = step/steps.
+    pub fn scheduled_rate(&self, step: u64) -> f64 {
+        let t = step as f64 / self.steps as f64;
+        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
+    }
+
+    /// `Error::Parameter` with the first value that is out of range.
+    pub fn check(&self) -> Result<()> {
+        let whole = "a whole number, at least 1";
+        let positive = "a positive finite number";
+        let counts = [("steps", self.steps as usize), ("batch", self.batch), ("reference", self.reference)];
+        for (name, value) in counts.into_iter().chain(self.hidden.iter().map(|&w| ("hidden", w))) {
+            require(name, value as f64, value >= 1, whole)?;
+        }
+        require(
+            "draws",
+            self.draws as f64,
+            self.draws >= 2 && self.draws.is_multiple_of(2),
+            "an even number, at least 2",
+        )?;
+        let lengths = [
+            ("learning_rate", self.learning_rate),
+            ("bandwidth_start", self.bandwidth_start),
+            ("bandwidth_end", self.bandwidth_end),
+            ("neighbours", self.neighbours),
+            ("clip", self.clip),
+        ];
+        for (name, value) in lengths {
+            require(name, value, value > 0.0 && value.is_finite(), positive)?;
+        }
+        let ends = self.bandwidth_end <= self.bandwidth_start;
+        require("bandwidth_end", self.bandwidth_end, ends, "no more than bandwidth_start")?;
+        require("anneal", self.anneal, self.anneal > 0.0 && self.anneal <= 1.0, "a number in (0, 1]")?;
+        require("reaction", self.reaction, (0.0..=1.0).contains(&self.reaction), "a number in [0, 1]")
+    }
+}
+
+fn require(name: &str, value: f64, holds: bool, expected: &'static str) -> Result<()> {
+    if holds { Ok(()) } else { Err(Error::Parameter { name: name.into(), value, expected }) }
+}
