@@ -35,8 +35,27 @@ pub struct KdeValues<T: Real = f64> {
     pub log_density: Vec<T>,
     /// ∇ log q̂_h(x_i), n×d.
     pub score: Matrix<T>,
-    /// (Σ_j k_ij)² / Σ_j k_ij², the effective number of samples behind the estimate at x_i, n.
+    /// m_i = (Σ_j k_ij)² / Σ_j k_ij², the effective number of samples behind the estimate at x_i, n.
     pub neighbours: Vec<T>,
+    /// ∇ (1/2m)(x_i), n×d: what [`KdeValues::debiased`] adds to the score.
+    pub score_correction: Matrix<T>,
+}
+
+impl<T: Real> KdeValues<T> {
+    /// (log q̂_h + ½(1/m - 1/N), its gradient): free of the bias of the logarithm to first order in 1/m (T10).
+    ///
+    /// q̂_h is unbiased for q ∗ φ_h, its logarithm is low by half its relative variance, which is 1/m - 1/N: most where samples are
+    /// rare, so that the plain score pushes outwards there. N is the number of samples.
+    pub fn debiased(mut self, samples: usize) -> (Vec<T>, Matrix<T>) {
+        let half = T::from_f64(0.5);
+        let rest = T::from_f64(1.0 / samples as f64);
+        for (l, &m) in self.log_density.iter_mut().zip(&self.neighbours) {
+            *l += half * (T::ONE / m - rest);
+        }
+        let corrections = self.score_correction.as_slice();
+        self.score.as_mut_slice().iter_mut().zip(corrections).for_each(|(s, &c)| *s += c);
+        (self.log_density, self.score)
+    }
 }
 
 impl<T: Real> Kde<T> {
@@ -76,14 +95,18 @@ impl<T: Real> Kde<T> {
             log_density: vec![T::ZERO; x.rows()],
             score: Matrix::zeros(x.rows(), self.d),
             neighbours: vec![T::ZERO; x.rows()],
+            score_correction: Matrix::zeros(x.rows(), self.d),
         };
-        let rows = out.score.as_mut_slice().par_chunks_mut(QUERIES_PER_TASK * self.d);
-        let values = out.log_density.par_chunks_mut(QUERIES_PER_TASK);
-        let neighbours = out.neighbours.par_chunks_mut(QUERIES_PER_TASK);
-        rows.zip(values).zip(neighbours).enumerate().for_each(|(task, ((score, log_density), neighbours))| {
-            let start = task * QUERIES_PER_TASK * self.d;
-            let queries = &x.as_slice()[start..start + score.len()];
-            dispatch(Sweep { kde: self, queries, log_density, score, neighbours });
+        let rows = QUERIES_PER_TASK * self.d;
+        let tasks = out
+            .log_density
+            .par_chunks_mut(QUERIES_PER_TASK)
+            .zip(out.score.as_mut_slice().par_chunks_mut(rows))
+            .zip(out.neighbours.par_chunks_mut(QUERIES_PER_TASK))
+            .zip(out.score_correction.as_mut_slice().par_chunks_mut(rows))
+            .zip(x.as_slice().par_chunks(rows));
+        tasks.for_each(|((((log_density, score), neighbours), correction), queries)| {
+            dispatch(Sweep { kde: self, queries, log_density, score, neighbours, correction });
         });
         out
     }
@@ -96,6 +119,7 @@ struct Sweep<'a, T: Real> {
     log_density: &'a mut [T],
     score: &'a mut [T],
     neighbours: &'a mut [T],
+    correction: &'a mut [T],
 }
 
 /// Running sums of one query, relative to the nearest sample met so far.
@@ -119,24 +143,23 @@ impl<T: Real> Kernel for Sweep<'_, T> {
         let log_norm = 0.5 * d as f64 * (2.0 * std::f64::consts::PI).ln() + d as f64 * self.kde.bandwidth.ln();
         let constant = T::from_f64(-(self.kde.n as f64).ln() - log_norm);
         let mut x = vec![T::ZERO; d];
-        let mut shift2 = vec![T::ZERO; d];
         for (i, query) in self.queries.chunks_exact(d).enumerate() {
             for k in 0..d {
                 x[k] = query[k] / h;
             }
-            let shift = &mut self.score[i * d..(i + 1) * d];
-            let mut sums = Sums { nearest: T::INFINITY, mass: T::ZERO, mass2: T::ZERO, shift, shift2: &mut shift2 };
-            sums.shift2.fill(T::ZERO);
+            let row = i * d..(i + 1) * d;
+            let (shift, shift2) = (&mut self.score[row.clone()], &mut self.correction[row]);
+            let mut sums = Sums { nearest: T::INFINITY, mass: T::ZERO, mass2: T::ZERO, shift, shift2 };
             for start in (0..self.kde.padded).step_by(BLOCK) {
                 block::<FMA, T>(self.kde, start, &x, &mut sums);
             }
             self.log_density[i] = sums.mass.ln() - sums.nearest + constant;
             self.neighbours[i] = sums.mass * sums.mass / sums.mass2;
             for k in 0..d {
-                // back to units of x: ∇ log q̂ = Σ k (y - x) / (h² Σ k), with y - x in units of h
+                // means of y - x (in units of h) under k and under k²; ∇k = k (y - x)/h² brings one more 1/h
                 let (m1, m2) = (sums.shift[k] / sums.mass, sums.shift2[k] / sums.mass2);
-                let c = sums.mass2 / (sums.mass * sums.mass);
-                sums.shift[k] = (m1 + c * (m2 - m1)) / h;
+                sums.shift[k] = m1 / h;
+                sums.shift2[k] = (m2 - m1) / (self.neighbours[i] * h);
             }
         }
     }
@@ -160,10 +183,10 @@ fn block<const FMA: bool, T: Real>(kde: &Kde<T>, start: usize, x: &[T], sums: &m
     if nearest < sums.nearest {
         // an infinite old distance has empty sums: exp(-inf) = 0 keeps them so
         let factor = (nearest - sums.nearest).exp();
-        sums.mass = sums.mass * factor;
-        sums.mass2 = sums.mass2 * factor * factor;
-        sums.shift.iter_mut().for_each(|s| *s = *s * factor);
-        sums.shift2.iter_mut().for_each(|s| *s = *s * factor * factor);
+        sums.mass *= factor;
+        sums.mass2 *= factor * factor;
+        sums.shift.iter_mut().for_each(|s| *s *= factor);
+        sums.shift2.iter_mut().for_each(|s| *s *= factor * factor);
         sums.nearest = nearest;
     }
     for j in 0..len {
@@ -205,7 +228,7 @@ fn masses<const FMA: bool, T: Real>(k: &[T]) -> (T, T) {
     (one.iter().copied().sum(), two.iter().copied().sum())
 }
 
-/// Σ k (y - x); the padding, where k = 0 and y = ∞, counts nothing.
+/// (Σ k (y - x), Σ k² (y - x)); the padding, where k = 0 and y = ∞, counts nothing.
 #[inline(always)]
 fn moment<const FMA: bool, T: Real>(k: &[T], y: &[T], x: T) -> (T, T) {
     let mut lanes = [T::ZERO; LANES];

@@ -33,13 +33,13 @@ impl<T: Real> Velocity<T> for SmoothedDrift {
         let jitter = y.as_mut_slice().iter_mut().zip(scene.particles.as_slice());
         jitter.for_each(|(y, &x)| *y = x + *y * T::from_f64(h));
 
-        let q = Kde::new(scene.reference, h)?.evaluate(&y);
+        let (log_q, score_q) = Kde::new(scene.reference, h)?.evaluate(&y).debiased(scene.reference.rows());
         let p_h = smooth(&self.target, h, self.draws, scene.seed, scene.step)?;
         let p = evaluate(&*p_h, &y.cast())?;
-        let mut log_ratio: Vec<f64> = p.log_density.iter().zip(&q.log_density).map(|(p, q)| p - q.to_f64()).collect();
+        let mut log_ratio: Vec<f64> = p.log_density.iter().zip(&log_q).map(|(p, q)| p - q.to_f64()).collect();
         let log_z = centre_log_ratio(&mut log_ratio);
         let mut velocity = Matrix::zeros(n, d);
-        drift_into(&*self.divergence, self.clip, &log_ratio, &p.score, &q.score, &mut velocity);
+        drift_into(&*self.divergence, self.clip, &log_ratio, &p.score, &score_q, &mut velocity);
         let growth = growth(&*self.divergence, self.clip, &log_ratio);
         let LogZ { value: log_z, effective_samples } = log_z;
         Ok(Field { velocity, log_ratio, growth, log_z, log_density: p.log_density, effective_samples })
