@@ -94,7 +94,7 @@ fn bits_do_not_depend_on_threads() {
 }
 
 /// Proves that the checkers can fail: a score with one wrong sign, a score off by a relative 1e-4, a normaliser off by 1e-8,
-/// samples of other weights, other variance, or without the neighbouring modes are all caught.
+/// samples of other weights and of another variance are all caught.
 #[test]
 fn wrong_densities_are_caught() {
     let wrong = |factor: f64, sign: f64| {
