@@ -14,5 +14,6 @@ pub mod rng;
 pub mod sampler;
 pub mod theory;
 pub mod velocity;
+pub mod verify;
 
 pub use error::{Error, Result};

@@ -1,0 +1,138 @@
+use super::{Budget, Comparison, Verdict, t01};
+use crate::{Error, Result};
+use std::fmt;
+
+/// A theorem that the machine can check.
+#[derive(Clone, Copy)]
+pub struct Claim {
+    /// "T01".
+    pub id: &'static str,
+    /// The statement in one line.
+    pub title: &'static str,
+    /// Draws instances and compares the two sides.
+    pub check: fn(&Budget) -> Vec<Outcome>,
+}
+
+impl Claim {
+    /// All comparisons and false variants within the budget. The same for any number of threads.
+    pub fn run(&self, budget: &Budget) -> Evidence {
+        let mut evidence =
+            Evidence { id: self.id, title: self.title, comparisons: Vec::new(), mutants: Vec::<Mutant>::new() };
+        for outcome in (self.check)(budget) {
+            evidence.comparisons.extend(outcome.comparisons);
+            for (what, comparison) in outcome.mutants {
+                match evidence.mutants.iter_mut().find(|m| m.what == what) {
+                    Some(mutant) => mutant.comparisons.push(comparison),
+                    None => evidence.mutants.push(Mutant { what, comparisons: vec![comparison] }),
+                }
+            }
+        }
+        evidence
+    }
+}
+
+/// What one draw gave.
+#[derive(Debug, Clone, Default)]
+pub struct Outcome {
+    /// The theorem's two sides.
+    pub comparisons: Vec<Comparison>,
+    /// The same with something made wrong; the name says what.
+    pub mutants: Vec<(&'static str, Comparison)>,
+}
+
+/// A statement that is false, through the same machinery.
+#[derive(Debug, Clone)]
+pub struct Mutant {
+    /// Which hypothesis was dropped or what was made wrong.
+    pub what: &'static str,
+    /// One for each instance on which the variant is false.
+    pub comparisons: Vec<Comparison>,
+}
+
+impl Mutant {
+    /// How many instances rejected the variant.
+    pub fn caught(&self) -> usize {
+        self.comparisons.iter().filter(|c| c.verdict == Verdict::Fails).count()
+    }
+
+    /// Whether every instance rejected it, and there was one.
+    pub fn all_caught(&self) -> bool {
+        !self.comparisons.is_empty() && self.caught() == self.comparisons.len()
+    }
+}
+
+/// Everything that one run of a claim found.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// "T01".
+    pub id: &'static str,
+    /// The statement in one line.
+    pub title: &'static str,
+    /// One for each instance: pair, divergence, field.
+    pub comparisons: Vec<Comparison>,
+    /// The false variants.
+    pub mutants: Vec<Mutant>,
+}
+
+impl Evidence {
+    /// How many comparisons ended with this verdict (reasons of refusals are not compared).
+    pub fn count(&self, verdict: &Verdict) -> usize {
+        let same = |c: &&Comparison| std::mem::discriminant(&c.verdict) == std::mem::discriminant(verdict);
+        self.comparisons.iter().filter(same).count()
+    }
+
+    /// Whether no comparison fails or stays unresolved, and at least one holds.
+    pub fn holds(&self) -> bool {
+        let refused = self.comparisons.iter().filter(|c| matches!(c.verdict, Verdict::Refused(_))).count();
+        let held = self.count(&Verdict::Holds);
+        held > 0 && held + refused == self.comparisons.len()
+    }
+
+    /// Whether every false variant was rejected on every instance on which it is false.
+    pub fn all_mutants_caught(&self) -> bool {
+        self.mutants.iter().all(Mutant::all_caught)
+    }
+
+    /// The comparison with the largest ratio of relative error to tolerance; failures first.
+    pub fn worst(&self) -> Option<&Comparison> {
+        self.comparisons.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()))
+    }
+}
+
+impl fmt::Display for Evidence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{} {}: {} of {} hold", self.id, self.title, self.count(&Verdict::Holds), self.comparisons.len())?;
+        let bad = self.comparisons.iter().filter(|c| matches!(c.verdict, Verdict::Fails | Verdict::Unresolved));
+        bad.take(20).try_for_each(|c| writeln!(f, "  {c}"))?;
+        if let Some(worst) = self.worst() {
+            writeln!(f, "  worst: {worst}")?;
+        }
+        for mutant in &self.mutants {
+            writeln!(
+                f,
+                "  false variant, {}: caught {} of {}",
+                mutant.what,
+                mutant.caught(),
+                mutant.comparisons.len()
+            )?;
+            let missed = mutant.comparisons.iter().filter(|c| c.verdict != Verdict::Fails);
+            missed.take(3).try_for_each(|c| writeln!(f, "    missed: {c}"))?;
+        }
+        Ok(())
+    }
+}
+
+/// All claims in the order of the theorems.
+pub fn registry() -> Vec<Claim> {
+    vec![t01::CLAIM]
+}
+
+/// The claim of that number: "T01", "t1" and "1" are the same. [`Error::UnknownName`] with the known ones otherwise.
+pub fn claim(id: &str) -> Result<Claim> {
+    let digits = id.trim_start_matches(['t', 'T']);
+    let number = digits.parse::<usize>().map(|n| format!("T{n:02}"));
+    let all = registry();
+    let known: Vec<&str> = all.iter().map(|c| c.id).collect();
+    let found = number.ok().and_then(|wanted| all.iter().find(|c| c.id == wanted).copied());
+    found.ok_or_else(|| Error::unknown_name("theorem", id, &known))
+}

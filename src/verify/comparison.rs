@@ -1,0 +1,200 @@
+use super::Ladder;
+use crate::num::Order;
+use std::fmt;
+
+/// Half-width of the band around the expected order.
+const ORDER_SLACK: f64 = 0.1;
+
+/// What a comparison says.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// The sides agree within the tolerance, and the error has the expected order.
+    Holds,
+    /// They do not agree.
+    Fails,
+    /// They agree within tolerance or rounding, but the order cannot be seen: the leading error coefficient nearly vanishes, or the
+    /// functional is so large beside its derivative that rounding hides it.
+    Unresolved,
+    /// An assumption of the theorem is not met, for this reason.
+    Refused(String),
+}
+
+/// One assumption and the number that decided it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assumption {
+    /// In words.
+    pub what: &'static str,
+    /// The number that was looked at.
+    pub value: f64,
+    /// Its largest allowed value.
+    pub limit: f64,
+}
+
+impl Assumption {
+    /// value ≤ limit.
+    pub fn met(&self) -> bool {
+        self.value <= self.limit
+    }
+}
+
+/// The two sides of a theorem on one instance.
+#[derive(Debug, Clone)]
+pub struct Comparison {
+    /// Pair, divergence, field: enough to find the instance again.
+    pub instance: String,
+    /// The side without the theorem, at the best step where there are steps.
+    pub left: f64,
+    /// The side of the formula.
+    pub right: f64,
+    /// What errors are relative to: |right|, or the size of its terms where these cancel.
+    pub scale: f64,
+    /// |left - right|/scale.
+    pub relative_error: f64,
+    /// Its largest allowed value.
+    pub tolerance: f64,
+    /// Step sizes, from large to small; empty where nothing is differentiated.
+    pub steps: Vec<f64>,
+    /// |left - right|/scale at each step.
+    pub errors: Vec<f64>,
+    /// The order that the theorem promises.
+    pub expected_order: Option<f64>,
+    /// The fitted one with its standard error.
+    pub observed_order: Option<Order>,
+    /// (left - right)/standard error, where the left side is a Monte Carlo mean.
+    pub z: Option<f64>,
+    /// What was checked about the instance.
+    pub assumptions: Vec<Assumption>,
+    /// How many fields were drawn before this one and left the order unresolved.
+    pub redrawn: usize,
+    /// What follows.
+    pub verdict: Verdict,
+}
+
+impl Comparison {
+    fn new(instance: String, left: f64, right: f64, scale: f64, tolerance: f64) -> Self {
+        let relative_error = if left == right { 0.0 } else { (left - right).abs() / scale };
+        let verdict = if relative_error <= tolerance { Verdict::Holds } else { Verdict::Fails };
+        Self {
+            instance,
+            left,
+            right,
+            scale,
+            relative_error,
+            tolerance,
+            steps: Vec::new(),
+            errors: Vec::new(),
+            expected_order: None,
+            observed_order: None,
+            z: None,
+            assumptions: Vec::new(),
+            redrawn: 0,
+            verdict,
+        }
+    }
+
+    /// Two numbers without a step: |left - right| ≤ tolerance·scale.
+    pub fn exact(instance: impl Into<String>, left: f64, right: f64, scale: f64, tolerance: f64) -> Self {
+        Self::new(instance.into(), left, right, scale, tolerance)
+    }
+
+    /// A statement without numbers of its own: 1 for what was found against 1 for what must be.
+    pub fn decision(instance: impl Into<String>, holds: bool) -> Self {
+        Self::new(instance.into(), if holds { 1.0 } else { 0.0 }, 1.0, 1.0, 0.0)
+    }
+
+    /// A Monte Carlo mean `left` with its standard error against `right`: |z| ≤ `limit`.
+    pub fn monte_carlo(instance: impl Into<String>, left: f64, standard_error: f64, right: f64, limit: f64) -> Self {
+        let mut out = Self::new(instance.into(), left, right, right.abs(), f64::INFINITY);
+        let z = (left - right) / standard_error;
+        out.z = Some(z);
+        out.verdict = if z.abs() <= limit { Verdict::Holds } else { Verdict::Fails };
+        out
+    }
+
+    /// Differences on a ladder of steps against `right`: relative error at the best step ≤ `tolerance`, and the order of
+    /// the straight part within 0.1 of `order` over at least five halvings.
+    pub fn of_ladder(instance: impl Into<String>, left: &Ladder, right: f64, scale: f64, tolerance: f64) -> Self {
+        let errors: Vec<f64> = left.values.iter().map(|v| (v - right).abs() / scale).collect();
+        let best = (0..errors.len()).min_by(|&i, &j| errors[i].total_cmp(&errors[j])).unwrap_or(0);
+        let mut out = Self::new(instance.into(), left.values[best], right, scale, tolerance);
+        out.expected_order = Some(left.order);
+        out.observed_order = left.straight_part(right, ORDER_SLACK);
+        let resolved = out.observed_order.is_some_and(|o| o.is(left.order, ORDER_SLACK));
+        // rounding may explain an error above the tolerance, where the functional is large beside its derivative
+        let lost = errors[best] * scale <= left.rounding[best];
+        if (out.verdict == Verdict::Holds && !resolved) || (out.verdict == Verdict::Fails && lost) {
+            out.verdict = Verdict::Unresolved;
+        }
+        out.steps = left.steps.clone();
+        out.errors = errors;
+        out
+    }
+
+    /// An instance outside the theorem's assumptions.
+    pub fn refused(instance: impl Into<String>, reason: impl Into<String>) -> Self {
+        let mut out = Self::new(instance.into(), f64::NAN, f64::NAN, 1.0, 0.0);
+        out.verdict = Verdict::Refused(reason.into());
+        out
+    }
+
+    /// With an assumption; the comparison fails where it is not met, because then its numbers mean nothing.
+    pub fn assuming(mut self, what: &'static str, value: f64, limit: f64) -> Self {
+        let assumption = Assumption { what, value, limit };
+        if !assumption.met() {
+            self.verdict = Verdict::Fails;
+        }
+        self.assumptions.push(assumption);
+        self
+    }
+
+    /// Relative error over tolerance, plus 10¹⁰⁰ where the verdict is bad: for sorting.
+    pub(super) fn severity(&self) -> f64 {
+        let error = match self.z {
+            Some(z) => z.abs(),
+            None if self.tolerance > 0.0 => self.relative_error / self.tolerance,
+            None => 0.0,
+        };
+        if matches!(self.verdict, Verdict::Fails | Verdict::Unresolved) { 1e100 + error } else { error }
+    }
+}
+
+impl fmt::Display for Comparison {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Verdict::Refused(reason) = &self.verdict {
+            return write!(f, "{}: refused, {reason}", self.instance);
+        }
+        write!(f, "{}: {:.9e} against {:.9e}, ", self.instance, self.left, self.right)?;
+        write!(f, "relative error {:.1e} (allowed {:.0e})", self.relative_error, self.tolerance)?;
+        if let Some(expected) = self.expected_order {
+            let seen =
+                self.observed_order.map_or("not resolved".into(), |o| format!("{:.3} ± {:.3}", o.order, o.order_error));
+            write!(f, ", order {seen} (expected {expected})")?;
+        }
+        if let Some(z) = self.z {
+            write!(f, ", z = {z:.2}")?;
+        }
+        for a in self.assumptions.iter().filter(|a| !a.met()) {
+            write!(f, ", {}: {:.1e} above {:.1e}", a.what, a.value, a.limit)?;
+        }
+        write!(f, ": {:?}", self.verdict)
+    }
+}
+
+/// Most fields that are drawn for one instance.
+const ATTEMPTS: usize = 8;
+
+/// `compare(cases, attempt)` for all cases at attempt 0, and again for each case alone while its order is unresolved.
+/// A false statement gains nothing from this: its error stays above the tolerance at every step, which is a failure.
+pub fn resolve<T: Clone>(cases: &[T], compare: impl Fn(&[T], usize) -> Vec<Comparison>) -> Vec<Comparison> {
+    let mut out = compare(cases, 0);
+    for (case, comparison) in cases.iter().zip(&mut out) {
+        for attempt in 1..ATTEMPTS {
+            if comparison.verdict != Verdict::Unresolved {
+                break;
+            }
+            *comparison = compare(std::slice::from_ref(case), attempt).swap_remove(0);
+            comparison.redrawn = attempt;
+        }
+    }
+    out
+}

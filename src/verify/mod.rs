@@ -1,0 +1,46 @@
+//! Theorems as values: each [`Claim`] computes both sides of one theorem of `theory/` by independent roads and returns [`Evidence`].
+//!
+//! ```
+//! use pushforward::verify::{Budget, claim};
+//!
+//! let evidence = claim("T1").unwrap().run(&Budget::quick().with_dim(1));
+//! assert!(evidence.holds() && evidence.all_mutants_caught(), "{evidence}");
+//! ```
+//!
+//! How a claim is written (`t01.rs` is the pattern):
+//! 1. `budget.draws(…)` gives random pairs (p, q) in one and two dimensions, or the user's own pair; draws run in parallel, in order.
+//! 2. On each draw the *left* side is a [`Ladder`]: central differences of a functional, at steps that halve.
+//!    The *right* side is the theorem's formula through the shipped code.
+//! 3. [`Comparison::of_ladder`] puts the two together and decides; where the leading error coefficient happens to vanish the order
+//!    cannot be seen, and [`resolve`] draws another field.
+//! 4. The same left side (or the same right side) against a false variant is a [`Mutant`], which has to fail.
+
+mod budget;
+mod claim;
+mod comparison;
+mod draw;
+mod field;
+mod grid;
+mod ladder;
+mod pair;
+mod t01;
+
+pub use budget::{Budget, Size};
+pub use claim::{Claim, Evidence, Mutant, Outcome, claim, registry};
+pub use comparison::{Assumption, Comparison, Verdict, resolve};
+pub use draw::Draw;
+pub use field::{Bumps, Push};
+pub use grid::Grid;
+pub use ladder::Ladder;
+pub use pair::{Nodes, Pair, hessian_of_log};
+
+/// A vector of the plane; on the line its second entry is 0.
+pub type Vector = [f64; 2];
+
+/// A 2×2 matrix by rows; on the line only its first entry is not 0, so that det(I + εA), traces and products agree.
+pub type Jacobian = [[f64; 2]; 2];
+
+/// a·b.
+pub fn dot(a: Vector, b: Vector) -> f64 {
+    a[0] * b[0] + a[1] * b[1]
+}

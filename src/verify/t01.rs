@@ -1,0 +1,101 @@
+//! T1: d/dε D_f(p‖(id+εξ)#q) = -E_q[ξ·V], V = w(r)β.
+
+use super::pair::vector;
+use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, dot, resolve};
+use crate::divergence::Divergence;
+use crate::linalg::Matrix;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+pub(super) const CLAIM: Claim =
+    Claim { id: "T01", title: "the Wasserstein gradient flow of D_f(p‖q) has velocity V = w(r)β", check };
+
+type Case = Arc<dyn Divergence>;
+
+fn check(budget: &Budget) -> Vec<Outcome> {
+    let divergences = budget.divergences();
+    budget.draws(1, [6, 2], [300, 30]).par_iter().map(|draw| one_draw(draw, &divergences)).collect()
+}
+
+fn one_draw(draw: &Draw, divergences: &[Case]) -> Outcome {
+    let comparisons = resolve(divergences, |cases, attempt| Setting::new(draw, attempt).compare(cases));
+    Outcome { comparisons, mutants: Setting::new(draw, 0).mutants(divergences) }
+}
+
+/// A pair and a field on a grid.
+struct Setting<'a> {
+    draw: &'a Draw,
+    grid: Grid,
+    push: Push,
+    nodes: Nodes,
+}
+
+impl<'a> Setting<'a> {
+    fn new(draw: &'a Draw, attempt: usize) -> Self {
+        let bumps = Bumps::random(&mut draw.stream(attempt), &draw.pair);
+        let grid = bumps.grid(&draw.pair);
+        let push = Push::new(&grid.nodes, |_, x| bumps.at(x));
+        let nodes = draw.pair.at(&grid.nodes);
+        Self { draw, grid, push, nodes }
+    }
+
+    /// Central differences of D_f(p‖q_ε) = ∫ q(x) f(exp l_ε(Tx)) dx. Outside the box nothing moves.
+    fn left(&self, cases: &[Case], determinant: bool) -> Vec<Ladder> {
+        let q: Vec<f64> = (0..self.push.nodes.rows()).map(|i| self.nodes.q(i)).collect();
+        Ladder::central(self.push.first_step(), |step| {
+            let mut l = self.push.log_ratio(&self.draw.pair, &self.nodes.log_q, step);
+            if !determinant {
+                l.iter_mut().enumerate().for_each(|(i, l)| *l -= self.push.log_det(step, i));
+            }
+            cases.iter().map(|f| self.grid.integrate_with_size(|i| q[i] * f.f(l[i]))).collect()
+        })
+    }
+
+    /// -E_q[ξ·V k(l)] with the size of its terms; V by the shipped drift, k = 1 in the theorem.
+    fn right(&self, velocity: &Matrix, k: impl Fn(f64) -> f64) -> (f64, f64) {
+        self.grid.integrate_with_size(|i| k(self.nodes.l(i)) * self.right_integrand(velocity, i))
+    }
+
+    fn right_integrand(&self, velocity: &Matrix, i: usize) -> f64 {
+        -self.nodes.q(i) * dot(vector(velocity.row(i)), self.push.displacement[i])
+    }
+
+    fn compare(&self, cases: &[Case]) -> Vec<Comparison> {
+        let ladders = self.left(cases, true);
+        let pairs = cases.iter().zip(&ladders);
+        pairs
+            .map(|(f, left)| {
+                let velocity = self.nodes.drift(f.as_ref());
+                let (right, scale) = self.right(&velocity, |_| 1.0);
+                let resolution = self.grid.resolution(|i| self.right_integrand(&velocity, i)) / scale;
+                self.against(f, left, right, scale).assuming("trapezoid on half of the nodes", resolution, 1e-4)
+            })
+            .collect()
+    }
+
+    fn against(&self, f: &Case, left: &Ladder, right: f64, scale: f64) -> Comparison {
+        let instance = format!("{}, {}", self.draw.label, f.name());
+        Comparison::of_ladder(instance, left, right, scale, self.draw.tolerance())
+    }
+
+    fn mutants(&self, cases: &[Case]) -> Vec<(&'static str, Comparison)> {
+        let (ladders, undetermined) = (self.left(cases, true), self.left(cases, false));
+        let mut out = Vec::new();
+        for ((f, left), bare) in cases.iter().zip(&ladders).zip(&undetermined) {
+            let velocity = self.nodes.drift(f.as_ref());
+            let (right, scale) = self.right(&velocity, |_| 1.0);
+            let mut wrong = |what, k: &dyn Fn(f64) -> f64| {
+                out.push((what, self.against(f, left, self.right(&velocity, k).0, scale)));
+            };
+            wrong("weight r f'' for r² f''", &|l| (-l).exp());
+            wrong("weight f'' for r² f''", &|l| (-2.0 * l).exp());
+            wrong("β with the other sign", &|_| -1.0);
+            // true for reverse KL, whose weight is constant
+            if f.weight(1.0) != f.weight(-1.0) {
+                wrong("p and q exchanged in the weight", &|l| (f.log_weight(-l) - f.log_weight(l)).exp());
+            }
+            out.push(("pushed density without its determinant", self.against(f, bare, right, scale)));
+        }
+        out
+    }
+}

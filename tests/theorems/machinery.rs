@@ -1,0 +1,69 @@
+use pushforward::Error;
+use pushforward::verify::{Budget, Comparison, Ladder, Verdict, claim, registry};
+
+/// Central differences of exp at 0, whose derivative is 1.
+fn ladder() -> Ladder {
+    Ladder::central(0.125, |x| vec![(x.exp(), x.exp())]).swap_remove(0)
+}
+
+/// Proves that a ladder of a smooth function holds against its derivative at order 2, and that any other number fails.
+#[test]
+fn ladders_decide() {
+    let holds = Comparison::of_ladder("exp", &ladder(), 1.0, 1.0, 1e-8);
+    assert_eq!(holds.verdict, Verdict::Holds, "{holds}");
+    // error ε²/6 + rounding: at ε = 2⁻¹⁶ both are below 4e-11
+    assert!(holds.relative_error < 1e-9 && holds.observed_order.unwrap().is(2.0, 0.01), "{holds}");
+    for wrong in [1.0 + 1e-6, -1.0, f64::NAN] {
+        assert_eq!(Comparison::of_ladder("exp", &ladder(), wrong, 1.0, 1e-8).verdict, Verdict::Fails);
+    }
+}
+
+/// Proves that an order that cannot be seen is not reported as seen: x² is differentiated exactly.
+#[test]
+fn exact_differences_are_unresolved() {
+    let square = Ladder::central(0.125, |x| vec![((1.0 + x).powi(2), 1.0)]).swap_remove(0);
+    assert_eq!(Comparison::of_ladder("square", &square, 2.0, 2.0, 1e-8).verdict, Verdict::Unresolved);
+}
+
+/// Proves that a one-sided quotient, of order 1, is not accepted for order 2 though its best step may be accurate.
+#[test]
+fn wrong_order_does_not_hold() {
+    let mut one_sided = Ladder::quotients(1e-4, 2.0, |h| vec![(h.exp_m1() / h, 1.0 / h)]);
+    let comparison = Comparison::of_ladder("one-sided", &one_sided.swap_remove(0), 1.0, 1.0, 1e-6);
+    assert_eq!(comparison.verdict, Verdict::Unresolved, "{comparison}");
+}
+
+/// Proves that an unmet assumption spoils a comparison, and that z-scores decide at their limit.
+#[test]
+fn assumptions_and_scores() {
+    let exact = || Comparison::exact("one", 1.0, 1.0, 1.0, 0.0);
+    assert_eq!(exact().assuming("small", 0.5, 1.0).verdict, Verdict::Holds);
+    assert_eq!(exact().assuming("small", 1.5, 1.0).verdict, Verdict::Fails);
+    assert_eq!(exact().assuming("small", f64::NAN, 1.0).verdict, Verdict::Fails);
+    assert_eq!(Comparison::monte_carlo("mean", 1.3, 0.1, 1.0, 4.0).verdict, Verdict::Holds);
+    assert_eq!(Comparison::monte_carlo("mean", 1.5, 0.1, 1.0, 4.0).verdict, Verdict::Fails);
+}
+
+/// Proves that ids are in order and found in every spelling, and that a wrong one comes back with the known ones.
+#[test]
+fn claims_are_found() {
+    let ids: Vec<&str> = registry().iter().map(|c| c.id).collect();
+    assert!(ids.is_sorted());
+    for spelling in ["T01", "t1", "1"] {
+        assert_eq!(claim(spelling).unwrap().id, "T01");
+    }
+    for wrong in ["T99", "x", ""] {
+        assert!(matches!(claim(wrong), Err(Error::UnknownName { kind: "theorem", .. })), "{wrong}");
+    }
+}
+
+/// Proves that evidence does not depend on the number of threads, to the last bit.
+#[test]
+fn same_bits_on_any_number_of_threads() {
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let evidence = pool.install(|| claim("T01").unwrap().run(&Budget::quick().with_dim(1)));
+        evidence.comparisons.iter().map(|c| c.left.to_bits()).collect::<Vec<_>>()
+    };
+    assert_eq!(run(1), run(3));
+}
