@@ -1,6 +1,7 @@
 //! The configuration of a training run: defaults, then a file, then flags, then `--set key=value`; the later one wins.
 
 use crate::failure::{Failure, Outcome};
+use pushforward::sampler::{Frame, Settings};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -10,6 +11,9 @@ use std::path::Path;
 pub struct Config {
     /// A registry's name, or the content of a target file.
     pub target: toml::Value,
+    /// Short name of a target that is given by its content.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// A registry's name.
     #[serde(default = "reverse_kl")]
     pub divergence: String,
@@ -28,6 +32,45 @@ pub struct Config {
     /// Threads; the results do not depend on it. All cores where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
+    /// Independent particles behind the density estimate of a step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reference: Option<usize>,
+    /// Codes of the latent; 0 for a plain Gaussian latent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub codes: Option<usize>,
+    /// Widths of the hidden layers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hidden: Option<Vec<usize>>,
+    /// Adam's rate at the start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learning_rate: Option<f64>,
+    /// Bandwidth at the start, in units of the scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_start: Option<f64>,
+    /// Bandwidth at the end, in units of the scale.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bandwidth_end: Option<f64>,
+    /// Fraction of the steps over which the bandwidth falls.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub anneal: Option<f64>,
+    /// Effective neighbours that the density estimate must have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub neighbours: Option<f64>,
+    /// Largest |log r| that enters a weight.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<f64>,
+    /// Draws behind a smoothed target without closed form; even.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub draws: Option<usize>,
+    /// Rate of the reaction on the code probabilities (T15).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reaction: Option<f64>,
+    /// Centre of the target; found where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub centre: Option<Vec<f64>>,
+    /// Overall scale of the target; found where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
 }
 
 /// Precision of the network's numbers; densities are always f64.
@@ -42,7 +85,29 @@ pub enum Precision {
 }
 
 /// The keys of [`Config`].
-const KEYS: &[&str] = &["target", "divergence", "steps", "batch", "seed", "precision", "threads"];
+const KEYS: &[&str] = &[
+    "target",
+    "name",
+    "divergence",
+    "steps",
+    "batch",
+    "seed",
+    "precision",
+    "threads",
+    "reference",
+    "codes",
+    "hidden",
+    "learning_rate",
+    "bandwidth_start",
+    "bandwidth_end",
+    "anneal",
+    "neighbours",
+    "clip",
+    "draws",
+    "reaction",
+    "centre",
+    "scale",
+];
 
 fn reverse_kl() -> String {
     "reverse-kl".into()
@@ -114,6 +179,57 @@ impl Config {
             return Err(Failure::input(format!("seed = {}; give a number below 2^63", self.seed)));
         }
         Ok(())
+    }
+
+    /// What the trainer is told: its own choice wherever nothing was given.
+    pub fn settings(&self) -> Outcome<Settings> {
+        let d = Settings::default();
+        let frame = match (&self.centre, self.scale) {
+            (Some(centre), Some(scale)) => Some(Frame { centre: centre.clone(), scale }),
+            (None, None) => None,
+            _ => return Err(Failure::input("only one of centre and scale is given; give both or neither")),
+        };
+        let settings = Settings {
+            steps: self.steps.map_or(d.steps, |s| s as u64),
+            batch: self.batch.unwrap_or(d.batch),
+            reference: self.reference.unwrap_or(d.reference),
+            codes: self.codes.unwrap_or(d.codes),
+            hidden: self.hidden.clone().unwrap_or(d.hidden),
+            learning_rate: self.learning_rate.unwrap_or(d.learning_rate),
+            bandwidth_start: self.bandwidth_start.unwrap_or(d.bandwidth_start),
+            bandwidth_end: self.bandwidth_end.unwrap_or(d.bandwidth_end),
+            anneal: self.anneal.unwrap_or(d.anneal),
+            neighbours: self.neighbours.unwrap_or(d.neighbours),
+            clip: self.clip.unwrap_or(d.clip),
+            draws: self.draws.unwrap_or(d.draws),
+            reaction: self.reaction.unwrap_or(d.reaction),
+            frame,
+            seed: self.seed,
+        };
+        settings.check()?;
+        Ok(settings)
+    }
+
+    /// This configuration with every choice of the trainer written out, so that it repeats the run even if defaults change.
+    pub fn resolved(&self, s: &Settings, frame: &Frame) -> Self {
+        Self {
+            steps: Some(s.steps as usize),
+            batch: Some(s.batch),
+            reference: Some(s.reference),
+            codes: Some(s.codes),
+            hidden: Some(s.hidden.clone()),
+            learning_rate: Some(s.learning_rate),
+            bandwidth_start: Some(s.bandwidth_start),
+            bandwidth_end: Some(s.bandwidth_end),
+            anneal: Some(s.anneal),
+            neighbours: Some(s.neighbours),
+            clip: Some(s.clip),
+            draws: Some(s.draws),
+            reaction: Some(s.reaction),
+            centre: Some(frame.centre.clone()),
+            scale: Some(frame.scale),
+            ..self.clone()
+        }
     }
 
     /// The text of config.toml.

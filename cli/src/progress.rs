@@ -22,16 +22,18 @@ impl Progress {
         self.0.set_position(position);
     }
 
-    /// Shows the numbers of a training step: loss, and modes covered or mean log p.
-    pub fn numbers(&self, loss: f64, modes: Option<(usize, usize)>, mean_log_p: Option<f64>) {
-        let mut text = format!("loss {loss:.4}");
-        if let Some((covered, of)) = modes {
-            text += &format!("  modes {covered}/{of}");
-        }
-        if let Some(m) = mean_log_p {
-            text += &format!("  mean log p {m:.3}");
-        }
-        self.0.set_message(text);
+    /// Whether anybody sees the bar.
+    pub fn is_visible(&self) -> bool {
+        !self.0.is_hidden()
+    }
+
+    /// Shows the numbers of a training step: the smoothed KL up to its constant, and modes covered or mean log p.
+    pub fn numbers(&self, objective: f64, modes: Option<(usize, usize)>, mean_log_p: f64) {
+        let rest = match modes {
+            Some((covered, of)) => format!("modes {covered}/{of}"),
+            None => format!("mean log p {mean_log_p:.3}"),
+        };
+        self.0.set_message(format!("KL+const {objective:.4}  {rest}"));
     }
 }
 

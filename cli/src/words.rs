@@ -1,6 +1,6 @@
 //! The library's metrics in words: a stable key for files, a title and a meaning for people.
 
-use crate::report::{Judge, MetricRow};
+use crate::report::{Judge, MetricRow, count};
 use pushforward::metric::{Metric, Report};
 use serde_json::{Value, json};
 
@@ -99,7 +99,7 @@ fn find(name: &str) -> Option<&'static Words> {
 pub fn row(metric: &Metric) -> MetricRow {
     let words = find(&metric.name);
     // Distances name the number of samples; shares and means use all of them.
-    let sized = if metric.name.contains(" at ") { format!(", {} samples", metric.size) } else { String::new() };
+    let sized = if metric.name.contains(" at ") { format!(", {} samples", count(metric.size)) } else { String::new() };
     let title = words.map_or(metric.name.as_str(), |w| w.title);
     let note = if metric.note.is_empty() { String::new() } else { format!(" ({})", metric.note) };
     MetricRow {

@@ -2,6 +2,8 @@
 
 mod evaluate;
 mod list;
+mod sample;
+mod train;
 
 use crate::failure::{Failure, Outcome};
 use clap::{Parser, Subcommand};
@@ -17,6 +19,10 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Train a one-step sampler of a target and write a run folder
+    Train(Box<train::Arguments>),
+    /// Draw samples from a trained run into a file
+    Sample(sample::Arguments),
     /// Score samples from a file against a target, each metric beside what exact samples reach
     Evaluate(evaluate::Arguments),
     /// Show what is known by name: formulas, constants, sources
@@ -27,6 +33,8 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Outcome<()> {
         match self.command {
+            Command::Train(arguments) => train::run(&arguments),
+            Command::Sample(arguments) => sample::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
         }

@@ -83,9 +83,11 @@ pub fn ring() -> Record {
                 let t = s as f64 / 3000.0;
                 StepRow {
                     step: s,
-                    loss: 1e-3 * (1.0 + (s as f64).sin() * 0.3) * (-t).exp(),
+                    objective: 1e-3 * (1.0 + (s as f64).sin() * 0.3) * (-t).exp(),
                     rms_drift: 2.0 * (-3.0 * t).exp() * (1.0 + 0.2 * (3.0 * s as f64).sin()),
                     bandwidth: 5.0 * (0.05f64).powf((t / 0.7).min(1.0)),
+                    effective_samples: 900.0,
+                    skipped: false,
                     mean_log_p: -2.8 - 20.0 * (-12.0 * t).exp() + 0.05 * (s as f64).cos(),
                 }
             })

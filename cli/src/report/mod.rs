@@ -16,4 +16,4 @@ mod fake;
 
 pub use page::{comparison, html};
 pub use record::{DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, Tile};
-pub use style::number;
+pub use style::{count, number};

@@ -106,7 +106,7 @@ fn modes(s: &mut String, record: &Record) {
     }
     let _ = writeln!(
         s,
-        "<section><h2>Mass of the modes</h2><p>Each of {} samples is counted to its nearest mode. A sampler that is right lies within its error bars at about 19 modes of 20.</p>",
+        "<section><h2>Mass of the modes</h2><p>Each of {} samples is counted to the mode that most likely made it. A sampler that is right lies within its error bars at about 19 modes of 20.</p>",
         count(record.mode_samples)
     );
     s.push_str(&panels::mode_masses("modes", FULL, &record.modes, record.mode_samples));
@@ -165,22 +165,22 @@ fn training(s: &mut String, record: &Record) {
     if record.steps.is_empty() {
         return;
     }
-    s.push_str("<section><h2>Training</h2><p>Lines are means over blocks of steps, bands their least and greatest values.</p><div class=\"row\">\n");
+    s.push_str("<section><h2>Training</h2><p>Lines are means over blocks of steps, bands their least and greatest values. All four concern the laws smoothed by h, which falls: a curve may move because h does. Whatever divergence trains, the first shows the same one, so that runs can be compared.</p><div class=\"row\">\n");
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-    let exact = (!record.exact_energy.is_empty()).then(|| (-mean(&record.exact_energy), "exact samples"));
+    let exact = (!record.exact_energy.is_empty()).then(|| (-mean(&record.exact_energy), "exact samples, h = 0"));
     let curves = [
         Curve {
-            title: "Loss",
-            label: "mean squared step",
+            title: "Smoothed reverse KL, up to a constant",
+            label: "KL(q_h‖p_h) − log Z, nats",
             colour: MODEL,
             dash: "",
-            log: true,
+            log: false,
             reference: None,
-            value: |r| r.loss,
+            value: |r| r.objective,
         },
         Curve {
             title: "Size of the drift",
-            label: "RMS of the drift",
+            label: "RMS of w ∇ log r",
             colour: PURPLE,
             dash: "7 2",
             log: true,
@@ -197,7 +197,7 @@ fn training(s: &mut String, record: &Record) {
             value: |r| r.bandwidth,
         },
         Curve {
-            title: "Mean log-density",
+            title: "Mean log-density, smoothed",
             label: "mean log p̃, nats",
             colour: TARGET,
             dash: "7 2 2 2",

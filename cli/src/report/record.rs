@@ -110,14 +110,18 @@ pub struct ModeMass {
 pub struct StepRow {
     /// From 1.
     pub step: usize,
-    /// Regression loss.
-    pub loss: f64,
+    /// -(mean of log p~/q of the smoothed laws): KL(q_h‖p_h) - log Z, up to the estimate of q.
+    pub objective: f64,
     /// Root mean square of the drift.
     pub rms_drift: f64,
     /// h of the smoothed velocity.
     pub bandwidth: f64,
-    /// Mean log p~ of the batch.
+    /// Mean of log p~, smoothed, over the batch.
     pub mean_log_p: f64,
+    /// Effective sample size of the density ratios of the batch.
+    pub effective_samples: f64,
+    /// Whether the step was left out because the target was not finite.
+    pub skipped: bool,
 }
 
 /// A metric beside its floor.

@@ -76,7 +76,7 @@ fn parts_and_dimensions() {
 fn degenerate_runs() {
     let mut record = ring();
     record.steps.truncate(1);
-    record.steps[0].loss = f64::NAN;
+    record.steps[0].objective = f64::NAN;
     record.steps[0].bandwidth = 0.0;
     record.energy = vec![f64::INFINITY, 1.0, 1.0];
     record.exact_energy = vec![1.0; 3];

@@ -1,0 +1,152 @@
+//! `train` and `sample`: what a run leaves, that it can be repeated, and that nothing is lost when things go wrong.
+
+mod common;
+
+use common::pushforward;
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+/// A small mixture and arguments for a run of a second: what it learns does not matter here.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = "kind = \"gaussian-mixture\"\nweights = [0.5, 0.5]\nmeans = [[0, 0], [3, 1]]\nstd = 0.5\n";
+    fs::write(folder.path().join("two.toml"), text).unwrap();
+    fs::write(folder.path().join("small.toml"), "steps = 20\nbatch = 64\nreference = 128\ncodes = 8\nhidden = [8]\n")
+        .unwrap();
+    folder
+}
+
+fn train(folder: &Path, more: &[&str]) -> Output {
+    pushforward(folder, &[&["train", "two.toml", "--config", "small.toml"], more].concat())
+}
+
+fn succeeds(out: Output) {
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+}
+
+/// Proves that a run leaves every promised file and nothing beside them, is repeated bit for bit by its config.toml on another number
+/// of threads (and without the target's file), is never overwritten unasked, and gives its samples again through `sample`.
+#[test]
+fn a_run_can_be_repeated() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    succeeds(train(folder.path(), &["--seed", "5", "--threads", "1"]));
+    let run = "runs/two-reverse-kl-seed5";
+    let mut names: Vec<String> =
+        fs::read_dir(at(run)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(
+        names,
+        ["config.toml", "metrics.jsonl", "model.safetensors", "report.html", "samples.npy", "summary.json"]
+    );
+    assert_eq!(fs::read_dir(at("runs")).unwrap().count(), 1);
+    assert_eq!(fs::read_to_string(at(run).join("metrics.jsonl")).unwrap().lines().count(), 20);
+
+    let refused = train(folder.path(), &["--seed", "5"]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--force"));
+
+    fs::remove_file(at("two.toml")).unwrap();
+    succeeds(pushforward(
+        folder.path(),
+        &["train", "--config", &format!("{run}/config.toml"), "--threads", "3", "--out", "again"],
+    ));
+    let same = |name: &str| fs::read(at(run).join(name)).unwrap() == fs::read(at("again").join(name)).unwrap();
+    assert!(same("samples.npy") && same("metrics.jsonl"));
+
+    succeeds(pushforward(folder.path(), &["sample", run, "-n", "10000", "--seed", "5", "-o", "s.npy"]));
+    assert!(fs::read(at("s.npy")).unwrap() == fs::read(at(run).join("samples.npy")).unwrap());
+    succeeds(pushforward(folder.path(), &["sample", run, "-n", "70000", "-o", "s.csv"]));
+    assert_eq!(fs::read_to_string(at("s.csv")).unwrap().lines().count(), 70_001);
+
+    // A damaged model is refused, and a file that was there before stays.
+    let model = at(run).join("model.safetensors");
+    let mut bytes = fs::read(&model).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&model, bytes).unwrap();
+    let before = fs::read(at("s.csv")).unwrap();
+    let damaged = pushforward(folder.path(), &["sample", run, "-n", "10", "-o", "s.csv"]);
+    assert_eq!(damaged.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&damaged.stderr).contains("checksum"));
+    assert!(fs::read(at("s.csv")).unwrap() == before);
+}
+
+/// Proves that every mistake in the command line or the configuration ends with exit code 2, one line, and no run folder.
+#[test]
+fn mistakes_write_nothing() {
+    let folder = folder();
+    fs::write(folder.path().join("typo.toml"), "step = 3\n").unwrap();
+    for (more, words) in [
+        (&["--divergence", "reverse-kd"][..], &["reverse-kd", "reverse-kl"][..]),
+        (&["--divergence", "total-variation"], &["le-cam"]),
+        (&["--set", "lerning_rate=1"], &["lerning_rate", "learning_rate"]),
+        (&["--set", "anneal=2"], &["anneal", "2"]),
+        (&["--set", "hidden=[0]"], &["hidden"]),
+        (&["--set", "scale=3"], &["centre and scale"]),
+        (&["--steps", "0"], &["steps = 0"]),
+        (&["--steps", "-7"], &["-7"]),
+        (&["--steps", "many"], &["many"]),
+        (&["--precision", "f16"], &["f16"]),
+        (&["--config", "typo.toml"], &["step", "steps"]),
+        (&["--out", "two.toml"], &["two.toml", "--force"]),
+        (&["--out", "two.toml", "--force"], &["two.toml", "not a run folder"]),
+    ] {
+        let small = if more.contains(&"typo.toml") { vec![] } else { vec!["--config", "small.toml"] };
+        let out = pushforward(folder.path(), &[&["train", "two.toml"], &small[..], more].concat());
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{more:?}: {stderr}");
+        assert_eq!(stderr.lines().count(), 1, "{more:?}: {stderr}");
+        assert!(words.iter().all(|w| stderr.contains(w)), "{more:?}: {stderr}");
+        assert!(!folder.path().join("runs").exists(), "{more:?}");
+    }
+}
+
+/// Proves that a file system that is full in the middle of writing (a limit on the size of files stands in for it) gives exit code 1,
+/// one line, and leaves neither a file nor a temporary.
+#[cfg(unix)]
+#[test]
+fn a_full_disk_leaves_nothing() {
+    let folder = folder();
+    succeeds(train(folder.path(), &["--out", "run"]));
+    let command = "trap '' XFSZ; ulimit -f 64; exec \"$0\" sample run -n 1000000 -o s.npy";
+    let out = std::process::Command::new("sh")
+        .args(["-c", command, env!("CARGO_BIN_EXE_pushforward")])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{stderr}");
+    assert!(stderr.lines().count() == 1 && stderr.contains("s.npy"), "{stderr}");
+    let left = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.contains("s.npy")));
+}
+
+/// Proves that Ctrl-C ends a long training with exit code 130 and a complete folder of what was reached.
+#[cfg(unix)]
+#[test]
+fn ctrl_c_saves_the_run() {
+    let folder = folder();
+    let arguments = ["train", "two.toml", "--config", "small.toml", "--steps", "100000000", "--out", "run"];
+    let child = std::process::Command::new(env!("CARGO_BIN_EXE_pushforward"))
+        .args(arguments)
+        .current_dir(folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let building = folder.path().join(format!(".run.partial-{}", child.id()));
+    while !building.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    // The handler is set right after the folder is made.
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(sent.success());
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", String::from_utf8_lossy(&out.stderr));
+    let summary = fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
+    assert!(summary.contains("\"ending\": \"interrupted\""), "{summary}");
+    assert!(folder.path().join("run/report.html").exists());
+}
