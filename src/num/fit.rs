@@ -18,9 +18,7 @@ pub struct Line {
 /// [`Error::Parameter`] where no line is determined: fewer than two points, equal x, or a number that is not finite.
 #[track_caller]
 pub fn fit_line(x: &[f64], y: &[f64]) -> Result<Line> {
-    if x.len() != y.len() {
-        crate::linalg::shape_mismatch("fit_line", (x.len(), 1), (y.len(), 1));
-    }
+    assert_eq!(x.len(), y.len(), "fit_line: x and y differ in length");
     let (mean_x, mean_y) = (super::mean(x), super::mean(y));
     let moment = |f: &dyn Fn(f64, f64) -> f64| x.iter().zip(y).map(|(x, y)| f(x - mean_x, y - mean_y)).sum::<f64>();
     let (xx, xy) = (moment(&|x, _| x * x), moment(&|x, y| x * y));
@@ -61,9 +59,7 @@ impl Order {
 /// the curve is flat whatever the method. [`Error::Parameter`] where fewer than three points remain, because two always agree.
 #[track_caller]
 pub fn observed_order(steps: &[f64], errors: &[f64], floor: f64) -> Result<Order> {
-    if steps.len() != errors.len() {
-        crate::linalg::shape_mismatch("observed_order", (steps.len(), 1), (errors.len(), 1));
-    }
+    assert_eq!(steps.len(), errors.len(), "observed_order: steps and errors differ in length");
     // a NaN error is kept, and refused by the fit
     let kept = || steps.iter().zip(errors).filter(|(_, error)| **error > floor || error.is_nan());
     let points = kept().count();
