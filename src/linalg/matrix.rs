@@ -149,6 +149,23 @@ impl<T: Real> Matrix<T> {
         Self { rows: self.rows, cols: self.cols, data: self.data.iter().copied().map(f).collect() }
     }
 
+    /// self ← self + factor·other.   other: the shape of self.
+    ///
+    /// ```
+    /// use pushforward::linalg::Matrix;
+    ///
+    /// let mut x = Matrix::from_rows(&[[1.0, 2.0]]);
+    /// x.add_scaled(0.5, &Matrix::from_rows(&[[4.0, -4.0]]));
+    /// assert_eq!(x.as_slice(), [3.0, 0.0]);
+    /// ```
+    #[track_caller]
+    pub fn add_scaled(&mut self, factor: T, other: &Self) {
+        if self.shape() != other.shape() {
+            shape_mismatch("Matrix::add_scaled", self.shape(), other.shape());
+        }
+        self.data.iter_mut().zip(&other.data).for_each(|(x, &y)| *x += factor * y);
+    }
+
     /// Nearest entries in another precision.
     pub fn cast<U: Real>(&self) -> Matrix<U> {
         Matrix { rows: self.rows, cols: self.cols, data: self.data.iter().map(|x| U::from_f64(x.to_f64())).collect() }

@@ -61,6 +61,21 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// A small network, small batches and few steps: seconds of training for easy targets in two dimensions, as in lessons and tests.
+    pub fn small() -> Self {
+        Self {
+            steps: 400,
+            batch: 256,
+            reference: 1024,
+            codes: 64,
+            hidden: vec![48; 2],
+            learning_rate: 1e-2,
+            neighbours: 20.0,
+            draws: 16,
+            ..Self::default()
+        }
+    }
+
     /// h at a step: from `bandwidth_start` to `bandwidth_end`, geometrically, over the first `anneal` of the steps.
     pub fn scheduled_bandwidth(&self, step: u64) -> f64 {
         let t = (step as f64 / (self.anneal * self.steps as f64)).min(1.0);
