@@ -1,4 +1,4 @@
-use super::{Budget, Comparison, Verdict, t01};
+use super::{Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t08};
 use crate::{Error, Result};
 use std::fmt;
 
@@ -93,6 +93,13 @@ impl Evidence {
         self.mutants.iter().all(Mutant::all_caught)
     }
 
+    /// The share of (false variant, instance) that was rejected; 1 where there is none.
+    pub fn share_caught(&self) -> f64 {
+        let tried: usize = self.mutants.iter().map(|m| m.comparisons.len()).sum();
+        let caught: usize = self.mutants.iter().map(Mutant::caught).sum();
+        if tried == 0 { 1.0 } else { caught as f64 / tried as f64 }
+    }
+
     /// The comparison with the largest ratio of relative error to tolerance; failures first.
     pub fn worst(&self) -> Option<&Comparison> {
         self.comparisons.iter().max_by(|a, b| a.severity().total_cmp(&b.severity()))
@@ -124,7 +131,7 @@ impl fmt::Display for Evidence {
 
 /// All claims in the order of the theorems.
 pub fn registry() -> Vec<Claim> {
-    vec![t01::CLAIM]
+    vec![t01::CLAIM, t02::CLAIM, t03::CLAIM, t04::CLAIM, t05::CLAIM, t08::CLAIM]
 }
 
 /// The claim of that number: "T01", "t1" and "1" are the same. [`Error::UnknownName`] with the known ones otherwise.

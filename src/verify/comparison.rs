@@ -112,19 +112,26 @@ impl Comparison {
     }
 
     /// Differences on a ladder of steps against `right`: relative error at the best step ≤ `tolerance`, and the order of
-    /// the straight part within 0.1 of `order` over at least five halvings.
+    /// the straight part within 0.1 of the ladder's over at least five halvings. Differences that are exact at every step hold
+    /// without an order.
     pub fn of_ladder(instance: impl Into<String>, left: &Ladder, right: f64, scale: f64, tolerance: f64) -> Self {
         let errors: Vec<f64> = left.values.iter().map(|v| (v - right).abs() / scale).collect();
         let best = (0..errors.len()).min_by(|&i, &j| errors[i].total_cmp(&errors[j])).unwrap_or(0);
         let mut out = Self::new(instance.into(), left.values[best], right, scale, tolerance);
         out.expected_order = Some(left.order);
-        out.observed_order = left.straight_part(right, ORDER_SLACK);
-        let resolved = out.observed_order.is_some_and(|o| o.is(left.order, ORDER_SLACK));
+        out.observed_order = left.straight_part(right);
+        let order = out.observed_order;
+        let resolved = left.is_exact(right) || order.is_some_and(|o| o.is(left.order, ORDER_SLACK));
+        // an error that falls more slowly by a whole order is a wrong right side, however small
+        let stagnant = order.is_some_and(|o| o.order <= left.order - 1.0 + ORDER_SLACK && o.order_error <= ORDER_SLACK);
         // rounding may explain an error above the tolerance, where the functional is large beside its derivative
         let lost = errors[best] * scale <= left.rounding[best];
-        if (out.verdict == Verdict::Holds && !resolved) || (out.verdict == Verdict::Fails && lost) {
-            out.verdict = Verdict::Unresolved;
-        }
+        out.verdict = match out.verdict {
+            _ if stagnant => Verdict::Fails,
+            Verdict::Holds if !resolved => Verdict::Unresolved,
+            Verdict::Fails if lost => Verdict::Unresolved,
+            verdict => verdict,
+        };
         out.steps = left.steps.clone();
         out.errors = errors;
         out

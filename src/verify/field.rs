@@ -87,9 +87,9 @@ impl Push {
         self.jacobian.iter().map(square).fold(0.0, f64::max).sqrt()
     }
 
-    /// ε₀ of the ladder: an eighth of the largest step for which T is surely a diffeomorphism.
+    /// ε₀ of the ladder: a quarter of the largest step for which T is surely a diffeomorphism.
     pub fn first_step(&self) -> f64 {
-        0.125 / self.largest_derivative()
+        0.25 / self.largest_derivative()
     }
 
     /// T x_i: n×d.

@@ -45,11 +45,17 @@ impl Ladder {
             .collect()
     }
 
+    /// Whether |value - right| is rounding at every step: the quotient has no truncation error, as for linear fields.
+    pub fn is_exact(&self, right: f64) -> bool {
+        self.values.iter().zip(&self.rounding).all(|(v, rounding)| (v - right).abs() <= *rounding)
+    }
+
     /// The order of |value - right| in the step over six neighbouring rungs (five halvings) above rounding: of all such windows
     /// that of the smallest scatter. Large steps are not yet asymptotic, small ones are rounding; the straight part is between.
-    pub fn straight_part(&self, right: f64, slack: f64) -> Option<Order> {
+    pub fn straight_part(&self, right: f64) -> Option<Order> {
         let errors: Vec<f64> = self.values.iter().map(|v| (v - right).abs()).collect();
-        let above = |i: usize| errors[i] > self.rounding[i] / slack;
+        // the bound on rounding is rarely reached: three of it leaves a tenth of the error at most
+        let above = |i: usize| errors[i] > 3.0 * self.rounding[i];
         let windows = (0..=errors.len().saturating_sub(STRAIGHT)).filter(|&i| (i..i + STRAIGHT).all(above));
         let fits = windows.filter_map(|i| {
             let range = i..i + STRAIGHT;

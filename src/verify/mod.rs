@@ -24,6 +24,12 @@ mod grid;
 mod ladder;
 mod pair;
 mod t01;
+mod t02;
+mod t03;
+mod t04;
+mod t05;
+mod t08;
+mod window;
 
 pub use budget::{Budget, Size};
 pub use claim::{Claim, Evidence, Mutant, Outcome, claim, registry};
@@ -33,6 +39,7 @@ pub use field::{Bumps, Push};
 pub use grid::Grid;
 pub use ladder::Ladder;
 pub use pair::{Nodes, Pair, hessian_of_log};
+pub use window::{Scene, Window};
 
 /// A vector of the plane; on the line its second entry is 0.
 pub type Vector = [f64; 2];

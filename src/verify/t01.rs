@@ -14,7 +14,7 @@ type Case = Arc<dyn Divergence>;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
     let divergences = budget.divergences();
-    budget.draws(1, [6, 2], [300, 30]).par_iter().map(|draw| one_draw(draw, &divergences)).collect()
+    budget.draws(1, [6, 2], [200, 20]).par_iter().map(|draw| one_draw(draw, &divergences)).collect()
 }
 
 fn one_draw(draw: &Draw, divergences: &[Case]) -> Outcome {

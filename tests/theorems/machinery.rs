@@ -18,11 +18,13 @@ fn ladders_decide() {
     }
 }
 
-/// Proves that an order that cannot be seen is not reported as seen: x² is differentiated exactly.
+/// Proves that x², which central differences differentiate exactly, holds without an order, and that its wrong derivatives fail.
 #[test]
-fn exact_differences_are_unresolved() {
+fn exact_differences_hold_without_an_order() {
     let square = Ladder::central(0.125, |x| vec![((1.0 + x).powi(2), 1.0)]).swap_remove(0);
-    assert_eq!(Comparison::of_ladder("square", &square, 2.0, 2.0, 1e-8).verdict, Verdict::Unresolved);
+    let exact = Comparison::of_ladder("square", &square, 2.0, 2.0, 1e-8);
+    assert!(exact.verdict == Verdict::Holds && exact.observed_order.is_none(), "{exact}");
+    assert_eq!(Comparison::of_ladder("square", &square, 2.001, 2.0, 1e-8).verdict, Verdict::Fails);
 }
 
 /// Proves that a one-sided quotient, of order 1, is not accepted for order 2 though its best step may be accurate.
@@ -30,7 +32,7 @@ fn exact_differences_are_unresolved() {
 fn wrong_order_does_not_hold() {
     let mut one_sided = Ladder::quotients(1e-4, 2.0, |h| vec![(h.exp_m1() / h, 1.0 / h)]);
     let comparison = Comparison::of_ladder("one-sided", &one_sided.swap_remove(0), 1.0, 1.0, 1e-6);
-    assert_eq!(comparison.verdict, Verdict::Unresolved, "{comparison}");
+    assert_eq!(comparison.verdict, Verdict::Fails, "{comparison}");
 }
 
 /// Proves that an unmet assumption spoils a comparison, and that z-scores decide at their limit.

@@ -6,3 +6,38 @@ use super::established;
 fn t01_velocity_is_the_gradient() {
     established("T01");
 }
+
+/// Proves on random instances of T2 that q = p written otherwise is at rest to rounding, that q ≠ p is not, and that V_f/V_g is the ratio of weights
+/// taken from f by differences; rejects the inverted ratio, rest on the support only, and a weight with an interval of zeros.
+#[test]
+fn t02_only_the_target_is_at_rest() {
+    established("T02");
+}
+
+/// Proves on random instances of T3, for every ordered pair of divergences, that D_f falls along V_g at E_q[χ w_f w_g |β|²], order 2.
+#[test]
+fn t03_every_drift_lowers_every_divergence() {
+    let evidence = established("T03");
+    assert!(evidence.comparisons.len() >= 300, "all 100 ordered pairs on three pairs (p, q)");
+}
+
+/// Proves on random instances of T4 that differences of the shipped velocity, and of log p/q_η at a fixed point after a real Euler step, meet
+/// w(Δl + e|β|²) and the same with β·s_q; rejects a missing or shifted elasticity.
+#[test]
+fn t04_compression_is_weight_and_elasticity() {
+    established("T04");
+}
+
+/// Proves on random instances of T5 the three regional responses, their two forms and the remainder's order; rejects a missing s'',
+/// the wrong mean, a frozen formula for a live region, and "U always falls".
+#[test]
+fn t05_regional_response_to_one_step() {
+    established("T05");
+}
+
+/// Proves on random instances of T8 the velocity of every row by differences of the variance itself, and the surrogate's descent; rejects a live reference
+/// taken as frozen and the reverse, a missing ∇log(m/q), a wrong centre, a missing 2, and descent of the moving row.
+#[test]
+fn t08_log_variance_for_each_reference() {
+    established("T08");
+}

@@ -1,0 +1,205 @@
+//! T5: what one windowed step χV does to E_p[s(l)], to E_q[s(l)] and to the mass of a frozen soft region.
+
+use super::window::{Scene, Window};
+use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, dot, resolve};
+use crate::density::Density;
+use crate::divergence::Divergence;
+use crate::rng::uniform;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+pub(super) const CLAIM: Claim = Claim {
+    id: "T05",
+    title: "one step changes the soft under-coverage E_p[s(l)] at the rate -E_p[w (s'+s'')(l) |β|²]",
+    check,
+};
+
+type Case = Arc<dyn Divergence>;
+
+fn check(budget: &Budget) -> Vec<Outcome> {
+    let divergences = budget.divergences();
+    let draws = budget.draws(5, [4, 1], [60, 6]);
+    let jobs: Vec<(&Draw, &Case)> = draws.iter().flat_map(|d| divergences.iter().map(move |f| (d, f))).collect();
+    jobs.par_iter()
+        .map(|(draw, f)| {
+            let comparisons = resolve(&Response::ALL, |cases, attempt| Setting::new(draw, f, attempt).compare(cases));
+            Outcome { comparisons, mutants: Setting::new(draw, f, 0).mutants() }
+        })
+        .collect()
+}
+
+/// The logistic step s(l) = 1/(1 + e^(-(l-τ)/κ)).
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SoftStep {
+    /// τ.
+    pub level: f64,
+    /// κ.
+    pub width: f64,
+}
+
+impl SoftStep {
+    /// s.
+    pub fn value(&self, l: f64) -> f64 {
+        1.0 / (1.0 + ((self.level - l) / self.width).exp())
+    }
+
+    /// s' = s(1-s)/κ.
+    pub fn slope(&self, l: f64) -> f64 {
+        let s = self.value(l);
+        s * (1.0 - s) / self.width
+    }
+
+    /// s'' = s'(1-2s)/κ.
+    pub fn bend(&self, l: f64) -> f64 {
+        self.slope(l) * (1.0 - 2.0 * self.value(l)) / self.width
+    }
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Response {
+    /// d/dη E_p[s(l)].
+    Target,
+    /// d/dη E_q[s(l)].
+    Model,
+    /// d/dη E_qη[s(l₀)].
+    Frozen,
+    /// E_p[s(l)] less its tangent, of order η².
+    Remainder,
+    /// The middle member of statement 1 against the last.
+    ByParts,
+}
+
+impl Response {
+    const ALL: [Self; 5] = [Self::Target, Self::Model, Self::Frozen, Self::Remainder, Self::ByParts];
+}
+
+struct Setting<'a> {
+    draw: &'a Draw,
+    f: &'a Case,
+    scene: Scene,
+    push: Push,
+    s: SoftStep,
+}
+
+impl<'a> Setting<'a> {
+    fn new(draw: &'a Draw, f: &'a Case, attempt: usize) -> Self {
+        let mut rng = draw.stream(attempt);
+        let scene = Scene::new(&draw.pair, Window::random(&mut rng, &draw.pair));
+        // κ on both sides of one, where the sign of the response changes its nature
+        let s = SoftStep { level: 2.0 * uniform(&mut rng) - 1.0, width: 0.5 + uniform(&mut rng) };
+        let push = scene.drift(f.as_ref());
+        Self { draw, f, scene, push, s }
+    }
+
+    /// E_p[s(l)], E_q[s(l)] and the frozen mass after a step, over the window's box, each with the size of its terms.
+    fn functionals(&self, step: f64) -> Vec<(f64, f64)> {
+        let (nodes, grid) = (&self.scene.nodes, &self.scene.grid);
+        let moved = self.push.moved(step);
+        let (log_p, log_q) = (self.scene.pair.p.log_density(&moved), self.scene.pair.q.log_density(&moved));
+        // l_η(Tx) = log p(Tx) - log q(x) + log det(I + ηDξ), and p(Tx) dTx = p(Tx) det dx
+        let log_det: Vec<f64> = (0..log_p.len()).map(|i| self.push.log_det(step, i)).collect();
+        let s = |i: usize| self.s.value(log_p[i] - nodes.log_q[i] + log_det[i]);
+        vec![
+            grid.integrate_with_size(|i| (log_p[i] + log_det[i]).exp() * s(i)),
+            grid.integrate_with_size(|i| nodes.q(i) * s(i)),
+            grid.integrate_with_size(|i| nodes.q(i) * self.s.value(log_p[i] - log_q[i])),
+        ]
+    }
+
+    /// (right side, size of its terms).
+    fn right(&self, response: Response) -> (f64, f64) {
+        let (s, w) = (self.s, |l: f64| self.f.weight(l));
+        match response {
+            Response::Model => self.scene.mean_with_size(|l| w(l) * (s.slope(l) - s.bend(l))),
+            Response::Frozen => self.scene.mean_with_size(|l| w(l) * s.slope(l)),
+            _ => self.scene.mean_with_size(|l| -l.exp() * w(l) * (s.slope(l) + s.bend(l))),
+        }
+    }
+
+    /// E_p[s'(l) (div ξ + ξ·s_q)], the middle member of statement 1.
+    fn by_parts(&self) -> f64 {
+        let nodes = &self.scene.nodes;
+        self.scene.grid.integrate(|i| {
+            let (xi, jacobian) = (self.push.displacement[i], self.push.jacobian[i]);
+            let score = super::pair::vector(nodes.score_q.row(i));
+            nodes.p(i) * self.s.slope(nodes.l(i)) * (jacobian[0][0] + jacobian[1][1] + dot(xi, score))
+        })
+    }
+
+    fn compare(&self, cases: &[Response]) -> Vec<Comparison> {
+        let differences = Ladder::central(self.push.first_step(), |step| self.functionals(step));
+        cases.iter().map(|&case| self.one(case, &differences)).collect()
+    }
+
+    fn one(&self, case: Response, differences: &[Ladder]) -> Comparison {
+        let (right, scale) = self.right(case);
+        let left = match case {
+            Response::ByParts => {
+                return Comparison::exact(
+                    self.instance(case),
+                    self.by_parts(),
+                    right,
+                    scale,
+                    1e-2 * self.draw.tolerance(),
+                );
+            }
+            Response::Remainder => {
+                let start = self.functionals(0.0)[0];
+                let remainder = |step| self.functionals(step)[0].0 - start.0 - step * right;
+                let ladder = Ladder::quotients(self.push.first_step(), 2.0, |h| vec![(remainder(h), 2.0 * start.1)]);
+                return Comparison::of_ladder(self.instance(case), &ladder[0], 0.0, scale, 1e-6);
+            }
+            Response::Target => &differences[0],
+            Response::Model => &differences[1],
+            Response::Frozen => &differences[2],
+        };
+        let resolution = self.scene.resolution(|l| self.f.weight(l) * self.s.slope(l));
+        Comparison::of_ladder(self.instance(case), left, right, scale, self.draw.tolerance()).assuming(
+            "trapezoid on half of the nodes",
+            resolution,
+            1e-4,
+        )
+    }
+
+    fn instance(&self, case: Response) -> String {
+        let s = self.s;
+        format!("{}, {}, {case:?}, τ = {:.2}, κ = {:.2}", self.draw.label, self.f.name(), s.level, s.width)
+    }
+
+    fn mutants(&self) -> Vec<(&'static str, Comparison)> {
+        let ladders = Ladder::central(self.push.first_step(), |step| self.functionals(step));
+        let (s, w) = (self.s, |l: f64| self.f.weight(l));
+        let mut out = Vec::new();
+        let mut wrong = |what, case: Response, k: &dyn Fn(f64) -> f64| {
+            let (left, scale) = (&ladders[case as usize], self.right(case).1);
+            let right = self.scene.mean(k);
+            out.push((what, Comparison::of_ladder(self.instance(case), left, right, scale, self.draw.tolerance())));
+        };
+        wrong("s'' left out of E_p's response", Response::Target, &|l| -l.exp() * w(l) * s.slope(l));
+        wrong("E_q for E_p", Response::Target, &|l| -w(l) * (s.slope(l) + s.bend(l)));
+        wrong("s'+s'' for s'-s'' in E_q's response", Response::Model, &|l| w(l) * (s.slope(l) + s.bend(l)));
+        wrong("live region treated as frozen", Response::Model, &|l| w(l) * s.slope(l));
+        // true for reverse KL, whose weight is one
+        if w(1.0) != 1.0 || w(-1.0) != 1.0 {
+            wrong("no weight", Response::Frozen, &|l| s.slope(l));
+        }
+        out.push(("U falls for every κ", self.rising()));
+        out
+    }
+
+    /// Statement 4: with κ < 1 and the window where s'+s'' < 0, the drift raises U.
+    fn rising(&self) -> Comparison {
+        let window = Window { radius: 0.25 * self.scene.window.radius, ..self.scene.window };
+        let scene = Scene::new(&self.draw.pair, window);
+        let lowest = (0..scene.chi.len()).map(|i| scene.nodes.l(i)).fold(f64::INFINITY, f64::min);
+        let width = 0.5f64;
+        // one unit above the level τ + κ log((1+κ)/(1-κ)) at which s'+s'' changes sign
+        let s = SoftStep { level: lowest - 0.1 - width * ((1.0 + width) / (1.0 - width)).ln(), width };
+        let push = scene.drift(self.f.as_ref());
+        let setting = Setting { draw: self.draw, f: self.f, scene, push, s };
+        let ladder = Ladder::central(setting.push.first_step(), |step| vec![setting.functionals(step)[0]]);
+        // the middle of the ladder: truncation and rounding both below 1e-4
+        Comparison::decision(setting.instance(Response::Target), ladder[0].values[6] <= 0.0)
+    }
+}

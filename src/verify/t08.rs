@@ -1,0 +1,234 @@
+//! T8: the velocities of the log-variance divergence Var_m(log q - log p), one for each reference m.
+
+use super::pair::vector;
+use super::window::{Scene, Window};
+use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Push, Vector, dot, resolve};
+use crate::density::{Density, GaussianMixture};
+use crate::num::sum;
+use rayon::prelude::*;
+
+pub(super) const CLAIM: Claim =
+    Claim { id: "T08", title: "the velocity of the log-variance divergence, for each reference", check };
+
+fn check(budget: &Budget) -> Vec<Outcome> {
+    budget.draws(8, [6, 1], [150, 15]).par_iter().map(one_draw).collect()
+}
+
+fn one_draw(draw: &Draw) -> Outcome {
+    let comparisons = resolve(&Row::ALL, |rows, attempt| Setting::new(draw, attempt).compare(rows));
+    let mut out = Outcome { comparisons, mutants: Setting::new(draw, 0).mutants() };
+    out.comparisons.extend(resolve(&[()], |_, attempt| vec![surrogate(draw, attempt)]));
+    out.mutants.push(("the moving reference lowers KL(q‖p)", repelled(draw)));
+    out
+}
+
+/// The reference m; γ = 0 is q, γ = 1 is p.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Row {
+    /// A density of its own.
+    Fixed,
+    /// p^γ q^(1-γ)/Z, held fixed while q moves.
+    Frozen(f64),
+    /// p^γ q^(1-γ)/Z, moving with q.
+    Moving(f64),
+}
+
+impl Row {
+    const ALL: [Self; 9] = [
+        Self::Fixed,
+        Self::Frozen(0.0),
+        Self::Moving(0.0),
+        Self::Frozen(1.0),
+        Self::Frozen(0.3),
+        Self::Moving(0.3),
+        Self::Frozen(0.8),
+        Self::Moving(0.8),
+        Self::Moving(-0.2),
+    ];
+}
+
+/// A pair, a third density and a field on a grid that covers all of them.
+struct Setting<'a> {
+    draw: &'a Draw,
+    reference: GaussianMixture,
+    grid: Grid,
+    push: Push,
+    nodes: Nodes,
+    log_m: Vec<f64>,
+    score_m: crate::linalg::Matrix,
+}
+
+impl<'a> Setting<'a> {
+    fn new(draw: &'a Draw, attempt: usize) -> Self {
+        let mut rng = draw.stream(attempt);
+        let (dim, pair) = (draw.pair.dim(), &draw.pair);
+        let reference = Pair::random(&mut rng, dim).p;
+        let bumps = Bumps::random(&mut rng, pair);
+        // the variance is not linear in its integrals, so that what does not move counts too; m = q^1.2 p^-0.2 has 1.1 times the
+        // standard deviation of q
+        let everything = Pair { p: pair.p.clone(), q: pair.q.clone() };
+        let third = Pair { p: reference.clone(), q: reference.clone() };
+        let finest = everything.finest().min(third.finest());
+        let ends: Vec<(f64, f64)> =
+            everything.ends(9.0).iter().zip(third.ends(9.0)).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect();
+        let grid = Grid::covering(&ends, finest / if dim == 1 { 16.0 } else { 6.0 });
+        let push = Push::new(&grid.nodes, |_, x| bumps.at(x));
+        let nodes = pair.at(&grid.nodes);
+        let m = Pair { p: reference.clone(), q: reference.clone() }.at(&grid.nodes);
+        Self { draw, reference, grid, push, nodes, log_m: m.log_p, score_m: m.score_p }
+    }
+
+    /// Var_m(l_ε) after a step for each row: means over y = T_ε x, dy = det dx, normalised anew.
+    fn variances(&self, rows: &[Row], step: f64) -> Vec<(f64, f64)> {
+        let moved = self.push.moved(step);
+        let (p, q) = (self.draw.pair.p.log_density(&moved), self.draw.pair.q.log_density(&moved));
+        let m = if rows.contains(&Row::Fixed) { self.reference.log_density(&moved) } else { Vec::new() };
+        let det: Vec<f64> = (0..p.len()).map(|i| self.push.log_det(step, i)).collect();
+        // log q_ε(Tx) = log q(x) - log det
+        let l: Vec<f64> = (0..p.len()).map(|i| p[i] - self.nodes.log_q[i] + det[i]).collect();
+        let one = |row: &Row| {
+            variance(&l, |i| match *row {
+                Row::Fixed => m[i] + det[i],
+                Row::Frozen(g) => g * p[i] + (1.0 - g) * q[i] + det[i],
+                Row::Moving(g) => g * p[i] + (1.0 - g) * (self.nodes.log_q[i] - det[i]) + det[i],
+            })
+        };
+        rows.iter().map(one).collect()
+    }
+
+    /// log of the reference at the nodes, up to a constant.
+    fn log_reference(&self, row: Row, i: usize) -> f64 {
+        match row {
+            Row::Fixed => self.log_m[i],
+            Row::Frozen(g) | Row::Moving(g) => g * self.nodes.log_p[i] + (1.0 - g) * self.nodes.log_q[i],
+        }
+    }
+
+    /// log ∫ m, E_m l and Var_m l.
+    fn moments(&self, row: Row) -> (f64, f64, f64) {
+        let n = self.nodes.log_p.len();
+        let m: Vec<f64> = (0..n).map(|i| self.log_reference(row, i).exp()).collect();
+        let mass = sum(&m);
+        let mean = sum(&(0..n).map(|i| m[i] * self.nodes.l(i)).collect::<Vec<_>>()) / mass;
+        let square = sum(&(0..n).map(|i| m[i] * (self.nodes.l(i) - mean).powi(2)).collect::<Vec<_>>()) / mass;
+        ((mass * self.grid.cell).ln(), mean, square)
+    }
+
+    /// V at node i by the row's formula, given its moments; `gradient` false drops ∇log(m/q) from the fixed row.
+    fn velocity(&self, row: Row, (log_z, mean, variance): (f64, f64, f64), gradient: bool, i: usize) -> Vector {
+        let (beta, delta) = (self.nodes.beta(i), self.nodes.l(i) - mean);
+        let ratio = (self.log_reference(row, i) - log_z - self.nodes.log_q[i]).exp();
+        let times = |k: f64| [ratio * k * beta[0], ratio * k * beta[1]];
+        match row {
+            Row::Frozen(g) => times(2.0 * (1.0 + g * delta)),
+            Row::Moving(g) => times(2.0 + 2.0 * (2.0 * g - 1.0) * delta - g * (1.0 - g) * (delta * delta - variance)),
+            Row::Fixed => {
+                let (a, b) = (vector(self.score_m.row(i)), vector(self.nodes.score_q.row(i)));
+                let k = if gradient { delta } else { 0.0 };
+                std::array::from_fn(|j| 2.0 * ratio * (beta[j] + k * (a[j] - b[j])))
+            }
+        }
+    }
+
+    /// -E_q[ξ·V] and the size of its terms.
+    fn right(&self, row: Row, moments: (f64, f64, f64), gradient: bool) -> (f64, f64) {
+        self.grid.integrate_with_size(|i| {
+            let v = self.velocity(row, moments, gradient, i);
+            -self.nodes.q(i) * dot(v, self.push.displacement[i])
+        })
+    }
+
+    fn left(&self, rows: &[Row]) -> Vec<Ladder> {
+        Ladder::central(self.push.first_step(), |step| self.variances(rows, step))
+    }
+
+    fn against(&self, row: Row, left: &Ladder, right: f64, scale: f64) -> Comparison {
+        Comparison::of_ladder(format!("{}, {row:?}", self.draw.label), left, right, scale, self.draw.tolerance())
+    }
+
+    fn compare(&self, rows: &[Row]) -> Vec<Comparison> {
+        let one = |(row, left): (&Row, &Ladder)| {
+            let (right, scale) = self.right(*row, self.moments(*row), true);
+            self.against(*row, left, right, scale)
+        };
+        rows.iter().zip(&self.left(rows)).map(one).collect()
+    }
+
+    fn mutants(&self) -> Vec<(&'static str, Comparison)> {
+        let rows = [Row::Fixed, Row::Frozen(0.0), Row::Moving(0.0), Row::Frozen(0.8), Row::Moving(0.3)];
+        let ladders = self.left(&rows);
+        let moments = rows.map(|row| self.moments(row));
+        let mut out = Vec::new();
+        let mut wrong = |what, k: usize, (right, _): (f64, f64)| {
+            let scale = self.right(rows[k], moments[k], true).1;
+            out.push((what, self.against(rows[k], &ladders[k], right, scale)));
+        };
+        wrong("no ∇log(m/q) in the fixed row", 0, self.right(rows[0], moments[0], false));
+        let centre = |k: usize| (moments[k].0, moments[1].1, moments[k].2);
+        wrong("E_q l for E_m l", 0, self.right(rows[0], centre(0), true));
+        wrong("E_q l for E_m l", 3, self.right(rows[3], centre(3), true));
+        wrong("moving reference treated as frozen", 2, self.right(rows[1], moments[1], true));
+        wrong("moving reference treated as frozen", 4, self.right(Row::Frozen(0.3), moments[4], true));
+        wrong("frozen reference treated as moving", 1, self.right(rows[2], moments[2], true));
+        let (half, _) = self.right(rows[1], moments[1], true);
+        wrong("no factor 2", 1, (0.5 * half, 0.0));
+        out
+    }
+}
+
+/// (Var_m(l), size of its terms) with the unnormalised log m.
+fn variance(l: &[f64], log_m: impl Fn(usize) -> f64) -> (f64, f64) {
+    let m: Vec<f64> = (0..l.len()).map(|i| log_m(i).exp()).collect();
+    let mass = sum(&m);
+    let mean = sum(&(0..l.len()).map(|i| m[i] * l[i]).collect::<Vec<_>>()) / mass;
+    let square = sum(&(0..l.len()).map(|i| m[i] * (l[i] - mean).powi(2)).collect::<Vec<_>>()) / mass;
+    (square, square + mean * mean)
+}
+
+/// A window and E_q l over it, for weights that are centred.
+fn windowed(draw: &Draw, attempt: usize) -> (Scene, f64) {
+    let scene = Scene::new(&draw.pair, Window::random(&mut draw.stream(attempt), &draw.pair));
+    let mass = scene.grid.integrate(|i| scene.nodes.q(i));
+    let mean = scene.grid.integrate(|i| scene.nodes.q(i) * scene.nodes.l(i)) / mass;
+    (scene, mean)
+}
+
+/// Central differences of KL(q‖p) over the window's box along a push.
+fn kl_along(scene: &Scene, push: &Push) -> Ladder {
+    Ladder::central(push.first_step(), |step| {
+        let l = push.log_ratio(&scene.pair, &scene.nodes.log_q, step);
+        vec![scene.grid.integrate_with_size(|i| -scene.nodes.q(i) * l[i])]
+    })
+    .swap_remove(0)
+}
+
+/// The surrogate V_s = (1 + log(1 + e^δ)) β lowers KL(q‖p) at the rate E_q[χ w_s |β|²], at least that of reverse KL itself.
+fn surrogate(draw: &Draw, attempt: usize) -> Comparison {
+    let (scene, mean) = windowed(draw, attempt);
+    let sigmoid = |l: f64| 1.0 / (1.0 + (mean - l).exp());
+    let weight = |l: f64| 1.0 + (l - mean).max(0.0) + (-(l - mean).abs()).exp().ln_1p();
+    let right = -scene.mean(weight);
+    let floor = scene.mean(|_| 1.0) / scene.mean(weight);
+    let left = kl_along(&scene, &scene.weighted(weight, sigmoid));
+    Comparison::of_ladder(format!("{}, surrogate", draw.label), &left, right, right.abs(), draw.tolerance()).assuming(
+        "reverse KL's rate over the surrogate's",
+        floor,
+        1.0,
+    )
+}
+
+/// "KL(q‖p) falls along V = 2(1-δ)β": a window where l > E_q l + 1 shows a rise. The centre is put there by shifting E_q l.
+fn repelled(draw: &Draw) -> Comparison {
+    let (wide, mean) = windowed(draw, 0);
+    let highest = (0..wide.chi.len()).max_by(|&i, &j| {
+        let mass = |i: usize| wide.nodes.l(i) + wide.nodes.log_q[i].max(-8.0) + wide.chi[i].max(1e-9).ln();
+        mass(i).total_cmp(&mass(j))
+    });
+    let centre = vector(wide.grid.nodes.row(highest.unwrap_or(0)));
+    let scene = Scene::new(&draw.pair, Window { centre, radius: 0.1 * wide.window.radius });
+    let lowest = (0..scene.chi.len()).map(|i| scene.nodes.l(i)).fold(f64::INFINITY, f64::min);
+    let shift = mean.min(lowest - 1.1);
+    let push = scene.weighted(|l| 2.0 * (1.0 - (l - shift)), |_| -2.0);
+    // the middle of the ladder: truncation and rounding are both below 1e-4
+    Comparison::decision(format!("{}, window at δ > 1", draw.label), kl_along(&scene, &push).values[6] <= 0.0)
+}
