@@ -147,13 +147,13 @@ fn debiasing_removes_the_first_order() {
 #[test]
 fn resolved_bandwidth_is_the_smallest() {
     let samples = points::<f64>(500, 2, 1, 1.0);
-    let h = resolved_bandwidth(&samples, &samples, 30.0, 1e-3, 10.0).unwrap();
+    let h = resolved_bandwidth(&samples, &samples, 30.0, 0.75, 1e-3, 10.0).unwrap();
     let quartile = |h: f64| {
         let mut m = Kde::new(&samples, h).unwrap().evaluate(&samples).neighbours;
         m.sort_by(f64::total_cmp);
         m[m.len() / 4]
     };
-    assert!(quartile(h) >= 30.0 && quartile(h / 1.03) < 30.0);
+    assert!(quartile(h) >= 30.0 && quartile(h / 1.06) < 30.0);
 }
 
 /// Proves that a bandwidth or a sample without meaning is refused with its value.

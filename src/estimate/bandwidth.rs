@@ -15,27 +15,29 @@ pub fn scott_bandwidth<T: Real>(samples: &Matrix<T>) -> f64 {
     variance.sqrt() * (n as f64).powf(-1.0 / (d as f64 + 4.0))
 }
 
-/// The smallest h in [low, high] at which the KDE from `samples` has at least `neighbours` effective neighbours at 3 of 4 of
-/// the `queries`, to 2 % by bisection; `high` where none has.
+/// The smallest h in [low, high] at which the KDE from `samples` has at least `neighbours` effective neighbours at the given
+/// `fraction` of the `queries`, to 5 % by bisection; `high` where none has.
 ///
 /// Below it the estimate follows single points, and particles run away from each other.
 pub fn resolved_bandwidth<T: Real>(
     samples: &Matrix<T>,
     queries: &Matrix<T>,
     neighbours: f64,
+    fraction: f64,
     low: f64,
     high: f64,
 ) -> Result<f64> {
     let enough = |h: f64| -> Result<bool> {
         let mut n = Kde::new(samples, h)?.evaluate(queries).neighbours;
         n.sort_by(|a, b| a.to_f64().total_cmp(&b.to_f64()));
-        Ok(n[n.len() / 4].to_f64() >= neighbours)
+        let rank = ((1.0 - fraction) * n.len() as f64) as usize;
+        Ok(n[rank.min(n.len() - 1)].to_f64() >= neighbours)
     };
     if enough(low)? {
         return Ok(low);
     }
     let (mut low, mut high) = (low, high);
-    while high > 1.02 * low {
+    while high > 1.05 * low {
         let middle = (low * high).sqrt();
         *(if enough(middle)? { &mut high } else { &mut low }) = middle;
     }

@@ -23,7 +23,7 @@ pub struct StepReport {
     pub step: u64,
     /// RMS of the drift over particles and coordinates, before it is divided by it.
     pub drift: f64,
-    /// h.
+    /// Geometric mean of the particles' bandwidths h.
     pub bandwidth: f64,
     /// Mean of log (p~ ∗ φ_h) over the jittered batch, in the units of the target.
     pub mean_log_density: f64,
@@ -61,6 +61,8 @@ pub struct Trainer<T: Real> {
 
 /// Steps between two looks at what the estimate resolves.
 const RESOLVE_EVERY: u64 = 25;
+/// Fraction of particles that the smallest bandwidth must serve; the others use wider ones.
+const RESOLVED: f64 = 0.1;
 /// Particles that are asked for their neighbours.
 const RESOLVE_QUERIES: usize = 256;
 /// Fraction of steps that may be skipped before the run stops.
@@ -81,7 +83,13 @@ impl<T: Real> Trainer<T> {
         };
         let generator = Generator::new(frame, latent, &settings.hidden, settings.seed);
         let clip = LogRatioClip { low: -settings.clip, high: settings.clip };
-        let velocity = SmoothedDrift { target: Arc::new(standard), divergence, clip, draws: settings.draws };
+        let velocity = SmoothedDrift {
+            target: Arc::new(standard),
+            divergence,
+            clip,
+            draws: settings.draws,
+            neighbours: settings.neighbours,
+        };
         Ok(Self::with_velocity(generator, Box::new(velocity), settings))
     }
 
@@ -146,10 +154,17 @@ impl<T: Real> Trainer<T> {
             return Err(Error::Diverged { step });
         }
         let bandwidth = self.bandwidth(&particles, &reference)?;
-        let scene = Scene { particles: &particles, reference: &reference, bandwidth, seed, step };
+        let scene = Scene {
+            particles: &particles,
+            reference: &reference,
+            bandwidth,
+            widest: self.settings.bandwidth_start,
+            seed,
+            step,
+        };
         self.step += 1;
         match self.velocity.evaluate(&scene) {
-            Ok(field) => Ok(self.follow(field, &batch, bandwidth)),
+            Ok(field) => Ok(self.follow(field, &batch)),
             Err(error @ Error::NonFinite { .. }) => self.skip(error, bandwidth),
             Err(error) => Err(error),
         }
@@ -163,13 +178,14 @@ impl<T: Real> Trainer<T> {
             let stride = (particles.rows() / RESOLVE_QUERIES).max(1);
             let rows: Vec<usize> = (0..particles.rows()).step_by(stride).collect();
             let queries = particles.gather_rows(&rows);
-            self.resolved = resolved_bandwidth(reference, &queries, s.neighbours, s.bandwidth_end, s.bandwidth_start)?;
+            self.resolved =
+                resolved_bandwidth(reference, &queries, s.neighbours, RESOLVED, s.bandwidth_end, s.bandwidth_start)?;
         }
         Ok(s.scheduled_bandwidth(self.step).max(self.resolved))
     }
 
     /// Moves the network along the field, and the code probabilities along its reaction.
-    fn follow(&mut self, field: Field<T>, batch: &LatentBatch<T>, bandwidth: f64) -> StepReport {
+    fn follow(&mut self, field: Field<T>, batch: &LatentBatch<T>) -> StepReport {
         let s = &self.settings;
         let n = batch.noise.rows() as f64;
         let drift = root_mean_square(&field.velocity);
@@ -189,7 +205,7 @@ impl<T: Real> Trainer<T> {
         StepReport {
             step,
             drift,
-            bandwidth,
+            bandwidth: (field.bandwidth.iter().map(|h| h.ln()).sum::<f64>() / n).exp(),
             mean_log_density: mean(&field.log_density) - log_jacobian,
             mean_log_ratio: mean(&field.log_ratio) + field.log_z,
             effective_samples: field.effective_samples,

@@ -22,20 +22,19 @@ impl LogRatioClip {
     pub const NONE: Self = Self { low: f64::NEG_INFINITY, high: f64::INFINITY };
 }
 
-/// v_i ← w(e^{l_i}) β_i with β = s_p - s_q, row by row.   log_ratio: n, score_p, score_q, v: n×d.
+/// v_i ← w(e^{l_i}) β_i, row by row, with β = ∇ log(p/q).   log_ratio: n, beta, v: n×d.
+///
+/// A particle with l = -∞ (no support in reach) stays: there is nothing to follow.
 pub fn drift_into<T: Real>(
     divergence: &dyn Divergence,
     clip: LogRatioClip,
     log_ratio: &[f64],
-    score_p: &Matrix,
-    score_q: &Matrix<T>,
+    beta: &Matrix,
     v: &mut Matrix<T>,
 ) {
     for (i, &l) in log_ratio.iter().enumerate() {
-        let w = divergence.weight(l.clamp(clip.low, clip.high));
-        for (v, (&p, &q)) in v.row_mut(i).iter_mut().zip(score_p.row(i).iter().zip(score_q.row(i))) {
-            *v = T::from_f64(w * (p - q.to_f64()));
-        }
+        let w = if l == f64::NEG_INFINITY { 0.0 } else { divergence.weight(l.clamp(clip.low, clip.high)) };
+        v.row_mut(i).iter_mut().zip(beta.row(i)).for_each(|(v, b)| *v = T::from_f64(w * b));
     }
 }
 

@@ -20,8 +20,10 @@ pub struct Scene<'a, T: Real = f64> {
     pub particles: &'a Matrix<T>,
     /// An independent sample of the same law, N×d, for estimates of q.
     pub reference: &'a Matrix<T>,
-    /// Bandwidth h of the smoothing, in the units of the particles.
+    /// Smallest bandwidth h of the smoothing, in the units of the particles.
     pub bandwidth: f64,
+    /// Largest bandwidth that a particle without neighbours may use.
+    pub widest: f64,
     /// Key of the velocity's own randomness.
     pub seed: u64,
     /// Step number, the second part of that key.
@@ -41,6 +43,8 @@ pub struct Field<T: Real = f64> {
     pub log_z: f64,
     /// log p~(x_i), smoothed where the field is, n.
     pub log_density: Vec<f64>,
+    /// Bandwidth that each particle used; 0 for a field without smoothing, n.
+    pub bandwidth: Vec<f64>,
     /// Effective sample size (Σ r)²/Σ r² of the batch, at most n.
     pub effective_samples: f64,
 }
