@@ -24,7 +24,8 @@ fn main() -> Result<()> {
         target: Arc::clone(&target),
         divergence: Arc::new(ReverseKl), // w = 1
         clip: LogRatioClip::NONE,
-        draws: 2, // unused: the blurred target has a closed form
+        draws: 2,        // unused: the blurred target has a closed form
+        neighbours: 0.0, // the same h for all
     };
     let start: Matrix = normal_matrix(1, Purpose::Particles, 0, PARTICLES, 1);
     println!("target variance 1; after time {}:", STEP * STEPS as f64);
@@ -36,7 +37,7 @@ fn main() -> Result<()> {
             v.add_scaled(-1.0, &Kde::new(&unmatched, h)?.evaluate(&unmatched).score);
             unmatched.add_scaled(STEP, &v);
             // the library's field: both sides blurred, evaluated at a jittered point
-            let scene = Scene { particles: &matched, reference: &matched, bandwidth: h, seed: 1, step };
+            let scene = Scene { particles: &matched, reference: &matched, bandwidth: h, widest: h, seed: 1, step };
             let field = drift.evaluate(&scene)?;
             matched.add_scaled(STEP, &field.velocity);
         }

@@ -38,10 +38,10 @@ fn main() -> Result<()> {
     let target = GaussianMixture::isotropic(&[0.75, 0.25], Matrix::from_rows(&[[1.0], [-2.0]]), 0.5)?;
     let (mean, var) = (target.mean()[0], target.covariance()[(0, 0)]);
     let (divergence, clip) = (Arc::new(SymmetricChi2), LogRatioClip { low: -2.0, high: 2.0 });
-    let drift = SmoothedDrift { target: Arc::new(target), divergence, clip, draws: 2 };
+    let drift = SmoothedDrift { target: Arc::new(target), divergence, clip, draws: 2, neighbours: 0.0 };
     let mut x: Matrix = normal_matrix(1, Purpose::Particles, 0, 500, 1);
     for step in 0..300 {
-        let scene = Scene { particles: &x, reference: &x, bandwidth: 0.4, seed: 1, step };
+        let scene = Scene { particles: &x, reference: &x, bandwidth: 0.4, widest: 0.4, seed: 1, step };
         let field = drift.evaluate(&scene)?;
         x.add_scaled(0.01, &field.velocity);
     }

@@ -127,7 +127,9 @@ impl Nodes {
     /// V = w(r)β by the code that moves particles, [`drift_into`]: n×d.
     pub fn drift(&self, divergence: &dyn Divergence) -> Matrix {
         let mut v = Matrix::zeros(self.score_p.rows(), self.score_p.cols());
-        drift_into(divergence, LogRatioClip::NONE, &self.log_ratio(), &self.score_p, &self.score_q, &mut v);
+        let mut beta = self.score_p.clone();
+        beta.add_scaled(-1.0, &self.score_q);
+        drift_into(divergence, LogRatioClip::NONE, &self.log_ratio(), &beta, &mut v);
         v
     }
 
