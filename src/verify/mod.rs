@@ -21,6 +21,7 @@ mod comparison;
 mod draw;
 mod field;
 mod grid;
+pub mod integrability;
 mod ladder;
 mod pair;
 mod t01;
@@ -28,6 +29,7 @@ mod t02;
 mod t03;
 mod t04;
 mod t05;
+mod t07;
 mod t08;
 mod window;
 

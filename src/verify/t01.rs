@@ -1,7 +1,7 @@
 //! T1: d/dε D_f(p‖(id+εξ)#q) = -E_q[ξ·V], V = w(r)β.
 
 use super::pair::vector;
-use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, dot, resolve};
+use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, dot, integrability, resolve};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
 use rayon::prelude::*;
@@ -18,7 +18,16 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 }
 
 fn one_draw(draw: &Draw, divergences: &[Case]) -> Outcome {
-    let comparisons = resolve(divergences, |cases, attempt| Setting::new(draw, attempt).compare(cases));
+    // T1 asks for D_f(p‖q) < ∞, which T7 decides
+    let verdict = |f: &Case| integrability::value(f.as_ref(), &draw.pair.p, &draw.pair.q);
+    let (finite, infinite): (Vec<Case>, Vec<Case>) =
+        divergences.iter().cloned().partition(|f| verdict(f).refusal().is_none());
+    let divergences = &finite;
+    let mut comparisons = resolve(divergences, |cases, attempt| Setting::new(draw, attempt).compare(cases));
+    comparisons.extend(infinite.iter().map(|f| {
+        let reason = verdict(f).refusal().unwrap_or_default().to_string();
+        Comparison::refused(format!("{}, {}", draw.label, f.name()), reason)
+    }));
     Outcome { comparisons, mutants: Setting::new(draw, 0).mutants(divergences) }
 }
 

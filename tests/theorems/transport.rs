@@ -1,4 +1,7 @@
 use super::established;
+use pushforward::density::GaussianMixture;
+use pushforward::linalg::Matrix;
+use pushforward::verify::{Budget, Pair, Verdict, claim};
 
 /// Proves on random instances of T1, over all divergences, that differences of D_f meet -E_q[ξ·V] at order 2, and that a wrong weight, a wrong
 /// sign and a pushed density without its determinant are seen.
@@ -40,4 +43,26 @@ fn t05_regional_response_to_one_step() {
 #[test]
 fn t08_log_variance_for_each_reference() {
     established("T08");
+}
+
+/// Proves on random instances of T7 that the verdict from the tails is that of windows growing to 30 standard deviations (Student-t: to e¹²⁰), in one and
+/// two dimensions; rejects the thresholds of the value for the energy, exchanged arguments, the narrowest component and a missing 2k.
+#[test]
+fn t07_tails_decide_integrability() {
+    established("T07");
+}
+
+/// Proves that a pair outside the assumptions is refused by T1 with the moment that diverges, and that nothing else is refused.
+#[test]
+fn t01_refuses_infinite_divergences() {
+    let gaussian = |variance: f64| {
+        GaussianMixture::new(&[1.0], Matrix::zeros(1, 1), vec![Matrix::from_rows(&[[variance]])]).unwrap()
+    };
+    let pair = Pair::new(gaussian(1.0), gaussian(3.0)).unwrap();
+    let evidence = claim("T01").unwrap().run(&Budget::quick().with_pair(pair));
+    assert!(evidence.holds(), "{evidence}");
+    for c in &evidence.comparisons {
+        let refused = matches!(&c.verdict, Verdict::Refused(reason) if reason.contains("E_q[r^-1.000] diverges"));
+        assert_eq!(refused, c.instance.contains("neyman"), "{c}");
+    }
 }
