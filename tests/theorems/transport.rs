@@ -66,3 +66,10 @@ fn t01_refuses_infinite_divergences() {
         assert_eq!(refused, c.instance.contains("neyman"), "{c}");
     }
 }
+
+/// Proves on random instances of T6 that volume integrals are integrals over extracted level sets (roots on the line, marching triangles in the plane) with one G, that
+/// the mass crossing a moved boundary is w(e^λ)G(λ), and the slope e_f - e_g; rejects p for q, w(1/r), G without |β|, e_g - e_f.
+#[test]
+fn t06_one_geometry_for_all_divergences() {
+    established("T06");
+}
