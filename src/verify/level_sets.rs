@@ -19,11 +19,11 @@ impl LevelSets {
     /// of G at both ends; midpoint rule in θ, of order 4 because the first derivatives at both ends vanish.
     pub fn on_the_line(scene: &Scene) -> Self {
         let mut masses = Vec::new();
-        let step = std::f64::consts::PI / 400.0;
+        let step = std::f64::consts::PI / 1200.0;
         for (a, b) in branches(scene) {
             let (low, high) = (log_ratio(&scene.pair, a), log_ratio(&scene.pair, b));
             let (middle, half) = (0.5 * (low + high), 0.5 * (high - low));
-            for theta in (0..400).map(|k| (f64::from(k) + 0.5) * step) {
+            for theta in (0..1200).map(|k| (f64::from(k) + 0.5) * step) {
                 let level = middle - half * theta.cos();
                 let root = root(&scene.pair, level, a, b);
                 masses.push((level, half.abs() * theta.sin() * step * density(scene, &[root])));

@@ -77,9 +77,10 @@ fn inflow(scene: &Scene, f: &dyn Divergence, level: f64) -> Ladder {
             (0..30).for_each(|_| x = root - step * field(x));
             let moved = direction * mass(x, root);
             sum += moved;
-            size += moved.abs();
+            // a root is known to its last bit, and that much mass with it
+            size += moved.abs() + root.abs() * scene.pair.at(&Matrix::filled(1, 1, root)).q(0);
         }
-        vec![(sum, size + f64::EPSILON)]
+        vec![(sum, size)]
     })
     .swap_remove(0)
 }
