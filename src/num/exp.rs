@@ -36,6 +36,20 @@ pub(super) fn exp<const FMA: bool, T: Real>(x: T) -> T {
     if x > T::EXP_HIGH { T::INFINITY } else { y }
 }
 
+/// 2ˣ = 2ⁿ 2^r, n the nearest integer, r = x - n exact; see [`Real::exp2_body`].
+///
+/// The polynomial is E(r²) + r O(r²): two short chains of multiply-adds instead of a long one, because here the latency counts.
+#[inline(always)]
+pub(super) fn exp2<const FMA: bool, T: Real>(x: T) -> T {
+    let x = if x < T::EXP2_LOW { T::EXP2_LOW } else { x };
+    let shifted = x + T::SHIFT;
+    let r = x - (shifted - T::SHIFT);
+    let square = r * r;
+    let even = polynomial::<FMA, T>(square, T::EXP2_EVEN);
+    let odd = polynomial::<FMA, T>(square, T::EXP2_ODD);
+    odd.fused::<FMA>(r, even).times_power_of_two(shifted)
+}
+
 /// eˣ - 1 = 2ⁿ (e^r - 1) + (2ⁿ - 1); see [`Real::exp_m1_body`].
 #[inline(always)]
 pub(super) fn exp_m1<const FMA: bool, T: Real>(x: T) -> T {

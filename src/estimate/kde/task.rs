@@ -1,0 +1,107 @@
+//! One task: its queries against all samples, a panel of queries at a time.
+
+use super::{FEW, Kde, tiles};
+use super::sweep::{LANES, Lanes, MASS, MASS2, SHIFT, nearest, sweep};
+use crate::num::{Kernel, Real, dispatch};
+
+/// A portion of the queries and where their values go.
+pub(super) struct Task<'a, T: Real> {
+    pub kde: &'a Kde<T>,
+    pub queries: &'a [T],
+    pub log_density: &'a mut [T],
+    pub score: &'a mut [T],
+    /// Neighbours and score correction, where they are asked for.
+    pub second: Option<(&'a mut [T], &'a mut [T])>,
+}
+
+/// Sums of one query, k relative to 2^-offset; the moments come beside it.
+pub(super) struct Values {
+    pub offset: f64,
+    pub mass: f64,
+    pub mass2: f64,
+}
+
+/// The queries of a task by [`sweep`].
+struct Panels<'t, 'a, T: Real>(&'t mut Task<'a, T>);
+
+impl<T: Real> Kernel for Panels<'_, '_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let task = self.0;
+        let kde = task.kde;
+        let d = kde.d;
+        let mut x = [Lanes([T::ZERO; LANES]); FEW];
+        let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
+        let x = &mut x[..d];
+        for first in (0..task.log_density.len()).step_by(LANES) {
+            task.load(first, x);
+            // k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do
+            let mut offset = nearest::<FMA, T>(&kde.pilots, x);
+            if !in_range(&offset) {
+                offset = nearest::<FMA, T>(&kde.samples, x);
+            }
+            totals.fill(Lanes([0.0; LANES]));
+            if task.second.is_some() {
+                sweep::<FMA, true, T>(&kde.samples, x, &offset, &mut totals);
+            } else {
+                sweep::<FMA, false, T>(&kde.samples, x, &offset, &mut totals);
+            }
+            for l in 0..LANES.min(task.log_density.len() - first) {
+                let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
+                let shift = |c: usize| totals[SHIFT + c].0[l];
+                let shift2 = |c: usize| totals[SHIFT + d + c].0[l];
+                task.store(first + l, Values { offset, mass, mass2 }, shift, shift2);
+            }
+        }
+    }
+}
+
+impl<T: Real> Task<'_, T> {
+    /// Fills the outputs.
+    pub(super) fn run(mut self) {
+        if self.kde.d > FEW { tiles::run(&mut self) } else { dispatch(Panels(&mut self)) }
+    }
+
+    /// Scaled queries, coordinate by coordinate; lanes beyond the last query repeat it.
+    #[inline(always)]
+    fn load(&self, first: usize, x: &mut [Lanes<T>]) {
+        let last = self.log_density.len() - 1;
+        for l in 0..LANES {
+            let row = (first + l).min(last) * x.len();
+            let query = self.kde.scaled(&self.queries[row..row + x.len()]);
+            x.iter_mut().zip(query).for_each(|(x, q)| x.0[l] = q);
+        }
+    }
+
+    /// Outputs of query i from its sums, in f64: `shift(c)` = Σ k (y - x)_c, `shift2(c)` = Σ k² (y - x)_c.
+    #[inline(always)]
+    pub(super) fn store(&mut self, i: usize, v: Values, shift: impl Fn(usize) -> f64, shift2: impl Fn(usize) -> f64) {
+        let (d, h) = (self.kde.d, self.kde.bandwidth);
+        // a mean shift is a length in scaled units, and the score is its ratio to h²
+        let unit = self.kde.scale() * h.powi(2);
+        let constant = -(self.kde.n as f64).ln() - d as f64 * ((2.0 * std::f64::consts::PI).sqrt() * h).ln();
+        let mut finite = true;
+        for (c, s) in self.score[i * d..(i + 1) * d].iter_mut().enumerate() {
+            let mean = shift(c) / (v.mass * unit);
+            (*s, finite) = (T::from_f64(mean), finite && mean.is_finite());
+        }
+        let log = v.mass.ln() - v.offset * std::f64::consts::LN_2 + constant;
+        // a query that is not a number shows in the shift only
+        self.log_density[i] = T::from_f64(if finite { log } else { f64::NAN });
+        if let Some((neighbours, correction)) = &mut self.second {
+            let m = v.mass * v.mass / v.mass2;
+            neighbours[i] = T::from_f64(m);
+            for (c, out) in correction[i * d..(i + 1) * d].iter_mut().enumerate() {
+                *out = T::from_f64((shift2(c) / v.mass2 - shift(c) / v.mass) / (m * unit));
+            }
+        }
+    }
+}
+
+/// Whether 2^offset, its square and N of those are far from overflow, for any N: then the distance of a pilot does for the nearest.
+#[inline(always)]
+fn in_range<T: Real>(offset: &Lanes<T>) -> bool {
+    let limit = T::from_f64(if size_of::<T>() == 4 { 30.0 } else { 400.0 });
+    offset.0.iter().all(|&e| e < limit)
+}
