@@ -45,7 +45,7 @@ fn points<T: Real>(n: usize, d: usize, unit: u64, scale: f64) -> Matrix<T> {
 /// count are within 40 of the lowest, plus the rounding of x/h itself, |x|/h ε times the distance.
 fn agrees<T: Real>() {
     let eps = T::EPSILON.to_f64();
-    for (n, d) in [(1, 1), (1, 3), (5, 2), (257, 1), (300, 2), (300, 3), (130, 8), (65, 33)] {
+    for (n, d) in [(1, 1), (1, 3), (5, 2), (257, 1), (300, 2), (300, 3), (130, 8), (70, 11), (300, 12), (65, 33)] {
         for h in [1e-2, 0.1, 1.0, 10.0] {
             let mut samples = points::<T>(n, d, 1, 1.0);
             if n > 4 {
@@ -87,19 +87,64 @@ fn f32_agrees_with_the_plain_loop() {
     agrees::<f32>();
 }
 
-/// Proves that 1, 2, 3 and 64 threads give the same bits.
+/// Proves that 1, 2, 3 and 64 threads give the same bits, by vectors of queries (d = 2) and by matrix products (d = 20).
 #[test]
 fn bits_do_not_depend_on_threads() {
-    let (samples, x) = (points::<f32>(700, 2, 1, 1.0), points::<f32>(333, 2, 2, 1.0));
-    let run = |threads: usize| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| Kde::new(&samples, 0.3).unwrap().evaluate(&x))
-    };
-    let one = run(1);
-    for threads in [2, 3, 64] {
-        let many = run(threads);
-        assert_eq!((&one.log_density, &one.score), (&many.log_density, &many.score));
-        assert_eq!((&one.neighbours, &one.score_correction), (&many.neighbours, &many.score_correction));
+    for d in [2, 20] {
+        let (samples, x) = (points::<f32>(700, d, 1, 1.0), points::<f32>(333, d, 2, 1.0));
+        let run = |threads: usize| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| Kde::new(&samples, 0.3).unwrap().evaluate(&x))
+        };
+        let one = run(1);
+        for threads in [2, 3, 64] {
+            let many = run(threads);
+            assert_eq!((&one.log_density, &one.score), (&many.log_density, &many.score));
+            assert_eq!((&one.neighbours, &one.score_correction), (&many.neighbours, &many.score_correction));
+        }
+    }
+}
+
+/// Proves that leaving the second moments out changes no bit of the rest.
+#[test]
+fn without_second_moments() {
+    for d in [1, 2, 7, 11, 12, 40] {
+        let (samples, x) = (points::<f32>(300, d, 1, 1.0), points::<f32>(70, d, 2, 1.5));
+        let kde = Kde::new(&samples, 0.4).unwrap();
+        let (all, some) = (kde.evaluate(&x), kde.log_density_and_score(&x));
+        assert_eq!((all.log_density, all.score), some);
+    }
+}
+
+/// Proves that moving samples and queries together by 1000 changes the f32 values no more than the rounding of the moved points,
+/// 1000 ε/2 in each coordinate: by half of |second derivative| (1 + reach²)/h² for the score, with a factor 8 for d = 2 and both ends.
+#[test]
+fn far_from_the_origin() {
+    let (samples, x, h) = (points::<f32>(500, 2, 1, 1.0), points::<f32>(100, 2, 2, 1.0), 0.5);
+    let moved = |m: &Matrix<f32>| m.map(|v| v + 1000.0);
+    let (near, far) = (naive(&samples, h, &x), Kde::new(&moved(&samples), h).unwrap().evaluate(&moved(&x)));
+    for (i, q) in x.iter_rows().enumerate() {
+        let reach = (q.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt() + 4.0) / h;
+        let bound = 8.0 * 1000.0 * f64::from(f32::EPSILON) / (h * h) * (1.0 + reach * reach);
+        for c in 0..2 {
+            let error = (f64::from(far.score[(i, c)]) - near.score[(i, c)]).abs();
+            assert!(error < bound, "query {i}: {error:e} against {bound:e}");
+        }
+    }
+}
+
+/// Proves that a query or a sample that is not a number gives NaN, not a plausible density, and leaves other queries alone.
+#[test]
+fn nan_shows() {
+    for d in [2, 20] {
+        let (mut samples, mut x) = (points::<f64>(100, d, 1, 1.0), points::<f64>(5, d, 2, 1.0));
+        x[(3, 1)] = f64::NAN;
+        let values = Kde::new(&samples, 0.5).unwrap().evaluate(&x);
+        let nan: Vec<bool> = values.log_density.iter().map(|l| l.is_nan()).collect();
+        assert_eq!(nan, [false, false, false, true, false], "d = {d}");
+        samples[(50, 0)] = f64::NAN;
+        let values = Kde::new(&samples, 0.5).unwrap().evaluate(&points::<f64>(5, d, 2, 1.0));
+        assert!(values.log_density.iter().all(|l| l.is_nan()), "d = {d}");
     }
 }
 

@@ -175,6 +175,31 @@ mod tests {
         }
     }
 
+    /// 2ˣ without checks, which has no slice function of its own.
+    #[derive(Clone, Copy)]
+    struct Exp2;
+
+    impl Elementwise for Exp2 {
+        #[inline(always)]
+        fn apply<const FMA: bool, T: Real>(self, x: T) -> T {
+            x.exp2_body::<FMA>()
+        }
+    }
+
+    /// Proves 2 ulp for the unchecked 2ˣ, exact powers at integers, and the floor below the smallest exponent.
+    #[test]
+    fn exp2_without_checks() {
+        let worst = worst(Exp2, f64::exp2, (-1021.0, 1022.0), (-125.0, 126.0));
+        assert!(worst.0 <= 2 && worst.1 <= 2, "exp2: {worst:?} ulp (f64, f32)");
+        for shell in shells() {
+            for n in [-1021.0f64, -700.0, -1.0, 0.0, 3.0, 1022.0] {
+                assert_eq!(on(shell, Exp2, &[n; 9]), [n.exp2(); 9], "{shell:?}");
+            }
+            assert_eq!(on(shell, Exp2, &[-1e300, -f64::INFINITY, -1021.5]), [2f64.powi(-1021); 3]);
+            assert_eq!(on(shell, Exp2, &[-1e30f32, -f32::INFINITY, -125.2]), [2f32.powi(-125); 3]);
+        }
+    }
+
     /// Proves that f32 near both ends of exp's range has no gap: every float from -87.1 to -86.8 and from 88.7 to 88.8.
     #[test]
     fn single_precision_ends() {

@@ -124,7 +124,8 @@ impl<T: Real> Kde<T> {
             .tasks(x, &mut out.log_density, &mut out.score)
             .zip(out.neighbours.par_chunks_mut(QUERIES_PER_TASK))
             .zip(out.score_correction.as_mut_slice().par_chunks_mut(rows));
-        tasks.for_each(|((task, neighbours), correction)| Task { second: Some((neighbours, correction)), ..task }.run());
+        tasks
+            .for_each(|((task, neighbours), correction)| Task { second: Some((neighbours, correction)), ..task }.run());
         out
     }
 

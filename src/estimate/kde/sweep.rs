@@ -5,6 +5,7 @@
 //! stays in the first-level cache: each is a plain loop with many independent chains. One fused loop is slower, because its
 //! chain of some 15 dependent operations is longer than what the processor looks ahead.
 
+use super::FEW;
 use crate::num::Real;
 
 /// Queries of a panel: four vectors of 256 bits in f32, eight in f64.
@@ -92,7 +93,8 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
     totals: &mut [Lanes<f64>],
 ) {
     let d = x.len();
-    let mut k = [Lanes([T::ZERO; LANES]); BLOCK];
+    let zero = Lanes([T::ZERO; LANES]);
+    let (mut k, mut part) = ([zero; BLOCK], [zero; SHIFT + 2 * FEW]);
     for block in samples.chunks(BLOCK * d) {
         let k = &mut k[..block.len() / d];
         exponents::<FMA, T>(block, x, offset, k);
@@ -101,37 +103,41 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
                 *k = k.exp2_body::<FMA>();
             }
         }
-        mass(k, &mut totals[MASS]);
-        shift::<FMA, T>(block, x, k, &mut totals[SHIFT..SHIFT + d]);
+        mass(k, &mut part[MASS]);
+        shift::<FMA, T>(block, x, k, &mut part[SHIFT..SHIFT + d]);
         if SECOND {
             for k in &mut *k {
                 for k in &mut k.0 {
                     *k = *k * *k;
                 }
             }
-            mass(k, &mut totals[MASS2]);
-            shift::<FMA, T>(block, x, k, &mut totals[SHIFT + d..SHIFT + 2 * d]);
+            mass(k, &mut part[MASS2]);
+            shift::<FMA, T>(block, x, k, &mut part[SHIFT + d..SHIFT + 2 * d]);
+        }
+        // in a loop of its own, or the conversion to f64 halves the vectors of the sums
+        for (total, part) in totals.iter_mut().zip(&part[..SHIFT + 2 * d]) {
+            for l in 0..LANES {
+                total.0[l] += part.0[l].to_f64();
+            }
         }
     }
 }
 
-/// total ← total + Σ_j k_j.
+/// Σ_j k_j.
 #[inline(always)]
-fn mass<T: Real>(k: &[Lanes<T>], total: &mut Lanes<f64>) {
+fn mass<T: Real>(k: &[Lanes<T>], out: &mut Lanes<T>) {
     let mut sum = [T::ZERO; LANES];
     for k in k {
         for l in 0..LANES {
             sum[l] += k.0[l];
         }
     }
-    for l in 0..LANES {
-        total.0[l] += sum[l].to_f64();
-    }
+    out.0 = sum;
 }
 
-/// totals_c ← totals_c + Σ_j k_j (y_jc - x_c).
+/// out_c ← Σ_j k_j (y_jc - x_c).
 #[inline(always)]
-fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[Lanes<T>], totals: &mut [Lanes<f64>]) {
+fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[Lanes<T>], out: &mut [Lanes<T>]) {
     let d = x.len();
     for c in 0..d {
         let (x, mut sum) = (x[c].0, [T::ZERO; LANES]);
@@ -141,8 +147,6 @@ fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[Lanes<T>], tota
                 sum[l] = k.0[l].fused::<FMA>(y - x[l], sum[l]);
             }
         }
-        for l in 0..LANES {
-            totals[c].0[l] += sum[l].to_f64();
-        }
+        out[c].0 = sum;
     }
 }

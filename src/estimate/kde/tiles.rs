@@ -2,13 +2,13 @@
 
 use super::task::{Task, Values};
 use crate::linalg::{Matrix, View, gemm};
-use crate::num::{Kernel, Real};
+use crate::num::{Kernel, Real, dispatch};
 
 /// Samples of a block: a tile of 64 queries stays in the second-level cache.
 const BLOCK: usize = 256;
 
 /// Partial sums of a reduction; fixed, so that instruction sets of different width add in the same order.
-const LANES: usize = 16;
+const LANES: usize = 32;
 
 /// Sums of one query, relative to the nearest sample so far.
 #[derive(Clone, Copy)]
@@ -34,24 +34,20 @@ impl<T: Real> Kernel for Exponentials<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) -> f64 {
         let Self { row, squares, tile } = self;
-        let mut least = [row.nearest; LANES];
         let own = row.square;
-        for (g, &s) in tile.iter_mut().zip(squares) {
-            *g = (own + s) - *g;
+        for (e, &s) in tile.iter_mut().zip(squares) {
+            *e = (own + s) - *e;
         }
-        let chunks = tile.chunks_exact(LANES);
-        for (l, &e) in chunks.remainder().iter().enumerate() {
-            least[l] = if e < least[l] { e } else { least[l] };
-        }
-        for chunk in chunks {
-            for l in 0..LANES {
-                least[l] = if chunk[l] < least[l] { chunk[l] } else { least[l] };
-            }
-        }
-        let nearest = least.iter().copied().fold(row.nearest, |m, e| if e < m { e } else { m });
+        let nearest = lowest(tile, row.nearest);
         let factor = (nearest - row.nearest).to_f64().exp2();
         row.nearest = nearest;
-        for e in &mut *tile {
+        let (chunks, rest) = tile.as_chunks_mut::<LANES>();
+        for e in chunks {
+            for e in e {
+                *e = (nearest - *e).exp2_body::<FMA>();
+            }
+        }
+        for e in rest {
             *e = (nearest - *e).exp2_body::<FMA>();
         }
         row.mass = row.mass * factor + total(tile);
@@ -77,19 +73,29 @@ impl<T: Real> Kernel for Squares<'_, T> {
     }
 }
 
+/// The smallest element, or `start` where that is smaller.
+#[inline(always)]
+fn lowest<T: Real>(e: &[T], start: T) -> T {
+    let mut lanes = [start; LANES];
+    let (chunks, rest) = e.as_chunks::<LANES>();
+    for e in chunks {
+        for l in 0..LANES {
+            lanes[l] = if e[l] < lanes[l] { e[l] } else { lanes[l] };
+        }
+    }
+    lanes.iter().chain(rest).copied().fold(start, |m, e| if e < m { e } else { m })
+}
+
 #[inline(always)]
 fn total<T: Real>(k: &[T]) -> f64 {
     let mut lanes = [T::ZERO; LANES];
-    let chunks = k.chunks_exact(LANES);
-    for (l, &k) in chunks.remainder().iter().enumerate() {
-        lanes[l] += k;
-    }
-    for chunk in chunks {
+    let (chunks, rest) = k.as_chunks::<LANES>();
+    for k in chunks {
         for l in 0..LANES {
-            lanes[l] += chunk[l];
+            lanes[l] += k[l];
         }
     }
-    lanes.iter().map(|k| k.to_f64()).sum()
+    lanes.iter().chain(rest).copied().sum::<T>().to_f64()
 }
 
 /// All queries of the task.
@@ -106,7 +112,7 @@ pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
         tile.reshape_reuse(rows, squares.len());
         gemm(T::from_f64(2.0), queries, samples.t(), T::ZERO, &mut tile);
         for (i, row) in sums.iter_mut().enumerate() {
-            let factor = crate::num::dispatch(Exponentials { row, squares, tile: tile.row_mut(i) });
+            let factor = dispatch(Exponentials { row, squares, tile: tile.row_mut(i) });
             if factor != 1.0 {
                 shifts[0].row_mut(i).iter_mut().for_each(|s| *s *= factor);
                 shifts.get_mut(1).into_iter().for_each(|m| m.row_mut(i).iter_mut().for_each(|s| *s *= factor * factor));
@@ -115,7 +121,7 @@ pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
         for (moment, shift) in shifts.iter_mut().enumerate() {
             if moment == 1 {
                 for (i, row) in sums.iter_mut().enumerate() {
-                    crate::num::dispatch(Squares { row, tile: tile.row_mut(i) });
+                    dispatch(Squares { row, tile: tile.row_mut(i) });
                 }
             }
             gemm(T::ONE, tile.view(), samples, T::ZERO, &mut part);
