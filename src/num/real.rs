@@ -100,7 +100,7 @@ pub trait Real:
     fn exp_body<const FMA: bool>(self) -> Self {
         exp::exp::<FMA, Self>(self)
     }
-    /// 2ˣ inside a kernel, within 2 ulp, for x ≤ 1022 (f32: 126); no check above. Below -1021 (f32: -125) it stays at 2^-1021 (2^-125),
+    /// 2ˣ inside a kernel, within 3 ulp (f32: 2), for x ≤ 1022 (f32: 126); no check above. Below -1021 (f32: -125) it stays at 2^-1021 (2^-125),
     /// a normal number that no sum beside 1 notices. NaN does not pass: test the argument. Cheaper than [`Real::exp_body`]: no
     /// selects, no multiplication by the power.
     #[inline(always)]
