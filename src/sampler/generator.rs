@@ -88,6 +88,22 @@ impl<T: Real> Generator<T> {
         }
     }
 
+    /// y = G(latent), n×d in units of the frame.
+    pub fn map(&self, latent: &LatentBatch<T>) -> Matrix<T> {
+        Batch::default().forward(self, latent)
+    }
+
+    /// Σ_i (∂y_i/∂θ_p)ᵀ g_i for each matrix θ_p of the parameters, by the pull-back that training uses.   `cotangent` g: n×d.
+    ///
+    /// With g_i = -η V(y_i)/n this is the gradient of the stop-gradient loss, η times that of D_f (T9).
+    pub fn gradient(&self, latent: &LatentBatch<T>, cotangent: &Matrix<T>) -> Vec<Matrix<T>> {
+        let mut gradient: Vec<_> = self.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect();
+        let mut batch = Batch::default();
+        batch.forward(self, latent);
+        batch.pull_back(cotangent, &mut gradient);
+        gradient
+    }
+
     /// n independent samples x (n×d) under `seed`: block number `block` of a stream, so that any number can be drawn in
     /// constant memory. Blocks are independent.
     pub fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {

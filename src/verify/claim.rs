@@ -1,4 +1,4 @@
-use super::{Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08};
+use super::{Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t12, t13, t15};
 use crate::{Error, Result};
 use std::fmt;
 
@@ -131,7 +131,20 @@ impl fmt::Display for Evidence {
 
 /// All claims in the order of the theorems.
 pub fn registry() -> Vec<Claim> {
-    vec![t01::CLAIM, t02::CLAIM, t03::CLAIM, t04::CLAIM, t05::CLAIM, t06::CLAIM, t07::CLAIM, t08::CLAIM]
+    vec![
+        t01::CLAIM,
+        t02::CLAIM,
+        t03::CLAIM,
+        t04::CLAIM,
+        t05::CLAIM,
+        t06::CLAIM,
+        t07::CLAIM,
+        t08::CLAIM,
+        t09::CLAIM,
+        t12::CLAIM,
+        t13::CLAIM,
+        t15::CLAIM,
+    ]
 }
 
 /// The claim of that number: "T01", "t1" and "1" are the same. [`Error::UnknownName`] with the known ones otherwise.

@@ -33,6 +33,10 @@ mod t05;
 mod t06;
 mod t07;
 mod t08;
+mod t09;
+mod t12;
+mod t13;
+mod t15;
 mod window;
 
 pub use budget::{Budget, Size};

@@ -2,7 +2,9 @@
 
 use pushforward::verify::{Budget, Evidence, claim};
 
+mod limits;
 mod machinery;
+mod sampling;
 mod transport;
 
 /// The claim's evidence; panics with its report unless everything holds and every false variant is rejected.
