@@ -60,9 +60,9 @@ pub struct Trainer<T: Real> {
 }
 
 /// Steps between two looks at what the estimate resolves.
-const RESOLVE_EVERY: u64 = 25;
+const RESOLVE_EVERY: u64 = 50;
 /// Fraction of particles that the smallest bandwidth must serve; the others use wider ones.
-const RESOLVED: f64 = 0.1;
+const RESOLVED: f64 = 0.25;
 /// Particles that are asked for their neighbours.
 const RESOLVE_QUERIES: usize = 256;
 /// Fraction of steps that may be skipped before the run stops.

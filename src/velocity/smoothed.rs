@@ -13,9 +13,10 @@ use std::sync::Arc;
 /// V_h(x) = E_ξ[w(r_h) ∇ log r_h](x + hξ), by one draw of ξ for each particle.
 ///
 /// `q ∗ φ_h` is a KDE of bandwidth h, `p ∗ φ_h` the target smoothed by the same h: q = p is a fixed point at every h (T11). So each
-/// particle may have its own: the smallest of h, 1.5 h, 1.5² h, … at which the estimate at x + hξ has `neighbours` effective neighbours.
-/// Wide modes and tails use a large one, narrow modes a small one. A straggler, which has too few neighbours m even at the widest,
-/// takes only m/`neighbours` of the estimated score of q: a handful of neighbours would push it further out.
+/// particle may have its own: one of h, 1.5 h, 1.5² h, … that gives the estimate at x + hξ its `neighbours` effective neighbours.
+/// Wide modes and tails use a large one, narrow modes a small one. A stray particle, where p is far rarer than q, does not climb: a
+/// wide bandwidth would hide it behind the nearest mode. Who has too few neighbours m in the end takes only m/`neighbours` of the
+/// estimated score of q: a handful of neighbours would push it further out.
 pub struct SmoothedDrift {
     /// p.
     pub target: Arc<dyn Density>,
@@ -33,6 +34,9 @@ pub struct SmoothedDrift {
 /// value, and one of them would turn the whole step.
 const LARGEST_BETA: f64 = 2.0;
 
+/// A particle at which p is e³ times rarer than q has no business there, whatever its neighbours.
+const STRAY: f64 = 3.0;
+
 /// Ratio of one bandwidth to the next smaller one.
 const LADDER: f64 = 1.5;
 
@@ -41,12 +45,20 @@ impl<T: Real> Velocity<T> for SmoothedDrift {
         let (n, d) = scene.particles.shape();
         let noise: Matrix<T> = normal_matrix(scene.seed, Purpose::Jitter, scene.step, n, d);
         let mut parts = Parts::new(n, d);
-        let mut rows: Vec<usize> = (0..n).collect();
-        let mut h = scene.bandwidth;
-        while !rows.is_empty() {
-            let last = h * LADDER > scene.widest;
-            rows = self.rung(scene, &noise, &rows, h, last, &mut parts)?;
-            h *= LADDER;
+        let rungs = 1 + ((scene.widest / scene.bandwidth).ln() / LADDER.ln()).max(0.0) as usize;
+        let mut waiting = vec![Vec::new(); rungs];
+        waiting[0] = (0..n).collect();
+        for k in 0..rungs {
+            let h = scene.bandwidth * LADDER.powi(k as i32);
+            let rows = std::mem::take(&mut waiting[k]);
+            if rows.is_empty() {
+                continue;
+            }
+            for (row, neighbours) in self.rung(scene, &noise, &rows, h, k + 1 == rungs, &mut parts)? {
+                // neighbours grow like h^d where q is smooth: straight to the rung that should do
+                let ahead = (self.neighbours / neighbours).ln() / (d as f64 * LADDER.ln());
+                waiting[(k + ahead.ceil().max(1.0) as usize).min(rungs - 1)].push(row);
+            }
         }
         let log_z = centre_log_ratio(&mut parts.log_ratio);
         let mut velocity = Matrix::zeros(n, d);
@@ -70,17 +82,28 @@ struct Parts {
     /// ∇ log r_h, n×d.
     beta: Matrix,
     bandwidth: Vec<f64>,
+    /// A robust level of l, from the first rung: log Z up to noise.
+    level: Option<f64>,
 }
 
 impl Parts {
     fn new(n: usize, d: usize) -> Self {
         let zeros = || vec![0.0; n];
-        Self { log_density: zeros(), log_ratio: zeros(), beta: Matrix::zeros(n, d), bandwidth: zeros() }
+        Self { log_density: zeros(), log_ratio: zeros(), beta: Matrix::zeros(n, d), bandwidth: zeros(), level: None }
+    }
+
+    /// Records a particle's estimate at bandwidth h, its β cut to [`LARGEST_BETA`]/h.
+    fn settle(&mut self, row: usize, h: f64, log_density: f64, log_ratio: f64, beta: impl Iterator<Item = f64>) {
+        (self.bandwidth[row], self.log_density[row], self.log_ratio[row]) = (h, log_density, log_ratio);
+        let out = self.beta.row_mut(row);
+        out.iter_mut().zip(beta).for_each(|(b, v)| *b = v);
+        cut(out, LARGEST_BETA / h);
     }
 }
 
 impl SmoothedDrift {
-    /// Settles those of `rows` that have enough neighbours at bandwidth h (all where this is the `last` rung); returns the rest.
+    /// Settles those of `rows` that have enough neighbours at bandwidth h, or no business where they are (all where this is the
+    /// `last` rung); returns the others with the neighbours that they have.
     fn rung<T: Real>(
         &self,
         scene: &Scene<'_, T>,
@@ -89,32 +112,36 @@ impl SmoothedDrift {
         h: f64,
         last: bool,
         parts: &mut Parts,
-    ) -> Result<Vec<usize>> {
+    ) -> Result<Vec<(usize, f64)>> {
         // T11: the gradient of F_h is the field at a jittered point
         let size = T::from_f64(h);
         let y = Matrix::from_fn(rows.len(), scene.particles.cols(), |i, j| {
             scene.particles[(rows[i], j)] + size * noise[(rows[i], j)]
         });
         let q = Kde::new(scene.reference, h)?.evaluate(&y);
-        let enough = |i: &usize| last || q.neighbours[*i].to_f64() >= self.neighbours;
-        let (settled, rest): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(enough);
-        let y: Matrix = y.gather_rows(&settled).cast();
-        let p = smoothed_evaluation(&*self.target, &y, h, self.draws, (scene.seed, scene.step))?;
-        let trust: Vec<f64> = q.neighbours.iter().map(|m| (m.to_f64() / self.neighbours).min(1.0)).collect();
+        let p = smoothed_evaluation(&*self.target, &y.cast(), h, self.draws, (scene.seed, scene.step))?;
+        let neighbours: Vec<f64> = q.neighbours.iter().map(|m| m.to_f64()).collect();
         let (log_q, score_q) = q.debiased(scene.reference.rows());
-        for (k, &i) in settled.iter().enumerate() {
-            let row = rows[i];
-            parts.bandwidth[row] = h;
-            parts.log_density[row] = p.log_density[k];
-            parts.log_ratio[row] = p.log_density[k] - log_q[i].to_f64();
-            let beta = parts.beta.row_mut(row);
-            beta.iter_mut()
-                .zip(p.score.row(k).iter().zip(score_q.row(i)))
-                .for_each(|(b, (p, q))| *b = p - trust[i] * q.to_f64());
-            cut(beta, LARGEST_BETA / h);
+        let log_ratio: Vec<f64> = p.log_density.iter().zip(&log_q).map(|(p, q)| p - q.to_f64()).collect();
+        let enough = |i: usize| neighbours[i] >= self.neighbours;
+        if parts.level.is_none() {
+            parts.level = median((0..rows.len()).filter(|&i| enough(i)).map(|i| log_ratio[i]).collect());
         }
-        Ok(rest.into_iter().map(|i| rows[i]).collect())
+        let stray = |i: usize| parts.level.is_some_and(|level| log_ratio[i] < level - STRAY);
+        let (settled, rest): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&i| last || enough(i) || stray(i));
+        for i in settled {
+            let trust = (neighbours[i] / self.neighbours).min(1.0);
+            let beta = p.score.row(i).iter().zip(score_q.row(i)).map(|(p, q)| p - trust * q.to_f64());
+            parts.settle(rows[i], h, p.log_density[i], log_ratio[i], beta);
+        }
+        Ok(rest.into_iter().map(|i| (rows[i], neighbours[i])).collect())
     }
+}
+
+/// The middle value; none of nothing.
+fn median(mut v: Vec<f64>) -> Option<f64> {
+    v.sort_by(f64::total_cmp);
+    v.get(v.len() / 2).copied()
 }
 
 /// Shortens a vector to `largest`.
