@@ -8,7 +8,7 @@ use crate::sampler::latent::LatentBatch;
 use rayon::prelude::*;
 
 /// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads.
-pub(crate) const CHUNK: usize = 128;
+pub(crate) const CHUNK: usize = 256;
 
 /// The tapes of a batch, one for each chunk of [`CHUNK`] rows; their memory is reused from step to step.
 #[derive(Debug, Default)]

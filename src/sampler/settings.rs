@@ -50,7 +50,7 @@ impl Default for Settings {
             bandwidth_start: 1.2,
             bandwidth_end: 0.03,
             anneal: 0.7,
-            neighbours: 40.0,
+            neighbours: 60.0,
             clip: 4.0,
             draws: 64,
             reaction: 0.05,
