@@ -1,4 +1,4 @@
-use super::{Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t12, t13, t15};
+use super::{Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15};
 use crate::{Error, Result};
 use std::fmt;
 
@@ -141,8 +141,11 @@ pub fn registry() -> Vec<Claim> {
         t07::CLAIM,
         t08::CLAIM,
         t09::CLAIM,
+        t10::CLAIM,
+        t11::CLAIM,
         t12::CLAIM,
         t13::CLAIM,
+        t14::CLAIM,
         t15::CLAIM,
     ]
 }

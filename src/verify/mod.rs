@@ -15,6 +15,7 @@
 //!    cannot be seen, and [`resolve`] draws another field.
 //! 4. The same left side (or the same right side) against a false variant is a [`Mutant`], which has to fail.
 
+mod atoms;
 mod budget;
 mod claim;
 mod comparison;
@@ -34,8 +35,11 @@ mod t06;
 mod t07;
 mod t08;
 mod t09;
+mod t10;
+mod t11;
 mod t12;
 mod t13;
+mod t14;
 mod t15;
 mod window;
 

@@ -28,7 +28,7 @@ const SPREAD: f64 = 1.05;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
     let divergences = budget.divergences();
-    let draws = budget.draws(9, [3, 1], [60, 6]);
+    let draws = budget.draws(9, [2, 1], [60, 6]);
     let jobs: Vec<(&Draw, Kind)> = draws.iter().flat_map(|d| Kind::ALL.map(|kind| (d, kind))).collect();
     // the density of a curved generator is known here on the line only
     let possible = jobs.par_iter().filter(|(draw, kind)| *kind == Kind::Codes || draw.pair.dim() == 1);
@@ -57,12 +57,6 @@ impl Kind {
     const ALL: [Self; 2] = [Self::Codes, Self::Curved];
 }
 
-/// log p and log q, their scores, and quadrature weights, at points whose law under the weights is q.
-struct Model {
-    nodes: Nodes,
-    weight: Vec<f64>,
-}
-
 /// A target, a generator, a direction of its parameters, and a rule for the mean over its latent.
 struct Setting<'a> {
     draw: &'a Draw,
@@ -73,6 +67,8 @@ struct Setting<'a> {
     latent: LatentBatch<f64>,
     /// Probability of each row of the latent.
     probability: Vec<f64>,
+    /// For codes: a grid of x around p and q, and log p there.
+    cover: Option<(Grid, Vec<f64>)>,
 }
 
 impl<'a> Setting<'a> {
@@ -91,7 +87,14 @@ impl<'a> Setting<'a> {
         let pi = probabilities(&generator.latent);
         let probability = (0..n * copies).map(|i| pi[i / n] * grid.cell * log_normal(noise.row(i)).exp()).collect();
         let latent = LatentBatch { noise, codes: (codes > 0).then(|| (0..n * codes).map(|i| i / n).collect()) };
-        Self { draw, kind, target, generator, direction, latent, probability }
+        let cover = (kind == Kind::Codes).then(|| {
+            let pair = Pair { p: target.clone(), q: image(&generator) };
+            let spacing = pair.finest() / if d == 1 { 16.0 } else { 6.0 };
+            let grid = Grid::covering(&pair.ends(REACH), spacing);
+            let log_p = target.log_density(&grid.nodes);
+            (grid, log_p)
+        });
+        Self { draw, kind, target, generator, direction, latent, probability, cover }
     }
 
     /// The generator at θ + ε·direction.
@@ -103,18 +106,15 @@ impl<'a> Setting<'a> {
         out
     }
 
-    /// p and q of a generator without its gradient: a grid of x for the mixture, the images of the latent's rule for the network.
-    fn model(&self, generator: &Generator<f64>) -> Model {
-        match self.kind {
-            Kind::Codes => {
-                let pair = Pair { p: self.target.clone(), q: image(generator) };
-                let spacing = pair.finest() / if pair.dim() == 1 { 16.0 } else { 6.0 };
-                let grid = Grid::covering(&pair.ends(REACH), spacing);
-                let nodes = pair.at(&grid.nodes);
-                let weight = (0..grid.nodes.rows()).map(|i| nodes.q(i) * grid.cell).collect();
-                Model { nodes, weight }
+    /// Weights of a rule for E_q and log-ratios at its nodes: a grid of x for the mixture, the images of the latent's rule for the network.
+    fn log_ratios(&self, generator: &Generator<f64>) -> (Vec<f64>, Vec<f64>) {
+        match &self.cover {
+            Some((grid, log_p)) => {
+                let log_q = image(generator).log_density(&grid.nodes);
+                let l = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
+                (log_q.iter().map(|q| q.exp() * grid.cell).collect(), l)
             }
-            Kind::Curved => Model { nodes: self.curved(generator), weight: self.probability.clone() },
+            None => (self.probability.clone(), self.curved(generator).log_ratio()),
         }
     }
 
@@ -139,14 +139,21 @@ impl<'a> Setting<'a> {
     /// Central differences of D_f(p‖q_θ) in θ; no velocity enters.
     fn left(&self, cases: &[Case]) -> Vec<Ladder> {
         Ladder::central(0.02, |step| {
-            let model = self.model(&self.moved(step));
-            let l = model.nodes.log_ratio();
+            let (weight, l) = self.log_ratios(&self.moved(step));
             let one = |f: &Case| {
-                let terms = || model.weight.iter().zip(&l).map(|(w, l)| w * f.f(*l));
+                let terms = || weight.iter().zip(&l).map(|(w, l)| w * f.f(*l));
                 (crate::num::sum(&terms().collect::<Vec<_>>()), terms().map(f64::abs).sum())
             };
             cases.iter().map(one).collect()
         })
+    }
+
+    /// Densities and scores at the images of the latent's rule.
+    fn nodes(&self, generator: &Generator<f64>) -> Nodes {
+        match self.kind {
+            Kind::Codes => Pair { p: self.target.clone(), q: image(generator) }.at(&generator.map(&self.latent)),
+            Kind::Curved => self.curved(generator),
+        }
     }
 
     /// The derivative along the direction from the generator's own training gradient, with cotangent -k(l) V times probabilities; and
@@ -157,15 +164,11 @@ impl<'a> Setting<'a> {
 
     /// The same with V taken from row `row(i, n)`.
     fn pulled(&self, f: &Case, row: impl Fn(usize, usize) -> usize, k: impl Fn(f64) -> f64) -> (f64, f64) {
-        let y = self.generator.map(&self.latent);
-        let nodes = match self.kind {
-            Kind::Codes => Pair { p: self.target.clone(), q: image(&self.generator) }.at(&y),
-            Kind::Curved => self.curved(&self.generator),
-        };
+        let nodes = self.nodes(&self.generator);
         let v = nodes.drift(f.as_ref());
-        let n = y.rows();
+        let (n, d) = v.shape();
         let entry = |i: usize, j: usize| -self.probability[i] * k(nodes.l(row(i, n))) * v[(row(i, n), j)];
-        let gradient = self.generator.gradient(&self.latent, &Matrix::from_fn(n, y.cols(), entry));
+        let gradient = self.generator.gradient(&self.latent, &Matrix::from_fn(n, d, entry));
         let products = gradient.iter().zip(&self.direction).flat_map(|(g, v)| g.as_slice().iter().zip(v.as_slice()));
         let size: f64 = (0..n).map(|i| self.probability[i] * dot(vector(v.row(i)), vector(v.row(i))).sqrt()).sum();
         (products.map(|(g, v)| g * v).sum(), size)
@@ -176,12 +179,11 @@ impl<'a> Setting<'a> {
         Comparison::of_ladder(instance, left, right, scale, self.draw.tolerance())
     }
 
-    /// d/dθ ½E_q|V|² along the direction: the loss over η² without its stop.
+    /// d/dθ ½E_q|V|² along the direction: the loss over η² without its stop. The mean is over the latent.
     fn unstopped(&self, f: &Case) -> f64 {
         let energy = |step: f64| {
-            let model = self.model(&self.moved(step));
-            let v = model.nodes.drift(f.as_ref());
-            (0..v.rows()).map(|i| 0.5 * model.weight[i] * dot(vector(v.row(i)), vector(v.row(i)))).sum::<f64>()
+            let v = self.nodes(&self.moved(step)).drift(f.as_ref());
+            (0..v.rows()).map(|i| 0.5 * self.probability[i] * dot(vector(v.row(i)), vector(v.row(i)))).sum::<f64>()
         };
         (energy(1e-3) - energy(-1e-3)) / 2e-3
     }

@@ -1,0 +1,166 @@
+//! p ∂_t u = ∂_x(p ∂_x W(u)) on a line of cells, u = q/p, for two unit Gaussians at ±L/2 of equal mass.
+
+use crate::divergence::Divergence;
+use crate::num::GaussLegendre;
+
+/// What lies outside the modes, in standard deviations.
+const MARGIN: f64 = 7.0;
+/// Growth of the time step, as a fraction of the time.
+const GROWTH: f64 = 0.015;
+/// First time step.
+const FIRST: f64 = 1e-4;
+/// Bisections of the last step, to 1e-9 of it.
+const BISECTIONS: usize = 30;
+
+/// u at ∓x for masses 0.2, 0.8 against 0.5, 0.5: 0.4 + 1.2/(1 + e^{-Lx}).
+pub(super) fn start(l: f64, x: f64) -> (f64, f64) {
+    let at = |x: f64| 0.4 + 1.2 / (1.0 + (-l * x).exp());
+    (at(-x), at(x))
+}
+
+/// Cells of equal width centred at x_i, with ±L/2 and 0 among the centres.
+pub(super) struct Line {
+    l: f64,
+    width: f64,
+    x: Vec<f64>,
+    /// p at the centres.
+    p: Vec<f64>,
+    /// p at the faces, as the geometric mean of its neighbours: exactly reversible.
+    face: Vec<f64>,
+}
+
+/// A run until the mass left of 0 is 0.35.
+pub(super) struct Run {
+    /// When.
+    pub time: f64,
+    /// |E[ψ](T) - E[ψ](0)|.
+    pub transported: f64,
+    /// How far u ever was outside [0.4, 1.6].
+    pub outside: f64,
+}
+
+impl Line {
+    /// Cells of at most this width.
+    pub fn new(l: f64, width: f64) -> Self {
+        let inner = (0.5 * l / width).ceil();
+        let width = 0.5 * l / inner;
+        let outer = inner + (MARGIN / width).ceil();
+        let x: Vec<f64> = (0..=2 * outer as usize).map(|i| (i as f64 - outer) * width).collect();
+        let density = |x: f64| {
+            let bell = |c: f64| (-0.5 * (x - c) * (x - c)).exp();
+            0.5 * (bell(-0.5 * l) + bell(0.5 * l)) / std::f64::consts::TAU.sqrt()
+        };
+        let p: Vec<f64> = x.iter().map(|&x| density(x)).collect();
+        let face = p.windows(2).map(|p| (p[0] * p[1]).sqrt()).collect();
+        Self { l, width, x, p, face }
+    }
+
+    fn start(&self) -> Vec<f64> {
+        self.x.iter().map(|&x| start(self.l, x).1).collect()
+    }
+
+    /// p_i ∂_t u_i = (flux_{i+½} - flux_{i-½})/width, flux = p_{i+½} (W(u_{i+1}) - W(u_i))/width, W(u) = -f'(1/u).
+    fn rate(&self, f: &dyn Divergence, u: &[f64]) -> Vec<f64> {
+        let w: Vec<f64> = u.iter().map(|&u| -u * f.u_df(-u.ln())).collect();
+        let flux: Vec<f64> = (0..self.face.len()).map(|i| self.face[i] * (w[i + 1] - w[i])).collect();
+        let square = self.width * self.width;
+        let at = |i: usize| flux.get(i).unwrap_or(&0.0) - if i > 0 { flux[i - 1] } else { 0.0 };
+        (0..u.len()).map(|i| at(i) / (self.p[i] * square)).collect()
+    }
+
+    /// Solves (I - c J) x = b, J the derivative of [`Line::rate`] at u, by elimination (Thomas); W'(u) = w(1/u).
+    fn solve(&self, slope: &[f64], c: f64, mut b: Vec<f64>) -> Vec<f64> {
+        let n = b.len();
+        let k = |i: usize, j: usize| c * self.face[i.min(j)] * slope[j] / (self.p[i] * self.width * self.width);
+        let diagonal = |i: usize| {
+            let faces = self.face.get(i).unwrap_or(&0.0) + if i > 0 { self.face[i - 1] } else { 0.0 };
+            1.0 + c * faces * slope[i] / (self.p[i] * self.width * self.width)
+        };
+        let mut above = vec![0.0; n];
+        let mut pivot = diagonal(0);
+        for i in 0..n {
+            if i > 0 {
+                pivot = diagonal(i) + k(i, i - 1) * above[i - 1];
+                b[i] += k(i, i - 1) * b[i - 1];
+            }
+            b[i] /= pivot;
+            above[i] = if i + 1 < n { -k(i, i + 1) / pivot } else { 0.0 };
+        }
+        for i in (0..n - 1).rev() {
+            b[i] -= above[i] * b[i + 1];
+        }
+        b
+    }
+
+    /// One step of ROS2, an L-stable Rosenbrock method of order 2 (Verwer, Spee, Blom and Hundsdorfer, 1999), γ = 1 - 1/√2.
+    fn step(&self, f: &dyn Divergence, u: &[f64], h: f64) -> Vec<f64> {
+        let gamma = 1.0 - 0.5f64.sqrt();
+        let slope: Vec<f64> = u.iter().map(|&u| f.weight(-u.ln())).collect();
+        let first = self.solve(&slope, gamma * h, self.rate(f, u));
+        let ahead: Vec<f64> = u.iter().zip(&first).map(|(u, k)| u + h * k).collect();
+        let right = self.rate(f, &ahead).iter().zip(&first).map(|(r, k)| r - 2.0 * k).collect();
+        let second = self.solve(&slope, gamma * h, right);
+        (0..u.len()).map(|i| u[i] + h * (1.5 * first[i] + 0.5 * second[i])).collect()
+    }
+
+    /// ∫_{x<0} p u; half of the cell at 0.
+    fn left_mass(&self, u: &[f64]) -> f64 {
+        let middle = u.len() / 2;
+        let sum: f64 = (0..middle).map(|i| self.p[i] * u[i]).sum();
+        self.width * (sum + 0.5 * self.p[middle] * u[middle])
+    }
+
+    /// ψ at the centres: 𝒞 ∫ dx/p from -L/2, by Gauss–Legendre in each cell.
+    fn committor(&self) -> Vec<f64> {
+        let rule = GaussLegendre::new(8);
+        let inside = |x: f64| x.abs() < 0.5 * self.l + 0.25 * self.width;
+        let inverse = |x: f64| {
+            (0.5 * x * x + self.l * self.l / 8.0).exp() * std::f64::consts::TAU.sqrt() / (0.5 * self.l * x).cosh()
+        };
+        let mut sum = 0.0;
+        let mut psi = vec![0.0];
+        for x in self.x.windows(2) {
+            if inside(x[0]) && inside(x[1]) {
+                sum += rule.integrate(x[0], x[1], 1, inverse);
+            }
+            psi.push(sum);
+        }
+        psi.iter().map(|p| p / sum).collect()
+    }
+
+    /// d/dt E[ψ] at the start by the cells, and the rounding of that sum.
+    pub fn committor_rate(&self, f: &dyn Divergence) -> (f64, f64) {
+        let (psi, rate) = (self.committor(), self.rate(f, &self.start()));
+        let terms = || (0..psi.len()).map(|i| self.width * psi[i] * self.p[i] * rate[i]);
+        // a rate is a difference of W of size one over width²
+        (terms().sum(), 16.0 * f64::EPSILON * (terms().map(f64::abs).sum::<f64>() + f.weight(0.0) / self.width))
+    }
+
+    /// The flow until the mass left of 0 is 0.35, with time steps that grow with the time.
+    pub fn halving(&self, f: &dyn Divergence) -> Run {
+        let psi = self.committor();
+        let mean = |u: &[f64]| self.width * (0..u.len()).map(|i| psi[i] * self.p[i] * u[i]).sum::<f64>();
+        let mut u = self.start();
+        let (begin, mut time, mut outside) = (mean(&u), 0.0, 0.0f64);
+        loop {
+            let h = FIRST + GROWTH * time;
+            let next = self.step(f, &u, h);
+            if self.left_mass(&next) >= 0.35 {
+                let (h, last) = self.land(f, &u, h);
+                return Run { time: time + h, transported: (mean(&last) - begin).abs(), outside };
+            }
+            outside = next.iter().fold(outside, |m, u| m.max(0.4 - u).max(u - 1.6));
+            (u, time) = (next, time + h);
+        }
+    }
+
+    /// The step h' ≤ h at whose end the mass is 0.35, by bisection.
+    fn land(&self, f: &dyn Divergence, u: &[f64], h: f64) -> (f64, Vec<f64>) {
+        let (mut low, mut high) = (0.0, h);
+        for _ in 0..BISECTIONS {
+            let middle = 0.5 * (low + high);
+            *(if self.left_mass(&self.step(f, u, middle)) >= 0.35 { &mut high } else { &mut low }) = middle;
+        }
+        (high, self.step(f, u, high))
+    }
+}
