@@ -141,9 +141,10 @@ impl Error {
         let given = name.to_lowercase();
         let mut near: Vec<(usize, &str)> = known
             .iter()
-            .map(|&k| (edit_distance(&given, k), k))
+            .map(|&k| (edit_distance(&given, &k.to_lowercase()), k))
             .filter(|&(distance, k)| {
-                let contained = given.len() > 1 && (k.contains(&given) || given.contains(k));
+                let lower = k.to_lowercase();
+                let contained = given.len() > 1 && (lower.contains(&given) || given.contains(&lower));
                 contained || 3 * distance <= given.chars().count().max(k.chars().count())
             })
             .collect();
@@ -185,6 +186,7 @@ mod tests {
         assert_eq!(near("bannana"), ["banana"]);
         assert_eq!(near("GMM"), ["gmm9", "gmm40"]);
         assert_eq!(near("xyzzy"), ["gmm9", "gmm40", "banana"]);
+        assert!(Error::unknown_name("theorem", "T16", &["T06", "T02"]).to_string().ends_with("did you mean T06?"));
         assert_eq!(edit_distance("kitten", "sitting"), 3);
     }
 }

@@ -10,6 +10,8 @@ pub enum Failure {
     Input(String),
     /// The machine refused (disk full, no permission, broken file system): exit code 1.
     Machine(String),
+    /// A theorem failed its check, or a false variant passed it: exit code 1.
+    Refuted(String),
     /// Ctrl-C: exit code 130.
     Interrupted(String),
 }
@@ -46,7 +48,7 @@ impl Failure {
     pub fn exit_code(&self) -> u8 {
         match self {
             Failure::Input(_) => 2,
-            Failure::Machine(_) => 1,
+            Failure::Machine(_) | Failure::Refuted(_) => 1,
             Failure::Interrupted(_) => 130,
         }
     }
@@ -55,7 +57,7 @@ impl Failure {
 impl fmt::Display for Failure {
     /// One line, whatever the parts were.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Input(s) | Failure::Machine(s) | Failure::Interrupted(s)) = self;
+        let (Failure::Input(s) | Failure::Machine(s) | Failure::Refuted(s) | Failure::Interrupted(s)) = self;
         let words: Vec<&str> = s.split_whitespace().collect();
         f.write_str(&words.join(" "))
     }

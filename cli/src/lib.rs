@@ -14,4 +14,5 @@ pub mod results;
 pub mod run_folder;
 pub mod target;
 pub mod training;
+pub mod verification;
 pub mod words;

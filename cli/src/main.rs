@@ -6,7 +6,7 @@ use pushforward_cli::commands::Cli;
 use pushforward_cli::failure::Failure;
 use std::process::ExitCode;
 
-/// Exit codes: 0 done, 1 the machine refused, 2 bad input, 130 Ctrl-C.
+/// Exit codes: 0 done, 1 the machine refused or a check failed, 2 bad input, 130 Ctrl-C.
 fn main() -> ExitCode {
     let outcome = match Cli::try_parse() {
         Ok(cli) => cli.run(),

@@ -4,6 +4,7 @@ mod evaluate;
 mod list;
 mod sample;
 mod train;
+mod verify;
 
 use crate::failure::{Failure, Outcome};
 use clap::{Parser, Subcommand};
@@ -27,6 +28,8 @@ enum Command {
     Evaluate(evaluate::Arguments),
     /// Show what is known by name: formulas, constants, sources
     List(list::Arguments),
+    /// Check the theorems of theory/, each by two independent roads
+    Verify(Box<verify::Arguments>),
 }
 
 impl Cli {
@@ -37,6 +40,7 @@ impl Cli {
             Command::Sample(arguments) => sample::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
+            Command::Verify(arguments) => verify::run(&arguments),
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod axis;
 mod contour;
+mod curves;
 mod field;
 mod page;
 mod panels;
@@ -10,6 +11,7 @@ mod record;
 mod style;
 #[cfg(test)]
 mod tests;
+pub mod theorems;
 
 #[cfg(test)]
 mod fake;

@@ -1,0 +1,76 @@
+//! Evidence as JSON. Keys never change; `version` counts additions that would break a reader.
+
+use crate::verification::{Request, Tally, status, word};
+use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
+use serde_json::{Value, json};
+
+/// Everything that was found; the same for any number of threads.
+pub fn json(request: &Request, evidence: &[Evidence]) -> Value {
+    let tally = Tally::of(evidence);
+    let (p, q) = request.pair.clone().unzip();
+    let divergences: Vec<String> = request.budget.divergences().iter().map(|d| d.name().to_owned()).collect();
+    json!({
+        "version": 1,
+        "pushforward": env!("CARGO_PKG_VERSION"),
+        "budget": request.size(),
+        "seed": request.budget.seed,
+        "dim": request.budget.pair.as_ref().map(|p| p.dim()).or(request.budget.dim),
+        "divergences": divergences,
+        "p": p,
+        "q": q,
+        "summary": {
+            "claims": evidence.len(), "claims_that_hold": tally.claims,
+            "hold": tally.held, "fail": tally.failed, "unresolved": tally.unresolved, "refused": tally.refused,
+            "false_variants_tried": tally.tried, "false_variants_caught": tally.caught,
+        },
+        "claims": evidence.iter().map(claim).collect::<Vec<Value>>(),
+    })
+}
+
+fn claim(e: &Evidence) -> Value {
+    json!({
+        "id": e.id,
+        "title": e.title,
+        "verdict": status(e).word().to_lowercase(),
+        "instances": e.comparisons.iter().map(comparison).collect::<Vec<Value>>(),
+        "false_variants": e.mutants.iter().map(mutant).collect::<Vec<Value>>(),
+    })
+}
+
+fn mutant(m: &Mutant) -> Value {
+    let missed = m.comparisons.iter().filter(|c| c.verdict != Verdict::Fails);
+    json!({
+        "what": m.what,
+        "tried": m.comparisons.len(),
+        "caught": m.caught(),
+        "missed": missed.map(comparison).collect::<Vec<Value>>(),
+    })
+}
+
+/// Numbers that are not finite are null.
+fn comparison(c: &Comparison) -> Value {
+    let reason = if let Verdict::Refused(reason) = &c.verdict { Some(reason) } else { None };
+    let assumptions: Vec<Value> = c
+        .assumptions
+        .iter()
+        .map(|a| json!({ "what": a.what, "value": a.value, "limit": a.limit, "met": a.met() }))
+        .collect();
+    json!({
+        "instance": c.instance,
+        "left": c.left,
+        "right": c.right,
+        "scale": c.scale,
+        "relative_error": c.relative_error,
+        "tolerance": c.tolerance,
+        "steps": c.steps,
+        "errors": c.errors,
+        "expected_order": c.expected_order,
+        "observed_order": c.observed_order.map(|o| o.order),
+        "observed_order_error": c.observed_order.map(|o| o.order_error),
+        "z": c.z,
+        "assumptions": assumptions,
+        "redrawn": c.redrawn,
+        "verdict": word(&c.verdict).to_lowercase(),
+        "reason": reason,
+    })
+}

@@ -1,0 +1,142 @@
+//! What `pushforward verify` says about evidence: a table for people, JSON for programs.
+
+mod evidence_json;
+mod request;
+pub mod table;
+
+pub use evidence_json::json;
+pub use request::Request;
+pub use table::table;
+
+use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
+
+/// How a whole claim ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Status {
+    /// Every instance that meets the assumptions holds.
+    Holds,
+    /// Some instance fails.
+    Fails,
+    /// None fails, but the order of some could not be seen.
+    Unresolved,
+    /// No instance meets the assumptions.
+    Refused,
+}
+
+impl Status {
+    /// As in the table and in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Status::Holds => "holds",
+            Status::Fails => "FAILS",
+            Status::Unresolved => "unresolved",
+            Status::Refused => "refused",
+        }
+    }
+}
+
+/// The status of a claim.
+pub fn status(evidence: &Evidence) -> Status {
+    match (evidence.count(&Verdict::Fails), evidence.count(&Verdict::Unresolved), evidence.count(&Verdict::Holds)) {
+        (1.., _, _) => Status::Fails,
+        (0, 1.., _) => Status::Unresolved,
+        (0, 0, 1..) => Status::Holds,
+        (0, 0, 0) => Status::Refused,
+    }
+}
+
+/// A verdict in one word.
+pub fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Holds => Status::Holds,
+        Verdict::Fails => Status::Fails,
+        Verdict::Unresolved => Status::Unresolved,
+        Verdict::Refused(_) => Status::Refused,
+    }
+    .word()
+}
+
+/// The different reasons for refusals, with the first instance of each.
+pub fn refusals(evidence: &Evidence) -> Vec<String> {
+    let mut seen: Vec<&str> = Vec::new();
+    let mut out = Vec::new();
+    for c in &evidence.comparisons {
+        if let Verdict::Refused(reason) = &c.verdict
+            && !seen.contains(&reason.as_str())
+        {
+            seen.push(reason);
+            out.push(format!("{}: {reason}", c.instance));
+        }
+    }
+    out
+}
+
+/// Sums over claims.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Claims of which every instance that meets the assumptions holds.
+    pub claims: usize,
+    /// Instances that hold.
+    pub held: usize,
+    /// Instances that fail.
+    pub failed: usize,
+    /// Instances whose order could not be seen.
+    pub unresolved: usize,
+    /// Instances outside the assumptions.
+    pub refused: usize,
+    /// (False variant, instance) pairs.
+    pub tried: usize,
+    /// Those that were rejected.
+    pub caught: usize,
+}
+
+impl Tally {
+    /// Of these claims.
+    pub fn of(evidence: &[Evidence]) -> Self {
+        let sum = |f: &dyn Fn(&Evidence) -> usize| evidence.iter().map(f).sum::<usize>();
+        let count = |verdict: Verdict| sum(&|e| e.count(&verdict));
+        Self {
+            claims: sum(&|e| usize::from(status(e) == Status::Holds)),
+            held: count(Verdict::Holds),
+            failed: count(Verdict::Fails),
+            unresolved: count(Verdict::Unresolved),
+            refused: count(Verdict::Refused(String::new())),
+            tried: sum(&|e| e.mutants.iter().map(|m| m.comparisons.len()).sum()),
+            caught: sum(&|e| e.mutants.iter().map(Mutant::caught).sum()),
+        }
+    }
+
+    /// In one sentence.
+    pub fn sentence(&self, claims: usize) -> String {
+        let mut text = format!("{} of {claims} claims hold on {} instances", self.claims, self.held);
+        for (n, what) in [(self.failed, "fail"), (self.unresolved, "unresolved"), (self.refused, "refused")] {
+            if n > 0 {
+                text += &format!(", {n} {what}");
+            }
+        }
+        text + &format!("; false variants: {} of {} instances caught", self.caught, self.tried)
+    }
+}
+
+/// How near a comparison came to its limit: above 1 it fails.
+fn strain(c: &Comparison) -> f64 {
+    match c.z {
+        Some(z) => z.abs() / 4.0,
+        None if c.tolerance > 0.0 => c.relative_error / c.tolerance,
+        None => 0.0,
+    }
+}
+
+/// What is shown of a claim: everything bad (at most 20), then `n` that came nearest to their limits, with and without an order.
+pub fn shown(evidence: &Evidence, n: usize) -> Vec<&Comparison> {
+    let bad = |c: &&Comparison| matches!(c.verdict, Verdict::Fails | Verdict::Unresolved);
+    let mut out: Vec<&Comparison> = evidence.comparisons.iter().filter(bad).take(20).collect();
+    let mut good: Vec<&Comparison> = evidence.comparisons.iter().filter(|c| c.verdict == Verdict::Holds).collect();
+    good.sort_by(|a, b| strain(b).total_cmp(&strain(a)));
+    let (with, without): (Vec<_>, Vec<_>) = good.into_iter().partition(|c| c.observed_order.is_some());
+    let few = without.len().min(n - n.min(with.len()).min(n.div_ceil(2)));
+    let many = n - few;
+    out.extend(with.into_iter().take(many));
+    out.extend(without.into_iter().take(few));
+    out
+}

@@ -1,0 +1,127 @@
+//! `pushforward verify`: verdicts, exit codes, JSON, the report, and bad input.
+
+mod common;
+
+use common::pushforward;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+/// A Gaussian on the line.
+fn gaussian(folder: &Path, name: &str, mean: f64, std: f64) {
+    let text = format!("kind = \"gaussian-mixture\"\nweights = [1]\nmeans = [[{mean}]]\nstd = {std}\n");
+    fs::write(folder.join(name), text).unwrap();
+}
+
+/// Proves that two theorems hold on a user's own pair and weight with all false variants caught, that the table names them, and that
+/// the page is one file that fetches nothing.
+#[test]
+fn table_and_report() {
+    let folder = tempfile::tempdir().unwrap();
+    gaussian(folder.path(), "p.toml", 0.0, 1.0);
+    gaussian(folder.path(), "q.toml", 0.7, 1.1);
+    let arguments = ["verify", "T1", "t04", "--weight", "r^0.7", "--p", "p.toml", "--q", "q.toml", "--report", "out"];
+    let out = pushforward(folder.path(), &arguments);
+    let (stdout, stderr) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
+    assert_eq!(out.status.code(), Some(0), "{stdout}{stderr}");
+    for word in ["T01 ", "T04 ", "r^0.7", "2 of 2 claims hold", "false variant", "± "] {
+        assert!(stdout.contains(word), "'{word}' is not in {stdout}");
+    }
+    assert!(stderr.starts_with("note: the report is") && stderr.lines().count() == 1, "{stderr}");
+    let page = fs::read_to_string(folder.path().join("out/report.html")).unwrap();
+    for word in ["T01", "T04", "slope 2", "Efficiency", "halve", "</html>"] {
+        assert!(page.contains(word), "{word}");
+    }
+    for word in ["http", "<script", "src=", "@import", "NaN\"", "inf\""] {
+        assert!(!page.contains(word), "{word}");
+    }
+}
+
+/// Proves that --json parses, repeats bit by bit, and holds the errors at every step with the order fitted to them.
+#[test]
+fn json() {
+    let arguments = ["verify", "T1", "--dim", "1", "--divergence", "alpha:0.3", "--json", "--seed", "5"];
+    let run = || pushforward(Path::new("."), &arguments);
+    let (first, second) = (run(), run());
+    assert_eq!(first.status.code(), Some(0), "{first:?}");
+    assert_eq!(first.stdout, second.stdout);
+    assert!(first.stderr.is_empty());
+    let value: Value = serde_json::from_slice(&first.stdout).unwrap();
+    assert_eq!((&value["version"], &value["seed"], &value["budget"]), (&1.into(), &5.into(), &"quick".into()));
+    let claim = &value["claims"][0];
+    assert_eq!((&claim["id"], &claim["verdict"]), (&"T01".into(), &"holds".into()));
+    for instance in claim["instances"].as_array().unwrap() {
+        assert!(instance["steps"].as_array().unwrap().len() == instance["errors"].as_array().unwrap().len());
+        assert!((instance["observed_order"].as_f64().unwrap() - 2.0).abs() <= 0.1, "{instance}");
+    }
+    assert_eq!(value["summary"]["false_variants_tried"], value["summary"]["false_variants_caught"]);
+}
+
+/// Proves that a pair for which D_f is infinite is refused with the moment, and that nothing but refusals is no success.
+#[test]
+fn infinite_integrals_are_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    gaussian(folder.path(), "p.toml", 0.0, 1.0);
+    gaussian(folder.path(), "q.toml", 0.0, 2.0);
+    let arguments = ["verify", "T1", "--divergence", "neyman", "--p", "p.toml", "--q", "q.toml"];
+    let out = pushforward(folder.path(), &arguments);
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!(out.status.code(), Some(2), "{stderr}");
+    assert!(String::from_utf8(out.stdout).unwrap().contains("refused"));
+    assert!(stderr.contains("diverges") && stderr.contains("too heavy") && stderr.lines().count() == 1, "{stderr}");
+}
+
+/// Proves that every mistake is answered in one sentence with exit code 2, nothing printed and nothing written.
+#[test]
+fn bad_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path();
+    gaussian(path, "a.toml", 0.0, 1.0);
+    gaussian(path, "b.toml", 0.5, 1.0);
+    gaussian(path, "thin.toml", 900.0, 1e-5);
+    fs::write(path.join("bad.toml"), "kind = \"gaussian-mixture\"\nweights = [1, -1]\nmeans = [[0], [1]]\nstd = 1\n")
+        .unwrap();
+    let cases: &[(&[&str], &[&str])] = &[
+        (&["T16"], &["unknown theorem 'T16'", "T06"]),
+        (&["entropy"], &["unknown theorem 'entropy'", "T01", "T08"]),
+        (&["T0"], &["unknown theorem"]),
+        (&["T1", "--weight", "x^2"], &["'x^2'", "c*r^a"]),
+        (&["T1", "--weight", "-2*r"], &["-2", "positive"]),
+        (&["T1", "--weight", "r^nan"], &["exponent", "finite"]),
+        (&["T1", "--divergence", "neymann"], &["neymann", "did you mean neyman"]),
+        (&["T1", "--divergence", "total-variation"], &["no weight"]),
+        (&["T1", "--divergence", "le-cam", "--weight", "r"], &["--divergence", "--weight", "cannot"]),
+        (&["T1", "--dim", "3"], &["3", "1..=2"]),
+        (&["T1", "--budget", "long"], &["long", "quick"]),
+        (&["T1", "--seed", "-1"], &["-1"]),
+        (&["T1", "--p", "a.toml"], &["--q"]),
+        (&["T1", "--p", "bad.toml", "--q", "a.toml"], &["bad.toml", "entry 2", "-1"]),
+        (&["T1", "--p", "missing.toml", "--q", "a.toml"], &["missing.toml", "cannot read"]),
+        (&["T1", "--p", "a.toml", "--q", "gmm9O"], &["gmm9O", "gmm9"]),
+        (&["T1", "--p", "banana", "--q", "a.toml"], &["--p banana", "not a Gaussian mixture"]),
+        (&["T1", "--p", "gmm9", "--q", "a.toml"], &["2 dimensions", "1"]),
+        (&["T1", "--p", "a.toml", "--q", "b.toml", "--dim", "2"], &["--dim 2 contradicts"]),
+        (&["T1", "--p", "a.toml", "--q", "a.toml"], &["the same density"]),
+        (&["T1", "--p", "a.toml", "--q", "thin.toml"], &["nodes", "1.000e-5"]),
+    ];
+    for (arguments, words) in cases {
+        let all = [&["verify"], *arguments, &["--report", "never"]].concat();
+        let out = pushforward(path, &all);
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{arguments:?}: {stderr}");
+        let errors: Vec<&str> = stderr.lines().filter(|l| !l.starts_with("note: ")).collect();
+        assert!(errors.len() == 1 && out.stdout.is_empty(), "{arguments:?}: {stderr}");
+        words.iter().for_each(|w| assert!(errors[0].contains(w), "{arguments:?}: '{w}' is not in {}", errors[0]));
+        assert!(!path.join("never").exists(), "{arguments:?}");
+    }
+}
+
+/// Proves that a report that cannot be written is the machine's fault: exit code 1, before anything is computed.
+#[test]
+fn report_in_the_way() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("taken"), "").unwrap();
+    let out = pushforward(folder.path(), &["verify", "--report", "taken"]);
+    assert_eq!(out.status.code(), Some(1));
+    assert!(String::from_utf8(out.stderr).unwrap().contains("taken") && out.stdout.is_empty());
+}
