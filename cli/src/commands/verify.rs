@@ -52,6 +52,7 @@ enum Length {
 
 /// Runs the claims; fails where one does not hold or a false variant passes.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let pair = arguments.p.as_deref().zip(arguments.q.as_deref());
     let request = Request::read(&arguments.ids, budget(arguments)?, pair, &mut note)?;
     if let Some(folder) = &arguments.report {
         std::fs::create_dir_all(folder).map_err(|e| Failure::io("create", folder, &e))?;

@@ -13,7 +13,7 @@ use std::f64::consts::{LN_2, TAU};
 use std::fmt::Write;
 use std::sync::Arc;
 
-/// Okabe and Ito's colours but yellow, which is too light for a line; dashes tell the second round from the first.
+/// Okabe and Ito's colours but yellow, which is too light for a line; the second round of colours has a dash of its own.
 const COLOURS: [&str; 7] = ["#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
 const DASHES: [&str; 4] = ["", "8 3", "2 3", "8 3 2 3"];
 
@@ -85,7 +85,8 @@ pub fn section(s: &mut String, request: &Request) {
         integrability::dissipation(f.as_ref(), f.as_ref(), &pair.p, &pair.q) == integrability::Integral::Finite
     });
     let style = |k: usize| {
-        let dash = DASHES[(k + k / COLOURS.len()) % DASHES.len()];
+        // the first round has the first three dashes, the second the last
+        let dash = if k < COLOURS.len() { DASHES[k % 3] } else { DASHES[3] };
         format!("stroke=\"{}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"", COLOURS[k % COLOURS.len()])
     };
     let lines: Vec<Line> = finite.into_iter().enumerate().map(|(k, f)| Line { f, style: style(k) }).collect();

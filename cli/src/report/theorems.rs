@@ -80,7 +80,7 @@ fn variants(s: &mut String, e: &Evidence) {
     }
     let refused = refusals(e);
     if !refused.is_empty() {
-        s.push_str("<p>Refused, because an integral of the statement is infinite (T7):</p><ul class=\"why\">");
+        s.push_str("<p>Refused, because an assumption is not met:</p><ul class=\"why\">");
         refused.iter().take(20).for_each(|reason| s.push_str(&format!("<li>{}</li>", escape(reason))));
         s.push_str("</ul>\n");
     }

@@ -6,6 +6,9 @@ use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
 /// Instances of each theorem that are shown where all hold.
 const SHOWN: usize = 4;
 
+/// Reasons for refusals that are shown of each theorem.
+const REFUSALS: usize = 5;
+
 /// Grouped by theorem, with a line of sums at the end.
 pub fn table(evidence: &[Evidence]) -> String {
     let width = evidence.iter().flat_map(|e| shown(e, SHOWN)).map(|c| c.instance.chars().count()).max().unwrap_or(0);
@@ -27,7 +30,11 @@ fn group(e: &Evidence, width: usize) -> String {
     if rest > 0 {
         text += &format!("  … and {rest} more that hold, farther from their limits\n");
     }
-    refusals(e).iter().take(20).for_each(|reason| text += &format!("  refused  {reason}\n"));
+    let refused = refusals(e);
+    refused.iter().take(REFUSALS).for_each(|reason| text += &format!("  refused  {reason}\n"));
+    if refused.len() > REFUSALS {
+        text += &format!("  … and {} more reasons to refuse, all in --json\n", refused.len() - REFUSALS);
+    }
     e.mutants.iter().for_each(|m| text += &variant(m));
     text + "\n"
 }
