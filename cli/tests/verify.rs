@@ -79,6 +79,7 @@ fn bad_input() {
     gaussian(path, "a.toml", 0.0, 1.0);
     gaussian(path, "b.toml", 0.5, 1.0);
     gaussian(path, "thin.toml", 900.0, 1e-5);
+    gaussian(path, "far.toml", 30.0, 1.0);
     fs::write(path.join("bad.toml"), "kind = \"gaussian-mixture\"\nweights = [1, -1]\nmeans = [[0], [1]]\nstd = 1\n")
         .unwrap();
     let cases: &[(&[&str], &[&str])] = &[
@@ -103,6 +104,7 @@ fn bad_input() {
         (&["T1", "--p", "a.toml", "--q", "b.toml", "--dim", "2"], &["--dim 2 contradicts"]),
         (&["T1", "--p", "a.toml", "--q", "a.toml"], &["the same density"]),
         (&["T1", "--p", "a.toml", "--q", "thin.toml"], &["nodes", "1.000e-5"]),
+        (&["T1", "--p", "a.toml", "--q", "far.toml"], &["log(p/q)", "540", "nearer"]),
     ];
     for (arguments, words) in cases {
         let all = [&["verify"], *arguments, &["--report", "never"]].concat();

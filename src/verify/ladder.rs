@@ -1,7 +1,7 @@
 use crate::num::{Order, observed_order};
 
 /// Halvings on a ladder.
-const RUNGS: i32 = 14;
+const RUNGS: i32 = 16;
 
 /// Rungs that show an order: five halvings.
 const STRAIGHT: usize = 6;

@@ -237,7 +237,7 @@ fn mass(draw: &Draw) -> [Comparison; 2] {
     let ends = draw.pair.ends(9.0)[0];
     let image = |x: f64| stack.path(&[x]).pop().expect("a path has an end")[0];
     let (a, b) = (image(ends.0), image(ends.1));
-    let grid = Grid::covering(&[(a.min(b), a.max(b))], (b - a).abs() / 400.0);
+    let grid = Grid::covering(&[(a.min(b), a.max(b))], (b - a).abs() / 1600.0);
     let mut x = vec![if a < b { ends.0 } else { ends.1 }];
     let inverses: Vec<Vec<f64>> = grid
         .nodes

@@ -148,7 +148,7 @@ fn slopes(e: &Evidence) -> Option<String> {
     fit(&mut plot, worst);
     plot.dots(&points(worst), 6.0, TARGET, 1.0);
     let stroke = |colour: &str, dash: &str| {
-        format!("<path d=\"M-3 0h20\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"/>")
+        format!("<path d=\"M-9 0h20\" stroke=\"{colour}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"/>")
     };
     plot.legend(&stroke(TARGET, ""), "fit");
     plot.legend(&stroke(GREEN, "7 4"), "expected");
