@@ -2,7 +2,8 @@
 //!
 //! `cargo bench --bench kde -- [threads] [f32|f64] [name]`
 
-use pushforward::estimate::Kde;
+use pushforward::density::{Density, gmm40};
+use pushforward::estimate::{Kde, KdeGrid, Tolerance};
 use pushforward::linalg::Matrix;
 use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
@@ -48,6 +49,28 @@ fn case<T: Real>(threads: usize, filter: &str) {
     }
 }
 
+/// The near-linear estimate: unit normal data with h = N^(-1/6), and the mixture `gmm40` with that h times its spread; error 1e-4.
+fn grid(threads: usize) {
+    for n in [10_000, 100_000, 1_000_000] {
+        for (name, spread) in [("kde_grid/normal", 1.0), ("kde_grid/gmm40", 23.0)] {
+            let draw = |unit: u64| match spread {
+                1.0 => normal_matrix(0, Purpose::Check, unit, n, 2),
+                _ => gmm40().sample(n, unit).expect("a mixture has a sampler"),
+            };
+            let (samples, queries): (Matrix, Matrix) = (draw(1), draw(2));
+            let h = spread * (n as f64).powf(-1.0 / 6.0);
+            let tolerance = Tolerance { density: 1e-4, score: 1e-4 };
+            let call = || KdeGrid::new(&samples, h, tolerance).unwrap();
+            let (median, min, reps) = measure(|| drop(black_box(call().log_density_and_score(&queries))));
+            println!(
+                "{{\"name\": \"{name}\", \"N\": {n}, \"d\": 2, \"dtype\": \"float64\", \"threads\": {threads}, \"median_s\": {median:.4e}, \
+                 \"min_s\": {min:.4e}, \"reps\": {reps}, \"grid\": {}}}",
+                call().uses_grid()
+            );
+        }
+    }
+}
+
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let all = std::thread::available_parallelism().map_or(1, |n| n.get());
@@ -60,6 +83,9 @@ fn main() {
         }
         if "f64".contains(ty) {
             case::<f64>(threads, filter);
+        }
+        if "kde_grid".contains(filter) && "f64".contains(ty) {
+            grid(threads);
         }
     });
 }

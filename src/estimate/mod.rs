@@ -6,6 +6,6 @@ mod log_ratio;
 mod smoothing;
 
 pub use bandwidth::{resolved_bandwidth, scott_bandwidth};
-pub use kde::{Kde, KdeValues};
+pub use kde::{Kde, KdeGrid, KdeValues, Tolerance};
 pub use log_ratio::{LogZ, centre_log_ratio};
 pub use smoothing::smoothed_evaluation;

@@ -1,5 +1,7 @@
 //! Gaussian kernel density estimates: log-density and score in one pass, without an N×N matrix.
 
+mod expansion;
+mod grid;
 mod sweep;
 mod task;
 mod tiles;
@@ -9,6 +11,8 @@ use crate::linalg::{Matrix, shape_mismatch};
 use crate::num::Real;
 use rayon::prelude::*;
 use task::Task;
+
+pub use grid::{KdeGrid, Tolerance};
 
 /// Queries that one task handles; fixed, so that the bits do not depend on the number of threads.
 const QUERIES_PER_TASK: usize = 64;
