@@ -27,10 +27,15 @@ pub struct Tolerance {
 /// `g(D + s - t) = Σ_{m + n < P} g⁽ᵐ⁺ⁿ⁾(D) sᵐ/m! (-t)ⁿ/n! + rest`, g(u) = exp(-u²/2), |s - t| ≤ 1 in units of h.
 ///
 /// *Bound.* g⁽ᴾ⁾ is a Hermite function, |g⁽ᴾ⁾| ≤ 1.09 √P! (Cramér; Abramowitz and Stegun 22.14.17), so |rest| ≤ τ = 1.09/√P!, and
-/// the rest of ∂/∂s at most Pτ (Taylor's theorem for g'). Cells with |D| > R are left out; there |u| ≥ R, so what is left out is below
-/// exp(-R²/2) and R exp(-R²/2), and R is such that both are below τ. The factors of the exact product and of its gradient are at most 1,
-/// hence each pair errs by at most (1 + Pτ)ᵈ - 1, and Σ_j k and h∇Σ_j k, over N samples, by A = N ((1 + Pτ)ᵈ - 1) plus rounding, which is
-/// bounded with the absolute sums of an axis, Σ_k 1.09 √(k+1)/√k! < 6 (those of the value are < 4). With m̂ and ĝ computed, |m̂ - m| ≤ A and |ĝ - g| ≤ A give
+/// the rest of ∂/∂s at most Pτ (Taylor's theorem for g'). More than that, each of these and |g|, |g'| are at most the same times
+/// v(D) = exp(-(|D| - 1)₊²/4), because the Hermite functions decay like exp(-u²/4) and |u| ≥ |D| - 1. A product over the axes errs
+/// by at most (1 + Pτ)ᵈ - 1 times the product of the v. Cells with |D| > R are left out; there |u| ≥ R, so a pair and its gradient
+/// are below R exp(-R²/2). With W = Σ_j Π v over the samples in reach, counted cell by cell, Σ_j k and h∇Σ_j k err by at most
+///
+/// `A = W ((1 + Pτ)ᵈ - 1 + rounding) + N R exp(-R²/2)`,
+///
+/// where the rounding of a sum is its number of terms times ε times its absolute sum, Σ_k 1.09 √(k+1)/√k! < 6 for an axis. With m̂ and
+/// ĝ computed, |m̂ - m| ≤ A and |ĝ - g| ≤ A give
 ///
 /// `|m̂ - m|/m ≤ A/(m̂ - A)`,   `|ĝ/m̂ - g/m| ≤ A (1 + |ĝ/m̂|)/(m̂ - A)`.
 ///
@@ -94,8 +99,8 @@ impl<T: Real> KdeGrid<T> {
         let (d, h) = (x.len(), self.exact.bandwidth);
         let mut point = [0.0; MAX_DIM];
         point.iter_mut().zip(x).for_each(|(p, x)| *p = x.to_f64());
-        let Some([mass, gradient @ ..]) = expansion.at(&point[..d]) else { return };
-        let (error, mean) = (expansion.error(), gradient.map(|g| g / mass));
+        let Some(([mass, gradient @ ..], error)) = expansion.at(&point[..d]) else { return };
+        let mean = gradient.map(|g| g / mass);
         let steepest = mean.iter().fold(0.0, |m: f64, g| m.max(g.abs()));
         let relative = error / (mass - error);
         let fits = relative <= self.tolerance.density && relative * (1.0 + steepest) <= self.tolerance.score * h;
