@@ -1,4 +1,33 @@
 //! One-step samplers for densities known only up to a constant, and the theory behind them.
+//!
+//! You give `log p~(x)`; a network G is trained with no data so that G(z), z ~ N(0, I), has law p. Training follows Wasserstein
+//! gradient flows: for every f-divergence the velocity is `V = w(r) ∇ log(p/q)`, r = p/q, with only w depending on the divergence
+//! ([T1](theory::t01)).
+//!
+//! ```
+//! use pushforward::{density, divergence, sampler};
+//!
+//! # fn main() -> pushforward::Result<()> {
+//! let target = density::by_name("ring8")?;
+//! let settings = sampler::Settings { steps: 20, ..sampler::Settings::small() };
+//! let mut trainer: sampler::Trainer<f32> = sampler::Trainer::new(&target, divergence::by_name("reverse-kl")?, settings)?;
+//! while !trainer.is_finished() {
+//!     trainer.step()?;
+//! }
+//! let samples = trainer.generator().sample(1000, 1, 0); // 1000×2
+//! # assert_eq!(samples.shape(), (1000, 2));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Three ideas carry everything; a new method is one new implementation of one of them:
+//!
+//! - a **density** is what we sample from: [`density::Density`];
+//! - a **velocity** is what moves particles, a batch in, a batch out: [`velocity::Velocity`];
+//! - a **consumer** follows it: generator training, [`sampler::Trainer`].
+//!
+//! The rooms, upwards; a room imports from below only: [`num`], [`rng`], [`linalg`]; [`autodiff`], [`nn`]; [`density`], [`divergence`];
+//! [`estimate`], [`metric`]; [`velocity`]; [`sampler`]; [`verify`]. The theorems are pages of [`theory`].
 #![deny(unsafe_code)]
 
 pub mod autodiff;
@@ -17,3 +46,8 @@ pub mod velocity;
 pub mod verify;
 
 pub use error::{Error, Result};
+
+/// The README's program, compiled by `cargo test`.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -11,7 +11,7 @@ pub struct LogZ {
     pub effective_samples: f64,
 }
 
-/// l ← l - log Z with log Z = log mean exp(l), so that E_q[r] = 1 on the batch (theory, notation).
+/// l ← l - log Z with log Z = log mean exp(l), so that `E_q r = 1` on the batch (theory, notation).
 ///
 /// `log_ratio` holds log p~ - log q at samples of q. Entries of -inf count as r = 0; where all are,
 /// they stay as they are and log Z is -inf.

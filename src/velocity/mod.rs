@@ -35,7 +35,7 @@ pub struct Scene<'a, T: Real = f64> {
 pub struct Field<T: Real = f64> {
     /// V(x_i), n×d.
     pub velocity: Matrix<T>,
-    /// l_i = log(p/q) at the particles (smoothed where the field is), centred so that E_q[r] = 1, n.
+    /// l_i = log(p/q) at the particles (smoothed where the field is), centred so that `E_q r = 1`, n.
     pub log_ratio: Vec<f64>,
     /// g_i = -(φ_i - mean φ), φ = δD_f/δq at the particles: the growth rate of the reaction (T15), n.
     pub growth: Vec<f64>,
