@@ -65,6 +65,8 @@ const RESOLVE_EVERY: u64 = 50;
 const RESOLVED: f64 = 0.25;
 /// Particles that are asked for their neighbours.
 const RESOLVE_QUERIES: usize = 256;
+/// Largest growth rate of the reaction that is followed: weights that grow with r give one particle any rate.
+const MAX_GROWTH: f64 = 4.0;
 /// Fraction of steps that may be skipped before the run stops.
 const FAULTY_FRACTION: f64 = 0.01;
 
@@ -198,7 +200,8 @@ impl<T: Real> Trainer<T> {
         let rate = s.scheduled_rate(step);
         Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
         if let (Some(codes), true) = (&batch.codes, s.reaction > 0.0) {
-            self.generator.latent.react(codes, &field.growth, s.reaction);
+            let growth: Vec<f64> = field.growth.iter().map(|g| g.clamp(-MAX_GROWTH, MAX_GROWTH)).collect();
+            self.generator.latent.react(codes, &growth, s.reaction);
         }
         let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
         let log_jacobian = self.generator.dim() as f64 * self.generator.frame.scale.ln();
