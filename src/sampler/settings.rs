@@ -41,7 +41,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
-            steps: 2000,
+            steps: 2500,
             batch: 1024,
             reference: 4096,
             codes: 256,
@@ -49,7 +49,7 @@ impl Default for Settings {
             learning_rate: 2e-3,
             bandwidth_start: 1.2,
             bandwidth_end: 0.03,
-            anneal: 0.7,
+            anneal: 0.4,
             neighbours: 60.0,
             clip: 4.0,
             draws: 64,
