@@ -88,7 +88,7 @@ fn one(name: &str, divergence: &str, seed: u64) -> (f64, Report) {
     let fail = |e: pushforward_cli::failure::Failure| -> ! { panic!("{name}: {e}") };
     let config = config::merge(None, flags, &[]).unwrap_or_else(|e| fail(e));
     let target = target::load(name, &mut |_| ()).unwrap_or_else(|e| fail(e));
-    let settings = config.settings().unwrap_or_else(|e| fail(e));
+    let settings = config.settings(&*target.density).unwrap_or_else(|e| fail(e));
     let divergence = pushforward::divergence::by_name(&config.divergence).expect("a divergence's name");
     let job = training::Job { target, divergence, config, settings };
     let run = training::train::<f32>(&job).unwrap_or_else(|e| fail(e));

@@ -1,6 +1,7 @@
 //! The configuration of a training run: defaults, then a file, then flags, then `--set key=value`; the later one wins.
 
 use crate::failure::{Failure, Outcome};
+use pushforward::density::Density;
 use pushforward::sampler::{Frame, Settings};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
@@ -182,8 +183,8 @@ impl Config {
     }
 
     /// What the trainer is told: its own choice wherever nothing was given.
-    pub fn settings(&self) -> Outcome<Settings> {
-        let d = Settings::default();
+    pub fn settings(&self, target: &dyn Density) -> Outcome<Settings> {
+        let d = Settings::for_target(target);
         let frame = match (&self.centre, self.scale) {
             (Some(centre), Some(scale)) => Some(Frame { centre: centre.clone(), scale }),
             (None, None) => None,

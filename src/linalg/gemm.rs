@@ -6,8 +6,9 @@ use crate::num::Real;
 use rayon::prelude::*;
 use std::any::TypeId;
 
-/// Below this many operations (2mnk) the product stays on one thread: fork and join cost about 10 µs.
-const PARALLEL_FLOPS: usize = 4_000_000;
+/// Below this many operations (2mnk) the product stays on one thread. Fork and join pay from 4 million, but products of that size
+/// come from chunks of a batch that already run in parallel, where a second level only repeats the packing of B.
+const PARALLEL_FLOPS: usize = 32_000_000;
 
 /// Fewest rows of a block: the packing of B is repeated for each block.
 const MIN_BLOCK_ROWS: usize = 32;
@@ -128,8 +129,8 @@ mod tests {
     #[test]
     fn bits_do_not_depend_on_threads() {
         fn run<T: Real>(threads: usize) -> Matrix<T> {
-            let a: Matrix<T> = crate::rng::normal_matrix(1, crate::rng::Purpose::Check, 1, 301, 129);
-            let b: Matrix<T> = crate::rng::normal_matrix(1, crate::rng::Purpose::Check, 2, 129, 77);
+            let a: Matrix<T> = crate::rng::normal_matrix(1, crate::rng::Purpose::Check, 1, 1001, 129);
+            let b: Matrix<T> = crate::rng::normal_matrix(1, crate::rng::Purpose::Check, 2, 129, 177);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             pool.install(|| matmul(&a, &b))
         }

@@ -1,5 +1,6 @@
 //! How a generator is trained.
 
+use crate::density::Density;
 use crate::error::{Error, Result};
 use crate::sampler::frame::Frame;
 
@@ -61,6 +62,16 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The default, with fewer steps and a smaller reference batch where `target` is a mixture of few components: what 40 modes need
+    /// (2,500 steps, 100 reference particles a mode), scaled by the number of modes, no less than 1,000 steps and 2,048 particles.
+    pub fn for_target(target: &dyn Density) -> Self {
+        let d = Self::default();
+        let Some(modes) = target.mixture().map(|m| m.components()) else { return d };
+        let steps = (500 + 50 * modes as u64).clamp(1000, d.steps);
+        let reference = (128 * modes).clamp(d.reference / 2, d.reference);
+        Self { steps, reference, ..d }
+    }
+
     /// A small network, small batches and few steps: seconds of training for easy targets in two dimensions, as in lessons and tests.
     pub fn small() -> Self {
         Self {

@@ -86,7 +86,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     config.name = target.definition.is_table().then(|| target.name.clone());
     config.target = target.definition.clone();
     let divergence = divergence::by_name(&config.divergence)?;
-    let settings = config.settings()?;
+    let settings = config.settings(&*target.density)?;
     let path = arguments.out.clone().unwrap_or_else(|| default_path(&target.name, &config.divergence, config.seed));
     let folder = RunFolder::create(&path, arguments.force)?;
     if let Some(threads) = config.threads {
