@@ -77,6 +77,11 @@ pub enum Error {
         /// The first reason.
         first: Box<Error>,
     },
+    /// A saved state of a training that does not fit: another run's, or damaged.
+    State {
+        /// What is missing or wrong.
+        what: String,
+    },
     /// A method was asked of an object that cannot do it.
     Unsupported {
         /// What was asked, and of what.
@@ -124,6 +129,12 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "{skipped} of {steps} steps were left out because the target is not finite; the first reason: {first}"
+                )
+            }
+            Error::State { what } => {
+                write!(
+                    f,
+                    "the saved state does not fit this training: {what}; resume with the target and settings of its run"
                 )
             }
             Error::Unsupported { what, remedy } => write!(f, "{what}; {remedy}"),

@@ -25,6 +25,22 @@ impl Model {
         }
     }
 
+    /// Number of trainable numbers.
+    pub fn size(&self) -> usize {
+        match self {
+            Model::F32(g) => g.size(),
+            Model::F64(g) => g.size(),
+        }
+    }
+
+    /// Precision of the network's numbers, in a word.
+    pub fn precision(&self) -> &'static str {
+        match self {
+            Model::F32(_) => "f32",
+            Model::F64(_) => "f64",
+        }
+    }
+
     /// n samples (n×d) of block `block` of the stream of `seed`.
     pub fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {
         match self {
@@ -68,8 +84,15 @@ impl Stored for f64 {
     }
 }
 
-/// Writes the generator; `config` is the run's configuration as JSON.
-pub fn save<T: Stored>(path: &Path, generator: &Generator<T>, config: &str) -> Outcome<()> {
+/// Writes the model; `config` is the run's configuration as JSON.
+pub fn save(path: &Path, model: &Model, config: &str) -> Outcome<()> {
+    match model {
+        Model::F32(g) => save_generator(path, g, config),
+        Model::F64(g) => save_generator(path, g, config),
+    }
+}
+
+fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str) -> Outcome<()> {
     let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
     let mut tensors = Tensors::new();
     tensors.insert("frame.centre".into(), vector(&generator.frame.centre));
@@ -86,7 +109,7 @@ pub fn save<T: Stored>(path: &Path, generator: &Generator<T>, config: &str) -> O
     safetensors::write(path, &tensors, &metadata)
 }
 
-/// Reads a generator that [`save`] wrote.
+/// Reads a model that [`save`] wrote.
 pub fn load(path: &Path) -> Outcome<Model> {
     let (tensors, metadata) = safetensors::read(path)?;
     let single = tensors.values().any(|t| matches!(t.numbers, Numbers::F32(_)));
@@ -136,7 +159,7 @@ mod tests {
             let path = folder.path().join("m.safetensors");
             let generator: Generator<T> =
                 Generator::new(Frame { centre: vec![1.0, -2.0, 3.0], scale: 7.0 }, latent, &[8, 5], 3);
-            save(&path, &generator, "{}").unwrap();
+            save(&path, &T::model(generator.clone()), "{}").unwrap();
             assert_eq!(load(&path).unwrap().sample(300, 4, 2), generator.sample(300, 4, 2));
         }
         for latent in [Latent::Gaussian, Latent::Codes { logits: vec![0.5, -1.0, 0.0] }] {
@@ -152,7 +175,7 @@ mod tests {
         let path = folder.path().join("m.safetensors");
         let generator: Generator<f64> =
             Generator::new(Frame { centre: vec![0.0], scale: 1.0 }, Latent::Gaussian, &[4], 3);
-        save(&path, &generator, "{}").unwrap();
+        save(&path, &Model::F64(generator), "{}").unwrap();
         let (tensors, mut metadata) = safetensors::read(&path).unwrap();
         for hidden in ["[5]", "[0]", "[99999999999]", "[-1]", "7", "[4,4]"] {
             metadata.insert("hidden".into(), hidden.into());

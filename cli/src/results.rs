@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::SampleWriter;
-use crate::model::{self, Stored};
+use crate::model;
 use crate::report::{DivergenceCard, Field, ModeMass, Record, StepRow, TargetCard, Tile, count, html, number};
 use crate::run_folder::RunFolder;
 use crate::training::{Ending, Job, Run};
@@ -15,27 +15,27 @@ use serde_json::{Value, json};
 const SAMPLES: usize = 10_000;
 
 /// One sentence on how the run went.
-pub fn outcome<T: Stored>(run: &Run<T>, job: &Job) -> String {
+pub fn outcome(run: &Run, job: &Job) -> String {
     let how = match run.ending {
         Ending::Complete => "",
         Ending::Interrupted => ", stopped by Ctrl-C",
         Ending::Faulty(_) => ", stopped because the target was not finite",
     };
-    let precision = if std::mem::size_of::<T>() == 4 { "f32" } else { "f64" };
     format!(
-        "{} of {} steps in {} s on {} threads{how}; {precision}, seed {}, {} parameters",
+        "{} of {} steps in {} s on {} threads{how}; {}, seed {}, {} parameters",
         count(run.taken as usize),
         count(job.settings.steps as usize),
         number(run.seconds, 3),
         rayon::current_num_threads(),
+        run.model.precision(),
         job.settings.seed,
-        count(run.generator.size())
+        count(run.model.size())
     )
 }
 
 /// Draws the final samples, judges them, and writes all files of the run.
-pub fn write<T: Stored>(run: &Run<T>, job: &Job, folder: &RunFolder) -> Outcome<Report> {
-    let samples = run.generator.sample(SAMPLES, job.settings.seed, 0);
+pub fn write(run: &Run, job: &Job, folder: &RunFolder) -> Outcome<Report> {
+    let samples = run.model.sample(SAMPLES, job.settings.seed, 0);
     if !samples.is_finite() {
         return Err(Failure::input("the generator's samples are not finite; lower learning_rate; nothing was written"));
     }
@@ -43,11 +43,11 @@ pub fn write<T: Stored>(run: &Run<T>, job: &Job, folder: &RunFolder) -> Outcome<
     let options =
         Options { seed: job.settings.seed, transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
     let report = evaluate(&*job.target.density, &samples, &options)?;
-    let config = job.config.resolved(&job.settings, &run.generator.frame);
+    let config = job.config.resolved(&job.settings, &run.units);
     let config_json = serde_json::to_string(&config).expect("a configuration is JSON");
     folder.write("config.toml", config.to_toml().as_bytes())?;
     folder.write("metrics.jsonl", run.steps.iter().map(line).collect::<String>().as_bytes())?;
-    model::save(&folder.file("model.safetensors"), &run.generator, &config_json)?;
+    model::save(&folder.file("model.safetensors"), &run.model, &config_json)?;
     let mut writer = SampleWriter::create(&folder.file("samples.npy"), SAMPLES as u64, samples.cols())?;
     writer.push(&samples)?;
     writer.finish()?;
@@ -66,7 +66,7 @@ fn line(r: &StepRow) -> String {
 }
 
 /// The content of summary.json.
-fn summary<T: Stored>(run: &Run<T>, job: &Job, report: &Report) -> Value {
+fn summary(run: &Run, job: &Job, report: &Report) -> Value {
     let ending = match run.ending {
         Ending::Complete => "complete",
         Ending::Interrupted => "interrupted",
@@ -85,7 +85,7 @@ fn summary<T: Stored>(run: &Run<T>, job: &Job, report: &Report) -> Value {
         "first_fault": run.faults.first.as_ref().map(|e| e.to_string()),
         "train_seconds": run.seconds,
         "threads": rayon::current_num_threads(),
-        "parameters": run.generator.size(),
+        "parameters": run.model.size(),
         "samples": SAMPLES,
     });
     if let (Some(out), Some(more)) = (out.as_object_mut(), words::to_json(report).as_object()) {
@@ -95,7 +95,7 @@ fn summary<T: Stored>(run: &Run<T>, job: &Job, report: &Report) -> Value {
 }
 
 /// The record behind the report.
-fn record<T: Stored>(run: &Run<T>, job: &Job, samples: &Matrix, report: &Report, config: String) -> Record {
+fn record(run: &Run, job: &Job, samples: &Matrix, report: &Report, config: String) -> Record {
     let (target, density) = (&job.target, &*job.target.density);
     let exact = density.sample(SAMPLES, job.settings.seed ^ 0x5eed);
     let energy = |x: &Matrix| density.log_density(x).iter().map(|l| -l).collect::<Vec<f64>>();
@@ -136,7 +136,7 @@ fn record<T: Stored>(run: &Run<T>, job: &Job, samples: &Matrix, report: &Report,
 const PUBLISHED_GMM40: &str = "Published W2 at 1,000 samples on this target: 7.70 (iDEM), 7.36 (iEFM), 4.16 for exact samples \
     (ICLR blog post 2025, 'Models trained with unnormalized density functions').";
 
-fn notes<T: Stored>(run: &Run<T>, job: &Job) -> Vec<String> {
+fn notes(run: &Run, job: &Job) -> Vec<String> {
     let faults =
         run.faults.first.iter().map(|first| {
             format!("{} of {} steps were left out; the first reason: {first}", run.faults.skipped, run.taken)

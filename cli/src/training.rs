@@ -2,7 +2,8 @@
 
 use crate::config::Config;
 use crate::failure::Outcome;
-use crate::model::Stored;
+use crate::method::{self, Method};
+use crate::model::Model;
 use crate::progress::Progress;
 use crate::report::{Frame, StepRow};
 use crate::target::Target;
@@ -10,7 +11,7 @@ use crate::{failure::Failure, interrupt};
 use pushforward::Error;
 use pushforward::divergence::Divergence;
 use pushforward::metric::ModeTruth;
-use pushforward::sampler::{Faults, Generator, Settings, StepReport, Trainer};
+use pushforward::sampler::{Faults, Frame as Units, Settings};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -37,9 +38,11 @@ pub enum Ending {
 }
 
 /// What a training left.
-pub struct Run<T: Stored> {
-    /// The generator at the end.
-    pub generator: Generator<T>,
+pub struct Run {
+    /// What was learnt.
+    pub model: Model,
+    /// The units in which it works.
+    pub units: Units,
     /// The curves.
     pub steps: Vec<StepRow>,
     /// Samples at the start, in the middle and at the end.
@@ -61,28 +64,26 @@ const PICTURE: usize = 2_500;
 const MOST_ROWS: u64 = 10_000;
 
 /// Trains until all steps are taken, Ctrl-C, or an error.
-pub fn train<T: Stored>(job: &Job) -> Outcome<Run<T>> {
+pub fn train(job: &Job) -> Outcome<Run> {
     let start = Instant::now();
-    let mut trainer: Trainer<T> = Trainer::new(&job.target.density, Arc::clone(&job.divergence), job.settings.clone())?;
+    let mut method = method::start(job, None)?;
     let total = job.settings.steps;
     let (middle, every) = (total / 2, total.div_ceil(MOST_ROWS));
-    let picture = |t: &Trainer<T>| Frame {
-        step: t.steps_taken() as usize,
-        samples: t.generator().sample(PICTURE, job.settings.seed, 0),
-    };
-    let (mut frames, mut steps, mut ending) = (vec![picture(&trainer)], Vec::new(), Ending::Complete);
+    let picture =
+        |m: &dyn Method| Frame { step: m.steps_taken() as usize, samples: m.sample(PICTURE, job.settings.seed, 0) };
+    let (mut frames, mut steps, mut ending) = (vec![picture(&*method)], Vec::new(), Ending::Complete);
     let mut show = Display::new(job);
-    while !trainer.is_finished() {
+    while !method.is_finished() {
         if interrupt::requested() {
             ending = Ending::Interrupted;
             break;
         }
-        match trainer.step() {
-            Ok(report) => {
-                if report.step.is_multiple_of(every) || trainer.is_finished() {
-                    steps.push(row(&report, trainer.generator().frame.scale));
+        match method.step() {
+            Ok(row) => {
+                show.step(&row, &*method);
+                if (row.step as u64 - 1).is_multiple_of(every) || method.is_finished() {
+                    steps.push(row);
                 }
-                show.step(&report, &trainer);
             }
             Err(error @ Error::TooManyFaults { .. }) => {
                 ending = Ending::Faulty(error.to_string());
@@ -90,29 +91,16 @@ pub fn train<T: Stored>(job: &Job) -> Outcome<Run<T>> {
             }
             Err(error) => return Err(Failure::from(error)),
         }
-        if trainer.steps_taken() == middle && middle > 0 {
-            frames.push(picture(&trainer));
+        if method.steps_taken() == middle && middle > 0 {
+            frames.push(picture(&*method));
         }
     }
-    if trainer.steps_taken() > 0 {
-        frames.push(picture(&trainer));
+    if method.steps_taken() > 0 {
+        frames.push(picture(&*method));
     }
-    let (taken, faults) = (trainer.steps_taken(), trainer.faults().clone());
-    let seconds = start.elapsed().as_secs_f64();
-    Ok(Run { generator: trainer.generator().clone(), steps, frames, faults, ending, taken, seconds })
-}
-
-/// A step in the units of x.
-fn row(r: &StepReport, scale: f64) -> StepRow {
-    StepRow {
-        step: r.step as usize + 1,
-        objective: -r.mean_log_ratio,
-        rms_drift: r.drift,
-        bandwidth: r.bandwidth * scale,
-        mean_log_p: r.mean_log_density,
-        effective_samples: r.effective_samples,
-        skipped: r.skipped,
-    }
+    let (model, units, faults) = (method.model(), method.frame().clone(), method.faults().clone());
+    let (taken, seconds) = (method.steps_taken(), start.elapsed().as_secs_f64());
+    Ok(Run { model, units, steps, frames, faults, ending, taken, seconds })
 }
 
 /// The progress bar, with modes counted now and then where the target has modes.
@@ -133,12 +121,13 @@ impl Display {
         Self { bar, truth, covered: None, every: (job.settings.steps / 20).max(1), seed: job.settings.seed }
     }
 
-    fn step<T: Stored>(&mut self, report: &StepReport, trainer: &Trainer<T>) {
-        if let Some(truth) = self.truth.as_ref().filter(|_| report.step.is_multiple_of(self.every)) {
-            let modes = truth.report(&trainer.generator().sample(2_000, self.seed, 0));
+    fn step(&mut self, row: &StepRow, method: &dyn Method) {
+        let step = row.step as u64;
+        if let Some(truth) = self.truth.as_ref().filter(|_| (step - 1).is_multiple_of(self.every)) {
+            let modes = truth.report(&method.sample(2_000, self.seed, 0));
             self.covered = Some((modes.covered, modes.modes));
         }
-        self.bar.at(report.step + 1);
-        self.bar.numbers(-report.mean_log_ratio, self.covered, report.mean_log_density);
+        self.bar.at(step);
+        self.bar.numbers(row.objective, self.covered, row.mean_log_p);
     }
 }

@@ -5,10 +5,12 @@ mod frame;
 mod generator;
 mod latent;
 mod settings;
+mod state;
 mod train;
 
 pub use frame::Frame;
 pub use generator::Generator;
 pub use latent::{Latent, LatentBatch};
 pub use settings::Settings;
+pub use state::State;
 pub use train::{Faults, StepReport, Trainer};

@@ -13,6 +13,7 @@ use crate::sampler::frame::Frame;
 use crate::sampler::generator::Generator;
 use crate::sampler::latent::{Latent, LatentBatch};
 use crate::sampler::settings::Settings;
+use crate::sampler::state::State;
 use crate::velocity::{Field, LogRatioClip, Scene, SmoothedDrift, Velocity};
 use std::sync::Arc;
 
@@ -113,6 +114,54 @@ impl<T: Real> Trainer<T> {
         }
     }
 
+    /// Goes on from a [`Trainer::state`] with the target, divergence and settings of its run, in the state's own frame: the same
+    /// bits as without the stop, on any number of threads. `Error::State` where the state does not fit.
+    pub fn resume(
+        target: &Arc<dyn Density>,
+        divergence: Arc<dyn Divergence>,
+        settings: Settings,
+        state: &State<T>,
+    ) -> Result<Self> {
+        let mut trainer = Self::new(target, divergence, Settings { frame: Some(state.frame()?), ..settings })?;
+        trainer.restore(state)?;
+        Ok(trainer)
+    }
+
+    /// All that changes from step to step, as it is after the last whole step (after a `step` that panicked too).
+    pub fn state(&self) -> State<T> {
+        let mut out = State::default();
+        out.put_parameters(&self.generator.parameter_names(), &self.generator.parameters, &self.optimiser);
+        out.put_frame(&self.generator.frame);
+        out.put_faults(&self.faults);
+        out.counters.insert("step".into(), self.step);
+        out.doubles.insert("resolved".into(), Matrix::filled(1, 1, self.resolved));
+        if let Latent::Codes { logits } = &self.generator.latent {
+            out.doubles.insert("latent.logits".into(), Matrix::from_vec(1, logits.len(), logits.clone()));
+        }
+        out
+    }
+
+    /// Takes on a [`Trainer::state`] of a trainer of the same shapes; unchanged where it does not fit (`Error::State`).
+    pub fn restore(&mut self, state: &State<T>) -> Result<()> {
+        let (parameters, optimiser) =
+            state.parameters(&self.generator.parameter_names(), &self.generator.parameters)?;
+        let (frame, faults, step) = (state.frame()?, state.faults()?, state.counter("step")?);
+        let resolved = state.double("resolved", (1, 1))?[(0, 0)];
+        let codes = self.generator.latent.codes();
+        // the velocity is in units of the frame
+        if frame != self.generator.frame || step > self.settings.steps {
+            let all = self.settings.steps;
+            return Err(Error::State { what: format!("it is at step {step} of {all}, in {frame:?}") });
+        }
+        if codes > 0 {
+            let logits = state.double("latent.logits", (1, codes))?.row(0).to_vec();
+            self.generator.latent = Latent::Codes { logits };
+        }
+        (self.generator.parameters, self.optimiser) = (parameters, optimiser);
+        (self.faults, self.step, self.resolved) = (faults, step, resolved);
+        Ok(())
+    }
+
     /// What is trained.
     pub fn generator(&self) -> &Generator<T> {
         &self.generator
@@ -164,8 +213,9 @@ impl<T: Real> Trainer<T> {
             seed,
             step,
         };
+        let field = self.velocity.evaluate(&scene);
         self.step += 1;
-        match self.velocity.evaluate(&scene) {
+        match field {
             Ok(field) => Ok(self.follow(field, &batch)),
             Err(error @ Error::NonFinite { .. }) => self.skip(error, bandwidth),
             Err(error) => Err(error),

@@ -2,12 +2,12 @@
 
 use crate::commands::evaluate::table;
 use crate::commands::{note, print};
-use crate::config::{self, Config, Precision};
+use crate::config::{self, Config};
 use crate::failure::{Failure, Outcome};
 use crate::run_folder::{RunFolder, default_path};
 use crate::target::{self, Target};
 use crate::training::{Ending, Job, Run, train};
-use crate::{interrupt, model, results};
+use crate::{interrupt, results};
 use pushforward::divergence;
 use std::path::PathBuf;
 
@@ -95,14 +95,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     interrupt::watch();
     let job = Job { target, divergence, config, settings };
-    match job.config.precision {
-        Precision::F32 => finish(&train::<f32>(&job)?, &job, folder),
-        Precision::F64 => finish(&train::<f64>(&job)?, &job, folder),
-    }
+    finish(&train(&job)?, &job, folder)
 }
 
 /// Writes what a training left, says it, and ends as it ended.
-fn finish<T: model::Stored>(run: &Run<T>, job: &Job, folder: RunFolder) -> Outcome<()> {
+fn finish(run: &Run, job: &Job, folder: RunFolder) -> Outcome<()> {
     let report = results::write(run, job, &folder)?;
     let path = folder.commit()?;
     let shown = path.display();

@@ -1,0 +1,62 @@
+//! States of a training as the tensors and words of a file.
+
+use crate::failure::{Failure, Outcome};
+use crate::files::safetensors::{Metadata, Tensor, Tensors};
+use crate::model::Stored;
+use pushforward::linalg::Matrix;
+use pushforward::sampler::State;
+
+/// Named numbers and words, as a checkpoint holds them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Saved {
+    /// Numbers.
+    pub tensors: Tensors,
+    /// Words.
+    pub metadata: Metadata,
+}
+
+impl Saved {
+    /// A state as a file takes it: each part under a beginning of its own, `counter.`, `word.`, `matrix.` or `double.`.
+    pub fn of<T: Stored>(state: &State<T>) -> Self {
+        let counters = state.counters.iter().map(|(name, n)| (format!("counter.{name}"), n.to_string()));
+        let words = state.words.iter().map(|(name, word)| (format!("word.{name}"), word.clone()));
+        let matrices = state.matrices.iter().map(|(name, m)| (format!("matrix.{name}"), tensor(m)));
+        let doubles = state.doubles.iter().map(|(name, m)| (format!("double.{name}"), tensor(m)));
+        Self { tensors: matrices.chain(doubles).collect(), metadata: counters.chain(words).collect() }
+    }
+
+    /// The state that it holds. What is not part of one is left alone; the training itself says what it misses.
+    pub fn state<T: Stored>(&self) -> Outcome<State<T>> {
+        let mut out = State::default();
+        for (key, text) in &self.metadata {
+            if let Some(name) = key.strip_prefix("counter.") {
+                let n = text.parse().map_err(|_| Failure::input(format!("{key} is '{text}', not a whole number")))?;
+                out.counters.insert(name.into(), n);
+            } else if let Some(name) = key.strip_prefix("word.") {
+                out.words.insert(name.into(), text.clone());
+            }
+        }
+        for (key, t) in &self.tensors {
+            if let Some(name) = key.strip_prefix("matrix.") {
+                out.matrices.insert(name.into(), matrix(key, t)?);
+            } else if let Some(name) = key.strip_prefix("double.") {
+                out.doubles.insert(name.into(), matrix(key, t)?);
+            }
+        }
+        Ok(out)
+    }
+}
+
+/// A matrix as a tensor of its precision.
+pub fn tensor<T: Stored>(m: &Matrix<T>) -> Tensor {
+    Tensor { shape: vec![m.rows(), m.cols()], numbers: T::pack(m.as_slice()) }
+}
+
+/// The matrix that a tensor of its precision holds.
+pub fn matrix<T: Stored>(name: &str, t: &Tensor) -> Outcome<Matrix<T>> {
+    match (&t.shape[..], T::unpack(&t.numbers)) {
+        (&[rows, cols], Some(values)) => Ok(Matrix::from_vec(rows, cols, values.to_vec())),
+        (shape, None) => Err(Failure::input(format!("{name} (of shape {shape:?}) has another precision"))),
+        (shape, _) => Err(Failure::input(format!("{name} has shape {shape:?}, not that of a matrix"))),
+    }
+}
