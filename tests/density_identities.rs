@@ -78,6 +78,37 @@ fn smoothed_estimate_is_unbiased() {
     }
 }
 
+/// Proves that the controlled score is exact on an isotropic Gaussian for any draws (b + c (a - b) is then the same for all of them), up to
+/// roundings of terms of size ε/h ≤ 40 whose regression coefficient is a ratio of sums of 16 terms; that on a mixture its squared error, over
+/// 100 keys and 8 points, is below half of the plain estimate's, from small to large h; and that h = 0 is the density itself.
+#[test]
+fn controlled_score_has_less_variance() {
+    let gaussian: Arc<dyn Density> = Arc::new(GaussianMixture::standard(2).unwrap());
+    let x = probes(20, 2, 1.5);
+    for h in [0.1, 1.0, 10.0] {
+        let at = SmoothedEstimate::new(Arc::clone(&gaussian), h, 16, 8, 1).unwrap().evaluate_controlled(&x).unwrap();
+        let exact = evaluate(&*gaussian.smoothed(h).unwrap(), &x).unwrap().score;
+        for (a, b) in at.score.as_slice().iter().zip(exact.as_slice()) {
+            assert!((a - b).abs() < 16.0 * 40.0 * f64::EPSILON, "h = {h}: {a} against {b}");
+        }
+    }
+    let mixture: Arc<dyn Density> = Arc::new(gmm9u());
+    let x = mixture.sample(8, 33).unwrap();
+    for h in [0.2, 0.6, 2.0] {
+        let exact = evaluate(&*mixture.smoothed(h).unwrap(), &x).unwrap().score;
+        let square = |s: &Matrix| s.as_slice().iter().zip(exact.as_slice()).map(|(a, b)| (a - b).powi(2)).sum::<f64>();
+        let (mut plain, mut controlled) = (0.0, 0.0);
+        for step in 0..100 {
+            let estimate = SmoothedEstimate::new(Arc::clone(&mixture), h, 64, 35, step).unwrap();
+            plain += square(&evaluate(&estimate, &x).unwrap().score);
+            controlled += square(&estimate.evaluate_controlled(&x).unwrap().score);
+        }
+        assert!(controlled < 0.5 * plain, "h = {h}: {controlled} against {plain}");
+    }
+    let still = SmoothedEstimate::new(Arc::clone(&mixture), 0.0, 8, 1, 1).unwrap();
+    assert_eq!(still.evaluate_controlled(&x).unwrap(), evaluate(&still, &x).unwrap());
+}
+
 /// Proves that `smooth` takes the closed form where there is one, that h = 0 is the identity of the estimate, that draws come in
 /// opposite pairs (the estimate at the centre of symmetry has score 0 to rounding), and that the key decides the draws.
 #[test]

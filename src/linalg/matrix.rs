@@ -192,6 +192,21 @@ impl<T: Real> Matrix<T> {
         mean
     }
 
+    /// Σ_i (x_i - x̄)(x_i - x̄)ᵀ / n, d×d; x̄ the mean of the rows.
+    pub fn column_covariance(&self) -> Matrix<T> {
+        let (mean, d) = (self.column_means(), self.cols);
+        let mut sum = Matrix::<T>::zeros(d, d);
+        for row in self.iter_rows() {
+            for i in 0..d {
+                for j in 0..=i {
+                    sum[(i, j)] += (row[i] - mean[i]) * (row[j] - mean[j]);
+                }
+            }
+        }
+        let n = T::from_usize(self.rows.max(1));
+        Matrix::from_fn(d, d, |i, j| sum[(i.max(j), i.min(j))] / n)
+    }
+
     /// Whether every entry is finite.
     pub fn is_finite(&self) -> bool {
         self.data.iter().all(|x| x.is_finite())

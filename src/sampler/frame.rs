@@ -220,18 +220,8 @@ impl Population<'_> {
 
 /// Lower factor of the covariance of rows [from, from + n), made regular by a small diagonal.
 fn covariance_factor(x: &Matrix, from: usize, n: usize) -> Matrix {
-    let part = x.slice_rows(from..from + n);
-    let mean = part.column_means();
-    let d = part.cols();
-    let entry = |i: usize, j: usize| {
-        part.iter_rows().map(|row| (row[i] - mean[i]) * (row[j] - mean[j])).sum::<f64>() / n as f64
-    };
-    let mut covariance = Matrix::zeros(d, d);
-    for i in 0..d {
-        for j in 0..=i {
-            (covariance[(i, j)], covariance[(j, i)]) = (entry(i, j), entry(i, j));
-        }
-    }
+    let mut covariance = x.slice_rows(from..from + n).column_covariance();
+    let d = covariance.rows();
     let trace: f64 = (0..d).map(|i| covariance[(i, i)]).sum();
     (0..d).for_each(|i| covariance[(i, i)] += 1e-9 * trace / d as f64 + f64::MIN_POSITIVE);
     match Cholesky::factor(&covariance, "covariance of the search") {

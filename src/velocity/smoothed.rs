@@ -1,6 +1,6 @@
 //! The smoothed universal velocity `V_h = φ_h ∗ (w(r_h) ∇ log r_h)`, r_h = (p ∗ φ_h)/(q ∗ φ_h) (T11).
 
-use crate::density::Density;
+use crate::density::{Density, smooth};
 use crate::divergence::Divergence;
 use crate::error::Result;
 use crate::estimate::{Kde, centre_log_ratio, smoothed_evaluation};
@@ -36,6 +36,9 @@ const LARGEST_BETA: f64 = 2.0;
 
 /// A particle at which p is e³ times rarer than q has no business there, whatever its neighbours.
 const STRAY: f64 = 3.0;
+
+/// Draws that tell a stray, where the smoothed target has no closed form: its log-density to a few tenths will do.
+const SCOUTS: usize = 16;
 
 /// Ratio of one bandwidth to the next smaller one.
 const LADDER: f64 = 1.5;
@@ -119,22 +122,35 @@ impl SmoothedDrift {
             scene.particles[(rows[i], j)] + size * noise[(rows[i], j)]
         });
         let q = Kde::new(scene.reference, h)?.evaluate(&y);
-        let p = smoothed_evaluation(&*self.target, &y.cast(), h, self.draws, (scene.seed, scene.step))?;
         let neighbours: Vec<f64> = q.neighbours.iter().map(|m| m.to_f64()).collect();
         let (log_q, score_q) = q.debiased(scene.reference.rows());
-        let log_ratio: Vec<f64> = p.log_density.iter().zip(&log_q).map(|(p, q)| p - q.to_f64()).collect();
-        let enough = |i: usize| neighbours[i] >= self.neighbours;
+        let y: Matrix = y.cast();
+        let settle = |part: &[usize], parts: &mut Parts| -> Result<()> {
+            let p = smoothed_evaluation(&self.target, &y.gather_rows(part), h, self.draws, (scene.seed, scene.step))?;
+            for (k, &i) in part.iter().enumerate() {
+                let trust = (neighbours[i] / self.neighbours).min(1.0);
+                let beta = p.score.row(k).iter().zip(score_q.row(i)).map(|(p, q)| p - trust * q.to_f64());
+                parts.settle(rows[i], h, p.log_density[k], p.log_density[k] - log_q[i].to_f64(), beta);
+            }
+            Ok(())
+        };
+        let enough = |i: &usize| neighbours[*i] >= self.neighbours;
+        let (ready, short): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|i| last || enough(i));
+        settle(&ready, parts)?;
         if parts.level.is_none() {
-            parts.level = median((0..rows.len()).filter(|&i| enough(i)).map(|i| log_ratio[i]).collect());
+            let l = ready.iter().filter(|i| enough(i)).map(|&i| parts.log_ratio[rows[i]]).collect();
+            parts.level = median(l);
         }
-        let stray = |i: usize| parts.level.is_some_and(|level| log_ratio[i] < level - STRAY);
-        let (settled, rest): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(|&i| last || enough(i) || stray(i));
-        for i in settled {
-            let trust = (neighbours[i] / self.neighbours).min(1.0);
-            let beta = p.score.row(i).iter().zip(score_q.row(i)).map(|(p, q)| p - trust * q.to_f64());
-            parts.settle(rows[i], h, p.log_density[i], log_ratio[i], beta);
-        }
-        Ok(rest.into_iter().map(|i| (rows[i], neighbours[i])).collect())
+        let strays = match parts.level {
+            Some(level) if !short.is_empty() => {
+                let p = smooth(&self.target, h, SCOUTS, scene.seed, scene.step)?.log_density(&y.gather_rows(&short));
+                short.iter().zip(p).map(|(&i, p)| p - log_q[i].to_f64() < level - STRAY).collect()
+            }
+            _ => vec![false; short.len()],
+        };
+        let pick = |stray: bool| short.iter().zip(&strays).filter(move |(_, s)| **s == stray).map(|(&i, _)| i);
+        settle(&pick(true).collect::<Vec<_>>(), parts)?;
+        Ok(pick(false).map(|i| (rows[i], neighbours[i])).collect())
     }
 }
 
