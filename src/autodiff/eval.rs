@@ -3,7 +3,7 @@
 use crate::autodiff::kernels::{self, log_sum_exp_rows, map, silu_grad, softmax_rows};
 use crate::autodiff::op::Op;
 use crate::autodiff::tape::ARITY;
-use crate::linalg::{Matrix, View, gemm, shape_mismatch};
+use crate::linalg::{Lu, Matrix, View, gemm, shape_mismatch};
 use crate::num::{self, Real};
 
 type Shape = (usize, usize);
@@ -24,17 +24,24 @@ pub(crate) fn output_shape<T: Real>(op: &Op<T>, [a, b, c]: [Shape; ARITY]) -> Sh
             if k == k2 { (m, n) } else { shape_mismatch("matmul", (m, k), (k2, n)) }
         }
         Affine if a.1 == b.0 && c == (1, b.1) => (a.0, b.1),
+        Inverse if a.0 == a.1 => a,
         Transpose => (a.1, a.0),
+        Reshape(r, c) if r * c == a.0 * a.1 => (*r, *c),
         ConcatCols if a.0 == b.0 => (a.0, a.1 + b.1),
         ConcatRows if a.1 == b.1 => (a.0 + b.0, a.1),
         SliceCols(from, to) if from <= to && *to <= a.1 => (a.0, to - from),
         SliceRows(from, to) if from <= to && *to <= a.0 => (to - from, a.1),
         PadCols(from, total) if from + a.1 <= *total => (a.0, *total),
         PadRows(from, total) if from + a.0 <= *total => (*total, a.1),
+        Inverse => shape_mismatch("inverse", a, (a.0, a.0)),
         SiluGrad | Affine | ConcatCols | ConcatRows => shape_mismatch(&format!("{op:?}"), a, b),
-        SumTo(s, t) | BroadcastTo(s, t) | SliceCols(s, t) | SliceRows(s, t) | PadCols(s, t) | PadRows(s, t) => {
-            shape_mismatch(&format!("{op:?}"), a, (*s, *t))
-        }
+        SumTo(s, t)
+        | BroadcastTo(s, t)
+        | Reshape(s, t)
+        | SliceCols(s, t)
+        | SliceRows(s, t)
+        | PadCols(s, t)
+        | PadRows(s, t) => shape_mismatch(&format!("{op:?}"), a, (*s, *t)),
         GatherRows(index) => (index.len(), a.1),
         ScatterRows(_, rows) => (*rows, a.1),
         _ => a,
@@ -95,6 +102,7 @@ pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out:
             broadcast_to(c, out);
             gemm(T::ONE, a.view(), b.view(), T::ONE, out);
         }
+        Inverse => inverse(a, out),
         _ => move_entries(op, a, b, out),
     }
 }
@@ -115,6 +123,7 @@ fn move_entries<T: Real>(op: &Op<T>, a: &Matrix<T>, b: &Matrix<T>, out: &mut Mat
                 right.copy_from_slice(b.row(i));
             }
         }
+        Reshape(..) => out.as_mut_slice().copy_from_slice(a.as_slice()),
         ConcatRows => {
             let (top, bottom) = out.as_mut_slice().split_at_mut(a.as_slice().len());
             top.copy_from_slice(a.as_slice());
@@ -144,6 +153,16 @@ fn move_entries<T: Real>(op: &Op<T>, a: &Matrix<T>, b: &Matrix<T>, out: &mut Mat
 
 fn transposed<T: Real>(m: &Matrix<T>, flag: bool) -> View<'_, T> {
     if flag { m.t() } else { m.view() }
+}
+
+/// out ← A⁻¹, in f64 whatever the precision; NaN where A is singular.
+fn inverse<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>) {
+    match Lu::factor(&a.cast::<f64>()).inverse() {
+        Ok(inverse) => {
+            out.as_mut_slice().iter_mut().zip(inverse.as_slice()).for_each(|(o, &x)| *o = T::from_f64(x));
+        }
+        Err(_) => out.as_mut_slice().fill(T::NAN),
+    }
 }
 
 fn sign<T: Real>(x: T) -> T {

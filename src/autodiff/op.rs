@@ -57,7 +57,11 @@ pub(crate) enum Op<T> {
     },
     /// X W + b with b a row, in one pass.
     Affine,
+    /// A⁻¹ of a square matrix.
+    Inverse,
     Transpose,
+    /// The same entries, row after row, in another shape.
+    Reshape(usize, usize),
     ConcatCols,
     ConcatRows,
     /// Columns [from, to).
@@ -155,7 +159,9 @@ pub(crate) fn vjp<'t, T: Real>(
             wanted[1].then(|| a.product(g, true, false)),
             wanted[2].then(|| g.sum_to(c.shape())),
         ],
+        Inverse => one(-y.product(g, true, false).product(y, false, true)), // d A⁻¹ = -A⁻¹ dA A⁻¹
         Transpose => one(g.t()),
+        Reshape(..) => one(g.reshape(a.shape().0, a.shape().1)),
         ConcatCols => two(&|| g.columns(0..a.shape().1), &|| g.columns(a.shape().1..g.shape().1)),
         ConcatRows => two(&|| g.rows(0..a.shape().0), &|| g.rows(a.shape().0..g.shape().0)),
         SliceCols(from, _) => one(g.pad_columns(*from, a.shape().1)),

@@ -57,6 +57,8 @@ impl<T: Real> Var<'_, T> {
         softmax => Softmax;
         /// The transpose.
         t => Transpose;
+        /// A⁻¹ of a square matrix; NaN where it is singular.
+        inverse => Inverse;
     }
 
     /// xᵏ for a constant k, entry by entry (x > 0 unless k is an integer).
@@ -153,6 +155,12 @@ impl<T: Real> Var<'_, T> {
     #[track_caller]
     pub fn affine(self, weight: Self, bias: Self) -> Self {
         self.tape.apply(Op::Affine, &[self, weight, bias])
+    }
+
+    /// The same entries, row after row, as rows×cols.
+    #[track_caller]
+    pub fn reshape(self, rows: usize, cols: usize) -> Self {
+        if (rows, cols) == self.shape() { self } else { self.tape.apply(Op::Reshape(rows, cols), &[self]) }
     }
 
     /// Columns `range`.

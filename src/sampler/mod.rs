@@ -1,6 +1,7 @@
 //! One-step samplers: generators, and the training that gives them the law p.
 
 mod batch;
+pub mod flow;
 mod frame;
 mod generator;
 mod latent;

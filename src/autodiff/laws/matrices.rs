@@ -3,6 +3,7 @@
 use crate::autodiff::dual::Scalar;
 use crate::autodiff::laws::cases::{Case, Formula, OnTape, Shape, Shapes, c};
 use crate::autodiff::laws::grid::{Grid, log_sum_exp, total};
+use crate::linalg::Matrix;
 use crate::num::Real;
 use std::sync::Arc;
 
@@ -103,6 +104,16 @@ fn products<T: Real>() -> Vec<Case<T>> {
             |x| x[0].affine(x[1], x[2]),
             |x| x[0].matmul(&x[1]).zip(&x[2], |a, b| a + b),
         ),
+        whole(
+            "(-A - 6)⁻¹",
+            one_input(&[(0, 0), (1, 1), (2, 2), (3, 3)]),
+            |x| {
+                let n = x[0].shape().0;
+                // three rules: an even number would hide a wrong sign
+                (-x[0] - x[0].tape().leaf(&Matrix::identity(n).map(|v| v * T::from_f64(6.0)))).inverse()
+            },
+            inverse_of_shifted,
+        ),
         whole("transpose", one_input(&[(1, 1), (3, 0), (2, 5)]), |x| x[0].t(), |x| x[0].t()),
     ]
 }
@@ -135,6 +146,12 @@ fn moves<T: Real>() -> Vec<Case<T>> {
                     |i, j| if i < top { x[0].at(i, j) } else { x[1].at(i - top, j) },
                 )
             },
+        ),
+        whole(
+            "reshape",
+            one_input(&[(2, 6), (1, 12), (4, 3), (12, 1)]),
+            |x| x[0].reshape(3, 4),
+            |x| Grid::from_fn(3, 4, |i, j| x[0].entries[4 * i + j]),
         ),
         whole(
             "columns 1..3",
@@ -191,6 +208,24 @@ fn moves<T: Real>() -> Vec<Case<T>> {
             |x| Grid::from_fn(5, x[0].cols, |i, j| total((0..4).filter(|&k| GATHER[k] == i).map(|k| x[0].at(k, j)))),
         ),
     ]
+}
+
+/// (-A - 6 I)⁻¹ for entries of A in [-2, 2], by Gauss–Jordan elimination; A + 6 I has dominant diagonals up to 3×3.
+fn inverse_of_shifted(x: &[Grid]) -> Grid {
+    let n = x[0].rows;
+    let mut left = Grid::from_fn(n, n, |i, j| if i == j { -x[0].at(i, j) - c(6.0) } else { -x[0].at(i, j) });
+    let mut right = Grid::from_fn(n, n, |i, j| c(if i == j { 1.0 } else { 0.0 }));
+    for k in 0..n {
+        let (l, r) = (left.clone(), right.clone());
+        let eliminated = |old: &Grid| {
+            Grid::from_fn(n, n, |i, j| {
+                let pivot_row = old.at(k, j) / l.at(k, k);
+                if i == k { pivot_row } else { old.at(i, j) - l.at(i, k) * pivot_row }
+            })
+        };
+        (left, right) = (eliminated(&l), eliminated(&r));
+    }
+    right
 }
 
 /// Row numbers with a repetition and out of order.

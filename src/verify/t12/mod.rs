@@ -1,10 +1,12 @@
 //! T12: change of variables through a stack of layers: log-determinants, the recursion of the score, and total mass.
 
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, resolve};
+mod shipped;
+
 use crate::autodiff::{Tape, Var, jacobian};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::{Lu, Matrix};
 use crate::rng::{Stream, fill_normal};
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, resolve};
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim =
@@ -32,6 +34,7 @@ fn one_draw(draw: &Draw) -> Outcome {
     }
     out.comparisons.extend(resolve(&[()], |_, attempt| vec![score(draw, attempt, true)]));
     out.mutants.push(("score without the gradient of the log-determinant", score(draw, 0, false)));
+    shipped::compare(draw, &mut out);
     if d == 1 {
         let [mass, forgotten] = mass(draw);
         out.comparisons.push(mass);

@@ -1,0 +1,43 @@
+//! Affine coupling.
+
+use crate::autodiff::Var;
+use crate::num::Real;
+use crate::sampler::flow::{Mapped, Split};
+
+/// y_I = x_I, y_J = e^{a(x_I)} x_J + b(x_I), log |det| = Σ_J a(x_I) (Dinh, Sohl-Dickstein and Bengio, real NVP, arXiv 1605.08803).
+///
+/// a = 6 tanh(u/6) of the network's output u: a factor e^±6 at most, so that no step can overflow.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AffineCoupling {
+    /// The groups and the network, with outputs (u, b).
+    pub split: Split,
+}
+
+/// Largest |a|: a factor of 403 to either side, more than a funnel's neck needs.
+const REACH: f64 = 6.0;
+
+impl AffineCoupling {
+    /// Coordinates `kept` of R^d feed the scale and the shift of the others, by a network with `hidden` layers.
+    pub fn new(dim: usize, kept: &[usize], hidden: &[usize]) -> Self {
+        Self { split: Split::new(dim, kept, hidden, 2) }
+    }
+
+    /// (a, b) at each row.
+    fn scale_and_shift<'t, T: Real>(&self, p: &[Var<'t, T>], kept: Option<Var<'t, T>>) -> (Var<'t, T>, Var<'t, T>) {
+        let (u, m) = (self.split.conditioner(p, kept), self.split.moved().len());
+        let a = (u.columns(0..m) * T::from_f64(1.0 / REACH)).tanh() * T::from_f64(REACH);
+        (a, u.columns(m..2 * m))
+    }
+
+    pub(super) fn forward<'t, T: Real>(&self, p: &[Var<'t, T>], x: Var<'t, T>) -> Mapped<'t, T> {
+        let (kept, moved) = self.split.take(x);
+        let (a, b) = self.scale_and_shift(p, kept);
+        Mapped { points: self.split.join(kept, moved * a.exp() + b), log_det: a.row_sums() }
+    }
+
+    pub(super) fn inverse<'t, T: Real>(&self, p: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {
+        let (kept, moved) = self.split.take(y);
+        let (a, b) = self.scale_and_shift(p, kept);
+        Mapped { points: self.split.join(kept, (moved - b) * (-a).exp()), log_det: -a.row_sums() }
+    }
+}

@@ -1,0 +1,20 @@
+//! Normalizing flows: one-step samplers with an exact density (T12).
+//!
+//! x = c + s T(z), T = T_L ∘ … ∘ T_1 a stack of [`Layer`]s and z from a [`Base`], one Gaussian or a mixture of them. Because every layer
+//! has an inverse and a log-determinant in closed form, `log q` and `∇ log q` are exact, and with them `r = p/q` and `β = ∇ log r`.
+
+mod affine;
+mod base;
+mod coupling;
+mod layer;
+mod linear;
+mod model;
+mod spline;
+
+pub use affine::AffineCoupling;
+pub use base::Base;
+pub use coupling::Split;
+pub use layer::{Layer, Mapped};
+pub use linear::{ActNorm, Linear};
+pub use model::{Architecture, CouplingKind, Flow};
+pub use spline::SplineCoupling;

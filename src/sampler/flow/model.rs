@@ -1,0 +1,260 @@
+//! The flow as a model: stack, density, samples.
+
+use crate::autodiff::{Tape, Var};
+use crate::density::Density;
+use crate::linalg::Matrix;
+use crate::linalg::matrix::shape_mismatch;
+use crate::nn::Parameters;
+use crate::num::Real;
+use crate::rng::{Purpose, stream};
+use crate::sampler::batch::CHUNK;
+use crate::sampler::flow::{ActNorm, AffineCoupling, Base, Layer, Linear, Mapped, SplineCoupling};
+use crate::sampler::frame::Frame;
+use crate::sampler::latent::LatentBatch;
+use rayon::prelude::*;
+use std::sync::Arc;
+
+/// The map of the coordinates that a coupling moves.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum CouplingKind {
+    /// y = e^a x + b (RealNVP).
+    Affine,
+    /// A rational-quadratic spline with `bins` bins on ±`reach`, in units of the frame.
+    Spline {
+        /// K.
+        bins: usize,
+        /// B.
+        reach: f64,
+    },
+}
+
+/// What a flow is made of.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Architecture {
+    /// The kind of all its couplings.
+    pub coupling: CouplingKind,
+    /// Their number.
+    pub couplings: usize,
+    /// Widths of the hidden layers of their networks.
+    pub hidden: Vec<usize>,
+    /// Components of the base; with one, an invertible matrix and an activation norm follow the couplings.
+    pub components: usize,
+}
+
+/// A normalizing flow: x = centre + scale · T(z), z from the base, with
+/// log q(x) = log q₀(z) - Σ_k log |det DT_k| - d log scale (T12).
+///
+/// It is a [`Density`]: normalised, with exact samples and score.
+#[derive(Debug, Clone)]
+pub struct Flow<T: Real = f32> {
+    /// The units.
+    pub frame: Frame,
+    /// Trainable matrices in the order of [`Flow::parameter_names`].
+    pub parameters: Parameters<T>,
+    base: Base,
+    layers: Vec<Layer>,
+    architecture: Architecture,
+}
+
+impl<T: Real> Flow<T> {
+    /// The flow whose layers are all the identity, in R^d, d the frame's; the hidden layers of its networks are drawn under `seed`.
+    ///
+    /// Coupling k keeps the coordinates with one value of a binary digit and moves the others; over the couplings the digits take
+    /// turns, so that every two coordinates meet.
+    pub fn new(frame: Frame, architecture: Architecture, seed: u64) -> Self {
+        let d = frame.centre.len();
+        let base = Base { dim: d, components: architecture.components.max(1) };
+        let mut layers: Vec<Layer> = (0..architecture.couplings).map(|k| coupling(&architecture, d, k)).collect();
+        if !base.is_mixture() {
+            layers.extend([Layer::Linear(Linear { dim: d }), Layer::ActNorm(ActNorm { dim: d })]);
+        }
+        let mut rng = stream(seed, Purpose::Initialise, 0);
+        let first = base.initialise().into_iter();
+        let parameters = first.chain(layers.iter().flat_map(|l| l.initialise(&mut rng))).map(Arc::new).collect();
+        Self { frame, parameters, base, layers, architecture }
+    }
+
+    /// d.
+    pub fn dim(&self) -> usize {
+        self.base.dim
+    }
+
+    /// The law of z.
+    pub fn base(&self) -> Base {
+        self.base
+    }
+
+    /// T_1, T_2, …
+    pub fn layers(&self) -> &[Layer] {
+        &self.layers
+    }
+
+    /// What it is made of.
+    pub fn architecture(&self) -> &Architecture {
+        &self.architecture
+    }
+
+    /// Names of the trainable matrices: `base.means`, …, then `layer1.…`.
+    pub fn parameter_names(&self) -> Vec<String> {
+        let own = self.base.parameter_names().into_iter().map(|n| format!("base.{n}"));
+        let layer = |(k, l): (usize, &Layer)| {
+            let name = move |n: String| format!("layer{}.{n}", k + 1);
+            l.parameter_names().into_iter().map(name).collect::<Vec<_>>()
+        };
+        own.chain(self.layers.iter().enumerate().flat_map(layer)).collect()
+    }
+
+    /// Number of trainable numbers.
+    pub fn size(&self) -> usize {
+        self.parameters.iter().map(|p| p.as_slice().len()).sum()
+    }
+
+    /// The same flow with its parameters in another precision: train in f32, use in f64.
+    pub fn cast<U: Real>(&self) -> Flow<U> {
+        Flow {
+            frame: self.frame.clone(),
+            parameters: self.parameters.iter().map(|p| Arc::new(p.cast())).collect(),
+            base: self.base,
+            layers: self.layers.clone(),
+            architecture: self.architecture.clone(),
+        }
+    }
+
+    /// For each layer its range in the list of parameters.
+    fn ranges(&self) -> Vec<std::ops::Range<usize>> {
+        let mut start = self.base.parameter_names().len();
+        let next = |l: &Layer| {
+            let range = start..start + l.parameter_names().len();
+            start = range.end;
+            range
+        };
+        self.layers.iter().map(next).collect()
+    }
+
+    /// y = T(z) and Σ log |det|, in units of the frame.   z: n×d.
+    pub fn forward<'t>(&self, parameters: &[Var<'t, T>], z: Var<'t, T>) -> Mapped<'t, T> {
+        let start = Mapped { points: z, log_det: z.tape().scalar(T::ZERO) };
+        self.layers.iter().zip(self.ranges()).fold(start, |at, (layer, range)| {
+            let next = layer.forward(&parameters[range], at.points);
+            Mapped { points: next.points, log_det: at.log_det + next.log_det }
+        })
+    }
+
+    /// z = T⁻¹(y) and log |det| of T⁻¹.   y: n×d, in units of the frame.
+    pub fn inverse<'t>(&self, parameters: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {
+        let start = Mapped { points: y, log_det: y.tape().scalar(T::ZERO) };
+        self.layers.iter().zip(self.ranges()).rev().fold(start, |at, (layer, range)| {
+            let next = layer.inverse(&parameters[range], at.points);
+            Mapped { points: next.points, log_det: at.log_det + next.log_det }
+        })
+    }
+
+    /// log q in units of the frame at y, n×1.   y: n×d.
+    pub fn log_density_of<'t>(&self, parameters: &[Var<'t, T>], y: Var<'t, T>) -> Var<'t, T> {
+        let Mapped { points, log_det } = self.inverse(parameters, y);
+        self.base.log_density(parameters, points) + log_det
+    }
+
+    /// z for latent points, and T(z), on the tape.
+    pub(super) fn generate<'t>(
+        &self,
+        parameters: &[Var<'t, T>],
+        noise: Var<'t, T>,
+        codes: Option<&Arc<[usize]>>,
+    ) -> Mapped<'t, T> {
+        self.forward(parameters, self.base.place(parameters, noise, codes))
+    }
+
+    /// The latent law with the present weights of the components.
+    pub(super) fn latent(&self) -> crate::sampler::Latent {
+        self.base.latent(&self.parameters)
+    }
+
+    /// log_density_i ← log q(x_i), and where asked score_i ← ∇ log q(x_i), chunk by chunk.   x: n×d.
+    fn evaluate_rows(&self, x: &Matrix, log_density: &mut [f64], mut score: Option<&mut Matrix>) {
+        let d = self.dim();
+        if x.cols() != d {
+            shape_mismatch("Flow: points and flow", x.shape(), (x.rows(), d));
+        }
+        let scale = self.frame.scale;
+        let log_jacobian = d as f64 * scale.ln();
+        let one = |tape: &mut Tape<T>, x: &[f64], out: &mut [f64], score: Option<&mut [f64]>| {
+            tape.reset();
+            let unit = |(j, x): (usize, &f64)| T::from_f64((x - self.frame.centre[j % d]) / scale);
+            let y: Vec<T> = x.iter().enumerate().map(unit).collect();
+            let y = tape.leaf_from(out.len(), d, &y);
+            let parameters: Vec<_> = self.parameters.iter().map(|p| tape.shared(p)).collect();
+            let l = self.log_density_of(&parameters, y);
+            l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64() - log_jacobian));
+            if let Some(score) = score {
+                let s = tape.gradient(l, &[y])[0];
+                s.with(|s| score.iter_mut().zip(s.as_slice()).for_each(|(o, s)| *o = s.to_f64() / scale));
+            }
+        };
+        let rows = x.as_slice().par_chunks(CHUNK * d).zip(log_density.par_chunks_mut(CHUNK));
+        match score.as_mut() {
+            None => rows.for_each_init(Tape::new, |tape, (x, out)| one(tape, x, out, None)),
+            Some(score) => rows
+                .zip(score.as_mut_slice().par_chunks_mut(CHUNK * d))
+                .for_each_init(Tape::new, |tape, ((x, out), s)| one(tape, x, out, Some(s))),
+        }
+    }
+
+    /// n independent samples x (n×d) and log q at each, under `seed`: block number `block` of a stream, so that any number can be
+    /// drawn in constant memory.
+    pub fn sample_with_log_density(&self, n: usize, seed: u64, block: u64) -> (Matrix, Vec<f64>) {
+        let x = self.sample_block(n, seed, block);
+        let log_density = Density::log_density(self, &x);
+        (x, log_density)
+    }
+
+    /// n independent samples x (n×d): block number `block` of the stream of `seed`.
+    pub fn sample_block(&self, n: usize, seed: u64, block: u64) -> Matrix {
+        let d = self.dim();
+        let latent: LatentBatch<T> = self.latent().sample(n, d, (seed, Purpose::Sample, block));
+        let mut y: Matrix<T> = Matrix::zeros(n, d);
+        y.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate().for_each_init(Tape::new, |tape, (k, out)| {
+            tape.reset();
+            let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
+            let parameters: Vec<_> = self.parameters.iter().map(|p| tape.shared(p)).collect();
+            let y = self.generate(&parameters, tape.leaf(&noise), codes.as_ref()).points;
+            y.with(|y| out.copy_from_slice(y.as_slice()));
+        });
+        self.frame.restore(&y)
+    }
+}
+
+/// Coupling number k in R^d.
+fn coupling(architecture: &Architecture, d: usize, k: usize) -> Layer {
+    let digits = (d.next_power_of_two().trailing_zeros() as usize).max(1);
+    let digit = (k / 2) % digits;
+    let kept: Vec<usize> = (0..d).filter(|i| d > 1 && (i >> digit) % 2 == k % 2).collect();
+    match architecture.coupling {
+        CouplingKind::Affine => Layer::Affine(AffineCoupling::new(d, &kept, &architecture.hidden)),
+        CouplingKind::Spline { bins, reach } => {
+            Layer::Spline(SplineCoupling::new(d, &kept, &architecture.hidden, bins, reach))
+        }
+    }
+}
+
+impl<T: Real> Density for Flow<T> {
+    fn dim(&self) -> usize {
+        self.base.dim
+    }
+
+    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
+        self.evaluate_rows(x, out, None);
+    }
+
+    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        self.evaluate_rows(x, log_density, Some(score));
+    }
+
+    fn log_normaliser(&self) -> Option<f64> {
+        Some(0.0)
+    }
+
+    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
+        Some(self.sample_block(n, seed, 0))
+    }
+}
