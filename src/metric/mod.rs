@@ -17,6 +17,7 @@
 //! ```
 
 mod assignment;
+mod certificate;
 mod energy;
 mod mmd;
 mod modes;
@@ -26,6 +27,9 @@ mod sliced;
 mod transport;
 
 pub use assignment::{Assignment, assign};
+pub use certificate::{
+    Certificate, Estimate, ExactPart, Verdict, effective_fraction, pareto_k, resample, weighted_means,
+};
 pub use energy::energy_distance;
 pub use mmd::{median_distance, mmd2};
 pub use modes::{ModeReport, ModeTruth};

@@ -1,0 +1,125 @@
+//! What a model with a known density proves about itself, from its log-weights log p~ - log q.
+
+mod pareto;
+mod weights;
+mod words;
+
+pub use pareto::pareto_k;
+pub use weights::{Estimate, effective_fraction, resample, weighted_means};
+
+use crate::num::log_mean_exp;
+use crate::{Error, Result};
+
+/// log r above which the model is said to miss a place: its density there is below a tenth of the target's.
+const MISSED: f64 = std::f64::consts::LN_10;
+
+/// Numbers to trust, from l = log p~ - log q at samples of q and, where the target has them, at exact samples of p.
+///
+/// What is measured at samples of q alone says nothing about places that q does not visit: none of it proves that no mode was missed.
+///
+/// ```
+/// use pushforward::metric::{Certificate, Verdict};
+/// use pushforward::rng::{Purpose, normal_matrix};
+///
+/// // q = N(0, 1), p~ = 3 exp(-x²/(2·0.9²)): log Z = log(3·0.9·√(2π))
+/// let log_weight = |x: f64| 3f64.ln() - 0.5 * x * x / 0.81 + 0.5 * x * x + 0.5 * (2.0 * std::f64::consts::PI).ln();
+/// let samples = normal_matrix::<f64>(1, Purpose::Check, 0, 10_000, 1).map(log_weight);
+/// let certificate = Certificate::of(samples.as_slice(), None)?;
+/// assert!(certificate.log_z.z((2.7 * (2.0 * std::f64::consts::PI).sqrt()).ln()).abs() < 4.0);
+/// assert_eq!(certificate.verdict(), Verdict::Reliable);
+/// println!("{certificate}");
+/// # Ok::<(), pushforward::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq)]
+pub struct Certificate {
+    /// n, the samples of q.
+    pub samples: usize,
+    /// log Z ≈ log mean_q e^l. Its error bar knows only where q has samples; the estimate lies low by about half its squared error.
+    pub log_z: Estimate,
+    /// E_q l = log Z - KL(q‖p): a lower bound of log Z.
+    pub elbo: Estimate,
+    /// (Σ e^l)²/(n Σ e^2l) at samples of q, in [0, 1]: estimates 1/(1 + χ²(p‖q)) ([`effective_fraction`]).
+    pub reverse_ess: f64,
+    /// The tail index of the weights ([`pareto_k`]).
+    pub pareto_k: f64,
+    /// What exact samples of p add.
+    pub exact: Option<ExactPart>,
+}
+
+/// The part of a certificate that needs exact samples of p, and that sees modes without samples of q.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExactPart {
+    /// The number of exact samples.
+    pub samples: usize,
+    /// E_p l = log Z + KL(p‖q): an upper bound of log Z.
+    pub eubo: Estimate,
+    /// -log mean_p e^(-l) → log Z from the other side: where q misses a mode, it stands above the estimate from q.
+    pub log_z: Estimate,
+    /// 1/(mean_p e^l · mean_p e^(-l)), in [0, 1]: also 1/(1 + χ²(p‖q)), but it falls towards 0 where q misses a mode.
+    pub forward_ess: f64,
+    /// The fraction of p where q < p/10, Z from `log_z` here.
+    pub missed: Estimate,
+}
+
+/// What k-hat says about the weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// k < min(1 - 1/log10 n, 0.7): estimates and error bars can be used.
+    Reliable,
+    /// k < 1: the estimates converge too slowly for this n, error bars are too small.
+    Unreliable,
+    /// k ≥ 1: the mean of the weights is not seen to exist.
+    Useless,
+}
+
+impl Certificate {
+    /// From l at n ≥ 2 samples of q and, if any, at exact samples of p; l may miss any constant, which then shifts log Z.
+    ///
+    /// At samples of q, l = -∞ is a sample outside the support of p; at exact samples, l = +∞ is a place that q cannot reach.
+    /// `Error::Parameter` with the index of a value that is none of these.
+    pub fn of(log_weights: &[f64], at_exact: Option<&[f64]>) -> Result<Self> {
+        weights::check(log_weights)?;
+        Ok(Self {
+            samples: log_weights.len(),
+            log_z: weights::log_z(log_weights),
+            elbo: Estimate::mean(log_weights),
+            reverse_ess: effective_fraction(log_weights),
+            pareto_k: pareto_k(log_weights),
+            exact: at_exact.map(ExactPart::of).transpose()?,
+        })
+    }
+
+    /// By the thresholds of Vehtari et al. (JMLR 2024), which depend on the number of samples.
+    pub fn verdict(&self) -> Verdict {
+        let enough = (1.0 - 1.0 / (self.samples as f64).log10()).min(0.7);
+        match self.pareto_k {
+            k if k < enough => Verdict::Reliable,
+            k if k < 1.0 => Verdict::Unreliable,
+            _ => Verdict::Useless,
+        }
+    }
+}
+
+impl ExactPart {
+    /// From l at exact samples of p.
+    fn of(l: &[f64]) -> Result<Self> {
+        let inverse: Vec<f64> = l.iter().map(|l| -l).collect();
+        if let Err(Error::Parameter { name, value, .. }) = weights::check(&inverse) {
+            let expected = "a finite number, or +inf where the model's density is 0 (and two at least)";
+            let (name, value) = (format!("{name} at exact samples"), if l.len() < 2 { value } else { -value });
+            return Err(Error::Parameter { name, value, expected });
+        }
+        let from_p = weights::log_z(&inverse);
+        let log_z = Estimate { value: -from_p.value, ..from_p };
+        let missed: Vec<f64> = l.iter().map(|l| f64::from(u8::from(l - log_z.value > MISSED))).collect();
+        // all of p out of reach: log Z has no estimate
+        let missed = if log_z.value == f64::INFINITY { vec![1.0; l.len()] } else { missed };
+        Ok(Self {
+            samples: l.len(),
+            eubo: Estimate::mean(l),
+            log_z,
+            forward_ess: if log_z.value == f64::INFINITY { 0.0 } else { (log_z.value - log_mean_exp(l)).exp() },
+            missed: Estimate::mean(&missed),
+        })
+    }
+}

@@ -1,0 +1,87 @@
+//! A certificate in plain words.
+
+use super::{Certificate, Estimate, Verdict};
+use std::fmt;
+
+impl Verdict {
+    /// The verdict as a sentence.
+    pub fn words(self) -> &'static str {
+        match self {
+            Verdict::Reliable => "the weights are reliable where the model has samples",
+            Verdict::Unreliable => {
+                "the weights are too heavy-tailed: error bars are too small, more samples help slowly"
+            }
+            Verdict::Useless => "a few weights decide everything: do not use log Z, ESS or reweighted averages",
+        }
+    }
+}
+
+impl Certificate {
+    /// What no number here can say, for the foot of every table.
+    pub const CAVEAT: &'static str = "No certificate proves that no mode was missed: figures from the model's samples say nothing about places \
+                                      where the model has none; exact samples of the target see what they visit.";
+
+    /// What the verdict and the figures from exact samples add up to, one sentence each.
+    pub fn findings(&self) -> Vec<String> {
+        let mut found = vec![format!("k-hat {:.2}: {}", self.pareto_k, self.verdict().words())];
+        if let Some(exact) = &self.exact {
+            let gap = exact.log_z.value - self.log_z.value;
+            let error = exact.log_z.standard_error.hypot(self.log_z.standard_error);
+            if gap.is_nan() || gap > 4.0 * error.max(1e-12) {
+                found.push(format!(
+                    "log Z from exact samples is {gap:.3} above log Z from the model: the model misses part of the target"
+                ));
+            }
+            if exact.missed.value > 0.0 {
+                found.push(format!(
+                    "at {:.2} % of the target the model's density is below a tenth of the target's",
+                    100.0 * exact.missed.value
+                ));
+            }
+        }
+        found
+    }
+
+    /// (name, value, meaning) of each figure, in the order of the table.
+    pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut rows = vec![
+            ("log Z", shown(self.log_z), "importance sampling from the model"),
+            ("ELBO", shown(self.elbo), "log Z - KL(q‖p), a lower bound"),
+        ];
+        if let Some(exact) = &self.exact {
+            rows.push(("EUBO", shown(exact.eubo), "log Z + KL(p‖q), an upper bound, from exact samples"));
+            rows.push(("log Z from exact samples", shown(exact.log_z), "higher where the model misses a mode"));
+        }
+        rows.push(("ESS, reverse", format!("{:.4}", self.reverse_ess), "of 1, at samples of the model"));
+        if let Some(exact) = &self.exact {
+            rows.push(("ESS, forward", format!("{:.4}", exact.forward_ess), "of 1, at exact samples"));
+            rows.push(("missed", shown(exact.missed), "fraction of the target where q < p/10"));
+        }
+        rows.push(("Pareto k-hat", format!("{:.3}", self.pareto_k), "tail of the weights: below 0.7 is usable"));
+        rows
+    }
+}
+
+impl fmt::Display for Certificate {
+    /// A table, the findings and the caveat.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let exact = self.exact.as_ref().map_or(String::new(), |e| format!(" and {} exact samples", e.samples));
+        writeln!(f, "certificate from {} samples of the model{exact}", self.samples)?;
+        for (name, value, meaning) in self.rows() {
+            writeln!(f, "  {name:<26}{value:>22}   {meaning}")?;
+        }
+        for sentence in self.findings() {
+            writeln!(f, "  {sentence}")?;
+        }
+        write!(f, "{}", Self::CAVEAT)
+    }
+}
+
+/// value ± error, with two digits of the error.
+fn shown(e: Estimate) -> String {
+    if !(e.standard_error > 0.0 && e.standard_error.is_finite()) {
+        return format!("{:.4}", e.value);
+    }
+    let digits = (1.0 - e.standard_error.log10().floor()).clamp(0.0, 9.0) as usize;
+    format!("{:.digits$} ± {:.digits$}", e.value, e.standard_error)
+}
