@@ -13,6 +13,8 @@ fn small() -> Options {
         transport_sizes: vec![200],
         pair_size: 500,
         sliced_size: 2_000,
+        test_size: 200,
+        resamples: 99,
         ..Options::default()
     }
 }

@@ -127,6 +127,7 @@ fn record(run: &Run, job: &Job, samples: &Matrix, report: &Report, config: Strin
         mode_samples: SAMPLES,
         steps: run.steps.clone(),
         metrics: report.metrics.iter().map(words::row).collect(),
+        tests: report.tests.iter().map(words::test_row).collect(),
         notes: notes(run, job),
         config,
     }

@@ -1,7 +1,7 @@
 //! The library's metrics in words: a stable key for files, a title and a meaning for people.
 
-use crate::report::{Judge, MetricRow, count};
-use pushforward::metric::{Metric, Report};
+use crate::report::{Judge, MetricRow, TestRow, count};
+use pushforward::metric::{Metric, Report, Test};
 use serde_json::{Value, json};
 
 /// What is said about a metric whose name starts with `prefix`.
@@ -123,7 +123,33 @@ pub fn to_json(report: &Report) -> Value {
         .modes
         .as_ref()
         .map(|m| json!({ "count": m.modes, "covered": m.covered, "masses": m.masses, "truths": m.truths }));
-    json!({ "metrics": metrics, "modes": modes })
+    let tests: Vec<Value> = report.tests.iter().map(test_json).collect();
+    json!({ "metrics": metrics, "modes": modes, "tests": tests })
+}
+
+/// (name in the library, key in JSON, what is asked) of each test.
+const TESTS: [(&str, &str, &str); 3] = [
+    ("mode masses", "mode_masses", "Does every mode have its share?"),
+    ("MMD", "mmd", "Do the samples and exact ones have one law?"),
+    ("KSD", "ksd", "Do the samples fit the score of the target?"),
+];
+
+/// A row of the report's table of tests.
+pub fn test_row(test: &Test) -> TestRow {
+    let question = TESTS.iter().find(|t| t.0 == test.name).map_or("", |t| t.2);
+    TestRow {
+        name: test.name.clone(),
+        statistic: test.statistic,
+        p_value: test.p_value,
+        size: test.size,
+        meaning: format!("{question} ({})", test.note),
+    }
+}
+
+/// A test as JSON; a test that was not done has nulls.
+fn test_json(t: &Test) -> Value {
+    let key = TESTS.iter().find(|k| k.0 == t.name).map_or(t.name.as_str(), |k| k.1);
+    json!({ "test": key, "statistic": t.statistic, "p_value": t.p_value, "samples": t.size, "note": t.note })
 }
 
 fn metric_json(m: &Metric) -> Value {
@@ -146,7 +172,7 @@ mod tests {
     use pushforward::density::by_name;
     use pushforward::metric::{Options, evaluate};
 
-    /// Proves that every metric that the library computes has a key and words, and no two metrics of one size share a key.
+    /// Proves that every metric and test that the library computes has a key and words, and no two metrics of one size share a key.
     #[test]
     fn every_metric_has_words() {
         let p = by_name("ring8").unwrap();
@@ -166,5 +192,7 @@ mod tests {
             assert!(seen.insert((words.key, m.size)), "{}", m.name);
             assert!(!row(m).meaning.is_empty());
         }
+        let names: Vec<&str> = report.tests.iter().map(|t| t.name.as_str()).collect();
+        assert_eq!(names, TESTS.map(|t| t.0), "every test has words");
     }
 }

@@ -49,6 +49,27 @@ fn exact_samples_score_as_exact() {
     assert!(metric(&shifted, "mean_log_density")["z"].as_f64().unwrap() < -6.0);
 }
 
+/// Proves that all tests pass exact samples (three p-values above 0.002, the smallest possible: fails by chance in 1 of 160 seeds, and the
+/// seed is fixed), and that wrong masses of far modes fail the mode masses and MMD while KSD does not see them.
+#[test]
+fn tests_beside_each_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let p = by_name("gmm9").unwrap();
+    let p_values = |samples: &Matrix, name: &str| -> Vec<f64> {
+        let answer = evaluate(folder.path(), samples, name);
+        answer["tests"].as_array().unwrap().iter().map(|t| t["p_value"].as_f64().unwrap()).collect()
+    };
+    let exact = p.sample(1_000, 11).unwrap();
+    assert!(p_values(&exact, "x.npy").iter().all(|&p| p > 0.002));
+    // every second sample of the left third goes to the right one: masses 1/6, 1/3, 1/2
+    let moved = Matrix::from_fn(1_000, 2, |i, j| {
+        let shift = if j == 0 && i % 2 == 0 && exact[(i, 0)] < -2.5 { 10.0 } else { 0.0 };
+        exact[(i, j)] + shift
+    });
+    let found = p_values(&moved, "y.npy");
+    assert!(found[0] <= 0.002 && found[1] <= 0.002 && found[2] > 0.01, "{found:?}");
+}
+
 /// Proves that the keys that programs read are there, with the version, and that the table for people names every metric and its floor.
 #[test]
 fn two_forms() {
@@ -56,15 +77,21 @@ fn two_forms() {
     let samples = by_name("gmm9").unwrap().sample(500, 12).unwrap();
     let answer = evaluate(folder.path(), &samples, "x.npy");
     let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["version", "target", "file", "samples", "dim", "seed", "metrics", "modes"]);
+    assert_eq!(keys, ["version", "target", "file", "samples", "dim", "seed", "metrics", "modes", "tests"]);
     assert_eq!(answer["modes"]["masses"].as_array().unwrap().len(), 9);
     for m in answer["metrics"].as_array().unwrap() {
         let keys: Vec<&String> = m.as_object().unwrap().keys().collect();
         assert_eq!(keys, ["metric", "name", "value", "floor", "z", "samples", "blocks", "note"]);
     }
+    let tests: Vec<&str> = answer["tests"].as_array().unwrap().iter().map(|t| t["test"].as_str().unwrap()).collect();
+    assert_eq!(tests, ["mode_masses", "mmd", "ksd"]);
+    for t in answer["tests"].as_array().unwrap() {
+        let keys: Vec<&String> = t.as_object().unwrap().keys().collect();
+        assert_eq!(keys, ["test", "statistic", "p_value", "samples", "note"]);
+    }
     let out = pushforward(folder.path(), &["evaluate", "gmm9", "x.npy"]);
     let text = String::from_utf8(out.stdout).unwrap();
-    for word in ["mean log p", "modes covered", "sliced W2", "floor"] {
+    for word in ["mean log p", "modes covered", "sliced W2", "floor", "p-value", "KSD"] {
         assert!(text.contains(word), "{text}");
     }
 }

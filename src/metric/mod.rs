@@ -19,6 +19,7 @@
 mod assignment;
 mod certificate;
 mod energy;
+mod hypothesis;
 mod mmd;
 mod modes;
 mod pairs;
@@ -31,6 +32,7 @@ pub use certificate::{
     Certificate, Estimate, ExactPart, Verdict, effective_fraction, pareto_k, resample, weighted_means,
 };
 pub use energy::energy_distance;
+pub use hypothesis::{MmdTest, SteinTest, Test, mmd_test, mode_mass_test, stein_scale, stein_test};
 pub use mmd::{median_distance, mmd2};
 pub use modes::{ModeReport, ModeTruth};
 pub use pairs::PairStatistic;

@@ -2,6 +2,7 @@
 
 use crate::density::Density;
 use crate::linalg::Matrix;
+use crate::metric::hypothesis::Battery;
 use crate::metric::*;
 use crate::num::Summary;
 use crate::rng::{Purpose, stream};
@@ -26,6 +27,10 @@ pub struct Options {
     pub projections: usize,
     /// Most points a side in MMD and energy distance.
     pub pair_size: usize,
+    /// Most points of the sample in KSD and MMD as tests; 0 for no tests.
+    pub test_size: usize,
+    /// Resampled copies behind a p-value, which is at least 1/(resamples + 1).
+    pub resamples: usize,
     /// Repeats of each comparison (at least 2) and five times as many for mode figures; exact W2 of n points has `repeats`·1000/n.
     pub repeats: usize,
 }
@@ -40,6 +45,8 @@ impl Default for Options {
             sliced_size: 10_000,
             projections: 128,
             pair_size: 4_000,
+            test_size: 1_000,
+            resamples: 499,
             repeats: 4,
         }
     }
@@ -91,6 +98,8 @@ pub struct Report {
     pub metrics: Vec<Metric>,
     /// Masses mode by mode, for a Gaussian mixture.
     pub modes: Option<ModeReport>,
+    /// Tests with p-values: mode masses (for a mixture) and MMD (with exact samples) beside KSD, which is blind to masses.
+    pub tests: Vec<Test>,
 }
 
 /// Every metric of `samples` (n×d, n ≥ 2) that applies to the target, each beside its floor.
@@ -105,16 +114,18 @@ pub fn evaluate(target: &dyn Density, samples: &Matrix, options: &Options) -> Re
     check_samples(target.dim(), samples)?;
     let job = Job { target, samples: random_rows(samples, samples.rows(), options.seed), options };
     let mut metrics = vec![job.mean_log_density()?];
-    let mut modes = None;
-    if let Some(mixture) = target.mixture() {
-        let truth = ModeTruth::new(mixture, options.truth_size, job.seed(TRUTH));
-        metrics.extend(job.mode_metrics(&truth));
-        modes = Some(truth.report(samples));
+    let truth = target.mixture().map(|m| ModeTruth::new(m, options.truth_size, job.seed(TRUTH)));
+    if let Some(truth) = &truth {
+        metrics.extend(job.mode_metrics(truth));
     }
     if target.sample(2, 0).is_some() {
         metrics.extend(job.distances()?);
     }
-    Ok(Report { metrics, modes })
+    let size = options.test_size.min(samples.rows());
+    let exact = (size > 1).then(|| target.sample(size, job.seed(TESTS))).flatten();
+    let battery = Battery { target, samples: &job.samples, truth: truth.as_ref(), exact, size, options };
+    let tests = if size > 1 { battery.tests() } else { Vec::new() };
+    Ok(Report { metrics, modes: truth.map(|t| t.report(samples)), tests })
 }
 
 /// Coordinates beyond this would overflow when squared and summed.
@@ -139,6 +150,7 @@ fn check_samples(dim: usize, samples: &Matrix) -> Result<()> {
 const TRUTH: u64 = 1 << 40;
 const LOG_DENSITY: u64 = TRUTH + 1;
 const BANDWIDTH: u64 = TRUTH + 2;
+const TESTS: u64 = TRUTH + 3;
 
 /// One evaluation at work.
 struct Job<'a> {

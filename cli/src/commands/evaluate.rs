@@ -3,7 +3,7 @@
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::read_samples;
-use crate::report::{MetricRow, comparison, number};
+use crate::report::{MetricRow, comparison, count, number};
 use crate::{target, words};
 use pushforward::metric::{Options, Report, evaluate};
 use serde_json::json;
@@ -22,6 +22,9 @@ pub struct Arguments {
     /// Key of the exact samples and projections behind the metrics
     #[arg(long, default_value_t = 0)]
     seed: u64,
+    /// Most samples in the tests KSD and MMD, whose time grows with its square; 0 for no tests
+    #[arg(long, value_name = "N", default_value_t = 1_000)]
+    test_size: usize,
 }
 
 /// Prints the metrics of the samples.
@@ -37,7 +40,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             target.name
         )));
     }
-    let options = Options { seed: arguments.seed, ..Options::default() };
+    let options = Options { seed: arguments.seed, test_size: arguments.test_size, ..Options::default() };
     let report = evaluate(&*target.density, &samples, &options).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
     if arguments.json {
         let mut out = json!({
@@ -59,6 +62,14 @@ pub fn table(report: &Report) -> String {
         let (mean, spread) = floor.map_or(("–".into(), "–".into()), |(m, s)| (number(m, 4), number(s, 2)));
         text += &format!("{name:<34}{:>12}{mean:>12}{spread:>11}{:>12}\n", number(*value, 4), comparison(&row));
     }
+    if !report.tests.is_empty() {
+        text += &format!("\n{:<34}{:>12}{:>12}{:>11}\n", "test", "statistic", "p-value", "samples");
+    }
+    for t in &report.tests {
+        let (statistic, p) = (number(t.statistic, 3), number(t.p_value, 2));
+        text += &format!("{:<34}{statistic:>12}{p:>12}{:>11}\n    {}\n", t.name, count(t.size), t.note);
+    }
     text + "\nThe floor is the same figure for exact samples of the same number, ± its spread from set to set. The comparison is value / floor for\n\
-            distances and value - floor for levels. No figure proves that no mode was missed.\n"
+            distances and value - floor for levels. A p-value is the chance of such a statistic for exact samples. No figure proves that no\n\
+            mode was missed.\n"
 }

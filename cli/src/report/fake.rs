@@ -117,6 +117,13 @@ pub fn ring() -> Record {
                 judge: Judge::Ratio,
             },
         ],
+        tests: vec![TestRow {
+            name: "KSD".into(),
+            statistic: 0.0871,
+            p_value: 0.432,
+            size: 1_000,
+            meaning: "do the samples fit the score of the target?".into(),
+        }],
         notes: vec!["2 of 3,000 steps were skipped: the log-density was NaN at x = [1.5, 2.0]".into()],
         config: "target = \"ring8\"\ndivergence = \"forward-kl\"\nsteps = 3000\nseed = 1\n".into(),
     }

@@ -17,5 +17,7 @@ pub mod theorems;
 mod fake;
 
 pub use page::{comparison, html};
-pub use record::{DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, Tile};
+pub use record::{
+    DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, TestRow, Tile,
+};
 pub use style::{count, number};

@@ -34,6 +34,7 @@ pub fn html(record: &Record) -> String {
     samples(&mut s, record);
     modes(&mut s, record);
     metrics(&mut s, record);
+    tests(&mut s, record);
     energy(&mut s, record);
     training(&mut s, record);
     objective(&mut s, record);
@@ -128,6 +129,25 @@ fn metrics(s: &mut String, record: &Record) {
             number(m.value, 4),
             comparison(m),
             escape(&m.meaning)
+        );
+    }
+    s.push_str("</tbody></table></section>\n");
+}
+
+fn tests(s: &mut String, record: &Record) {
+    if record.tests.is_empty() {
+        return;
+    }
+    s.push_str("<section><h2>Could these be exact samples?</h2><p>p is the chance that exact samples give a statistic at least as large; a small one says no. With many samples every imperfect sampler is found out, so read p beside the sizes above. The score of the target does not know the masses of far modes, and KSD sees the score alone.</p>\n<table><thead><tr><th>test</th><th class=\"n\">statistic</th><th class=\"n\">p</th><th class=\"n\">samples</th><th>what it asks</th></tr></thead><tbody>\n");
+    for t in &record.tests {
+        let _ = writeln!(
+            s,
+            "<tr><td>{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"why\">{}</td></tr>",
+            escape(&t.name),
+            number(t.statistic, 3),
+            number(t.p_value, 2),
+            count(t.size),
+            escape(&t.meaning)
         );
     }
     s.push_str("</tbody></table></section>\n");

@@ -31,6 +31,8 @@ pub struct Record {
     pub exact_energy: Vec<f64>,
     /// The table of metrics.
     pub metrics: Vec<MetricRow>,
+    /// The table of tests.
+    pub tests: Vec<TestRow>,
     /// Things that happened and should be known, such as skipped steps.
     pub notes: Vec<String>,
     /// The text of config.toml.
@@ -137,6 +139,21 @@ pub struct MetricRow {
     pub meaning: String,
     /// How to judge the value.
     pub judge: Judge,
+}
+
+/// A hypothesis test of the samples.
+#[derive(Debug, Clone)]
+pub struct TestRow {
+    /// Name.
+    pub name: String,
+    /// The statistic; NaN where the test could not be done.
+    pub statistic: f64,
+    /// The chance of one at least as large for exact samples.
+    pub p_value: f64,
+    /// Points in the test.
+    pub size: usize,
+    /// What it asks, its constants and what it is blind to.
+    pub meaning: String,
 }
 
 /// How a metric's value is judged against its floor.

@@ -44,6 +44,7 @@ fn self_contained() {
         "Samples",
         "Mass of the modes",
         "Metrics beside",
+        "exact samples?",
         "Energies",
         "Training",
         "forward-kl",
