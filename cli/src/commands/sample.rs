@@ -1,13 +1,23 @@
 //! `pushforward sample`: as many samples as wanted, in constant memory.
 
+use crate::commands::note;
+use crate::config;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of};
+use crate::model::Model;
 use crate::progress::Progress;
-use crate::{interrupt, model};
+use crate::report::{count, number};
+use crate::target::Target;
+use crate::{commands::train::load_target, interrupt, model};
+use pushforward::sampler::{Polish, PolishReport};
 use std::path::PathBuf;
 
 /// Rows that are drawn and written at a time.
 const BLOCK: u64 = 1 << 16;
+
+/// Samples in the pilot that finds the step of a polish, and their block, which no output uses.
+const PILOT: usize = 1_000;
+const PILOT_BLOCK: u64 = 1 << 40;
 
 /// Arguments of `sample`.
 #[derive(clap::Args)]
@@ -23,6 +33,17 @@ pub struct Arguments {
     /// Where to write them: .npy (f8) or .csv
     #[arg(short, long)]
     output: PathBuf,
+    /// Steps of a Markov chain (MALA) that each sample takes after the one-step map; repairs shapes within modes, not masses
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    polish: u64,
+}
+
+/// A polish at work.
+struct Polisher {
+    target: Target,
+    polish: Polish,
+    steps: u64,
+    total: PolishReport,
 }
 
 /// Draws and writes.
@@ -32,19 +53,64 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         return Err(Failure::input("-n 0; ask for at least one sample"));
     }
     let model = model::load(&arguments.run.join("model.safetensors"))?;
+    let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &model)).transpose()?;
     let mut writer = SampleWriter::create(&arguments.output, arguments.number, model.dim())?;
     interrupt::watch();
     let progress = Progress::new(arguments.number, "samples");
+    // a polished sample costs as much as many, so that Ctrl-C and the bar need smaller blocks; the samples depend on BLOCK only
+    let part = if polisher.is_some() { BLOCK / 16 } else { BLOCK };
     for (block, start) in (0..arguments.number).step_by(BLOCK as usize).enumerate() {
-        if interrupt::requested() {
-            return Err(Failure::Interrupted(format!(
-                "stopped by Ctrl-C; {} was not written",
-                arguments.output.display()
-            )));
-        }
         let rows = (arguments.number - start).min(BLOCK);
-        writer.push(&model.sample(rows as usize, arguments.seed, block as u64))?;
-        progress.at(start + rows);
+        let drawn = model.sample(rows as usize, arguments.seed, block as u64);
+        for first in (0..rows).step_by(part as usize) {
+            if interrupt::requested() {
+                let shown = arguments.output.display();
+                return Err(Failure::Interrupted(format!("stopped by Ctrl-C; {shown} was not written")));
+            }
+            let last = (first + part).min(rows);
+            let mut samples = drawn.slice_rows(first as usize..last as usize);
+            if let Some(polisher) = &mut polisher {
+                polisher.run(&mut samples, arguments.seed, (start + first) / part)?;
+            }
+            writer.push(&samples)?;
+            progress.at(start + last);
+        }
     }
-    writer.finish()
+    drop(progress);
+    writer.finish()?;
+    polisher.iter().for_each(|p| note(p.report()));
+    Ok(())
+}
+
+impl Polisher {
+    /// With the step found on samples of the model that are not written.
+    fn new(arguments: &Arguments, model: &Model) -> Outcome<Self> {
+        let config = arguments.run.join("config.toml");
+        let target = load_target(&config::merge(Some(&config), toml::Table::new(), &[])?)?;
+        let pilot = model.sample(PILOT, arguments.seed, PILOT_BLOCK);
+        let polish = Polish::tune(&*target.density, &pilot, arguments.seed)?;
+        Ok(Self { target, polish, steps: arguments.polish, total: PolishReport::default() })
+    }
+
+    fn run(&mut self, samples: &mut pushforward::linalg::Matrix, seed: u64, block: u64) -> Outcome<()> {
+        let report = self.polish.run(&*self.target.density, samples, self.steps, (seed, block))?;
+        self.total = self.total.join(report);
+        Ok(())
+    }
+
+    /// What the polish did, in a sentence.
+    fn report(&self) -> String {
+        let t = &self.total;
+        format!(
+            "polished {} samples by {} MALA steps of size {} (found on a pilot of {PILOT}, acceptance {} there); acceptance {}; mean log p \
+             from {} to {}; masses of far modes are as the model left them",
+            count(t.samples),
+            count(self.steps as usize),
+            number(self.polish.step, 3),
+            number(self.polish.pilot_acceptance, 3),
+            number(t.acceptance, 3),
+            number(t.log_density_before, 5),
+            number(t.log_density_after, 5)
+        )
+    }
 }

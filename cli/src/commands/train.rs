@@ -67,7 +67,7 @@ impl Arguments {
 }
 
 /// The target that the configuration names or contains.
-fn load_target(config: &Config) -> Outcome<Target> {
+pub(super) fn load_target(config: &Config) -> Outcome<Target> {
     match &config.target {
         toml::Value::String(name) => target::load(name, &mut note),
         toml::Value::Table(table) => {

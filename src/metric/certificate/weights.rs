@@ -50,7 +50,7 @@ pub(super) fn log_z(log_weights: &[f64]) -> Estimate {
     Estimate { value: log_mean_exp(log_weights), standard_error: relative.max(0.0).sqrt() }
 }
 
-/// E_p[f] ≈ Σ w_i f_i / Σ w_i for each column of f, with standard error √(Σ w̃_i² (f_i - E)²), w̃ = w/Σ w.   `values`: n×k → k.
+/// E_p f ≈ Σ w_i f_i / Σ w_i for each column of f, with standard error √(Σ w̃_i² (f_i - E)²), w̃ = w/Σ w.   `values`: n×k → k.
 ///
 /// `log_weights` (n) are log p~ - log q up to a constant at the samples of q behind the rows of `values`. The bias is of order 1/ESS.
 /// (Owen, "Monte Carlo theory, methods and examples", equation 9.8.) Errors as [`Certificate::of`](crate::metric::Certificate::of),
