@@ -3,6 +3,7 @@
 //! A library beside the binary, so that each room can be tested and fuzzed alone.
 
 pub mod commands;
+pub mod comparison;
 pub mod config;
 pub mod failure;
 pub mod files;

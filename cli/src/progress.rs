@@ -22,6 +22,11 @@ impl Progress {
         self.0.set_position(position);
     }
 
+    /// Shows what is being done.
+    pub fn words(&self, text: &str) {
+        self.0.set_message(text.to_owned());
+    }
+
     /// Whether anybody sees the bar.
     pub fn is_visible(&self) -> bool {
         !self.0.is_hidden()

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod compare;
 mod evaluate;
 mod list;
 mod sample;
@@ -26,6 +27,8 @@ enum Command {
     Sample(sample::Arguments),
     /// Score samples from a file against a target, each metric beside what exact samples reach
     Evaluate(evaluate::Arguments),
+    /// Train several methods and divergences on one target and set them side by side
+    Compare(compare::Arguments),
     /// Show what is known by name: formulas, constants, sources
     List(list::Arguments),
     /// Check the theorems of theory/, each by two independent roads
@@ -39,6 +42,7 @@ impl Cli {
             Command::Train(arguments) => train::run(&arguments),
             Command::Sample(arguments) => sample::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Compare(arguments) => compare::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }

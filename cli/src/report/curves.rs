@@ -2,7 +2,7 @@
 
 use crate::report::axis::Axis;
 use crate::report::plot::Plot;
-use crate::report::style::{escape, number};
+use crate::report::style::{escape, key, number, series};
 use crate::verification::Request;
 use pushforward::density::GaussianMixture;
 use pushforward::divergence::Divergence;
@@ -12,10 +12,6 @@ use pushforward::verify::{Grid, Nodes, Pair, integrability};
 use std::f64::consts::{LN_2, TAU};
 use std::fmt::Write;
 use std::sync::Arc;
-
-/// Okabe and Ito's colours but yellow, which is too light for a line; the second round of colours has a dash of its own.
-const COLOURS: [&str; 7] = ["#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
-const DASHES: [&str; 4] = ["", "8 3", "2 3", "8 3 2 3"];
 
 const SIZE: (f64, f64) = (510.0, 330.0);
 
@@ -84,12 +80,7 @@ pub fn section(s: &mut String, request: &Request) {
     let (finite, infinite): (Vec<_>, Vec<_>) = request.budget.divergences().into_iter().partition(|f| {
         integrability::dissipation(f.as_ref(), f.as_ref(), &pair.p, &pair.q) == integrability::Integral::Finite
     });
-    let style = |k: usize| {
-        // the first round has the first three dashes, the second the last
-        let dash = if k < COLOURS.len() { DASHES[k % 3] } else { DASHES[3] };
-        format!("stroke=\"{}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"", COLOURS[k % COLOURS.len()])
-    };
-    let lines: Vec<Line> = finite.into_iter().enumerate().map(|(k, f)| Line { f, style: style(k) }).collect();
+    let lines: Vec<Line> = finite.into_iter().enumerate().map(|(k, f)| Line { f, style: series(k) }).collect();
     let words = match &request.pair {
         Some((p, q)) => format!("p = {p}, q = {q}"),
         None => "p = ½N(−2, 1) + ½N(2, 1), q = 0.85 N(−2, 1) + 0.15 N(1, 1)".into(),
@@ -99,7 +90,7 @@ pub fn section(s: &mut String, request: &Request) {
         "<section><h2>Where each divergence acts</h2><p>For {}. A level is l = log(p/q): to the right the model has too little mass.</p>",
         escape(&words)
     );
-    key(s, &lines);
+    s.push_str(&key(lines.iter().map(|line| (line.style.clone(), line.f.name()))));
     if !infinite.is_empty() {
         let names: Vec<&str> = infinite.iter().map(|f| f.name()).collect();
         let _ = writeln!(s, "<p>Left out, since E_q|V|² is infinite or undecided (T7): {}.</p>", names.join(", "));
@@ -108,21 +99,6 @@ pub fn section(s: &mut String, request: &Request) {
     diagrams(s, &Measure::new(&pair), &lines);
     s.push_str("</div></section>\n");
     halving(s, &request.budget.divergences());
-}
-
-/// The legend of all diagrams.
-fn key(s: &mut String, lines: &[Line]) {
-    s.push_str("<p class=\"caption\">");
-    for line in lines {
-        let _ = write!(
-            s,
-            "<span style=\"white-space:nowrap;margin-right:18px\"><svg style=\"display:inline;vertical-align:3px\" width=\"44\" height=\"6\">\
-             <path d=\"M0 3h44\" fill=\"none\" {}/></svg> {}</span> ",
-            line.style,
-            escape(line.f.name())
-        );
-    }
-    s.push_str("</p>\n");
 }
 
 fn diagrams(s: &mut String, measure: &Measure, lines: &[Line]) {

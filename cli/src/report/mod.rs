@@ -1,6 +1,7 @@
 //! The report of a run: one self-contained HTML file, drawn from plain data ([`Record`]).
 
 mod axis;
+pub mod comparison;
 mod contour;
 mod curves;
 mod field;

@@ -13,6 +13,34 @@ pub const INK: &str = "#222";
 /// Ink of the grid.
 pub const GRID: &str = "#e4e4e4";
 
+/// Okabe and Ito's colours but yellow, which is too light for a line; the second round of colours has a dash of its own.
+const COLOURS: [&str; 7] = ["#222222", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9"];
+const DASHES: [&str; 4] = ["", "8 3", "2 3", "8 3 2 3"];
+
+/// Colour of the k-th of many lines.
+pub fn series_colour(k: usize) -> &'static str {
+    COLOURS[k % COLOURS.len()]
+}
+
+/// Stroke of the k-th of many lines, as SVG attributes.
+pub fn series(k: usize) -> String {
+    // the first round has the first three dashes, the second the last
+    let dash = if k < COLOURS.len() { DASHES[k % 3] } else { DASHES[3] };
+    format!("stroke=\"{}\" stroke-width=\"2\" stroke-dasharray=\"{dash}\"", series_colour(k))
+}
+
+/// Entries of a legend: a line of each style with its name.
+pub fn key<'a>(lines: impl Iterator<Item = (String, &'a str)>) -> String {
+    let entries = lines.map(|(style, name)| {
+        format!(
+            "<span style=\"white-space:nowrap;margin-right:18px\"><svg style=\"display:inline;vertical-align:3px\" width=\"44\" height=\"6\">\
+             <path d=\"M0 3h44\" fill=\"none\" {style}/></svg> {}</span> ",
+            escape(name)
+        )
+    });
+    format!("<p class=\"caption\">{}</p>\n", entries.collect::<String>())
+}
+
 /// Text that is safe inside HTML and SVG.
 pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {

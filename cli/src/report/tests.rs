@@ -9,7 +9,7 @@ use pushforward::rng::{Purpose, normal_matrix};
 const VOID: [&str; 1] = ["meta"];
 
 /// Proves that every element that is opened is closed in order, so that every browser draws the same page.
-fn assert_balanced(page: &str) {
+pub(super) fn assert_balanced(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in page.split('<').skip(2) {
         let tag = part.split('>').next().unwrap();
@@ -24,7 +24,7 @@ fn assert_balanced(page: &str) {
 }
 
 /// Proves that every coordinate of every diagram is a number.
-fn assert_drawable(page: &str) {
+pub(super) fn assert_drawable(page: &str) {
     for svg in page.split("<svg").skip(1) {
         let svg = svg.split("</svg>").next().unwrap();
         assert!(!svg.contains("NaN") && !svg.contains("inf"), "{svg}");

@@ -1,0 +1,186 @@
+//! One ruler for all trials: the same exact samples, projections and cells.
+
+use super::outcome::{COLUMNS, Floors, Point};
+use crate::failure::Outcome;
+use crate::target::Target;
+use crate::words;
+use pushforward::density::Density;
+use pushforward::linalg::Matrix;
+use pushforward::metric::{ModeTruth, Options, evaluate, sliced_wasserstein2};
+use pushforward::num::Summary;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// Samples that are judged at the end, as `train` does, and at each moment of training.
+const FINAL: usize = 10_000;
+const MOMENT: usize = 2_000;
+/// Exact sets behind the floor of a transient figure, and the seed of the first.
+const FLOORS: u64 = 10;
+const FLOOR_SEED: u64 = 1 << 40;
+/// Projections of the transient's sliced W2.
+const PROJECTIONS: usize = 64;
+/// A transient has settled within this many floors.
+const SETTLED: f64 = 2.0;
+
+/// What is measured during training.
+enum Transient {
+    /// Modes covered, total variation of their masses, share beyond 4 sigma; and sliced W2 to these exact samples.
+    Modes(Box<ModeTruth>, Matrix),
+    /// Sliced W2 alone.
+    Sliced(Matrix),
+    /// The mean of log p~, where nothing else is known.
+    Level,
+}
+
+fn sliced(samples: &Matrix, exact: &Matrix) -> f64 {
+    sliced_wasserstein2(samples, exact, PROJECTIONS, 0)
+}
+
+/// Judges samples of one target.
+pub struct Ruler {
+    density: Arc<dyn Density>,
+    transient: Transient,
+    /// (mean, spread) of each transient figure for exact samples.
+    transient_floors: Vec<Option<(f64, f64)>>,
+    /// Filled by the first judgement; the same for every one.
+    floors: RefCell<Floors>,
+}
+
+/// When a transient has settled: its last figure stays at most `limit`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Settled {
+    /// Twice the floor.
+    pub limit: f64,
+}
+
+impl Settled {
+    /// The first step from which the last figure stays within the limit to the end; None where it does not end there.
+    pub fn step(&self, transient: &[Point]) -> Option<u64> {
+        let within = |p: &&Point| p.figures.last().is_some_and(|f| *f <= self.limit);
+        transient.iter().rev().take_while(within).last().map(|p| p.step)
+    }
+}
+
+impl Ruler {
+    /// For `target`.
+    pub fn new(target: &Target) -> Self {
+        let density = Arc::clone(&target.density);
+        let transient = match (density.mixture(), density.sample(MOMENT, FLOOR_SEED)) {
+            (Some(mixture), Some(exact)) => {
+                Transient::Modes(Box::new(ModeTruth::new(mixture, 200_000, FLOOR_SEED)), exact)
+            }
+            (None, Some(exact)) => Transient::Sliced(exact),
+            (_, None) => Transient::Level,
+        };
+        let mut ruler = Self { density, transient, transient_floors: Vec::new(), floors: RefCell::default() };
+        let exact = |k| ruler.density.sample(MOMENT, FLOOR_SEED + k);
+        let sets: Vec<Vec<f64>> = (1..=FLOORS).filter_map(exact).map(|x| ruler.transient(&x)).collect();
+        let floor = |j: usize| {
+            let summary = Summary::of(&sets.iter().map(|s| s[j]).collect::<Vec<_>>());
+            (summary.count > 0).then(|| (summary.mean, summary.standard_deviation()))
+        };
+        ruler.transient_floors = (0..ruler.transient_names().len()).map(floor).collect();
+        ruler
+    }
+
+    /// Samples of one moment.
+    pub fn transient_size(&self) -> usize {
+        MOMENT
+    }
+
+    /// Samples at the end.
+    pub fn final_size(&self) -> usize {
+        FINAL
+    }
+
+    /// (key, title, whether the axis starts at 0) of the transient figures; a distance stands last.
+    pub fn transient_names(&self) -> &'static [(&'static str, &'static str, bool)] {
+        const MODES: [(&str, &str, bool); 4] = [
+            ("modes_covered", "modes covered", true),
+            ("mode_mass_tv", "mode-mass total variation", false),
+            ("beyond_4_sigma", "share beyond 4σ of every mode", true),
+            ("sliced_w2", "sliced W2 to exact samples", false),
+        ];
+        match self.transient {
+            Transient::Modes(..) => &MODES,
+            Transient::Sliced(_) => &MODES[3..],
+            Transient::Level => &[("mean_log_density", "mean log p~", false)],
+        }
+    }
+
+    /// (mean, spread) of each transient figure for exact samples of the same number.
+    pub fn transient_floors(&self) -> &[Option<(f64, f64)>] {
+        &self.transient_floors
+    }
+
+    /// When a transient has settled; None where the figure is no distance.
+    pub fn settled(&self) -> Option<Settled> {
+        let distance = !matches!(self.transient, Transient::Level);
+        let floor = self.transient_floors.last().copied().flatten().filter(|_| distance);
+        floor.map(|(mean, _)| Settled { limit: SETTLED * mean })
+    }
+
+    /// The transient figures of samples.
+    pub fn transient(&self, samples: &Matrix) -> Vec<f64> {
+        match &self.transient {
+            // samples that are not finite are nowhere
+            _ if !samples.is_finite() => vec![f64::NAN; self.transient_names().len()],
+            Transient::Modes(truth, exact) => {
+                let report = truth.report(samples);
+                vec![report.covered as f64, report.total_variation, report.outside, sliced(samples, exact)]
+            }
+            Transient::Sliced(exact) => vec![sliced(samples, exact)],
+            Transient::Level => vec![Summary::of(&self.density.log_density(samples)).mean],
+        }
+    }
+
+    /// The metrics of final samples by key. Exact W2, kernels and tests are left out: `evaluate` on one run has them.
+    pub fn judge(&self, samples: &Matrix) -> Outcome<Vec<(&'static str, f64)>> {
+        let options = Options {
+            truth_size: 500_000,
+            log_density_size: 100_000,
+            transport_sizes: Vec::new(),
+            pair_size: 100,
+            projections: PROJECTIONS,
+            test_size: 0,
+            ..Options::default()
+        };
+        let report = evaluate(&*self.density, samples, &options)?;
+        let found = COLUMNS.iter().filter_map(|c| Some((c.key, words::by_key(&report, c.key)?)));
+        let mut floors = self.floors.borrow_mut();
+        Ok(found
+            .map(|(key, metric)| {
+                if let Some(floor) = &metric.floor {
+                    floors.insert(key, (floor.mean, floor.spread));
+                }
+                (key, metric.value)
+            })
+            .collect())
+    }
+
+    /// The floors of the metrics, once something was judged.
+    pub fn floors(&self) -> Floors {
+        self.floors.borrow().clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Proves when a transient counts as settled: at the first moment after the last excursion; never where it ends outside.
+    #[test]
+    fn settled_after_the_last_excursion() {
+        let of = |figures: &[f64]| {
+            let points = figures.iter().enumerate();
+            let transient: Vec<Point> =
+                points.map(|(k, f)| Point { step: 10 * k as u64, figures: vec![40.0, *f] }).collect();
+            Settled { limit: 0.1 }.step(&transient)
+        };
+        assert_eq!(of(&[1.0, 0.05, 0.2, 0.1, 0.02]), Some(30));
+        assert_eq!(of(&[0.0, 0.0]), Some(0));
+        assert_eq!(of(&[0.0, 0.3]), None);
+        assert_eq!(of(&[0.0, f64::NAN]), None);
+        assert_eq!(of(&[]), None);
+    }
+}

@@ -1,0 +1,141 @@
+//! What a comparison leaves: trials, their spread, the floors.
+
+use super::measure::Settled;
+use pushforward::num::Summary;
+use std::collections::BTreeMap;
+
+/// A figure of the comparison.
+pub struct Column {
+    /// Key in JSON; that of `words` where the figure is a metric.
+    pub key: &'static str,
+    /// Short title.
+    pub title: &'static str,
+    /// What it says.
+    pub meaning: &'static str,
+    /// By what people see it multiplied: 100 for percent.
+    pub factor: f64,
+}
+
+const fn column(key: &'static str, title: &'static str, factor: f64, meaning: &'static str) -> Column {
+    Column { key, title, meaning, factor }
+}
+
+/// All figures of a finished trial, in the order of the table; those that do not apply to the target are left out.
+pub const COLUMNS: &[Column] = &[
+    column("modes_covered", "modes", 1.0, "modes with a fifth of their mass or more"),
+    column("mode_mass_tv", "mode-mass TV", 1.0, "share of samples in the wrong mode"),
+    column("beyond_4_sigma", "beyond 4σ, %", 100.0, "share of samples outside every mode"),
+    column("variance_ratio", "variance ratio", 1.0, "spread within modes; 1 is right"),
+    column("sliced_w2", "sliced W2", 1.0, "distance to exact samples over projections"),
+    column("mean_log_density", "mean log p", 1.0, "above the floor: too narrow; below: strays"),
+    column("settled", "steps to 2× floor", 1.0, "step from which sliced W2 stays within twice its floor"),
+    column("seconds", "seconds", 1.0, "wall time of training"),
+];
+
+/// (mean, spread) of exact samples, by key.
+pub type Floors = BTreeMap<&'static str, (f64, f64)>;
+
+/// Mean and spread over seeds.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Spread {
+    /// Mean.
+    pub mean: f64,
+    /// Standard deviation; NaN for one seed.
+    pub deviation: f64,
+    /// Seeds behind it.
+    pub count: usize,
+}
+
+/// A moment of a training.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Point {
+    /// Steps taken.
+    pub step: u64,
+    /// The transient figures of the [`Ruler`](super::Ruler), in its order.
+    pub figures: Vec<f64>,
+}
+
+/// One training.
+#[derive(Debug, Clone)]
+pub struct Trial {
+    /// Its seed.
+    pub seed: u64,
+    /// Steps taken.
+    pub steps: u64,
+    /// Wall time of training alone.
+    pub seconds: f64,
+    /// Why it was given up.
+    pub failure: Option<String>,
+    /// Metrics of the final samples by key; none after a failure.
+    pub metrics: Vec<(&'static str, f64)>,
+    /// Coverage during training.
+    pub transient: Vec<Point>,
+}
+
+/// All seeds of one method and divergence.
+#[derive(Debug, Clone)]
+pub struct Cell {
+    /// Name of the method.
+    pub method: &'static str,
+    /// Name of the divergence.
+    pub divergence: String,
+    /// One a seed.
+    pub trials: Vec<Trial>,
+}
+
+/// Everything.
+pub struct Comparison {
+    /// In the order of the plan.
+    pub cells: Vec<Cell>,
+    /// What exact samples reach.
+    pub floors: Floors,
+    /// Whether Ctrl-C ended it early.
+    pub interrupted: bool,
+}
+
+impl Trial {
+    /// The figure of a column, where it applies and the trial was not given up.
+    pub fn figure(&self, key: &str, settled: Option<&Settled>) -> Option<f64> {
+        if self.failure.is_some() {
+            return None;
+        }
+        match key {
+            "seconds" => Some(self.seconds),
+            "settled" => settled.and_then(|s| s.step(&self.transient)).map(|k| k as f64),
+            _ => self.metrics.iter().find(|m| m.0 == key).map(|m| m.1),
+        }
+    }
+}
+
+impl Spread {
+    /// In the unit of a column.
+    pub fn times(self, factor: f64) -> Self {
+        Self { mean: factor * self.mean, deviation: factor * self.deviation, ..self }
+    }
+}
+
+impl Cell {
+    /// Mean and spread of a column over the trials that have it.
+    pub fn spread(&self, key: &str, settled: Option<&Settled>) -> Option<Spread> {
+        let values: Vec<f64> = self.trials.iter().filter_map(|t| t.figure(key, settled)).collect();
+        let summary = Summary::of(&values);
+        (summary.count > 0).then(|| Spread {
+            mean: summary.mean,
+            deviation: summary.standard_deviation(),
+            count: summary.count,
+        })
+    }
+
+    /// Trials that were given up.
+    pub fn failures(&self) -> usize {
+        self.trials.iter().filter(|t| t.failure.is_some()).count()
+    }
+}
+
+impl Comparison {
+    /// The columns that some trial has a figure for.
+    pub fn columns(&self, settled: Option<&Settled>) -> Vec<&'static Column> {
+        let has = |c: &&Column| self.cells.iter().any(|cell| cell.spread(c.key, settled).is_some());
+        COLUMNS.iter().filter(has).collect()
+    }
+}

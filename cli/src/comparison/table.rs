@@ -1,0 +1,113 @@
+//! A comparison as text and as JSON.
+
+use super::{Column, Comparison, Plan, Ruler, Spread};
+use crate::report::number;
+use serde_json::{Map, Value, json};
+
+/// mean ± spread, with the digits that the spread leaves.
+pub fn shown(s: &Spread) -> String {
+    if s.deviation > 0.0 { format!("{} ± {}", number(s.mean, 3), number(s.deviation, 2)) } else { number(s.mean, 3) }
+}
+
+/// The floor of a column, in its unit.
+pub fn floor(comparison: &Comparison, column: &Column) -> String {
+    let spread = |f: &(f64, f64)| Spread { mean: f.0, deviation: f.1, count: 0 }.times(column.factor);
+    comparison.floors.get(column.key).map_or("–".into(), |f| shown(&spread(f)))
+}
+
+/// The table as aligned text, floors last.
+pub fn text(comparison: &Comparison, ruler: &Ruler) -> String {
+    let settled = ruler.settled();
+    let columns = comparison.columns(settled.as_ref());
+    let mut rows: Vec<Vec<String>> = vec![["method", "divergence"].map(String::from).to_vec()];
+    rows[0].extend(columns.iter().map(|c| c.title.to_string()));
+    for cell in &comparison.cells {
+        let mut row = vec![cell.method.to_string(), cell.divergence.clone()];
+        row.extend(
+            columns
+                .iter()
+                .map(|c| cell.spread(c.key, settled.as_ref()).map_or("–".into(), |s| shown(&s.times(c.factor)))),
+        );
+        rows.push(row);
+    }
+    let mut last = vec!["floor".to_string(), "exact samples".to_string()];
+    last.extend(columns.iter().map(|c| floor(comparison, c)));
+    rows.push(last);
+    let width = |j: usize| rows.iter().map(|r| r[j].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
+    let line = |row: &Vec<String>| {
+        let cells = row.iter().zip(&widths).enumerate().map(|(j, (text, w))| {
+            // names to the left, figures to the right
+            if j < 2 { format!("{text:<w$}") } else { format!("{text:>w$}") }
+        });
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_string() + "\n"
+    };
+    rows.iter().map(line).collect()
+}
+
+/// Why trials were given up, one sentence each.
+pub fn failures(comparison: &Comparison) -> Vec<String> {
+    let each = |c: &super::Cell| -> Vec<String> {
+        let failed = c.trials.iter().filter_map(|t| Some((t, t.failure.as_ref()?)));
+        failed
+            .map(|(t, why)| {
+                format!("{}, {}, seed {} was given up at step {}: {why}", c.method, c.divergence, t.seed, t.steps)
+            })
+            .collect()
+    };
+    comparison.cells.iter().flat_map(each).collect()
+}
+
+/// Everything, for programs.
+pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
+    let settled = ruler.settled();
+    let names = ruler.transient_names();
+    let pair = |mean: f64, spread: f64| json!({ "mean": mean, "spread": spread });
+    let cells: Vec<Value> = comparison
+        .cells
+        .iter()
+        .map(|cell| {
+            let trials: Vec<Value> = cell.trials.iter().map(|t| {
+            let figures: Map<String, Value> = t.metrics.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
+            let transient: Vec<Value> = t.transient.iter().map(|p| {
+                let mut point = Map::from_iter([("step".to_string(), json!(p.step))]);
+                point.extend(names.iter().zip(&p.figures).map(|(n, v)| (n.0.to_string(), json!(v))));
+                Value::Object(point)
+            }).collect();
+            json!({
+                "seed": t.seed, "steps": t.steps, "seconds": t.seconds, "failure": t.failure, "metrics": figures,
+                "settled": settled.and_then(|s| s.step(&t.transient)), "transient": transient,
+            })
+        }).collect();
+            let columns = comparison.columns(settled.as_ref()).into_iter();
+            let summary: Map<String, Value> = columns
+                .filter_map(|c| {
+                    cell.spread(c.key, settled.as_ref()).map(|s| {
+                        (c.key.to_string(), json!({ "mean": s.mean, "spread": s.deviation, "seeds": s.count }))
+                    })
+                })
+                .collect();
+            json!({ "method": cell.method, "divergence": cell.divergence, "summary": summary, "trials": trials })
+        })
+        .collect();
+    let floors: Map<String, Value> = comparison.floors.iter().map(|(k, f)| (k.to_string(), pair(f.0, f.1))).collect();
+    let transient_floors: Map<String, Value> = names
+        .iter()
+        .zip(ruler.transient_floors())
+        .map(|(n, f)| (n.0.to_string(), f.map_or(Value::Null, |f| pair(f.0, f.1))))
+        .collect();
+    json!({
+        "version": 1,
+        "pushforward": env!("CARGO_PKG_VERSION"),
+        "target": plan.target.name,
+        "dim": plan.target.density.dim(),
+        "seeds": plan.seeds,
+        "ending": if comparison.interrupted { "interrupted" } else { "complete" },
+        "threads": rayon::current_num_threads(),
+        "samples": { "final": ruler.final_size(), "transient": ruler.transient_size() },
+        "floors": floors,
+        "transient_floors": transient_floors,
+        "settled_limit": settled.map(|s| s.limit),
+        "cells": cells,
+    })
+}

@@ -1,0 +1,140 @@
+//! `pushforward compare`: its files, that it repeats, that mistakes and Ctrl-C leave nothing half done.
+
+mod common;
+
+use common::pushforward;
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+/// Arguments of a comparison of a second.
+const SMALL: &[&str] = &[
+    "compare",
+    "ring8",
+    "--steps",
+    "12",
+    "--set",
+    "batch=64",
+    "--set",
+    "reference=128",
+    "--set",
+    "hidden=[8]",
+    "--set",
+    "codes=8",
+];
+
+fn compare(folder: &Path, more: &[&str]) -> std::process::Output {
+    pushforward(folder, &[SMALL, more].concat())
+}
+
+/// Removes what a clock decides.
+fn without_times(mut answer: Value) -> Value {
+    answer["threads"] = Value::Null;
+    for cell in answer["cells"].as_array_mut().unwrap() {
+        cell["summary"]["seconds"] = Value::Null;
+        cell["trials"].as_array_mut().unwrap().iter_mut().for_each(|t| t["seconds"] = Value::Null);
+    }
+    answer
+}
+
+/// Proves that a comparison has a cell for each divergence with a trial for each seed, figures with floors and a transient from step 0 to
+/// the last; that it is written as it is printed, beside a report; that it repeats bit for bit on another number of threads; and that it
+/// replaces a former one only with --force.
+#[test]
+fn a_comparison_can_be_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let more = ["--divergences", "reverse-kl, pearson,reverse-kl", "--seeds", "2", "--json"];
+    let run = |threads: &str| {
+        let out = Command::new(env!("CARGO_BIN_EXE_pushforward"))
+            .args([SMALL, &more, &["--out", threads]].concat())
+            .env("RAYON_NUM_THREADS", threads)
+            .current_dir(folder.path())
+            .output()
+            .unwrap();
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+        let printed: Value = serde_json::from_slice(&out.stdout).unwrap();
+        let written = fs::read(folder.path().join(threads).join("comparison.json")).unwrap();
+        assert_eq!(printed, serde_json::from_slice::<Value>(&written).unwrap());
+        printed
+    };
+    let answer = run("1");
+    let cells = answer["cells"].as_array().unwrap();
+    let names: Vec<&str> = cells.iter().map(|c| c["divergence"].as_str().unwrap()).collect();
+    assert_eq!(names, ["reverse-kl", "pearson"]);
+    for cell in cells {
+        let trials = cell["trials"].as_array().unwrap();
+        assert_eq!(trials.iter().map(|t| t["seed"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1]);
+        for t in trials {
+            let steps: Vec<u64> =
+                t["transient"].as_array().unwrap().iter().map(|p| p["step"].as_u64().unwrap()).collect();
+            assert!(steps[0] == 0 && steps.last() == Some(&12), "{steps:?}");
+        }
+        for key in ["modes_covered", "mode_mass_tv", "sliced_w2", "mean_log_density"] {
+            assert!(cell["summary"][key]["mean"].is_f64() && answer["floors"][key]["mean"].is_f64(), "{key}: {cell}");
+        }
+    }
+    assert!(without_times(answer) == without_times(run("3")), "the bits depend on the number of threads");
+    let report = fs::read_to_string(folder.path().join("1/report.html")).unwrap();
+    assert!(report.contains("During training") && report.contains("pearson"));
+    let refused = compare(folder.path(), &["--out", "1"]);
+    assert!(refused.status.code() == Some(2) && String::from_utf8_lossy(&refused.stderr).contains("--force"));
+    let replaced = compare(folder.path(), &["--out", "1", "--force", "--seeds", "1", "--divergences", "reverse-kl"]);
+    let table = String::from_utf8_lossy(&replaced.stdout).into_owned();
+    assert!(replaced.status.code() == Some(0) && table.contains("exact samples"), "{table}");
+}
+
+/// Proves that mistakes end with exit code 2 and one sentence that lists near names, before anything is trained or written.
+#[test]
+fn mistakes_write_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    for (more, words) in [
+        (&["--methods", "kd"][..], &["unknown method 'kd'", "kde"][..]),
+        (&["--divergences", "reverse-kl,pearsn"], &["pearsn", "pearson"]),
+        (&["--divergences", "total-variation"], &["le-cam"]),
+        (&["--set", "lerning_rate=1"], &["lerning_rate", "learning_rate"]),
+        (&["--set", "anneal=2"], &["anneal", "2"]),
+        (&["--seeds", "0"], &["seeds"]),
+        (&["--steps", "0"], &["steps"]),
+    ] {
+        let out = compare(folder.path(), more);
+        let stderr = String::from_utf8(out.stderr).unwrap();
+        assert_eq!(out.status.code(), Some(2), "{more:?}: {stderr}");
+        assert!(words.iter().all(|w| stderr.contains(w)), "{more:?}: {stderr}");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "{more:?}");
+    }
+}
+
+/// Proves that Ctrl-C ends a comparison with exit code 130: the complete runs are kept and said to be, the one under way is not.
+#[cfg(unix)]
+#[test]
+fn interrupt_keeps_complete_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let child = Command::new(env!("CARGO_BIN_EXE_pushforward"))
+        .args([SMALL, &["--seeds", "1000", "--divergences", "reverse-kl", "--out", "c", "--json"]].concat())
+        .current_dir(folder.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // a run takes less than a second, a thousand of them minutes
+    std::thread::sleep(Duration::from_secs(6));
+    let sent = Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
+    assert!(sent.success());
+    let out = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert_eq!(out.status.code(), Some(130), "{stderr}");
+    let names: Vec<String> =
+        fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    if stderr.contains("nothing was written") {
+        // a machine so loaded that the first run took six seconds
+        assert!(names.is_empty(), "{names:?}");
+        return;
+    }
+    assert_eq!(names, ["c"]);
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(answer["ending"], "interrupted");
+    let trials = answer["cells"][0]["trials"].as_array().unwrap();
+    assert!(!trials.is_empty() && trials.iter().all(|t| t["steps"] == 12 && t["failure"].is_null()), "{trials:?}");
+}
