@@ -1,9 +1,9 @@
 //! The values of the operations.
 
-use crate::autodiff::kernels::{self, log_sum_exp_rows, map, silu_grad, softmax_rows};
+use crate::autodiff::kernels::{log_sum_exp_rows, map, silu_grad, softmax_rows};
 use crate::autodiff::op::Op;
 use crate::autodiff::tape::ARITY;
-use crate::linalg::{Lu, Matrix, View, gemm, shape_mismatch};
+use crate::linalg::{Lu, Matrix, View, affine, gemm, shape_mismatch};
 use crate::num::{self, Real};
 
 type Shape = (usize, usize);
@@ -89,7 +89,7 @@ pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out:
         Tanh => map(num::Tanh, a, out),
         Sigmoid => map(num::Sigmoid, a, out),
         Softplus => map(num::Softplus, a, out),
-        Silu => map(kernels::Silu, a, out),
+        Silu => map(num::Silu, a, out),
         SiluGrad => silu_grad(a, b, out),
         Relu => unary(a, out, |x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
         Step => unary(a, out, |x| if x > T::ZERO { T::ONE } else { T::ZERO }),
@@ -98,10 +98,7 @@ pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out:
         LogSumExp => log_sum_exp_rows(a, out),
         Softmax => softmax_rows(a, out),
         MatMul { ta, tb } => gemm(T::ONE, transposed(a, *ta), transposed(b, *tb), T::ZERO, out),
-        Affine => {
-            broadcast_to(c, out);
-            gemm(T::ONE, a.view(), b.view(), T::ONE, out);
-        }
+        Affine => affine(a.view(), b.view(), c.as_slice(), out),
         Inverse => inverse(a, out),
         _ => move_entries(op, a, b, out),
     }

@@ -23,17 +23,6 @@ impl<F: Elementwise, T: Real> Kernel for Map<'_, F, T> {
     }
 }
 
-/// x σ(x).
-#[derive(Clone, Copy)]
-pub(super) struct Silu;
-
-impl Elementwise for Silu {
-    #[inline(always)]
-    fn apply<const FMA: bool, T: Real>(self, x: T) -> T {
-        x * x.sigmoid_body::<FMA>()
-    }
-}
-
 /// out_i ← g_i silu'(u_i) = g σ(u) (1 + u σ(-u)).
 pub(super) fn silu_grad<T: Real>(u: &Matrix<T>, g: &Matrix<T>, out: &mut Matrix<T>) {
     dispatch(SiluGrad(u.as_slice(), g.as_slice(), out.as_mut_slice()));

@@ -27,19 +27,20 @@ pub fn resolved_bandwidth<T: Real>(
     low: f64,
     high: f64,
 ) -> Result<f64> {
-    let enough = |h: f64| -> Result<bool> {
-        let mut n = Kde::new(samples, h)?.evaluate(queries).neighbours;
+    let kde = Kde::new(samples, low)?;
+    let enough = |h: f64| {
+        let mut n = kde.with_bandwidth(h).evaluate(queries).neighbours;
         n.sort_by(|a, b| a.to_f64().total_cmp(&b.to_f64()));
         let rank = ((1.0 - fraction) * n.len() as f64) as usize;
-        Ok(n[rank.min(n.len() - 1)].to_f64() >= neighbours)
+        n[rank.min(n.len() - 1)].to_f64() >= neighbours
     };
-    if enough(low)? {
+    if enough(low) {
         return Ok(low);
     }
     let (mut low, mut high) = (low, high);
     while high > 1.05 * low {
         let middle = (low * high).sqrt();
-        *(if enough(middle)? { &mut high } else { &mut low }) = middle;
+        *(if enough(middle) { &mut high } else { &mut low }) = middle;
     }
     Ok(high)
 }

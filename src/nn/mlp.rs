@@ -6,6 +6,9 @@ use crate::num::Real;
 use crate::rng::{Stream, fill_normal};
 use std::sync::Arc;
 
+/// A trainable matrix, shared with the tapes that compute with it.
+pub(crate) type Parameter<T> = Arc<Matrix<T>>;
+
 /// Trainable matrices in a fixed order, shared with the tapes that compute with them.
 pub type Parameters<T> = Vec<Arc<Matrix<T>>>;
 

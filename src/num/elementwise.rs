@@ -63,6 +63,17 @@ elementwise! {
     Softplus, softplus_body, softplus_slice;
 }
 
+/// x σ(x), within 4 ε of itself.
+#[derive(Debug, Clone, Copy)]
+pub struct Silu;
+
+impl Elementwise for Silu {
+    #[inline(always)]
+    fn apply<const FMA: bool, T: Real>(self, x: T) -> T {
+        x / (T::ONE + (-x).exp_body::<FMA>())
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -98,3 +98,25 @@ impl<T: Real> Chunk<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::Purpose;
+    use crate::sampler::{Frame, Latent};
+
+    /// Proves that the map without a tape has the bits of the forward pass with one, for both latents and across block borders.
+    #[test]
+    fn map_is_the_forward_pass() {
+        fn check<T: Real>(latent: Latent) {
+            let frame = Frame { centre: vec![0.0; 3], scale: 1.0 };
+            let generator: Generator<T> = Generator::new(frame, latent, &[20, 33], 1);
+            let points: LatentBatch<T> = generator.latent.sample(2 * CHUNK + 5, 3, (1, Purpose::Check, 0));
+            assert_eq!(generator.map(&points), Batch::default().forward(&generator, &points));
+        }
+        for latent in [Latent::Gaussian, Latent::Codes { logits: vec![0.0; 7] }] {
+            check::<f32>(latent.clone());
+            check::<f64>(latent);
+        }
+    }
+}

@@ -53,7 +53,6 @@ pub struct Trainer<T: Real> {
     optimiser: AdamState<T>,
     gradient: Vec<Matrix<T>>,
     moved: Batch<T>,
-    reference: Batch<T>,
     /// Smallest bandwidth that the estimate resolved when it was last asked.
     resolved: f64,
     step: u64,
@@ -107,7 +106,6 @@ impl<T: Real> Trainer<T> {
             optimiser,
             gradient,
             moved: Batch::default(),
-            reference: Batch::default(),
             resolved: 0.0,
             step: 0,
             faults: Faults::default(),
@@ -192,14 +190,22 @@ impl<T: Real> Trainer<T> {
     /// A step in which the target returns NaN or +inf is left out and counted; `Error::TooManyFaults` once more than 1 % of all
     /// steps were. `Error::Diverged` where the generator's own output is not finite.
     pub fn step(&mut self) -> Result<StepReport> {
-        let s = &self.settings;
-        let (d, seed, step) = (self.generator.dim(), s.seed, self.step);
-        let latent = &self.generator.latent;
-        let batch: LatentBatch<T> = latent.stratified(s.batch, d, (seed, Purpose::Latent, step));
-        let other = latent.stratified(s.reference, d, (seed, Purpose::Reference, step));
-        let particles = self.moved.forward(&self.generator, &batch);
-        let reference = self.reference.forward(&self.generator, &other);
-        self.reference.release();
+        // one way into the pool for the whole step, instead of one for each parallel loop
+        rayon::scope(|_| self.step_in_pool())
+    }
+
+    fn step_in_pool(&mut self) -> Result<StepReport> {
+        let (d, seed, step) = (self.generator.dim(), self.settings.seed, self.step);
+        let (generator, moved, s) = (&self.generator, &mut self.moved, &self.settings);
+        let draw = |n: usize, purpose: Purpose| generator.latent.stratified::<T>(n, d, (seed, purpose, step));
+        let ((batch, particles), reference) = rayon::join(
+            || {
+                let batch = draw(s.batch, Purpose::Latent);
+                let particles = moved.forward(generator, &batch);
+                (batch, particles)
+            },
+            || generator.map(&draw(s.reference, Purpose::Reference)),
+        );
         if !particles.is_finite() || !reference.is_finite() {
             self.moved.release();
             return Err(Error::Diverged { step });

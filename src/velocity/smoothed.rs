@@ -48,6 +48,7 @@ impl<T: Real> Velocity<T> for SmoothedDrift {
         let (n, d) = scene.particles.shape();
         let noise: Matrix<T> = normal_matrix(scene.seed, Purpose::Jitter, scene.step, n, d);
         let mut parts = Parts::new(n, d);
+        let kde = Kde::new(scene.reference, scene.bandwidth)?;
         let rungs = 1 + ((scene.widest / scene.bandwidth).ln() / LADDER.ln()).max(0.0) as usize;
         let mut waiting = vec![Vec::new(); rungs];
         waiting[0] = (0..n).collect();
@@ -57,7 +58,7 @@ impl<T: Real> Velocity<T> for SmoothedDrift {
             if rows.is_empty() {
                 continue;
             }
-            for (row, neighbours) in self.rung(scene, &noise, &rows, h, k + 1 == rungs, &mut parts)? {
+            for (row, neighbours) in self.rung(scene, &kde, &noise, &rows, h, k + 1 == rungs, &mut parts)? {
                 // neighbours grow like h^d where q is smooth: straight to the rung that should do
                 let ahead = (self.neighbours / neighbours).ln() / (d as f64 * LADDER.ln());
                 waiting[(k + ahead.ceil().max(1.0) as usize).min(rungs - 1)].push(row);
@@ -110,6 +111,7 @@ impl SmoothedDrift {
     fn rung<T: Real>(
         &self,
         scene: &Scene<'_, T>,
+        kde: &Kde<T>,
         noise: &Matrix<T>,
         rows: &[usize],
         h: f64,
@@ -121,7 +123,7 @@ impl SmoothedDrift {
         let y = Matrix::from_fn(rows.len(), scene.particles.cols(), |i, j| {
             scene.particles[(rows[i], j)] + size * noise[(rows[i], j)]
         });
-        let q = Kde::new(scene.reference, h)?.evaluate(&y);
+        let q = kde.with_bandwidth(h).evaluate(&y);
         let neighbours: Vec<f64> = q.neighbours.iter().map(|m| m.to_f64()).collect();
         let (log_q, score_q) = q.debiased(scene.reference.rows());
         let y: Matrix = y.cast();

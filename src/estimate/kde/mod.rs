@@ -2,23 +2,24 @@
 
 mod expansion;
 mod grid;
+mod order;
 mod sweep;
 mod task;
 mod tiles;
 
 use crate::error::{Error, Result};
 use crate::linalg::{Matrix, shape_mismatch};
-use crate::num::Real;
+use crate::num::{Kernel, Real, dispatch};
+use order::{Boxes, gather, scatter, tree_order};
 use rayon::prelude::*;
+use std::sync::Arc;
 use task::Task;
+use tiles::Blocks;
 
 pub use grid::{KdeGrid, Tolerance};
 
-/// Queries that one task handles; fixed, so that the bits do not depend on the number of threads.
-const QUERIES_PER_TASK: usize = 64;
-
-/// Samples that bound the distance to the nearest one from above.
-const PILOTS: usize = 64;
+/// Queries that one task handles in few dimensions and in many; fixed, so that the bits do not depend on the number of threads.
+const QUERIES_PER_TASK: [usize; 2] = [sweep::LANES, 96];
 
 /// Most dimensions that [`sweep`] does; from here on the matrix products of [`tiles`] are faster.
 const FEW: usize = 11;
@@ -30,14 +31,21 @@ const FEW: usize = 11;
 ///
 /// The values are those of samples and queries moved by one rounding of (y - centre)/h, up to a few units in the last place of
 /// the energy ½|x - y|²/h²: nothing is lost at any distance, because the largest kernel value of a query is kept in range.
+///
+/// In few dimensions (up to 11) samples and queries are put in an order that keeps neighbours together, and a block of samples is left out
+/// for a panel of queries where all its kernel values, N of them, are below ε/8 of the largest: most pairs, where h is small against the
+/// spread of the samples.
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
+    /// The samples as given, in few dimensions in the order of a k-d tree, N×d.
+    given: Arc<[T]>,
     /// Samples about their centre, in units in which the kernel is 2^-|x - y|², N×d.
     samples: Vec<T>,
-    /// |y|² of each, where [`tiles`] needs it.
-    squares: Vec<T>,
-    /// Some of them, spread over the sample.
-    pilots: Vec<T>,
+    /// Boxes around the blocks of [`sweep`], in few dimensions: of the given points, and in units of `samples`.
+    given_boxes: Arc<Boxes<T>>,
+    boxes: Boxes<T>,
+    /// The factors of [`tiles`], in many.
+    blocks: Blocks<T>,
     /// Mean of the samples, d: subtracted so that samples far from the origin keep their digits.
     centre: Vec<f64>,
     n: usize,
@@ -56,6 +64,27 @@ pub struct KdeValues<T: Real = f64> {
     pub neighbours: Vec<T>,
     /// ∇ (1/2m)(x_i), n×d: what [`KdeValues::debiased`] adds to the score.
     pub score_correction: Matrix<T>,
+}
+
+/// out ← (y - centre) scale, the centre repeated.
+struct Scaled<'a, T> {
+    y: &'a [T],
+    centre: &'a [f64],
+    scale: f64,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Scaled<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let length = self.centre.len();
+        for (out, y) in self.out.chunks_mut(length).zip(self.y.chunks(length)) {
+            for ((out, y), c) in out.iter_mut().zip(y).zip(self.centre) {
+                *out = T::from_f64((y.to_f64() - c) * self.scale);
+            }
+        }
+    }
 }
 
 impl<T: Real> KdeValues<T> {
@@ -88,14 +117,44 @@ impl<T: Real> Kde<T> {
             return Err(Error::Dimension { what, expected: 1, found: 0 });
         }
         let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
-        let mut kde = Self { samples: vec![], squares: vec![], pilots: vec![], centre, n, d, bandwidth };
-        kde.samples = samples.iter_rows().flat_map(|y| kde.scaled(y)).collect();
-        if d > FEW {
-            kde.squares = kde.samples.chunks_exact(d).map(tiles::square).collect();
+        let points = samples.as_slice();
+        let mut this = Self {
+            given: points.into(),
+            samples: vec![],
+            given_boxes: Arc::default(),
+            boxes: Boxes::default(),
+            blocks: Blocks::default(),
+            centre,
+            n,
+            d,
+            bandwidth,
+        };
+        if d <= FEW {
+            this.given = gather(points, d, &tree_order(points, d, sweep::BLOCK)).into();
+            this.given_boxes = Arc::new(Boxes::new(&this.given, d, sweep::BLOCK));
         }
-        let step = n.div_ceil(PILOTS);
-        kde.pilots = kde.samples.chunks_exact(d).step_by(step).flatten().copied().collect();
-        Ok(kde)
+        Ok(this.with_bandwidth(bandwidth))
+    }
+
+    /// The estimate from the same samples with another bandwidth h > 0, finite; cheaper than a new one.
+    #[track_caller]
+    pub fn with_bandwidth(&self, bandwidth: f64) -> Self {
+        assert!(
+            bandwidth > 0.0 && bandwidth.is_finite(),
+            "Kde::with_bandwidth: {bandwidth} is not positive and finite"
+        );
+        let (given, given_boxes, centre) =
+            (Arc::clone(&self.given), Arc::clone(&self.given_boxes), self.centre.clone());
+        let (boxes, blocks) = (Boxes::default(), Blocks::default());
+        let mut kde = Self { given, samples: vec![], given_boxes, boxes, blocks, centre, bandwidth, ..*self };
+        kde.samples = kde.scaled(&kde.given);
+        if kde.d > FEW {
+            kde.blocks = Blocks::new(&kde.samples, kde.d);
+        } else {
+            // rounding is monotone: corners of boxes are corners of scaled boxes
+            kde.boxes = kde.given_boxes.map(|corners| kde.scaled(corners));
+        }
+        kde
     }
 
     /// √(½ log₂ e)/h: in this unit of length the kernel is 2^-|x - y|².
@@ -103,10 +162,13 @@ impl<T: Real> Kde<T> {
         (0.5 * std::f64::consts::LOG2_E).sqrt() / self.bandwidth
     }
 
-    /// (y - centre) √(½ log₂ e)/h.
-    fn scaled(&self, y: &[T]) -> impl Iterator<Item = T> {
-        let scale = self.scale();
-        y.iter().zip(&self.centre).map(move |(&y, c)| T::from_f64((y.to_f64() - c) * scale))
+    /// (y - centre) √(½ log₂ e)/h for rows y.
+    fn scaled(&self, y: &[T]) -> Vec<T> {
+        let mut out = vec![T::ZERO; y.len()];
+        // several rows at a time, or the inner loop is too short for vectors
+        let centre = self.centre.repeat(64usize.div_ceil(self.d));
+        dispatch(Scaled { y, centre: &centre, scale: self.scale(), out: &mut out });
+        out
     }
 
     /// h.
@@ -117,49 +179,51 @@ impl<T: Real> Kde<T> {
     /// log q̂_h, its gradient and the effective number of neighbours at the rows of `x` (n×d). Cost O(n N d), memory O(n d + N d).
     #[track_caller]
     pub fn evaluate(&self, x: &Matrix<T>) -> KdeValues<T> {
-        let mut out = KdeValues {
-            log_density: vec![T::ZERO; x.rows()],
-            score: Matrix::zeros(x.rows(), self.d),
-            neighbours: vec![T::ZERO; x.rows()],
-            score_correction: Matrix::zeros(x.rows(), self.d),
-        };
-        let rows = QUERIES_PER_TASK * self.d;
-        let tasks = self
-            .tasks(x, &mut out.log_density, &mut out.score)
-            .zip(out.neighbours.par_chunks_mut(QUERIES_PER_TASK))
-            .zip(out.score_correction.as_mut_slice().par_chunks_mut(rows));
-        tasks
-            .for_each(|((task, neighbours), correction)| Task { second: Some((neighbours, correction)), ..task }.run());
-        out
+        self.values(x, true)
     }
 
     /// (log q̂_h, its gradient) at the rows of `x` (n×d), as [`Kde::evaluate`] but without the moments of k²: about 2/3 of its cost.
     #[track_caller]
     pub fn log_density_and_score(&self, x: &Matrix<T>) -> (Vec<T>, Matrix<T>) {
-        let (mut log_density, mut score) = (vec![T::ZERO; x.rows()], Matrix::zeros(x.rows(), self.d));
-        self.tasks(x, &mut log_density, &mut score).for_each(Task::run);
-        (log_density, score)
+        let values = self.values(x, false);
+        (values.log_density, values.score)
     }
 
-    /// The queries in fixed portions.
+    /// The values, those of the moments of k² only where `second`.
     #[track_caller]
-    fn tasks<'a>(
-        &'a self,
-        x: &'a Matrix<T>,
-        log_density: &'a mut [T],
-        score: &'a mut Matrix<T>,
-    ) -> impl IndexedParallelIterator<Item = Task<'a, T>> {
-        if x.cols() != self.d {
+    fn values(&self, x: &Matrix<T>, second: bool) -> KdeValues<T> {
+        let (n, d) = x.shape();
+        if d != self.d {
             shape_mismatch("Kde::evaluate", x.shape(), (self.n, self.d));
         }
-        let rows = QUERIES_PER_TASK * self.d;
-        let outputs = log_density.par_chunks_mut(QUERIES_PER_TASK).zip(score.as_mut_slice().par_chunks_mut(rows));
-        outputs.zip(x.as_slice().par_chunks(rows)).map(|((log_density, score), queries)| Task {
-            kde: self,
-            queries,
-            log_density,
-            score,
-            second: None,
-        })
+        let order = (d <= FEW && n > sweep::LANES).then(|| tree_order(x.as_slice(), d, sweep::LANES));
+        let sorted = order.as_ref().map(|order| gather(x.as_slice(), d, order));
+        let (mut log_density, mut score) = (vec![T::ZERO; n], vec![T::ZERO; n * d]);
+        let extra = if second { n } else { 0 };
+        let (mut neighbours, mut correction) = (vec![T::ZERO; extra], vec![T::ZERO; extra * d]);
+        let portion = QUERIES_PER_TASK[usize::from(d > FEW)];
+        let rows = portion * d;
+        let mut seconds = neighbours.chunks_mut(portion).zip(correction.chunks_mut(rows));
+        let outputs = log_density.chunks_mut(portion).zip(score.chunks_mut(rows));
+        let queries = sorted.as_deref().unwrap_or(x.as_slice()).chunks(rows);
+        let tasks: Vec<_> = outputs
+            .zip(queries)
+            .map(|((log_density, score), queries)| Task {
+                kde: self,
+                queries,
+                log_density,
+                score,
+                second: seconds.next(),
+            })
+            .collect();
+        tasks.into_par_iter().for_each(Task::run);
+        if let Some(order) = order {
+            (log_density, score) = (scatter(&log_density, 1, &order), scatter(&score, d, &order));
+            if second {
+                (neighbours, correction) = (scatter(&neighbours, 1, &order), scatter(&correction, d, &order));
+            }
+        }
+        let score_correction = Matrix::from_vec(extra, d, correction);
+        KdeValues { log_density, score: Matrix::from_vec(n, d, score), neighbours, score_correction }
     }
 }

@@ -1,7 +1,7 @@
 //! The inner loops: a panel of queries in the lanes of the vectors against a block of samples.
 //!
-//! Every number of a query stays in its lane, so no sum runs across lanes, no sample is padded, and the bits of a query depend
-//! neither on the width of the vectors nor on its neighbours. Energies, kernel values and moments are three passes over a block that
+//! Every number of a query stays in its lane, so no sum runs across lanes, no sample is padded, and the bits of a query do not depend
+//! on the width of the vectors; of its companions only on which blocks are near enough to be summed. Energies, kernel values and moments are three passes over a block that
 //! stays in the first-level cache: each is a plain loop with many independent chains. One fused loop is slower, because its
 //! chain of some 15 dependent operations is longer than what the processor looks ahead.
 
@@ -12,7 +12,7 @@ use crate::num::Real;
 pub(super) const LANES: usize = 32;
 
 /// Samples of a block; they are summed in the working precision before the sum goes to f64: the rounding is that of 64 terms, not of N.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 
 /// Most coordinates that one pass of the energies takes.
 const COORDINATES: usize = 8;
@@ -66,13 +66,21 @@ fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T
     }
 }
 
-/// min_j |x - y_j|² for each query.
+/// The samples of block b.
 #[inline(always)]
-pub(super) fn nearest<const FMA: bool, T: Real>(samples: &[T], x: &[Lanes<T>]) -> Lanes<T> {
+fn block<T>(samples: &[T], d: usize, b: u32) -> &[T] {
+    let first = b as usize * BLOCK * d;
+    &samples[first..samples.len().min(first + BLOCK * d)]
+}
+
+/// min_j |x - y_j|² over the samples of some blocks for each query.
+#[inline(always)]
+pub(super) fn nearest<const FMA: bool, T: Real>(samples: &[T], blocks: &[u32], x: &[Lanes<T>]) -> Lanes<T> {
     let zero = Lanes([T::ZERO; LANES]);
     let mut largest = [T::NEG_INFINITY; LANES];
     let mut e = [zero; BLOCK];
-    for block in samples.chunks(BLOCK * x.len()) {
+    for &b in blocks {
+        let block = block(samples, x.len(), b);
         let e = &mut e[..block.len() / x.len()];
         exponents::<FMA, T>(block, x, &zero, e);
         for e in e {
@@ -84,10 +92,11 @@ pub(super) fn nearest<const FMA: bool, T: Real>(samples: &[T], x: &[Lanes<T>]) -
     Lanes(largest.map(|e| -e))
 }
 
-/// Adds the sums over the samples, k = 2^(offset - |x - y|²), to the totals; those of k² only where `SECOND`.
+/// Adds the sums over the samples of some blocks, k = 2^(offset - |x - y|²), to the totals; those of k² only where `SECOND`.
 #[inline(always)]
 pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
     samples: &[T],
+    blocks: &[u32],
     x: &[Lanes<T>],
     offset: &Lanes<T>,
     totals: &mut [Lanes<f64>],
@@ -95,7 +104,8 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
     let d = x.len();
     let zero = Lanes([T::ZERO; LANES]);
     let (mut k, mut part) = ([zero; BLOCK], [zero; SHIFT + 2 * FEW]);
-    for block in samples.chunks(BLOCK * d) {
+    for &b in blocks {
+        let block = block(samples, d, b);
         let k = &mut k[..block.len() / d];
         exponents::<FMA, T>(block, x, offset, k);
         for k in &mut *k {

@@ -1,6 +1,6 @@
 //! One task: its queries against all samples, a panel of queries at a time.
 
-use super::sweep::{LANES, Lanes, MASS, MASS2, SHIFT, nearest, sweep};
+use super::sweep::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, nearest, sweep};
 use super::{FEW, Kde, tiles};
 use crate::num::{Kernel, Real, dispatch};
 
@@ -34,18 +34,24 @@ impl<T: Real> Kernel for Panels<'_, '_, T> {
         let mut x = [Lanes([T::ZERO; LANES]); FEW];
         let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
         let x = &mut x[..d];
+        let blocks = kde.n.div_ceil(BLOCK);
+        let (mut gaps, mut near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
         for first in (0..task.log_density.len()).step_by(LANES) {
             task.load(first, x);
+            kde.boxes.gaps(x, &mut gaps);
+            let closest = (1..blocks).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
             // k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do
-            let mut offset = nearest::<FMA, T>(&kde.pilots, x);
+            let mut offset = nearest::<FMA, T>(&kde.samples, &[closest as u32], x);
             if !in_range(&offset) {
-                offset = nearest::<FMA, T>(&kde.samples, x);
+                within(&gaps, largest(&offset), &mut near);
+                offset = nearest::<FMA, T>(&kde.samples, &near, x);
             }
+            within(&gaps, largest(&offset) + cut::<T>(kde.n), &mut near);
             totals.fill(Lanes([0.0; LANES]));
             if task.second.is_some() {
-                sweep::<FMA, true, T>(&kde.samples, x, &offset, &mut totals);
+                sweep::<FMA, true, T>(&kde.samples, &near, x, &offset, &mut totals);
             } else {
-                sweep::<FMA, false, T>(&kde.samples, x, &offset, &mut totals);
+                sweep::<FMA, false, T>(&kde.samples, &near, x, &offset, &mut totals);
             }
             for l in 0..LANES.min(task.log_density.len() - first) {
                 let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
@@ -66,11 +72,12 @@ impl<T: Real> Task<'_, T> {
     /// Scaled queries, coordinate by coordinate; lanes beyond the last query repeat it.
     #[inline(always)]
     fn load(&self, first: usize, x: &mut [Lanes<T>]) {
-        let last = self.log_density.len() - 1;
+        let (d, last, scale) = (x.len(), self.log_density.len() - 1, self.kde.scale());
         for l in 0..LANES {
-            let row = (first + l).min(last) * x.len();
-            let query = self.kde.scaled(&self.queries[row..row + x.len()]);
-            x.iter_mut().zip(query).for_each(|(x, q)| x.0[l] = q);
+            let row = (first + l).min(last) * d;
+            for c in 0..d {
+                x[c].0[l] = T::from_f64((self.queries[row + c].to_f64() - self.kde.centre[c]) * scale);
+            }
         }
     }
 
@@ -99,11 +106,35 @@ impl<T: Real> Task<'_, T> {
     }
 }
 
-/// Whether 2^offset, its square and N of those are far from overflow, for any N: then the distance of a pilot does for the nearest.
+/// Whether 2^offset, its square and N of those are far from overflow, for any N: then the distance of some near sample does for that of the nearest.
 #[inline(always)]
 fn in_range<T: Real>(offset: &Lanes<T>) -> bool {
     let limit = T::from_f64(if size_of::<T>() == 4 { 30.0 } else { 400.0 });
     offset.0.iter().all(|&e| e < limit)
+}
+
+/// Bits by which a kernel value may fall below the largest one before it is left out: N of them are below ε/8.
+#[inline(always)]
+fn cut<T: Real>(n: usize) -> T {
+    let mantissa = if size_of::<T>() == 4 { 23.0 } else { 52.0 };
+    T::from_f64(mantissa + 3.0 + (n as f64).log2())
+}
+
+/// The largest number of the lanes that are numbers.
+#[inline(always)]
+fn largest<T: Real>(x: &Lanes<T>) -> T {
+    x.0.iter().fold(T::NEG_INFINITY, |m, &x| if x > m { x } else { m })
+}
+
+/// The blocks that are not known to be further than `limit`.
+#[inline(always)]
+fn within<T: Real>(gaps: &[T], limit: T, out: &mut Vec<u32>) {
+    out.clear();
+    for (b, &gap) in gaps.iter().enumerate() {
+        if gap <= limit || gap.is_nan() {
+            out.push(b as u32);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -1,14 +1,38 @@
 //! Many dimensions: energies and moments of a block of samples as two matrix products, the exponentials between them in cache.
 
 use super::task::{Task, Values};
-use crate::linalg::{Matrix, View, gemm};
+use crate::linalg::{Matrix, Packed, Start, View};
 use crate::num::{Kernel, Real, dispatch};
 
-/// Samples of a block: a tile of 64 queries stays in the second-level cache.
+/// Samples of a block: a tile of 96 queries stays in the second-level cache.
 const BLOCK: usize = 256;
 
 /// Partial sums of a reduction; fixed, so that instruction sets of different width add in the same order.
 const LANES: usize = 32;
+
+/// The samples as right factors of products, block by block: packed once for all queries.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Blocks<T>(Vec<Block<T>>);
+
+#[derive(Debug, Clone)]
+struct Block<T> {
+    /// Yᵀ and Y.
+    transposed: Packed<T>,
+    samples: Packed<T>,
+    /// |y|² of each sample.
+    squares: Vec<T>,
+}
+
+impl<T: Real> Blocks<T> {
+    pub fn new(samples: &[T], d: usize) -> Self {
+        let block = |y: &[T]| Block {
+            transposed: Packed::new(view(y, d).t()),
+            samples: Packed::new(view(y, d)),
+            squares: y.chunks_exact(d).map(square).collect(),
+        };
+        Self(samples.chunks(BLOCK * d).map(block).collect())
+    }
+}
 
 /// Sums of one query, relative to the nearest sample so far.
 #[derive(Clone, Copy)]
@@ -101,16 +125,16 @@ fn total<T: Real>(k: &[T]) -> f64 {
 /// All queries of the task.
 pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
     let (kde, d, rows) = (task.kde, task.kde.d, task.log_density.len());
-    let x: Vec<T> = task.queries.chunks_exact(d).flat_map(|q| kde.scaled(q)).collect();
+    let x = kde.scaled(task.queries);
     let row = |x: &[T]| Row { square: square(x), nearest: T::INFINITY, mass: 0.0, mass2: 0.0 };
     let mut sums: Vec<Row<T>> = x.chunks_exact(d).map(row).collect();
     let moments = if task.second.is_some() { 2 } else { 1 };
     let mut shifts = vec![Matrix::<f64>::zeros(rows, d); moments];
     let (mut tile, mut part) = (Matrix::zeros(0, 0), Matrix::zeros(rows, d));
-    for (y, squares) in kde.samples.chunks(BLOCK * d).zip(kde.squares.chunks(BLOCK)) {
-        let (queries, samples) = (view(&x, d), view(y, d));
+    let zero = Start::Scaled(T::ZERO);
+    for Block { transposed, samples, squares } in &kde.blocks.0 {
         tile.reshape_reuse(rows, squares.len());
-        gemm(T::from_f64(2.0), queries, samples.t(), T::ZERO, &mut tile);
+        transposed.product(T::from_f64(2.0), view(&x, d), zero, tile.as_mut_slice());
         for (i, row) in sums.iter_mut().enumerate() {
             let factor = dispatch(Exponentials { row, squares, tile: tile.row_mut(i) });
             if factor != 1.0 {
@@ -124,7 +148,7 @@ pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
                     dispatch(Squares { row, tile: tile.row_mut(i) });
                 }
             }
-            gemm(T::ONE, tile.view(), samples, T::ZERO, &mut part);
+            samples.product(T::ONE, tile.view(), zero, part.as_mut_slice());
             shift.as_mut_slice().iter_mut().zip(part.as_slice()).for_each(|(s, p)| *s += p.to_f64());
         }
     }
@@ -138,7 +162,7 @@ pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
 }
 
 /// |x|².
-pub(super) fn square<T: Real>(x: &[T]) -> T {
+fn square<T: Real>(x: &[T]) -> T {
     T::from_f64(x.iter().map(|x| x.to_f64().powi(2)).sum())
 }
 

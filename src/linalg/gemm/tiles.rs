@@ -1,0 +1,146 @@
+//! The inner loops of [`gemm`](super::gemm): a tile of six rows of C and one panel of B, its sums in registers while k runs.
+
+/// Rows of a tile: 12 vectors of sums, 2 of B and a broadcast number of A are 15 of the 16 registers.
+const TILE: usize = 6;
+
+/// Rows of A that go against all panels before the next ones: they stay in the second-level cache.
+const ROWS: usize = 16 * TILE;
+
+/// The same for either precision: vectors of `$w` numbers of type `$t`.
+macro_rules! tiles {
+    ($name:ident, $t:ident, $w:literal, $splat:ident, $load:ident, $store:ident, $zero:ident, $fma:ident, $mul:ident) => {
+        pub(super) mod $name {
+            use super::{ROWS, TILE};
+            use std::arch::x86_64::*;
+
+            /// Columns of a panel.
+            const WIDTH: usize = 2 * $w;
+
+            /// What C is made of.
+            pub struct Factors {
+                /// A, entry (i, p) at `i row_stride + p col_stride`.
+                pub a: *const $t,
+                pub row_stride: usize,
+                pub col_stride: usize,
+                /// B in panels of [`WIDTH`] columns.
+                pub panels: *const $t,
+                /// Rows and columns of B.
+                pub k: usize,
+                pub n: usize,
+                /// C ← α A B + β C, or A B + row where `row` is not null.
+                pub alpha: $t,
+                pub beta: $t,
+                pub row: *const $t,
+            }
+
+            /// The first m rows of C.
+            ///
+            /// # Safety
+            /// The machine has AVX2 and FMA; A has m rows and k columns; there are ⌈n/WIDTH⌉ panels of k rows; `row` is null or has n
+            /// numbers; C has m·n, and nobody else sees it.
+            #[target_feature(enable = "avx2,fma")]
+            pub unsafe fn product(x: &Factors, m: usize, c: *mut $t) {
+                for start in (0..m).step_by(ROWS) {
+                    let end = (start + ROWS).min(m);
+                    for first in (0..x.n).step_by(WIDTH) {
+                        // SAFETY: rows and panels are in the ranges that the caller vouches for.
+                        unsafe {
+                            if x.n - first > $w {
+                                column::<2>(x, start, end, first, c);
+                            } else {
+                                column::<1>(x, start, end, first, c);
+                            }
+                        }
+                    }
+                }
+            }
+
+            /// Rows [i, end) of C at the panel of column `first`, of which V vectors are needed.
+            #[target_feature(enable = "avx2,fma")]
+            #[inline]
+            unsafe fn column<const V: usize>(x: &Factors, mut i: usize, end: usize, first: usize, c: *mut $t) {
+                // SAFETY: as in `product`.
+                unsafe {
+                    while i + TILE <= end {
+                        tile::<TILE, V>(x, i, first, c);
+                        i += TILE;
+                    }
+                    match end - i {
+                        5 => tile::<5, V>(x, i, first, c),
+                        4 => tile::<4, V>(x, i, first, c),
+                        3 => tile::<3, V>(x, i, first, c),
+                        2 => tile::<2, V>(x, i, first, c),
+                        1 => tile::<1, V>(x, i, first, c),
+                        _ => {}
+                    }
+                }
+            }
+
+            /// R rows of C from i at the panel of column `first`.
+            #[target_feature(enable = "avx2,fma")]
+            #[inline]
+            unsafe fn tile<const R: usize, const V: usize>(x: &Factors, i: usize, first: usize, c: *mut $t) {
+                let width = (V * $w).min(x.n - first);
+                let whole = width == V * $w;
+                let mut sums = [[$zero(); V]; R];
+                // SAFETY: all addresses are those of rows [i, i + R) of A and C, of one panel, and of `width` numbers of the row.
+                unsafe {
+                    if !x.row.is_null() {
+                        let mut start = [0.0; WIDTH];
+                        std::ptr::copy_nonoverlapping(x.row.add(first), start.as_mut_ptr(), width);
+                        (0..R * V).for_each(|rv| sums[rv / V][rv % V] = $load(start.as_ptr().add(rv % V * $w)));
+                    }
+                    let (mut a, mut b) = (x.a.wrapping_add(i * x.row_stride), x.panels.add(first * x.k));
+                    for _ in 0..x.k {
+                        for r in 0..R {
+                            let factor = $splat(*a.add(r * x.row_stride));
+                            for v in 0..V {
+                                sums[r][v] = $fma(factor, $load(b.add(v * $w)), sums[r][v]);
+                            }
+                        }
+                        (a, b) = (a.wrapping_add(x.col_stride), b.add(WIDTH));
+                    }
+                    let (alpha, beta) = ($splat(x.alpha), $splat(x.beta));
+                    for r in 0..R {
+                        let out = c.add((i + r) * x.n + first);
+                        let mut edge = [0.0; WIDTH];
+                        if !whole {
+                            std::ptr::copy_nonoverlapping(out, edge.as_mut_ptr(), width);
+                        }
+                        let target = if whole { out } else { edge.as_mut_ptr() };
+                        for v in 0..V {
+                            let (sum, target) = ($mul(alpha, sums[r][v]), target.add(v * $w));
+                            $store(target, if x.beta == 0.0 { sum } else { $fma(beta, $load(target), sum) });
+                        }
+                        if !whole {
+                            std::ptr::copy_nonoverlapping(edge.as_ptr(), out, width);
+                        }
+                    }
+                }
+            }
+        }
+    };
+}
+
+tiles!(
+    single,
+    f32,
+    8,
+    _mm256_set1_ps,
+    _mm256_loadu_ps,
+    _mm256_storeu_ps,
+    _mm256_setzero_ps,
+    _mm256_fmadd_ps,
+    _mm256_mul_ps
+);
+tiles!(
+    double,
+    f64,
+    4,
+    _mm256_set1_pd,
+    _mm256_loadu_pd,
+    _mm256_storeu_pd,
+    _mm256_setzero_pd,
+    _mm256_fmadd_pd,
+    _mm256_mul_pd
+);
