@@ -8,6 +8,13 @@ use std::path::Path;
 pub enum Failure {
     /// The user's input has no answer: exit code 2.
     Input(String),
+    /// The same with a place in a file: its line, and marks below what is meant.
+    Source {
+        /// The sentence.
+        sentence: String,
+        /// The line and the marks.
+        excerpt: String,
+    },
     /// The machine refused (disk full, no permission, broken file system): exit code 1.
     Machine(String),
     /// A theorem failed its check, or a false variant passed it: exit code 1.
@@ -47,7 +54,7 @@ impl Failure {
     /// The exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Input(_) => 2,
+            Failure::Input(_) | Failure::Source { .. } => 2,
             Failure::Machine(_) | Failure::Refuted(_) => 1,
             Failure::Interrupted(_) => 130,
         }
@@ -55,11 +62,15 @@ impl Failure {
 }
 
 impl fmt::Display for Failure {
-    /// One line, whatever the parts were.
+    /// One line, whatever the parts were, and the excerpt of a file where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (Failure::Input(s) | Failure::Machine(s) | Failure::Refuted(s) | Failure::Interrupted(s)) = self;
-        let words: Vec<&str> = s.split_whitespace().collect();
-        f.write_str(&words.join(" "))
+        let (sentence, excerpt) = match self {
+            Failure::Input(s) | Failure::Machine(s) | Failure::Refuted(s) | Failure::Interrupted(s) => (s, ""),
+            Failure::Source { sentence, excerpt } => (sentence, excerpt.as_str()),
+        };
+        let words: Vec<&str> = sentence.split_whitespace().collect();
+        f.write_str(&words.join(" "))?;
+        if excerpt.is_empty() { Ok(()) } else { write!(f, "\n{excerpt}") }
     }
 }
 

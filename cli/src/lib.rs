@@ -2,6 +2,8 @@
 //!
 //! A library beside the binary, so that each room can be tested and fuzzed alone.
 
+#![deny(unsafe_code)]
+
 pub mod commands;
 pub mod comparison;
 pub mod config;

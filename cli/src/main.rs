@@ -1,4 +1,5 @@
 //! The `pushforward` command.
+#![forbid(unsafe_code)]
 
 use clap::Parser;
 use clap::error::ErrorKind;

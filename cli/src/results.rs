@@ -48,8 +48,9 @@ pub fn write(run: &Run, job: &Job, folder: &RunFolder) -> Outcome<Report> {
     folder.write("config.toml", config.to_toml().as_bytes())?;
     folder.write("metrics.jsonl", run.steps.iter().map(line).collect::<String>().as_bytes())?;
     model::save(&folder.file("model.safetensors"), &run.model, &config_json)?;
-    let mut writer = SampleWriter::create(&folder.file("samples.npy"), SAMPLES as u64, samples.cols())?;
-    writer.push(&samples)?;
+    let written = job.target.coordinates.constrain(samples.clone())?;
+    let mut writer = SampleWriter::create(&folder.file("samples.npy"), SAMPLES as u64, written.cols())?;
+    writer.push(&written)?;
     writer.finish()?;
     folder.write("summary.json", format!("{:#}\n", summary(run, job, &report)).as_bytes())?;
     folder.write("report.html", html(&record(run, job, &samples, &report, config.to_toml())).as_bytes())?;
@@ -133,6 +134,10 @@ fn record(run: &Run, job: &Job, samples: &Matrix, report: &Report, config: Strin
     }
 }
 
+/// Which coordinates are which, for a target with a support.
+const UNCONSTRAINED: &str = "This target has a support. The files of samples hold its own coordinates; pictures and figures here are in \
+    the unconstrained coordinates in which it was learnt.";
+
 /// W2 between 1,000 samples and 1,000 exact ones of gmm40, as published; the constants of the target are the same.
 const PUBLISHED_GMM40: &str = "Published W2 at 1,000 samples on this target: 7.70 (iDEM), 7.36 (iEFM), 4.16 for exact samples \
     (ICLR blog post 2025, 'Models trained with unnormalized density functions').";
@@ -143,7 +148,8 @@ fn notes(run: &Run, job: &Job) -> Vec<String> {
             format!("{} of {} steps were left out; the first reason: {first}", run.faults.skipped, run.taken)
         });
     let published = (job.target.name == "gmm40").then(|| PUBLISHED_GMM40.to_string());
-    faults.chain(published).collect()
+    let unconstrained = job.target.coordinates.differ().then(|| UNCONSTRAINED.to_string());
+    faults.chain(published).chain(unconstrained).collect()
 }
 
 /// The numbers in large type: those about modes where the target has modes, else distances.

@@ -19,7 +19,7 @@ fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
     let out = pushforward(folder, arguments);
     let stderr = String::from_utf8(out.stderr).unwrap();
     assert_eq!(out.status.code(), Some(2), "{arguments:?}: {stderr}");
-    let errors: Vec<&str> = stderr.lines().filter(|l| !l.starts_with("note: ")).collect();
+    let errors: Vec<&str> = stderr.lines().filter(|l| !l.starts_with("note: ") && !l.starts_with("  ")).collect();
     assert_eq!(errors.len(), 1, "{arguments:?}: {stderr}");
     for word in words {
         assert!(errors[0].contains(word), "{arguments:?}: '{word}' is not in: {}", errors[0]);
@@ -94,6 +94,88 @@ fn target_files() {
     fs::create_dir(folder.path().join("d.toml")).unwrap();
     refused(folder.path(), &["evaluate", "d.toml", "x.csv"], &["d.toml"]);
     refused(folder.path(), &["evaluate", "missing.toml", "x.csv"], &["missing.toml", "cannot read"]);
+}
+
+/// (what follows `kind = "formula"`, words of the sentence).
+const BAD_FORMULAS: &[(&str, &[&str])] = &[
+    ("dim = 2", &["'log_density' is missing"]),
+    ("log_density = \"-x1^2\"", &["'dim' is missing"]),
+    ("dim = 0\nlog_density = \"1\"", &["dim = 0", "1 to 10000"]),
+    ("dim = -1\nlog_density = \"1\"", &["dim = -1"]),
+    ("dim = 1000000000000\nlog_density = \"1\"", &["dim = 1000000000000"]),
+    ("dim = 2\nlogdensity = \"-x1^2\"", &["line 3", "'logdensity'", "log_density"]),
+    ("dim = 2\nlog_density = 3", &["line 3", "3"]),
+    ("dim = 2\nlog_density = \"-x1^2 - y^2\"", &["line 3, column 24", "unknown name 'y'", "[constants]"]),
+    ("dim = 2\nlog_density = \"\"\"\nr = x1;\n  -r^2 - x3\"\"\"", &["line 5, column 10", "x3", "x1 to x2"]),
+    ("dim = 2\nlog_density = \"-x1^2)\"", &["line 3, column 21", "brackets"]),
+    ("dim = 2\nlog_density = \"-x1^2\"\n[constants]\nx = 1", &["constants", "'x'"]),
+    ("dim = 2\nlog_density = \"-x1^2\"\n[constants]\na = [1, \"b\"]", &["constants", "a holds", "b"]),
+    ("dim = 2\nlog_density = \"-x1^2\"\n[constants]\na = [[1, 2], [3]]", &["constants", "rows of 2 and 1"]),
+    ("dim = 2\nlog_density = \"-x1^2\"\n[constants]\na = nan", &["constants", "NaN"]),
+    ("dim = 2\nlog_density = \"-x1^2\"\n[support]\nx3 = \"positive\"", &["support", "x3", "x1 to x2"]),
+    ("dim = 2\nlog_density = \"-x1^2\"\n[support]\nx1 = [2, 1]", &["support", "interval from 2"]),
+    ("dim = 2\nlog_density = \"-x1^2\"\n[support]\nx1 = \"postive\"", &["support", "did you mean positive"]),
+];
+
+/// Proves that every mistake in a formula's file is refused with its place, and a picture of the line below the sentence.
+#[test]
+fn formulas() {
+    let folder = folder();
+    for (text, words) in BAD_FORMULAS {
+        fs::write(folder.path().join("t.toml"), format!("kind = \"formula\"\n{text}\n")).unwrap();
+        refused(folder.path(), &["evaluate", "t.toml", "x.csv"], words);
+    }
+    fs::write(folder.path().join("t.toml"), "kind = \"formula\"\ndim = 2\nlog_density = \"-x1^2 - y^2\"").unwrap();
+    let out = pushforward(folder.path(), &["evaluate", "t.toml", "x.csv"]);
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert!(stderr.ends_with("\n  3 | log_density = \"-x1^2 - y^2\"\n    |                        ^\n"), "{stderr}");
+    // a point outside the support
+    fs::write(
+        folder.path().join("t.toml"),
+        "kind = \"formula\"\ndim = 2\nlog_density = \"-x1-x2\"\nsupport = {x = \"positive\"}",
+    )
+    .unwrap();
+    refused(folder.path(), &["evaluate", "t.toml", "x.csv"], &["x.csv", "row 0", "coordinate 1", "(0, inf)"]);
+}
+
+/// (kind, what follows it, words of the sentence); data.csv has columns a, b, y with y 0 or 1, flat.csv one that never changes.
+const BAD_REGRESSIONS: &[(&str, &str, &[&str])] = &[
+    ("logistic", "prior_scale = 1", &["'data' is missing", ".csv"]),
+    ("logistic", "data = \"no.csv\"", &["data", "cannot read", "no.csv"]),
+    ("logistic", "data = \"data.csv\"\nrespons = \"y\"", &["line 3", "'respons'", "response"]),
+    ("logistic", "data = \"data.csv\"\nresponse = \"z\"", &["unknown column 'z'"]),
+    ("logistic", "data = \"data.csv\"\nresponse = \"a\"", &["row 1 of the response 'a'", "0.5", "0 or 1"]),
+    ("logistic", "data = \"data.csv\"\nprior_scale = 0", &["data.csv", "prior scale = 0", "positive"]),
+    ("logistic", "data = \"data.csv\"\nnoise = 1", &["no noise"]),
+    ("linear", "data = \"data.csv\"\nnoise = -1", &["noise = -1"]),
+    ("linear", "data = \"data.csv\"\nnoise = 1\nnoise_scale = 1", &["both noise"]),
+    ("linear", "data = \"data.csv\"\ndata_checksum = \"00\"", &["has changed since the run", "00"]),
+    ("linear", "data = \"flat.csv\"", &["column 'b'", "standard deviation 0", "standardise = false"]),
+    ("linear", "data = \"one.csv\"\nintercept = false", &["no column beside the response"]),
+    ("linear", "data = \"nan.csv\"", &["data", "nan.csv, line 2", "NaN"]),
+    ("linear", "data = \"header.csv\"", &["names 2 columns but its rows have 3"]),
+    ("linear", "data = \"empty.csv\"", &["holds no rows"]),
+    ("linear", "data = \".\"", &["data"]),
+];
+
+/// Proves that every mistake in a regression's file or data is refused with the key, the column or the row.
+#[test]
+fn regressions() {
+    let folder = folder();
+    for (name, text) in [
+        ("data.csv", "a,b,y\n0.5,1,0\n1,2,1\n2,0,1\n"),
+        ("flat.csv", "a,b,y\n0.5,1,0\n1,1,1\n"),
+        ("one.csv", "y\n1\n2\n"),
+        ("nan.csv", "a,y\n1,nan\n"),
+        ("header.csv", "a,y\n1,2,3\n"),
+        ("empty.csv", ""),
+    ] {
+        fs::write(folder.path().join(name), text).unwrap();
+    }
+    for (kind, text, words) in BAD_REGRESSIONS {
+        fs::write(folder.path().join("t.toml"), format!("kind = \"{kind}-regression\"\n{text}\n")).unwrap();
+        refused(folder.path(), &["evaluate", "t.toml", "x.csv"], words);
+    }
 }
 
 /// Proves that a name that is not known is answered with the near ones, and wrong dimensions with the allowed ones.

@@ -73,6 +73,50 @@ fn a_run_can_be_repeated() {
     assert!(fs::read(at("s.csv")).unwrap() == before);
 }
 
+/// Proves that a formula with a support trains, that its samples are written inside the support by `train` and by `sample`, the same from both,
+/// also without the target's file, and that `evaluate` takes them.
+#[test]
+fn a_formula_with_a_support() {
+    let folder = folder();
+    let text = "kind = \"formula\"\ndim = 5\nlog_density = \"dot([1, 2, 3], log(x[1:3])) - x4 - x5^2\"\n\
+                [support]\n\"x1:x3\" = \"simplex\"\nx4 = \"positive\"\nx5 = [-1, 1]\n";
+    fs::write(folder.path().join("shares.toml"), text).unwrap();
+    succeeds(pushforward(folder.path(), &["train", "shares.toml", "--config", "small.toml", "--out", "run"]));
+    succeeds(pushforward(folder.path(), &["evaluate", "shares.toml", "run/samples.npy"]));
+    fs::remove_file(folder.path().join("shares.toml")).unwrap();
+    succeeds(pushforward(folder.path(), &["sample", "run", "-n", "10000", "-o", "s.npy"]));
+    assert!(fs::read(folder.path().join("s.npy")).unwrap() == fs::read(folder.path().join("run/samples.npy")).unwrap());
+    succeeds(pushforward(folder.path(), &["sample", "run", "-n", "300", "-o", "s.csv"]));
+    let table = fs::read_to_string(folder.path().join("s.csv")).unwrap();
+    for line in table.lines().skip(1) {
+        let x: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+        assert!(
+            (x[..3].iter().sum::<f64>() - 1.0).abs() < 1e-14 && x[..4].iter().all(|v| *v > 0.0) && x[4].abs() < 1.0
+        );
+    }
+}
+
+/// Proves that a regression trains from a table beside its file, that its run is repeated from another folder, that samples hold the noise itself
+/// (positive) and not its logarithm, and that a run whose data have changed is not repeated in silence.
+#[test]
+fn a_regression_finds_its_data() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("study")).unwrap();
+    fs::write(at("study/data.csv"), "a,y\n0,0.1\n1,1.2\n2,1.9\n3,3.2\n").unwrap();
+    fs::write(at("study/line.toml"), "kind = \"linear-regression\"\ndata = \"data.csv\"\n").unwrap();
+    succeeds(pushforward(folder.path(), &["train", "study/line.toml", "--config", "small.toml", "--out", "run"]));
+    succeeds(pushforward(&at("study"), &["train", "--config", "../run/config.toml", "--out", "../again"]));
+    assert!(fs::read(at("run/samples.npy")).unwrap() == fs::read(at("again/samples.npy")).unwrap());
+    succeeds(pushforward(folder.path(), &["sample", "run", "-n", "100", "-o", "s.csv"]));
+    let table = fs::read_to_string(at("s.csv")).unwrap();
+    assert!(table.lines().skip(1).all(|line| line.split(',').nth(2).unwrap().parse::<f64>().unwrap() > 0.0));
+    fs::write(at("study/data.csv"), "a,y\n0,0.1\n1,1.2\n2,1.9\n3,3.3\n").unwrap();
+    let changed = pushforward(folder.path(), &["train", "--config", "run/config.toml", "--out", "third"]);
+    assert_eq!(changed.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&changed.stderr).contains("has changed since the run"));
+}
+
 /// Proves that every mistake in the command line or the configuration ends with exit code 2, one line, and no run folder.
 #[test]
 fn mistakes_write_nothing() {

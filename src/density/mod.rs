@@ -3,6 +3,8 @@
 //! One file a target. Everything here runs in f64: a density is a small part of a training step, and its tails decide.
 
 mod banana;
+mod chart;
+mod constrained;
 mod evaluate;
 mod funnel;
 mod gaussian;
@@ -14,6 +16,7 @@ mod mt19937;
 mod named_mixtures;
 mod pointwise;
 mod registry;
+mod regression;
 mod rows;
 mod smoothed;
 mod standardised;
@@ -22,6 +25,8 @@ mod tempered;
 mod two_moons;
 
 pub use banana::Banana;
+pub use chart::{Chart, Support};
+pub use constrained::Constrained;
 pub use evaluate::{Evaluation, evaluate};
 pub use funnel::Funnel;
 pub use handwritten::Handwritten;
@@ -30,6 +35,7 @@ pub use mixture::GaussianMixture;
 pub use named_mixtures::{gmm9, gmm9u, gmm40, ring8};
 pub use pointwise::Pointwise;
 pub use registry::{Dimensions, Entry, all_densities, by_name};
+pub use regression::{LinearRegression, LogisticRegression};
 pub use smoothed::{SmoothedEstimate, smooth};
 pub use standardised::Standardised;
 pub use tape_density::TapeDensity;

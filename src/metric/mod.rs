@@ -18,6 +18,7 @@
 
 mod assignment;
 mod certificate;
+mod chains;
 mod energy;
 mod hypothesis;
 mod mmd;
@@ -31,6 +32,7 @@ pub use assignment::{Assignment, assign};
 pub use certificate::{
     Certificate, Estimate, ExactPart, Verdict, effective_fraction, pareto_k, resample, weighted_means,
 };
+pub use chains::{ChainDiagnosis, diagnose_chains};
 pub use energy::energy_distance;
 pub use hypothesis::{MmdTest, SteinTest, Test, mmd_test, mode_mass_test, stein_scale, stein_test};
 pub use mmd::{median_distance, mmd2};

@@ -4,6 +4,7 @@ mod batch;
 pub mod flow;
 mod frame;
 mod generator;
+mod hmc;
 mod latent;
 mod polish;
 mod settings;
@@ -12,6 +13,7 @@ mod train;
 
 pub use frame::Frame;
 pub use generator::Generator;
+pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use latent::{Latent, LatentBatch};
 pub use polish::{Polish, PolishReport};
 pub use settings::Settings;

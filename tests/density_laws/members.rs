@@ -105,6 +105,13 @@ fn banana_on_tape() -> Arc<dyn Density> {
     }))
 }
 
+/// Made-up data: an intercept, one column, and a response that depends on it.
+fn data(n: usize) -> (Matrix, Vec<f64>) {
+    let random: Matrix = normal_matrix(6, Purpose::Check, 0, n, 2);
+    let design = Matrix::from_fn(n, 2, |i, j| if j == 0 { 1.0 } else { random[(i, 0)] });
+    (design, random.iter_rows().map(|r| 0.5 + r[0] + 0.7 * r[1]).collect())
+}
+
 /// Every density: all targets, then mixtures and wrappers of each kind.
 pub fn members() -> Vec<Member> {
     let mut all: Vec<Member> = all_densities()
@@ -135,6 +142,14 @@ pub fn members() -> Vec<Member> {
     );
     add("estimate of smoothed two-moons", estimate("two-moons", 0.3), 0.15, square(6.0, 0.05));
     add("estimate of smoothed many-well-32", estimate("many-well-32", 0.1), 0.2, None);
+    let (design, response) = data(60);
+    let classes: Vec<f64> = response.iter().map(|y| f64::from(*y > 0.0)).collect();
+    add("logistic regression", Arc::new(LogisticRegression::new(design.clone(), classes, 2.0).unwrap()), 0.5, None);
+    let chart = Chart::new(vec![Support::Real, Support::Real, Support::Interval { low: 0.0, high: f64::INFINITY }]);
+    let linear = Arc::new(LinearRegression::new(design.clone(), response.clone(), 2.0, 1.5).unwrap());
+    add("linear regression", Arc::new(Constrained::new(linear, chart.unwrap()).unwrap()), 0.1, None);
+    let known = LinearRegression::with_known_noise(&design, &response, 2.0, 0.7).unwrap();
+    add("linear regression, known noise", Arc::new(known), 0.1, square(4.0, 0.02));
     add("handwritten banana", banana_by_hand(), 1.0, None);
     add("banana on the tape", banana_on_tape(), 1.0, None);
     all

@@ -32,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
     let samples = read_samples(&arguments.file)?;
     let (n, d) = samples.shape();
-    let expected = target.density.dim();
+    let expected = target.coordinates.dim();
     let shown = arguments.file.display();
     if d != expected {
         return Err(Failure::input(format!(
@@ -40,6 +40,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             target.name
         )));
     }
+    let samples = target.coordinates.free(samples).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
     let options = Options { seed: arguments.seed, test_size: arguments.test_size, ..Options::default() };
     let report = evaluate(&*target.density, &samples, &options).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
     if arguments.json {

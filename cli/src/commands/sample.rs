@@ -7,7 +7,7 @@ use crate::files::samples::{SampleWriter, format_of};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::report::{count, number};
-use crate::target::Target;
+use crate::target::{self, Target};
 use crate::{commands::train::load_target, interrupt, model};
 use pushforward::sampler::{Polish, PolishReport};
 use std::path::PathBuf;
@@ -54,7 +54,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let model = model::load(&arguments.run.join("model.safetensors"))?;
     let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &model)).transpose()?;
-    let mut writer = SampleWriter::create(&arguments.output, arguments.number, model.dim())?;
+    let config = config::merge(Some(&arguments.run.join("config.toml")), toml::Table::new(), &[])?;
+    let coordinates = target::coordinates_of(&config.target, model.dim())?;
+    let mut writer = SampleWriter::create(&arguments.output, arguments.number, coordinates.dim())?;
     interrupt::watch();
     let progress = Progress::new(arguments.number, "samples");
     // a polished sample costs as much as many, so that Ctrl-C and the bar need smaller blocks; the samples depend on BLOCK only
@@ -72,7 +74,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             if let Some(polisher) = &mut polisher {
                 polisher.run(&mut samples, arguments.seed, (start + first) / part)?;
             }
-            writer.push(&samples)?;
+            writer.push(&coordinates.constrain(samples)?)?;
             progress.at(start + last);
         }
     }

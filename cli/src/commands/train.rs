@@ -9,7 +9,7 @@ use crate::target::{self, Target};
 use crate::training::{Ending, Job, Run, train};
 use crate::{interrupt, results};
 use pushforward::divergence;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Arguments of `train`.
 #[derive(clap::Args)]
@@ -72,7 +72,13 @@ pub(super) fn load_target(config: &Config) -> Outcome<Target> {
         toml::Value::String(name) => target::load(name, &mut note),
         toml::Value::Table(table) => {
             let text = toml::to_string(table).expect("a table that was read can be written");
-            target::of_text(config.name.as_deref().unwrap_or("target"), "the configuration's target", &text, &mut note)
+            target::of_text(
+                config.name.as_deref().unwrap_or("target"),
+                "the configuration's target",
+                Path::new(""),
+                &text,
+                &mut note,
+            )
         }
         other => Err(Failure::input(format!("target = {other}; give a name, a path or a table"))),
     }

@@ -52,13 +52,20 @@ pub struct CsvReader {
     path: PathBuf,
     line: u64,
     cols: Option<usize>,
+    names: Option<Vec<String>>,
 }
 
 impl CsvReader {
     /// Opens `path`.
     pub fn open(path: &Path) -> Outcome<Self> {
         let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
-        Ok(Self { file: BufReader::with_capacity(1 << 20, file), path: path.to_owned(), line: 0, cols: None })
+        Ok(Self {
+            file: BufReader::with_capacity(1 << 20, file),
+            path: path.to_owned(),
+            line: 0,
+            cols: None,
+            names: None,
+        })
     }
 
     /// The next rows, at most `max_rows` (at least one); `None` after the last.
@@ -68,6 +75,7 @@ impl CsvReader {
             let Some(line) = self.next_line()? else { break };
             let cells: Vec<&str> = line.split(',').map(str::trim).collect();
             if self.cols.is_none() && self.line == 1 && cells.iter().all(|c| c.parse::<f64>().is_err()) {
+                self.names = Some(cells.into_iter().map(String::from).collect());
                 continue;
             }
             let cols = *self.cols.get_or_insert(cells.len());
@@ -84,6 +92,11 @@ impl CsvReader {
             rows += 1;
         }
         Ok((rows > 0).then(|| Matrix::from_vec(rows, self.cols.unwrap_or(0), data)))
+    }
+
+    /// The names of the columns, where the file has them and its first block was read.
+    pub fn names(&self) -> Option<&[String]> {
+        self.names.as_deref()
     }
 
     fn bad(&self, why: &str) -> Failure {

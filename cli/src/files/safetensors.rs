@@ -5,6 +5,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
+use crate::files::{FNV_START, fnv1a_from};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -60,12 +61,6 @@ impl Tensor {
     }
 }
 
-/// FNV-1a, 64 bits. Each step is a bijection of the state, so a single changed byte always changes the sum.
-/// Source: <http://www.isthe.com/chongo/tech/comp/fnv/>.
-fn fnv1a(state: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(state, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3))
-}
-
 /// Where the checksum's sixteen digits stand in the header.
 fn checksum_digits(header: &str) -> Option<std::ops::Range<usize>> {
     let key = "\"checksum\":\"";
@@ -79,7 +74,7 @@ fn checksum(header: &str, digits: std::ops::Range<usize>, data: &[u8]) -> String
     let length = (header.len() as u64).to_le_bytes();
     let parts =
         [&length, &header.as_bytes()[..digits.start], NO_CHECKSUM.as_bytes(), &header.as_bytes()[digits.end..], data];
-    format!("{:016x}", parts.iter().fold(0xcbf2_9ce4_8422_2325, |h, part| fnv1a(h, part)))
+    format!("{:016x}", parts.iter().fold(FNV_START, |h, part| fnv1a_from(h, part)))
 }
 
 /// Writes `tensors` to `path`, whole or not at all.

@@ -18,6 +18,8 @@ struct Keys {
     std: Option<Std>,
 }
 
+const KEYS: &[&str] = &["kind", "weights", "means", "covariances", "std"];
+
 /// One standard deviation for all components, or one for each.
 #[derive(Deserialize)]
 #[serde(untagged, expecting = "std must be a number or a list of numbers, one for each component")]
@@ -31,11 +33,12 @@ pub(crate) fn describe(text: &str, note: &mut dyn FnMut(String)) -> Result<Descr
     let mixture = parse(text, note)?;
     let (k, d) = mixture.means().shape();
     let constants = format!("{k} components in {d} dimensions; weights, means and covariances as in the file");
-    Ok(Described { density: Arc::new(mixture), formula: "log sum_k w_k N(x; m_k, C_k)", constants })
+    Ok(Described::new(Arc::new(mixture), "log sum_k w_k N(x; m_k, C_k)", constants))
 }
 
 fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<GaussianMixture, Reason> {
-    let keys: Keys = toml::from_str(text).map_err(|e| explain(text, &e))?;
+    let keys: Keys = toml::from_str(text)
+        .map_err(|e| Reason::of_keys(text, &e, "gaussian-mixture", "weights, means and covariances or std", KEYS))?;
     let means = means(&keys.means)?;
     let (k, d) = means.shape();
     let weights = weights(&keys.weights, k, note)?;
@@ -48,23 +51,6 @@ fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<GaussianMixture, Re
         (Some(_), Some(_)) => return Err(Reason::new("both 'covariances' and 'std' are given; remove one")),
     };
     GaussianMixture::new(&weights, means, covariances).map_err(|e| Reason::new(e.to_string()))
-}
-
-/// A missing or unknown key, in our words; anything else in the reader's.
-fn explain(text: &str, error: &toml::de::Error) -> Reason {
-    let mut reason = Reason::of_toml(text, error);
-    if let Some(key) = reason.sentence.strip_prefix("missing field ") {
-        reason = Reason::new(format!(
-            "the key {} is missing; a gaussian-mixture needs weights, means and covariances or std",
-            key.replace('`', "'")
-        ));
-    } else if let Some(rest) = reason.sentence.strip_prefix("unknown field `") {
-        let name = rest.split('`').next().unwrap_or_default();
-        reason.sentence =
-            pushforward::Error::unknown_name("key", name, &["kind", "weights", "means", "covariances", "std"])
-                .to_string();
-    }
-    reason
 }
 
 fn finite(x: f64, what: impl Fn() -> String) -> Result<f64, Reason> {

@@ -1,9 +1,18 @@
 //! A target: a name of the registry, or the path of a TOML file that says what it is by `kind`.
 
+pub mod coordinates;
+pub mod formula;
 mod mixture;
+mod regression;
+pub(crate) mod source;
+pub mod stan;
+mod stan_keys;
+pub(crate) mod support;
 
 use crate::failure::{Failure, Outcome};
-use pushforward::density::{self, Density, Entry};
+use coordinates::Coordinates;
+use pushforward::density::{self, Chart, Constrained, Density, Entry};
+use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,15 +20,17 @@ use std::sync::Arc;
 const MAX_FILE: u64 = 64 << 20;
 
 /// The kinds that a target file can have; each has a parser in a file of its own.
-const KINDS: &[&str] = &["gaussian-mixture"];
+const KINDS: &[&str] = &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "stan-library"];
 
 /// A target, ready to be sampled from.
 #[derive(Clone)]
 pub struct Target {
     /// The registry's name, or the file's name without its ending.
     pub name: String,
-    /// The density.
+    /// The density; of unconstrained coordinates where the target has a support.
     pub density: Arc<dyn Density>,
+    /// The coordinates in which samples are written.
+    pub coordinates: Coordinates,
     /// Formula of log p~ in plain characters.
     pub formula: String,
     /// The constants in it.
@@ -30,30 +41,102 @@ pub struct Target {
     pub definition: toml::Value,
 }
 
+/// The coordinates of the samples of a target whose density has `free_dim` coordinates, from its definition in config.toml and without its
+/// data.
+pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coordinates> {
+    let at = |why: Reason| why.at("the configuration's target");
+    let support = definition.get("support").and_then(toml::Value::as_table);
+    let dim = definition.get("dim").and_then(toml::Value::as_integer).and_then(|d| usize::try_from(d).ok());
+    let coordinates = match (definition.get("kind").and_then(toml::Value::as_str), support, dim) {
+        (Some("stan-library"), ..) => stan_keys::coordinates_of(definition).map_err(at)?,
+        (Some("formula"), Some(support), Some(dim)) if dim <= formula::MAX_DIM => {
+            Coordinates::Chart(support::chart(support, dim).map_err(at)?)
+        }
+        (Some("linear-regression"), ..) if definition.get("noise").is_none() && free_dim > 0 => {
+            Coordinates::Chart(regression::noise_chart(free_dim - 1))
+        }
+        _ => Coordinates::Same(free_dim),
+    };
+    if coordinates.free_dim() == free_dim {
+        return Ok(coordinates);
+    }
+    Err(Failure::input("the model and config.toml belong to different targets; take both from one run"))
+}
+
 /// What the parser of one kind of target file makes of it.
 pub(crate) struct Described {
     pub density: Arc<dyn Density>,
-    pub formula: &'static str,
+    pub coordinates: Coordinates,
+    pub formula: String,
     pub constants: String,
+    /// Where the density comes from; the file where this is empty.
+    pub source: String,
+    /// Keys that config.toml says otherwise than the file, such as an absolute path.
+    pub replaced: Vec<(&'static str, String)>,
 }
 
-/// A reason inside a target file: a line (from 1) where it is known, and a sentence.
+impl Described {
+    pub(crate) fn new(density: Arc<dyn Density>, formula: impl Into<String>, constants: String) -> Self {
+        let coordinates = Coordinates::Same(density.dim());
+        Self { density, coordinates, formula: formula.into(), constants, source: String::new(), replaced: Vec::new() }
+    }
+
+    /// Lets config.toml say `key = value`.
+    pub(crate) fn replace(&mut self, key: &'static str, value: String) {
+        self.replaced.push((key, value));
+    }
+
+    /// The same in the coordinates of a chart, where one is given.
+    pub(crate) fn on(self, chart: Option<Chart>) -> Result<Self, Reason> {
+        let Some(chart) = chart else { return Ok(self) };
+        let density = Constrained::new(self.density, chart.clone()).map_err(|e| Reason::new(e.to_string()))?;
+        Ok(Self { density: Arc::new(density), coordinates: Coordinates::Chart(chart), ..self })
+    }
+}
+
+/// A reason inside a target file: line and column (from 1) where they are known, a sentence, and the line itself where that helps.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Reason {
     pub line: Option<usize>,
+    pub column: Option<usize>,
     pub sentence: String,
+    pub excerpt: Option<Excerpt>,
 }
 
 impl Reason {
     /// A reason about values, whose key is named in the sentence.
     pub(crate) fn new(sentence: impl Into<String>) -> Self {
-        Self { line: None, sentence: sentence.into() }
+        Self { line: None, column: None, sentence: sentence.into(), excerpt: None }
     }
 
     /// A reason found by the TOML reader.
     pub(crate) fn of_toml(text: &str, error: &toml::de::Error) -> Self {
         let line = error.span().and_then(|s| text.get(..s.start)).map(|before| before.matches('\n').count() + 1);
-        Self { line, sentence: error.message().to_owned() }
+        Self { line, ..Self::new(error.message()) }
+    }
+
+    /// The same, where a missing or unknown key is put in our words: what a target of this `kind` needs, and which `keys` it can have.
+    pub(crate) fn of_keys(text: &str, error: &toml::de::Error, kind: &str, needs: &str, keys: &[&str]) -> Self {
+        let mut reason = Self::of_toml(text, error);
+        if let Some(key) = reason.sentence.strip_prefix("missing field ") {
+            return Self::new(format!("the key {} is missing; a {kind} needs {needs}", key.replace('`', "'")));
+        }
+        if let Some(rest) = reason.sentence.strip_prefix("unknown field `") {
+            let name = rest.split('`').next().unwrap_or_default();
+            reason.sentence = pushforward::Error::unknown_name("key", name, keys).to_string();
+        }
+        reason
+    }
+
+    /// The failure to read the target at `place`.
+    fn at(self, place: &str) -> Failure {
+        let line = self.line.map_or(String::new(), |n| format!(", line {n}"));
+        let column = self.column.map_or(String::new(), |n| format!(", column {n}"));
+        let sentence = format!("{place}{line}{column}: {}", self.sentence);
+        match self.excerpt {
+            Some(excerpt) => Failure::Source { sentence, excerpt: excerpt.show() },
+            None => Failure::input(sentence),
+        }
     }
 }
 
@@ -87,6 +170,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     let words = |f: fn(&Entry) -> &'static str| entry.as_ref().map_or("", f).to_owned();
     Ok(Target {
         name: target.into(),
+        coordinates: Coordinates::Same(density.dim()),
         density,
         formula: words(|e| e.formula),
         constants: words(|e| e.constants),
@@ -109,29 +193,33 @@ fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<Target> {
         let at = e.utf8_error().valid_up_to();
         Failure::input(format!("{}: byte {at} is not text; a target is a TOML file in UTF-8", path.display()))
     })?;
-    of_text(&short_name(&path.to_string_lossy()), &path.display().to_string(), &text, note)
+    let base = path.parent().unwrap_or(Path::new(""));
+    of_text(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
 }
 
-/// The target called `name` that `text` describes; `place` is where the text stands, for messages.
-pub fn of_text(name: &str, place: &str, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
+/// The target called `name` that `text` describes; `place` is where the text stands, for messages, and `base` the folder from which its
+/// files are looked for.
+pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     let described =
-        parse(text, &mut |sentence| note(format!("{place}: {sentence}"))).map_err(|Reason { line, sentence }| {
-            let line = line.map_or(String::new(), |n| format!(", line {n}"));
-            Failure::input(format!("{place}{line}: {sentence}"))
-        })?;
-    let table: toml::Table = toml::from_str(text).expect("the text was parsed above");
+        parse(text, base, &mut |sentence| note(format!("{place}: {sentence}"))).map_err(|why| why.at(place))?;
+    let mut table: toml::Table = toml::from_str(text).expect("the text was parsed above");
+    for (key, value) in described.replaced {
+        table.insert(key.into(), toml::Value::String(value));
+    }
+    let source = if described.source.is_empty() { format!("the user's file {place}") } else { described.source };
     Ok(Target {
         name: name.into(),
         density: described.density,
-        formula: described.formula.into(),
+        coordinates: described.coordinates,
+        formula: described.formula,
         constants: described.constants,
-        source: format!("the user's file {place}"),
+        source,
         definition: toml::Value::Table(table),
     })
 }
 
 /// The target that `text` describes.
-fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
+fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
     #[derive(serde::Deserialize)]
     struct Kind {
         kind: String,
@@ -145,6 +233,9 @@ fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<Described, Reason> 
     })?;
     match kind.as_str() {
         "gaussian-mixture" => mixture::describe(text, note),
+        "formula" => formula::describe(text),
+        "stan-library" => stan_keys::describe(text, base),
+        "logistic-regression" | "linear-regression" => regression::describe(text, base),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
     }
 }

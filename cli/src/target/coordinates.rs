@@ -1,0 +1,69 @@
+//! The coordinates in which a target's samples are written, beside those of its density.
+
+use crate::failure::{Failure, Outcome};
+use crate::target::stan::StanModel;
+use pushforward::density::Chart;
+use pushforward::linalg::Matrix;
+use std::sync::Arc;
+
+/// How samples come from points u of the density.
+#[derive(Clone)]
+pub enum Coordinates {
+    /// They are these points, of so many coordinates.
+    Same(usize),
+    /// A chart of this library.
+    Chart(Chart),
+    /// The constraining transform of a Stan model.
+    Stan(Arc<StanModel>),
+}
+
+impl Coordinates {
+    /// Columns of a file of samples.
+    pub fn dim(&self) -> usize {
+        match self {
+            Coordinates::Same(d) => *d,
+            Coordinates::Chart(chart) => chart.dim(),
+            Coordinates::Stan(model) => model.names().len(),
+        }
+    }
+
+    /// Coordinates of u.
+    pub fn free_dim(&self) -> usize {
+        match self {
+            Coordinates::Same(d) => *d,
+            Coordinates::Chart(chart) => chart.free_dim(),
+            Coordinates::Stan(model) => model.free_dim(),
+        }
+    }
+
+    /// Names of the columns of a file of samples.
+    pub fn names(&self) -> Vec<String> {
+        match self {
+            Coordinates::Stan(model) => model.names().to_vec(),
+            _ => (1..=self.dim()).map(|j| format!("x{j}")).collect(),
+        }
+    }
+
+    /// Whether samples are not the points of the density.
+    pub fn differ(&self) -> bool {
+        !matches!(self, Coordinates::Same(_))
+    }
+
+    /// Samples of points u.   n×free_dim → n×dim.
+    pub fn constrain(&self, u: Matrix) -> Outcome<Matrix> {
+        match self {
+            Coordinates::Same(_) => Ok(u),
+            Coordinates::Chart(chart) => Ok(chart.constrain(&u)),
+            Coordinates::Stan(model) => model.constrain(&u).map_err(Failure::input),
+        }
+    }
+
+    /// Points u of samples.   n×dim → n×free_dim.
+    pub fn free(&self, samples: Matrix) -> Outcome<Matrix> {
+        match self {
+            Coordinates::Same(_) => Ok(samples),
+            Coordinates::Chart(chart) => Ok(chart.free(&samples)?),
+            Coordinates::Stan(model) => model.free(&samples).map_err(Failure::input),
+        }
+    }
+}

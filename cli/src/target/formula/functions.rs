@@ -1,0 +1,52 @@
+//! The table of elementary functions: each on the tape and on a number.
+
+use pushforward::autodiff::{Scalar, Var};
+
+/// A function of one number.
+pub(super) struct Elementary {
+    pub name: &'static str,
+    pub tape: for<'t> fn(Var<'t>) -> Var<'t>,
+    pub number: fn(f64) -> f64,
+}
+
+const fn elementary(name: &'static str, tape: for<'t> fn(Var<'t>) -> Var<'t>, number: fn(f64) -> f64) -> Elementary {
+    Elementary { name, tape, number }
+}
+
+/// Every function of one number; `square` and `negate` are also what the parser makes of `^ 2` and of a sign.
+pub(super) const TABLE: &[Elementary] = &[
+    elementary("exp", |x| x.exp(), f64::exp),
+    elementary("log", |x| x.ln(), f64::ln),
+    elementary("log1p", |x| x.ln_1p(), f64::ln_1p),
+    elementary("expm1", |x| x.exp_m1(), f64::exp_m1),
+    elementary("sqrt", |x| x.sqrt(), f64::sqrt),
+    elementary("square", |x| x.square(), |x| x * x),
+    elementary("abs", |x| x.abs(), f64::abs),
+    elementary("sign", |x| x.sign(), Scalar::sign),
+    elementary("step", |x| x.step(), Scalar::step),
+    elementary("sin", |x| x.sin(), f64::sin),
+    elementary("cos", |x| x.cos(), f64::cos),
+    elementary("tan", |x| x.sin() / x.cos(), f64::tan),
+    elementary("sinh", |x| (x.exp_m1() - (-x).exp_m1()) * 0.5, f64::sinh),
+    elementary("cosh", |x| (x.exp() + (-x).exp()) * 0.5, f64::cosh),
+    elementary("tanh", |x| x.tanh(), f64::tanh),
+    // 1/(1 + e^-x), its logarithm, and log(1 + e^x), none of which overflows
+    elementary("sigmoid", |x| x.sigmoid(), Scalar::sigmoid),
+    elementary("log_sigmoid", |x| -(-x).softplus(), |x| -Scalar::softplus(-x)),
+    elementary("softplus", |x| x.softplus(), Scalar::softplus),
+    elementary("negate", |x| -x, |x| -x),
+];
+
+/// Everything else that can be called; known to the parser.
+pub(super) const SPECIAL: &[&str] =
+    &["sum", "prod", "logsumexp", "vector", "mean", "dot", "max", "min", "length", "normal_lpdf"];
+
+/// The place of `name` in the table.
+pub(super) fn find(name: &str) -> Option<usize> {
+    TABLE.iter().position(|f| f.name == name)
+}
+
+/// All names that can be called, for messages.
+pub(super) fn names() -> Vec<&'static str> {
+    TABLE.iter().map(|f| f.name).chain(SPECIAL.iter().copied()).collect()
+}

@@ -1,0 +1,200 @@
+//! `kind = "logistic-regression"` and `kind = "linear-regression"`: posteriors of coefficients given a table of data.
+
+use crate::files::csv::CsvReader;
+use crate::files::fnv1a;
+use crate::target::{Described, Reason};
+use pushforward::density::{Chart, Density, LinearRegression, LogisticRegression, Support};
+use pushforward::linalg::Matrix;
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// Longest table that is read, in bytes.
+const MAX_DATA: u64 = 256 << 20;
+
+/// The keys of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    kind: String,
+    data: PathBuf,
+    response: Option<String>,
+    #[serde(default = "one")]
+    prior_scale: f64,
+    #[serde(default = "yes")]
+    intercept: bool,
+    #[serde(default = "yes")]
+    standardise: bool,
+    noise: Option<f64>,
+    noise_scale: Option<f64>,
+    data_checksum: Option<String>,
+    #[serde(default)]
+    source: String,
+}
+
+const KEYS: &[&str] = &[
+    "kind",
+    "data",
+    "response",
+    "prior_scale",
+    "intercept",
+    "standardise",
+    "noise",
+    "noise_scale",
+    "data_checksum",
+    "source",
+];
+
+fn one() -> f64 {
+    1.0
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A table of numbers with names of its columns.
+struct Table {
+    names: Vec<String>,
+    rows: Matrix,
+    checksum: String,
+}
+
+/// The posterior that `text` describes; the data are looked for beside `base`.
+pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
+    let keys: Keys = toml::from_str(text)
+        .map_err(|e| Reason::of_keys(text, &e, "regression", "data, the path of a .csv file", KEYS))?;
+    let logistic = keys.kind == "logistic-regression";
+    if logistic && (keys.noise.is_some() || keys.noise_scale.is_some()) {
+        return Err(Reason::new("a logistic-regression has no noise; remove noise and noise_scale"));
+    }
+    if keys.noise.is_some() && keys.noise_scale.is_some() {
+        return Err(Reason::new("both noise (known) and noise_scale (of its prior) are given; remove one"));
+    }
+    let path = base.join(&keys.data);
+    let table = read(&path)?;
+    if keys.data_checksum.as_ref().is_some_and(|sum| *sum != table.checksum) {
+        return Err(Reason::new(format!(
+            "data: {} has changed since the run (checksum {}, not {}); restore it, or remove data_checksum",
+            path.display(),
+            table.checksum,
+            keys.data_checksum.unwrap_or_default()
+        )));
+    }
+    let (design, response, names) = split(&table, &keys, &path)?;
+    let (n, d) = design.shape();
+    let words = |e: pushforward::Error| Reason::new(format!("{}: {e}", path.display()));
+    let noise_scale = keys.noise_scale.unwrap_or(1.0);
+    let (density, formula, chart): (Arc<dyn Density>, _, _) = match (logistic, keys.noise) {
+        (true, _) => {
+            let p = LogisticRegression::new(design, response, keys.prior_scale).map_err(words)?;
+            (Arc::new(p), "sum_i y_i eta_i - log(1 + exp(eta_i)) - |b|^2/(2 s^2), eta = X b", None)
+        }
+        (false, Some(noise)) => {
+            let p = LinearRegression::with_known_noise(&design, &response, keys.prior_scale, noise).map_err(words)?;
+            (Arc::new(p), "-|y - X b|^2/(2 sigma^2) - |b|^2/(2 s^2), normalised", None)
+        }
+        (false, None) => {
+            let p = LinearRegression::new(design, response, keys.prior_scale, noise_scale).map_err(words)?;
+            let formula = "-N log sigma - |y - X b|^2/(2 sigma^2) - |b|^2/(2 s^2) - sigma^2/(2 t^2)";
+            (Arc::new(p), formula, Some(noise_chart(d)))
+        }
+    };
+    let constants = format!(
+        "{n} rows of {}; coefficients of {}; prior scale s = {}{}",
+        path.display(),
+        names.join(", "),
+        keys.prior_scale,
+        if keys.standardise { "; columns with mean 0 and standard deviation 1" } else { "" }
+    );
+    let mut described = Described::new(density, formula, constants);
+    described.source = keys.source;
+    described.replace("data", std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned());
+    described.replace("data_checksum", table.checksum);
+    described.on(chart)
+}
+
+/// `d` coefficients on the line, then a positive noise.
+pub(crate) fn noise_chart(d: usize) -> Chart {
+    let mut blocks = vec![Support::Real; d];
+    blocks.push(Support::Interval { low: 0.0, high: f64::INFINITY });
+    Chart::new(blocks).expect("real lines and a half-line have insides")
+}
+
+/// The table of numbers in a file, with the names of its columns.
+fn read(path: &Path) -> Result<Table, Reason> {
+    let bad = |e: &dyn std::fmt::Display| Reason::new(format!("data: {e}"));
+    let unreadable =
+        |e: std::io::Error| Reason::new(format!("data: cannot read {}: {e}; check the path", path.display()));
+    let length = std::fs::metadata(path).map_err(unreadable)?.len();
+    if length > MAX_DATA {
+        return Err(Reason::new(format!("data: {} has {length} bytes, more than {MAX_DATA}", path.display())));
+    }
+    let bytes = std::fs::read(path).map_err(unreadable)?;
+    let mut reader = CsvReader::open(path).map_err(|e| bad(&e))?;
+    let rows = reader.read_block(usize::MAX).map_err(|e| bad(&e))?;
+    let rows = rows.ok_or_else(|| Reason::new(format!("data: {} holds no rows", path.display())))?;
+    let names = match reader.names() {
+        Some(names) if names.len() == rows.cols() => names.to_vec(),
+        Some(names) => {
+            return Err(Reason::new(format!(
+                "data: {} names {} columns but its rows have {}",
+                path.display(),
+                names.len(),
+                rows.cols()
+            )));
+        }
+        None => (1..=rows.cols()).map(|j| format!("column {j}")).collect(),
+    };
+    Ok(Table { names, rows, checksum: format!("{:016x}", fnv1a(&bytes)) })
+}
+
+/// The design matrix, the response, and the names of the coefficients.
+fn split(table: &Table, keys: &Keys, path: &Path) -> Result<(Matrix, Vec<f64>, Vec<String>), Reason> {
+    let (n, width) = table.rows.shape();
+    let known: Vec<&str> = table.names.iter().map(String::as_str).collect();
+    let target = match &keys.response {
+        None => width - 1,
+        Some(name) => table.names.iter().position(|n| n == name).ok_or_else(|| {
+            Reason::new(format!("response = {}", pushforward::Error::unknown_name("column", name, &known)))
+        })?,
+    };
+    let mut columns: Vec<Vec<f64>> = Vec::new();
+    let mut names = Vec::new();
+    if keys.intercept {
+        columns.push(vec![1.0; n]);
+        names.push("the intercept".to_string());
+    }
+    for j in (0..width).filter(|&j| j != target) {
+        let column: Vec<f64> = table.rows.iter_rows().map(|row| row[j]).collect();
+        columns.push(if keys.standardise { standard(&column, &table.names[j])? } else { column });
+        names.push(table.names[j].clone());
+    }
+    if columns.is_empty() {
+        return Err(Reason::new(format!("data: {} has no column beside the response", path.display())));
+    }
+    let response: Vec<f64> = table.rows.iter_rows().map(|row| row[target]).collect();
+    let logistic = keys.kind == "logistic-regression";
+    if let Some(row) = response.iter().position(|y| logistic && *y != 0.0 && *y != 1.0) {
+        return Err(Reason::new(format!(
+            "data: row {} of the response '{}' is {}; a logistic-regression needs 0 or 1 (name the column by response = \"…\")",
+            row + 1,
+            table.names[target],
+            response[row]
+        )));
+    }
+    Ok((Matrix::from_fn(n, columns.len(), |i, j| columns[j][i]), response, names))
+}
+
+/// The column with mean 0 and standard deviation 1 (divisor N).
+fn standard(column: &[f64], name: &str) -> Result<Vec<f64>, Reason> {
+    let n = column.len() as f64;
+    let mean = column.iter().sum::<f64>() / n;
+    let sd = (column.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
+    if !(sd > 0.0 && sd.is_finite()) {
+        return Err(Reason::new(format!(
+            "data: column '{name}' has standard deviation {sd}; remove it, or set standardise = false"
+        )));
+    }
+    Ok(column.iter().map(|v| (v - mean) / sd).collect())
+}

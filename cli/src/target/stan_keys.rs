@@ -1,0 +1,85 @@
+//! The keys of a file of `kind = "stan-library"`.
+
+use crate::target::coordinates::Coordinates;
+use crate::target::stan::StanModel;
+use crate::target::{Described, Reason};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The keys of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    #[serde(rename = "kind")]
+    _kind: String,
+    library: PathBuf,
+    data: Option<Data>,
+    #[serde(default)]
+    seed: u32,
+    #[serde(default)]
+    source: String,
+}
+
+const KEYS: &[&str] = &["kind", "library", "data", "seed", "source"];
+
+/// A JSON file, or the data themselves.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "data must be the path of a .json file or a table of values")]
+enum Data {
+    File(PathBuf),
+    Table(toml::Table),
+}
+
+/// The target that `text` describes; its files are looked for beside `base`.
+pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
+    let (model, keys) = open(text, base)?;
+    let (dim, names) = (model.free_dim(), model.names().join(", "));
+    let words = format!("{dim} unconstrained parameters of {names}; with the Jacobian of Stan's transforms");
+    let model = Arc::new(model);
+    let mut described =
+        Described::new(Arc::clone(&model) as Arc<_>, format!("the Stan model of {}", keys.library.display()), words);
+    described.coordinates = Coordinates::Stan(model);
+    described.source = keys.source;
+    let absolute = |path: &Path| std::path::absolute(base.join(path)).unwrap_or_else(|_| base.join(path));
+    described.replace("library", absolute(&keys.library).to_string_lossy().into_owned());
+    if let Some(Data::File(path)) = &keys.data {
+        described.replace("data", absolute(path).to_string_lossy().into_owned());
+    }
+    Ok(described)
+}
+
+fn open(text: &str, base: &Path) -> Result<(StanModel, Keys), Reason> {
+    let keys: Keys = toml::from_str(text)
+        .map_err(|e| Reason::of_keys(text, &e, "stan-library", "library, the path of a shared library", KEYS))?;
+    let library = base.join(&keys.library);
+    if let Err(e) = std::fs::metadata(&library) {
+        return Err(Reason::new(format!("library: cannot read {}: {e}; check the path", library.display())));
+    }
+    let data = match &keys.data {
+        None => None,
+        Some(Data::Table(table)) => Some(serde_json::to_string(table).map_err(|e| Reason::new(format!("data: {e}")))?),
+        Some(Data::File(path)) => {
+            let path = base.join(path);
+            if path.extension().is_none_or(|e| e != "json") {
+                return Err(Reason::new(format!(
+                    "data: {} does not end in .json; give Stan's JSON format",
+                    path.display()
+                )));
+            }
+            if let Err(e) = std::fs::metadata(&path) {
+                return Err(Reason::new(format!("data: cannot read {}: {e}; check the path", path.display())));
+            }
+            Some(path.to_string_lossy().into_owned())
+        }
+    };
+    // a path without a folder would be looked for where the system keeps its libraries
+    let library = std::path::absolute(&library).unwrap_or(library);
+    Ok((StanModel::open(&library, data.as_deref(), keys.seed)?, keys))
+}
+
+/// The coordinates of a definition in config.toml.
+pub(crate) fn coordinates_of(definition: &toml::Value) -> Result<Coordinates, Reason> {
+    let text = toml::to_string(definition).map_err(|e| Reason::new(e.to_string()))?;
+    Ok(Coordinates::Stan(Arc::new(open(&text, Path::new(""))?.0)))
+}

@@ -1,0 +1,142 @@
+//! The C interface of BridgeStan: a library compiled here by the system's C compiler. Without one (`cc`), these tests say so and end.
+
+mod common;
+
+use common::pushforward;
+use pushforward::autodiff::check_score;
+use pushforward::density::evaluate;
+use pushforward::linalg::Matrix;
+use pushforward::rng::{Purpose, normal_matrix};
+use pushforward_cli::target::{self, Target};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A folder with normal.so and normal.toml of the example; None where there is no C compiler.
+fn compiled(flags: &[&str]) -> Option<tempfile::TempDir> {
+    let folder = tempfile::tempdir().unwrap();
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/stan-library");
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O2", "-Wall", "-Wextra", "-Werror", "-o"]).arg(folder.path().join("normal.so"));
+    let out = match cc.args(flags).arg(source.join("normal.c")).arg("-lm").output() {
+        Ok(out) => out,
+        Err(e) => {
+            println!("skipped: no C compiler 'cc' here ({e})");
+            return None;
+        }
+    };
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+    fs::copy(source.join("normal.toml"), folder.path().join("normal.toml")).unwrap();
+    Some(folder)
+}
+
+fn load(folder: &Path, name: &str) -> Target {
+    target::load(folder.join(name).to_str().unwrap(), &mut |_| ()).unwrap()
+}
+
+/// Proves that the library's log-density, score, transform and names come through, by the same model as a formula: 1e-12 of the log-density's
+/// size, both being sums of a dozen terms; and that a batch on four threads has the bits of single calls.
+#[test]
+fn two_doors_to_one_model() {
+    let Some(folder) = compiled(&[]) else { return };
+    let formula = "kind = \"formula\"\ndim = 2\nlog_density = \"sum(-0.5*((y - x1)/x2)^2) - 5*log(x2) - 0.02*x1^2 - x2\"\n\
+                   constants = { y = [1.2, 0.4, 2.6, 1.9, 0.8] }\nsupport = { x2 = \"positive\" }\n";
+    fs::write(folder.path().join("same.toml"), formula).unwrap();
+    fs::write(folder.path().join("y.json"), "{\"y\": [1.2, 0.4, 2.6, 1.9, 0.8]}").unwrap();
+    fs::write(folder.path().join("file.toml"), "kind = \"stan-library\"\nlibrary = \"normal.so\"\ndata = \"y.json\"\n")
+        .unwrap();
+    let u: Matrix = normal_matrix(2, Purpose::Check, 0, 500, 2);
+    let exact = load(folder.path(), "same.toml");
+    let b = evaluate(&*exact.density, &u).unwrap();
+    for name in ["normal.toml", "file.toml"] {
+        let model = load(folder.path(), name);
+        let a = evaluate(&*model.density, &u).unwrap();
+        for i in 0..500 {
+            let size = 1.0 + b.log_density[i].abs();
+            assert!((a.log_density[i] - b.log_density[i]).abs() < 1e-12 * size, "{name}: row {i}");
+            for j in 0..2 {
+                assert!((a.score[(i, j)] - b.score[(i, j)]).abs() < 1e-11 * size, "{name}: row {i}, {j}");
+            }
+            assert_eq!(evaluate(&*model.density, &u.slice_rows(i..i + 1)).unwrap().log_density[0], a.log_density[i]);
+        }
+        assert_eq!(model.density.log_density(&u), a.log_density);
+        let x = model.coordinates.constrain(u.clone()).unwrap();
+        assert_eq!(x, exact.coordinates.constrain(u.clone()).unwrap());
+        let back = model.coordinates.free(x).unwrap();
+        assert!(back.as_slice().iter().zip(u.as_slice()).all(|(a, b)| (a - b).abs() < 1e-14 * (1.0 + b.abs())));
+        assert_eq!(model.coordinates.names(), ["mu", "sigma"]);
+        let score = |y: &Matrix| evaluate(&*model.density, y).unwrap().score;
+        let direction = normal_matrix(2, Purpose::Check, 1, 500, 2);
+        assert!(check_score(|y| model.density.log_density(y), score, &u, &direction).unwrap().passed());
+    }
+    // exp(800) is infinite: the model rejects the point, and that is -inf as in Stan
+    let far = evaluate(&*load(folder.path(), "normal.toml").density, &Matrix::from_rows(&[[0.0, 800.0]])).unwrap();
+    assert_eq!((far.log_density[0], far.score.row(0)), (f64::NEG_INFINITY, &[0.0, 0.0][..]));
+}
+
+/// Proves that the command trains from a library, writes constrained samples, the same from `train` and from `sample`, and that `evaluate` takes
+/// them back and refuses points outside.
+#[test]
+fn the_command_opens_libraries() {
+    let Some(folder) = compiled(&[]) else { return };
+    let at = |name: &str| folder.path().join(name);
+    let run = |arguments: &[&str]| {
+        let out = pushforward(folder.path(), arguments);
+        assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    };
+    fs::write(at("small.toml"), "steps = 20\nbatch = 64\nreference = 128\nhidden = [8]\n").unwrap();
+    run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
+    run(&["sample", "run", "-n", "10000", "-o", "s.npy"]);
+    assert!(fs::read(at("s.npy")).unwrap() == fs::read(at("run/samples.npy")).unwrap());
+    run(&["evaluate", "normal.toml", "s.npy"]);
+    fs::write(at("bad.csv"), "mu,sigma\n1,1\n1,-1\n").unwrap();
+    let out = pushforward(folder.path(), &["evaluate", "normal.toml", "bad.csv"]);
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(
+        out.status.code() == Some(2) && stderr.contains("row 1") && stderr.contains("sigma must be positive"),
+        "{stderr}"
+    );
+}
+
+/// Proves that every mistake in the file, the data or the library is one sentence with the remedy.
+#[test]
+fn bad_libraries() {
+    let Some(folder) = compiled(&["-Dbs_param_unc_num=another_name"]) else { return };
+    fs::rename(folder.path().join("normal.so"), folder.path().join("partial.so")).unwrap();
+    let whole = compiled(&[]).unwrap();
+    fs::copy(whole.path().join("normal.so"), folder.path().join("normal.so")).unwrap();
+    fs::write(folder.path().join("text.so"), "this is no library").unwrap();
+    fs::write(folder.path().join("x.csv"), "1,2\n3,4\n").unwrap();
+    for (keys, words) in [
+        ("", &["'library' is missing"][..]),
+        ("library = \"no.so\"", &["cannot read", "no.so"]),
+        ("library = \"text.so\"", &["text.so", "cannot be opened", "BridgeStan"]),
+        ("library = \"partial.so\"", &["no function bs_param_unc_num", "BridgeStan 2"]),
+        ("library = \"normal.so\"", &["cannot be constructed", "variable y is missing"]),
+        ("library = \"normal.so\"\ndata = \"no.json\"", &["cannot read", "no.json"]),
+        ("library = \"normal.so\"\ndata = \"x.csv\"", &["does not end in .json"]),
+        ("library = \"normal.so\"\ndata = 3", &["data must be"]),
+        ("libary = \"normal.so\"", &["'libary'", "library"]),
+    ] {
+        fs::write(folder.path().join("t.toml"), format!("kind = \"stan-library\"\n{keys}\n")).unwrap();
+        let out = pushforward(folder.path(), &["evaluate", "t.toml", "x.csv"]);
+        let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{keys}: {stderr}");
+        assert!(stderr.lines().count() == 1 && words.iter().all(|w| stderr.contains(w)), "{keys}: {stderr}");
+    }
+}
+
+/// Proves that `unsafe` in the command stays in the one file that opens libraries.
+#[test]
+fn unsafe_stays_in_one_file() {
+    fn files(folder: &Path) -> Vec<PathBuf> {
+        let entries = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path());
+        entries.flat_map(|p| if p.is_dir() { files(&p) } else { vec![p] }).collect()
+    }
+    let lifts = |path: &PathBuf| fs::read_to_string(path).is_ok_and(|text| text.contains("allow(unsafe_code)"));
+    let found: Vec<PathBuf> =
+        files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")).into_iter().filter(lifts).collect();
+    assert!(found.len() == 1 && found[0].ends_with("target/stan.rs"), "{found:?}");
+    let lib = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/lib.rs")).unwrap();
+    assert!(lib.contains("\n#![deny(unsafe_code)]\n"));
+}

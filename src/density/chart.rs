@@ -1,0 +1,228 @@
+//! Charts: smooth one-to-one maps from R^m onto a constrained set, with the logarithm of their Jacobian.
+
+use crate::autodiff::Scalar;
+use crate::linalg::{Matrix, shape_mismatch};
+use crate::{Error, Result};
+
+/// What one coordinate, or one block of coordinates, is constrained to.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Support {
+    /// x in R: x = u.
+    Real,
+    /// low < x < high, where either end may be infinite: x = low + e^u, x = high - e^u, or x = low + (high - low) σ(u).
+    Interval {
+        /// The lower end, or -inf.
+        low: f64,
+        /// The upper end, or +inf.
+        high: f64,
+    },
+    /// K ≥ 2 coordinates with x_k > 0 and Σ x_k = 1: x = softmax(u_1, …, u_{K-1}, 0).
+    Simplex(usize),
+}
+
+impl Support {
+    /// Coordinates of x.
+    pub fn width(self) -> usize {
+        if let Support::Simplex(k) = self { k } else { 1 }
+    }
+
+    /// Coordinates of u: one fewer than of x on a simplex.
+    pub fn free_width(self) -> usize {
+        if let Support::Simplex(k) = self { k - 1 } else { 1 }
+    }
+
+    /// x ← T(u); returns log |det ∂x/∂u|, on a simplex of the first K-1 coordinates of x.
+    fn constrain<S: Scalar>(self, u: &[S], x: &mut [S]) -> S {
+        let number = S::constant;
+        match self {
+            Support::Interval { low, high } if low.is_finite() && high.is_finite() => {
+                let v = u[0];
+                // from the nearer end, so that no digit of a small distance is lost
+                let width = number(high - low);
+                x[0] = if v.real() < 0.0 {
+                    number(low) + width * v.sigmoid()
+                } else {
+                    number(high) - width * (-v).sigmoid()
+                };
+                number((high - low).ln()) - v.softplus() - (-v).softplus()
+            }
+            Support::Interval { low, .. } if low.is_finite() => {
+                x[0] = number(low) + u[0].exp();
+                u[0]
+            }
+            Support::Interval { high, .. } if high.is_finite() => {
+                x[0] = number(high) - u[0].exp();
+                u[0]
+            }
+            Support::Real | Support::Interval { .. } => {
+                x[0] = u[0];
+                number(0.0)
+            }
+            Support::Simplex(_) => simplex(u, x),
+        }
+    }
+
+    /// (∂T/∂u)ᵀ g + ∂/∂u log |det ∂T/∂u| → out, with x = T(u).
+    fn pull_back(self, u: &[f64], x: &[f64], g: &[f64], out: &mut [f64]) {
+        match self {
+            Support::Interval { low, high } if low.is_finite() && high.is_finite() => {
+                // dx/du = (high - low) σ(u) σ(-u), d/du log of it = 1 - 2 σ(u)
+                let sigma = u[0].sigmoid();
+                out[0] = g[0] * (high - low) * sigma * (-u[0]).sigmoid() + 1.0 - 2.0 * sigma;
+            }
+            Support::Interval { low, .. } if low.is_finite() => out[0] = g[0] * u[0].exp() + 1.0,
+            Support::Interval { high, .. } if high.is_finite() => out[0] = -g[0] * u[0].exp() + 1.0,
+            Support::Real | Support::Interval { .. } => out[0] = g[0],
+            Support::Simplex(k) => {
+                // ∂x_i/∂u_j = x_i (δ_ij - x_j), ∂/∂u_j Σ log x_i = 1 - K x_j
+                let mean: f64 = x.iter().zip(g).map(|(x, g)| x * g).sum();
+                out.iter_mut().zip(x.iter().zip(g)).for_each(|(o, (x, g))| *o = x * (g - mean) + 1.0 - k as f64 * x);
+            }
+        }
+    }
+
+    /// u with T(u) = x, where x lies inside.
+    fn free(self, x: &[f64], u: &mut [f64]) -> bool {
+        match self {
+            Support::Interval { low, high } if low.is_finite() && high.is_finite() => {
+                u[0] = (x[0] - low).ln() - (high - x[0]).ln();
+            }
+            Support::Interval { low, .. } if low.is_finite() => u[0] = (x[0] - low).ln(),
+            Support::Interval { high, .. } if high.is_finite() => u[0] = (high - x[0]).ln(),
+            Support::Real | Support::Interval { .. } => u[0] = x[0],
+            Support::Simplex(k) => {
+                let last = x[k - 1].ln();
+                u.iter_mut().zip(x).for_each(|(u, x)| *u = x.ln() - last);
+                // the sum of K decimals that were meant to add to 1
+                if (x.iter().sum::<f64>() - 1.0).abs() > 1e-8 {
+                    return false;
+                }
+            }
+        }
+        u.iter().all(|u| u.is_finite())
+    }
+
+    fn words(self) -> String {
+        match self {
+            Support::Real => "the real line".into(),
+            Support::Interval { low, high } => format!("the interval ({low}, {high})"),
+            Support::Simplex(k) => format!("the simplex of {k} coordinates"),
+        }
+    }
+}
+
+/// x = softmax(u, 0), shifted by the largest exponent; returns Σ_k log x_k.
+fn simplex<S: Scalar>(u: &[S], x: &mut [S]) -> S {
+    let top = u.iter().map(|u| u.real()).fold(0.0, f64::max);
+    let last = x.len() - 1;
+    let shifted = |k: usize| if k < last { u[k] - S::constant(top) } else { S::constant(-top) };
+    let total = (0..=last).map(|k| shifted(k).exp()).fold(S::constant(0.0), |a, b| a + b);
+    let log_total = total.ln();
+    let mut log_jacobian = S::constant(0.0);
+    for k in 0..=last {
+        let log_x = shifted(k) - log_total;
+        x[k] = log_x.exp();
+        log_jacobian = log_jacobian + log_x;
+    }
+    log_jacobian
+}
+
+/// T: R^m → a product of constrained sets in R^d, block by block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Chart {
+    blocks: Vec<Support>,
+    dim: usize,
+    free_dim: usize,
+}
+
+impl Chart {
+    /// The chart of these blocks, in the order of the coordinates. `Error::Parameter` for an interval without inside, a
+    /// simplex of fewer than 2 coordinates, or no blocks.
+    pub fn new(blocks: Vec<Support>) -> Result<Self> {
+        for block in &blocks {
+            let (name, value, expected) = match *block {
+                Support::Interval { low, high } if low.is_nan() || high.is_nan() || low >= high => {
+                    (format!("interval from {low}: upper end"), high, "a number above the lower end")
+                }
+                Support::Interval { low, high } if low == f64::INFINITY || high == f64::NEG_INFINITY => {
+                    (format!("interval from {low}: upper end"), high, "an interval with finite numbers inside")
+                }
+                Support::Simplex(k) if k < 2 => ("coordinates of a simplex".into(), k as f64, "at least 2"),
+                _ => continue,
+            };
+            return Err(Error::Parameter { name, value, expected });
+        }
+        let dim = blocks.iter().map(|b| b.width()).sum();
+        let free_dim = blocks.iter().map(|b| b.free_width()).sum();
+        if dim == 0 {
+            return Err(Error::Parameter { name: "blocks of a chart".into(), value: 0.0, expected: "at least 1" });
+        }
+        Ok(Self { blocks, dim, free_dim })
+    }
+
+    /// d, coordinates of x.
+    pub fn dim(&self) -> usize {
+        self.dim
+    }
+
+    /// m, coordinates of u.
+    pub fn free_dim(&self) -> usize {
+        self.free_dim
+    }
+
+    /// Each block with where it begins in u and in x.
+    fn spans(&self) -> impl Iterator<Item = (Support, usize, usize)> + '_ {
+        self.blocks.iter().scan((0, 0), |(u, x), &block| {
+            let at = (block, *u, *x);
+            (*u, *x) = (*u + block.free_width(), *x + block.width());
+            Some(at)
+        })
+    }
+
+    /// x ← T(u) for one point; returns log |det ∂x/∂u|.   u: m, x: d. On dual numbers it gives its own Jacobian.
+    pub fn constrain_point<S: Scalar>(&self, u: &[S], x: &mut [S]) -> S {
+        self.spans().fold(S::constant(0.0), |sum, (block, i, j)| {
+            sum + block.constrain(&u[i..i + block.free_width()], &mut x[j..j + block.width()])
+        })
+    }
+
+    /// T(u_i) for each row.   u: n×m → n×d. Panics where u does not have m columns.
+    pub fn constrain(&self, u: &Matrix) -> Matrix {
+        if u.cols() != self.free_dim {
+            shape_mismatch("Chart::constrain", u.shape(), (u.rows(), self.free_dim));
+        }
+        let mut x = Matrix::zeros(u.rows(), self.dim);
+        for i in 0..u.rows() {
+            self.constrain_point(u.row(i), x.row_mut(i));
+        }
+        x
+    }
+
+    /// (∂T/∂u)ᵀ g + ∇ log |det ∂T/∂u| → out at one point, with x = T(u).   u, out: m; x, g: d.
+    pub(crate) fn pull_back(&self, u: &[f64], x: &[f64], g: &[f64], out: &mut [f64]) {
+        for (block, i, j) in self.spans() {
+            let (free, full) = (i..i + block.free_width(), j..j + block.width());
+            block.pull_back(&u[free.clone()], &x[full.clone()], &g[full], &mut out[free]);
+        }
+    }
+
+    /// u_i with T(u_i) = x_i, for each row.   x: n×d → n×m. `Error::Unsupported` names the first point outside and its block.
+    pub fn free(&self, x: &Matrix) -> Result<Matrix> {
+        if x.cols() != self.dim {
+            shape_mismatch("Chart::free", x.shape(), (x.rows(), self.dim));
+        }
+        let mut u = Matrix::zeros(x.rows(), self.free_dim);
+        for row in 0..x.rows() {
+            for (block, i, j) in self.spans() {
+                let point = &x.row(row)[j..j + block.width()];
+                if !block.free(point, &mut u.row_mut(row)[i..i + block.free_width()]) {
+                    return Err(Error::Unsupported {
+                        what: format!("row {row}: {point:?} from coordinate {} is not inside {}", j + 1, block.words()),
+                        remedy: "remove such points (rows count from 0)",
+                    });
+                }
+            }
+        }
+        Ok(u)
+    }
+}

@@ -1,0 +1,69 @@
+//! A density on a constrained set, seen from R^m.
+
+use crate::Result;
+use crate::density::mixture::same_size;
+use crate::density::{Chart, Density, rows};
+use crate::linalg::Matrix;
+use std::sync::Arc;
+
+/// The density of u where x = T(u) has the density p: log p~_U(u) = log p~(T(u)) + log |det ∂T/∂u|, with the same normaliser.
+///
+/// On a simplex p is a density in its first K-1 coordinates.
+#[derive(Clone)]
+pub struct Constrained {
+    inner: Arc<dyn Density>,
+    chart: Chart,
+}
+
+impl Constrained {
+    /// `inner`, a density of d coordinates x, in the coordinates u of `chart`. `Error::Dimension` where they do not fit.
+    pub fn new(inner: Arc<dyn Density>, chart: Chart) -> Result<Self> {
+        same_size("chart", inner.dim(), chart.dim())?;
+        Ok(Self { inner, chart })
+    }
+
+    /// T.
+    pub fn chart(&self) -> &Chart {
+        &self.chart
+    }
+
+    /// x_i = T(u_i) and out_i ← log |det ∂T/∂u|.
+    fn push(&self, u: &Matrix, out: &mut [f64]) -> Matrix {
+        rows::check(u, self.chart.free_dim(), out.len());
+        let mut x = Matrix::zeros(u.rows(), self.chart.dim());
+        for (i, l) in out.iter_mut().enumerate() {
+            *l = self.chart.constrain_point(u.row(i), x.row_mut(i));
+        }
+        x
+    }
+}
+
+impl Density for Constrained {
+    fn dim(&self) -> usize {
+        self.chart.free_dim()
+    }
+
+    fn log_density_into(&self, u: &Matrix, out: &mut [f64]) {
+        let x = self.push(u, out);
+        out.iter_mut().zip(self.inner.log_density(&x)).for_each(|(l, p)| *l += p);
+    }
+
+    fn evaluate_into(&self, u: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        let x = self.push(u, log_density);
+        let mut inner = vec![0.0; u.rows()];
+        let mut g = Matrix::zeros(x.rows(), x.cols());
+        self.inner.evaluate_into(&x, &mut inner, &mut g);
+        for (i, p) in inner.into_iter().enumerate() {
+            log_density[i] += p;
+            self.chart.pull_back(u.row(i), x.row(i), g.row(i), score.row_mut(i));
+        }
+    }
+
+    fn log_normaliser(&self) -> Option<f64> {
+        self.inner.log_normaliser()
+    }
+
+    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
+        self.chart.free(&self.inner.sample(n, seed)?).ok()
+    }
+}
