@@ -91,7 +91,7 @@ fn one(name: &str, divergence: &str, seed: u64) -> (f64, Report) {
     let settings = config.settings(&*target.density).unwrap_or_else(|e| fail(e));
     let divergence = pushforward::divergence::by_name(&config.divergence).expect("a divergence's name");
     let job = training::Job { target, divergence, config, settings };
-    let run = training::train(&job).unwrap_or_else(|e| fail(e));
+    let (run, _) = training::train(&job, None, &mut training::Unwatched).unwrap_or_else(|e| fail(e));
     let samples = run.model.sample(SAMPLES, seed, 0);
     let options = Options { seed, transport_sizes: vec![1000], ..Options::default() };
     let report = evaluate(&*Arc::clone(&job.target.density), &samples, &options).expect("metrics of finite samples");

@@ -1,6 +1,7 @@
 //! The configuration of a training run: defaults, then a file, then flags, then `--set key=value`; the later one wins.
 
 use crate::failure::{Failure, Outcome};
+use crate::files::read_text;
 use pushforward::density::Density;
 use pushforward::sampler::{Frame, Settings};
 use serde::{Deserialize, Serialize};
@@ -145,8 +146,11 @@ fn known(key: &str, place: &str) -> Outcome<()> {
     Err(Failure::input(format!("{place}: {}", pushforward::Error::unknown_name("key", key, KEYS))))
 }
 
+/// Longest configuration that is read; it may hold a whole target.
+const MAX_FILE: u64 = 64 << 20;
+
 fn read(path: &Path) -> Outcome<toml::Table> {
-    let text = std::fs::read_to_string(path).map_err(|e| Failure::unreadable(path, &e))?;
+    let text = read_text(path, MAX_FILE)?;
     let table: toml::Table = toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
         Failure::input(format!("{}, line {line}: {}", path.display(), e.message()))
@@ -212,7 +216,7 @@ impl Config {
     }
 
     /// This configuration with every choice of the trainer written out, so that it repeats the run even if defaults change.
-    pub fn resolved(&self, s: &Settings, frame: &Frame) -> Self {
+    pub fn resolved(&self, s: &Settings) -> Self {
         Self {
             steps: Some(s.steps as usize),
             batch: Some(s.batch),
@@ -227,8 +231,8 @@ impl Config {
             clip: Some(s.clip),
             draws: Some(s.draws),
             reaction: Some(s.reaction),
-            centre: Some(frame.centre.clone()),
-            scale: Some(frame.scale),
+            centre: s.frame.as_ref().map(|f| f.centre.clone()),
+            scale: s.frame.as_ref().map(|f| f.scale),
             ..self.clone()
         }
     }

@@ -4,9 +4,11 @@
 
 #![deny(unsafe_code)]
 
+pub mod checkpoint;
 pub mod commands;
 pub mod comparison;
 pub mod config;
+pub mod duration;
 pub mod failure;
 pub mod files;
 pub mod interrupt;
@@ -17,6 +19,7 @@ pub mod report;
 pub mod results;
 pub mod run_folder;
 pub mod saved;
+pub mod supervise;
 pub mod target;
 pub mod training;
 pub mod verification;

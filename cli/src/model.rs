@@ -9,6 +9,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// A trained generator in the precision in which it was trained.
+#[derive(Clone)]
 pub enum Model {
     /// Single.
     F32(Generator<f32>),

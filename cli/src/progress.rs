@@ -1,6 +1,7 @@
 //! A progress bar on stderr: rate, time left, and two or three numbers. Silent when stderr is not a terminal.
 
 use indicatif::{ProgressBar, ProgressStyle};
+use std::io::{IsTerminal, Write};
 
 /// The bar of one long piece of work; removed when dropped.
 pub struct Progress(ProgressBar);
@@ -45,5 +46,13 @@ impl Progress {
 impl Drop for Progress {
     fn drop(&mut self) {
         self.0.finish_and_clear();
+    }
+}
+
+/// Clears the line of a bar whose owner does not answer.
+pub fn wipe() {
+    let mut out = std::io::stderr();
+    if out.is_terminal() {
+        let _ = out.write_all(b"\r\x1b[2K");
     }
 }

@@ -1,5 +1,7 @@
 //! What a run leaves: the files of its folder, and the record behind its report.
 
+use crate::commands::evaluate::table;
+use crate::config::Config;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::SampleWriter;
 use crate::model;
@@ -9,16 +11,19 @@ use crate::training::{Ending, Job, Run};
 use crate::words;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Options, Report, evaluate};
+use pushforward::sampler::Settings;
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// Samples in samples.npy.
 const SAMPLES: usize = 10_000;
 
 /// One sentence on how the run went.
-pub fn outcome(run: &Run, job: &Job) -> String {
-    let how = match run.ending {
+fn outcome(run: &Run, ending: &Ending, job: &Job) -> String {
+    let how = match ending {
         Ending::Complete => "",
         Ending::Interrupted => ", stopped by Ctrl-C",
+        Ending::TimeLimit => ", stopped by --max-time",
         Ending::Faulty(_) => ", stopped because the target was not finite",
     };
     format!(
@@ -33,44 +38,121 @@ pub fn outcome(run: &Run, job: &Job) -> String {
     )
 }
 
-/// Draws the final samples, judges them, and writes all files of the run.
-pub fn write(run: &Run, job: &Job, folder: &RunFolder) -> Outcome<Report> {
+/// The configuration with every choice written out, the units that were found among them.
+pub fn config(run: &Run, job: &Job) -> Config {
+    job.config.resolved(&Settings { frame: Some(run.units.clone()), ..job.settings.clone() })
+}
+
+/// A configuration as JSON, without what results do not depend on.
+pub fn json(config: &Config) -> String {
+    serde_json::to_string(&Config { threads: None, ..config.clone() }).expect("a configuration is JSON")
+}
+
+/// That of a run, as checkpoints and models carry it.
+pub fn config_json(run: &Run, job: &Job) -> String {
+    json(&config(run, job))
+}
+
+/// The first key in which `config` differs from `old`, a configuration as JSON.
+pub fn first_difference(old: &str, config: &Config) -> String {
+    let read = |text: &str| serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap_or_default();
+    let (old, new) = (read(old), read(&json(config)));
+    let keys = old.keys().chain(new.keys());
+    keys.into_iter()
+        .find(|key| old.get(*key) != new.get(*key))
+        .map_or_else(|| "something".into(), |key| format!("'{key}'"))
+}
+
+/// Whether the folder holds a run that took all its steps.
+pub fn is_complete(folder: &Path) -> bool {
+    let text = std::fs::read_to_string(folder.join("summary.json")).unwrap_or_default();
+    serde_json::from_str::<Value>(&text).is_ok_and(|v| v["ending"] == "complete")
+}
+
+/// The final samples and everything that is said about them.
+pub struct Finals<'a> {
+    run: &'a Run,
+    job: &'a Job,
+    ending: &'a Ending,
+    samples: Matrix,
+    report: Report,
+}
+
+/// Draws the final samples and judges them: the slow part, before anything is written.
+pub fn judge<'a>(run: &'a Run, job: &'a Job, ending: &'a Ending) -> Outcome<Finals<'a>> {
     let samples = run.model.sample(SAMPLES, job.settings.seed, 0);
     if !samples.is_finite() {
-        return Err(Failure::input("the generator's samples are not finite; lower learning_rate; nothing was written"));
+        return Err(Failure::input("the generator's samples are not finite; lower learning_rate; none were written"));
     }
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
     let options =
         Options { seed: job.settings.seed, transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
     let report = evaluate(&*job.target.density, &samples, &options)?;
-    let config = job.config.resolved(&job.settings, &run.units);
-    let config_json = serde_json::to_string(&config).expect("a configuration is JSON");
-    folder.write("config.toml", config.to_toml().as_bytes())?;
-    folder.write("metrics.jsonl", run.steps.iter().map(line).collect::<String>().as_bytes())?;
-    model::save(&folder.file("model.safetensors"), &run.model, &config_json)?;
-    let written = job.target.coordinates.constrain(samples.clone())?;
-    let mut writer = SampleWriter::create(&folder.file("samples.npy"), SAMPLES as u64, written.cols())?;
-    writer.push(&written)?;
-    writer.finish()?;
-    folder.write("summary.json", format!("{:#}\n", summary(run, job, &report)).as_bytes())?;
-    folder.write("report.html", html(&record(run, job, &samples, &report, config.to_toml())).as_bytes())?;
-    Ok(report)
+    Ok(Finals { run, job, ending, samples, report })
 }
+
+impl Finals<'_> {
+    /// Writes all files of the run; summary.json, which says that it is complete, last.
+    pub fn write(&self, folder: &RunFolder) -> Outcome<()> {
+        let (run, job) = (self.run, self.job);
+        write_model(run, job, folder)?;
+        write_curves(run, folder)?;
+        let written = job.target.coordinates.constrain(self.samples.clone())?;
+        let mut writer = SampleWriter::create(&folder.file("samples.npy"), SAMPLES as u64, written.cols())?;
+        writer.push(&written)?;
+        writer.finish()?;
+        let report = html(&record(self, config(run, job).to_toml()));
+        folder.write("report.html", report.as_bytes())?;
+        write_summary(run, self.ending, job, Some(&self.report), folder)
+    }
+
+    /// What the terminal says: how it went, and the metrics.
+    pub fn words(&self) -> String {
+        format!("{}\n\n{}", outcome(self.run, self.ending, self.job), table(&self.report))
+    }
+}
+
+/// Writes what a run that stopped leaves beside its checkpoint: the model so far, the curves, the summary.
+pub fn write_stopped(run: &Run, ending: &Ending, job: &Job, folder: &RunFolder) -> Outcome<()> {
+    write_model(run, job, folder)?;
+    write_curves(run, folder)?;
+    write_summary(run, ending, job, None, folder)
+}
+
+/// config.toml and model.safetensors.
+fn write_model(run: &Run, job: &Job, folder: &RunFolder) -> Outcome<()> {
+    folder.write("config.toml", config(run, job).to_toml().as_bytes())?;
+    model::save(&folder.file("model.safetensors"), &run.model, &config_json(run, job))
+}
+
+/// metrics.jsonl.
+pub fn write_curves(run: &Run, folder: &RunFolder) -> Outcome<()> {
+    folder.write("metrics.jsonl", run.steps.iter().map(line).collect::<String>().as_bytes())
+}
+
+/// summary.json.
+fn write_summary(run: &Run, ending: &Ending, job: &Job, report: Option<&Report>, folder: &RunFolder) -> Outcome<()> {
+    folder.write("summary.json", format!("{:#}\n", summary(run, ending, job, report)).as_bytes())
+}
+
+/// Version of the lines of metrics.jsonl.
+const METRICS_VERSION: u32 = 1;
 
 /// A line of metrics.jsonl; numbers that are not finite (of a skipped step) are null.
 fn line(r: &StepRow) -> String {
     let line = json!({
-        "step": r.step, "objective": r.objective, "rms_drift": r.rms_drift, "bandwidth": r.bandwidth,
+        "version": METRICS_VERSION, "step": r.step, "objective": r.objective, "rms_drift": r.rms_drift, "bandwidth": r.bandwidth,
         "mean_log_p": r.mean_log_p, "effective_samples": r.effective_samples, "skipped": r.skipped,
     });
     format!("{line}\n")
 }
 
 /// The content of summary.json.
-fn summary(run: &Run, job: &Job, report: &Report) -> Value {
-    let ending = match run.ending {
+fn summary(run: &Run, ending: &Ending, job: &Job, report: Option<&Report>) -> Value {
+    let ending = match ending {
         Ending::Complete => "complete",
         Ending::Interrupted => "interrupted",
+        Ending::TimeLimit => "time-limit",
         Ending::Faulty(_) => "target-not-finite",
     };
     let mut out = json!({
@@ -87,16 +169,19 @@ fn summary(run: &Run, job: &Job, report: &Report) -> Value {
         "train_seconds": run.seconds,
         "threads": rayon::current_num_threads(),
         "parameters": run.model.size(),
-        "samples": SAMPLES,
+        "samples": report.map_or(0, |_| SAMPLES),
     });
-    if let (Some(out), Some(more)) = (out.as_object_mut(), words::to_json(report).as_object()) {
+    if let (Some(out), Some(more)) =
+        (out.as_object_mut(), report.map(words::to_json).as_ref().and_then(Value::as_object))
+    {
         out.extend(more.clone());
     }
     out
 }
 
 /// The record behind the report.
-fn record(run: &Run, job: &Job, samples: &Matrix, report: &Report, config: String) -> Record {
+fn record(finals: &Finals, config: String) -> Record {
+    let Finals { run, job, ending, samples, report } = finals;
     let (target, density) = (&job.target, &*job.target.density);
     let exact = density.sample(SAMPLES, job.settings.seed ^ 0x5eed);
     let energy = |x: &Matrix| density.log_density(x).iter().map(|l| -l).collect::<Vec<f64>>();
@@ -117,7 +202,7 @@ fn record(run: &Run, job: &Job, samples: &Matrix, report: &Report, config: Strin
             weight_formula: job.divergence.weight_formula(),
             log_weight: (-60..=60).map(|k| k as f64 * 0.12).map(|l| (l, job.divergence.log_weight(l))).collect(),
         },
-        outcome: outcome(run, job) + ".",
+        outcome: outcome(run, ending, job) + ".",
         headline: headline(report),
         frames: run.frames.clone(),
         field: Field::around(density, exact.as_ref().unwrap_or(samples)),

@@ -1,13 +1,14 @@
-//! The training loop as the command runs it: progress, pictures on the way, a stop that is asked for.
+//! The training loop as the command runs it: curves, pictures on the way, a stop that is asked for.
 
+use crate::checkpoint::Checkpoint;
 use crate::config::Config;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::method::{self, Method};
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::report::{Frame, StepRow};
+use crate::saved::Saved;
 use crate::target::Target;
-use crate::{failure::Failure, interrupt};
 use pushforward::Error;
 use pushforward::divergence::Divergence;
 use pushforward::metric::ModeTruth;
@@ -28,16 +29,20 @@ pub struct Job {
 }
 
 /// How a training ended.
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// All steps were taken.
     Complete,
     /// Ctrl-C.
     Interrupted,
+    /// The time of `--max-time` was up.
+    TimeLimit,
     /// The target was not finite too often; the reason.
     Faulty(String),
 }
 
-/// What a training left.
+/// A training so far.
+#[derive(Clone)]
 pub struct Run {
     /// What was learnt.
     pub model: Model,
@@ -49,12 +54,32 @@ pub struct Run {
     pub frames: Vec<Frame>,
     /// Steps that were left out.
     pub faults: Faults,
-    /// How it ended.
-    pub ending: Ending,
     /// Steps taken.
     pub taken: u64,
-    /// Wall time of the training alone.
+    /// Wall time of the training alone, with that before a stop.
     pub seconds: f64,
+    /// What going on takes.
+    pub saved: Saved,
+}
+
+/// Who watches a training: says when to stop, and may take notes.
+pub trait Watcher {
+    /// Asked before each step: whether to stop, and what that ending is called.
+    fn stop(&mut self) -> Option<Ending>;
+    /// Called before the first step and after each; `run` makes the training so far, which costs a copy.
+    fn look(&mut self, run: &dyn Fn() -> Run) -> Outcome<()>;
+}
+
+/// Nobody watches: all steps are taken.
+pub struct Unwatched;
+
+impl Watcher for Unwatched {
+    fn stop(&mut self) -> Option<Ending> {
+        None
+    }
+    fn look(&mut self, _: &dyn Fn() -> Run) -> Outcome<()> {
+        Ok(())
+    }
 }
 
 /// Samples in one picture.
@@ -63,44 +88,88 @@ const PICTURE: usize = 2_500;
 /// Most rows in metrics.jsonl; longer runs log every k-th step.
 const MOST_ROWS: u64 = 10_000;
 
-/// Trains until all steps are taken, Ctrl-C, or an error.
-pub fn train(job: &Job) -> Outcome<Run> {
-    let start = Instant::now();
-    let mut method = method::start(job, None)?;
-    let total = job.settings.steps;
-    let (middle, every) = (total / 2, total.div_ceil(MOST_ROWS));
-    let picture =
-        |m: &dyn Method| Frame { step: m.steps_taken() as usize, samples: m.sample(PICTURE, job.settings.seed, 0) };
-    let (mut frames, mut steps, mut ending) = (vec![picture(&*method)], Vec::new(), Ending::Complete);
+/// Trains from the start, or from a checkpoint, until all steps are taken, the watcher stops it, or an error.
+pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> Outcome<(Run, Ending)> {
+    let mut training = Training::new(job, from)?;
     let mut show = Display::new(job);
-    while !method.is_finished() {
-        if interrupt::requested() {
-            ending = Ending::Interrupted;
-            break;
+    watcher.look(&|| training.run())?;
+    while !training.method.is_finished() {
+        if let Some(ending) = watcher.stop() {
+            return Ok((training.run(), ending));
         }
-        match method.step() {
-            Ok(row) => {
-                show.step(&row, &*method);
-                if (row.step as u64 - 1).is_multiple_of(every) || method.is_finished() {
-                    steps.push(row);
-                }
-            }
-            Err(error @ Error::TooManyFaults { .. }) => {
-                ending = Ending::Faulty(error.to_string());
-                break;
-            }
+        match training.step(&mut show) {
+            Ok(()) => watcher.look(&|| training.run())?,
+            Err(error @ Error::TooManyFaults { .. }) => return Ok((training.end(), Ending::Faulty(error.to_string()))),
             Err(error) => return Err(Failure::from(error)),
         }
-        if method.steps_taken() == middle && middle > 0 {
-            frames.push(picture(&*method));
+    }
+    Ok((training.end(), Ending::Complete))
+}
+
+/// A training and what is known of its past.
+struct Training<'a> {
+    job: &'a Job,
+    method: Box<dyn Method>,
+    steps: Vec<StepRow>,
+    frames: Vec<Frame>,
+    /// Wall time before the last stop.
+    seconds: f64,
+    start: Instant,
+}
+
+impl<'a> Training<'a> {
+    fn new(job: &'a Job, from: Option<Checkpoint>) -> Outcome<Self> {
+        let start = Instant::now();
+        let method = method::start(job, from.as_ref().map(|c| &c.saved))?;
+        let mut out = Self { job, method, steps: Vec::new(), frames: Vec::new(), seconds: 0.0, start };
+        match from {
+            Some(c) => (out.steps, out.frames, out.seconds) = (c.steps, c.frames, c.seconds),
+            None => out.frames.push(out.picture()),
+        }
+        Ok(out)
+    }
+
+    fn picture(&self) -> Frame {
+        let samples = self.method.sample(PICTURE, self.job.settings.seed, 0);
+        Frame { step: self.method.steps_taken() as usize, samples }
+    }
+
+    /// One step, its row, and a picture in the middle.
+    fn step(&mut self, show: &mut Display) -> pushforward::Result<()> {
+        let total = self.job.settings.steps;
+        let row = self.method.step()?;
+        show.step(&row, &*self.method);
+        if (row.step as u64 - 1).is_multiple_of(total.div_ceil(MOST_ROWS)) || self.method.is_finished() {
+            self.steps.push(row);
+        }
+        if self.method.steps_taken() == total / 2 {
+            self.frames.push(self.picture());
+        }
+        Ok(())
+    }
+
+    /// The training so far.
+    fn run(&self) -> Run {
+        Run {
+            model: self.method.model(),
+            units: self.method.frame().clone(),
+            steps: self.steps.clone(),
+            frames: self.frames.clone(),
+            faults: self.method.faults().clone(),
+            taken: self.method.steps_taken(),
+            seconds: self.seconds + self.start.elapsed().as_secs_f64(),
+            saved: self.method.state(),
         }
     }
-    if method.steps_taken() > 0 {
-        frames.push(picture(&*method));
+
+    /// The training with its last picture.
+    fn end(&self) -> Run {
+        let mut run = self.run();
+        if run.taken > 0 {
+            run.frames.push(self.picture());
+        }
+        run
     }
-    let (model, units, faults) = (method.model(), method.frame().clone(), method.faults().clone());
-    let (taken, seconds) = (method.steps_taken(), start.elapsed().as_secs_f64());
-    Ok(Run { model, units, steps, frames, faults, ending, taken, seconds })
 }
 
 /// The progress bar, with modes counted now and then where the target has modes.

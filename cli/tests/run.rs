@@ -166,31 +166,3 @@ fn a_full_disk_leaves_nothing() {
     let left = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     assert!(left.into_iter().all(|name| !name.contains("s.npy")));
 }
-
-/// Proves that Ctrl-C ends a long training with exit code 130 and a complete folder of what was reached.
-#[cfg(unix)]
-#[test]
-fn ctrl_c_saves_the_run() {
-    let folder = folder();
-    let arguments = ["train", "two.toml", "--config", "small.toml", "--steps", "100000000", "--out", "run"];
-    let child = std::process::Command::new(env!("CARGO_BIN_EXE_pushforward"))
-        .args(arguments)
-        .current_dir(folder.path())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .unwrap();
-    let building = folder.path().join(format!(".run.partial-{}", child.id()));
-    while !building.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    // The handler is set right after the folder is made.
-    std::thread::sleep(std::time::Duration::from_millis(300));
-    let sent = std::process::Command::new("sh").args(["-c", &format!("kill -INT {}", child.id())]).status().unwrap();
-    assert!(sent.success());
-    let out = child.wait_with_output().unwrap();
-    assert_eq!(out.status.code(), Some(130), "{}", String::from_utf8_lossy(&out.stderr));
-    let summary = fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
-    assert!(summary.contains("\"ending\": \"interrupted\""), "{summary}");
-    assert!(folder.path().join("run/report.html").exists());
-}

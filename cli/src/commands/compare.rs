@@ -51,7 +51,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     plan.check()?;
     let short = target::short_name(&plan.target.name);
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("compare-{short}")));
-    let folder = RunFolder::create(&path, arguments.force)?;
+    let mut folder = RunFolder::create(&path, arguments.force, &config(&plan))?;
     interrupt::watch();
     let ruler = Ruler::new(&plan.target);
     let comparison = compare(&plan, &ruler)?;
@@ -62,14 +62,14 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let json = format!("{:#}\n", table::json(&plan, &comparison, &ruler));
     folder.write("comparison.json", json.as_bytes())?;
-    folder.write("config.toml", config(&plan).as_bytes())?;
     folder.write("report.html", html(&plan, &comparison, &ruler, &command(arguments)).as_bytes())?;
-    let shown = folder.commit()?;
+    folder.finish(&[])?;
+    let shown = folder.path();
     table::failures(&comparison).into_iter().for_each(note);
     if arguments.json {
         print(&json)?;
     } else {
-        print(&text(&plan, &comparison, &ruler, &shown))?;
+        print(&text(&plan, &comparison, &ruler, shown))?;
     }
     if comparison.interrupted {
         let shown = shown.display();

@@ -1,7 +1,7 @@
 //! The subcommands, one file each.
 
 mod compare;
-mod evaluate;
+pub(crate) mod evaluate;
 mod list;
 mod sample;
 mod train;
@@ -61,6 +61,6 @@ fn print(text: &str) -> Outcome<()> {
 }
 
 /// Says something on stderr that is worth knowing but stops nothing.
-fn note(sentence: String) {
+pub(crate) fn note(sentence: String) {
     eprintln!("note: {sentence}");
 }

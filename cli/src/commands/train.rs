@@ -1,15 +1,17 @@
-//! `pushforward train`: from log p to a run folder.
+//! `pushforward train`: from log p to a run folder, and on from where a run stopped.
 
-use crate::commands::evaluate::table;
+use crate::checkpoint::{Checkpoint, NEWEST};
 use crate::commands::{note, print};
 use crate::config::{self, Config};
 use crate::failure::{Failure, Outcome};
 use crate::run_folder::{RunFolder, default_path};
+use crate::supervise::{Limits, supervise};
 use crate::target::{self, Target};
-use crate::training::{Ending, Job, Run, train};
-use crate::{interrupt, results};
+use crate::training::Job;
+use crate::{duration, interrupt, results};
 use pushforward::divergence;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// Arguments of `train`.
 #[derive(clap::Args)]
@@ -46,6 +48,16 @@ pub struct Arguments {
     /// Replace an existing run of the same name
     #[arg(long)]
     force: bool,
+    /// Go on with a run that stopped: the same result as if it had not, to the last bit
+    #[arg(long, value_name = "RUN", conflicts_with_all =
+        ["target", "divergence", "steps", "batch", "seed", "precision", "out", "config", "settings", "force"])]
+    resume: Option<PathBuf>,
+    /// Stop cleanly within this time, such as 2h or 90s; --resume goes on from there
+    #[arg(long, value_name = "TIME", value_parser = duration::parse)]
+    max_time: Option<Duration>,
+    /// Time between two checkpoints
+    #[arg(long, value_name = "TIME", value_parser = duration::parse, default_value = "15s")]
+    checkpoint_every: Duration,
 }
 
 impl Arguments {
@@ -84,39 +96,52 @@ pub(super) fn load_target(config: &Config) -> Outcome<Target> {
     }
 }
 
-/// Trains, and writes the run folder.
-pub fn run(arguments: &Arguments) -> Outcome<()> {
-    let mut config = config::merge(arguments.config.as_deref(), arguments.flags(), &arguments.settings)?;
+/// What the configuration asks for.
+fn job_of(mut config: Config) -> Outcome<Job> {
     let target = load_target(&config)?;
     // A file's content goes into config.toml, so that the run can be repeated without the file.
     config.name = target.definition.is_table().then(|| target.name.clone());
     config.target = target.definition.clone();
     let divergence = divergence::by_name(&config.divergence)?;
     let settings = config.settings(&*target.density)?;
-    let path = arguments.out.clone().unwrap_or_else(|| default_path(&target.name, &config.divergence, config.seed));
-    let folder = RunFolder::create(&path, arguments.force)?;
     if let Some(threads) = config.threads {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         pool.map_err(|e| Failure::Machine(format!("cannot start {threads} threads: {e}; give a smaller --threads")))?;
     }
-    interrupt::watch();
-    let job = Job { target, divergence, config, settings };
-    finish(&train(&job)?, &job, folder)
+    Ok(Job { target, divergence, config, settings })
 }
 
-/// Writes what a training left, says it, and ends as it ended.
-fn finish(run: &Run, job: &Job, folder: RunFolder) -> Outcome<()> {
-    let report = results::write(run, job, &folder)?;
-    let path = folder.commit()?;
-    let shown = path.display();
-    print(&format!(
-        "{}\n\n{}\nwritten to {shown}; open {shown}/report.html\n",
-        results::outcome(run, job),
-        table(&report)
-    ))?;
-    match &run.ending {
-        Ending::Complete => Ok(()),
-        Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by Ctrl-C; the run so far is in {shown}"))),
-        Ending::Faulty(reason) => Err(Failure::Input(format!("{reason}; the run so far is in {shown}"))),
+/// Trains, and writes the run folder.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let deadline = arguments.max_time.map(|time| Instant::now() + time);
+    let limits = Limits { deadline, checkpoint_every: arguments.checkpoint_every };
+    if let Some(path) = &arguments.resume {
+        return resume(arguments, path, limits);
     }
+    let job = job_of(config::merge(arguments.config.as_deref(), arguments.flags(), &arguments.settings)?)?;
+    let (name, divergence) = (&job.target.name, &job.config.divergence);
+    let path = arguments.out.clone().unwrap_or_else(|| default_path(name, divergence, job.config.seed));
+    let config = job.config.resolved(&job.settings).to_toml();
+    interrupt::watch();
+    let folder = RunFolder::create(&path, arguments.force, &config)?;
+    print(&supervise(job, folder, None, limits)?)
+}
+
+/// Goes on with the run in `path`.
+fn resume(arguments: &Arguments, path: &Path, limits: Limits) -> Outcome<()> {
+    let folder = RunFolder::open(path)?;
+    let shown = path.display();
+    if results::is_complete(path) && !path.join(NEWEST).exists() {
+        return print(&format!("the run in {shown} is complete; there is nothing to go on with\n"));
+    }
+    let checkpoint = Checkpoint::read(path, &mut note)?;
+    let job = job_of(config::merge(Some(&path.join("config.toml")), arguments.flags(), &[])?)?;
+    if let Some(c) = checkpoint.as_ref().filter(|c| c.config != results::json(&job.config.resolved(&job.settings))) {
+        let key = results::first_difference(&c.config, &job.config.resolved(&job.settings));
+        return Err(Failure::input(format!(
+            "{shown}/config.toml is not the one of the checkpoint: {key} differs; undo the change, or start a new run with --config and --out"
+        )));
+    }
+    interrupt::watch();
+    print(&supervise(job, folder, checkpoint, limits)?)
 }

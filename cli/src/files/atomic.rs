@@ -19,6 +19,12 @@ pub(crate) fn sibling(path: &Path, tag: &str) -> PathBuf {
     path.with_file_name(format!(".{name}.{tag}-{}", std::process::id()))
 }
 
+/// Whether `name` is one that [`AtomicFile`] gives to a file under construction.
+pub(crate) fn is_temporary(name: &str) -> bool {
+    let digits = |tail: &str| !tail.is_empty() && tail.bytes().all(|b| b.is_ascii_digit());
+    name.starts_with('.') && name.rsplit_once(".tmp-").is_some_and(|(_, tail)| digits(tail))
+}
+
 /// Makes the names inside `folder` durable. Only Unix can sync a folder; elsewhere the rename is left to the system.
 pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };

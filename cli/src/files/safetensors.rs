@@ -79,6 +79,11 @@ fn checksum(header: &str, digits: std::ops::Range<usize>, data: &[u8]) -> String
 
 /// Writes `tensors` to `path`, whole or not at all.
 pub fn write(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Outcome<()> {
+    prepare(path, tensors, metadata)?.commit()
+}
+
+/// A file that will be `path` when it is committed.
+pub fn prepare(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Outcome<AtomicFile> {
     let mut first = Map::new();
     first.insert("checksum".into(), json!(NO_CHECKSUM));
     first.insert("format_version".into(), json!(FORMAT_VERSION.to_string()));
@@ -103,7 +108,7 @@ pub fn write(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Outcome<()>
     file.write(&(header.len() as u64).to_le_bytes())?;
     file.write(header.as_bytes())?;
     file.write(&data)?;
-    file.commit()
+    Ok(file)
 }
 
 /// Reads a file of ours back; memory stays below twice the file's length and 16 MiB.

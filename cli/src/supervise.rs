@@ -1,0 +1,227 @@
+//! A training under supervision: it works in a thread of its own, and the main thread ends it in time even where a step does not end.
+
+use crate::checkpoint::Checkpoint;
+use crate::commands::note;
+use crate::failure::{Failure, Outcome};
+use crate::interrupt;
+use crate::progress;
+use crate::results::{self, config_json};
+use crate::run_folder::RunFolder;
+use crate::training::{Ending, Job, Run, Watcher, train};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// When a training must stop, and how often it is saved.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// No work after this moment.
+    pub deadline: Option<Instant>,
+    /// Wall time between two checkpoints.
+    pub checkpoint_every: Duration,
+}
+
+/// The main thread looks this often.
+const TICK: Duration = Duration::from_millis(20);
+/// A step that lasts longer than this after Ctrl-C is given up; the rest of the second is for writing.
+const PATIENCE: Duration = Duration::from_millis(400);
+/// Before the deadline: for writing what there is.
+const WRITING: Duration = Duration::from_millis(300);
+/// Time between two copies of the training in memory, from which it is saved where a step is given up.
+const COPY_EVERY: Duration = Duration::from_millis(250);
+/// Largest fraction of the time that the copies may cost.
+const COPY_SHARE: u32 = 50;
+
+/// What both threads share. Who writes holds the folder.
+struct Desk {
+    job: Job,
+    limits: Limits,
+    folder: Mutex<RunFolder>,
+    /// The training as it was at most a moment before the step that is under way.
+    latest: Mutex<Option<Run>>,
+}
+
+impl Desk {
+    fn folder(&self) -> MutexGuard<'_, RunFolder> {
+        self.folder.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn latest(&self) -> MutexGuard<'_, Option<Run>> {
+        self.latest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Trains the job in `folder`, from the start or from a checkpoint; the sentence to say at the end.
+pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: Limits) -> Outcome<String> {
+    let desk = Arc::new(Desk { job, limits, folder: Mutex::new(folder), latest: Mutex::new(None) });
+    let (tell, hear) = channel();
+    let theirs = Arc::clone(&desk);
+    // The size of a main thread's stack: the reader of formulas and the like may recurse.
+    let thread = std::thread::Builder::new().name("training".into()).stack_size(8 << 20);
+    let spawned = thread.spawn(move || {
+        let _ = tell.send(work(&theirs, from));
+    });
+    spawned.map_err(|e| Failure::Machine(format!("cannot start a thread: {e}")))?;
+    let mut asked = None;
+    loop {
+        match hear.recv_timeout(TICK) {
+            Ok(outcome) => {
+                desk.folder().abandon();
+                return outcome;
+            }
+            Err(RecvTimeoutError::Disconnected) => return Err(panicked(&desk)),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let now = Instant::now();
+        let patience_ends = interrupt::requested().then(|| *asked.get_or_insert(now) + PATIENCE);
+        let ending = match limits.deadline {
+            _ if patience_ends.is_some_and(|t| now >= t) => Ending::Interrupted,
+            Some(t) if now + WRITING >= t => Ending::TimeLimit,
+            _ => continue,
+        };
+        let mut folder = desk.folder();
+        // While this thread waited for the folder the other one may have ended.
+        if let Ok(outcome) = hear.try_recv() {
+            return outcome;
+        }
+        progress::wipe();
+        let run = desk.latest().take();
+        return match run {
+            Some(run) => stop(&run, &ending, &desk.job, &mut folder),
+            None => Err(nothing_yet(&ending, &mut folder)),
+        };
+    }
+}
+
+/// The work of the training's thread.
+fn work(desk: &Desk, from: Option<Checkpoint>) -> Outcome<String> {
+    let now = Instant::now();
+    let written = from.is_some();
+    let mut clerk = Clerk {
+        desk,
+        written,
+        last_write: now,
+        last_copy: now,
+        copy_cost: Duration::ZERO,
+        last_look: now,
+        step: Duration::ZERO,
+    };
+    let (run, ending) = train(&desk.job, from, &mut clerk)?;
+    let step = format!("{} of {} steps", run.taken, desk.job.settings.steps);
+    *desk.latest() = Some(run.clone());
+    match ending {
+        Ending::Complete | Ending::Faulty(_) => {
+            let finals = results::judge(&run, &desk.job, &ending)?;
+            let mut folder = desk.folder();
+            finals.write(&folder)?;
+            if ending == Ending::Complete {
+                folder.finish(crate::checkpoint::FILES)?;
+            }
+            let shown = folder.path().display();
+            match ending {
+                Ending::Faulty(reason) => Err(Failure::Input(format!("{reason}; what {step} taught is in {shown}"))),
+                _ => Ok(format!("{}\nwritten to {shown}; open {shown}/report.html\n", finals.words())),
+            }
+        }
+        Ending::Interrupted | Ending::TimeLimit => stop(&run, &ending, &desk.job, &mut desk.folder()),
+    }
+}
+
+/// Leaves a run that can go on, in a moment: no judging, no report.
+fn stop(run: &Run, ending: &Ending, job: &Job, folder: &mut RunFolder) -> Outcome<String> {
+    write_checkpoint(run, job, folder)?;
+    results::write_stopped(run, ending, job, folder)?;
+    let (step, all, shown) = (run.taken, job.settings.steps, folder.path().display());
+    let how = format!("after step {step} of {all}; continue with: pushforward train --resume {shown}");
+    match ending {
+        Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by Ctrl-C {how}"))),
+        _ => Ok(format!("stopped by --max-time {how}\n")),
+    }
+}
+
+/// The end of a training that was stopped before its first step.
+fn nothing_yet(ending: &Ending, folder: &mut RunFolder) -> Failure {
+    folder.abandon();
+    match ending {
+        Ending::Interrupted => {
+            Failure::Interrupted("stopped by Ctrl-C before the first step; nothing was changed".into())
+        }
+        _ => Failure::Machine("--max-time was up before the first step; nothing was changed; give more time".into()),
+    }
+}
+
+/// A panic in the training's thread, which has said so itself by now.
+fn panicked(desk: &Desk) -> Failure {
+    let mut folder = desk.folder();
+    folder.abandon();
+    let shown = folder.path().display();
+    let left = if folder.path().exists() { format!("; the last checkpoint is in {shown}") } else { String::new() };
+    Failure::Machine(format!("a mistake of this program or of the target's code stopped the training{left}"))
+}
+
+fn write_checkpoint(run: &Run, job: &Job, folder: &mut RunFolder) -> Outcome<()> {
+    Checkpoint::of(run, &config_json(run, job)).write(folder.path())?;
+    folder.keep();
+    Ok(())
+}
+
+/// Stops the training in time, copies it now and then, and writes checkpoints.
+struct Clerk<'a> {
+    desk: &'a Desk,
+    /// Whether there is a checkpoint.
+    written: bool,
+    last_write: Instant,
+    last_copy: Instant,
+    copy_cost: Duration,
+    last_look: Instant,
+    /// How long the last step took.
+    step: Duration,
+}
+
+impl Clerk<'_> {
+    /// The first checkpoint must succeed; later ones may fail (a full disk), and the training goes on from what is kept.
+    fn write(&mut self, run: &Run) -> Outcome<()> {
+        let (job, mut folder) = (&self.desk.job, self.desk.folder());
+        if !self.written {
+            folder.write("config.toml", results::config(run, job).to_toml().as_bytes())?;
+            write_checkpoint(run, job, &mut folder)?;
+            self.written = true;
+        } else {
+            let both = write_checkpoint(run, job, &mut folder).and_then(|()| results::write_curves(run, &folder));
+            both.unwrap_or_else(|failure| {
+                note(format!("no checkpoint at step {}: {failure}; the last one is kept", run.taken))
+            });
+        }
+        self.last_write = Instant::now();
+        Ok(())
+    }
+}
+
+impl Watcher for Clerk<'_> {
+    fn stop(&mut self) -> Option<Ending> {
+        if interrupt::requested() {
+            return Some(Ending::Interrupted);
+        }
+        // another step, with room for a slower one, must end before the time for writing begins
+        let enough = |t: Instant| Instant::now() + 2 * self.step + 2 * WRITING < t;
+        self.desk.limits.deadline.filter(|&t| !enough(t)).map(|_| Ending::TimeLimit)
+    }
+
+    fn look(&mut self, run: &dyn Fn() -> Run) -> Outcome<()> {
+        let now = Instant::now();
+        self.step = now - std::mem::replace(&mut self.last_look, now);
+        let write = !self.written || now - self.last_write >= self.desk.limits.checkpoint_every;
+        let copy = self.desk.latest().is_none() || now - self.last_copy >= COPY_EVERY.max(COPY_SHARE * self.copy_cost);
+        if write || copy {
+            let run = run();
+            self.copy_cost = now.elapsed();
+            self.last_copy = Instant::now();
+            if write {
+                self.write(&run)?;
+            }
+            *self.desk.latest() = Some(run);
+            self.last_look = Instant::now();
+        }
+        Ok(())
+    }
+}
