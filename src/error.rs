@@ -45,6 +45,27 @@ pub enum Error {
         /// The point at which it was evaluated.
         point: Vec<f64>,
     },
+    /// No particle of a step lies where the target has mass, so nothing says which way to move.
+    OutsideSupport {
+        /// How many particles there were.
+        particles: usize,
+    },
+    /// A density of the user panicked.
+    Panicked {
+        /// What was being computed, such as "the density".
+        what: String,
+        /// What it said.
+        message: String,
+    },
+    /// A computation that would need more memory than it may use.
+    TooLarge {
+        /// What would need it.
+        what: String,
+        /// Bytes that it would need, at least.
+        needed: f64,
+        /// Bytes that it may use.
+        limit: f64,
+    },
     /// A sample that is to be judged is not finite, or so large that its square is not.
     BadSample {
         /// Its row, from 0.
@@ -108,6 +129,22 @@ impl fmt::Display for Error {
                 write!(
                     f,
                     "{what} is {value} at x = {point:?}; a density must be finite there, or -inf outside its support"
+                )
+            }
+            Error::OutsideSupport { particles } => {
+                write!(
+                    f,
+                    "log p~ is -inf at all {particles} particles; give the target's centre and scale, or raise bandwidth_start"
+                )
+            }
+            Error::Panicked { what, message } => write!(f, "{what} panicked: {message}; repair its code"),
+            Error::TooLarge { what, needed, limit } => {
+                let gib = |bytes: f64| bytes / 2f64.powi(30);
+                write!(
+                    f,
+                    "{what} needs at least {:.3e} GiB of memory, and {:.3e} GiB are free; make it smaller",
+                    gib(*needed),
+                    gib(*limit)
                 )
             }
             Error::BadSample { row, column, value } => {

@@ -34,10 +34,29 @@ pub trait Method: Send {
 
 /// The method that the job asks for, at its start or where `saved` left it.
 pub fn start(job: &Job, saved: Option<&Saved>) -> Outcome<Box<dyn Method>> {
+    let size = match job.config.precision {
+        Precision::F32 => 4,
+        Precision::F64 => 8,
+    };
+    enough_memory(job.settings.memory(job.target.density.dim(), size), available_memory())?;
     match job.config.precision {
         Precision::F32 => smoothed_drift::<f32>(job, saved),
         Precision::F64 => smoothed_drift::<f64>(job, saved),
     }
+}
+
+/// Refuses what cannot fit before any of it is allocated: a failed allocation would end the process without a word.
+fn enough_memory(needed: f64, limit: f64) -> pushforward::Result<()> {
+    let what = "this training".into();
+    if needed <= limit { Ok(()) } else { Err(pushforward::Error::TooLarge { what, needed, limit }) }
+}
+
+/// Bytes that the machine can give: what Linux says is available, elsewhere a number that no machine of today reaches.
+fn available_memory() -> f64 {
+    let said = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = said.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.map_or(2f64.powi(46), |kib| 1024.0 * kib)
 }
 
 /// Generator training by the smoothed drift.

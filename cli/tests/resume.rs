@@ -3,21 +3,11 @@
 
 mod common;
 
-use common::pushforward;
+use common::{folder, names, pushforward, same_run, stderr, succeeds};
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-
-/// A small mixture, and a formless density whose scale takes a search.
-fn folder() -> tempfile::TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    let text = "kind = \"gaussian-mixture\"\nweights = [0.5, 0.5]\nmeans = [[0, 0], [3, 1]]\nstd = 0.5\n";
-    fs::write(folder.path().join("two.toml"), text).unwrap();
-    fs::write(folder.path().join("small.toml"), "steps = 60\nbatch = 64\nreference = 128\ncodes = 8\nhidden = [8]\n")
-        .unwrap();
-    folder
-}
 
 fn spawn(folder: &Path, arguments: &[&str]) -> Child {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pushforward"));
@@ -38,31 +28,6 @@ fn wait_for(what: &Path) {
     }
 }
 
-fn stderr(out: &Output) -> String {
-    String::from_utf8_lossy(&out.stderr).into_owned()
-}
-
-fn succeeds(out: &Output) {
-    assert_eq!(out.status.code(), Some(0), "{}", stderr(out));
-}
-
-/// The names in a folder, sorted.
-fn names(folder: &Path) -> Vec<String> {
-    let mut names: Vec<String> =
-        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
-    names.sort();
-    names
-}
-
-/// Asserts that two complete runs have the same files, and the same bits where results are.
-fn same_run(folder: &Path, a: &str, b: &str) {
-    let (a, b) = (folder.join(a), folder.join(b));
-    assert_eq!(names(&a), names(&b));
-    for name in ["model.safetensors", "samples.npy", "metrics.jsonl"] {
-        assert!(fs::read(a.join(name)).unwrap() == fs::read(b.join(name)).unwrap(), "{name} of {}", b.display());
-    }
-}
-
 /// Small numbers without a pattern (splitmix64); good enough to choose moments.
 fn scatter(k: u64) -> u64 {
     let mut z = k.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
@@ -80,7 +45,7 @@ fn killed_until_complete(folder: &Path, k: u64, whole: Duration) -> u64 {
     let mut kills = 0;
     for attempt in 0.. {
         let random = scatter(1_000 * k + attempt);
-        let longest = if random % 5 == 0 { whole } else { whole.min(Duration::from_millis(400)) };
+        let longest = if random.is_multiple_of(5) { whole } else { whole.min(Duration::from_millis(400)) };
         let threads = format!("{}", 1 + random % 3);
         let every = ["--checkpoint-every", "1ms", "--threads", &threads];
         let fresh = !folder.join(&run).exists();

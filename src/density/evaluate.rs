@@ -4,6 +4,7 @@ use crate::density::Density;
 use crate::linalg::Matrix;
 use crate::linalg::matrix::shape_mismatch;
 use crate::{Error, Result};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// Log-density and score of a batch of n points.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -16,7 +17,7 @@ pub struct Evaluation {
 
 /// log p~(x_i) and ∇ log p~(x_i) for the rows of x (n×d), checked.
 ///
-/// `Error::NonFinite` with the first offending point (in row order) where log p~ is NaN or +inf, or where the score is not finite
+/// `Error::Panicked` where the density panics. `Error::NonFinite` with the first offending point (in row order) where log p~ is NaN or +inf, or where the score is not finite
 /// although log p~ is. Panics where x does not have d columns.
 pub fn evaluate(density: &dyn Density, x: &Matrix) -> Result<Evaluation> {
     if x.cols() != density.dim() {
@@ -24,7 +25,7 @@ pub fn evaluate(density: &dyn Density, x: &Matrix) -> Result<Evaluation> {
     }
     let mut log_density = vec![0.0; x.rows()];
     let mut score = Matrix::zeros(x.rows(), x.cols());
-    density.evaluate_into(x, &mut log_density, &mut score);
+    guarded(|| density.evaluate_into(x, &mut log_density, &mut score))?;
     for (i, &l) in log_density.iter().enumerate() {
         let non_finite = |what: String, value: f64| Err(Error::NonFinite { what, value, point: x.row(i).to_vec() });
         if l == f64::NEG_INFINITY {
@@ -36,4 +37,23 @@ pub fn evaluate(density: &dyn Density, x: &Matrix) -> Result<Evaluation> {
         }
     }
     Ok(Evaluation { log_density, score })
+}
+
+/// log p~(x_i) for the rows of x, checked as [`evaluate`] does.
+pub fn evaluate_log_density(density: &dyn Density, x: &Matrix) -> Result<Vec<f64>> {
+    let mut out = vec![0.0; x.rows()];
+    guarded(|| density.log_density_into(x, &mut out))?;
+    match out.iter().position(|l| l.is_nan() || *l == f64::INFINITY) {
+        None => Ok(out),
+        Some(i) => Err(Error::NonFinite { what: "log-density".into(), value: out[i], point: x.row(i).to_vec() }),
+    }
+}
+
+/// Calls a density; its panic becomes an error, so that a training can be saved and a sampler embedded. What it was writing is dropped.
+fn guarded(call: impl FnOnce()) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
+        let words = payload.downcast_ref::<&str>().map(|s| s.to_string());
+        let message = words.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();
+        Error::Panicked { what: "the density".into(), message }
+    })
 }

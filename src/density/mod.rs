@@ -27,7 +27,7 @@ mod two_moons;
 pub use banana::Banana;
 pub use chart::{Chart, Support};
 pub use constrained::Constrained;
-pub use evaluate::{Evaluation, evaluate};
+pub use evaluate::{Evaluation, evaluate, evaluate_log_density};
 pub use funnel::Funnel;
 pub use handwritten::Handwritten;
 pub use many_well::ManyWell;

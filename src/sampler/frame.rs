@@ -1,6 +1,6 @@
 //! The units in which a network works, found from the target.
 
-use crate::density::{Density, GaussianMixture};
+use crate::density::{Density, GaussianMixture, evaluate_log_density};
 use crate::error::{Error, Result};
 use crate::linalg::{Cholesky, Matrix};
 use crate::num::{Real, log_sum_exp};
@@ -89,7 +89,7 @@ fn search(target: &dyn Density, seed: u64) -> Result<Matrix> {
         x.row_mut(i).iter_mut().for_each(|v| *v *= RADII[i % RADII.len()]);
     }
     let log_start = log_start(&x);
-    let log_target = checked(target, &x)?;
+    let log_target = evaluate_log_density(target, &x)?;
     let mut population = Population { target, x, log_start, log_target, beta: 0.0 };
     for _ in 0..MAX_STAGES {
         population.reweight(&mut rng)?;
@@ -112,15 +112,6 @@ fn log_start(x: &Matrix) -> Vec<f64> {
         log_sum_exp(&RADII.map(|r| -0.5 * r2 / (r * r) - d * r.ln()))
     };
     x.iter_rows().map(one).collect()
-}
-
-/// log p~(x_i), with NaN and +inf refused.
-fn checked(target: &dyn Density, x: &Matrix) -> Result<Vec<f64>> {
-    let out = target.log_density(x);
-    match out.iter().position(|l| l.is_nan() || *l == f64::INFINITY) {
-        None => Ok(out),
-        Some(i) => Err(Error::NonFinite { what: "log-density".into(), value: out[i], point: x.row(i).to_vec() }),
-    }
 }
 
 impl Population<'_> {
@@ -181,7 +172,7 @@ impl Population<'_> {
         let half = self.x.rows() / 2;
         for (moved, other) in [(0, half), (half, 0)] {
             let proposal = self.propose(moved, other, half, rng);
-            let (start, target) = (log_start(&proposal), checked(self.target, &proposal)?);
+            let (start, target) = (log_start(&proposal), evaluate_log_density(self.target, &proposal)?);
             for k in 0..half {
                 let i = moved + k;
                 let gain = self.log_law(start[k], target[k]) - self.log_law(self.log_start[i], self.log_target[i]);

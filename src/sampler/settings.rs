@@ -99,6 +99,23 @@ impl Settings {
         self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
     }
 
+    /// Bytes that a training in `dim` dimensions takes at least, numbers of the network having `number_size` bytes: the parameters with
+    /// their gradient and moments, the layers of both batches, the target's draws, and the search for a frame where none is given.
+    ///
+    /// In f64, so that sizes beyond any machine do not overflow.
+    pub fn memory(&self, dim: usize, number_size: usize) -> f64 {
+        let (d, size) = (dim as f64, number_size as f64);
+        let inputs = if self.codes > 0 { 2.0 * d } else { d };
+        let widths: Vec<f64> = [inputs].into_iter().chain(self.hidden.iter().map(|&w| w as f64)).chain([d]).collect();
+        let layers: f64 = widths.windows(2).map(|w| w[0] * w[1] + w[1]).sum();
+        let parameters = layers + self.codes as f64 * d;
+        let rows = self.batch as f64 + self.reference as f64;
+        // each hidden layer keeps its input and its output for the way back
+        let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
+        let search = if self.frame.is_none() { 3.0 * 2048.0 * d + 2.0 * d * d } else { 0.0 };
+        size * (4.0 * parameters + batches) + 8.0 * (2.0 * self.draws as f64 * d + search)
+    }
+
     /// `Error::Parameter` with the first value that is out of range.
     pub fn check(&self) -> Result<()> {
         let whole = "a whole number, at least 1";

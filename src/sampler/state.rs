@@ -83,10 +83,16 @@ impl<T: Real> State<T> {
     /// Adds the steps that were left out, and the first reason.
     pub fn put_faults(&mut self, faults: &Faults) {
         self.counters.insert("faults.skipped".into(), faults.skipped);
-        if let Some(Error::NonFinite { what, value, point }) = &faults.first {
-            self.words.insert("faults.what".into(), what.clone());
-            self.doubles.insert("faults.value".into(), row(&[*value]));
-            self.doubles.insert("faults.point".into(), row(point));
+        match &faults.first {
+            Some(Error::NonFinite { what, value, point }) => {
+                self.words.insert("faults.what".into(), what.clone());
+                self.doubles.insert("faults.value".into(), row(&[*value]));
+                self.doubles.insert("faults.point".into(), row(point));
+            }
+            Some(Error::OutsideSupport { particles }) => {
+                self.counters.insert("faults.outside".into(), *particles as u64);
+            }
+            _ => {}
         }
     }
 
@@ -98,7 +104,7 @@ impl<T: Real> State<T> {
                 let (what, point) = (what.clone(), point.as_slice().to_vec());
                 Some(Error::NonFinite { what, value: value[(0, 0)], point })
             }
-            _ => None,
+            _ => self.counter("faults.outside").ok().map(|n| Error::OutsideSupport { particles: n as usize }),
         };
         Ok(Faults { skipped: self.counter("faults.skipped")?, first })
     }

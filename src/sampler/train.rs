@@ -187,8 +187,9 @@ impl<T: Real> Trainer<T> {
 
     /// One step: draw two batches, estimate the velocity, move the network.
     ///
-    /// A step in which the target returns NaN or +inf is left out and counted; `Error::TooManyFaults` once more than 1 % of all
-    /// steps were. `Error::Diverged` where the generator's own output is not finite.
+    /// A step in which the target returns NaN or +inf, or -inf at every particle, is left out and counted; `Error::TooManyFaults` once
+    /// more than 1 % of all steps were. `Error::Panicked` where the target panics, `Error::Diverged` where the generator's own output
+    /// is not finite; both leave the trainer as it was.
     pub fn step(&mut self) -> Result<StepReport> {
         // one way into the pool for the whole step, instead of one for each parallel loop
         rayon::scope(|_| self.step_in_pool())
@@ -222,6 +223,10 @@ impl<T: Real> Trainer<T> {
         let field = self.velocity.evaluate(&scene);
         self.step += 1;
         match field {
+            Ok(field) if field.log_density.iter().all(|l| *l == f64::NEG_INFINITY) => {
+                let particles = field.log_density.len();
+                self.skip(Error::OutsideSupport { particles }, bandwidth)
+            }
             Ok(field) => Ok(self.follow(field, &batch)),
             Err(error @ Error::NonFinite { .. }) => self.skip(error, bandwidth),
             Err(error) => Err(error),

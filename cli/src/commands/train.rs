@@ -96,6 +96,9 @@ pub(super) fn load_target(config: &Config) -> Outcome<Target> {
     }
 }
 
+/// More threads than any machine has cores; each takes memory for its stack.
+const MOST_THREADS: usize = 4_096;
+
 /// What the configuration asks for.
 fn job_of(mut config: Config) -> Outcome<Job> {
     let target = load_target(&config)?;
@@ -105,6 +108,9 @@ fn job_of(mut config: Config) -> Outcome<Job> {
     let divergence = divergence::by_name(&config.divergence)?;
     let settings = config.settings(&*target.density)?;
     if let Some(threads) = config.threads {
+        if threads > MOST_THREADS {
+            return Err(Failure::input(format!("threads = {threads}; give at most {MOST_THREADS}")));
+        }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         pool.map_err(|e| Failure::Machine(format!("cannot start {threads} threads: {e}; give a smaller --threads")))?;
     }

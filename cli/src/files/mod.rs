@@ -4,6 +4,7 @@ pub mod atomic;
 pub mod csv;
 pub mod npy;
 pub mod safetensors;
+mod safetensors_header;
 pub mod samples;
 
 use crate::failure::{Failure, Outcome};

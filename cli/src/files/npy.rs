@@ -14,6 +14,9 @@ const MAGIC: &[u8; 6] = b"\x93NUMPY";
 /// Longest header that is read; NumPy itself stops at 10,000 bytes by default.
 const MAX_HEADER: usize = 65_536;
 
+/// Numbers that are converted at a time.
+const BUFFER: usize = 1 << 16;
+
 /// Number format of the file's entries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Dtype {
@@ -138,12 +141,16 @@ impl NpyReader {
         if rows == 0 {
             return Ok(None);
         }
-        let mut bytes = vec![0; rows * self.cols * self.dtype.size()];
-        self.file.read_exact(&mut bytes).map_err(|e| Failure::unreadable(&self.path, &e))?;
-        let data: Vec<f64> = match self.dtype {
-            Dtype::F32 => bytes.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b))).collect(),
-            Dtype::F64 => bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect(),
-        };
+        let mut data = Vec::with_capacity(rows * self.cols);
+        let mut bytes = vec![0; (rows * self.cols).min(BUFFER) * self.dtype.size()];
+        while data.len() < rows * self.cols {
+            let part = &mut bytes[..(rows * self.cols - data.len()).min(BUFFER) * self.dtype.size()];
+            self.file.read_exact(part).map_err(|e| Failure::unreadable(&self.path, &e))?;
+            match self.dtype {
+                Dtype::F32 => data.extend(part.as_chunks().0.iter().map(|&b| f64::from(f32::from_le_bytes(b)))),
+                Dtype::F64 => data.extend(part.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b))),
+            }
+        }
         if let Some(k) = data.iter().position(|x| !x.is_finite()) {
             return Err(Failure::input(format!(
                 "{}: row {}, column {} is {}; remove such rows first",

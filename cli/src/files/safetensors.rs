@@ -6,10 +6,12 @@
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
 use crate::files::{FNV_START, fnv1a_from};
+use crate::files::safetensors_header::{Entry, Header, Sizes};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 /// Version of what we put into the file; a reader refuses later ones.
@@ -17,6 +19,9 @@ pub const FORMAT_VERSION: u32 = 1;
 
 /// Longest header that is read.
 const MAX_HEADER: u64 = 4 << 20;
+
+/// Bytes that are read or written at a time; a multiple of every number's size.
+const BUFFER: usize = 1 << 16;
 
 /// The checksum's digits before it is known.
 const NO_CHECKSUM: &str = "0000000000000000";
@@ -53,28 +58,37 @@ impl Tensor {
         }
     }
 
-    fn bytes(&self) -> Vec<u8> {
+    /// Gives the bytes of the numbers, part by part.
+    fn bytes<E>(&self, mut take: impl FnMut(&[u8]) -> Result<(), E>) -> Result<(), E> {
+        let mut part = Vec::with_capacity(BUFFER);
         match &self.numbers {
-            Numbers::F32(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
-            Numbers::F64(v) => v.iter().flat_map(|x| x.to_le_bytes()).collect(),
+            Numbers::F32(v) => v.chunks(BUFFER / 4).try_for_each(|numbers| {
+                part.clear();
+                numbers.iter().for_each(|x| part.extend(x.to_le_bytes()));
+                take(&part)
+            }),
+            Numbers::F64(v) => v.chunks(BUFFER / 8).try_for_each(|numbers| {
+                part.clear();
+                numbers.iter().for_each(|x| part.extend(x.to_le_bytes()));
+                take(&part)
+            }),
         }
     }
 }
 
 /// Where the checksum's sixteen digits stand in the header.
-fn checksum_digits(header: &str) -> Option<std::ops::Range<usize>> {
+fn checksum_digits(header: &str) -> Option<Range<usize>> {
     let key = "\"checksum\":\"";
     let start = header.find(key)? + key.len();
     let end = start + NO_CHECKSUM.len();
     (header.get(start..end).is_some() && header[end..].starts_with('"')).then_some(start..end)
 }
 
-/// Checksum of a file whose checksum digits count as zeros.
-fn checksum(header: &str, digits: std::ops::Range<usize>, data: &[u8]) -> String {
+/// Sum of all that stands before the numbers, the checksum's digits counted as zeros.
+fn header_sum(header: &str, digits: Range<usize>) -> u64 {
     let length = (header.len() as u64).to_le_bytes();
-    let parts =
-        [&length, &header.as_bytes()[..digits.start], NO_CHECKSUM.as_bytes(), &header.as_bytes()[digits.end..], data];
-    format!("{:016x}", parts.iter().fold(FNV_START, |h, part| fnv1a_from(h, part)))
+    let parts = [&length, &header.as_bytes()[..digits.start], NO_CHECKSUM.as_bytes(), &header.as_bytes()[digits.end..]];
+    parts.iter().fold(FNV_START, |h, part| fnv1a_from(h, part))
 }
 
 /// Writes `tensors` to `path`, whole or not at all.
@@ -91,27 +105,39 @@ pub fn prepare(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Outcome<A
     first.extend(metadata.iter().map(|(k, v)| (k.clone(), json!(v))));
     let mut header = Map::new();
     header.insert("__metadata__".into(), Value::Object(first));
-    let mut data = Vec::new();
+    let mut end = 0;
     for (name, tensor) in tensors {
         let (dtype, size) = tensor.dtype();
-        let offsets = [data.len(), data.len() + size];
-        header.insert(name.clone(), json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": offsets }));
-        data.extend(tensor.bytes());
+        header
+            .insert(name.clone(), json!({ "dtype": dtype, "shape": tensor.shape, "data_offsets": [end, end + size] }));
+        end += size;
     }
     let mut header = Value::Object(header).to_string();
     // The data starts at a multiple of eight bytes, for readers that map the file into memory.
     header.push_str(&" ".repeat(header.len().next_multiple_of(8) - header.len()));
+    if header.len() as u64 > MAX_HEADER {
+        let (shown, size) = (path.display(), header.len());
+        return Err(Failure::input(format!(
+            "{shown} would need a header of {size} bytes, more than {MAX_HEADER}; give a shorter target"
+        )));
+    }
     let digits = checksum_digits(&header).expect("the header was built with a checksum");
-    let sum = checksum(&header, digits.clone(), &data);
-    header.replace_range(digits, &sum);
+    let mut sum = header_sum(&header, digits.clone());
+    for tensor in tensors.values() {
+        let Ok(()) = tensor.bytes(|part| -> Result<(), std::convert::Infallible> {
+            sum = fnv1a_from(sum, part);
+            Ok(())
+        });
+    }
+    header.replace_range(digits, &format!("{sum:016x}"));
     let mut file = AtomicFile::create(path)?;
     file.write(&(header.len() as u64).to_le_bytes())?;
     file.write(header.as_bytes())?;
-    file.write(&data)?;
+    tensors.values().try_for_each(|tensor| tensor.bytes(|part| file.write(part)))?;
     Ok(file)
 }
 
-/// Reads a file of ours back; memory stays below twice the file's length and 16 MiB.
+/// Reads a file of ours back. Memory stays below the file's length and 16 MiB: the numbers go straight where they belong.
 pub fn read(path: &Path) -> Outcome<(Tensors, Metadata)> {
     let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
     let length = file.metadata().map_err(|e| Failure::unreadable(path, &e))?.len();
@@ -119,8 +145,8 @@ pub fn read(path: &Path) -> Outcome<(Tensors, Metadata)> {
         .map_err(|why| Failure::input(format!("{}: {why}; the file is damaged or not ours", path.display())))
 }
 
-fn parse(mut file: impl Read, length: u64) -> Result<(Tensors, Metadata), String> {
-    let cut = |e: std::io::Error| format!("the file ends too early ({e})");
+/// Reads the numbers twice: first for the checksum; only what passed it is interpreted.
+fn parse(mut file: impl Read + Seek, length: u64) -> Result<(Tensors, Metadata), String> {
     let mut word = [0; 8];
     file.read_exact(&mut word).map_err(cut)?;
     let size = u64::from_le_bytes(word);
@@ -131,74 +157,82 @@ fn parse(mut file: impl Read, length: u64) -> Result<(Tensors, Metadata), String
     file.read_exact(&mut header).map_err(cut)?;
     let header = String::from_utf8(header).map_err(|_| "the header is not text".to_owned())?;
     let held = length - 8 - size;
-    let mut data = Vec::new();
-    file.take(held).read_to_end(&mut data).map_err(cut)?;
-    if data.len() as u64 != held {
-        return Err(format!("{held} bytes of numbers were expected and {} found", data.len()));
-    }
     let digits = checksum_digits(&header).ok_or("the header has no checksum")?;
-    let sum = checksum(&header, digits.clone(), &data);
+    let mut sum = header_sum(&header, digits.clone());
+    parts(&mut file, held, |part| sum = fnv1a_from(sum, part))?;
+    let sum = format!("{sum:016x}");
     if header[digits.clone()] != sum {
         return Err(format!("the checksum is {sum} but the header says {}", &header[digits]));
     }
-    interpret(&header, &data)
-}
-
-fn interpret(header: &str, data: &[u8]) -> Result<(Tensors, Metadata), String> {
-    let header: BTreeMap<String, Value> =
-        serde_json::from_str(header).map_err(|e| format!("the header is not JSON ({e})"))?;
-    let (mut tensors, mut metadata, mut spans) = (Tensors::new(), Metadata::new(), Vec::new());
-    for (name, entry) in header {
-        if name == "__metadata__" {
-            metadata = serde_json::from_value(entry).map_err(|e| format!("__metadata__ is not text by key ({e})"))?;
-            continue;
-        }
-        let (tensor, span) = one_tensor(&entry, data).map_err(|why| format!("tensor '{name}': {why}"))?;
-        spans.push(span);
-        tensors.insert(name, tensor);
-    }
+    let Header { mut metadata, entries } = Header::parse(&header)?;
+    drop(header);
     match metadata.get("format_version").and_then(|v| v.parse::<u32>().ok()) {
         Some(v) if v <= FORMAT_VERSION => {}
         v => return Err(format!("format version {v:?} is not one of 1 to {FORMAT_VERSION}; use a newer pushforward")),
     }
-    spans.sort_unstable();
-    let gapless = spans.iter().try_fold(0, |at, &(start, end)| (start == at).then_some(end));
-    if gapless != Some(data.len()) {
-        return Err("the tensors overlap or leave bytes unused".into());
-    }
     metadata.remove("checksum");
-    Ok((tensors, metadata))
+    file.seek(SeekFrom::Start(8 + size)).map_err(cut)?;
+    Ok((tensors(&mut file, held, entries)?, metadata))
 }
 
-fn one_tensor(entry: &Value, data: &[u8]) -> Result<(Tensor, (usize, usize)), String> {
-    let whole = |v: &Value| v.as_u64().and_then(|n| usize::try_from(n).ok());
-    let list = |key: &str| -> Result<Vec<usize>, String> {
-        let values = entry.get(key).and_then(Value::as_array).ok_or(format!("no list '{key}'"))?;
-        values.iter().map(whole).collect::<Option<_>>().ok_or(format!("'{key}' holds something that is not a size"))
-    };
-    let shape = list("shape")?;
-    let [start, end] = list("data_offsets")?[..] else { return Err("'data_offsets' needs two numbers".into()) };
-    let bytes = data.get(start..end).ok_or(format!("bytes {start} to {end} lie outside the file"))?;
-    let width = match entry.get("dtype").and_then(Value::as_str) {
-        Some("F32") => 4,
-        Some("F64") => 8,
-        other => return Err(format!("number type {other:?} is not F32 or F64")),
-    };
-    let wanted = shape.iter().try_fold(width, |n: usize, &s| n.checked_mul(s));
-    if wanted != Some(bytes.len()) {
-        return Err(format!("shape {shape:?} does not fit {} bytes", bytes.len()));
+fn cut(e: std::io::Error) -> String {
+    format!("the file ends too early ({e})")
+}
+
+/// Reads `length` bytes, part by part.
+fn parts(file: &mut impl Read, length: u64, mut take: impl FnMut(&[u8])) -> Result<(), String> {
+    let mut buffer = vec![0; length.min(BUFFER as u64) as usize];
+    let mut left = length;
+    while left > 0 {
+        let part = &mut buffer[..left.min(BUFFER as u64) as usize];
+        file.read_exact(part).map_err(cut)?;
+        take(part);
+        left -= part.len() as u64;
     }
-    let numbers = if width == 4 {
-        Numbers::F32(bytes.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b)).collect())
-    } else {
-        Numbers::F64(bytes.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b)).collect())
-    };
-    Ok((Tensor { shape, numbers }, (start, end)))
+    Ok(())
+}
+
+/// The tensors in the order of their bytes, which must follow each other without gap or overlap and fill the file.
+fn tensors(file: &mut impl Read, held: u64, mut entries: Vec<(String, Entry)>) -> Result<Tensors, String> {
+    entries.sort_by_key(|(_, e)| e.data_offsets);
+    let (mut out, mut at) = (Tensors::new(), 0);
+    for (name, Entry { dtype, shape, data_offsets: [start, end] }) in entries {
+        let bad = |why: String| Err(format!("tensor '{name}': {why}"));
+        if start > end || end > held {
+            return bad(format!("bytes {start} to {end} lie outside the file"));
+        }
+        if start != at {
+            return bad(format!("it starts at byte {start}, not {at}: the tensors overlap or leave bytes unused"));
+        }
+        at = end;
+        let width = match dtype.as_str() {
+            "F32" => 4,
+            "F64" => 8,
+            _ => return bad(format!("number type {dtype:?} is not F32 or F64")),
+        };
+        let Sizes(shape) = shape;
+        if shape.iter().try_fold(width, |n: u64, &s| n.checked_mul(s as u64)) != Some(end - start) {
+            return bad(format!("shape {shape:?} does not fit {} bytes", end - start));
+        }
+        let count = ((end - start) / width) as usize;
+        let numbers = if width == 4 {
+            let mut v = Vec::with_capacity(count);
+            parts(file, end - start, |part| v.extend(part.as_chunks().0.iter().map(|&b| f32::from_le_bytes(b))))?;
+            Numbers::F32(v)
+        } else {
+            let mut v = Vec::with_capacity(count);
+            parts(file, end - start, |part| v.extend(part.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b))))?;
+            Numbers::F64(v)
+        };
+        out.insert(name, Tensor { shape, numbers });
+    }
+    if at != held { Err("the tensors leave bytes unused".into()) } else { Ok(out) }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Cursor;
 
     fn sample() -> (Tensors, Metadata) {
         let tensors = Tensors::from([
@@ -234,17 +268,17 @@ mod tests {
         let (tensors, metadata) = sample();
         write(&path, &tensors, &metadata).unwrap();
         let whole = std::fs::read(&path).unwrap();
-        assert!(parse(&whole[..], whole.len() as u64).is_ok());
+        assert!(parse(Cursor::new(&whole), whole.len() as u64).is_ok());
         for bit in 0..whole.len() * 8 {
             let mut bytes = whole.clone();
             bytes[bit / 8] ^= 1 << (bit % 8);
-            assert!(parse(&bytes[..], bytes.len() as u64).is_err(), "bit {bit}");
+            assert!(parse(Cursor::new(&bytes), bytes.len() as u64).is_err(), "bit {bit}");
         }
         for cut in 0..whole.len() {
-            assert!(parse(&whole[..cut], cut as u64).is_err(), "cut at {cut}");
+            assert!(parse(Cursor::new(&whole[..cut]), cut as u64).is_err(), "cut at {cut}");
         }
         let longer = [&whole[..], &[0]].concat();
-        assert!(parse(&longer[..], longer.len() as u64).is_err());
+        assert!(parse(Cursor::new(&longer), longer.len() as u64).is_err());
     }
 
     /// Proves that hostile headers with a *correct* checksum are refused too: overlap, gaps, overflow of sizes, huge lengths.
@@ -254,10 +288,10 @@ mod tests {
             let mut header =
                 format!(r#"{{"__metadata__":{{"checksum":"{NO_CHECKSUM}","format_version":"1"}}{tensors}}}"#);
             let digits = checksum_digits(&header).unwrap();
-            let sum = checksum(&header, digits.clone(), data);
-            header.replace_range(digits, &sum);
+            let sum = fnv1a_from(header_sum(&header, digits.clone()), data);
+            header.replace_range(digits, &format!("{sum:016x}"));
             let bytes = [&(header.len() as u64).to_le_bytes(), header.as_bytes(), data].concat();
-            parse(&bytes[..], bytes.len() as u64).map(|(t, _)| t.len())
+            parse(Cursor::new(&bytes), bytes.len() as u64).map(|(t, _)| t.len())
         };
         let one = |name: &str, dtype: &str, shape: &str, at: &str| {
             format!(r#","{name}":{{"dtype":"{dtype}","shape":{shape},"data_offsets":{at}}}"#)
@@ -270,17 +304,20 @@ mod tests {
             (one("a", "F64", "[1]", "[8,0]"), &[0; 8], "outside"),
             (one("a", "F64", "[1]", "[0,99]"), &[0; 8], "outside"),
             (one("a", "F64", "[4294967296,4294967296,2]", "[0,8]"), &[0; 8], "does not fit"),
-            (one("a", "F64", "[-1]", "[0,8]"), &[0; 8], "not a size"),
+            (one("a", "F64", "[-1]", "[0,8]"), &[0; 8], "-1"),
             (one("a", "I8", "[8]", "[0,8]"), &[0; 8], "I8"),
-            (one("a", "F64", "1", "[0,8]"), &[0; 8], "no list"),
-            (",\"a\":7".into(), &[0; 8], "no list"),
+            (one("a", "F64", "1", "[0,8]"), &[0; 8], "sizes"),
+            (",\"a\":7".into(), &[0; 8], "tensor"),
+            (one("a", "F64", "[1]", "[0,8]") + &one("a", "F64", "[1]", "[0,8]"), &[0; 8], "twice"),
+            (one("a", "F64", "[1,1,1,1,1,1,1,1,1]", "[0,8]"), &[0; 8], "at most 8"),
+            (",\"__metadata__\":{}".into(), &[0; 8], "twice"),
         ] {
             let answer = file(&tensors, data);
             assert!(answer.as_ref().is_err_and(|e| e.contains(word)), "{tensors}: {answer:?}");
         }
         let mut bytes = u64::MAX.to_le_bytes().to_vec();
         bytes.extend([0; 64]);
-        assert!(parse(&bytes[..], 72).unwrap_err().contains("18446744073709551615"));
-        assert!(parse(&[b'{'; 8][..], 8).is_err());
+        assert!(parse(Cursor::new(&bytes), 72).unwrap_err().contains("18446744073709551615"));
+        assert!(parse(Cursor::new([b'{'; 8]), 8).is_err());
     }
 }

@@ -202,7 +202,8 @@ fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<Target> {
 pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     let described =
         parse(text, base, &mut |sentence| note(format!("{place}: {sentence}"))).map_err(|why| why.at(place))?;
-    let mut table: toml::Table = toml::from_str(text).expect("the text was parsed above");
+    // a table takes fewer numbers than the reader of a kind: whole ones end at 2^63 - 1
+    let mut table: toml::Table = toml::from_str(text).map_err(|e| Reason::of_toml(text, &e).at(place))?;
     for (key, value) in described.replaced {
         table.insert(key.into(), toml::Value::String(value));
     }

@@ -1,0 +1,161 @@
+//! Every parser against damaged and hostile input: no panic, no more than a second, bounded memory, and every damage that a checksum
+//! can see is seen. Input number k follows from k alone, so a failure names all that is needed to repeat it.
+
+mod memory;
+mod mutate;
+mod parsers;
+
+use mutate::{Mutator, Numbers};
+use parsers::{Parser, parsers, repaired};
+use pushforward_cli::checkpoint::Checkpoint;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// A place for files in memory where there is one.
+fn folder() -> tempfile::TempDir {
+    let shared = Path::new("/dev/shm");
+    if shared.is_dir() { tempfile::tempdir_in(shared) } else { tempfile::tempdir() }.unwrap()
+}
+
+/// Runs input number k; a sentence where the parser does what it must not. Whether it was accepted counts in `accepted`.
+fn one(parser: &Parser, k: u64, folder: &Path, accepted: &AtomicU64) -> Option<String> {
+    let input = Mutator { seeds: &parser.seeds, words: parser.words }.input(k);
+    let start = Instant::now();
+    let before = memory::start();
+    let found = catch_unwind(AssertUnwindSafe(|| (parser.parse)(&input, folder)));
+    let peak = memory::peak() - before;
+    let most = parser.share * input.len() + (16 << 20);
+    let what = match found {
+        Err(_) => "panicked".to_string(),
+        Ok(_) if start.elapsed() > Duration::from_secs(1) => format!("took {:?}", start.elapsed()),
+        Ok(_) if peak > most as isize => format!("took {peak} bytes of memory, more than {most}"),
+        Ok(ok) => {
+            accepted.fetch_add(u64::from(ok), Ordering::Relaxed);
+            return None;
+        }
+    };
+    Some(format!("{}: input {k} {what}: {:?}", parser.name, String::from_utf8_lossy(&input[..input.len().min(2_000)])))
+}
+
+/// `count` inputs for each parser, on `threads` threads.
+fn fuzz(count: u64, threads: u64) {
+    for parser in parsers() {
+        let (start, accepted) = (Instant::now(), AtomicU64::new(0));
+        let failures: Vec<String> = std::thread::scope(|scope| {
+            let work = |thread: u64| {
+                let (parser, accepted) = (&parser, &accepted);
+                move || {
+                    let folder = folder();
+                    let mine = (0..count).filter(|k| k % threads == thread);
+                    mine.filter_map(|k| one(parser, k, folder.path(), accepted)).take(3).collect::<Vec<_>>()
+                }
+            };
+            let workers: Vec<_> = (0..threads).map(|t| scope.spawn(work(t))).collect();
+            workers.into_iter().flat_map(|w| w.join().unwrap()).collect()
+        });
+        let accepted = accepted.into_inner();
+        println!("{}: {count} inputs in {:.1?}, {accepted} accepted", parser.name, start.elapsed());
+        assert!(failures.is_empty(), "{}", failures.join("\n"));
+        // a fuzzer whose inputs all fail at the first byte tests nothing
+        assert!(accepted * 200 > count, "{}: only {accepted} of {count} inputs were accepted", parser.name);
+    }
+}
+
+/// Proves that no parser panics, hangs or takes unbounded memory on 2,000 damaged inputs each (a fixed sample).
+#[test]
+fn parsers_survive() {
+    fuzz(2_000, 2);
+}
+
+/// The same on 10⁷ inputs each (or `PUSHFORWARD_FUZZ` inputs).
+#[test]
+#[ignore = "an hour"]
+fn parsers_survive_long() {
+    let count = std::env::var("PUSHFORWARD_FUZZ").map_or(10_000_000, |n| n.parse().unwrap());
+    fuzz(count, std::thread::available_parallelism().map_or(1, |n| n.get() as u64));
+}
+
+/// Proves that each of the single bit flips and each truncation of a small checkpoint is refused, with the name of the file, within its
+/// length and 16 MiB of memory.
+#[test]
+fn every_flip_of_a_checkpoint_is_found() {
+    let folder = folder();
+    let whole = parsers::small_checkpoint();
+    let path = folder.path().join(pushforward_cli::checkpoint::NEWEST);
+    let read = |bytes: &[u8]| {
+        std::fs::write(&path, bytes).unwrap();
+        let before = memory::start();
+        let answer = Checkpoint::read(folder.path(), &mut |_| ()).map(|c| c.is_some());
+        assert!(memory::peak() - before <= bytes.len() as isize + (16 << 20));
+        answer
+    };
+    assert!(matches!(read(&whole), Ok(true)));
+    let mut damaged = whole.clone();
+    for bit in 0..whole.len() * 8 {
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        assert!(read(&damaged).is_err(), "bit {bit}");
+        damaged[bit / 8] ^= 1 << (bit % 8);
+    }
+    for length in 0..whole.len() {
+        assert!(read(&whole[..length]).is_err(), "cut to {length}");
+    }
+    println!(
+        "{} bit flips and {} truncations of a checkpoint of {0}/8 bytes, all refused",
+        whole.len() * 8,
+        whole.len()
+    );
+}
+
+/// Proves that hostile headers with a right checksum take no more than the file's length and 16 MiB: very many tensors, words and sizes,
+/// and sizes that announce more than any machine has.
+#[test]
+fn hostile_headers_take_little_memory() {
+    let folder = folder();
+    let path = folder.path().join("m.safetensors");
+    let list = |one: &dyn Fn(usize) -> String, n: usize| (0..n).map(one).collect::<Vec<_>>().join(",");
+    let empty = |k: usize| format!("\"{k:x}\":{{\"dtype\":\"F32\",\"shape\":[0],\"data_offsets\":[0,0]}}");
+    let headers = [
+        list(&empty, 60_000),
+        list(&empty, 9_000),
+        format!("\"a\":{{\"dtype\":\"F32\",\"shape\":[{}],\"data_offsets\":[0,0]}}", list(&|_| "0".into(), 1_900_000)),
+        "\"a\":{\"dtype\":\"F64\",\"shape\":[1099511627776,1048576],\"data_offsets\":[0,9223372036854775808]}".into(),
+        "\"a\":{\"dtype\":\"F64\",\"shape\":[0,18446744073709551615],\"data_offsets\":[0,0]}".into(),
+        format!("\"a\":{}", "[".repeat(3_000_000)),
+        format!("\"{}\":0", "x".repeat(4_000_000)),
+    ];
+    for (k, entries) in headers.iter().enumerate() {
+        for metadata in [String::new(), format!(",{}", list(&|k| format!("\"{k:x}\":\"\""), 20_000))] {
+            let meta = format!("{{\"checksum\":\"0000000000000000\",\"format_version\":\"1\"{metadata}}}");
+            let header = format!("{{\"__metadata__\":{meta},{entries}}}");
+            let bytes = repaired(&[&(header.len() as u64).to_le_bytes()[..], header.as_bytes()].concat());
+            std::fs::write(&path, &bytes).unwrap();
+            let before = memory::start();
+            let accepted = pushforward_cli::files::safetensors::read(&path).is_ok();
+            let peak = memory::peak() - before;
+            assert!(
+                peak <= bytes.len() as isize + (16 << 20),
+                "header {k}: {peak} bytes for a file of {}",
+                bytes.len()
+            );
+            assert!(!accepted || k == 1 || k == 4, "header {k} was accepted");
+        }
+    }
+}
+
+/// Proves that the mutations are what they claim: input k is the same each time, most inputs differ from their seed, and the allocator
+/// counts.
+#[test]
+fn the_fuzzer_itself() {
+    let seeds = vec![b"alpha = [1, 2.5]".to_vec(), b"beta".to_vec()];
+    let mutator = Mutator { seeds: &seeds, words: &["nan"] };
+    let inputs: Vec<Vec<u8>> = (0..500).map(|k| mutator.input(k)).collect();
+    assert!((0..500).all(|k| mutator.input(k) == inputs[k as usize]));
+    assert!(inputs.iter().filter(|i| !seeds.contains(i)).count() > 300);
+    let mut numbers = Numbers::new(3);
+    assert!((0..1_000).all(|_| numbers.below(7) < 7));
+    let before = memory::start();
+    drop(vec![1u8; 1 << 20]);
+    assert!(memory::peak() - before >= 1 << 20);
+}

@@ -1,0 +1,247 @@
+//! The parsers of the command, each with good inputs to start from.
+
+use pushforward::linalg::Matrix;
+use pushforward::sampler::{Frame, Generator, Latent};
+use pushforward_cli::checkpoint::{Checkpoint, NEWEST};
+use pushforward_cli::files::csv::CsvReader;
+use pushforward_cli::files::npy::{Dtype, NpyReader, NpyWriter};
+use pushforward_cli::files::safetensors;
+use pushforward_cli::model::{self, Model};
+use pushforward_cli::training::{Job, Unwatched, train};
+use pushforward_cli::{config, results, target};
+use std::fs;
+use std::path::Path;
+
+/// A parser and what to feed it.
+pub struct Parser {
+    /// Its name.
+    pub name: &'static str,
+    /// Good inputs.
+    pub seeds: Vec<Vec<u8>>,
+    /// Words that mean something to it.
+    pub words: &'static [&'static str],
+    /// Bytes of memory that a byte of input may take.
+    pub share: usize,
+    /// Parses; whether the input was accepted.
+    pub parse: fn(&[u8], &Path) -> bool,
+}
+
+/// All of them.
+pub fn parsers() -> Vec<Parser> {
+    let binary = [small_model(), small_checkpoint()];
+    vec![
+        Parser { name: "target", seeds: targets(), words: TARGET_WORDS, share: 400, parse: parse_target },
+        Parser { name: "config", seeds: configs(), words: CONFIG_WORDS, share: 400, parse: parse_config },
+        Parser { name: "set", seeds: settings(), words: CONFIG_WORDS, share: 4_000, parse: parse_setting },
+        Parser { name: "csv", seeds: tables(), words: &["x1,x2\n", "1e308,2\n"], share: 64, parse: parse_csv },
+        Parser { name: "npy", seeds: arrays(), words: NPY_WORDS, share: 2, parse: parse_npy },
+        Parser { name: "safetensors", seeds: binary.to_vec(), words: TENSOR_WORDS, share: 1, parse: parse_tensors },
+        Parser { name: "model", seeds: vec![small_model()], words: TENSOR_WORDS, share: 8, parse: parse_model },
+        Parser {
+            name: "checkpoint",
+            seeds: vec![small_checkpoint()],
+            words: TENSOR_WORDS,
+            share: 4,
+            parse: parse_checkpoint,
+        },
+    ]
+}
+
+const TARGET_WORDS: &[&str] = &[
+    "kind = \"gaussian-mixture\"\n",
+    "weights",
+    "means",
+    "covariances",
+    "std = 1\n",
+    "std = [1, 2]\n",
+    "weights = [1, 1]\n",
+    "[[1.0, 0.0], [0.0, 1.0]]",
+];
+const CONFIG_WORDS: &[&str] = &[
+    "target",
+    "steps",
+    "hidden = [0]",
+    "hidden = [9999999999]",
+    "precision",
+    "\"f64\"",
+    "centre",
+    "scale",
+    "draws",
+    "codes",
+    "[target]\n",
+    "anneal",
+];
+const NPY_WORDS: &[&str] = &[
+    "'descr': '<f4'",
+    "'descr': '>f8'",
+    "'shape': (1099511627776, 8)",
+    "'shape': (0, 1)",
+    "'shape': ()",
+    "(2, 0)",
+    "'fortran_order': True",
+    "\x02\x00",
+    "\x03\x00",
+];
+const TENSOR_WORDS: &[&str] = &[
+    "\"F64\"",
+    "\"F32\"",
+    "\"shape\":[1099511627776,8]",
+    "\"data_offsets\":[0,8]",
+    "\"__metadata__\"",
+    "\"hidden\":\"[9999999,9999999]\"",
+    "nan",
+];
+
+fn folder_of(path: &str, ending: &str) -> Vec<Vec<u8>> {
+    let entries = fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap().map(|e| e.unwrap().path());
+    let mut paths: Vec<_> = entries.filter(|p| p.extension().is_some_and(|e| e == ending)).collect();
+    paths.sort();
+    // very long ones would make every execution slow
+    paths.iter().map(|p| fs::read(p).unwrap()).filter(|bytes| bytes.len() < 4_000).collect()
+}
+
+fn targets() -> Vec<Vec<u8>> {
+    let mut seeds = folder_of("../examples/targets", "toml");
+    seeds.push(b"kind = \"gaussian-mixture\"\nweights = [1]\nmeans = [[0]]\nstd = 1\n".to_vec());
+    seeds
+}
+
+fn parse_target(bytes: &[u8], _: &Path) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| target::of_text("t", "t.toml", Path::new("/nonexistent"), text, &mut |_| ()).is_ok())
+}
+
+const CONFIG: &str = "target = \"gmm9\"\ndivergence = \"le-cam\"\nsteps = 20\nbatch = 64\nreference = 128\nseed = 7\nprecision = \"f64\"\n\
+    threads = 2\ncodes = 8\nhidden = [8, 8]\nlearning_rate = 1e-3\nbandwidth_start = 1.0\nbandwidth_end = 0.1\nanneal = 0.5\nneighbours = 9.0\n\
+    clip = 3.0\ndraws = 4\nreaction = 0.1\ncentre = [0.0, 1.0]\nscale = 2.0\n";
+
+fn configs() -> Vec<Vec<u8>> {
+    let own =
+        b"steps = 10\n[target]\nkind = \"gaussian-mixture\"\nweights = [1, 2]\nmeans = [[0, 0], [1, 1]]\nstd = 1\n";
+    vec![CONFIG.into(), own.to_vec()]
+}
+
+fn parse_config(bytes: &[u8], folder: &Path) -> bool {
+    let path = folder.join("c.toml");
+    fs::write(&path, bytes).unwrap();
+    let Ok(config) = config::merge(Some(&path), toml::Table::new(), &[]) else { return false };
+    let gmm9 = pushforward::density::by_name("gmm9").unwrap();
+    let written = config.to_toml();
+    config.settings(&*gmm9).is_ok_and(|s| !config.resolved(&s).to_toml().is_empty()) && !written.is_empty()
+}
+
+fn settings() -> Vec<Vec<u8>> {
+    CONFIG.lines().map(|line| line.replace(" = ", "=").into_bytes()).collect()
+}
+
+fn parse_setting(bytes: &[u8], _: &Path) -> bool {
+    let flags = toml::toml! { target = "gmm9" };
+    std::str::from_utf8(bytes).is_ok_and(|text| config::merge(None, flags, &[text.to_string()]).is_ok())
+}
+
+fn tables() -> Vec<Vec<u8>> {
+    vec![b"x1,x2\n0,1\n1.5e3,-2\n\n3,4\n".to_vec(), b"1\n2\n3\n".to_vec(), b"1,2,3,4,5\r\n6,7,8,9,10\r\n".to_vec()]
+}
+
+fn parse_csv(bytes: &[u8], folder: &Path) -> bool {
+    let path = folder.join("x.csv");
+    fs::write(&path, bytes).unwrap();
+    CsvReader::open(&path).and_then(|mut r| r.read_block(usize::MAX)).is_ok()
+}
+
+fn arrays() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npy");
+    let write = |rows: usize, cols: usize, dtype: Dtype| {
+        let mut w = NpyWriter::create(&path, rows as u64, cols, dtype).unwrap();
+        w.push(&Matrix::from_fn(rows, cols, |i, j| (i * cols + j) as f64)).unwrap();
+        w.finish().unwrap();
+        fs::read(&path).unwrap()
+    };
+    vec![write(3, 2, Dtype::F64), write(4, 1, Dtype::F32), write(0, 3, Dtype::F64)]
+}
+
+fn parse_npy(bytes: &[u8], folder: &Path) -> bool {
+    let path = folder.join("x.npy");
+    fs::write(&path, bytes).unwrap();
+    NpyReader::open(&path).and_then(|mut r| r.read_block(usize::MAX)).is_ok()
+}
+
+/// A model of a few numbers as its file.
+fn small_model() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let latent = Latent::Codes { logits: vec![0.0, 1.0] };
+    let generator: Generator<f32> = Generator::new(Frame { centre: vec![0.0, 1.0], scale: 2.0 }, latent, &[3], 1);
+    model::save(&path, &Model::F32(generator), "{}").unwrap();
+    fs::read(&path).unwrap()
+}
+
+/// A checkpoint of a small training as its file.
+pub fn small_checkpoint() -> Vec<u8> {
+    let flags = toml::toml! {
+        target = "gmm9"
+        steps = 2
+        batch = 4
+        reference = 8
+        codes = 2
+        hidden = [2]
+    };
+    let config = config::merge(None, flags, &[]).unwrap();
+    let target = target::load("gmm9", &mut |_| ()).unwrap();
+    let settings = config.settings(&*target.density).unwrap();
+    let divergence = pushforward::divergence::by_name(&config.divergence).unwrap();
+    let job = Job { target, divergence, config, settings };
+    let (mut run, _) = train(&job, None, &mut Unwatched).unwrap();
+    run.frames.iter_mut().for_each(|f| f.samples = f.samples.slice_rows(0..2));
+    let folder = tempfile::tempdir().unwrap();
+    Checkpoint::of(&run, &results::config_json(&run, &job)).write(folder.path()).unwrap();
+    fs::read(folder.path().join(NEWEST)).unwrap()
+}
+
+/// FNV-1a over a file of the safetensors layout with its digits counted as zeros, written out from the definition; the file with this
+/// checksum, so that damage comes past the door. Files without a readable header stay as they are.
+pub fn repaired(bytes: &[u8]) -> Vec<u8> {
+    let key = b"\"checksum\":\"";
+    let mut out = bytes.to_vec();
+    let Some(at) = bytes.windows(key.len()).position(|w| w == key).map(|at| at + key.len()) else { return out };
+    if bytes.len() < at + 16 || at < 8 {
+        return out;
+    }
+    // the length in front is that of the header, up to its last brace
+    if let Some(end) = bytes.windows(2).rposition(|w| w == b"}}").map(|end| end + 2) {
+        let padded = 8 + (end - 8).next_multiple_of(8);
+        if padded <= bytes.len() && bytes[end..padded].iter().all(|b| *b == b' ') {
+            out[..8].copy_from_slice(&(padded as u64 - 8).to_le_bytes());
+        } else {
+            out[..8].copy_from_slice(&(end as u64 - 8).to_le_bytes());
+        }
+    }
+    out[at..at + 16].fill(b'0');
+    let sum = out.iter().fold(0xcbf2_9ce4_8422_2325u64, |h, &b| (h ^ u64::from(b)).wrapping_mul(0x0000_0100_0000_01b3));
+    out[at..at + 16].copy_from_slice(format!("{sum:016x}").as_bytes());
+    out
+}
+
+/// Writes the input, with its checksum repaired in two cases of three, and reads it.
+fn as_file(bytes: &[u8], path: &Path) {
+    let repair = bytes.iter().map(|&b| usize::from(b)).sum::<usize>() % 3 > 0;
+    fs::write(path, if repair { repaired(bytes) } else { bytes.to_vec() }).unwrap();
+}
+
+fn parse_tensors(bytes: &[u8], folder: &Path) -> bool {
+    let path = folder.join("t.safetensors");
+    as_file(bytes, &path);
+    safetensors::read(&path).is_ok()
+}
+
+fn parse_model(bytes: &[u8], folder: &Path) -> bool {
+    let path = folder.join("m.safetensors");
+    as_file(bytes, &path);
+    model::load(&path).is_ok_and(|m| m.sample(2, 0, 0).cols() == m.dim())
+}
+
+fn parse_checkpoint(bytes: &[u8], folder: &Path) -> bool {
+    as_file(bytes, &folder.join(NEWEST));
+    let checkpoint = Checkpoint::read(folder, &mut |_| ());
+    checkpoint.is_ok_and(|c| c.is_some_and(|c| c.saved.state::<f32>().is_ok()))
+}
