@@ -89,7 +89,7 @@ fn damaged_checkpoints() {
     fs::write(path("config.toml"), config.replace("seed = 0", "seed = 1")).unwrap();
     refused("'seed' differs");
     fs::write(path("config.toml"), &config[..config.len() / 2]).unwrap();
-    refused("config.toml");
+    refused("error: ");
     fs::remove_file(path("config.toml")).unwrap();
     refused("no config.toml");
     fs::write(path("config.toml"), config).unwrap();

@@ -90,7 +90,7 @@ fn kills(count: u64) {
 /// ends with the model, samples and curves of a run that was never killed, and with no file beside them.
 #[test]
 fn killed_at_random() {
-    kills(8);
+    kills(25);
 }
 
 /// The same 1,000 times (or `PUSHFORWARD_KILLS` times).

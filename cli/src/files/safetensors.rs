@@ -5,8 +5,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
-use crate::files::{FNV_START, fnv1a_from};
 use crate::files::safetensors_header::{Entry, Header, Sizes};
+use crate::files::{FNV_START, fnv1a_from};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;

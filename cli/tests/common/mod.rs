@@ -14,13 +14,15 @@ pub fn pushforward(folder: &Path, arguments: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-/// A folder with a small mixture, and a configuration for a run of a second: what it learns does not matter here.
+/// A folder with a formula of two modes, and a configuration for a run of a moment: what it learns does not matter here. A formula has
+/// no exact samples, so judging it is quick too.
 pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let text = "kind = \"gaussian-mixture\"\nweights = [0.5, 0.5]\nmeans = [[0, 0], [3, 1]]\nstd = 0.5\n";
-    fs::write(folder.path().join("two.toml"), text).unwrap();
-    fs::write(folder.path().join("small.toml"), "steps = 60\nbatch = 64\nreference = 128\ncodes = 8\nhidden = [8]\n")
-        .unwrap();
+    let formula = "log(exp(-0.5*(x1^2 + x2^2)) + 2*exp(-0.5*((x1 - 3)^2 + (x2 - 1)^2)))";
+    let target = format!("kind = \"formula\"\ndim = 2\nlog_density = \"{formula}\"\n");
+    fs::write(folder.path().join("two.toml"), target).unwrap();
+    let config = "steps = 60\nbatch = 64\nreference = 128\ncodes = 8\nhidden = [8]\ndraws = 4\ncentre = [2.0, 0.6]\nscale = 1.5\n";
+    fs::write(folder.path().join("small.toml"), config).unwrap();
     folder
 }
 

@@ -107,7 +107,8 @@ fn targets() -> Vec<Vec<u8>> {
 }
 
 fn parse_target(bytes: &[u8], _: &Path) -> bool {
-    std::str::from_utf8(bytes).is_ok_and(|text| target::of_text("t", "t.toml", Path::new("/nonexistent"), text, &mut |_| ()).is_ok())
+    std::str::from_utf8(bytes)
+        .is_ok_and(|text| target::of_text("t", "t.toml", Path::new("/nonexistent"), text, &mut |_| ()).is_ok())
 }
 
 const CONFIG: &str = "target = \"gmm9\"\ndivergence = \"le-cam\"\nsteps = 20\nbatch = 64\nreference = 128\nseed = 7\nprecision = \"f64\"\n\
