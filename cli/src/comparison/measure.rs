@@ -98,7 +98,7 @@ impl Ruler {
         const MODES: [(&str, &str, bool); 4] = [
             ("modes_covered", "modes covered", true),
             ("mode_mass_tv", "mode-mass total variation", false),
-            ("beyond_4_sigma", "share beyond 4σ of every mode", true),
+            ("beyond_4_sigma", "share beyond 4σ of every mode", false),
             ("sliced_w2", "sliced W2 to exact samples", false),
         ];
         match self.transient {

@@ -152,13 +152,15 @@ fn curves(comparison: &Comparison, j: usize, look: &Look, floor: Option<(f64, f6
     let bands: Vec<_> = comparison.cells.iter().map(|c| band(c, j)).collect();
     let values = || bands.iter().flatten().flat_map(|b| b.1).chain(floor.map(|f| f.0)).filter(|v| v.is_finite());
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+    // a share of 0 lies below every logarithmic axis
+    let least = values().filter(|v| *v > 0.0).fold(f64::INFINITY, f64::min);
     let last = bands.iter().flatten().map(|b| b.0).fold(1.0, f64::max);
-    // distances fall by orders of magnitude, counts and levels do not
+    // distances and shares fall by orders of magnitude, counts and levels do not
     let title = look.title;
     let vertical = if look.from_zero {
         Axis::linear(title, 0.0, 1.06 * high.max(1e-3), 6)
-    } else if low > 0.0 && high > 8.0 * low {
-        Axis::log(title, 0.8 * low, 1.25 * high)
+    } else if low >= 0.0 && high > 8.0 * least {
+        Axis::log(title, 0.8 * least, 1.25 * high)
     } else {
         let pad = 0.06 * (high - low).max(1e-9);
         Axis::linear(title, if low >= 0.0 { (low - pad).max(0.0) } else { low - pad }, high + pad, 6)
