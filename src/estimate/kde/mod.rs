@@ -19,10 +19,13 @@ use tiles::Blocks;
 pub use grid::{KdeGrid, Tolerance};
 
 /// Queries that one task handles in few dimensions and in many; fixed, so that the bits do not depend on the number of threads.
-const QUERIES_PER_TASK: [usize; 2] = [sweep::LANES, 96];
+const QUERIES_PER_TASK: [usize; 2] = [sweep::LANES, 48];
 
 /// Most dimensions that [`sweep`] does; from here on the matrix products of [`tiles`] are faster.
 const FEW: usize = 11;
+
+/// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
+const ORDERED: usize = 2048;
 
 /// The kernel density estimate q̂_h(x) = (1/N) Σ_j φ_h(x - y_j), φ_h the density of N(0, h² I).
 ///
@@ -32,12 +35,12 @@ const FEW: usize = 11;
 /// The values are those of samples and queries moved by one rounding of (y - centre)/h, up to a few units in the last place of
 /// the energy ½|x - y|²/h²: nothing is lost at any distance, because the largest kernel value of a query is kept in range.
 ///
-/// In few dimensions (up to 11) samples and queries are put in an order that keeps neighbours together, and a block of samples is left out
+/// In few dimensions (up to 11), many samples and their queries are put in an order that keeps neighbours together, and a block of samples is left out
 /// for a panel of queries where all its kernel values, N of them, are below ε/8 of the largest: most pairs, where h is small against the
 /// spread of the samples.
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
-    /// The samples as given, in few dimensions in the order of a k-d tree, N×d.
+    /// The samples as given, where it pays in the order of a k-d tree, N×d.
     given: Arc<[T]>,
     /// Samples about their centre, in units in which the kernel is 2^-|x - y|², N×d.
     samples: Vec<T>,
@@ -129,8 +132,10 @@ impl<T: Real> Kde<T> {
             d,
             bandwidth,
         };
-        if d <= FEW {
+        if this.is_ordered() {
             this.given = gather(points, d, &tree_order(points, d, sweep::BLOCK)).into();
+        }
+        if d <= FEW {
             this.given_boxes = Arc::new(Boxes::new(&this.given, d, sweep::BLOCK));
         }
         Ok(this.with_bandwidth(bandwidth))
@@ -155,6 +160,10 @@ impl<T: Real> Kde<T> {
             kde.boxes = kde.given_boxes.map(|corners| kde.scaled(corners));
         }
         kde
+    }
+
+    fn is_ordered(&self) -> bool {
+        self.d <= FEW && self.n >= ORDERED
     }
 
     /// √(½ log₂ e)/h: in this unit of length the kernel is 2^-|x - y|².
@@ -196,7 +205,7 @@ impl<T: Real> Kde<T> {
         if d != self.d {
             shape_mismatch("Kde::evaluate", x.shape(), (self.n, self.d));
         }
-        let order = (d <= FEW && n > sweep::LANES).then(|| tree_order(x.as_slice(), d, sweep::LANES));
+        let order = (self.is_ordered() && n > sweep::LANES).then(|| tree_order(x.as_slice(), d, sweep::LANES));
         let sorted = order.as_ref().map(|order| gather(x.as_slice(), d, order));
         let (mut log_density, mut score) = (vec![T::ZERO; n], vec![T::ZERO; n * d]);
         let extra = if second { n } else { 0 };

@@ -76,6 +76,14 @@ macro_rules! tiles {
                 }
             }
 
+            /// The first `width` numbers of `source` at the start of `edge`: the address of the copy.
+            #[cold]
+            unsafe fn copied(source: *const $t, width: usize, edge: &mut [$t; WIDTH]) -> *const $t {
+                // SAFETY: the caller vouches for `width` numbers, at most `WIDTH`.
+                unsafe { std::ptr::copy_nonoverlapping(source, edge.as_mut_ptr(), width) };
+                edge.as_mut_ptr()
+            }
+
             /// R rows of C from i at the panel of column `first`.
             #[target_feature(enable = "avx2,fma")]
             #[inline]
@@ -86,9 +94,9 @@ macro_rules! tiles {
                 // SAFETY: all addresses are those of rows [i, i + R) of A and C, of one panel, and of `width` numbers of the row.
                 unsafe {
                     if !x.row.is_null() {
-                        let mut start = [0.0; WIDTH];
-                        std::ptr::copy_nonoverlapping(x.row.add(first), start.as_mut_ptr(), width);
-                        (0..R * V).for_each(|rv| sums[rv / V][rv % V] = $load(start.as_ptr().add(rv % V * $w)));
+                        let mut edge = [0.0; WIDTH];
+                        let row = if whole { x.row.add(first) } else { copied(x.row.add(first), width, &mut edge) };
+                        (0..R * V).for_each(|rv| sums[rv / V][rv % V] = $load(row.add(rv % V * $w)));
                     }
                     let (mut a, mut b) = (x.a.wrapping_add(i * x.row_stride), x.panels.add(first * x.k));
                     for _ in 0..x.k {
@@ -104,10 +112,7 @@ macro_rules! tiles {
                     for r in 0..R {
                         let out = c.add((i + r) * x.n + first);
                         let mut edge = [0.0; WIDTH];
-                        if !whole {
-                            std::ptr::copy_nonoverlapping(out, edge.as_mut_ptr(), width);
-                        }
-                        let target = if whole { out } else { edge.as_mut_ptr() };
+                        let target = if whole { out } else { copied(out, width, &mut edge).cast_mut() };
                         for v in 0..V {
                             let (sum, target) = ($mul(alpha, sums[r][v]), target.add(v * $w));
                             $store(target, if x.beta == 0.0 { sum } else { $fma(beta, $load(target), sum) });

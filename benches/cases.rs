@@ -1,0 +1,160 @@
+//! Times of the costly parts, asked for line by line on the standard input, so that another program can run two sides in turn.
+//!
+//! `cargo bench --bench cases` runs a short list. `cargo bench --bench cases -- serve` answers each line `CASE key=value …` with a line of
+//! JSON: `{"median_s", "min_s", "reps"}`. Cases and keys (defaults in brackets): `kde`, `moments`, `grid` with `n` `d` `dtype`; `step` with
+//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; all with
+//! `threads` [1] and `budget` [0.3 s]. `first-step` makes one training step and ends: the time from the start of a process to a first result.
+
+use pushforward::error::Result;
+use pushforward::estimate::{Kde, KdeGrid, Tolerance};
+use pushforward::linalg::{Matrix, matmul};
+use pushforward::num::Real;
+use pushforward::rng::{Purpose, normal_matrix};
+use pushforward::sampler::{Frame, Generator, Latent, Settings, Trainer};
+use pushforward::velocity::{Field, Scene, Velocity};
+use std::collections::HashMap;
+use std::hint::black_box;
+use std::io::BufRead;
+use std::time::Instant;
+
+/// Median and smallest time of a call: at least three calls, then as many as the budget allows.
+struct Time {
+    median: f64,
+    min: f64,
+    reps: usize,
+}
+
+fn measure(budget: f64, mut call: impl FnMut()) -> Time {
+    call();
+    let (start, mut times) = (Instant::now(), Vec::new());
+    while times.len() < 3 || start.elapsed().as_secs_f64() < budget {
+        let t = Instant::now();
+        call();
+        times.push(t.elapsed().as_secs_f64());
+    }
+    times.sort_by(f64::total_cmp);
+    Time { median: times[times.len() / 2], min: times[0], reps: times.len() }
+}
+
+/// A request: `key=value` words.
+struct Request<'a>(HashMap<&'a str, &'a str>);
+
+impl<'a> Request<'a> {
+    fn of(words: impl Iterator<Item = &'a str>) -> Self {
+        Self(words.filter_map(|w| w.split_once('=')).collect())
+    }
+    fn number(&self, key: &str, default: f64) -> f64 {
+        self.0.get(key).map_or(default, |v| v.parse().expect("a number"))
+    }
+    fn count(&self, key: &str) -> usize {
+        self.number(key, 1024.0) as usize
+    }
+}
+
+/// A velocity that was given: only the network's part of a step is timed.
+struct Given<T>(Matrix<T>);
+
+impl<T: Real> Velocity<T> for Given<T> {
+    fn evaluate(&self, _: &Scene<'_, T>) -> Result<Field<T>> {
+        let zeros = vec![0.0; self.0.rows()];
+        Ok(Field {
+            velocity: self.0.clone(),
+            log_ratio: zeros.clone(),
+            growth: zeros.clone(),
+            log_z: 0.0,
+            log_density: zeros.clone(),
+            bandwidth: zeros,
+            effective_samples: 1.0,
+        })
+    }
+}
+
+/// A generator without codes of the named shape.
+fn generator<T: Real>(net: &str) -> (Generator<T>, Vec<usize>) {
+    let (d, hidden) = if net.starts_with("64") { (64, vec![256; 3]) } else { (2, vec![128; 3]) };
+    let frame = Frame { centre: vec![0.0; d], scale: 1.0 };
+    (Generator::new(frame, Latent::Gaussian, &hidden, 0), hidden)
+}
+
+fn trainer<T: Real>(net: &str, batch: usize) -> Trainer<T> {
+    let (generator, hidden) = generator::<T>(net);
+    let velocity = Given(normal_matrix(0, Purpose::Check, 1, batch, generator.dim()));
+    let settings = Settings { steps: 1 << 40, batch, reference: 1, codes: 0, hidden, ..Settings::default() };
+    Trainer::with_velocity(generator, Box::new(velocity), settings)
+}
+
+fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
+    let (budget, net) = (r.number("budget", 0.3), r.0.get("net").copied().unwrap_or("2-128x3-2"));
+    let draw = |unit: u64, n: usize, d: usize| normal_matrix::<T>(0, Purpose::Check, unit, n, d);
+    match name {
+        "kde" | "moments" | "grid" => {
+            let (n, d) = (r.count("n"), r.number("d", 2.0) as usize);
+            let (samples, x, h) = (draw(1, n, d), draw(2, n, d), (n as f64).powf(-1.0 / (d as f64 + 4.0)));
+            let kde = || Kde::new(&samples, h).expect("a bandwidth");
+            let tolerance = Tolerance { density: 1e-4, score: 1e-4 };
+            match name {
+                "kde" => measure(budget, || drop(black_box(kde().log_density_and_score(&x)))),
+                "moments" => measure(budget, || drop(black_box(kde().evaluate(&x)))),
+                _ => measure(budget, || {
+                    let grid = KdeGrid::new(&samples, h, tolerance).expect("a tolerance");
+                    drop(black_box(grid.log_density_and_score(&x)));
+                }),
+            }
+        }
+        "step" => {
+            let mut trainer = trainer::<T>(net, r.count("batch"));
+            measure(budget, || _ = black_box(trainer.step().expect("finite numbers")))
+        }
+        "sample" => {
+            let (generator, n) = (generator::<T>(net).0, r.count("batch"));
+            measure(budget, || drop(black_box(generator.sample(n, 0, 0))))
+        }
+        "gemm" => {
+            let (m, k, n) = (r.count("m"), r.count("k"), r.count("n"));
+            let (a, b) = (draw(1, m, k), draw(2, k, n));
+            measure(budget, || drop(black_box(matmul(&a, &b))))
+        }
+        _ => panic!("there is no case {name}"),
+    }
+}
+
+fn answer(line: &str) -> String {
+    let mut words = line.split_whitespace();
+    let name = words.next().unwrap_or_default();
+    let request = Request::of(words);
+    let threads = request.number("threads", 1.0) as usize;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
+    let double = request.0.get("dtype") == Some(&"float64");
+    let t = pool.install(|| if double { run::<f64>(name, &request) } else { run::<f32>(name, &request) });
+    format!("{{\"median_s\": {:.5e}, \"min_s\": {:.5e}, \"reps\": {}}}", t.median, t.min, t.reps)
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    match arguments.first().map(String::as_str) {
+        Some("serve") => {
+            for line in std::io::stdin().lock().lines() {
+                println!("{}", answer(&line.expect("text on the standard input")));
+            }
+        }
+        Some("first-step") => _ = trainer::<f32>("2-128x3-2", 1024).step().expect("finite numbers"),
+        Some(_) => println!("{}", answer(&arguments.join(" "))),
+        None => {
+            let threads = std::thread::available_parallelism().map_or(1, |n| n.get());
+            for case in [
+                "kde n=4096 d=2",
+                "kde n=4096 d=2 dtype=float64",
+                "kde n=4096 d=32",
+                "kde n=4096 d=32 dtype=float64",
+                "grid n=100000 d=2 dtype=float64",
+                "step net=2-128x3-2 batch=1024",
+                "step net=64-256x3-64 batch=1024",
+                "sample net=2-128x3-2 batch=65536",
+                "gemm m=2048 k=256 n=256",
+            ] {
+                let line = format!("{case} threads={threads}");
+                println!("{line}: {}", answer(&line));
+            }
+        }
+    }
+}

@@ -1,0 +1,268 @@
+"""Runs this library and its peers in turn on one machine, pair by pair, and writes a table of ratios.
+
+    python benches/compare.py --quick            # 3 pairs, the smaller cases, all threads, no torch.compile
+    python benches/compare.py                    # 5 pairs, all cases
+    python benches/compare.py --only growth      # one part: gmm40, start, cases, or growth (the plot of cost against N and d)
+
+The interpreter needs torch, jax and optax; pykeops where it is present; matplotlib for the plots. A ratio is the time of the fastest peer
+over ours, the median over pairs; both sides of a pair run one after the other within a second or two, so that what else the machine
+does falls on both.
+"""
+
+import argparse
+import datetime
+import json
+import math
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+
+
+class Side:
+    """A process that answers requests."""
+
+    def __init__(self, name, command, threads):
+        env = os.environ | {"RAYON_NUM_THREADS": str(threads)}
+        self.name = name
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, env=env, cwd=ROOT
+        )
+
+    def ask(self, line):
+        try:
+            self.process.stdin.write(line + "\n")
+            self.process.stdin.flush()
+            answer = self.process.stdout.readline()
+            return json.loads(answer) if answer else {"error": f"{self.name} ended"}
+        except BrokenPipeError:
+            return {"error": f"{self.name} ended"}
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def built():
+    """Paths of the benchmark and of the command."""
+    out = subprocess.run(
+        ["cargo", "bench", "--bench", "cases", "--no-run"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    bench = re.search(r"\((\S*cases-\S+)\)", out.stderr).group(1)
+    subprocess.run(["cargo", "build", "--release", "--workspace"], cwd=ROOT, capture_output=True, check=True)
+    return str(ROOT / bench), str(ROOT / "target/release/pushforward")
+
+
+def peers(threads, libraries):
+    return [Side(lib, [sys.executable, str(HERE / "peers/serve.py"), lib, str(threads)], threads) for lib in libraries]
+
+
+def cases(quick, threads):
+    """(title, request, goal) of one thread count."""
+    sizes = [1024, 4096] if quick else [1024, 4096, 16384]
+    for d, goals in ((2, (5, 5)), (32, (1.5, 2))):
+        for dtype, goal in zip(("float32", "float64"), goals):
+            for n in sizes:
+                yield f"KDE, d = {d}, N = {n:,}, {dtype}", f"kde n={n} d={d} dtype={dtype}", goal
+    for net, goal in (("2-128x3-2", 1.5), ("64-256x3-64", 1.1)):
+        for batch in (1024, 4096):
+            yield f"training step {net}, batch {batch:,}, float32", f"step net={net} batch={batch}", goal if threads > 1 else None
+    yield "sampling 65,536 points, 2-128x3-2, float32", "sample net=2-128x3-2 batch=65536", 1.5 if threads > 1 else None
+
+
+def pair(ours, others, request, pairs, budget):
+    """Times of each side, in turn."""
+    line = lambda side: side.ask(f"{request} threads={side.threads} budget={budget}")
+    mine, theirs = [], []
+    first = {side.name: line(side) for side in others}
+    able = {k: v for k, v in first.items() if "error" not in v}
+    if not able:
+        return None
+    best = min(able, key=lambda k: able[k]["min_s"])
+    side = next(s for s in others if s.name == best)
+    for _ in range(pairs):
+        mine.append(line(ours)["median_s"])
+        theirs.append(line(side)["median_s"])
+    ratio = statistics.median(t / m for m, t in zip(mine, theirs))
+    return statistics.median(mine), statistics.median(theirs), f"{best} ({able[best]['way']})", ratio, able
+
+
+def milliseconds(s):
+    return f"{s * 1e3:.3g} ms" if s < 1 else f"{s:.3g} s"
+
+
+def run_cases(bench, args, libraries, rows):
+    for threads in [args.threads] if args.quick else [1, args.threads]:
+        ours = Side("ours", [bench, "serve"], threads)
+        others = peers(threads, libraries)
+        for side in (ours, *others):
+            side.threads = threads
+        for title, request, goal in cases(args.quick, threads):
+            found = pair(ours, others, request, args.pairs, args.budget)
+            if found is None:
+                continue
+            mine, theirs, way, ratio, _ = found
+            note = ""
+            if request.startswith("step net=64"):
+                note = share(ours, threads, request, mine)
+            rows.append((title, threads, mine, theirs, way, ratio, goal, note))
+            print(f"{title}, {threads} threads: {milliseconds(mine)} against {milliseconds(theirs)} of {way}: {ratio:.2f}x {note}", flush=True)
+        for side in (ours, *others):
+            side.close()
+
+
+def share(ours, threads, request, seconds):
+    """Fraction of the rate of plain products that the step of 64-256x3-64 reaches."""
+    batch = int(request.rsplit("=", 1)[1])
+    inner = 64 * 256 + 2 * 256 * 256 + 256 * 64
+    flops = 2 * batch * (3 * inner - 64 * 256)  # nobody asks for the gradient of the first layer's input
+    product = ours.ask(f"gemm m=4096 k=256 n=256 threads={threads} budget=0.3")["min_s"]
+    return f"{flops / seconds / (2 * 4096 * 256 * 256 / product):.0%} of the rate of products"
+
+
+def whole(command):
+    """Wall time, peak memory and output of a process."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, cwd=HERE / "peers")
+    out = process.stdout.read()
+    _, _, usage = os.wait4(process.pid, 0)
+    return time.perf_counter() - start, usage.ru_maxrss / 1024, out
+
+
+def run_start(bench, args, rows):
+    """From the start of a process to the first training step."""
+    mine = [whole([bench, "first-step"])[0] for _ in range(args.pairs)]
+    for lib in ("torch", "jax"):
+        theirs = [whole([sys.executable, str(HERE / "peers/first_step.py"), lib])[0] for _ in range(args.pairs)]
+        m, t = statistics.median(mine), statistics.median(theirs)
+        rows.append(("start of the process to first training step", args.threads, m, t, lib, t / m, 20, ""))
+        print(f"start to first step: {milliseconds(m)} against {milliseconds(t)} of {lib}: {t / m:.0f}x", flush=True)
+
+
+def run_gmm40(command, args, rows):
+    """The whole run, ours with its report, the peers' without one."""
+    with tempfile.TemporaryDirectory() as folder:
+        seconds, memory, _ = whole([command, "train", "gmm40", "--threads", str(args.threads), "--out", f"{folder}/run"])
+        summary = json.loads(Path(f"{folder}/run/summary.json").read_text())
+    tv = next(m["value"] for m in summary["metrics"] if m["metric"] == "mode_mass_tv")
+    train = summary["train_seconds"]
+    print(f"gmm40: {seconds:.1f} s in all, {train:.1f} s of training, {memory:.0f} MB, TV {tv:.3f}", flush=True)
+    for lib in ("torch", "jax"):
+        total, theirs, out = whole([sys.executable, str(HERE / f"peers/gmm40_{lib}.py"), str(args.threads)])
+        found = json.loads(out)
+        note = f"TV {tv:.3f} against {found['tv']:.3f}; {memory:.0f} MB against {theirs:.0f} MB"
+        rows.append(("whole gmm40 run, 2,500 steps", args.threads, seconds, total, lib, total / seconds, 5, note))
+        print(f"gmm40: {total:.1f} s of {lib}: {total / seconds:.1f}x, {note}", flush=True)
+
+
+def machine():
+    text = Path("/proc/cpuinfo").read_text() if Path("/proc/cpuinfo").exists() else ""
+    model = re.search(r"model name\s*: (.*)", text)
+    flags = [f for f in ("avx512f", "avx2", "fma") if re.search(rf"\b{f}\b", text)]
+    family = re.search(r"cpu family\s*: (\d+)\nmodel\s*: (\d+)", text)
+    load = ", ".join(f"{x:.1f}" for x in os.getloadavg())
+    versions = subprocess.run(
+        [sys.executable, "-c", "import torch, jax; print('torch', torch.__version__, 'jax', jax.__version__)"],
+        capture_output=True, text=True,
+    ).stdout.strip()
+    rust = subprocess.run(["rustc", "--version"], capture_output=True, text=True).stdout.strip()
+    return (
+        f"{model.group(1) if model else platform.processor()} (family {family.group(1)}, model {family.group(2)}), "
+        f"{os.cpu_count()} cores, {' '.join(flags)}; {rust}; {versions}; load at the start {load}"
+    )
+
+
+def table(rows, where, args):
+    lines = [
+        f"Measured on {datetime.date.today():%d %B %Y}: {where}. Median of {args.pairs} pairs; the ratio is the time of the fastest peer over ours.",
+        "",
+        "| case | threads | ours | fastest peer | which | ratio | goal | |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for title, threads, mine, theirs, way, ratio, goal, note in rows:
+        goal = f"{goal}" if goal else ""
+        lines.append(f"| {title} | {threads} | {milliseconds(mine)} | {milliseconds(theirs)} | {way} | **{ratio:.2f}** | {goal} | {note} |")
+    return "\n".join(lines) + "\n"
+
+
+def growth(bench, args):
+    """Time against N (d = 2) and against d (N = 4,096) on all threads, as an SVG; prints the exponents."""
+    import matplotlib
+
+    matplotlib.use("svg")
+    import matplotlib.pyplot as plt
+
+    matplotlib.rcParams["svg.hashsalt"] = "pushforward"
+    ours, torch = Side("ours", [bench, "serve"], args.threads), peers(args.threads, ["torch"])[0]
+
+    def curve(side, case, xs, request):
+        out = []
+        for x in xs:
+            answer = side.ask(f"{case} {request(x)} threads={args.threads} budget={args.budget}")
+            if "error" in answer:
+                break
+            out.append((x, answer["min_s"]))
+        return out
+
+    by_n, by_d = (lambda n: f"n={n} d=2"), (lambda d: f"n=4096 d={d}")
+    sizes = [2**k for k in range(10, 17)]
+    dims = [1, 2, 3, 4, 6, 8, 11, 12, 16, 24, 32, 48, 64]
+    left = {
+        "KDE, exact, f32": curve(ours, "kde", sizes, by_n),
+        "KDE, grid to 1e-4, f64": curve(ours, "grid", [2**k for k in range(12, 21)], lambda n: f"{by_n(n)} dtype=float64"),
+        "torch, f32": curve(torch, "kde", sizes[:-1], by_n),
+    }
+    right = {"KDE, exact, f32": curve(ours, "kde", dims, by_d), "torch, f32": curve(torch, "kde", dims, by_d)}
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
+    for axis, curves, label in zip(axes, (left, right), ("N, d = 2", "d, N = 4,096")):
+        for name, points in curves.items():
+            axis.loglog(*zip(*points), marker="o", markersize=3, label=name)
+            (x0, t0), (x1, t1) = points[-3], points[-1]
+            print(f"{name} against {label}: exponent at the end {math.log(t1 / t0) / math.log(x1 / x0):.2f}", flush=True)
+        axis.set_xlabel(label)
+        axis.set_ylabel("seconds")
+        axis.grid(alpha=0.3)
+        axis.legend(frameon=False, fontsize=8)
+    figure.tight_layout()
+    figure.savefig(ROOT / "docs/growth.svg", metadata={"Date": None})
+    ours.close(), torch.close()
+
+
+def main():
+    p = argparse.ArgumentParser()
+    p.add_argument("--quick", action="store_true")
+    p.add_argument("--only", choices=["gmm40", "start", "cases", "growth"])
+    p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--out", default=str(HERE / "table.md"))
+    args = p.parse_args()
+    args.pairs, args.budget = (3, 0.15) if args.quick else (5, 0.2)
+    os.environ["PEERS_COMPILE"] = "0" if args.quick else "1"
+    where = machine()
+    bench, command = built()
+    libraries = ["torch", "jax"]
+    if not args.quick and subprocess.run([sys.executable, "-c", "import pykeops"], capture_output=True).returncode == 0:
+        libraries.append("keops")
+    rows = []
+    parts = {
+        "gmm40": lambda: run_gmm40(command, args, rows),
+        "start": lambda: run_start(bench, args, rows),
+        "cases": lambda: run_cases(bench, args, libraries, rows),
+        "growth": lambda: growth(bench, args),
+    }
+    for name, part in parts.items():
+        if args.only == name or (not args.only and not (args.quick and name == "growth")):
+            part()
+            Path(args.out).write_text(table(rows, where, args))
+    print(f"written to {args.out}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""The cases in PyTorch, at its best on a CPU."""
+
+import functools
+import math
+import os
+
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+COMPILE = os.environ.get("PEERS_COMPILE", "1") == "1"
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+NETS = {"2-128x3-2": (2, 128, 128, 128, 2), "64-256x3-64": (64, 256, 256, 256, 64)}
+
+
+def start(threads):
+    torch.set_num_threads(threads)
+
+
+def constant(n, d, h):
+    return -math.log(n) - d * math.log(h * math.sqrt(2 * math.pi))
+
+
+def attention(y, x, h):
+    """The estimate as fused attention over (y, 1), (x, -|x|^2/2): log-sum-exp and mean in one pass, nothing of size N x N."""
+    q = torch.cat([y, torch.ones(len(y), 1)], 1)
+    k = torch.cat([x, -0.5 * (x * x).sum(1, keepdim=True)], 1)
+    v = torch.cat([x, torch.ones(len(x), 1)], 1)
+    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    o, lse = flash(*(t[None, None] for t in (q, k, v)), 0.0, False, scale=1 / (h * h))
+    logp = lse.reshape(-1)[: len(y)] - (y * y).sum(1) / (2 * h * h)
+    return logp + constant(*x.shape, h), (o[0, 0, :, :-1] - y) / (h * h)
+
+
+def explicit(y, x, h):
+    """The same with the matrix in memory; compiled."""
+    a = 1 / (2 * h * h)
+    e = torch.addmm((x * x).sum(1) * -a, y, x.t(), alpha=2 * a) - (y * y).sum(1, keepdim=True) * a
+    return torch.logsumexp(e, 1) + constant(*x.shape, h), (torch.softmax(e, 1) @ x - y) / (h * h)
+
+
+def blocked(y, x, h, block=256):
+    """Blocks that stay in cache, one exponential, no underflow in it."""
+    a = 1 / (2 * h * h)
+    bias, x1 = (x * x).sum(1) * -a, torch.cat([x, torch.ones(len(x), 1)], 1)
+    logp, score = torch.empty(len(y)), torch.empty_like(y)
+    for i in range(0, len(y), block):
+        b = y[i : i + block]
+        e = torch.addmm(bias, b, x.t(), alpha=2 * a)
+        m = e.amax(1, keepdim=True)
+        s = e.sub_(m).clamp_min_(-80.0).exp_() @ x1
+        logp[i : i + block] = (m + s[:, -1:].log())[:, 0] - a * (b * b).sum(1)
+        score[i : i + block] = (s[:, :-1] / s[:, -1:] - b) / (h * h)
+    return logp + constant(*x.shape, h), score
+
+
+def network(dims):
+    layers = []
+    for a, b in zip(dims[:-1], dims[1:]):
+        layers += [nn.Linear(a, b), nn.SiLU()]
+    return nn.Sequential(*layers[:-1])
+
+
+def step(dims, z, v, compiled):
+    net = network(dims)
+    optimiser = torch.optim.Adam(net.parameters(), lr=1e-3, fused=True)
+
+    def loss(z, v):
+        x = net(z)
+        return ((x - (x.detach() + v)) ** 2).mean()
+
+    loss = torch.compile(loss, dynamic=False) if compiled else loss
+
+    def one():
+        optimiser.zero_grad(set_to_none=True)
+        loss(z, v).backward()
+        optimiser.step()
+
+    return one
+
+
+@functools.cache
+def build(name, dtype, net, n, d):
+    torch.set_default_dtype(DTYPES[dtype])
+    torch.manual_seed(0)
+    if name == "kde":
+        x, y, h = torch.randn(n, d), torch.randn(n, d), n ** (-1 / (d + 4))
+        ways = {"attention": attention, "blocked": blocked}
+        if n == 1024 and COMPILE:  # larger matrices never won, and a compilation takes ten seconds
+            ways["compiled"] = torch.compile(explicit, dynamic=False)
+
+        def run(f):
+            with torch.no_grad():
+                return f(y, x, h)
+
+        check(attention(y[:64], x, h), explicit(y[:64].double(), x.double(), h), dtype)
+        return {k: functools.partial(run, f) for k, f in ways.items()}
+    dims = NETS[net]
+    if name == "step":
+        z, v = torch.randn(n, dims[0]), 0.1 * torch.randn(n, dims[-1])
+        return {"eager": step(dims, z, v, False)} | ({"compiled": step(dims, z, v, True)} if COMPILE else {})
+    if name == "sample":
+        plain = network(dims)
+        def draw(f):
+            with torch.no_grad():
+                return f(torch.randn(n, dims[0]))
+
+        ways = {"eager": lambda: draw(plain)}
+        if COMPILE:
+            compiled = torch.compile(plain)
+            ways["compiled"] = lambda: draw(compiled)
+        return ways
+    raise ValueError(name)
+
+
+def check(found, exact, dtype):
+    """The estimate is right to the rounding of |x - y|^2/h^2."""
+    worst = max(float((f - e).abs().max() / e.abs().max()) for f, e in zip(found, exact))
+    assert worst < (2e-2 if dtype == "float32" else 1e-8), worst
+
+
+def ways(name, r):
+    dtype = r.get("dtype", "float32")
+    torch.set_default_dtype(DTYPES[dtype])
+    n = int(r.get("n", r.get("batch", 1024)))
+    return build(name, dtype, r.get("net", ""), n, int(r.get("d", 2)))
