@@ -9,6 +9,7 @@ use crate::report::{Frame, StepRow};
 use crate::saved::{Saved, matrix, tensor};
 use crate::training::Run;
 use pushforward::linalg::Matrix;
+use pushforward::num::{Shell, shell, strict};
 use std::path::Path;
 
 /// The newest checkpoint of a run folder.
@@ -42,13 +43,25 @@ pub struct Checkpoint {
     pub seconds: f64,
     /// The configuration that it belongs to, as JSON.
     pub config: String,
+    /// How its kernels rounded, in a word; see [`arithmetic`].
+    pub arithmetic: String,
+}
+
+/// How kernels round here: "fused" with AVX2 or AVX-512 (the same bits), "portable" without, "strict" where that is asked for.
+pub fn arithmetic() -> &'static str {
+    match shell() {
+        _ if strict() => "strict",
+        Shell::Portable => "portable",
+        Shell::Avx2 | Shell::Avx512 => "fused",
+    }
 }
 
 impl Checkpoint {
     /// That of a run as it is.
     pub fn of(run: &Run, config: &str) -> Self {
         let (steps, frames) = (run.steps.clone(), run.frames.clone());
-        Self { saved: run.saved.clone(), steps, frames, seconds: run.seconds, config: config.into() }
+        let arithmetic = arithmetic().into();
+        Self { saved: run.saved.clone(), steps, frames, seconds: run.seconds, config: config.into(), arithmetic }
     }
 
     /// Writes the newest checkpoint of `folder`; the one that was the newest becomes the previous one. At every moment one of the two
@@ -59,7 +72,13 @@ impl Checkpoint {
         for frame in &self.frames {
             tensors.insert(format!("run.picture.{}", frame.step), tensor(&frame.samples));
         }
-        let words = [("checkpoint_version", VERSION), ("config", &self.config), ("seconds", &self.seconds.to_string())];
+        let seconds = self.seconds.to_string();
+        let words = [
+            ("checkpoint_version", VERSION),
+            ("config", &self.config),
+            ("seconds", &seconds),
+            ("arithmetic", &self.arithmetic),
+        ];
         metadata.extend(words.map(|(key, word)| (key.to_owned(), word.to_owned())));
         let file = safetensors::prepare(&folder.join(NEWEST), &tensors, &metadata)?;
         match std::fs::rename(folder.join(NEWEST), folder.join(PREVIOUS)) {
@@ -102,7 +121,7 @@ impl Checkpoint {
         if version != VERSION {
             return Err(bad(format!("it has version {version}, not {VERSION}")));
         }
-        let (config, seconds) = (word("config")?, word("seconds")?);
+        let (config, seconds, arithmetic) = (word("config")?, word("seconds")?, word("arithmetic")?);
         let seconds = seconds.parse().map_err(|_| bad(format!("its wall time is '{seconds}'")))?;
         let rows = tensors.remove("run.rows").ok_or_else(|| bad("it has no 'run.rows'".into()))?;
         let steps = unpack(&matrix("run.rows", &rows)?).ok_or_else(|| bad("its curves are no curves".into()))?;
@@ -113,7 +132,7 @@ impl Checkpoint {
         }
         frames.sort_by_key(|f| f.step);
         tensors.retain(|name, _| !name.starts_with("run."));
-        Ok(Self { saved: Saved { tensors, metadata }, steps, frames, seconds, config })
+        Ok(Self { saved: Saved { tensors, metadata }, steps, frames, seconds, config, arithmetic })
     }
 }
 

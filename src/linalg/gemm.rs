@@ -8,7 +8,7 @@
 mod tiles;
 
 use crate::linalg::matrix::{Matrix, View, shape_mismatch};
-use crate::num::{Real, Shell};
+use crate::num::{Real, Shell, shell, strict};
 use rayon::prelude::*;
 use std::any::TypeId;
 
@@ -151,7 +151,7 @@ fn by_rows<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T
 
 /// Whether own tiles are the faster way for a right factor of k×n.
 fn suits<T>(k: usize, n: usize) -> bool {
-    Shell::Avx2.is_available() && k <= MOST_TERMS && k * n * size_of::<T>() <= MOST_BYTES
+    shell() != Shell::Portable && k <= MOST_TERMS && k * n * size_of::<T>() <= MOST_BYTES
 }
 
 /// A B as a new matrix.
@@ -173,6 +173,9 @@ fn general<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T
         }
     };
     assert!(fits(&a) && fits(&b) && c.len() >= m * n, "gemm: a view reaches outside its data");
+    if strict() {
+        return plain(alpha, a, b, beta, c);
+    }
     let strides = |v: &View<'_, T>| (v.row_stride as isize, v.col_stride as isize);
     let ((ra, ca), (rb, cb)) = (strides(&a), strides(&b));
     let (pa, pb, pc, rc) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr(), n as isize);
@@ -186,6 +189,19 @@ fn general<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T
         } else {
             let (pa, pb, pc) = (pa.cast(), pb.cast(), pc.cast());
             matrixmultiply::dgemm(m, k, n, x, pa, ra, ca, pb, rb, cb, y, pc, rc, 1);
+        }
+    }
+}
+
+/// C ← α A B + β C as three loops, each product and each sum rounded once, over k in order: the same bits on every machine.
+fn plain<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, beta: T, c: &mut [T]) {
+    let (k, n) = (a.cols, b.cols);
+    let rows: Vec<T> = (0..k * n).map(|e| b.data[e / n * b.row_stride + e % n * b.col_stride]).collect();
+    for (i, out) in c.chunks_exact_mut(n.max(1)).enumerate() {
+        out.iter_mut().for_each(|c| *c = if beta == T::ZERO { T::ZERO } else { beta * *c });
+        for (p, row) in rows.chunks_exact(n.max(1)).enumerate() {
+            let x = alpha * a.data[i * a.row_stride + p * a.col_stride];
+            out.iter_mut().zip(row).for_each(|(c, &b)| *c += x * b);
         }
     }
 }
@@ -240,6 +256,11 @@ mod tests {
                     assert_eq!(c.cast(), exact.map(|x| x + 1.0), "{m}×{k}·{k}×{n}");
                     general(T::ONE, a, b, Start::Scaled(-T::ONE), c.as_mut_slice());
                     assert_eq!(c, Matrix::filled(m, n, -T::ONE), "{m}×{k}·{k}×{n}");
+                    plain(T::from_f64(2.0), a, b, T::ONE, c.as_mut_slice());
+                    assert_eq!(c.cast(), exact.map(|x| 2.0 * x - 1.0), "{m}×{k}·{k}×{n}");
+                    c.as_mut_slice().fill(T::NAN);
+                    plain(T::ONE, a, b, T::ZERO, c.as_mut_slice());
+                    assert_eq!(c.cast(), exact, "{m}×{k}·{k}×{n}");
                 }
             }
         }

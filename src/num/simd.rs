@@ -7,6 +7,8 @@
 //! falls back to the portable set).
 #![allow(unsafe_code)]
 
+use std::sync::OnceLock;
+
 /// A computation whose body is compiled once for each instruction set.
 ///
 /// ```
@@ -74,12 +76,27 @@ pub fn shells() -> Vec<Shell> {
     [Shell::Portable, Shell::Avx2, Shell::Avx512].into_iter().filter(|s| s.is_available()).collect()
 }
 
-/// Runs a kernel on the widest instruction set of this machine.
+/// Whether this process is in strict mode: the environment variable `PUSHFORWARD_STRICT` is set, and not to 0.
+///
+/// Then kernels run on [`Shell::Portable`] and products as plain loops, so that their bits are those of any machine with IEEE
+/// arithmetic, whatever its instruction sets, at several times the cost. It does not cover the elementary functions that code outside
+/// kernels takes from the system's C library.
+pub fn strict() -> bool {
+    static STRICT: OnceLock<bool> = OnceLock::new();
+    *STRICT.get_or_init(|| std::env::var_os("PUSHFORWARD_STRICT").is_some_and(|v| !v.is_empty() && v != "0"))
+}
+
+/// The instruction set that [`dispatch`] takes: the widest of this machine, or the portable one in strict mode.
+pub fn shell() -> Shell {
+    let widest = || [Shell::Avx512, Shell::Avx2].into_iter().find(|s| s.is_available());
+    if strict() { Shell::Portable } else { widest().unwrap_or(Shell::Portable) }
+}
+
+/// Runs a kernel on the instruction set of [`shell`].
 ///
 /// Avx2 and Avx512 give the same bits wherever the body does not depend on lanes; Portable rounds differently.
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    let widest = [Shell::Avx512, Shell::Avx2].into_iter().find(|s| s.is_available());
-    dispatch_on(widest.unwrap_or(Shell::Portable), kernel)
+    dispatch_on(shell(), kernel)
 }
 
 /// Runs a kernel on a given instruction set, to compare them; panics where the machine lacks it.
@@ -133,6 +150,7 @@ mod tests {
             let fused = shell != Shell::Portable;
             assert_eq!(dispatch_on(shell, Probe(e)), (fused, if fused { e * e } else { 0.0 }), "{shell:?}");
         }
-        assert_eq!(dispatch(Probe(e)), dispatch_on(*shells().last().unwrap(), Probe(e)));
+        let expected = if strict() { Shell::Portable } else { *shells().last().unwrap() };
+        assert_eq!(dispatch(Probe(e)), dispatch_on(expected, Probe(e)));
     }
 }

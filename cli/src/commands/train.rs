@@ -1,6 +1,6 @@
 //! `pushforward train`: from log p to a run folder, and on from where a run stopped.
 
-use crate::checkpoint::{Checkpoint, NEWEST};
+use crate::checkpoint::{Checkpoint, NEWEST, arithmetic};
 use crate::commands::{note, print};
 use crate::config::{self, Config};
 use crate::failure::{Failure, Outcome};
@@ -147,6 +147,10 @@ fn resume(arguments: &Arguments, path: &Path, limits: Limits) -> Outcome<()> {
         return Err(Failure::input(format!(
             "{shown}/config.toml is not the one of the checkpoint: {key} differs; undo the change, or start a new run with --config and --out"
         )));
+    }
+    if let Some(c) = checkpoint.as_ref().filter(|c| c.arithmetic != arithmetic()) {
+        let (old, new) = (&c.arithmetic, arithmetic());
+        note(format!("the run began in {old} arithmetic and goes on in {new}: a good result, but not the same bits"));
     }
     interrupt::watch();
     print(&supervise(job, folder, checkpoint, limits)?)
