@@ -199,8 +199,10 @@ pub fn resolve<T: Clone>(cases: &[T], compare: impl Fn(&[T], usize) -> Vec<Compa
             if comparison.verdict != Verdict::Unresolved {
                 break;
             }
-            *comparison = compare(std::slice::from_ref(case), attempt).swap_remove(0);
-            comparison.redrawn = attempt;
+            let again = compare(std::slice::from_ref(case), attempt).swap_remove(0);
+            if !matches!(again.verdict, Verdict::Refused(_)) {
+                *comparison = Comparison { redrawn: attempt, ..again };
+            }
         }
     }
     out

@@ -4,8 +4,8 @@ use crate::density::Density;
 use crate::linalg::Matrix;
 use crate::rng::{Stream, fill_normal, uniform};
 
-/// Standard deviations at which a bump is below rounding: e^(-8.5²/2) = 2e-16.
-const REACH: f64 = 8.5;
+/// Standard deviations at which grids end: e^(-10²/2) = 2e-22, below rounding beside the growth of r² q on the way.
+const REACH: f64 = 10.0;
 
 /// ξ(x) = Σ_k a_k exp(-|x - c_k|²/(2 b_k²)): a smooth field that vanishes to rounding outside a box.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 use super::{Jacobian, Vector};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
-use crate::linalg::Matrix;
+use crate::linalg::{Cholesky, Matrix};
 use crate::rng::{Stream, fill_normal, uniform};
 use crate::velocity::{LogRatioClip, drift_into};
 use crate::{Error, Result};
@@ -64,6 +64,34 @@ impl Pair {
             (low, all.iter().map(|(m, r)| m + r).fold(f64::NEG_INFINITY, f64::max))
         };
         (0..self.dim()).map(interval).collect()
+    }
+
+    /// The box of all p^b q^(1-b) with b in [low, high], `reach` standard deviations to either side of each Gaussian in it.
+    ///
+    /// For b < 0, q^(1-b) ≤ C Σ_j q_j^(1-b) and p ≥ a_k p_k for any k, so that Gaussians p_k^b q_j^(1-b), with the best k for each j,
+    /// bound it; they have precision (1-b)Q_j + bP_k, and lie far outside of p and q where q's means lie outside p's. Above 1 the
+    /// other way round; between, in the box of p and q. Where no precision is positive the integral diverges (T7, part 2), and
+    /// nothing is added.
+    pub fn ends_of_powers(&self, (low, high): (f64, f64), reach: f64) -> Vec<(f64, f64)> {
+        let mut ends = self.ends(reach);
+        let mut cover = |outer: &GaussianMixture, b: f64, inner: &GaussianMixture| {
+            for j in 0..outer.components() {
+                let boxes = (0..inner.components()).filter_map(|k| quotient((outer, j, 1.0 - b), (inner, k, b), reach));
+                let width = |e: &Vec<(f64, f64)>| e.iter().map(|(a, b)| b - a).fold(0.0, f64::max);
+                for (end, (a, b)) in
+                    ends.iter_mut().zip(boxes.min_by(|a, b| width(a).total_cmp(&width(b))).unwrap_or_default())
+                {
+                    *end = (end.0.min(a), end.1.max(b));
+                }
+            }
+        };
+        if low < 0.0 {
+            cover(&self.q, low, &self.p);
+        }
+        if high > 1.0 {
+            cover(&self.p, 1.0 - high, &self.q);
+        }
+        ends
     }
 
     /// Everything about p and q at n points (n×d).
@@ -139,6 +167,23 @@ impl Nodes {
     }
 }
 
+/// The box of (component j of m)^a (component k of n)^b, a Gaussian; none where its precision a M_j + b N_k is not positive.
+fn quotient(
+    (m, j, a): (&GaussianMixture, usize, f64),
+    (n, k, b): (&GaussianMixture, usize, f64),
+    reach: f64,
+) -> Option<Vec<(f64, f64)>> {
+    let mut precision = m.factors()[j].inverse().map(|v| a * v);
+    let linear = |m: &GaussianMixture, j: usize| m.factors()[j].solve(m.means().row(j));
+    let (left, right) = (linear(m, j), linear(n, k));
+    precision.add_scaled(b, &n.factors()[k].inverse());
+    let factor = Cholesky::factor(&precision, "precision of a quotient").ok()?;
+    let covariance = factor.inverse();
+    let centre = factor.solve(&left.iter().zip(&right).map(|(x, y)| a * x + b * y).collect::<Vec<f64>>());
+    let around = |(i, c): (usize, &f64)| (c - reach * covariance[(i, i)].sqrt(), c + reach * covariance[(i, i)].sqrt());
+    Some(centre.iter().enumerate().map(around).collect())
+}
+
 /// A row as a vector of the plane.
 pub(super) fn vector(row: &[f64]) -> Vector {
     [row[0], row.get(1).copied().unwrap_or(0.0)]
@@ -202,6 +247,23 @@ fn smallest_std(c: &Matrix) -> f64 {
 mod tests {
     use super::*;
     use crate::rng::{Purpose, stream};
+
+    /// Proves the box of q²/p, p²/q on N(0, 1), N(3, 1), which are multiples of N(6, 1) and N(-3, 1), and that a divergent power adds nothing.
+    #[test]
+    fn box_of_powers() {
+        let gaussian = |mean: f64| GaussianMixture::gaussian(&[mean], Matrix::identity(1)).unwrap();
+        let pair = Pair { p: gaussian(0.0), q: gaussian(3.0) };
+        let near = |powers, low: f64, high: f64| {
+            let (a, b) = pair.ends_of_powers(powers, 9.0)[0];
+            assert!((a - low).abs() < 1e-12 && (b - high).abs() < 1e-12, "{a} {b}");
+        };
+        near((0.0, 1.0), -9.0, 12.0);
+        near((-1.0, 1.0), -9.0, 15.0);
+        near((-1.0, 2.0), -12.0, 15.0);
+        let wide = GaussianMixture::gaussian(&[3.0], Matrix::from_rows(&[[2.5]])).unwrap();
+        let pair = Pair { p: gaussian(0.0), q: wide };
+        assert_eq!(pair.ends_of_powers((-1.0, 1.0), 9.0), pair.ends(9.0));
+    }
 
     /// Proves the Hessian against central differences of the score: h² = 1e-8 times third derivatives below 1e2, in both dimensions.
     #[test]

@@ -4,10 +4,10 @@ use crate::divergence::Divergence;
 use crate::linalg::Matrix;
 use crate::rng::{Stream, fill_normal, uniform};
 
-/// |x - c|/R at which the window is below rounding: e^(-2.45⁴) = 2e-16.
-const REACH: f64 = 2.45;
+/// |x - c|/R at which grids end: e^(-3⁴) = 7e-36, below rounding beside the e^40 by which r² q can grow on the way.
+const REACH: f64 = 3.0;
 
-/// χ(x) = exp(-(|x - c|/R)⁴): nearly 1 inside, 0 to rounding outside 2.45 R, and faster than any Gaussian grows.
+/// χ(x) = exp(-(|x - c|/R)⁴): nearly 1 inside, and 0 faster than any Gaussian grows.
 #[derive(Debug, Clone, Copy)]
 pub struct Window {
     /// c.

@@ -93,7 +93,11 @@ impl Space {
 /// errors by 1-η exactly.
 pub(super) fn one(draw: &Draw, f: &Case) -> Outcome {
     let space = Space::random(draw);
-    let left = Ladder::central(0.05 / f.weight(0.0), |rate| {
+    // the step is in units of the logits: the first moves the fastest of them by a half, however small the growth rates are
+    let trial = 1e-3;
+    let moved = space.reacted(f, trial);
+    let fastest = moved.iter().zip(&space.logits).fold(0.0f64, |m, (a, b)| m.max((a - b).abs() / trial));
+    let left = Ladder::central(0.5 / fastest, |rate| {
         let value = space.divergence(f, &space.reacted(f, rate));
         vec![(value, 4.0 * value.abs() + 1.0)]
     });
