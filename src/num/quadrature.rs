@@ -26,6 +26,12 @@ impl GaussLegendre {
         Self { nodes, weights }
     }
 
+    /// The nodes on [a, b] with their weights: ∫_a^b g ≈ Σ w g(x) over (x, w).
+    pub fn points(&self, a: f64, b: f64) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let (middle, half) = (0.5 * (a + b), 0.5 * (b - a));
+        self.nodes.iter().zip(&self.weights).map(move |(x, w)| (middle + half * x, half * w))
+    }
+
     /// ∫_a^b g, by the rule on each of `panels` equal parts. b may lie below a.
     pub fn integrate(&self, a: f64, b: f64, panels: usize, mut g: impl FnMut(f64) -> f64) -> f64 {
         let half = 0.5 * (b - a) / panels as f64;

@@ -102,6 +102,11 @@ impl Comparison {
         Self::new(instance.into(), if holds { 1.0 } else { 0.0 }, 1.0, 1.0, 0.0)
     }
 
+    /// Whether this is a [`Comparison::decision`], in which the numbers only say yes or no.
+    pub fn is_decision(&self) -> bool {
+        self.tolerance == 0.0 && self.right == 1.0 && self.steps.is_empty() && self.z.is_none()
+    }
+
     /// A Monte Carlo mean `left` with its standard error against `right`: |z| ≤ `limit`.
     pub fn monte_carlo(instance: impl Into<String>, left: f64, standard_error: f64, right: f64, limit: f64) -> Self {
         let mut out = Self::new(instance.into(), left, right, right.abs(), f64::INFINITY);

@@ -60,6 +60,11 @@ impl Exponents {
         Ok(Self { at_zero: limit(-1.0)?, at_infinity: limit(1.0)? })
     }
 
+    /// [b, b'] ∋ 0, 1 such that q f(r), q w(r) and what is between are sums of p^a q^(1-a) with a in it; [0, 1] where there is no limit.
+    pub fn span(divergence: &dyn Divergence) -> (f64, f64) {
+        Self::of(divergence).map_or((0.0, 1.0), |e| (e.at_zero.min(0.0), e.at_infinity.max(1.0)))
+    }
+
     /// Of the product of two weights.
     pub fn plus(self, other: Self) -> Self {
         Self { at_zero: self.at_zero + other.at_zero, at_infinity: self.at_infinity + other.at_infinity }

@@ -2,6 +2,7 @@ use super::pair::vector;
 use super::window::Scene;
 use super::{Pair, Vector};
 use crate::linalg::Matrix;
+use crate::num::GaussLegendre;
 
 /// G_χ as a measure: levels λ_j with masses g_j, ∫ k(λ) G_χ(λ) dλ ≈ Σ_j k(λ_j) g_j. Found from level sets, not from volumes.
 pub(super) struct LevelSets {
@@ -16,17 +17,21 @@ impl LevelSets {
     }
 
     /// On the line: between neighbouring critical points of l each level has one root. λ = middle - half·cos θ takes away the square roots
-    /// of G at both ends; midpoint rule in θ, of order 4 because the first derivatives at both ends vanish.
+    /// of G at both ends; 16 Gauss–Legendre points in θ for each piece of a branch that is no longer than half the finest component, so
+    /// that pieces are short where the root moves quickly.
     pub fn on_the_line(scene: &Scene) -> Self {
+        let rule = GaussLegendre::new(16);
         let mut masses = Vec::new();
-        let step = std::f64::consts::PI / 1200.0;
         for (a, b) in branches(scene) {
             let (low, high) = (log_ratio(&scene.pair, a), log_ratio(&scene.pair, b));
             let (middle, half) = (0.5 * (low + high), 0.5 * (high - low));
-            for theta in (0..1200).map(|k| (f64::from(k) + 0.5) * step) {
+            let pieces = (2.0 * (b - a) / scene.pair.finest()).ceil().max(1.0);
+            let theta = |x: f64| ((middle - log_ratio(&scene.pair, x)) / half).clamp(-1.0, 1.0).acos();
+            let cuts: Vec<f64> = (0..=pieces as usize).map(|k| theta(a + (b - a) * k as f64 / pieces)).collect();
+            for (theta, weight) in cuts.windows(2).flat_map(|cut| rule.points(cut[0], cut[1])) {
                 let level = middle - half * theta.cos();
                 let root = root(&scene.pair, level, a, b);
-                masses.push((level, half.abs() * theta.sin() * step * density(scene, &[root])));
+                masses.push((level, half.abs() * theta.sin() * weight * density(scene, &[root])));
             }
         }
         Self { masses }

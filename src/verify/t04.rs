@@ -1,7 +1,9 @@
 //! T4: div V = w [Δl + e |β|²], and ∂_t l = w [Δl + e |β|² + β·s_q] at a fixed point.
 
 use super::pair::vector;
-use super::{Budget, Claim, Comparison, Draw, Jacobian, Ladder, Nodes, Outcome, Pair, Vector, dot, resolve};
+use super::{
+    Budget, Claim, Comparison, Draw, Jacobian, Ladder, Nodes, Outcome, Pair, Vector, dot, integrability, resolve,
+};
 use crate::density::Density;
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
@@ -208,14 +210,17 @@ fn velocity(pair: &Pair, f: &Case, y: &[f64]) -> Vector {
 
 /// E_q[w (Δl + e|β|² + β·s_q)] = 0 on the whole line, which is the average of div V plus that of V·s_q.
 fn average(draw: &Draw, f: &Case) -> Comparison {
-    let pair = &draw.pair;
-    // q r² and q/r decay at least like exp(-0.48 x²/(2σ²)) for the pairs drawn here: 14 σ is past rounding
-    let grid = super::Grid::covering(&pair.ends(14.0), pair.finest() / 16.0);
+    let (pair, instance) = (&draw.pair, format!("{}, {}, average over the line", draw.label, f.name()));
+    if let Some(reason) = integrability::value(f.as_ref(), &pair.p, &pair.q).refusal() {
+        return Comparison::refused(instance, reason);
+    }
+    let powers = integrability::Exponents::span(f.as_ref());
+    let grid = super::Grid::covering(&pair.ends_of_powers(powers, 9.0), pair.finest() / 16.0);
     let nodes = pair.at(&grid.nodes);
     let (sum, size) = grid.integrate_with_size(|i| {
         let (l, beta, h) = (nodes.l(i), nodes.beta(i), pair.hessian(grid.nodes.row(i)));
         let bracket = h[0][0] + f.elasticity(l) * beta[0] * beta[0] + beta[0] * nodes.score_q[(i, 0)];
         f.weight(l) * nodes.q(i) * bracket
     });
-    Comparison::exact(format!("{}, {}, average over the line", draw.label, f.name()), sum, 0.0, size, 1e-10)
+    Comparison::exact(instance, sum, 0.0, size, 1e-10)
 }

@@ -147,8 +147,10 @@ impl<'a> Setting<'a> {
             Response::Remainder => {
                 let start = self.functionals(0.0)[0];
                 let remainder = |step| self.functionals(step)[0].0 - start.0 - step * right;
-                let ladder = Ladder::quotients(self.push.first_step(), 2.0, |h| vec![(remainder(h), 2.0 * start.1)]);
-                return Comparison::of_ladder(self.instance(case), &ladder[0], 0.0, scale, 1e-6);
+                let first = self.push.first_step();
+                let ladder = Ladder::quotients(first, 2.0, |h| vec![(remainder(h), 2.0 * start.1)]);
+                // beside the linear term of the first step it is of order one there, and 2^-30 = 1e-9 of that at the last
+                return Comparison::of_ladder(self.instance(case), &ladder[0], 0.0, first * scale, 1e-6);
             }
             Response::Target => &differences[0],
             Response::Model => &differences[1],

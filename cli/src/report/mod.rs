@@ -9,7 +9,7 @@ mod page;
 mod panels;
 mod plot;
 mod record;
-mod style;
+pub mod style;
 #[cfg(test)]
 mod tests;
 pub mod theorems;

@@ -3,7 +3,7 @@
 use crate::report::axis::Axis;
 use crate::report::curves;
 use crate::report::plot::Plot;
-use crate::report::style::{GREEN, INK, MODEL, TARGET, escape, number};
+use crate::report::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
 use crate::verification::table::observed;
 use crate::verification::{Request, Status, Tally, refusals, shown, status, word};
 use pushforward::verify::{Comparison, Evidence, Verdict};
@@ -39,22 +39,19 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
          expected order until rounding takes over, on the left of each diagram. A false variant of the statement levels off instead.</p></section>\n",
     );
     evidence.iter().for_each(|e| theorem(&mut s, e));
-    curves::section(&mut s, request);
+    curves::section(&mut s, request, evidence);
     s.push_str("</main></body></html>\n");
     s
 }
 
 fn theorem(s: &mut String, e: &Evidence) {
-    let status = status(e);
-    let verdict = if status == Status::Holds { "holds" } else { status.word() };
-    let _ = writeln!(
-        s,
-        "<section><h2>{} {}</h2><p><b>{verdict}</b> on {} of {} instances.</p><div class=\"row\">",
-        e.id,
-        escape(e.title),
-        e.count(&Verdict::Holds),
-        e.comparisons.len()
-    );
+    let (held, all) = (count(e.count(&Verdict::Holds)), count(e.comparisons.len()));
+    let verdict = match status(e) {
+        Status::Holds if held == all => format!("<b>holds</b> on all of {all} instances"),
+        Status::Holds => format!("<b>holds</b> on {held} of {all} instances, all that meet the assumptions"),
+        status => format!("<b>{}</b>: holds on {held} of {all} instances", status.word()),
+    };
+    let _ = writeln!(s, "<section><h2>{} {}</h2><p>{verdict}.</p><div class=\"row\">", e.id, escape(e.title));
     s.push_str(&slopes(e).unwrap_or_default());
     s.push_str("<div class=\"words\">");
     variants(s, e);
@@ -72,8 +69,8 @@ fn variants(s: &mut String, e: &Evidence) {
                 s,
                 "<tr><td>{}</td><td class=\"n\">{} of {}{mark}</td></tr>",
                 escape(m.what),
-                m.caught(),
-                m.comparisons.len()
+                count(m.caught()),
+                count(m.comparisons.len())
             );
         }
         s.push_str("</tbody></table>\n");
@@ -87,11 +84,19 @@ fn variants(s: &mut String, e: &Evidence) {
 }
 
 fn table(s: &mut String, e: &Evidence) {
+    let decisions = e.comparisons.iter().filter(|c| c.verdict == Verdict::Holds && c.is_decision()).count();
+    if decisions > 0 {
+        let _ = writeln!(s, "<p>{} questions of yes or no, all answered as the theorem says.</p>", count(decisions));
+    }
+    let rows = shown(e, 6);
+    if rows.is_empty() {
+        return;
+    }
     s.push_str(
         "<table><thead><tr><th>nearest to their limits</th><th class=\"n\">left</th><th class=\"n\">right</th><th class=\"n\">relative error</th>\
          <th class=\"n\">order</th><th class=\"n\">observed</th><th>verdict</th></tr></thead><tbody>\n",
     );
-    for c in shown(e, 6) {
+    for c in rows {
         let _ = writeln!(
             s,
             "<tr><td class=\"why\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td>{}</td></tr>",

@@ -8,6 +8,7 @@ pub use evidence_json::json;
 pub use request::Request;
 pub use table::table;
 
+use crate::report::style::count;
 use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
 
 /// How a whole claim ended.
@@ -108,13 +109,13 @@ impl Tally {
 
     /// In one sentence.
     pub fn sentence(&self, claims: usize) -> String {
-        let mut text = format!("{} of {claims} claims hold on {} instances", self.claims, self.held);
+        let mut text = format!("{} of {claims} claims hold on {} instances", self.claims, count(self.held));
         for (n, what) in [(self.failed, "fail"), (self.unresolved, "unresolved"), (self.refused, "refused")] {
             if n > 0 {
-                text += &format!(", {n} {what}");
+                text += &format!(", {} {what}", count(n));
             }
         }
-        text + &format!("; false variants: {} of {} instances caught", self.caught, self.tried)
+        text + &format!("; false variants: {} of {} instances caught", count(self.caught), count(self.tried))
     }
 }
 
@@ -128,10 +129,12 @@ fn strain(c: &Comparison) -> f64 {
 }
 
 /// What is shown of a claim: everything bad (at most 20), then `n` that came nearest to their limits, with and without an order.
+/// A yes or no has no distance from its limit, and is only counted.
 pub fn shown(evidence: &Evidence, n: usize) -> Vec<&Comparison> {
     let bad = |c: &&Comparison| matches!(c.verdict, Verdict::Fails | Verdict::Unresolved);
     let mut out: Vec<&Comparison> = evidence.comparisons.iter().filter(bad).take(20).collect();
-    let mut good: Vec<&Comparison> = evidence.comparisons.iter().filter(|c| c.verdict == Verdict::Holds).collect();
+    let holds = |c: &&Comparison| c.verdict == Verdict::Holds && !c.is_decision();
+    let mut good: Vec<&Comparison> = evidence.comparisons.iter().filter(holds).collect();
     good.sort_by(|a, b| strain(b).total_cmp(&strain(a)));
     let (with, without): (Vec<_>, Vec<_>) = good.into_iter().partition(|c| c.observed_order.is_some());
     let few = without.len().min(n - n.min(with.len()).min(n.div_ceil(2)));

@@ -1,5 +1,6 @@
 //! Evidence as aligned text.
 
+use crate::report::style::count;
 use crate::verification::{Tally, refusals, shown, status, word};
 use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
 
@@ -20,15 +21,21 @@ pub fn table(evidence: &[Evidence]) -> String {
 
 fn group(e: &Evidence, width: usize) -> String {
     let mut text = format!("{}  {}: {}\n", e.id, e.title, status(e).word());
-    text += &format!(
-        "  {:<width$}  {:>12} {:>12} {:>9} {:>5}  {:<15} verdict\n",
-        "instance", "left", "right", "rel. err.", "order", "observed"
-    );
     let rows = shown(e, SHOWN);
+    if !rows.is_empty() {
+        text += &format!(
+            "  {:<width$}  {:>12} {:>12} {:>9} {:>5}  {:<15} verdict\n",
+            "instance", "left", "right", "rel. err.", "order", "observed"
+        );
+    }
     rows.iter().for_each(|c| text += &row(c, width));
-    let rest = e.count(&Verdict::Holds) - rows.iter().filter(|c| c.verdict == Verdict::Holds).count();
+    let decisions = e.comparisons.iter().filter(|c| c.verdict == Verdict::Holds && c.is_decision()).count();
+    let rest = e.count(&Verdict::Holds) - decisions - rows.iter().filter(|c| c.verdict == Verdict::Holds).count();
     if rest > 0 {
-        text += &format!("  … and {rest} more that hold, farther from their limits\n");
+        text += &format!("  … and {} more that hold, farther from their limits\n", count(rest));
+    }
+    if decisions > 0 {
+        text += &format!("  {} questions of yes or no, all answered as the theorem says\n", count(decisions));
     }
     let refused = refusals(e);
     refused.iter().take(REFUSALS).for_each(|reason| text += &format!("  refused  {reason}\n"));
@@ -64,7 +71,7 @@ pub fn observed(c: &Comparison) -> String {
 
 fn variant(m: &Mutant) -> String {
     let missed = if m.all_caught() { "" } else { "  NOT CAUGHT" };
-    format!("  false variant: {}: caught on {} of {}{missed}\n", m.what, m.caught(), m.comparisons.len())
+    format!("  false variant: {}: caught on {} of {}{missed}\n", m.what, count(m.caught()), count(m.comparisons.len()))
 }
 
 fn scientific(x: f64, digits: usize) -> String {

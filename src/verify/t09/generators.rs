@@ -133,7 +133,7 @@ pub(super) fn preimage(g: &Generator<f64>, ends: &[(f64, f64)]) -> Vec<(f64, f64
     let (means, a) = affine(g);
     let inverse = inverse(&a);
     // z = (x - m_k) A⁻¹, linear, so that corners are extreme
-    let corner = |bits: usize, j: usize| if bits >> j & 1 == 0 { ends[j].0 } else { ends[j].1 };
+    let corner = |bits: usize, j: usize| if (bits >> j) & 1 == 0 { ends[j].0 } else { ends[j].1 };
     let z = |k: usize, bits: usize, j: usize| -> f64 {
         (0..d).map(|i| (corner(bits, i) - means[(k, i)]) * inverse[(i, j)]).sum()
     };

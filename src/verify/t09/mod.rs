@@ -1,12 +1,12 @@
 //! T9: the training gradient of the shipped generator with cotangent -V is the gradient of D_f(p‖G_θ#N).
 
-use super::pair::vector;
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, dot, integrability, resolve};
 use crate::autodiff::Tape;
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
 use crate::sampler::{Generator, LatentBatch};
+use crate::verify::pair::vector;
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, dot, integrability, resolve};
 use generators::{Kind, image, normals, preimage, probabilities, random_generator, tails};
 use rayon::prelude::*;
 use std::f64::consts::PI;
@@ -204,8 +204,8 @@ fn moved(generator: &Generator<f64>, direction: &[Matrix], step: f64) -> Generat
 /// The box of x that holds q f(r) and q w(r)|β| for every case and every one of the generators: powers p^b q^(1-b) between the
 /// exponents of T7. A case whose integral diverges is refused, and adds nothing.
 fn ends(target: &GaussianMixture, generators: &[Generator<f64>], cases: &[Case]) -> Vec<(f64, f64)> {
-    let exponents = cases.iter().filter_map(|f| integrability::Exponents::of(f.as_ref()).ok());
-    let powers = exponents.fold((0.0f64, 1.0f64), |m, e| (m.0.min(e.at_zero), m.1.max(e.at_infinity)));
+    let spans = cases.iter().map(|f| integrability::Exponents::span(f.as_ref()));
+    let powers = spans.fold((0.0f64, 1.0f64), |m, s| (m.0.min(s.0), m.1.max(s.1)));
     let one = |q: GaussianMixture| Pair { p: target.clone(), q }.ends_of_powers(powers, REACH);
     let boxes = generators.iter().flat_map(tails).map(one);
     boxes.reduce(|a, b| a.iter().zip(&b).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect()).unwrap_or_default()
