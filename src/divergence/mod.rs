@@ -24,6 +24,7 @@ mod hellinger;
 mod jeffreys;
 mod jensen_shannon;
 mod le_cam;
+mod lv_surrogate;
 mod neyman;
 mod pearson;
 mod power;
@@ -39,11 +40,14 @@ pub use hellinger::Hellinger;
 pub use jeffreys::Jeffreys;
 pub use jensen_shannon::JensenShannon;
 pub use le_cam::LeCam;
+pub use lv_surrogate::LvSurrogate;
 pub use neyman::Neyman;
 pub use pearson::Pearson;
 pub use power::Power;
 pub use registry::{all_divergences, by_name};
 pub use reverse_kl::ReverseKl;
+
+use std::sync::Arc;
 
 /// An f-divergence `D_f(p‖q) = ∫ q f(u)`, u = p/q, f convex, f(1) = 0, in terms of `l = log u`.
 ///
@@ -77,6 +81,11 @@ pub trait Divergence: Send + Sync {
 
     /// e(u) = d log w / d log u at u = eˡ.
     fn elasticity(&self, l: f64) -> f64;
+
+    /// The divergence that this one is where the mean of l over q is `mean_log_ratio`, for one that depends on it ([`LvSurrogate`]).
+    fn centred(&self, _mean_log_ratio: f64) -> Option<Arc<dyn Divergence>> {
+        None
+    }
 
     /// w(eˡ) = u² f''(u).
     fn weight(&self, l: f64) -> f64 {

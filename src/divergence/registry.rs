@@ -4,7 +4,7 @@ use super::*;
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Every row of the table of f-divergences, in its order; alpha stands for its family with α = 0.3.
+/// Every row of the table of f-divergences, in its order, alpha standing for its family with α = 0.3; and the log-variance surrogate.
 pub fn all_divergences() -> Vec<Arc<dyn Divergence>> {
     vec![
         Arc::new(ReverseKl),
@@ -17,6 +17,7 @@ pub fn all_divergences() -> Vec<Arc<dyn Divergence>> {
         Arc::new(Gan),
         Arc::new(LeCam),
         Arc::new(Alpha::new(0.3)),
+        Arc::new(LvSurrogate::new(0.0)),
     ]
 }
 

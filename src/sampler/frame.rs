@@ -55,7 +55,8 @@ impl Frame {
         Self { centre: p.mean(), scale: (trace / d as f64).sqrt() }
     }
 
-    fn of_particles(x: &Matrix) -> Result<Self> {
+    /// Mean and scale of particles (n×d); `Error::Unsupported` where they are one point or not finite.
+    pub(crate) fn of_particles(x: &Matrix) -> Result<Self> {
         let centre = x.column_means();
         let square = |row: &[f64]| row.iter().zip(&centre).map(|(x, c)| (x - c) * (x - c)).sum::<f64>();
         let scale = (x.iter_rows().map(square).sum::<f64>() / x.as_slice().len() as f64).sqrt();
@@ -80,7 +81,7 @@ struct Population<'a> {
 }
 
 /// Sequential Monte Carlo from q₀, an equal mixture of N(0, R² I) over [`RADII`], to p (Del Moral, Doucet and Jasra, 2006).
-fn search(target: &dyn Density, seed: u64) -> Result<Matrix> {
+pub(crate) fn search(target: &dyn Density, seed: u64) -> Result<Matrix> {
     let d = target.dim();
     let mut rng = stream(seed, Purpose::Probe, 0);
     let mut x = Matrix::zeros(PARTICLES, d);

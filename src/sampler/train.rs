@@ -17,14 +17,15 @@ use crate::sampler::state::State;
 use crate::velocity::{Field, LogRatioClip, Scene, SmoothedDrift, Velocity};
 use std::sync::Arc;
 
-/// What one step did. Lengths are in units of the frame.
+/// What one step did, of a generator's training or a flow's. Lengths are in units of the frame.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepReport {
     /// The step, from 0.
     pub step: u64,
-    /// RMS of the drift over particles and coordinates, before it is divided by it.
+    /// RMS of the drift over particles and coordinates, before it is divided by it; the standard deviation of log q - log p where a
+    /// flow follows the log-variance divergence.
     pub drift: f64,
-    /// Geometric mean of the particles' bandwidths h.
+    /// Geometric mean of the particles' bandwidths h; 0 for a flow, which needs none.
     pub bandwidth: f64,
     /// Mean of log (p~ ∗ φ_h) over the jittered batch, in the units of the target.
     pub mean_log_density: f64,
@@ -280,21 +281,36 @@ impl<T: Real> Trainer<T> {
     /// Counts a step that the target spoilt.
     fn skip(&mut self, error: Error, bandwidth: f64) -> Result<StepReport> {
         self.moved.release();
-        self.faults.skipped += 1;
-        let first = self.faults.first.get_or_insert(error).clone();
-        if self.faults.skipped as f64 > FAULTY_FRACTION * self.settings.steps as f64 {
-            let (skipped, steps) = (self.faults.skipped, self.step);
-            return Err(Error::TooManyFaults { skipped, steps, first: Box::new(first) });
+        self.faults.count(error, self.step, self.settings.steps)?;
+        Ok(StepReport::skipped(self.step - 1, bandwidth))
+    }
+}
+
+impl Faults {
+    /// One more step of `all` was left out, `taken` were taken; `Error::TooManyFaults` once that is more than 1 %.
+    pub(crate) fn count(&mut self, error: Error, taken: u64, all: u64) -> Result<()> {
+        self.skipped += 1;
+        let first = self.first.get_or_insert(error).clone();
+        if self.skipped as f64 > FAULTY_FRACTION * all as f64 {
+            return Err(Error::TooManyFaults { skipped: self.skipped, steps: taken, first: Box::new(first) });
         }
-        Ok(StepReport {
-            step: self.step - 1,
-            drift: f64::NAN,
+        Ok(())
+    }
+}
+
+impl StepReport {
+    /// Of a step that was left out.
+    pub(crate) fn skipped(step: u64, bandwidth: f64) -> Self {
+        let none = f64::NAN;
+        Self {
+            step,
+            drift: none,
             bandwidth,
-            mean_log_density: f64::NAN,
-            mean_log_ratio: f64::NAN,
-            effective_samples: f64::NAN,
+            mean_log_density: none,
+            mean_log_ratio: none,
+            effective_samples: none,
             skipped: true,
-        })
+        }
     }
 }
 

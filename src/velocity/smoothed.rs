@@ -66,10 +66,13 @@ impl<T: Real> Velocity<T> for SmoothedDrift {
         }
         let log_z = centre_log_ratio(&mut parts.log_ratio);
         let mut velocity = Matrix::zeros(n, d);
-        drift_into(&*self.divergence, self.clip, &parts.log_ratio, &parts.beta, &mut velocity);
+        let finite = || parts.log_ratio.iter().filter(|l| l.is_finite());
+        let own = self.divergence.centred(finite().sum::<f64>() / finite().count().max(1) as f64);
+        let divergence = own.as_deref().unwrap_or(&*self.divergence);
+        drift_into(divergence, self.clip, &parts.log_ratio, &parts.beta, &mut velocity);
         Ok(Field {
             velocity,
-            growth: growth(&*self.divergence, self.clip, &parts.log_ratio),
+            growth: growth(divergence, self.clip, &parts.log_ratio),
             log_ratio: parts.log_ratio,
             log_z: log_z.value,
             log_density: parts.log_density,

@@ -43,6 +43,16 @@ impl Base {
         Latent::Codes { logits: parameters[2].as_slice().iter().map(|l| l.to_f64()).collect() }
     }
 
+    /// Moves the logits along the reaction (T15) of a batch with these codes and growth rates.
+    pub(super) fn react<T: Real>(&self, parameters: &mut [Arc<Matrix<T>>], codes: &[usize], growth: &[f64], rate: f64) {
+        let mut latent = self.latent(parameters);
+        latent.react(codes, growth, rate);
+        if let Latent::Codes { logits } = latent {
+            let own = Arc::make_mut(&mut parameters[2]).as_mut_slice();
+            own.iter_mut().zip(logits).for_each(|(o, l)| *o = T::from_f64(l));
+        }
+    }
+
     /// z = m_k + e^{a_k} ε.   noise ε: n×d, codes k: n.
     pub(super) fn place<'t, T: Real>(
         &self,

@@ -40,27 +40,6 @@ impl Linear {
         vec![Matrix::zeros(d, d), Matrix::zeros(d, d), Matrix::zeros(1, d)]
     }
 
-    /// The parameters with which A is `matrix`, whose leading minors must be positive: such as a Cholesky factor. None where one
-    /// is not.
-    pub fn factors(matrix: &Matrix) -> Option<[Matrix; 3]> {
-        let d = matrix.rows();
-        // Doolittle without pivots: A = L R
-        let (mut lower, mut right) = (Matrix::zeros(d, d), matrix.clone());
-        for k in 0..d {
-            if right[(k, k)].is_nan() || right[(k, k)] <= 0.0 {
-                return None;
-            }
-            for i in k + 1..d {
-                lower[(i, k)] = right[(i, k)] / right[(k, k)];
-                for j in k..d {
-                    right[(i, j)] -= lower[(i, k)] * right[(k, j)];
-                }
-            }
-        }
-        let upper = Matrix::from_fn(d, d, |i, j| if i < j { right[(i, j)] } else { 0.0 });
-        Some([lower, upper, Matrix::from_fn(1, d, |_, i| right[(i, i)].ln())])
-    }
-
     /// A on the tape.
     fn matrix<'t, T: Real>(&self, p: &[Var<'t, T>]) -> Var<'t, T> {
         let d = self.dim;

@@ -1,15 +1,21 @@
 //! Normalizing flows: one-step samplers with an exact density (T12).
 //!
 //! x = c + s T(z), T = T_L ∘ … ∘ T_1 a stack of [`Layer`]s and z from a [`Base`], one Gaussian or a mixture of them. Because every layer
-//! has an inverse and a log-determinant in closed form, `log q` and `∇ log q` are exact, and with them `r = p/q` and `β = ∇ log r`.
+//! has an inverse and a log-determinant in closed form, `log q` and `∇ log q` are exact, and with them `r = p/q` and `β = ∇ log r`:
+//! [`FlowTrainer`] follows the drift of any f-divergence without an estimate of q, or the log-variance divergence (T8).
 
 mod affine;
 mod base;
+mod batch;
 mod coupling;
 mod layer;
 mod linear;
 mod model;
+mod objective;
+mod settings;
 mod spline;
+mod start;
+mod train;
 
 pub use affine::AffineCoupling;
 pub use base::Base;
@@ -17,4 +23,7 @@ pub use coupling::Split;
 pub use layer::{Layer, Mapped};
 pub use linear::{ActNorm, Linear};
 pub use model::{Architecture, CouplingKind, Flow};
+pub use objective::{Objective, Reference, log_variance_cotangent};
+pub use settings::FlowSettings;
 pub use spline::SplineCoupling;
+pub use train::FlowTrainer;

@@ -37,9 +37,14 @@ pub struct Architecture {
     pub couplings: usize,
     /// Widths of the hidden layers of their networks.
     pub hidden: Vec<usize>,
-    /// Components of the base; with one, an invertible matrix and an activation norm follow the couplings.
+    /// Components of the base; with one, a Gaussian copula follows the couplings: an invertible matrix, a spline for each coordinate
+    /// and an activation norm.
     pub components: usize,
 }
+
+/// Bins of the spline of each coordinate behind a single Gaussian, and its interval in standard deviations.
+pub(super) const MARGINAL_BINS: usize = 16;
+pub(super) const MARGINAL_REACH: f64 = 4.0;
 
 /// A normalizing flow: x = centre + scale · T(z), z from the base, with
 /// log q(x) = log q₀(z) - Σ_k log |det DT_k| - d log scale (T12).
@@ -66,7 +71,9 @@ impl<T: Real> Flow<T> {
         let base = Base { dim: d, components: architecture.components.max(1) };
         let mut layers: Vec<Layer> = (0..architecture.couplings).map(|k| coupling(&architecture, d, k)).collect();
         if !base.is_mixture() {
-            layers.extend([Layer::Linear(Linear { dim: d }), Layer::ActNorm(ActNorm { dim: d })]);
+            let marginals = SplineCoupling::new(d, &[], &[], MARGINAL_BINS, MARGINAL_REACH);
+            let norm = ActNorm { dim: d };
+            layers.extend([Layer::Linear(Linear { dim: d }), Layer::Spline(marginals), Layer::ActNorm(norm)]);
         }
         let mut rng = stream(seed, Purpose::Initialise, 0);
         let first = base.initialise().into_iter();

@@ -20,6 +20,11 @@ pub struct SplineCoupling {
 const MIN_BIN: f64 = 1e-3;
 const MIN_SLOPE: f64 = 1e-3;
 
+/// c with softplus(c) + MIN_SLOPE = 1.
+fn identity_slope() -> f64 {
+    (1.0 - MIN_SLOPE).exp_m1().ln()
+}
+
 /// The bin of each point: left knot (x, y), width, height and the slopes at both ends, N×1 each.
 struct Bin<'t, T: Real> {
     x: Var<'t, T>,
@@ -49,6 +54,22 @@ impl SplineCoupling {
         Self { split: Split::new(dim, kept, hidden, 3 * bins - 1), bins, reach }
     }
 
+    /// The outputs with which one coordinate's spline goes through the K-1 inner `knots` (x, y), both increasing inside (-B, B) and the
+    /// bins no narrower than allowed; slopes are the harmonic means of the neighbouring bins'.
+    pub(super) fn through(&self, knots: &[(f64, f64)]) -> Vec<f64> {
+        assert_eq!(knots.len() + 1, self.bins, "SplineCoupling::through: number of knots");
+        let b = self.reach;
+        let all: Vec<(f64, f64)> = [&[(-b, -b)], knots, &[(b, b)]].concat();
+        let lengths = |f: fn(&(f64, f64)) -> f64| -> Vec<f64> { all.windows(2).map(|w| f(&w[1]) - f(&w[0])).collect() };
+        let (widths, heights) = (lengths(|k| k.0), lengths(|k| k.1));
+        let free = 1.0 - MIN_BIN * self.bins as f64;
+        let logit = |length: &f64| ((length / (2.0 * b) - MIN_BIN).max(1e-3 * MIN_BIN) / free).ln();
+        let slopes: Vec<f64> = heights.iter().zip(&widths).map(|(h, w)| h / w).collect();
+        let inner = slopes.windows(2).map(|s| 2.0 * s[0] * s[1] / (s[0] + s[1]));
+        let slope = |d: f64| (d - MIN_SLOPE).max(1e-3 * MIN_SLOPE).exp_m1().ln() - identity_slope();
+        widths.iter().map(logit).chain(heights.iter().map(logit)).chain(inner.map(slope)).collect()
+    }
+
     /// The knots at each point of J, N = n |J|; outputs of 0 give equal bins and slopes 1, the identity.
     fn knots<'t, T: Real>(&self, outputs: Var<'t, T>, n: usize) -> Knots<'t, T> {
         let (k, tape) = (self.bins, outputs.tape());
@@ -61,9 +82,7 @@ impl SplineCoupling {
         };
         let (width, height) = (lengths(m.columns(0..k)), lengths(m.columns(k..2 * k)));
         let ends = |l: Var<'t, T>| l.matmul(before) - number(self.reach);
-        // softplus(u + c) = 1 - MIN_SLOPE at u = 0
-        let c = (1.0 - MIN_SLOPE).exp_m1().ln();
-        let inner = (m.columns(2 * k..3 * k - 1) + number(c)).softplus() + number(MIN_SLOPE);
+        let inner = (m.columns(2 * k..3 * k - 1) + number(identity_slope())).softplus() + number(MIN_SLOPE);
         let one = tape.filled(n * self.split.moved().len(), 1, T::ONE);
         let slopes = one.concat_columns(inner).concat_columns(one);
         Knots { x: ends(width), width, y: ends(height), height, slopes }

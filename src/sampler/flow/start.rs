@@ -1,0 +1,187 @@
+//! Where a flow starts: at the law of particles that a search found.
+
+use crate::linalg::{Cholesky, Matrix};
+use crate::num::{Real, log_sum_exp};
+use crate::rng::{Purpose, stream, uniform};
+use crate::sampler::flow::model::{MARGINAL_BINS, MARGINAL_REACH};
+use crate::sampler::flow::{Flow, SplineCoupling};
+use std::sync::Arc;
+
+/// Rounds of expectation and maximisation.
+const ROUNDS: usize = 60;
+/// Particles that each parameter of a component should have behind it.
+const PER_PARAMETER: usize = 5;
+/// Most components that are chosen.
+const MOST: usize = 64;
+
+/// Components of the base that `particles` particles in R^d support: at most 64, each with 5 particles for every number in its weight,
+/// mean and covariance.
+pub(super) fn supported_components(particles: usize, d: usize) -> usize {
+    (particles / (PER_PARAMETER * (d + 1) * (d + 2) / 2)).clamp(1, MOST)
+}
+
+impl<T: Real> Flow<T> {
+    /// Starts at the law of particles y (N×d, units of the frame): one Gaussian becomes their Gaussian copula with
+    /// their marginals, by the last three layers, a mixture base is fitted to them by expectation–maximisation. The couplings stay the identity.
+    pub fn start_at(&mut self, y: &Matrix, seed: u64) {
+        let new = if self.base().is_mixture() {
+            Mixture::fit(y, self.base().components, seed).parameters()
+        } else {
+            copula(y)
+        };
+        let from = if self.base().is_mixture() { 0 } else { self.parameters.len() - new.len() };
+        for (p, m) in self.parameters[from..].iter_mut().zip(new) {
+            *p = Arc::new(m.cast());
+        }
+    }
+}
+
+/// Parameters of the last three layers (lower, upper, log diagonal; splines; log scale, shift) with which N(0, I) becomes the Gaussian
+/// copula of the rows: their marginals by quantiles, and the correlations of their normal scores.
+fn copula(y: &Matrix) -> Vec<Matrix> {
+    let (n, d) = y.shape();
+    let mean = y.column_means();
+    let variance = |j: usize| y.iter_rows().map(|r| (r[j] - mean[j]).powi(2)).sum::<f64>() / n as f64;
+    let scale: Vec<f64> = (0..d).map(|j| variance(j).sqrt().max(1e-6)).collect();
+    let spline = SplineCoupling::new(d, &[], &[], MARGINAL_BINS, MARGINAL_REACH);
+    let (mut scores, mut row) = (Matrix::zeros(n, d), Vec::new());
+    let normal = normal_scores(n);
+    for j in 0..d {
+        let mut order: Vec<usize> = (0..n).collect();
+        order.sort_by(|&a, &b| y[(a, j)].total_cmp(&y[(b, j)]));
+        order.iter().zip(&normal).for_each(|(&i, z)| scores[(i, j)] = *z);
+        let sorted: Vec<f64> = order.iter().map(|&i| (y[(i, j)] - mean[j]) / scale[j]).collect();
+        row.extend(spline.through(&quantile_knots(&sorted, &normal)));
+    }
+    let [lower, upper, log_diagonal] = correlation_factor(&scores);
+    let width = row.len();
+    let log_scale = Matrix::from_fn(1, d, |_, j| scale[j].ln());
+    vec![lower, upper, log_diagonal, Matrix::from_vec(1, width, row), log_scale, Matrix::from_vec(1, d, mean)]
+}
+
+/// z with Φ(z) = (i + ½)/n for i < n, by the trapezium rule on the density: its error, of order 1e-6 at this step, is nothing beside
+/// that of n particles.
+fn normal_scores(n: usize) -> Vec<f64> {
+    const STEP: f64 = 1e-3;
+    let density = |z: f64| (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+    let (mut z, mut below) = (-9.0, 0.0);
+    let next = |i: usize| {
+        while below < (i as f64 + 0.5) / n as f64 && z < 9.0 {
+            below += 0.5 * STEP * (density(z) + density(z + STEP));
+            z += STEP;
+        }
+        z
+    };
+    (0..n).map(next).collect()
+}
+
+/// Inner knots (z, quantile of the particles where the normal's is z) of the marginal spline, z equally spaced between the third
+/// lowest and the third highest score; kept in order and inside the interval.
+fn quantile_knots(sorted: &[f64], normal: &[f64]) -> Vec<(f64, f64)> {
+    let (b, bins) = (MARGINAL_REACH, MARGINAL_BINS);
+    let edge = normal[normal.len().saturating_sub(3)].min(0.9 * b);
+    let least = 4e-3 * b;
+    let mut last = -b;
+    let knot = |k: usize| {
+        let z = edge * (2.0 * k as f64 / bins as f64 - 1.0);
+        let y = sorted[normal.partition_point(|&s| s < z).min(sorted.len() - 1)];
+        last = y.clamp(last + least, b - least * (bins - k) as f64);
+        (z, last)
+    };
+    (1..bins).map(knot).collect()
+}
+
+/// (lower, upper, log diagonal) of A = Lᵀ with L Lᵀ the covariance of the rows; of the identity where they are singular.
+fn correlation_factor(scores: &Matrix) -> [Matrix; 3] {
+    let d = scores.cols();
+    let c = scores.column_covariance();
+    let factor = Cholesky::factor(&c, "correlation of the particles").map_or(Matrix::identity(d), |l| l.lower().clone());
+    let upper = Matrix::from_fn(d, d, |i, j| if i < j { factor[(j, i)] } else { 0.0 });
+    [Matrix::zeros(d, d), upper, Matrix::from_fn(1, d, |_, i| factor[(i, i)].ln())]
+}
+
+/// Σ_k π_k N(m_k, diag s_k²).
+struct Mixture {
+    means: Matrix,
+    scales: Matrix,
+    log_weights: Vec<f64>,
+}
+
+impl Mixture {
+    /// Expectation–maximisation (Dempster, Laird and Rubin, 1977) from spread-out seeds.
+    fn fit(y: &Matrix, k: usize, seed: u64) -> Self {
+        let d = y.cols();
+        let means = y.gather_rows(&seeds(y, k, seed));
+        // K balls that share the volume of a particle cloud of scale 1
+        let size = (k as f64).powf(-1.0 / d as f64);
+        let mut out = Self { means, scales: Matrix::filled(k, d, size), log_weights: vec![-(k as f64).ln(); k] };
+        for _ in 0..ROUNDS {
+            let shares = out.shares(y);
+            out.maximise(y, &shares, size);
+        }
+        out
+    }
+
+    /// P(k | y_i), N×K.
+    fn shares(&self, y: &Matrix) -> Matrix {
+        let k = self.log_weights.len();
+        let volume: Vec<f64> =
+            (0..k).map(|k| self.log_weights[k] - self.scales.row(k).iter().map(|s| s.ln()).sum::<f64>()).collect();
+        let mut out = Matrix::zeros(y.rows(), k);
+        for (i, row) in y.iter_rows().enumerate() {
+            let shares = out.row_mut(i);
+            for (k, share) in shares.iter_mut().enumerate() {
+                let terms = row.iter().zip(self.means.row(k)).zip(self.scales.row(k));
+                *share = volume[k] - 0.5 * terms.map(|((y, m), s)| ((y - m) / s).powi(2)).sum::<f64>();
+            }
+            let total = log_sum_exp(shares);
+            shares.iter_mut().for_each(|s| *s = (*s - total).exp());
+        }
+        out
+    }
+
+    /// Weighted means and variances, with one particle of size `size`/10 added to each component, so that none collapses onto
+    /// copies of one particle.
+    fn maximise(&mut self, y: &Matrix, shares: &Matrix, size: f64) {
+        let (n, d) = y.shape();
+        let k = self.log_weights.len();
+        let counts: Vec<f64> = (0..k).map(|k| shares.iter_rows().map(|s| s[k]).sum::<f64>()).collect();
+        for c in 0..k {
+            self.log_weights[c] = ((counts[c] + 1.0) / (n + k) as f64).ln();
+            for j in 0..d {
+                let old = self.means[(c, j)];
+                let pairs = || shares.iter_rows().zip(y.iter_rows()).map(|(s, y)| (s[c], y[j]));
+                let mean = (pairs().map(|(s, y)| s * y).sum::<f64>() + old) / (counts[c] + 1.0);
+                let square = pairs().map(|(s, y)| s * (y - mean) * (y - mean)).sum::<f64>();
+                self.means[(c, j)] = mean;
+                self.scales[(c, j)] = ((square + (0.1 * size).powi(2)) / (counts[c] + 1.0)).sqrt();
+            }
+        }
+    }
+
+    /// As the base takes them.
+    fn parameters(self) -> Vec<Matrix> {
+        let k = self.log_weights.len();
+        vec![self.means, self.scales.map(f64::ln), Matrix::from_vec(1, k, self.log_weights)]
+    }
+}
+
+/// k rows, each drawn with probability proportional to its squared distance to those before it (Arthur and Vassilvitskii, 2007).
+fn seeds(y: &Matrix, k: usize, seed: u64) -> Vec<usize> {
+    let mut rng = stream(seed, Purpose::Probe, 1);
+    let mut chosen = vec![((uniform(&mut rng) * y.rows() as f64) as usize).min(y.rows() - 1)];
+    let mut distance = vec![f64::INFINITY; y.rows()];
+    while chosen.len() < k {
+        let last = y.row(chosen[chosen.len() - 1]);
+        for (d, row) in distance.iter_mut().zip(y.iter_rows()) {
+            *d = d.min(row.iter().zip(last).map(|(a, b)| (a - b) * (a - b)).sum());
+        }
+        let mut left = uniform(&mut rng) * distance.iter().sum::<f64>();
+        let next = distance.iter().position(|d| {
+            left -= d;
+            left < 0.0
+        });
+        chosen.push(next.unwrap_or(y.rows() - 1));
+    }
+    chosen
+}

@@ -1,0 +1,296 @@
+//! Training of a flow, with exact log-ratios.
+
+use crate::density::{Density, Evaluation, Standardised, evaluate};
+use crate::divergence::Divergence;
+use crate::error::{Error, Result};
+use crate::estimate::centre_log_ratio;
+use crate::linalg::Matrix;
+use crate::nn::{Adam, AdamState};
+use crate::num::Real;
+use crate::rng::{Purpose, normal_matrix};
+use crate::sampler::flow::batch::Batch;
+use crate::sampler::flow::objective::{Replay, SPREAD, log_variance_cotangent};
+use crate::sampler::flow::start::supported_components;
+use crate::sampler::flow::{Flow, FlowSettings, Objective, Reference};
+use crate::sampler::frame::{Frame, search};
+use crate::sampler::latent::LatentBatch;
+use crate::sampler::{Faults, State, StepReport};
+use crate::velocity::{LogRatioClip, drift_into, growth};
+use std::sync::Arc;
+
+/// A flow under training.
+///
+/// It starts where a sequential Monte Carlo search of the target ends: the particles, which know p only through p~, give the units,
+/// the base's components or its mean and covariance ([`Flow::start_at`]). So the modes that are found are those that the search finds;
+/// training makes the density right, it does not discover.
+pub struct FlowTrainer<T: Real> {
+    flow: Flow<T>,
+    settings: FlowSettings,
+    objective: Objective,
+    /// p in units of the frame.
+    target: Standardised,
+    optimiser: AdamState<T>,
+    gradient: Vec<Matrix<T>>,
+    generated: Batch<T>,
+    valued: Batch<T>,
+    replay: Replay<T>,
+    step: u64,
+    faults: Faults,
+}
+
+impl<T: Real> FlowTrainer<T> {
+    /// A flow for `target`, started from a search. Errors of the search ([`Frame::of`]) and of [`FlowSettings::check`].
+    pub fn new(target: &Arc<dyn Density>, objective: Objective, settings: FlowSettings) -> Result<Self> {
+        settings.check()?;
+        let particles = search(&**target, settings.seed)?;
+        let frame = settings.frame.clone().map_or_else(|| Frame::of_particles(&particles), Ok)?;
+        let (n, d) = particles.shape();
+        let components = settings.components.unwrap_or_else(|| supported_components(n, d));
+        let y = Matrix::from_fn(n, d, |i, j| (particles[(i, j)] - frame.centre[j]) / frame.scale);
+        let mut flow = Flow::new(frame, settings.architecture(components), settings.seed);
+        flow.start_at(&y, settings.seed);
+        Self::with_flow(target, flow, y, objective, settings)
+    }
+
+    /// Any flow, with the points (N×d, units of its frame) that a replay buffer starts with.
+    pub fn with_flow(
+        target: &Arc<dyn Density>,
+        flow: Flow<T>,
+        points: Matrix,
+        objective: Objective,
+        settings: FlowSettings,
+    ) -> Result<Self> {
+        Ok(Self {
+            target: Standardised::new(Arc::clone(target), flow.frame.centre.clone(), flow.frame.scale)?,
+            gradient: flow.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect(),
+            optimiser: AdamState::new(&flow.parameters),
+            replay: Replay::new(points.cast(), settings.seed),
+            flow,
+            settings,
+            objective,
+            generated: Batch::default(),
+            valued: Batch::default(),
+            step: 0,
+            faults: Faults::default(),
+        })
+    }
+
+    /// Goes on from a [`FlowTrainer::state`] with the target, objective and settings of its run, without a new search: the same bits as
+    /// without the stop, on any number of threads. `Error::State` where the state does not fit.
+    pub fn resume(
+        target: &Arc<dyn Density>,
+        objective: Objective,
+        settings: FlowSettings,
+        state: &State<T>,
+    ) -> Result<Self> {
+        settings.check()?;
+        let (frame, faults, step) = (state.frame()?, state.faults()?, state.counter("step")?);
+        let components = state.counter("components")? as usize;
+        let d = target.dim();
+        // components beyond these have no means in the state
+        let held = state.matrices.get("parameter.base.means").map_or(1, |m| m.rows());
+        if frame.centre.len() != d || components != held || step > settings.steps {
+            let what = format!("it is at step {step} of {} with {components} components, in {frame:?}", settings.steps);
+            return Err(Error::State { what });
+        }
+        let mut flow = Flow::new(frame, settings.architecture(components), settings.seed);
+        let (parameters, optimiser) = state.parameters(&flow.parameter_names(), &flow.parameters)?;
+        flow.parameters = parameters;
+        let rows = state.matrices.get("replay").map_or(0, |m| m.rows());
+        let points = if rows > 0 { state.matrix("replay", (rows, d))?.cast() } else { Matrix::zeros(0, d) };
+        Ok(Self { optimiser, faults, step, ..Self::with_flow(target, flow, points, objective, settings)? })
+    }
+
+    /// All that changes from step to step, as it is after the last whole step.
+    pub fn state(&self) -> State<T> {
+        let mut out = State::default();
+        out.put_parameters(&self.flow.parameter_names(), &self.flow.parameters, &self.optimiser);
+        out.put_frame(&self.flow.frame);
+        out.put_faults(&self.faults);
+        out.counters.insert("step".into(), self.step);
+        out.counters.insert("components".into(), self.flow.base().components as u64);
+        if let Objective::LogVariance(Reference::Replay) = self.objective {
+            out.matrices.insert("replay".into(), self.replay.points().clone());
+        }
+        out
+    }
+
+    /// What is trained.
+    pub fn flow(&self) -> &Flow<T> {
+        &self.flow
+    }
+
+    /// How it is trained.
+    pub fn settings(&self) -> &FlowSettings {
+        &self.settings
+    }
+
+    /// Steps taken.
+    pub fn steps_taken(&self) -> u64 {
+        self.step
+    }
+
+    /// Whether all steps were taken.
+    pub fn is_finished(&self) -> bool {
+        self.step >= self.settings.steps
+    }
+
+    /// Steps that were left out.
+    pub fn faults(&self) -> &Faults {
+        &self.faults
+    }
+
+    /// One step: draw a batch, compare the densities, move the parameters.
+    ///
+    /// A step in which the target returns NaN or +inf is left out and counted; `Error::TooManyFaults` once more than 1 % of all
+    /// steps were. `Error::Diverged` where the flow's own output is not finite.
+    pub fn step(&mut self) -> Result<StepReport> {
+        let latent: LatentBatch<T> = self.flow.latent().stratified(
+            self.settings.batch,
+            self.flow.dim(),
+            (self.settings.seed, Purpose::Latent, self.step),
+        );
+        let y = self.points(&latent);
+        let drift = matches!(self.objective, Objective::Drift(_));
+        let mut score = Matrix::zeros(if drift { y.rows() } else { 0 }, y.cols());
+        let log_q = self.valued.log_density(&self.flow, &y, drift.then_some(&mut score));
+        if !y.is_finite() || !score.is_finite() || log_q.iter().any(|l| !l.is_finite()) {
+            return Err(Error::Diverged { step: self.step });
+        }
+        self.step += 1;
+        match evaluate(&self.target, &y.cast()) {
+            Ok(target) => {
+                let at = At { temper: self.settings.scheduled_temper(self.step - 1), y, log_q, score, target };
+                Ok(self.follow(at, &latent))
+            }
+            Err(error @ Error::NonFinite { .. }) => {
+                self.release();
+                self.faults.count(error, self.step, self.settings.steps)?;
+                Ok(StepReport::skipped(self.step - 1, 0.0))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The points of this step.
+    fn points(&mut self, latent: &LatentBatch<T>) -> Matrix<T> {
+        if let Objective::LogVariance(Reference::Gaussian) = self.objective {
+            let (n, d) = latent.noise.shape();
+            let wide = normal_matrix::<T>(self.settings.seed, Purpose::Reference, self.step, n, d);
+            return wide.map(|e| T::from_f64(SPREAD) * e);
+        }
+        let mut y = self.generated.generate(&self.flow, latent);
+        if let Objective::LogVariance(Reference::Replay) = self.objective {
+            self.replay.mix_into(&mut y, self.step);
+        }
+        y
+    }
+
+    fn release(&mut self) {
+        self.generated.release();
+        self.valued.release();
+    }
+
+    fn follow(&mut self, at: At<T>, latent: &LatentBatch<T>) -> StepReport {
+        let mut log_ratio: Vec<f64> =
+            at.log_q.iter().zip(&at.target.log_density).map(|(q, p)| at.temper * p - q).collect();
+        let log_z = centre_log_ratio(&mut log_ratio);
+        let size = match self.objective.clone() {
+            Objective::Drift(divergence) => self.drift(&*divergence, &at, &log_ratio, latent),
+            Objective::LogVariance(reference) => self.log_variance(reference, &at, &log_ratio),
+        };
+        let rate = self.settings.scheduled_rate(self.step - 1);
+        Adam::default().step(&mut self.flow.parameters, &self.gradient, &mut self.optimiser, rate);
+        let n = log_ratio.len() as f64;
+        let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
+        StepReport {
+            step: self.step - 1,
+            drift: size,
+            bandwidth: 0.0,
+            mean_log_density: mean(&at.target.log_density) - self.flow.dim() as f64 * self.flow.frame.scale.ln(),
+            mean_log_ratio: mean(&log_ratio) + log_z.value,
+            effective_samples: log_z.effective_samples,
+            skipped: false,
+        }
+    }
+
+    /// The path gradient of an f-divergence (T9), and the reaction of the base's weights (T15); the RMS of the drift.
+    fn drift(
+        &mut self,
+        divergence: &dyn Divergence,
+        at: &At<T>,
+        log_ratio: &[f64],
+        latent: &LatentBatch<T>,
+    ) -> f64 {
+        self.valued.release();
+        let (n, d) = at.y.shape();
+        let beta = Matrix::from_fn(n, d, |i, j| at.temper * at.target.score[(i, j)] - at.score[(i, j)].to_f64());
+        let clip = LogRatioClip { low: -self.settings.clip, high: self.settings.clip };
+        let finite = || log_ratio.iter().filter(|l| l.is_finite());
+        let mean = finite().sum::<f64>() / finite().count().max(1) as f64;
+        let own = divergence.centred(mean);
+        let divergence = own.as_deref().unwrap_or(divergence);
+        let mut velocity: Matrix = Matrix::zeros(n, d);
+        drift_into(divergence, clip, log_ratio, &beta, &mut velocity);
+        let size = (velocity.as_slice().iter().map(|v| v * v).sum::<f64>() / (n * d) as f64).sqrt();
+        cut_outliers(&mut velocity, size);
+        // T9: the cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range
+        let factor = if size > 0.0 { -1.0 / (size * n as f64) } else { 0.0 };
+        self.generated.pull_back(&velocity.map(|v| v * factor).cast(), &mut self.gradient);
+        if let Some(codes) = latent.codes.as_ref().filter(|_| self.settings.reaction > 0.0) {
+            let rate = self.settings.reaction * self.settings.scheduled_rate(self.step - 1) / self.settings.learning_rate;
+            let rates: Vec<f64> =
+                growth(divergence, clip, log_ratio).iter().map(|g| g.clamp(-MAX_GROWTH, MAX_GROWTH)).collect();
+            let base = self.flow.base();
+            base.react(&mut self.flow.parameters, codes, &rates, rate);
+        }
+        size
+    }
+
+    /// ½ ∇ Var_m(log q - log p) over the frozen points (T8); the standard deviation of log q - log p.
+    fn log_variance(&mut self, reference: Reference, at: &At<T>, log_ratio: &[f64]) -> f64 {
+        self.generated.release();
+        // far outliers would be all that the variance sees
+        let f: Vec<f64> = log_ratio.iter().map(|l| -l.clamp(-self.settings.clip, self.settings.clip)).collect();
+        let weights = match reference {
+            Reference::Geometric(gamma) => Some(log_ratio.iter().map(|l| gamma * l).collect::<Vec<f64>>()),
+            _ => None,
+        };
+        let cotangent = log_variance_cotangent(&f, weights.as_deref());
+        if reference == Reference::Replay {
+            self.replay.renew(&at.y, log_ratio, self.step - 1);
+        }
+        let variance: f64 = cotangent.iter().zip(&f).map(|(g, f)| g * f).sum();
+        let column = Matrix::from_vec(cotangent.len(), 1, cotangent);
+        self.valued.pull_back(&column.cast(), &mut self.gradient);
+        variance.max(0.0).sqrt()
+    }
+}
+
+/// Largest growth rate of the reaction that is followed, as for generators.
+const MAX_GROWTH: f64 = 4.0;
+
+/// Largest |V_i| that is followed, in root mean squares of the batch: one point in a far tail must not turn the whole step.
+const OUTLIER: f64 = 10.0;
+
+/// Shortens the rows longer than [`OUTLIER`] times `size` per coordinate.
+fn cut_outliers(velocity: &mut Matrix, size: f64) {
+    let d = velocity.cols();
+    let limit = OUTLIER * size * (d as f64).sqrt();
+    for row in velocity.as_mut_slice().chunks_exact_mut(d) {
+        let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
+        if length > limit {
+            row.iter_mut().for_each(|v| *v *= limit / length);
+        }
+    }
+}
+
+/// Both densities at the points of a step, units of the frame.
+struct At<T: Real> {
+    y: Matrix<T>,
+    log_q: Vec<f64>,
+    /// ∇ log q where the objective needs it.
+    score: Matrix<T>,
+    target: Evaluation,
+    temper: f64,
+}
