@@ -3,9 +3,12 @@
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
 use pushforward::density::Density;
+use pushforward::divergence::Divergence;
+use pushforward::sampler::flow::{CouplingKind, FlowSettings, Objective, Reference};
 use pushforward::sampler::{Frame, Settings};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Everything that decides what a run computes; what config.toml holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -16,9 +19,27 @@ pub struct Config {
     /// Short name of a target that is given by its content.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// How the sampler is trained.
+    #[serde(default)]
+    pub method: Training,
     /// A registry's name.
     #[serde(default = "reverse_kl")]
     pub divergence: String,
+    /// Kind of a flow's couplings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flow: Option<Couplings>,
+    /// Reference of the log-variance divergence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lv_reference: Option<String>,
+    /// Number of a flow's couplings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub couplings: Option<usize>,
+    /// Components of a flow's base; as many as the particles of the search support where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub components: Option<usize>,
+    /// Inverse temperature at the start of a flow's training.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub temper: Option<f64>,
     /// Training steps; chosen from the target where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<usize>,
@@ -86,11 +107,40 @@ pub enum Precision {
     F64,
 }
 
+/// How a sampler is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Training {
+    /// A generator, by the smoothed drift on a density estimate.
+    #[default]
+    Kde,
+    /// A normalizing flow, by the drift with its exact density.
+    Flow,
+    /// A normalizing flow, by the log-variance divergence.
+    FlowLv,
+}
+
+/// Kinds of couplings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Couplings {
+    /// Affine.
+    Realnvp,
+    /// Rational-quadratic splines.
+    Spline,
+}
+
 /// The keys of [`Config`].
 const KEYS: &[&str] = &[
     "target",
     "name",
+    "method",
     "divergence",
+    "flow",
+    "lv_reference",
+    "couplings",
+    "components",
+    "temper",
     "steps",
     "batch",
     "seed",
@@ -113,6 +163,16 @@ const KEYS: &[&str] = &[
 
 fn reverse_kl() -> String {
     "reverse-kl".into()
+}
+
+/// Bins of a spline coupling and its interval in units of the frame.
+const BINS: usize = 8;
+const REACH: f64 = 4.0;
+
+/// The part of a flow's settings that generators have too.
+fn shared(f: FlowSettings) -> Settings {
+    let FlowSettings { steps, batch, hidden, learning_rate, anneal, clip, reaction, .. } = f;
+    Settings { steps, batch, hidden, learning_rate, anneal, clip, reaction, ..Settings::default() }
 }
 
 /// Merges the three sources. `flags` holds the given flags only; `settings` are texts `key=value` with a TOML value, where a bare word
@@ -188,7 +248,10 @@ impl Config {
 
     /// What the trainer is told: its own choice wherever nothing was given.
     pub fn settings(&self, target: &dyn Density) -> Outcome<Settings> {
-        let d = Settings::for_target(target);
+        let d = match self.method {
+            Training::Kde => Settings::for_target(target),
+            Training::Flow | Training::FlowLv => shared(FlowSettings::for_target(target)),
+        };
         let frame = match (&self.centre, self.scale) {
             (Some(centre), Some(scale)) => Some(Frame { centre: centre.clone(), scale }),
             (None, None) => None,
@@ -212,11 +275,65 @@ impl Config {
             seed: self.seed,
         };
         settings.check()?;
+        if self.method != Training::Kde {
+            self.flow_settings(target, &settings).check()?;
+            self.objective(None)?;
+        }
         Ok(settings)
+    }
+
+    /// What the trainer of a flow is told; `s` are this configuration's [`Config::settings`].
+    pub fn flow_settings(&self, target: &dyn Density, s: &Settings) -> FlowSettings {
+        let d = FlowSettings::for_target(target);
+        FlowSettings {
+            steps: s.steps,
+            batch: s.batch,
+            coupling: match self.flow {
+                None => d.coupling,
+                Some(Couplings::Realnvp) => CouplingKind::Affine,
+                Some(Couplings::Spline) => CouplingKind::Spline { bins: BINS, reach: REACH },
+            },
+            couplings: self.couplings.unwrap_or(d.couplings),
+            hidden: s.hidden.clone(),
+            components: self.components.or(d.components),
+            learning_rate: s.learning_rate,
+            temper: self.temper.unwrap_or(d.temper),
+            anneal: s.anneal,
+            clip: s.clip,
+            reaction: s.reaction,
+            frame: s.frame.clone(),
+            seed: s.seed,
+        }
+    }
+
+    /// What a flow is trained by: the log-variance divergence with its reference, or the drift of `divergence`.
+    pub fn objective(&self, divergence: Option<Arc<dyn Divergence>>) -> Outcome<Objective> {
+        Ok(match (self.method, divergence) {
+            (Training::FlowLv, _) => Objective::LogVariance(Reference::by_name(self.reference_name())?),
+            (_, Some(divergence)) => Objective::Drift(divergence),
+            (_, None) => Objective::Drift(pushforward::divergence::by_name(&self.divergence)?),
+        })
+    }
+
+    /// The reference of the log-variance divergence, by name.
+    pub fn reference_name(&self) -> &str {
+        self.lv_reference.as_deref().unwrap_or("replay")
+    }
+
+    /// What is trained by, in a word or two for names of folders and reports.
+    pub fn objective_name(&self) -> String {
+        match self.method {
+            Training::Kde => self.divergence.clone(),
+            Training::Flow => format!("flow-{}", self.divergence),
+            Training::FlowLv => format!("flow-lv-{}", self.reference_name().replace(':', "-")),
+        }
     }
 
     /// This configuration with every choice of the trainer written out, so that it repeats the run even if defaults change.
     pub fn resolved(&self, s: &Settings) -> Self {
+        if self.method != Training::Kde {
+            return self.resolved_flow(s);
+        }
         Self {
             steps: Some(s.steps as usize),
             batch: Some(s.batch),
@@ -231,6 +348,23 @@ impl Config {
             clip: Some(s.clip),
             draws: Some(s.draws),
             reaction: Some(s.reaction),
+            centre: s.frame.as_ref().map(|f| f.centre.clone()),
+            scale: s.frame.as_ref().map(|f| f.scale),
+            ..self.clone()
+        }
+    }
+
+    /// The same for a flow.
+    fn resolved_flow(&self, s: &Settings) -> Self {
+        Self {
+            steps: Some(s.steps as usize),
+            batch: Some(s.batch),
+            hidden: Some(s.hidden.clone()),
+            learning_rate: Some(s.learning_rate),
+            anneal: Some(s.anneal),
+            clip: Some(s.clip),
+            reaction: Some(s.reaction),
+            lv_reference: (self.method == Training::FlowLv).then(|| self.reference_name().into()),
             centre: s.frame.as_ref().map(|f| f.centre.clone()),
             scale: s.frame.as_ref().map(|f| f.scale),
             ..self.clone()

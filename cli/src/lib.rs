@@ -4,6 +4,7 @@
 
 #![deny(unsafe_code)]
 
+pub mod certified;
 pub mod checkpoint;
 pub mod commands;
 pub mod comparison;

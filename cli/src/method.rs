@@ -1,12 +1,13 @@
 //! Methods of training as the command drives them: one trait, one implementation each.
 
-use crate::config::Precision;
+use crate::config::{Precision, Training};
 use crate::failure::Outcome;
 use crate::model::{Model, Stored};
 use crate::report::StepRow;
 use crate::saved::Saved;
 use crate::training::Job;
 use pushforward::linalg::Matrix;
+use pushforward::sampler::flow::FlowTrainer;
 use pushforward::sampler::{Faults, Frame, StepReport, Trainer};
 use std::sync::Arc;
 
@@ -39,9 +40,11 @@ pub fn start(job: &Job, saved: Option<&Saved>) -> Outcome<Box<dyn Method>> {
         Precision::F64 => 8,
     };
     enough_memory(job.settings.memory(job.target.density.dim(), size), available_memory())?;
-    match job.config.precision {
-        Precision::F32 => smoothed_drift::<f32>(job, saved),
-        Precision::F64 => smoothed_drift::<f64>(job, saved),
+    match (job.config.method, job.config.precision) {
+        (Training::Kde, Precision::F32) => smoothed_drift::<f32>(job, saved),
+        (Training::Kde, Precision::F64) => smoothed_drift::<f64>(job, saved),
+        (_, Precision::F32) => flow::<f32>(job, saved),
+        (_, Precision::F64) => flow::<f64>(job, saved),
     }
 }
 
@@ -66,6 +69,45 @@ fn smoothed_drift<T: Stored>(job: &Job, saved: Option<&Saved>) -> Outcome<Box<dy
         None => Trainer::<T>::new(target, divergence, job.settings.clone())?,
         Some(saved) => Trainer::<T>::resume(target, divergence, job.settings.clone(), &saved.state()?)?,
     }))
+}
+
+/// Training of a normalizing flow.
+fn flow<T: Stored>(job: &Job, saved: Option<&Saved>) -> Outcome<Box<dyn Method>> {
+    let target = &job.target.density;
+    let settings = job.config.flow_settings(&**target, &job.settings);
+    let objective = job.config.objective(Some(Arc::clone(&job.divergence)))?;
+    Ok(Box::new(match saved {
+        None => FlowTrainer::<T>::new(target, objective, settings)?,
+        Some(saved) => FlowTrainer::<T>::resume(target, objective, settings, &saved.state()?)?,
+    }))
+}
+
+impl<T: Stored> Method for FlowTrainer<T> {
+    fn step(&mut self) -> pushforward::Result<StepRow> {
+        let scale = self.flow().frame.scale;
+        FlowTrainer::step(self).map(|r| row(&r, scale))
+    }
+    fn steps_taken(&self) -> u64 {
+        FlowTrainer::steps_taken(self)
+    }
+    fn is_finished(&self) -> bool {
+        FlowTrainer::is_finished(self)
+    }
+    fn faults(&self) -> &Faults {
+        FlowTrainer::faults(self)
+    }
+    fn frame(&self) -> &Frame {
+        &self.flow().frame
+    }
+    fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {
+        self.flow().sample_block(n, seed, block)
+    }
+    fn model(&self) -> Model {
+        Model::Flow(Box::new(self.flow().cast()))
+    }
+    fn state(&self) -> Saved {
+        Saved::of(&FlowTrainer::state(self))
+    }
 }
 
 impl<T: Stored> Method for Trainer<T> {

@@ -1,20 +1,26 @@
-//! Generators in files: model.safetensors of a run.
+//! Generators and flows in files: model.safetensors of a run.
+
+mod flow;
 
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
+use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::num::Real;
+use pushforward::sampler::flow::Flow;
 use pushforward::sampler::{Frame, Generator, Latent};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A trained generator in the precision in which it was trained.
+/// A trained generator in the precision in which it was trained, or a trained flow, always in double precision: its density is for use.
 #[derive(Clone)]
 pub enum Model {
     /// Single.
     F32(Generator<f32>),
     /// Double.
     F64(Generator<f64>),
+    /// A normalizing flow.
+    Flow(Box<Flow<f64>>),
 }
 
 impl Model {
@@ -23,6 +29,7 @@ impl Model {
         match self {
             Model::F32(g) => g.dim(),
             Model::F64(g) => g.dim(),
+            Model::Flow(f) => f.dim(),
         }
     }
 
@@ -31,6 +38,7 @@ impl Model {
         match self {
             Model::F32(g) => g.size(),
             Model::F64(g) => g.size(),
+            Model::Flow(f) => f.size(),
         }
     }
 
@@ -38,7 +46,7 @@ impl Model {
     pub fn precision(&self) -> &'static str {
         match self {
             Model::F32(_) => "f32",
-            Model::F64(_) => "f64",
+            Model::F64(_) | Model::Flow(_) => "f64",
         }
     }
 
@@ -47,6 +55,15 @@ impl Model {
         match self {
             Model::F32(g) => g.sample(n, seed, block),
             Model::F64(g) => g.sample(n, seed, block),
+            Model::Flow(f) => f.sample_block(n, seed, block),
+        }
+    }
+
+    /// The model as a density, where it has one.
+    pub fn density(&self) -> Option<&dyn Density> {
+        match self {
+            Model::F32(_) | Model::F64(_) => None,
+            Model::Flow(f) => Some(&**f),
         }
     }
 }
@@ -90,6 +107,7 @@ pub fn save(path: &Path, model: &Model, config: &str) -> Outcome<()> {
     match model {
         Model::F32(g) => save_generator(path, g, config),
         Model::F64(g) => save_generator(path, g, config),
+        Model::Flow(f) => flow::save(path, f, config),
     }
 }
 
@@ -114,18 +132,34 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
 pub fn load(path: &Path) -> Outcome<Model> {
     let (tensors, metadata) = safetensors::read(path)?;
     let single = tensors.values().any(|t| matches!(t.numbers, Numbers::F32(_)));
-    let model = if single { rebuild::<f32>(&tensors, &metadata) } else { rebuild::<f64>(&tensors, &metadata) };
+    let model = if metadata.contains_key(flow::KEY) {
+        flow::rebuild(&tensors, &metadata)
+    } else if single {
+        rebuild::<f32>(&tensors, &metadata)
+    } else {
+        rebuild::<f64>(&tensors, &metadata)
+    };
     model.map_err(|why| Failure::input(format!("{}: {why}; this is not the model of a run", path.display())))
 }
 
-fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> {
-    let doubles = |name: &str| tensors.get(name).and_then(|t| f64::unpack(&t.numbers)).map(<[f64]>::to_vec);
-    let centre = doubles("frame.centre").ok_or("there is no frame.centre")?;
-    let scale = doubles("frame.scale").and_then(|v| v.first().copied()).ok_or("there is no frame.scale")?;
+/// The numbers of a tensor in double precision.
+fn doubles(tensors: &Tensors, name: &str) -> Option<Vec<f64>> {
+    tensors.get(name).and_then(|t| f64::unpack(&t.numbers)).map(<[f64]>::to_vec)
+}
+
+/// The units of a model.
+fn frame(tensors: &Tensors) -> Result<Frame, String> {
+    let centre = doubles(tensors, "frame.centre").ok_or("there is no frame.centre")?;
+    let scale = doubles(tensors, "frame.scale").and_then(|v| v.first().copied()).ok_or("there is no frame.scale")?;
     if centre.is_empty() || !centre.iter().chain([&scale]).all(|v| v.is_finite()) || scale <= 0.0 {
         return Err(format!("the frame has {} coordinates and scale {scale}", centre.len()));
     }
-    let latent = doubles("latent.logits").map_or(Latent::Gaussian, |logits| Latent::Codes { logits });
+    Ok(Frame { centre, scale })
+}
+
+fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> {
+    let frame = frame(tensors)?;
+    let latent = doubles(tensors, "latent.logits").map_or(Latent::Gaussian, |logits| Latent::Codes { logits });
     let hidden = metadata.get("hidden").ok_or("there is no 'hidden' in the metadata")?;
     let hidden: Vec<usize> = serde_json::from_str(hidden).map_err(|e| format!("'hidden' is {hidden} ({e})"))?;
     // Before anything of that size is made: no layer can be wider than the file has numbers.
@@ -133,19 +167,24 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
     if hidden.iter().any(|&w| w == 0 || w > held) || hidden.windows(2).any(|w| w[0].saturating_mul(w[1]) > held) {
         return Err(format!("layers {hidden:?} do not fit a file of {held} numbers"));
     }
-    let mut generator: Generator<T> = Generator::new(Frame { centre, scale }, latent, &hidden, 0);
+    let mut generator: Generator<T> = Generator::new(frame, latent, &hidden, 0);
     for (name, parameter) in generator.parameter_names().into_iter().zip(&mut generator.parameters) {
-        let tensor = tensors.get(&format!("network.{name}")).ok_or(format!("there is no network.{name}"))?;
-        let values = T::unpack(&tensor.numbers).ok_or(format!("network.{name} has another precision"))?;
-        if tensor.shape != [parameter.rows(), parameter.cols()] {
-            return Err(format!("network.{name} is {:?}, not {:?}", tensor.shape, parameter.shape()));
-        }
-        if !values.iter().all(|v| v.is_finite()) {
-            return Err(format!("network.{name} holds a number that is not finite"));
-        }
-        *parameter = Arc::new(Matrix::from_vec(parameter.rows(), parameter.cols(), values.to_vec()));
+        *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?);
     }
     Ok(T::model(generator))
+}
+
+/// A finite matrix of a given shape.
+fn parameter_of<T: Stored>(tensors: &Tensors, name: &str, shape: (usize, usize)) -> Result<Matrix<T>, String> {
+    let tensor = tensors.get(name).ok_or(format!("there is no {name}"))?;
+    let values = T::unpack(&tensor.numbers).ok_or(format!("{name} has another precision"))?;
+    if tensor.shape != [shape.0, shape.1] {
+        return Err(format!("{name} is {:?}, not {shape:?}", tensor.shape));
+    }
+    if !values.iter().all(|v| v.is_finite()) {
+        return Err(format!("{name} holds a number that is not finite"));
+    }
+    Ok(Matrix::from_vec(shape.0, shape.1, values.to_vec()))
 }
 
 #[cfg(test)]

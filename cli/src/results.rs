@@ -1,7 +1,8 @@
 //! What a run leaves: the files of its folder, and the record behind its report.
 
+use crate::certified::Certified;
 use crate::commands::evaluate::table;
-use crate::config::Config;
+use crate::config::{Config, Training};
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::SampleWriter;
 use crate::model;
@@ -76,6 +77,8 @@ pub struct Finals<'a> {
     ending: &'a Ending,
     samples: Matrix,
     report: Report,
+    /// Where the model has a density.
+    certified: Option<Certified>,
 }
 
 /// Draws the final samples and judges them: the slow part, before anything is written.
@@ -88,7 +91,9 @@ pub fn judge<'a>(run: &'a Run, job: &'a Job, ending: &'a Ending) -> Outcome<Fina
     let options =
         Options { seed: job.settings.seed, transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
     let report = evaluate(&*job.target.density, &samples, &options)?;
-    Ok(Finals { run, job, ending, samples, report })
+    let density = run.model.density();
+    let certified = density.map(|q| Certified::of(&*job.target.density, q, &samples, job.settings.seed)).transpose()?;
+    Ok(Finals { run, job, ending, samples, report, certified })
 }
 
 impl Finals<'_> {
@@ -97,18 +102,19 @@ impl Finals<'_> {
         let (run, job) = (self.run, self.job);
         write_model(run, job, folder)?;
         write_curves(run, folder)?;
-        let written = job.target.coordinates.constrain(self.samples.clone())?;
-        let mut writer = SampleWriter::create(&folder.file("samples.npy"), SAMPLES as u64, written.cols())?;
-        writer.push(&written)?;
-        writer.finish()?;
+        write_samples(job, folder, "samples.npy", &self.samples)?;
+        if let Some(resampled) = self.certified.as_ref().and_then(|c| c.resampled(&self.samples, job.settings.seed)) {
+            write_samples(job, folder, "resampled.npy", &resampled)?;
+        }
         let report = html(&record(self, config(run, job).to_toml()));
         folder.write("report.html", report.as_bytes())?;
-        write_summary(run, self.ending, job, Some(&self.report), folder)
+        write_summary(run, self.ending, job, Some(self), folder)
     }
 
     /// What the terminal says: how it went, and the metrics.
     pub fn words(&self) -> String {
-        format!("{}\n\n{}", outcome(self.run, self.ending, self.job), table(&self.report))
+        let certificate = self.certified.as_ref().map_or(String::new(), |c| format!("\n{}\n", c.text()));
+        format!("{}\n\n{}{certificate}", outcome(self.run, self.ending, self.job), table(&self.report))
     }
 }
 
@@ -131,8 +137,8 @@ pub fn write_curves(run: &Run, folder: &RunFolder) -> Outcome<()> {
 }
 
 /// summary.json.
-fn write_summary(run: &Run, ending: &Ending, job: &Job, report: Option<&Report>, folder: &RunFolder) -> Outcome<()> {
-    folder.write("summary.json", format!("{:#}\n", summary(run, ending, job, report)).as_bytes())
+fn write_summary(run: &Run, ending: &Ending, job: &Job, finals: Option<&Finals>, folder: &RunFolder) -> Outcome<()> {
+    folder.write("summary.json", format!("{:#}\n", summary(run, ending, job, finals)).as_bytes())
 }
 
 /// Version of the lines of metrics.jsonl.
@@ -148,7 +154,8 @@ fn line(r: &StepRow) -> String {
 }
 
 /// The content of summary.json.
-fn summary(run: &Run, ending: &Ending, job: &Job, report: Option<&Report>) -> Value {
+fn summary(run: &Run, ending: &Ending, job: &Job, finals: Option<&Finals>) -> Value {
+    let report = finals.map(|f| &f.report);
     let ending = match ending {
         Ending::Complete => "complete",
         Ending::Interrupted => "interrupted",
@@ -160,7 +167,8 @@ fn summary(run: &Run, ending: &Ending, job: &Job, report: Option<&Report>) -> Va
         "pushforward": env!("CARGO_PKG_VERSION"),
         "target": job.target.name,
         "dim": job.target.density.dim(),
-        "divergence": job.divergence.name(),
+        "method": job.config.method,
+        "divergence": divergence_card(job).name,
         "seed": job.settings.seed,
         "ending": ending,
         "steps": run.taken,
@@ -176,18 +184,47 @@ fn summary(run: &Run, ending: &Ending, job: &Job, report: Option<&Report>) -> Va
     {
         out.extend(more.clone());
     }
+    if let Some(c) = finals.and_then(|f| f.certified.as_ref()) {
+        out["certificate"] = c.to_json(job.target.density.log_normaliser());
+    }
     out
+}
+
+/// What the run was trained by.
+fn divergence_card(job: &Job) -> DivergenceCard {
+    if job.config.method == Training::FlowLv {
+        let name = format!("log-variance, reference {}", job.config.reference_name());
+        let formula = "Var_m(log q - log p), m the reference, frozen".into();
+        return DivergenceCard { name, formula, ..DivergenceCard::default() };
+    }
+    let d = &job.divergence;
+    DivergenceCard {
+        name: d.name().into(),
+        formula: d.formula(),
+        weight_formula: d.weight_formula(),
+        log_weight: (-60..=60).map(|k| k as f64 * 0.12).map(|l| (l, d.log_weight(l))).collect(),
+    }
+}
+
+/// A .npy file of the run, in the target's own coordinates.
+fn write_samples(job: &Job, folder: &RunFolder, name: &str, samples: &Matrix) -> Outcome<()> {
+    let written = job.target.coordinates.constrain(samples.clone())?;
+    let mut writer = SampleWriter::create(&folder.file(name), written.rows() as u64, written.cols())?;
+    writer.push(&written)?;
+    writer.finish()
 }
 
 /// The record behind the report.
 fn record(finals: &Finals, config: String) -> Record {
-    let Finals { run, job, ending, samples, report } = finals;
+    let Finals { run, job, ending, samples, report, certified } = finals;
     let (target, density) = (&job.target, &*job.target.density);
     let exact = density.sample(SAMPLES, job.settings.seed ^ 0x5eed);
     let energy = |x: &Matrix| density.log_density(x).iter().map(|l| -l).collect::<Vec<f64>>();
     let modes = report.modes.as_ref().map_or(Vec::new(), |m| {
         m.truths.iter().zip(&m.masses).map(|(&truth, &model)| ModeMass { truth, model }).collect()
     });
+    let field = Field::around(density, exact.as_ref().unwrap_or(samples));
+    let certificate = certified.as_ref().zip(run.model.density()).map(|(c, q)| c.card(q, field.as_ref()));
     Record {
         target: TargetCard {
             name: target.name.clone(),
@@ -196,16 +233,12 @@ fn record(finals: &Finals, config: String) -> Record {
             constants: target.constants.clone(),
             source: target.source.clone(),
         },
-        divergence: DivergenceCard {
-            name: job.divergence.name().into(),
-            formula: job.divergence.formula(),
-            weight_formula: job.divergence.weight_formula(),
-            log_weight: (-60..=60).map(|k| k as f64 * 0.12).map(|l| (l, job.divergence.log_weight(l))).collect(),
-        },
+        divergence: divergence_card(job),
         outcome: outcome(run, ending, job) + ".",
         headline: headline(report),
         frames: run.frames.clone(),
-        field: Field::around(density, exact.as_ref().unwrap_or(samples)),
+        field,
+        certificate,
         energy: energy(samples),
         exact_energy: exact.as_ref().map(energy).unwrap_or_default(),
         exact,

@@ -3,6 +3,7 @@
 mod compare;
 pub(crate) mod evaluate;
 mod list;
+mod logpdf;
 mod sample;
 mod train;
 mod verify;
@@ -25,6 +26,8 @@ enum Command {
     Train(Box<train::Arguments>),
     /// Draw samples from a trained run into a file
     Sample(sample::Arguments),
+    /// Evaluate the exact log-density of a trained flow at points from a file
+    Logpdf(logpdf::Arguments),
     /// Score samples from a file against a target, each metric beside what exact samples reach
     Evaluate(evaluate::Arguments),
     /// Train several methods and divergences on one target and set them side by side
@@ -41,6 +44,7 @@ impl Cli {
         match self.command {
             Command::Train(arguments) => train::run(&arguments),
             Command::Sample(arguments) => sample::run(&arguments),
+            Command::Logpdf(arguments) => logpdf::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
             Command::List(arguments) => list::run(&arguments),

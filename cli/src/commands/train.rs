@@ -18,6 +18,16 @@ use std::time::{Duration, Instant};
 pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: Option<String>,
+    /// How: kde, a generator by the drift on a density estimate; flow, a normalizing flow with exact density; flow-lv, such a flow by the
+    /// log-variance divergence [default: kde]
+    #[arg(long, value_parser = ["kde", "flow", "flow-lv"])]
+    method: Option<String>,
+    /// Couplings of a flow [default: realnvp]
+    #[arg(long, value_parser = ["realnvp", "spline"])]
+    flow: Option<String>,
+    /// Reference of the log-variance divergence: model, gaussian, geometric:EXPONENT or replay [default: replay]
+    #[arg(long, value_name = "NAME")]
+    reference: Option<String>,
     /// A name from 'list divergences' [default: reverse-kl]
     #[arg(long)]
     divergence: Option<String>,
@@ -50,7 +60,7 @@ pub struct Arguments {
     force: bool,
     /// Go on with a run that stopped: the same result as if it had not, to the last bit
     #[arg(long, value_name = "RUN", conflicts_with_all =
-        ["target", "divergence", "steps", "batch", "seed", "precision", "out", "config", "settings", "force"])]
+        ["target", "method", "flow", "reference", "divergence", "steps", "batch", "seed", "precision", "out", "config", "settings", "force"])]
     resume: Option<PathBuf>,
     /// Stop cleanly within this time, such as 2h or 90s; --resume goes on from there
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
@@ -67,6 +77,9 @@ impl Arguments {
         let whole = |v: Option<i64>| v.map(toml::Value::Integer);
         let all = [
             ("target", text(&self.target)),
+            ("method", text(&self.method)),
+            ("flow", text(&self.flow)),
+            ("lv_reference", text(&self.reference)),
             ("divergence", text(&self.divergence)),
             ("precision", text(&self.precision)),
             ("steps", whole(self.steps)),
@@ -125,8 +138,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         return resume(arguments, path, limits);
     }
     let job = job_of(config::merge(arguments.config.as_deref(), arguments.flags(), &arguments.settings)?)?;
-    let (name, divergence) = (&job.target.name, &job.config.divergence);
-    let path = arguments.out.clone().unwrap_or_else(|| default_path(name, divergence, job.config.seed));
+    let (name, objective) = (&job.target.name, job.config.objective_name());
+    let path = arguments.out.clone().unwrap_or_else(|| default_path(name, &objective, job.config.seed));
     let config = job.config.resolved(&job.settings).to_toml();
     interrupt::watch();
     let folder = RunFolder::create(&path, arguments.force, &config)?;

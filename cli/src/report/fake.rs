@@ -124,6 +124,14 @@ pub fn ring() -> Record {
             size: 1_000,
             meaning: "do the samples fit the score of the target?".into(),
         }],
+        certificate: Some(CertificateCard {
+            rows: vec![("log Z".into(), "0.0012 ± 0.0031".into(), "importance sampling from the model".into())],
+            findings: vec!["k-hat 0.31: the weights are reliable where the model has samples".into()],
+            caveat: "No certificate proves that no mode was missed.".into(),
+            log_weights: (0..500).map(|k| (k as f64 * 0.7).sin()).collect(),
+            exact_log_weights: Vec::new(),
+            field: None,
+        }),
         notes: vec!["2 of 3,000 steps were skipped: the log-density was NaN at x = [1.5, 2.0]".into()],
         config: "target = \"ring8\"\ndivergence = \"forward-kl\"\nsteps = 3000\nseed = 1\n".into(),
     }

@@ -16,11 +16,17 @@ impl Field {
             return None;
         }
         let (x, y) = (column_range_at(points, 0, 0.01, 1.0 / 6.0), column_range_at(points, 1, 0.01, 1.0 / 6.0));
+        Some(Self { x, y, log_p: Matrix::zeros(0, 0) }.of(density))
+    }
+
+    /// Another density over the same box.
+    pub fn of(&self, density: &dyn Density) -> Self {
+        let (x, y) = (self.x, self.y);
         let at = |(low, high): (f64, f64), k: usize| low + (high - low) * k as f64 / (SIDE - 1) as f64;
         let grid = Matrix::from_fn(SIDE * SIDE, 2, |i, j| if j == 0 { at(x, i % SIDE) } else { at(y, i / SIDE) });
         let values = density.log_density(&grid);
         let clean = values.into_iter().map(|v| if v.is_nan() || v == f64::INFINITY { f64::NEG_INFINITY } else { v });
-        Some(Self { x, y, log_p: Matrix::from_vec(SIDE, SIDE, clean.collect()) })
+        Self { x, y, log_p: Matrix::from_vec(SIDE, SIDE, clean.collect()) }
     }
 }
 

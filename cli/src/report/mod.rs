@@ -19,6 +19,7 @@ mod fake;
 
 pub use page::{comparison, html};
 pub use record::{
-    DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, TestRow, Tile,
+    CertificateCard, DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, TestRow,
+    Tile,
 };
 pub use style::{count, number};

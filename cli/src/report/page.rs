@@ -14,9 +14,12 @@ const THIRD: f64 = 338.0;
 
 /// What no report of this kind can show.
 const LIMITS: &str = "Every number here compares samples with what is already known of the target. None of them proves that no mode was \
-missed: a mode that neither training nor the exact sampler ever visited leaves no trace in any of them. The model's density is not known, so \
-these samples cannot be reweighted, and log Z is not estimated. Diagrams show the first samples of the run only, and for more than two dimensions only \
+missed: a mode that neither training nor the exact sampler ever visited leaves no trace in any of them. Diagrams show the first samples of the run only, and for more than two dimensions only \
 the first coordinates.";
+
+/// What is missing where the model has no density.
+const NO_DENSITY: &str = "The model's density is not known, so these samples cannot be reweighted, and log Z is not estimated; a flow (train \
+--method flow) has one.";
 
 /// The whole page.
 pub fn html(record: &Record) -> String {
@@ -32,13 +35,18 @@ pub fn html(record: &Record) -> String {
     tiles(&mut s, record);
     notes(&mut s, record);
     samples(&mut s, record);
+    certificate(&mut s, record);
     modes(&mut s, record);
     metrics(&mut s, record);
     tests(&mut s, record);
     energy(&mut s, record);
     training(&mut s, record);
     objective(&mut s, record);
-    let _ = writeln!(s, "<section><h2>What these numbers cannot show</h2><p>{LIMITS}</p></section>");
+    let _ = writeln!(
+        s,
+        "<section><h2>What these numbers cannot show</h2><p>{LIMITS} {}</p></section>",
+        if record.certificate.is_none() { NO_DENSITY } else { "" }
+    );
     let _ = writeln!(
         s,
         "<section><h2>Configuration</h2><p>The run’s <code>config.toml</code>; <code>pushforward train --config</code> with it repeats the run.</p><pre>{}</pre></section>",
@@ -99,6 +107,29 @@ fn samples(s: &mut String, record: &Record) {
         s.push_str("</div>\n");
     }
     s.push_str("</section>\n");
+}
+
+fn certificate(s: &mut String, record: &Record) {
+    let Some(card) = &record.certificate else { return };
+    s.push_str("<section><h2>Certificate</h2><p>The model’s density q is exact, so its samples can be weighted by p̃/q.</p>\n<ul>");
+    card.findings.iter().for_each(|f| s.push_str(&format!("<li>{}</li>", escape(f))));
+    s.push_str(
+        "</ul><table><thead><tr><th>figure</th><th class=\"n\">value</th><th>what it means</th></tr></thead><tbody>\n",
+    );
+    for (name, value, meaning) in &card.rows {
+        let [name, value, meaning] = [name, value, meaning].map(|t| escape(t));
+        let _ = writeln!(s, "<tr><td>{name}</td><td class=\"n\">{value}</td><td class=\"why\">{meaning}</td></tr>");
+    }
+    let _ = writeln!(s, "</tbody></table><p class=\"why\">{}</p><div class=\"row\">", escape(&card.caveat));
+    let none = pushforward::linalg::Matrix::zeros(0, 2);
+    if let (Some(target), Some(model)) = (&record.field, &card.field) {
+        s.push_str(&panels::plane("certificate-target", "Target", THIRD, target, &none));
+        s.push_str(&panels::plane("certificate-model", "Learned density", THIRD, model, &none));
+    }
+    let (weights, exact) = (&card.log_weights, &card.exact_log_weights);
+    let label = "log p̃/q − log Z, nats";
+    s.push_str(&panels::histogram("certificate-weights", "Log-weights", label, (THIRD, 0.95 * THIRD), weights, exact));
+    s.push_str("</div></section>\n");
 }
 
 fn modes(s: &mut String, record: &Record) {
@@ -185,7 +216,16 @@ fn training(s: &mut String, record: &Record) {
     if record.steps.is_empty() {
         return;
     }
-    s.push_str("<section><h2>Training</h2><p>Lines are means over blocks of steps, bands their least and greatest values. All four concern the laws smoothed by h, which falls: a curve may move because h does. Whatever divergence trains, the first shows the same one, so that runs can be compared.</p><div class=\"row\">\n");
+    s.push_str(
+        "<section><h2>Training</h2><p>Lines are means over blocks of steps, bands their least and greatest values. ",
+    );
+    let exact_ratios = record.certificate.is_some();
+    s.push_str(if exact_ratios {
+        "The ratios are exact: h = 0. "
+    } else {
+        "All four concern the laws smoothed by h, which falls: a curve may move because h does. "
+    });
+    s.push_str("Whatever divergence trains, the first shows the same one, so that runs can be compared.</p><div class=\"row\">\n");
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
     let exact = (!record.exact_energy.is_empty()).then(|| (-mean(&record.exact_energy), "exact samples, h = 0"));
     let curves = [
@@ -226,7 +266,8 @@ fn training(s: &mut String, record: &Record) {
             value: |r| r.mean_log_p,
         },
     ];
-    for (k, spec) in curves.iter().enumerate() {
+    let shown = curves.iter().filter(|c| !(exact_ratios && c.title == "Bandwidth"));
+    for (k, spec) in shown.enumerate() {
         s.push_str(&panels::curve(&format!("curve{k}"), (HALF, 240.0), spec, &record.steps));
     }
     s.push_str("</div></section>\n");
@@ -247,15 +288,18 @@ fn objective(s: &mut String, record: &Record) {
             let _ = write!(s, "<p class=\"why\">{what}: {}</p>", escape(words));
         }
     }
-    let _ = write!(
-        s,
-        "<p><b>{}</b>; q is the model, p the target, r = p/q</p><p class=\"formula\">{}</p><p class=\"formula\">w(r) = r² f″(r) = {}</p>\
-         <p>Particles move along w(r) ∇ log r: the divergence enters training through this weight alone. Its value scales the step where the \
-         model has too little mass (r &gt; 1, right) and too much (r &lt; 1, left).</p></div>",
-        escape(&d.name),
-        escape(&d.formula),
-        escape(&d.weight_formula),
-    );
+    let (name, formula) = (escape(&d.name), escape(&d.formula));
+    let _ = write!(s, "<p><b>{name}</b>; q is the model, p the target, r = p/q</p><p class=\"formula\">{formula}</p>");
+    if !d.weight_formula.is_empty() {
+        let _ = write!(
+            s,
+            "<p class=\"formula\">w(r) = r² f″(r) = {}</p>\
+             <p>Particles move along w(r) ∇ log r: the divergence enters training through this weight alone. Its value scales the step where \
+             the model has too little mass (r &gt; 1, right) and too much (r &lt; 1, left).</p>",
+            escape(&d.weight_formula)
+        );
+    }
+    s.push_str("</div>");
     if !d.log_weight.is_empty() {
         s.push_str(&panels::weight("weight", (HALF, 260.0), d));
     }

@@ -33,10 +33,29 @@ pub struct Record {
     pub metrics: Vec<MetricRow>,
     /// The table of tests.
     pub tests: Vec<TestRow>,
+    /// What a model with a density proves about itself.
+    pub certificate: Option<CertificateCard>,
     /// Things that happened and should be known, such as skipped steps.
     pub notes: Vec<String>,
     /// The text of config.toml.
     pub config: String,
+}
+
+/// A certificate in words and numbers.
+#[derive(Debug, Clone, Default)]
+pub struct CertificateCard {
+    /// Name, value, meaning.
+    pub rows: Vec<(String, String, String)>,
+    /// What the figures add up to.
+    pub findings: Vec<String>,
+    /// What none of them can say.
+    pub caveat: String,
+    /// log p~ - log q - log Z at the model's samples, and at exact ones where there are any.
+    pub log_weights: Vec<f64>,
+    /// The same at exact samples.
+    pub exact_log_weights: Vec<f64>,
+    /// log q on the grid of the target's, where d = 2.
+    pub field: Option<Field>,
 }
 
 /// The target in words.

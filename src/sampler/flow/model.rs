@@ -8,6 +8,7 @@ use crate::nn::Parameters;
 use crate::num::Real;
 use crate::rng::{Purpose, stream};
 use crate::sampler::batch::CHUNK;
+use crate::sampler::flow::batch::Batch;
 use crate::sampler::flow::{ActNorm, AffineCoupling, Base, Layer, Linear, Mapped, SplineCoupling};
 use crate::sampler::frame::Frame;
 use crate::sampler::latent::LatentBatch;
@@ -160,6 +161,29 @@ impl<T: Real> Flow<T> {
     pub fn log_density_of<'t>(&self, parameters: &[Var<'t, T>], y: Var<'t, T>) -> Var<'t, T> {
         let Mapped { points, log_det } = self.inverse(parameters, y);
         self.base.log_density(parameters, points) + log_det
+    }
+
+    /// Σ_i (∂y_i/∂θ_p)ᵀ g_i for each matrix θ_p, y = T(z) in units of the frame, by the pull-back that training uses.   `cotangent` g: n×d.
+    ///
+    /// With g_i = -V(y_i)/n this is the path gradient of D_f (T9), the weights of a mixture base apart.
+    pub fn gradient(&self, latent: &LatentBatch<T>, cotangent: &Matrix<T>) -> Vec<Matrix<T>> {
+        let (mut batch, mut gradient) = (Batch::default(), self.zeros());
+        batch.generate(self, latent);
+        batch.pull_back(cotangent, &mut gradient);
+        gradient
+    }
+
+    /// Σ_i g_i ∂ log q(y_i)/∂θ_p for each matrix θ_p, by the pull-back that training uses.   y: n×d, units of the frame; g: n.
+    pub fn log_density_gradient(&self, y: &Matrix<T>, cotangent: &[f64]) -> Vec<Matrix<T>> {
+        let (mut batch, mut gradient) = (Batch::default(), self.zeros());
+        batch.log_density(self, y, None);
+        batch.pull_back(&Matrix::from_vec(cotangent.len(), 1, cotangent.to_vec()).cast(), &mut gradient);
+        gradient
+    }
+
+    /// Matrices of the parameters' shapes.
+    pub(super) fn zeros(&self) -> Vec<Matrix<T>> {
+        self.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect()
     }
 
     /// z for latent points, and T(z), on the tape.

@@ -35,7 +35,8 @@ impl Reference {
     /// "model", "gaussian", "geometric" (γ = ½), "geometric:0.3" or "replay".
     pub fn by_name(name: &str) -> Result<Self> {
         if let Some(rest) = name.strip_prefix("geometric") {
-            let exponent = if rest.is_empty() { Some(0.5) } else { rest.strip_prefix(':').and_then(|g| g.parse().ok()) };
+            let exponent =
+                if rest.is_empty() { Some(0.5) } else { rest.strip_prefix(':').and_then(|g| g.parse().ok()) };
             return match exponent.filter(|g| (0.0..=1.0).contains(g)) {
                 Some(gamma) => Ok(Reference::Geometric(gamma)),
                 None => Err(Error::Unsupported {

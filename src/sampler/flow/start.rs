@@ -95,7 +95,8 @@ fn quantile_knots(sorted: &[f64], normal: &[f64]) -> Vec<(f64, f64)> {
 fn correlation_factor(scores: &Matrix) -> [Matrix; 3] {
     let d = scores.cols();
     let c = scores.column_covariance();
-    let factor = Cholesky::factor(&c, "correlation of the particles").map_or(Matrix::identity(d), |l| l.lower().clone());
+    let factor =
+        Cholesky::factor(&c, "correlation of the particles").map_or(Matrix::identity(d), |l| l.lower().clone());
     let upper = Matrix::from_fn(d, d, |i, j| if i < j { factor[(j, i)] } else { 0.0 });
     [Matrix::zeros(d, d), upper, Matrix::from_fn(1, d, |_, i| factor[(i, i)].ln())]
 }

@@ -62,7 +62,7 @@ impl<T: Real> FlowTrainer<T> {
     ) -> Result<Self> {
         Ok(Self {
             target: Standardised::new(Arc::clone(target), flow.frame.centre.clone(), flow.frame.scale)?,
-            gradient: flow.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect(),
+            gradient: flow.zeros(),
             optimiser: AdamState::new(&flow.parameters),
             replay: Replay::new(points.cast(), settings.seed),
             flow,
@@ -215,13 +215,7 @@ impl<T: Real> FlowTrainer<T> {
     }
 
     /// The path gradient of an f-divergence (T9), and the reaction of the base's weights (T15); the RMS of the drift.
-    fn drift(
-        &mut self,
-        divergence: &dyn Divergence,
-        at: &At<T>,
-        log_ratio: &[f64],
-        latent: &LatentBatch<T>,
-    ) -> f64 {
+    fn drift(&mut self, divergence: &dyn Divergence, at: &At<T>, log_ratio: &[f64], latent: &LatentBatch<T>) -> f64 {
         self.valued.release();
         let (n, d) = at.y.shape();
         let beta = Matrix::from_fn(n, d, |i, j| at.temper * at.target.score[(i, j)] - at.score[(i, j)].to_f64());
@@ -238,7 +232,8 @@ impl<T: Real> FlowTrainer<T> {
         let factor = if size > 0.0 { -1.0 / (size * n as f64) } else { 0.0 };
         self.generated.pull_back(&velocity.map(|v| v * factor).cast(), &mut self.gradient);
         if let Some(codes) = latent.codes.as_ref().filter(|_| self.settings.reaction > 0.0) {
-            let rate = self.settings.reaction * self.settings.scheduled_rate(self.step - 1) / self.settings.learning_rate;
+            let rate =
+                self.settings.reaction * self.settings.scheduled_rate(self.step - 1) / self.settings.learning_rate;
             let rates: Vec<f64> =
                 growth(divergence, clip, log_ratio).iter().map(|g| g.clamp(-MAX_GROWTH, MAX_GROWTH)).collect();
             let base = self.flow.base();

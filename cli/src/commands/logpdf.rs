@@ -1,0 +1,46 @@
+//! `pushforward logpdf`: the exact log-density of a trained flow.
+
+use crate::failure::{Failure, Outcome};
+use crate::files::samples::{SampleWriter, format_of, read_samples};
+use crate::{config, model, target};
+use pushforward::linalg::Matrix;
+use std::path::PathBuf;
+
+/// Arguments of `logpdf`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder of a run that trained a flow
+    run: PathBuf,
+    /// Points, one a row: .npy (f4 or f8) or .csv
+    points: PathBuf,
+    /// Where to write log q, one number for each point: .npy (f8) or .csv; for a target with a support, the density of the unconstrained
+    /// coordinates
+    #[arg(short, long)]
+    output: PathBuf,
+}
+
+/// Evaluates and writes.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    format_of(&arguments.output)?;
+    let model = model::load(&arguments.run.join("model.safetensors"))?;
+    let Some(density) = model.density() else {
+        return Err(Failure::input(format!(
+            "{} holds a generator, whose density is not known; train a flow: 'pushforward train TARGET --method flow'",
+            arguments.run.display()
+        )));
+    };
+    let config = config::merge(Some(&arguments.run.join("config.toml")), toml::Table::new(), &[])?;
+    let coordinates = target::coordinates_of(&config.target, model.dim())?;
+    let (points, shown) = (read_samples(&arguments.points)?, arguments.points.display());
+    let (n, d) = points.shape();
+    if d != coordinates.dim() {
+        let expected = coordinates.dim();
+        return Err(Failure::input(format!(
+            "{shown} has {d} columns but the model has {expected} dimensions; give one point a row"
+        )));
+    }
+    let points = coordinates.free(points).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
+    let mut writer = SampleWriter::create(&arguments.output, n as u64, 1)?;
+    writer.push(&Matrix::from_vec(n, 1, density.log_density(&points)))?;
+    writer.finish()
+}

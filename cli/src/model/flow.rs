@@ -1,0 +1,67 @@
+//! Flows in files.
+
+use super::{Model, frame, parameter_of};
+use crate::failure::Outcome;
+use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
+use pushforward::linalg::Matrix;
+use pushforward::sampler::flow::{Architecture, CouplingKind, Flow};
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+use std::sync::Arc;
+
+/// The word under which the metadata hold the architecture; only flows have it.
+pub const KEY: &str = "flow";
+
+/// What a flow is made of, as JSON.
+#[derive(Serialize, Deserialize)]
+struct Stack {
+    couplings: usize,
+    hidden: Vec<usize>,
+    components: usize,
+    /// Bins and reach of splines; absent for affine couplings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spline: Option<(usize, f64)>,
+}
+
+/// Writes a flow.
+pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
+    let a = flow.architecture();
+    let spline = match a.coupling {
+        CouplingKind::Affine => None,
+        CouplingKind::Spline { bins, reach } => Some((bins, reach)),
+    };
+    let stack = Stack { couplings: a.couplings, hidden: a.hidden.clone(), components: flow.base().components, spline };
+    let tensor = |m: &Matrix| Tensor { shape: vec![m.rows(), m.cols()], numbers: Numbers::F64(m.as_slice().to_vec()) };
+    let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
+    let mut tensors = Tensors::new();
+    tensors.insert("frame.centre".into(), vector(&flow.frame.centre));
+    tensors.insert("frame.scale".into(), vector(&[flow.frame.scale]));
+    for (name, p) in flow.parameter_names().into_iter().zip(&flow.parameters) {
+        tensors.insert(name, tensor(p));
+    }
+    let stack = serde_json::to_string(&stack).expect("numbers are JSON");
+    safetensors::write(path, &tensors, &Metadata::from([("config".into(), config.into()), (KEY.into(), stack)]))
+}
+
+/// The flow that [`save`] wrote.
+pub fn rebuild(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> {
+    let frame = frame(tensors)?;
+    let text = metadata.get(KEY).ok_or("there is no 'flow' in the metadata")?;
+    let stack: Stack = serde_json::from_str(text).map_err(|e| format!("'flow' is {text} ({e})"))?;
+    // Before anything of that size is made: nothing can be larger than the file has numbers.
+    let held: usize = tensors.values().map(|t| t.shape.iter().product::<usize>()).sum();
+    let (bins, reach) = stack.spline.unwrap_or((1, 1.0));
+    let sizes = [stack.components, bins].into_iter().chain(stack.hidden.iter().copied());
+    let fits =
+        sizes.into_iter().all(|n| n > 0 && n <= held) && stack.couplings <= held && reach.is_finite() && reach > 0.0;
+    if !fits || stack.hidden.windows(2).any(|w| w[0].saturating_mul(w[1]) > held) {
+        return Err(format!("'flow' is {text}, which does not fit a file of {held} numbers"));
+    }
+    let coupling = stack.spline.map_or(CouplingKind::Affine, |(bins, reach)| CouplingKind::Spline { bins, reach });
+    let Stack { couplings, hidden, components, .. } = stack;
+    let mut flow: Flow<f64> = Flow::new(frame, Architecture { coupling, couplings, hidden, components }, 0);
+    for (name, parameter) in flow.parameter_names().into_iter().zip(&mut flow.parameters) {
+        *parameter = Arc::new(parameter_of(tensors, &name, parameter.shape())?);
+    }
+    Ok(Model::Flow(Box::new(flow)))
+}
