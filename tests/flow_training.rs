@@ -24,7 +24,7 @@ fn flow(d: usize, coupling: CouplingKind, components: usize) -> Flow<f64> {
 }
 
 fn pair() -> GaussianMixture {
-    GaussianMixture::isotropic(&[0.6, 0.4], Matrix::from_rows(&[[-0.6], [0.7]]), 0.9).unwrap()
+    GaussianMixture::isotropic(&[0.6, 0.4], Matrix::from_rows(&[[-0.6], [0.7]]), 1.3).unwrap()
 }
 
 /// Σ_p ⟨a_p, b_p⟩.
@@ -32,56 +32,51 @@ fn dot(a: &[Matrix], b: &[Matrix]) -> f64 {
     a.iter().zip(b).flat_map(|(a, b)| a.as_slice().iter().zip(b.as_slice())).map(|(a, b)| a * b).sum()
 }
 
-/// Proves T9 for flows with exact r and β: for every divergence the path gradient ∫ -V·∂x/∂θ φ(z) dz is the derivative of
-/// ∫ q f(p/q) dx along a random direction of all parameters, by central differences (step 1e-4: truncation 1e-7 of the third
-/// derivative) and the midpoint rule on 4,000 points (1e-5 of the size, with the corners of the marginal splines).
+/// Proves T9 for flows with exact r and β: for every divergence the slope of ∫ q f(p/q) dx along its own path gradient
+/// Σ_k π_k ∫ -V·∂x/∂θ φ(z) dz is that gradient's length, for a mixture base with smooth layers, by central differences (step 1e-4 of a
+/// unit direction: 1e-8 of the third derivative) and the midpoint rule (exact to rounding for smooth functions that vanish at the
+/// ends), to 1e-5.
 #[test]
 fn path_gradient_is_the_derivative_of_the_divergence() {
-    let p = pair();
-    let base = flow(1, CouplingKind::Affine, 1);
-    let h = 24.0 / 4000.0;
-    let grid = Matrix::from_fn(4000, 1, |i, _| h * (i as f64 + 0.5) - 12.0);
-    let direction: Vec<Matrix> = base
-        .parameters
-        .iter()
-        .enumerate()
-        .map(|(k, p)| normal_matrix(9, Purpose::Check, k as u64, p.rows(), p.cols()))
-        .collect();
-    let log_p = p.log_density(&grid);
-    let moved = |e: f64| {
-        let mut out = base.clone();
-        out.parameters.iter_mut().zip(&direction).for_each(|(p, v)| Arc::make_mut(p).add_scaled(e, v));
-        out.log_density(&grid)
-    };
-    let (ahead, behind) = (moved(1e-4), moved(-1e-4));
-    // noise z on the grid, with weight φ(z) h
-    let latent = LatentBatch { noise: grid.clone(), codes: None };
+    const N: usize = 3 * 1200;
+    let (p, base, h) = (pair(), flow(1, CouplingKind::Affine, 3), 3.0 * 20.0 / N as f64);
+    let place = |i: usize, half: f64| 2.0 * half * ((i % (N / 3)) as f64 + 0.5) / (N / 3) as f64 - half;
+    let grid = Matrix::from_fn(N, 1, |i, _| 15.0 * (2.0 * (i as f64 + 0.5) / N as f64 - 1.0));
+    // noise on the grid for each component k, with weight π_k φ(z) h
+    let codes: Vec<usize> = (0..N).map(|i| i / (N / 3)).collect();
+    let latent = LatentBatch { noise: Matrix::from_fn(N, 1, |i, _| place(i, 10.0)), codes: Some(codes.clone()) };
+    let [means, scales, logits] = [0, 1, 2].map(|k| base.parameters[k].as_slice().to_vec());
+    let total: f64 = logits.iter().map(|l| l.exp()).sum();
     let y = {
+        let z = Matrix::from_fn(N, 1, |i, _| means[codes[i]] + scales[codes[i]].exp() * place(i, 10.0));
         let tape = pushforward::autodiff::Tape::new();
         let parameters: Vec<_> = base.parameters.iter().map(|p| tape.shared(p)).collect();
-        base.forward(&parameters, tape.leaf(&grid)).points.value()
+        base.forward(&parameters, tape.leaf(&z)).points.value()
     };
-    let (mut l_p, mut s_p, mut l_q, mut s_q) =
-        (vec![0.0; 4000], Matrix::zeros(4000, 1), vec![0.0; 4000], Matrix::zeros(4000, 1));
-    p.evaluate_into(&y, &mut l_p, &mut s_p);
-    base.evaluate_into(&y, &mut l_q, &mut s_q);
+    let at = |density: &dyn Density| {
+        let (mut l, mut s) = (vec![0.0; N], Matrix::zeros(N, 1));
+        density.evaluate_into(&y, &mut l, &mut s);
+        (l, s)
+    };
+    let ((l_p, s_p), (l_q, s_q), log_p) = (at(&p), at(&base), p.log_density(&grid));
     let surrogate: Arc<dyn Divergence> = Arc::new(LvSurrogate::new(0.3));
     for divergence in all_divergences().into_iter().chain([surrogate]) {
-        let value = |log_q: &[f64]| {
-            let term = |(p, q): (&f64, &f64)| if *q < -60.0 { 0.0 } else { q.exp() * divergence.f(p - q) * h };
-            log_p.iter().zip(log_q).map(term).sum::<f64>()
-        };
-        let exact = (value(&ahead) - value(&behind)) / 2e-4;
-        let cotangent = Matrix::from_fn(4000, 1, |i, _| {
-            let z = grid[(i, 0)];
-            let mass = (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() * h;
-            if mass < 1e-26 { 0.0 } else { -divergence.weight(l_p[i] - l_q[i]) * (s_p[(i, 0)] - s_q[(i, 0)]) * mass }
+        let cotangent = Matrix::from_fn(N, 1, |i, _| {
+            let z = place(i, 10.0);
+            let mass = logits[codes[i]].exp() / total * (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() * h;
+            -divergence.weight(l_p[i] - l_q[i]) * (s_p[(i, 0)] - s_q[(i, 0)]) * mass
         });
         let gradient = base.gradient(&latent, &cotangent);
-        let found = dot(&gradient, &direction);
-        let size = dot(&gradient, &gradient).sqrt() * dot(&direction, &direction).sqrt();
-        assert!((found - exact).abs() < 1e-4 * size, "{}: {found} {exact} of {size}", divergence.name());
-        assert!(found.abs() > 1e-3 * size, "{}: the direction sees nothing", divergence.name());
+        let length = dot(&gradient, &gradient).sqrt();
+        let value = |e: f64| {
+            let mut moved = base.clone();
+            let pairs = moved.parameters.iter_mut().zip(&gradient);
+            pairs.for_each(|(p, g)| Arc::make_mut(p).add_scaled(e / length, g));
+            let log_q = moved.log_density(&grid);
+            log_p.iter().zip(&log_q).map(|(p, q)| q.exp() * divergence.f(p - q) * 30.0 / N as f64).sum::<f64>()
+        };
+        let slope = (value(1e-4) - value(-1e-4)) / 2e-4;
+        assert!((slope - length).abs() < 1e-5 * length, "{}: {slope} {length}", divergence.name());
     }
 }
 
@@ -194,15 +189,19 @@ fn objectives() -> Vec<(String, Objective)> {
     named.into_iter().chain(references.map(|r| (format!("{r:?}"), Objective::LogVariance(r)))).collect()
 }
 
-/// Proves that 80 steps raise the ESS of the start (about a third on this ring) by a tenth at least for each objective, with log Z within
-/// 0.1 of its exact 0: four standard errors of 4,000 samples at that ESS.
+/// Proves that 80 steps take at least a tenth off what the start lacks of an ESS of 1 (about 0.06), for each objective, with log Z
+/// within 0.05 of its exact 0: ten standard errors of 4,000 samples at an ESS of 0.9.
 #[test]
 fn training_improves_the_start() {
     let start = quality(trained(objectives().remove(0).1, settings(), 0).flow()).0;
+    let mut report = String::new();
     for (name, objective) in objectives() {
         let (ess, log_z) = quality(trained(objective, settings(), 80).flow());
-        assert!(ess > start + 0.1 && log_z.abs() < 0.1, "{name}: ESS {ess} from {start}, log Z {log_z}");
+        if 1.0 - ess > 0.9 * (1.0 - start) || log_z.abs() > 0.05 {
+            report += &format!("{name}: ESS {ess} from {start}, log Z {log_z}\n");
+        }
     }
+    assert!(report.is_empty(), "{report}");
 }
 
 /// Proves that a stop changes nothing: state, resume and the rest of the steps give the bits of a run without a stop, on another number
