@@ -17,7 +17,7 @@ pub enum Failure {
     },
     /// The machine refused (disk full, no permission, broken file system): exit code 1.
     Machine(String),
-    /// A theorem failed its check, or a false variant passed it: exit code 1.
+    /// A theorem or a target failed its check, or a false variant passed it: exit code 1.
     Refuted(String),
     /// Ctrl-C: exit code 130.
     Interrupted(String),

@@ -1,5 +1,6 @@
 //! The subcommands, one file each.
 
+mod check;
 mod compare;
 pub(crate) mod evaluate;
 mod list;
@@ -30,6 +31,8 @@ enum Command {
     Logpdf(logpdf::Arguments),
     /// Score samples from a file against a target, each metric beside what exact samples reach
     Evaluate(evaluate::Arguments),
+    /// Look whether a target is fit to be sampled: scale, finiteness, score against differences
+    Check(check::Arguments),
     /// Train several methods and divergences on one target and set them side by side
     Compare(compare::Arguments),
     /// Show what is known by name: formulas, constants, sources
@@ -46,6 +49,7 @@ impl Cli {
             Command::Sample(arguments) => sample::run(&arguments),
             Command::Logpdf(arguments) => logpdf::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Check(arguments) => check::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),

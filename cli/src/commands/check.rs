@@ -1,0 +1,241 @@
+//! `pushforward check`: whether a target is fit to be sampled, before anything is trained on it.
+
+use crate::commands::{note, print};
+use crate::failure::{Failure, Outcome};
+use crate::report::{count, number};
+use crate::target::{self, Target};
+use pushforward::autodiff::{GradientCheck, check_score};
+use pushforward::density::Density;
+use pushforward::linalg::Matrix;
+use pushforward::rng::{Purpose, fill_uniform, normal_matrix, stream};
+use pushforward::sampler::Frame;
+use serde_json::json;
+
+/// Points of the box, and of the comparison with differences.
+const BOX: usize = 4096;
+const POINTS: usize = 64;
+/// A search that begins within 1,000 of the origin and ends beyond this has found no mass.
+const FARTHEST: f64 = 1e4;
+/// Half the side of the box, in units of the scale.
+const REACH: f64 = 10.0;
+/// Units of the six steps, in units of the scale: a right score has slope 2 in the first that resolves the density's features.
+const UNITS: [f64; 5] = [1.0, 0.1, 0.01, 1e-3, 1e-4];
+
+/// Arguments of `check`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A name from 'list targets', or the path of a TOML file
+    target: String,
+    /// Print JSON for programs instead of words for people
+    #[arg(long)]
+    json: bool,
+    /// Key of the points
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// One thing that was looked at.
+struct Item {
+    /// Key in JSON.
+    key: &'static str,
+    passed: bool,
+    found: String,
+    /// What to do, where something is to be done.
+    suggestion: Option<String>,
+}
+
+impl Item {
+    fn good(key: &'static str, found: String) -> Self {
+        Self { key, passed: true, found, suggestion: None }
+    }
+
+    fn bad(key: &'static str, found: String, suggestion: &str) -> Self {
+        Self { key, passed: false, found, suggestion: Some(suggestion.into()) }
+    }
+}
+
+/// Looks, prints, and fails with exit code 1 where something is wrong.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let target = target::load(&arguments.target, &mut note)?;
+    let p = &*target.density;
+    let (scale, frame) = scale(p, arguments.seed);
+    let mut items = vec![scale, finiteness(p, &frame, arguments.seed), repeatable(p, &frame, arguments.seed)];
+    let (score, ladder) = score(p, &frame, arguments.seed);
+    items.push(score);
+    print(&if arguments.json {
+        format!("{:#}\n", as_json(&target, &frame, &items, ladder.as_ref()))
+    } else {
+        as_text(&target, &items, ladder.as_ref())
+    })?;
+    let failed: Vec<&str> = items.iter().filter(|i| !i.passed).map(|i| i.key).collect();
+    if failed.is_empty() {
+        return Ok(());
+    }
+    Err(Failure::Refuted(format!(
+        "{} failed {} of {} checks: {}",
+        target.name,
+        failed.len(),
+        items.len(),
+        failed.join(", ")
+    )))
+}
+
+/// Whether centre and scale can be found; else the frame of the unit ball.
+fn scale(p: &dyn Density, seed: u64) -> (Item, Frame) {
+    match Frame::of(p, seed) {
+        Ok(frame) => {
+            let length = frame.centre.iter().map(|c| c * c).sum::<f64>().sqrt();
+            let found = format!("scale {}, centre {} from the origin", number(frame.scale, 4), number(length, 4));
+            if p.mixture().is_none() && length > FARTHEST {
+                let advice = "log p~ seems not to fall off, so that it is no density; add a prior or a [support], or give centre and scale to train by --set";
+                return (Item::bad("scale", format!("the search ran away: {found}"), advice), frame);
+            }
+            (Item::good("scale", found), frame)
+        }
+        Err(e) => {
+            let advice = "make log p~ finite, or -inf where there is no mass, also far out (differences of logarithms instead of quotients, \
+                          exp(-x1) instead of 1/exp(x1)); or give centre and scale to train by --set";
+            (Item::bad("scale", e.to_string(), advice), Frame { centre: vec![0.0; p.dim()], scale: 1.0 })
+        }
+    }
+}
+
+/// log p~ and score on uniform points of the box of [`REACH`] scales around the centre.
+fn finiteness(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
+    let mut y: Matrix = Matrix::zeros(BOX, p.dim());
+    fill_uniform(&mut stream(seed, Purpose::Check, 0), y.as_mut_slice());
+    let x = frame.restore(&y.map(|u| REACH * (2.0 * u - 1.0)));
+    let (mut l, mut s) = (vec![0.0; BOX], Matrix::zeros(BOX, p.dim()));
+    p.evaluate_into(&x, &mut l, &mut s);
+    let wild = |i: &usize| l[*i].is_nan() || l[*i] == f64::INFINITY;
+    let lost = |i: &usize| l[*i].is_finite() && s.row(*i).iter().any(|v| !v.is_finite());
+    let outside = l.iter().filter(|v| **v == f64::NEG_INFINITY).count();
+    let place = |i: usize| format!("x = {:?}", x.row(i));
+    if let Some(i) = (0..BOX).find(wild) {
+        let n = (0..BOX).filter(wild).count();
+        let found =
+            format!("log p~ is {} at {} of {} points of the box, first at {}", l[i], count(n), count(BOX), place(i));
+        return Item::bad(
+            "finiteness",
+            found,
+            "a log-density is finite, or -inf outside its support; look for 0/0, inf - inf, log of a negative number",
+        );
+    }
+    if let Some(i) = (0..BOX).find(lost) {
+        let n = (0..BOX).filter(lost).count();
+        let found = format!(
+            "the score is not finite at {} of {} points where log p~ is, first at {}",
+            count(n),
+            count(BOX),
+            place(i)
+        );
+        return Item::bad(
+            "finiteness",
+            found,
+            "look for sqrt or abs at 0 and for overflowing powers; their derivatives are infinite",
+        );
+    }
+    let mut item = Item::good(
+        "finiteness",
+        format!("finite at {} of {} points, -inf at the others", count(BOX - outside), count(BOX)),
+    );
+    if outside > 0 {
+        item.suggestion = Some("-inf has no score to follow back; a [support] keeps samples inside".into());
+    }
+    item
+}
+
+/// Whether a point has the same value in a batch, alone, and again.
+fn repeatable(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
+    let x = frame.restore(&normal_matrix::<f64>(seed, Purpose::Check, 1, POINTS, p.dim()));
+    let (first, again) = (p.log_density(&x), p.log_density(&x));
+    let alone: Vec<f64> = (0..POINTS).map(|i| p.log_density(&x.slice_rows(i..i + 1))[0]).collect();
+    let same =
+        |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits() || (a.is_nan() && b.is_nan()));
+    if same(&first, &again) && same(&first, &alone) {
+        return Item::good("repeatable", "the same bits again, in a batch and alone".into());
+    }
+    let advice =
+        "the value of a point must depend on that point alone; look for random numbers and for state between calls";
+    Item::bad("repeatable", "the value of a point changes from call to call or with its neighbours".into(), advice)
+}
+
+/// The score against differences, where the mass is: the first of [`UNITS`] whose ladder passes, else the last that was resolved.
+fn score(p: &dyn Density, frame: &Frame, seed: u64) -> (Item, Option<(f64, GradientCheck)>) {
+    let x = frame.restore(&normal_matrix::<f64>(seed, Purpose::Check, 2, 16 * POINTS, p.dim()));
+    let l = p.log_density(&x);
+    let inside: Vec<usize> = (0..l.len()).filter(|&i| l[i].is_finite()).take(POINTS).collect();
+    if inside.is_empty() {
+        return (
+            Item::bad(
+                "score",
+                "no point near the centre has a finite log p~".into(),
+                "give centre and scale to train by --set",
+            ),
+            None,
+        );
+    }
+    let direction = normal_matrix(seed, Purpose::Check, 3, inside.len(), p.dim());
+    let (mut last, mut reason) = (None, String::new());
+    for unit in UNITS.map(|u| u * frame.scale) {
+        let up = |y: &Matrix| y.map(|v| v * unit);
+        let gradient = |y: &Matrix| {
+            let (mut l, mut s) = (vec![0.0; y.rows()], Matrix::zeros(y.rows(), y.cols()));
+            p.evaluate_into(&up(y), &mut l, &mut s);
+            s.map(|v| v * unit)
+        };
+        let points = x.gather_rows(&inside).map(|v| v / unit);
+        match check_score(|y| p.log_density(&up(y)), gradient, &points, &direction) {
+            Ok(check) if check.passed() => {
+                let item = Item::good("score", format!("{check}; steps in units of {}", number(unit, 3)));
+                return (item, Some((unit, check)));
+            }
+            Ok(check) if check.slope().is_some() => last = Some((unit, check)),
+            Ok(_) => {}
+            Err(e) => reason = e.to_string(),
+        }
+    }
+    let advice = match &last {
+        Some((_, c)) if (c.factor - 1.0).abs() > 1e-3 && c.factor.is_finite() => {
+            "the score is not the gradient of the log-density; look for a missing factor or sign, a term in one of the two only, or a kink"
+        }
+        _ => {
+            "the log-density is not smooth or too rough for differences; look for abs, max, step, tables and large constants"
+        }
+    };
+    let found = last.as_ref().map_or(format!("no ladder of steps could be read; {reason}"), |(_, c)| c.to_string());
+    (Item::bad("score", found, advice), last)
+}
+
+fn as_text(target: &Target, items: &[Item], ladder: Option<&(f64, GradientCheck)>) -> String {
+    let mut text = format!("{} in {} dimensions\n\n", target.name, target.density.dim());
+    if target.coordinates.differ() {
+        text += "It has a support; all of this is about its unconstrained coordinates.\n\n";
+    }
+    for item in items {
+        let verdict = if item.passed { "passed" } else { "FAILED" };
+        text += &format!("{:<12}{verdict}  {}\n", item.key, item.found);
+        text += &item.suggestion.iter().map(|s| format!("{:<20}→ {s}\n", "")).collect::<String>();
+    }
+    if let Some((unit, check)) = ladder {
+        text += "\n  step        |difference - score|, root mean square over points\n";
+        for (h, error) in check.steps.iter().zip(&check.errors) {
+            text += &format!("  {:<12}{error:.3e}\n", format!("{:.2e}", h * unit));
+        }
+    }
+    text
+}
+
+fn as_json(target: &Target, frame: &Frame, items: &[Item], ladder: Option<&(f64, GradientCheck)>) -> serde_json::Value {
+    let one = |i: &Item| json!({ "check": i.key, "passed": i.passed, "found": i.found, "suggestion": i.suggestion });
+    let ladder = ladder.map(|(unit, c)| {
+        json!({
+            "unit": unit, "steps": c.steps.iter().map(|h| h * unit).collect::<Vec<_>>(), "errors": c.errors, "scale": c.scale, "slope": c.slope(),
+            "factor": c.factor, "best_relative_error": c.best_relative_error(),
+        })
+    });
+    json!({
+        "version": 1, "target": target.name, "dim": target.density.dim(), "passed": items.iter().all(|i| i.passed),
+        "centre": frame.centre, "scale": frame.scale, "checks": items.iter().map(one).collect::<Vec<_>>(), "ladder": ladder,
+    })
+}
