@@ -197,6 +197,7 @@ fn sample_files() {
     write("empty.csv", b"");
     write("nan.csv", b"1,2\n3,nan\n");
     write("x.txt", b"1,2\n");
+    write("bad.npz", b"PK\x05\x06 and nothing of an archive");
     write("bad.npy", b"not an array at all");
     write("short.npy", b"\x93NUMPY\x01\x00");
     for (name, words) in [
@@ -204,7 +205,8 @@ fn sample_files() {
         ("one-row.csv", &["at least 2"]),
         ("empty.csv", &["no samples"]),
         ("nan.csv", &["line 2", "NaN"]),
-        ("x.txt", &[".npy nor .csv"]),
+        ("x.txt", &[".npz nor .csv"]),
+        ("bad.npz", &["no whole .npz archive", "numpy.savez"]),
         ("bad.npy", &["does not start"]),
         ("short.npy", &["ends inside its header"]),
         ("missing.npy", &["cannot read"]),

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: String,
-    /// The samples, one a row: .npy (f4 or f8) or .csv
+    /// The samples, one a row: .npy, .npz (f4 or f8) or .csv
     file: PathBuf,
     /// Print JSON for programs instead of a table for people
     #[arg(long)]

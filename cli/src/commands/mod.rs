@@ -3,6 +3,7 @@
 mod check;
 mod compare;
 pub(crate) mod evaluate;
+mod export;
 mod list;
 mod logpdf;
 mod sample;
@@ -35,6 +36,8 @@ enum Command {
     Check(check::Arguments),
     /// Train several methods and divergences on one target and set them side by side
     Compare(compare::Arguments),
+    /// Write the samples of a run in the formats of other tools
+    Export(export::Arguments),
     /// Show what is known by name: formulas, constants, sources
     List(list::Arguments),
     /// Check the theorems of theory/, each by two independent roads
@@ -51,6 +54,7 @@ impl Cli {
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
+            Command::Export(arguments) => export::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }

@@ -30,7 +30,7 @@ pub struct Arguments {
     /// Key of the samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// Where to write them: .npy (f8) or .csv
+    /// Where to write them: .npy, .npz (f8) or .csv
     #[arg(short, long)]
     output: PathBuf,
     /// Steps of a Markov chain (MALA) that each sample takes after the one-step map; repairs shapes within modes, not masses

@@ -20,8 +20,12 @@ pub struct CsvWriter {
 impl CsvWriter {
     /// Starts a file with `cols` columns x1, x2, ….
     pub fn create(path: &Path, cols: usize) -> Outcome<Self> {
+        Self::with_names(path, &(1..=cols).map(|j| format!("x{j}")).collect::<Vec<_>>())
+    }
+
+    /// Starts a file with these columns.
+    pub fn with_names(path: &Path, names: &[String]) -> Outcome<Self> {
         let mut file = AtomicFile::create(path)?;
-        let names: Vec<String> = (1..=cols).map(|j| format!("x{j}")).collect();
         file.write(format!("{}\n", names.join(",")).as_bytes())?;
         Ok(Self { file, text: String::new() })
     }

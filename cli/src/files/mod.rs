@@ -1,8 +1,10 @@
 //! Files: written whole or not at all, read with bounded memory and without trust.
 
+pub mod arviz;
 pub mod atomic;
 pub mod csv;
 pub mod npy;
+pub mod npz;
 pub mod safetensors;
 mod safetensors_header;
 pub mod samples;

@@ -44,7 +44,7 @@ impl Dtype {
 }
 
 /// The preamble of a rows×cols file: magic, version 1.0, header length, header padded to a multiple of 64 bytes.
-fn preamble(rows: u64, cols: usize, dtype: Dtype) -> Vec<u8> {
+pub(crate) fn preamble(rows: u64, cols: usize, dtype: Dtype) -> Vec<u8> {
     let mut header =
         format!("{{'descr': '{}', 'fortran_order': False, 'shape': ({rows}, {cols}), }}", dtype.descr()).into_bytes();
     let unpadded = MAGIC.len() + 4 + header.len() + 1;
@@ -116,11 +116,17 @@ impl NpyReader {
         if !meta.is_file() {
             return Err(bad("this is not a regular file; give a .npy file"));
         }
+        Self::of_part(file, path, meta.len())
+    }
+
+    /// Reads the array that begins where `file` stands and has `length` bytes; `path` is for messages.
+    pub(crate) fn of_part(file: File, path: &Path, length: u64) -> Outcome<Self> {
+        let bad = |why: &str| Failure::input(format!("{}: {why}", path.display()));
         let mut file = BufReader::with_capacity(1 << 20, file);
         let (header, offset) = read_header(&mut file).map_err(|why| bad(&why))?;
         let Header { dtype, rows, cols } = parse_header(&header).map_err(|why| bad(&why))?;
         let announced = rows.checked_mul(cols as u64).and_then(|n| n.checked_mul(dtype.size() as u64));
-        let held = meta.len().saturating_sub(offset);
+        let held = length.saturating_sub(offset);
         if announced != Some(held) {
             let want = announced.map_or("more than 2^64".to_owned(), |n| n.to_string());
             return Err(bad(&format!(

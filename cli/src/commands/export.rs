@@ -1,0 +1,80 @@
+//! `pushforward export`: the samples of a run in the formats of other tools.
+
+use crate::commands::{note, print, train::load_target};
+use crate::config;
+use crate::failure::{Failure, Outcome};
+use crate::files::arviz;
+use crate::files::csv::CsvWriter;
+use crate::files::npz::NpzWriter;
+use crate::files::samples::read_samples;
+use pushforward::linalg::Matrix;
+use serde_json::json;
+use std::path::PathBuf;
+
+/// Arguments of `export`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder of a run
+    run: PathBuf,
+    /// npz: samples and log_density; csv: with the parameters' names; arviz: JSON for arviz.from_json, posterior and sample_stats
+    #[arg(long, value_enum)]
+    format: Format,
+    /// Where to write [default: samples.npz, samples.csv or samples.arviz.json in the run's folder]
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
+enum Format {
+    Npz,
+    Csv,
+    Arviz,
+}
+
+/// Reads samples.npy of the run, evaluates log p~, writes.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let at = |name: &str| arguments.run.join(name);
+    let config = config::merge(Some(&at("config.toml")), toml::Table::new(), &[])?;
+    let target = load_target(&config)?;
+    let samples = read_samples(&at("samples.npy"))?;
+    let (names, shown) = (target.coordinates.names(), arguments.run.display());
+    if samples.cols() != names.len() {
+        return Err(Failure::input(format!(
+            "{shown}/samples.npy has {} columns but the run's target has {}; take both from one run",
+            samples.cols(),
+            names.len()
+        )));
+    }
+    let lp = target.density.log_density(&target.coordinates.free(samples.clone())?);
+    if target.coordinates.differ() {
+        note("log p~ is that of the unconstrained coordinates, with the Jacobian".into());
+    }
+    let default = ["samples.npz", "samples.csv", "samples.arviz.json"][arguments.format as usize];
+    let path = arguments.output.clone().unwrap_or_else(|| at(default));
+    match arguments.format {
+        Format::Npz => {
+            let mut file = NpzWriter::create(&path)?;
+            file.array("samples", samples.rows() as u64, samples.cols())?;
+            file.push(&samples)?;
+            file.array("log_density", samples.rows() as u64, 1)?;
+            file.push(&Matrix::from_vec(samples.rows(), 1, lp))?;
+            file.finish()?;
+        }
+        Format::Csv => {
+            let mut file = CsvWriter::with_names(&path, &names)?;
+            file.push(&samples)?;
+            file.finish()?;
+        }
+        Format::Arviz => {
+            let summary = std::fs::read(at("summary.json")).ok();
+            let summary: Option<serde_json::Value> = summary.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let seconds = summary.and_then(|s| s.get("train_seconds").cloned());
+            let attributes = json!({
+                "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": seconds,
+                "target": target.name, "divergence": config.divergence, "seed": config.seed,
+            });
+            arviz::write(&path, &samples, &names, &lp, attributes)?;
+        }
+    }
+    print(&format!("{} samples written to {}\n", samples.rows(), path.display()))
+}

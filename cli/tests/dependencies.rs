@@ -1,0 +1,56 @@
+//! The policy on dependencies, read from Cargo.lock.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Everything that the lock file says the library's four dependencies bring with them. getrandom with cfg-if, libc and r-efi belongs to a
+/// feature of rand that is off: the library is built without them. autocfg is of a build script.
+const LIBRARY: &[&str] = &[
+    "autocfg",
+    "cfg-if",
+    "crossbeam-deque",
+    "crossbeam-epoch",
+    "crossbeam-utils",
+    "either",
+    "getrandom",
+    "libc",
+    "matrixmultiply",
+    "r-efi",
+    "rand",
+    "rand_core",
+    "rand_pcg",
+    "rawpointer",
+    "rayon",
+    "rayon-core",
+];
+
+/// Most packages in the whole lock file, tests and all platforms included.
+const MOST: usize = 110;
+
+/// Proves that the library with everything it brings is the list above, that every package is from crates.io with a checksum, and that the whole
+/// tree stays small. Whoever adds a dependency changes this list, and says why in CHANGELOG.md.
+#[test]
+fn the_tree_is_the_one_we_know() {
+    let lock = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock");
+    let lock: toml::Table = toml::from_str(&std::fs::read_to_string(lock).unwrap()).unwrap();
+    let packages: BTreeMap<&str, &toml::Value> =
+        lock["package"].as_array().unwrap().iter().map(|p| (p["name"].as_str().unwrap(), p)).collect();
+    let mut found = BTreeSet::new();
+    let mut open = vec!["matrixmultiply", "rand", "rand_pcg", "rayon"];
+    while let Some(name) = open.pop() {
+        if found.insert(name) {
+            let needs = packages[name].get("dependencies").and_then(toml::Value::as_array).into_iter().flatten();
+            open.extend(needs.map(|d| d.as_str().unwrap().split(' ').next().unwrap()));
+        }
+    }
+    assert_eq!(found.into_iter().collect::<Vec<_>>(), LIBRARY);
+    for (name, package) in &packages {
+        let ours = name.starts_with("pushforward");
+        let registry = package.get("source").and_then(toml::Value::as_str);
+        assert!(
+            ours || registry == Some("registry+https://github.com/rust-lang/crates.io-index"),
+            "{name}: {registry:?}"
+        );
+        assert!(ours || package.get("checksum").is_some(), "{name} has no checksum");
+    }
+    assert!(packages.len() <= MOST, "{} packages", packages.len());
+}

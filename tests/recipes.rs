@@ -1,0 +1,135 @@
+//! The recipes of CONTRIBUTING.md, followed for toy members that live here only; and that the files they name are there.
+
+use pushforward::Result;
+use pushforward::autodiff::check_score;
+use pushforward::density::{Density, Pointwise, evaluate};
+use pushforward::divergence::{Divergence, check};
+use pushforward::linalg::Matrix;
+use pushforward::rng::{Purpose, normal_matrix};
+use pushforward::velocity::{Field, Scene, Velocity};
+use pushforward::verify::{Budget, Claim, Comparison, Outcome};
+use std::path::Path;
+
+/// A toy density: log p~(x) = -x⁴/4 - log cosh x.
+struct Toy;
+
+impl Pointwise for Toy {
+    fn dim(&self) -> usize {
+        1
+    }
+
+    fn at(&self, x: &[f64], score: &mut [f64]) -> f64 {
+        score[0] = -x[0].powi(3) - x[0].tanh();
+        -0.25 * x[0].powi(4) - x[0].cosh().ln()
+    }
+}
+
+/// Proves the recipe for a density: one implementation, and the library's own check passes; with a wrong sign it does not.
+#[test]
+fn a_density() {
+    let x: Matrix = normal_matrix(1, Purpose::Check, 0, 50, 1);
+    let v: Matrix = normal_matrix(1, Purpose::Check, 1, 50, 1);
+    let score = |sign: f64| move |x: &Matrix| evaluate(&Toy, x).unwrap().score.map(|s| sign * s);
+    assert!(check_score(|x| Toy.log_density(x), score(1.0), &x, &v).unwrap().passed());
+    assert!(!check_score(|x| Toy.log_density(x), score(-1.0), &x, &v).unwrap().passed());
+}
+
+/// A toy divergence: KL(q‖p), with its weight off by a factor.
+struct ToyDivergence(f64);
+
+impl Divergence for ToyDivergence {
+    fn name(&self) -> &str {
+        "toy"
+    }
+    fn formula(&self) -> String {
+        "f(u) = -log u".into()
+    }
+    fn weight_formula(&self) -> String {
+        "1".into()
+    }
+    fn elasticity_formula(&self) -> String {
+        "0".into()
+    }
+    fn f(&self, l: f64) -> f64 {
+        -l
+    }
+    fn u_df(&self, _: f64) -> f64 {
+        -1.0
+    }
+    fn first_variation(&self, l: f64) -> f64 {
+        1.0 - l
+    }
+    fn log_weight(&self, _: f64) -> f64 {
+        self.0.ln()
+    }
+    fn elasticity(&self, _: f64) -> f64 {
+        0.0
+    }
+}
+
+/// Proves the recipe for a divergence: its laws hold, and a factor in the weight is found.
+#[test]
+fn a_divergence() {
+    assert!(check(&ToyDivergence(1.0)).passed());
+    assert!(!check(&ToyDivergence(2.0)).passed());
+}
+
+/// A toy velocity: towards the origin.
+struct Inwards;
+
+impl Velocity<f64> for Inwards {
+    fn evaluate(&self, scene: &Scene<'_, f64>) -> Result<Field<f64>> {
+        let n = scene.particles.rows();
+        Ok(Field {
+            velocity: scene.particles.map(|x| -x),
+            log_ratio: vec![0.0; n],
+            growth: vec![0.0; n],
+            log_z: 0.0,
+            log_density: vec![0.0; n],
+            bandwidth: vec![0.0; n],
+            effective_samples: n as f64,
+        })
+    }
+}
+
+/// Proves the recipe for a velocity: one method, a batch in, a batch out, and Euler's steps of it shrink particles by exactly (1 - η)ᵏ, k = 10.
+#[test]
+fn a_velocity() {
+    let start: Matrix = normal_matrix(2, Purpose::Check, 0, 20, 3);
+    let mut x = start.clone();
+    for step in 0..10 {
+        let scene = Scene { particles: &x, reference: &start, bandwidth: 0.0, widest: 1.0, seed: 0, step };
+        let field = Inwards.evaluate(&scene).unwrap();
+        x.add_scaled(0.1, &field.velocity);
+    }
+    let exact = start.map(|v| v * 0.9f64.powi(10));
+    assert!(x.as_slice().iter().zip(exact.as_slice()).all(|(a, b)| (a - b).abs() < 1e-14));
+}
+
+/// Proves the recipe for a theorem: a claim with both sides and a false variant that the same comparison rejects.
+#[test]
+fn a_theorem() {
+    fn check(_: &Budget) -> Vec<Outcome> {
+        let sum: f64 = (1..=100).map(f64::from).sum();
+        let compare = |right: f64| Comparison::exact("n = 100", sum, right, right, 1e-12);
+        vec![Outcome { comparisons: vec![compare(5050.0)], mutants: vec![("n² / 2 without n / 2", compare(5000.0))] }]
+    }
+    let claim = Claim { id: "T99", title: "1 + … + n = n(n + 1)/2", check };
+    let evidence = claim.run(&Budget::quick());
+    assert!(evidence.holds() && evidence.all_mutants_caught(), "{evidence}");
+}
+
+/// Proves that every file that CONTRIBUTING.md names in backquotes exists, and that it names the registries.
+#[test]
+fn named_files_exist() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("CONTRIBUTING.md")).unwrap();
+    let named: Vec<&str> =
+        text.split('`').skip(1).step_by(2).filter(|w| w.contains('/') && !w.contains([' ', '<'])).collect();
+    for name in &named {
+        assert!(root.join(name).exists(), "CONTRIBUTING.md names {name}, which is not there");
+    }
+    for registry in ["src/density/registry.rs", "src/divergence/registry.rs", "src/verify/claim.rs"] {
+        assert!(named.contains(&registry), "{registry}");
+    }
+}
