@@ -132,6 +132,18 @@ fn masses_are_kept() {
     }
 }
 
+/// Proves that far out, where x rounds to the edge of its support, log p~ is -inf with score 0 even for a density that is 0/0 there.
+#[test]
+fn edges_are_outside() {
+    let wild = Handwritten::new(1, |x| (x[0] / x[0]).ln() - x[0], |x, s| s[0] = -x[0] / x[0]);
+    let chart = Chart::new(vec![Support::Interval { low: 0.0, high: f64::INFINITY }]).unwrap();
+    let p = Constrained::new(Arc::new(wild), chart).unwrap();
+    let at = evaluate(&p, &Matrix::from_rows(&[[-800.0], [800.0], [0.0]])).unwrap();
+    assert_eq!(at.log_density, [f64::NEG_INFINITY, f64::NEG_INFINITY, -1.0]);
+    assert_eq!(at.score.as_slice(), [0.0, 0.0, 0.0]);
+    assert_eq!(p.log_density(&Matrix::from_rows(&[[-800.0], [800.0], [0.0]])), at.log_density);
+}
+
 /// Proves that points outside, charts without inside, and sizes that do not fit are errors that say so.
 #[test]
 fn bad_charts_and_points() {

@@ -55,7 +55,9 @@ fn formats_hold_the_samples() {
     for (k, line) in csv.lines().skip(1).enumerate() {
         let x: Vec<f64> = line.split(',').map(|c| c.parse().unwrap()).collect();
         let (a, b) = (number(&json["posterior"]["x1"][0][k]), number(&json["posterior"]["x2"][0][k]));
-        assert_eq!((a, b), (x[0], x[1]));
+        // the file has every digit; this reader of JSON may be off in the last one
+        let close = |a: f64, b: f64| (a - b).abs() <= 2.0 * f64::EPSILON * b.abs();
+        assert!(close(a, x[0]) && close(b, x[1]), "{k}");
         let lp = number(&json["sample_stats"]["lp"][0][k]);
         let exact = -0.5 * x[0] * x[0] - x[1] + x[1].ln();
         assert!((lp - exact).abs() < 1e-12 * (1.0 + exact.abs()), "{k}");
@@ -91,7 +93,7 @@ fn python_opens_them() {
          else:\n    j = json.load(open('run/samples.arviz.json')); j.pop('attrs'); d = arviz.from_dict(j)\n\
          assert d['posterior']['x1'].dims == ('chain', 'draw') and d['posterior']['x1'].shape == (1, 10000)\n\
          assert d['sample_stats']['lp'].shape == (1, 10000)\n\
-         assert not hasattr(arviz, 'from_json') or d.posterior.attrs['inference_library'] == 'pushforward'\n\
+         assert not hasattr(arviz, 'from_json') or d.attrs['inference_library'] == 'pushforward'\n\
          assert len(arviz.summary(d, kind='stats')) == 2\n",
     );
 }

@@ -102,6 +102,15 @@ impl Support {
         u.iter().all(|u| u.is_finite())
     }
 
+    /// Whether x lies inside, and not on the edge to which a far u is rounded.
+    fn contains(self, x: &[f64]) -> bool {
+        match self {
+            Support::Real => x[0].is_finite(),
+            Support::Interval { low, high } => low < x[0] && x[0] < high,
+            Support::Simplex(_) => x.iter().all(|v| *v > 0.0),
+        }
+    }
+
     fn words(self) -> String {
         match self {
             Support::Real => "the real line".into(),
@@ -196,6 +205,11 @@ impl Chart {
             self.constrain_point(u.row(i), x.row_mut(i));
         }
         x
+    }
+
+    /// Whether x lies inside, and not on the edge to which a far u is rounded.
+    pub(crate) fn contains(&self, x: &[f64]) -> bool {
+        self.spans().all(|(block, _, j)| block.contains(&x[j..j + block.width()]))
     }
 
     /// (∂T/∂u)ᵀ g + ∇ log |det ∂T/∂u| → out at one point, with x = T(u).   u, out: m; x, g: d.

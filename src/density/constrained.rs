@@ -8,7 +8,8 @@ use std::sync::Arc;
 
 /// The density of u where x = T(u) has the density p: log p~_U(u) = log p~(T(u)) + log |det ∂T/∂u|, with the same normaliser.
 ///
-/// On a simplex p is a density in its first K-1 coordinates.
+/// On a simplex p is a density in its first K-1 coordinates. Where u is so far out that x is rounded to the edge, log p~_U = -inf: p is not
+/// asked there, where it may be 0/0.
 #[derive(Clone)]
 pub struct Constrained {
     inner: Arc<dyn Density>,
@@ -45,7 +46,10 @@ impl Density for Constrained {
 
     fn log_density_into(&self, u: &Matrix, out: &mut [f64]) {
         let x = self.push(u, out);
-        out.iter_mut().zip(self.inner.log_density(&x)).for_each(|(l, p)| *l += p);
+        let inner = self.inner.log_density(&x);
+        for (i, (l, p)) in out.iter_mut().zip(inner).enumerate() {
+            *l = if self.chart.contains(x.row(i)) { *l + p } else { f64::NEG_INFINITY };
+        }
     }
 
     fn evaluate_into(&self, u: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
@@ -54,6 +58,11 @@ impl Density for Constrained {
         let mut g = Matrix::zeros(x.rows(), x.cols());
         self.inner.evaluate_into(&x, &mut inner, &mut g);
         for (i, p) in inner.into_iter().enumerate() {
+            if !self.chart.contains(x.row(i)) {
+                log_density[i] = f64::NEG_INFINITY;
+                score.row_mut(i).fill(0.0);
+                continue;
+            }
             log_density[i] += p;
             self.chart.pull_back(u.row(i), x.row(i), g.row(i), score.row_mut(i));
         }
