@@ -161,7 +161,7 @@ def run_gmm40(command, args, rows):
     for lib in ("torch", "jax"):
         total, theirs, out = whole([sys.executable, str(HERE / f"peers/gmm40_{lib}.py"), str(args.threads)])
         found = json.loads(out)
-        note = f"TV {tv:.3f} against {found['tv']:.3f}; {memory:.0f} MB against {theirs:.0f} MB"
+        note = f"{train:.1f} s of it training; TV {tv:.3f} against {found['tv']:.3f}; {memory:.0f} MB against {theirs:.0f} MB"
         rows.append(("whole gmm40 run, 2,500 steps", args.threads, seconds, total, lib, total / seconds, 5, note))
         print(f"gmm40: {total:.1f} s of {lib}: {total / seconds:.1f}x, {note}", flush=True)
 
