@@ -28,6 +28,17 @@ def bandwidth(step):
     return H_START * (H_END / H_START) ** min(step / (ANNEAL * STEPS), 1.0)
 
 
+def resolved(enough):
+    """The smallest bandwidth that is enough, to 5 % by bisection."""
+    low, high = H_END, H_START
+    if enough(low):
+        return low
+    while high > 1.05 * low:
+        middle = math.sqrt(low * high)
+        low, high = (low, middle) if enough(middle) else (middle, high)
+    return high
+
+
 def rate(step):
     return RATE * 0.5 * (1 + math.cos(math.pi * step / STEPS))
 

@@ -98,14 +98,7 @@ def quartile(p, logits, key, h):
 
 
 def resolved(p, logits, key):
-    enough = lambda h: quartile(p, logits, key, h) >= g.NEIGHBOURS
-    low, high = g.H_END, g.H_START
-    if enough(low):
-        return low
-    while high > 1.05 * low:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return g.resolved(lambda h: quartile(p, logits, key, h) >= g.NEIGHBOURS)
 
 
 logits, key, floor, first = jnp.zeros(g.CODES), jax.random.key(0), 0.0, None

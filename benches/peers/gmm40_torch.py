@@ -64,14 +64,7 @@ def neighbours(y, x, h):
 
 
 def resolved(x, y):
-    enough = lambda h: neighbours(y, x, h).quantile(0.75) >= g.NEIGHBOURS
-    low, high = g.H_END, g.H_START
-    if enough(low):
-        return low
-    while high > 1.05 * low:
-        middle = math.sqrt(low * high)
-        low, high = (low, middle) if enough(middle) else (middle, high)
-    return high
+    return g.resolved(lambda h: neighbours(y, x, h).quantile(0.75) >= g.NEIGHBOURS)
 
 
 def drift(particles, reference, h):

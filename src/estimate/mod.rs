@@ -8,4 +8,4 @@ mod smoothing;
 pub use bandwidth::{resolved_bandwidth, scott_bandwidth};
 pub use kde::{Kde, KdeGrid, KdeValues, Tolerance};
 pub use log_ratio::{LogZ, centre_log_ratio};
-pub use smoothing::smoothed_evaluation;
+pub use smoothing::SmoothedTarget;

@@ -1,11 +1,12 @@
-//! A generator on a batch, chunk by chunk: forward, and back.
+//! A model on a batch, chunk by chunk: forward, and back.
 
-use crate::autodiff::Tape;
+use crate::autodiff::{Tape, Var};
 use crate::linalg::Matrix;
 use crate::num::Real;
 use crate::sampler::generator::Generator;
 use crate::sampler::latent::LatentBatch;
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads.
 pub(crate) const CHUNK: usize = 256;
@@ -29,17 +30,36 @@ impl<T: Real> Batch<T> {
     /// y = G(latent), n×d in units of the frame. Keeps the tapes for [`Batch::pull_back`].
     pub(crate) fn forward(&mut self, generator: &Generator<T>, latent: &LatentBatch<T>) -> Matrix<T> {
         let (n, d) = latent.noise.shape();
-        self.chunks.resize_with(n.div_ceil(CHUNK), Chunk::new);
         let mut out = Matrix::zeros(n, d);
-        let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d);
-        self.chunks.par_iter_mut().zip(rows).enumerate().for_each(|(k, (chunk, out))| {
-            let range = k * CHUNK..k * CHUNK + out.len() / d;
-            chunk.forward(generator, latent, range, out);
+        let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate();
+        self.record(&generator.parameters, rows, |tape, parameters, (k, out)| {
+            let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
+            let y = generator.forward(parameters, tape.leaf(&noise), codes.as_ref());
+            y.with(|y| out.copy_from_slice(y.as_slice()));
+            y
         });
         out
     }
 
-    /// gradient_p ← Σ_i (∂y_i/∂θ_p)ᵀ g_i for the last forward pass (T9), by chunks in a fixed order; then lets the
+    /// Runs `f` once for each chunk of rows, on an emptied tape with the parameters on it; what it returns is the output that
+    /// [`Batch::pull_back`] goes back from.
+    pub(crate) fn record<I: Send>(
+        &mut self,
+        parameters: &[Arc<Matrix<T>>],
+        rows: impl IndexedParallelIterator<Item = I>,
+        f: impl for<'t> Fn(&'t Tape<T>, &[Var<'t, T>], I) -> Var<'t, T> + Sync,
+    ) {
+        self.chunks.resize_with(rows.len(), Chunk::new);
+        self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, rows)| {
+            chunk.tape.reset();
+            let vars: Vec<_> = parameters.iter().map(|p| chunk.tape.shared(p)).collect();
+            chunk.output = f(&chunk.tape, &vars, rows).id;
+            chunk.parameters.clear();
+            chunk.parameters.extend(vars.iter().map(|p| p.id));
+        });
+    }
+
+    /// gradient_p ← Σ_i (∂o_i/∂θ_p)ᵀ g_i for the outputs o of the last pass (T9), by chunks in a fixed order; then lets the
     /// parameters go, so that they can be moved in place.
     pub(crate) fn pull_back(&mut self, cotangent: &Matrix<T>, gradient: &mut [Matrix<T>]) {
         let d = cotangent.cols();
@@ -65,23 +85,6 @@ impl<T: Real> Batch<T> {
 impl<T: Real> Chunk<T> {
     fn new() -> Self {
         Self { tape: Tape::new(), parameters: Vec::new(), output: 0, gradient: Vec::new() }
-    }
-
-    fn forward(
-        &mut self,
-        generator: &Generator<T>,
-        latent: &LatentBatch<T>,
-        rows: std::ops::Range<usize>,
-        out: &mut [T],
-    ) {
-        self.tape.reset();
-        let (noise, codes) = latent.slice(rows);
-        let parameters: Vec<_> = generator.parameters.iter().map(|p| self.tape.shared(p)).collect();
-        let y = generator.forward(&parameters, self.tape.leaf(&noise), codes.as_ref());
-        y.with(|y| out.copy_from_slice(y.as_slice()));
-        self.output = y.id;
-        self.parameters.clear();
-        self.parameters.extend(parameters.iter().map(|p| p.id));
     }
 
     fn pull_back(&mut self, cotangent: &[T], d: usize) {

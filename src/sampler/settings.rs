@@ -95,8 +95,7 @@ impl Settings {
 
     /// Adam's rate at a step: `learning_rate` (1 + cos πt)/2 at t = step/steps.
     pub fn scheduled_rate(&self, step: u64) -> f64 {
-        let t = step as f64 / self.steps as f64;
-        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
+        cosine_rate(self.learning_rate, step, self.steps)
     }
 
     /// Bytes that a training in `dim` dimensions takes at least, numbers of the network having `number_size` bytes: the parameters with
@@ -149,4 +148,10 @@ impl Settings {
 
 fn require(name: &str, value: f64, holds: bool, expected: &'static str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Parameter { name: name.into(), value, expected }) }
+}
+
+/// `rate` (1 + cos πt)/2 at t = `step`/`steps`.
+pub(crate) fn cosine_rate(rate: f64, step: u64, steps: u64) -> f64 {
+    let t = step as f64 / steps as f64;
+    rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
 }

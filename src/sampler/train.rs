@@ -262,8 +262,7 @@ impl<T: Real> Trainer<T> {
         let rate = s.scheduled_rate(step);
         Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
         if let (Some(codes), true) = (&batch.codes, s.reaction > 0.0) {
-            let growth: Vec<f64> = field.growth.iter().map(|g| g.clamp(-MAX_GROWTH, MAX_GROWTH)).collect();
-            self.generator.latent.react(codes, &growth, s.reaction);
+            self.generator.latent.react(codes, &bounded_growth(&field.growth), s.reaction);
         }
         let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
         let log_jacobian = self.generator.dim() as f64 * self.generator.frame.scale.ln();
@@ -315,7 +314,12 @@ impl StepReport {
 }
 
 /// √(mean of the squares of all entries).
-fn root_mean_square<T: Real>(m: &Matrix<T>) -> f64 {
+pub(crate) fn root_mean_square<T: Real>(m: &Matrix<T>) -> f64 {
     let sum: f64 = m.as_slice().iter().map(|v| v.to_f64().powi(2)).sum();
     (sum / m.as_slice().len().max(1) as f64).sqrt()
+}
+
+/// Growth rates, kept within ±[`MAX_GROWTH`].
+pub(crate) fn bounded_growth(growth: &[f64]) -> Vec<f64> {
+    growth.iter().map(|g| g.clamp(-MAX_GROWTH, MAX_GROWTH)).collect()
 }

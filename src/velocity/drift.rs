@@ -3,6 +3,7 @@
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
 use crate::num::Real;
+use std::sync::Arc;
 
 /// Bounds on the centred log-ratio before it enters a weight.
 ///
@@ -43,4 +44,18 @@ pub fn growth(divergence: &dyn Divergence, clip: LogRatioClip, log_ratio: &[f64]
     let phi: Vec<f64> = log_ratio.iter().map(|l| divergence.first_variation(l.clamp(clip.low, clip.high))).collect();
     let mean = phi.iter().sum::<f64>() / phi.len().max(1) as f64;
     phi.iter().map(|phi| mean - phi).collect()
+}
+
+/// The divergence whose weight depends on l - E_q l, at the mean of these log-ratios; none for all others ([`Divergence::centred`]).
+pub(crate) fn centred(divergence: &dyn Divergence, log_ratio: &[f64]) -> Option<Arc<dyn Divergence>> {
+    let finite = || log_ratio.iter().filter(|l| l.is_finite());
+    divergence.centred(finite().sum::<f64>() / finite().count().max(1) as f64)
+}
+
+/// Shortens a vector to `largest`.
+pub(crate) fn shorten(v: &mut [f64], largest: f64) {
+    let size = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+    if size > largest {
+        v.iter_mut().for_each(|x| *x *= largest / size);
+    }
 }

@@ -7,6 +7,7 @@ mod drift;
 mod smoothed;
 
 pub use drift::{LogRatioClip, drift_into, growth};
+pub(crate) use drift::{centred, shorten};
 pub use smoothed::SmoothedDrift;
 
 use crate::error::Result;

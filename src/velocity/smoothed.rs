@@ -1,13 +1,13 @@
 //! The smoothed universal velocity `V_h = φ_h ∗ (w(r_h) ∇ log r_h)`, r_h = (p ∗ φ_h)/(q ∗ φ_h) (T11).
 
-use crate::density::{Density, smooth};
+use crate::density::Density;
 use crate::divergence::Divergence;
 use crate::error::Result;
-use crate::estimate::{Kde, centre_log_ratio, smoothed_evaluation};
+use crate::estimate::{Kde, SmoothedTarget, centre_log_ratio};
 use crate::linalg::Matrix;
 use crate::num::Real;
 use crate::rng::{Purpose, normal_matrix};
-use crate::velocity::{Field, LogRatioClip, Scene, Velocity, drift_into, growth};
+use crate::velocity::{Field, LogRatioClip, Scene, Velocity, centred, drift_into, growth, shorten};
 use std::sync::Arc;
 
 /// V_h(x) = E_ξ[w(r_h) ∇ log r_h](x + hξ), by one draw of ξ for each particle.
@@ -66,8 +66,7 @@ impl<T: Real> Velocity<T> for SmoothedDrift {
         }
         let log_z = centre_log_ratio(&mut parts.log_ratio);
         let mut velocity = Matrix::zeros(n, d);
-        let finite = || parts.log_ratio.iter().filter(|l| l.is_finite());
-        let own = self.divergence.centred(finite().sum::<f64>() / finite().count().max(1) as f64);
+        let own = centred(&*self.divergence, &parts.log_ratio);
         let divergence = own.as_deref().unwrap_or(&*self.divergence);
         drift_into(divergence, self.clip, &parts.log_ratio, &parts.beta, &mut velocity);
         Ok(Field {
@@ -104,7 +103,7 @@ impl Parts {
         (self.bandwidth[row], self.log_density[row], self.log_ratio[row]) = (h, log_density, log_ratio);
         let out = self.beta.row_mut(row);
         out.iter_mut().zip(beta).for_each(|(b, v)| *b = v);
-        cut(out, LARGEST_BETA / h);
+        shorten(out, LARGEST_BETA / h);
     }
 }
 
@@ -130,8 +129,9 @@ impl SmoothedDrift {
         let neighbours: Vec<f64> = q.neighbours.iter().map(|m| m.to_f64()).collect();
         let (log_q, score_q) = q.debiased(scene.reference.rows());
         let y: Matrix = y.cast();
+        let target = SmoothedTarget::new(&self.target, h, (scene.seed, scene.step));
         let settle = |part: &[usize], parts: &mut Parts| -> Result<()> {
-            let p = smoothed_evaluation(&self.target, &y.gather_rows(part), h, self.draws, (scene.seed, scene.step))?;
+            let p = target.evaluate(&y.gather_rows(part), self.draws)?;
             for (k, &i) in part.iter().enumerate() {
                 let trust = (neighbours[i] / self.neighbours).min(1.0);
                 let beta = p.score.row(k).iter().zip(score_q.row(i)).map(|(p, q)| p - trust * q.to_f64());
@@ -148,7 +148,7 @@ impl SmoothedDrift {
         }
         let strays = match parts.level {
             Some(level) if !short.is_empty() => {
-                let p = smooth(&self.target, h, SCOUTS, scene.seed, scene.step)?.log_density(&y.gather_rows(&short));
+                let p = target.log_density(&y.gather_rows(&short), SCOUTS)?;
                 short.iter().zip(p).map(|(&i, p)| p - log_q[i].to_f64() < level - STRAY).collect()
             }
             _ => vec![false; short.len()],
@@ -163,12 +163,4 @@ impl SmoothedDrift {
 fn median(mut v: Vec<f64>) -> Option<f64> {
     v.sort_by(f64::total_cmp);
     v.get(v.len() / 2).copied()
-}
-
-/// Shortens a vector to `largest`.
-fn cut(v: &mut [f64], largest: f64) {
-    let size = v.iter().map(|x| x * x).sum::<f64>().sqrt();
-    if size > largest {
-        v.iter_mut().for_each(|x| *x *= largest / size);
-    }
 }

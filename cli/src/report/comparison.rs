@@ -3,11 +3,10 @@
 use crate::comparison::table::{failures, floor, shown};
 use crate::comparison::{Cell, Column, Comparison, Plan, Ruler};
 use crate::report::axis::Axis;
+use crate::report::page::head;
 use crate::report::plot::Plot;
 use crate::report::style::{INK, TARGET, count, escape, key, series, series_colour};
 use std::fmt::Write;
-
-const CSS: &str = include_str!("page.css");
 
 /// Width of a diagram that stands alone, and of one of two.
 const FULL: f64 = 1040.0;
@@ -21,14 +20,7 @@ other settings. Times depend on what else the machine did.";
 /// The whole page: no scripts, nothing fetched. `command` repeats the comparison.
 pub fn html(plan: &Plan, comparison: &Comparison, ruler: &Ruler, command: &str) -> String {
     let title = format!("{}: methods and divergences side by side", plan.target.name);
-    let mut s = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{0} · pushforward</title>\n<style>\n{CSS}</style></head><body><main>\n\
-         <header><p class=\"kicker\">pushforward {1} · compare</p><h1>{0}</h1>\n<p class=\"lead\">{2}</p></header>\n",
-        escape(&title),
-        env!("CARGO_PKG_VERSION"),
-        escape(&lead(plan, comparison))
-    );
+    let mut s = head(&title, "compare", &title, &lead(plan, comparison));
     let failed = failures(comparison);
     if !failed.is_empty() {
         let items: String = failed.iter().map(|why| format!("<li>{}</li>", escape(why))).collect();

@@ -21,17 +21,23 @@ the first coordinates.";
 const NO_DENSITY: &str = "The model's density is not known, so these samples cannot be reweighted, and log Z is not estimated; a flow (train \
 --method flow) has one.";
 
+/// The beginning of every page: what it is called in the window, the command's `part`, heading and first sentence.
+pub(super) fn head(window: &str, part: &str, heading: &str, lead: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
+         <title>{} · pushforward</title>\n<style>\n{CSS}</style></head><body><main>\n\
+         <header><p class=\"kicker\">pushforward {} · {part}</p><h1>{}</h1>\n<p class=\"lead\">{}</p></header>\n",
+        escape(window),
+        env!("CARGO_PKG_VERSION"),
+        escape(heading),
+        escape(lead)
+    )
+}
+
 /// The whole page.
 pub fn html(record: &Record) -> String {
     let title = format!("{} by {}", record.target.name, record.divergence.name);
-    let mut s = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{0} · pushforward</title>\n<style>\n{CSS}</style></head><body><main>\n\
-         <header><p class=\"kicker\">pushforward {1} · one-step sampler</p><h1>{0}</h1>\n<p class=\"lead\">{2}</p></header>\n",
-        escape(&title),
-        env!("CARGO_PKG_VERSION"),
-        escape(&record.outcome)
-    );
+    let mut s = head(&title, "one-step sampler", &title, &record.outcome);
     tiles(&mut s, record);
     notes(&mut s, record);
     samples(&mut s, record);

@@ -2,14 +2,13 @@
 
 use crate::report::axis::Axis;
 use crate::report::curves;
+use crate::report::page::head;
 use crate::report::plot::Plot;
 use crate::report::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
 use crate::verification::table::observed;
 use crate::verification::{Request, Status, Tally, refusals, shown, status, word};
 use pushforward::verify::{Comparison, Evidence, Verdict};
 use std::fmt::Write;
-
-const CSS: &str = include_str!("page.css");
 
 /// Pixels of a diagram beside words.
 const SIZE: (f64, f64) = (510.0, 340.0);
@@ -22,17 +21,9 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
     let tally = Tally::of(evidence);
     let pair =
         request.pair.as_ref().map_or("random pairs of Gaussian mixtures".into(), |(p, q)| format!("p = {p}, q = {q}"));
-    let mut s = format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>Theorems · pushforward</title>\n<style>\n{CSS}</style></head><body><main>\n\
-         <header><p class=\"kicker\">pushforward {} · verify · budget {}, seed {}</p><h1>Theorems, checked by two roads each</h1>\n\
-         <p class=\"lead\">{}; {}.</p></header>\n",
-        env!("CARGO_PKG_VERSION"),
-        request.size(),
-        request.budget.seed,
-        escape(&tally.sentence(evidence.len())),
-        escape(&pair)
-    );
+    let part = format!("verify · budget {}, seed {}", request.size(), request.budget.seed);
+    let lead = format!("{}; {pair}.", tally.sentence(evidence.len()));
+    let mut s = head("Theorems", &part, "Theorems, checked by two roads each", &lead);
     s.push_str(
         "<section><h2>How to read the slopes</h2><p>The left side of a theorem is a difference quotient of the functional itself, without the \
          theorem; the right side is the theorem’s formula through the code that ships. Their distance must fall with the step at the \

@@ -4,6 +4,7 @@ use crate::density::Density;
 use crate::error::{Error, Result};
 use crate::sampler::flow::{Architecture, CouplingKind};
 use crate::sampler::frame::Frame;
+use crate::sampler::settings::cosine_rate;
 
 /// Everything that decides what a flow's training computes; two equal settings give equal bits. Lengths are in units of the frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -77,8 +78,7 @@ impl FlowSettings {
 
     /// Adam's rate at a step: `learning_rate` (1 + cos πt)/2 at t = step/steps.
     pub fn scheduled_rate(&self, step: u64) -> f64 {
-        let t = step as f64 / self.steps as f64;
-        self.learning_rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
+        cosine_rate(self.learning_rate, step, self.steps)
     }
 
     /// `Error::Parameter` with the first value that is out of range.

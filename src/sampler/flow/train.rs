@@ -8,14 +8,15 @@ use crate::linalg::Matrix;
 use crate::nn::{Adam, AdamState};
 use crate::num::Real;
 use crate::rng::{Purpose, normal_matrix};
-use crate::sampler::flow::batch::Batch;
+use crate::sampler::batch::Batch;
 use crate::sampler::flow::objective::{Replay, SPREAD, log_variance_cotangent};
 use crate::sampler::flow::start::supported_components;
 use crate::sampler::flow::{Flow, FlowSettings, Objective, Reference};
 use crate::sampler::frame::{Frame, search};
 use crate::sampler::latent::LatentBatch;
+use crate::sampler::train::{bounded_growth, root_mean_square};
 use crate::sampler::{Faults, State, StepReport};
-use crate::velocity::{LogRatioClip, drift_into, growth};
+use crate::velocity::{LogRatioClip, centred, drift_into, growth, shorten};
 use std::sync::Arc;
 
 /// A flow under training.
@@ -220,13 +221,11 @@ impl<T: Real> FlowTrainer<T> {
         let (n, d) = at.y.shape();
         let beta = Matrix::from_fn(n, d, |i, j| at.temper * at.target.score[(i, j)] - at.score[(i, j)].to_f64());
         let clip = LogRatioClip { low: -self.settings.clip, high: self.settings.clip };
-        let finite = || log_ratio.iter().filter(|l| l.is_finite());
-        let mean = finite().sum::<f64>() / finite().count().max(1) as f64;
-        let own = divergence.centred(mean);
+        let own = centred(divergence, log_ratio);
         let divergence = own.as_deref().unwrap_or(divergence);
         let mut velocity: Matrix = Matrix::zeros(n, d);
         drift_into(divergence, clip, log_ratio, &beta, &mut velocity);
-        let size = (velocity.as_slice().iter().map(|v| v * v).sum::<f64>() / (n * d) as f64).sqrt();
+        let size = root_mean_square(&velocity);
         cut_outliers(&mut velocity, size);
         // T9: the cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range
         let factor = if size > 0.0 { -1.0 / (size * n as f64) } else { 0.0 };
@@ -234,8 +233,7 @@ impl<T: Real> FlowTrainer<T> {
         if let Some(codes) = latent.codes.as_ref().filter(|_| self.settings.reaction > 0.0) {
             let rate =
                 self.settings.reaction * self.settings.scheduled_rate(self.step - 1) / self.settings.learning_rate;
-            let rates: Vec<f64> =
-                growth(divergence, clip, log_ratio).iter().map(|g| g.clamp(-MAX_GROWTH, MAX_GROWTH)).collect();
+            let rates = bounded_growth(&growth(divergence, clip, log_ratio));
             let base = self.flow.base();
             base.react(&mut self.flow.parameters, codes, &rates, rate);
         }
@@ -262,9 +260,6 @@ impl<T: Real> FlowTrainer<T> {
     }
 }
 
-/// Largest growth rate of the reaction that is followed, as for generators.
-const MAX_GROWTH: f64 = 4.0;
-
 /// Largest |V_i| that is followed, in root mean squares of the batch: one point in a far tail must not turn the whole step.
 const OUTLIER: f64 = 10.0;
 
@@ -272,12 +267,7 @@ const OUTLIER: f64 = 10.0;
 fn cut_outliers(velocity: &mut Matrix, size: f64) {
     let d = velocity.cols();
     let limit = OUTLIER * size * (d as f64).sqrt();
-    for row in velocity.as_mut_slice().chunks_exact_mut(d) {
-        let length = row.iter().map(|v| v * v).sum::<f64>().sqrt();
-        if length > limit {
-            row.iter_mut().for_each(|v| *v *= limit / length);
-        }
-    }
+    velocity.as_mut_slice().chunks_exact_mut(d).for_each(|row| shorten(row, limit));
 }
 
 /// Both densities at the points of a step, units of the frame.
