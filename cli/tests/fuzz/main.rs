@@ -50,9 +50,9 @@ fn one(parser: &Parser, k: u64, folder: &Path, accepted: &AtomicU64) -> Option<S
     Some(format!("{}: input {k} {what}: {:?}", parser.name, String::from_utf8_lossy(&input[..input.len().min(2_000)])))
 }
 
-/// `count` inputs for each parser, on `threads` threads.
-fn fuzz(count: u64, threads: u64) {
-    for parser in parsers() {
+/// `count` inputs for each parser whose name is in `names` (all where that is empty), on `threads` threads.
+fn fuzz(names: &str, count: u64, threads: u64) {
+    for parser in parsers().into_iter().filter(|p| names.is_empty() || names.split(',').any(|name| name == p.name)) {
         let (start, accepted) = (Instant::now(), AtomicU64::new(0));
         let failures: Vec<String> = std::thread::scope(|scope| {
             let work = |thread: u64| {
@@ -77,15 +77,18 @@ fn fuzz(count: u64, threads: u64) {
 /// Proves that no parser panics, hangs or takes unbounded memory on 2,000 damaged inputs each (a fixed sample).
 #[test]
 fn parsers_survive() {
-    fuzz(2_000, 2);
+    fuzz("", 2_000, 2);
 }
 
-/// The same on 10⁷ inputs each (or `PUSHFORWARD_FUZZ` inputs).
+/// The same on 10⁷ inputs each. `PUSHFORWARD_FUZZ` is another number, `PUSHFORWARD_FUZZ_THREADS` the number of threads, and
+/// `PUSHFORWARD_FUZZ_PARSERS` the parsers by name, with commas between them.
 #[test]
 #[ignore = "an hour"]
 fn parsers_survive_long() {
-    let count = std::env::var("PUSHFORWARD_FUZZ").map_or(10_000_000, |n| n.parse().unwrap());
-    fuzz(count, std::thread::available_parallelism().map_or(1, |n| n.get() as u64));
+    let number = |key: &str| std::env::var(key).ok().map(|n| n.parse().unwrap());
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let names = std::env::var("PUSHFORWARD_FUZZ_PARSERS").unwrap_or_default();
+    fuzz(&names, number("PUSHFORWARD_FUZZ").unwrap_or(10_000_000), number("PUSHFORWARD_FUZZ_THREADS").unwrap_or(cores));
 }
 
 /// Proves that each of the single bit flips and each truncation of a small checkpoint is refused, with the name of the file, within its
@@ -93,7 +96,7 @@ fn parsers_survive_long() {
 #[test]
 fn every_flip_of_a_checkpoint_is_found() {
     let folder = folder();
-    let whole = parsers::small_checkpoint();
+    let whole = parsers::small_checkpoint("kde");
     let path = folder.path().join(pushforward_cli::checkpoint::NEWEST);
     let read = |bytes: &[u8]| {
         std::fs::write(&path, bytes).unwrap();

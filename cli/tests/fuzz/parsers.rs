@@ -1,10 +1,12 @@
 //! The parsers of the command, each with good inputs to start from.
 
 use pushforward::linalg::Matrix;
+use pushforward::sampler::flow::{Architecture, CouplingKind, Flow};
 use pushforward::sampler::{Frame, Generator, Latent};
 use pushforward_cli::checkpoint::{Checkpoint, NEWEST};
 use pushforward_cli::files::csv::CsvReader;
 use pushforward_cli::files::npy::{Dtype, NpyReader, NpyWriter};
+use pushforward_cli::files::npz::{self, NpzWriter};
 use pushforward_cli::files::safetensors;
 use pushforward_cli::model::{self, Model};
 use pushforward_cli::training::{Job, Unwatched, train};
@@ -28,18 +30,28 @@ pub struct Parser {
 
 /// All of them.
 pub fn parsers() -> Vec<Parser> {
-    let binary = [small_model(), small_checkpoint()];
+    let (model, checkpoint) = (small_model(), small_checkpoint("kde"));
+    let binary = vec![model.clone(), checkpoint.clone(), small_flow(), small_checkpoint("flow")];
     vec![
         Parser { name: "target", seeds: targets(), words: TARGET_WORDS, share: 400, parse: parse_target },
+        Parser { name: "formula", seeds: formulas(), words: FORMULA_WORDS, share: 4_000, parse: parse_formula },
         Parser { name: "config", seeds: configs(), words: CONFIG_WORDS, share: 400, parse: parse_config },
         Parser { name: "set", seeds: settings(), words: CONFIG_WORDS, share: 4_000, parse: parse_setting },
         Parser { name: "csv", seeds: tables(), words: &["x1,x2\n", "1e308,2\n"], share: 64, parse: parse_csv },
+        Parser {
+            name: "data",
+            seeds: data(),
+            words: &["x1,x2,y\n", "1,2,0\n", "1,2,1\n"],
+            share: 128,
+            parse: parse_data,
+        },
         Parser { name: "npy", seeds: arrays(), words: NPY_WORDS, share: 2, parse: parse_npy },
-        Parser { name: "safetensors", seeds: binary.to_vec(), words: TENSOR_WORDS, share: 1, parse: parse_tensors },
-        Parser { name: "model", seeds: vec![small_model()], words: TENSOR_WORDS, share: 8, parse: parse_model },
+        Parser { name: "npz", seeds: archives(), words: NPY_WORDS, share: 2, parse: parse_npz },
+        Parser { name: "safetensors", seeds: binary.clone(), words: TENSOR_WORDS, share: 1, parse: parse_tensors },
+        Parser { name: "model", seeds: vec![model, small_flow()], words: TENSOR_WORDS, share: 8, parse: parse_model },
         Parser {
             name: "checkpoint",
-            seeds: vec![small_checkpoint()],
+            seeds: vec![checkpoint, binary[3].clone()],
             words: TENSOR_WORDS,
             share: 4,
             parse: parse_checkpoint,
@@ -56,6 +68,27 @@ const TARGET_WORDS: &[&str] = &[
     "std = [1, 2]\n",
     "weights = [1, 1]\n",
     "[[1.0, 0.0], [0.0, 1.0]]",
+];
+const FORMULA_WORDS: &[&str] = &[
+    "x1",
+    "x[1:2]",
+    "x[dim]",
+    "sum(i, 1, dim, x[i])",
+    "sum(i, 1, 1000000000, i)",
+    "sum(j, 1, 3, sum(i, 1, j, x1))",
+    "vector(i, 1, 2, x[i])",
+    "logsumexp(x)",
+    "normal_lpdf(x, 0, 1)",
+    "dot(A, x)",
+    "a = x1; ",
+    "exp(",
+    "-(",
+    "^2",
+    "/0",
+    "\"positive\"",
+    "\"simplex\"",
+    "[0, 1]",
+    "dim = 3\n",
 ];
 const CONFIG_WORDS: &[&str] = &[
     "target",
@@ -104,6 +137,31 @@ fn targets() -> Vec<Vec<u8>> {
     let mut seeds = folder_of("../examples/targets", "toml");
     seeds.push(b"kind = \"gaussian-mixture\"\nweights = [1]\nmeans = [[0]]\nstd = 1\n".to_vec());
     seeds
+}
+
+/// Targets by a formula alone: those that are shipped, and one with every kind of constant, index and support.
+fn formulas() -> Vec<Vec<u8>> {
+    let mut seeds = targets();
+    seeds.retain(|text| text.windows(9).any(|w| w == b"\"formula\""));
+    let all = "kind = \"formula\"\ndim = 4\nlog_density = \"\"\"\nm = vector(i, 1, 2, x[i]*b[i]);\n\
+        -0.5*dot(m, dot(A, m)) + sum(i, 1, dim - 1, -abs(x[i+1] - x[i])^1.5) + logsumexp([x1, 2]) - max(x3, 0)/c\n\"\"\"\n\
+        [constants]\nc = 2\nb = [1, 2]\nA = [[2, 0.5], [0.5, 1]]\n[support]\nx3 = \"positive\"\nx4 = [0, 1]\n";
+    seeds.push(all.into());
+    seeds
+}
+
+/// Most numbers that a formula is evaluated over: beyond that it is only compiled.
+const EVALUATED: usize = 50;
+
+fn parse_formula(bytes: &[u8], _: &Path) -> bool {
+    let Ok(text) = std::str::from_utf8(bytes) else { return false };
+    let Ok(target) = target::of_text("t", "t.toml", Path::new("/nonexistent"), text, &mut |_| ()) else { return false };
+    let d = target.density.dim();
+    if d <= EVALUATED {
+        let x = Matrix::from_fn(2, d, |i, j| i as f64 - 0.3 * j as f64);
+        target.density.evaluate_into(&x, &mut [0.0; 2], &mut Matrix::zeros(2, d));
+    }
+    true
 }
 
 fn parse_target(bytes: &[u8], _: &Path) -> bool {
@@ -167,6 +225,54 @@ fn parse_npy(bytes: &[u8], folder: &Path) -> bool {
     NpyReader::open(&path).and_then(|mut r| r.read_block(usize::MAX)).is_ok()
 }
 
+/// Small tables for a regression.
+fn data() -> Vec<Vec<u8>> {
+    vec![b"x1,x2,y\n0.5,1,0\n1.5e3,-2,1\n3,4,1\n2,2,0\n".to_vec(), b"1,0\n2,1\n3,0\n".to_vec()]
+}
+
+fn parse_data(bytes: &[u8], folder: &Path) -> bool {
+    fs::write(folder.join("d.csv"), bytes).unwrap();
+    let read = |kind: &str| {
+        let text = format!("kind = \"{kind}-regression\"\ndata = \"d.csv\"\n");
+        target::of_text("t", "t.toml", folder, &text, &mut |_| ())
+    };
+    let found = [read("logistic"), read("linear")];
+    let finite = |t: &target::Target| t.density.log_density(&Matrix::zeros(1, t.density.dim())).len() == 1;
+    found.iter().filter_map(|t| t.as_ref().ok()).filter(|t| t.density.dim() < 1_000 && finite(t)).count() > 0
+}
+
+fn archives() -> Vec<Vec<u8>> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.npz");
+    let write = |names: &[&str], rows: usize| {
+        let mut w = NpzWriter::create(&path).unwrap();
+        for name in names {
+            w.array(name, rows as u64, 2).unwrap();
+            w.push(&Matrix::from_fn(rows, 2, |i, j| (i * 2 + j) as f64)).unwrap();
+        }
+        w.finish().unwrap();
+        fs::read(&path).unwrap()
+    };
+    vec![write(&["samples", "log_density"], 3), write(&["x"], 1), write(&["samples"], 0)]
+}
+
+fn parse_npz(bytes: &[u8], folder: &Path) -> bool {
+    let path = folder.join("x.npz");
+    fs::write(&path, bytes).unwrap();
+    npz::open_samples(&path).and_then(|mut r| r.read_block(usize::MAX)).is_ok()
+}
+
+/// A flow of a few numbers as its file.
+fn small_flow() -> Vec<u8> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.safetensors");
+    let coupling = CouplingKind::Spline { bins: 2, reach: 3.0 };
+    let architecture = Architecture { coupling, couplings: 2, hidden: vec![2], components: 2 };
+    let flow: Flow<f64> = Flow::new(Frame { centre: vec![0.0, 1.0], scale: 2.0 }, architecture, 1);
+    model::save(&path, &Model::Flow(Box::new(flow)), "{}").unwrap();
+    fs::read(&path).unwrap()
+}
+
 /// A model of a few numbers as its file.
 fn small_model() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
@@ -177,16 +283,21 @@ fn small_model() -> Vec<u8> {
     fs::read(&path).unwrap()
 }
 
-/// A checkpoint of a small training as its file.
-pub fn small_checkpoint() -> Vec<u8> {
-    let flags = toml::toml! {
+/// A checkpoint of a small training by `method` as its file.
+pub fn small_checkpoint(method: &str) -> Vec<u8> {
+    let mut flags = toml::toml! {
         target = "gmm9"
         steps = 2
         batch = 4
         reference = 8
         codes = 2
         hidden = [2]
+        couplings = 2
+        components = 2
+        centre = [0.0, 0.0]
+        scale = 5.0
     };
+    flags.insert("method".into(), method.into());
     let config = config::merge(None, flags, &[]).unwrap();
     let target = target::load("gmm9", &mut |_| ()).unwrap();
     let settings = config.settings(&*target.density).unwrap();
