@@ -92,7 +92,16 @@ impl Checkpoint {
     /// The newest checkpoint of `folder` that is whole; None where there is none at all. What is damaged is told to `note` and moved
     /// out of the way, so that it never takes the place of the previous one.
     pub fn read(folder: &Path, note: &mut dyn FnMut(String)) -> Outcome<Option<Self>> {
-        let mut damaged = false;
+        Self::find(folder, note, &|path| drop(std::fs::rename(path, folder.join(DAMAGED))))
+    }
+
+    /// The same, and nothing in the folder changes.
+    pub fn peek(folder: &Path, note: &mut dyn FnMut(String)) -> Outcome<Option<Self>> {
+        Self::find(folder, note, &|_| ())
+    }
+
+    fn find(folder: &Path, note: &mut dyn FnMut(String), damaged: &dyn Fn(&Path)) -> Outcome<Option<Self>> {
+        let mut found = false;
         for name in [NEWEST, PREVIOUS] {
             let path = folder.join(name);
             if path.symlink_metadata().is_err() {
@@ -102,10 +111,10 @@ impl Checkpoint {
                 Ok(checkpoint) => return Ok(Some(checkpoint)),
                 Err(failure) => note(format!("{failure}; it was left out")),
             }
-            let _ = std::fs::rename(&path, folder.join(DAMAGED));
-            damaged = true;
+            damaged(&path);
+            found = true;
         }
-        if !damaged {
+        if !found {
             return Ok(None);
         }
         let place = folder.display();

@@ -5,7 +5,7 @@ use crate::commands::note;
 use crate::failure::{Failure, Outcome};
 use crate::interrupt;
 use crate::progress;
-use crate::results::{self, config_json};
+use crate::results::{self, Trained, config_json};
 use crate::run_folder::RunFolder;
 use crate::training::{Ending, Job, Run, Watcher, train};
 use std::sync::mpsc::{RecvTimeoutError, channel};
@@ -111,9 +111,9 @@ fn work(desk: &Desk, from: Option<Checkpoint>) -> Outcome<String> {
     *desk.latest() = Some(run.clone());
     match ending {
         Ending::Complete | Ending::Faulty(_) => {
-            let finals = results::judge(&run, &desk.job, &ending)?;
+            let finals = results::judge(Trained::of(&run, &ending, &desk.job), &desk.job)?;
             let mut folder = desk.folder();
-            finals.write(&folder)?;
+            finals.write(&run, &folder)?;
             if ending == Ending::Complete {
                 folder.finish(crate::checkpoint::FILES)?;
             }

@@ -83,7 +83,7 @@ impl Watcher for Unwatched {
 }
 
 /// Samples in one picture.
-const PICTURE: usize = 2_500;
+pub const PICTURE: usize = 2_500;
 
 /// Most rows in metrics.jsonl; longer runs log every k-th step.
 const MOST_ROWS: u64 = 10_000;
@@ -104,6 +104,11 @@ pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> 
         }
     }
     Ok((training.end(), Ending::Complete))
+}
+
+/// A training as it was at a checkpoint, with a last picture.
+pub fn at_checkpoint(job: &Job, checkpoint: Checkpoint) -> Outcome<Run> {
+    Ok(Run { seconds: checkpoint.seconds, ..Training::new(job, Some(checkpoint))?.end() })
 }
 
 /// A training and what is known of its past.

@@ -38,7 +38,15 @@ fn a_run_can_be_repeated() {
     names.sort();
     assert_eq!(
         names,
-        ["config.toml", "metrics.jsonl", "model.safetensors", "report.html", "samples.npy", "summary.json"]
+        [
+            "config.toml",
+            "metrics.jsonl",
+            "model.safetensors",
+            "pictures.safetensors",
+            "report.html",
+            "samples.npy",
+            "summary.json"
+        ]
     );
     assert_eq!(fs::read_dir(at("runs")).unwrap().count(), 1);
     assert_eq!(fs::read_to_string(at(run).join("metrics.jsonl")).unwrap().lines().count(), 20);

@@ -6,6 +6,7 @@ pub(crate) mod evaluate;
 mod export;
 mod list;
 mod logpdf;
+mod report;
 mod sample;
 mod train;
 mod verify;
@@ -38,6 +39,8 @@ enum Command {
     Compare(compare::Arguments),
     /// Write the samples of a run in the formats of other tools
     Export(export::Arguments),
+    /// Make the report of a run again from its folder, also of one that stopped or is still training
+    Report(report::Arguments),
     /// Show what is known by name: formulas, constants, sources
     List(list::Arguments),
     /// Check the theorems of theory/, each by two independent roads
@@ -55,6 +58,7 @@ impl Cli {
             Command::Check(arguments) => check::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
             Command::Export(arguments) => export::run(&arguments),
+            Command::Report(arguments) => report::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }

@@ -113,7 +113,7 @@ pub(super) fn load_target(config: &Config) -> Outcome<Target> {
 const MOST_THREADS: usize = 4_096;
 
 /// What the configuration asks for.
-fn job_of(mut config: Config) -> Outcome<Job> {
+pub(super) fn job_of(mut config: Config) -> Outcome<Job> {
     let target = load_target(&config)?;
     // A file's content goes into config.toml, so that the run can be repeated without the file.
     config.name = target.definition.is_table().then(|| target.name.clone());
@@ -155,11 +155,8 @@ fn resume(arguments: &Arguments, path: &Path, limits: Limits) -> Outcome<()> {
     }
     let checkpoint = Checkpoint::read(path, &mut note)?;
     let job = job_of(config::merge(Some(&path.join("config.toml")), arguments.flags(), &[])?)?;
-    if let Some(c) = checkpoint.as_ref().filter(|c| c.config != results::json(&job.config.resolved(&job.settings))) {
-        let key = results::first_difference(&c.config, &job.config.resolved(&job.settings));
-        return Err(Failure::input(format!(
-            "{shown}/config.toml is not the one of the checkpoint: {key} differs; undo the change, or start a new run with --config and --out"
-        )));
+    if let Some(c) = &checkpoint {
+        results::fits(path, &job, &c.config, "the checkpoint")?;
     }
     if let Some(c) = checkpoint.as_ref().filter(|c| c.arithmetic != arithmetic()) {
         let (old, new) = (&c.arithmetic, arithmetic());

@@ -207,7 +207,7 @@ pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn 
     for (key, value) in described.replaced {
         table.insert(key.into(), toml::Value::String(value));
     }
-    let source = if described.source.is_empty() { format!("the user's file {place}") } else { described.source };
+    let source = if described.source.is_empty() { "a file of the user".to_string() } else { described.source };
     Ok(Target {
         name: name.into(),
         density: described.density,

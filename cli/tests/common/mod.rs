@@ -48,7 +48,7 @@ pub fn names(folder: &Path) -> Vec<String> {
 pub fn same_run(folder: &Path, a: &str, b: &str) {
     let (a, b) = (folder.join(a), folder.join(b));
     assert_eq!(names(&a), names(&b));
-    for name in ["model.safetensors", "samples.npy", "metrics.jsonl"] {
+    for name in ["model.safetensors", "samples.npy", "metrics.jsonl", "pictures.safetensors"] {
         assert!(fs::read(a.join(name)).unwrap() == fs::read(b.join(name)).unwrap(), "{name} of {}", b.display());
     }
 }

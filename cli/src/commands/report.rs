@@ -1,0 +1,54 @@
+//! `pushforward report`: the report of a run, made again from its folder.
+
+use crate::commands::{note, print, train::job_of};
+use crate::config;
+use crate::failure::{Failure, Outcome};
+use crate::files::atomic::write_file;
+use crate::files::read_text;
+use crate::results::reopen;
+use std::path::PathBuf;
+
+/// Arguments of `report`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The folder of a run: complete, stopped, or still training
+    run: PathBuf,
+    /// Where to write [default: report.html in the run's folder]
+    #[arg(short, long)]
+    output: Option<PathBuf>,
+}
+
+/// Longest page that is compared.
+const MAX_PAGE: u64 = 256 << 20;
+
+/// Judges the run again, writes the page, and says how it differs from the one that is there.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let (folder, shown) = (&arguments.run, arguments.run.display());
+    if !folder.join("config.toml").is_file() {
+        return Err(Failure::input(format!(
+            "{shown} is not a run folder (it has no config.toml); give one that 'train' made"
+        )));
+    }
+    let job = job_of(config::merge(Some(&folder.join("config.toml")), toml::Table::new(), &[])?)?;
+    let reopened = reopen(folder, &job)?;
+    reopened.differences.iter().cloned().for_each(note);
+    let page = reopened.page();
+    let own = folder.join("report.html");
+    let path = arguments.output.as_ref().unwrap_or(&own);
+    let before = own.is_file().then(|| read_text(&own, MAX_PAGE)).transpose()?;
+    write_file(path, page.as_bytes())?;
+    let compared = match before {
+        None => "the run had none".into(),
+        Some(before) if before == page => "the same as the run's report.html, byte for byte".into(),
+        Some(before) => format!("it differs from the run's report.html, first in '{}'", section(&before, &page)),
+    };
+    print(&format!("{} written: {compared}\n", path.display()))
+}
+
+/// The heading above the first line in which two pages differ.
+fn section<'a>(old: &str, new: &'a str) -> &'a str {
+    let same: usize = old.lines().zip(new.lines()).take_while(|(a, b)| a == b).map(|(a, _)| a.len() + 1).sum();
+    let line = new[same.min(new.len())..].find('\n').map_or(new.len(), |end| same + end);
+    let heading = new[..line].rfind("<h2>").map(|at| &new[at + 4..]);
+    heading.and_then(|rest| rest.split("</h2>").next()).unwrap_or("the head of the page")
+}

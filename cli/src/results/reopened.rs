@@ -1,0 +1,154 @@
+//! A run as its folder holds it, for a report without training.
+
+use super::{Course, Finals, PICTURES, SAMPLES, Trained, curves, first_difference, json, judge, summary};
+use crate::checkpoint::Checkpoint;
+use crate::failure::{Failure, Outcome};
+use crate::files::samples::read_samples;
+use crate::files::{read_text, safetensors};
+use crate::model;
+use crate::report::{Frame, number};
+use crate::saved::matrix;
+use crate::training::{Job, PICTURE, at_checkpoint};
+use pushforward::linalg::Matrix;
+use serde_json::Value;
+use std::path::Path;
+
+/// Longest config.toml that is read; it may hold a whole target.
+const MAX_CONFIG: u64 = 64 << 20;
+
+/// A run that was judged again from its folder.
+pub struct Reopened<'a> {
+    finals: Finals<'a>,
+    /// What is not as the run left it.
+    pub differences: Vec<String>,
+}
+
+impl Reopened<'_> {
+    /// report.html.
+    pub fn page(&self) -> String {
+        self.finals.page()
+    }
+}
+
+/// Judges the run in `folder` again: a run that ended by its files, one that stopped (or trains now) by its newest checkpoint.
+pub fn reopen<'a>(folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
+    let summary = Course::read(folder)?;
+    match summary.filter(|(_, summary)| summary["samples"].as_u64() > Some(0)) {
+        Some((course, old)) => ended(folder, job, course, &old),
+        None => stopped(folder, job),
+    }
+}
+
+/// A run that wrote its samples.
+fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value) -> Outcome<Reopened<'a>> {
+    let path = folder.join("model.safetensors");
+    let (_, metadata) = safetensors::read(&path)?;
+    fits(folder, job, metadata.get("config").map_or("", String::as_str), "model.safetensors")?;
+    let mut differences = Vec::new();
+    let model = model::load(&path)?;
+    let frames = pictures(folder, model.dim())?.unwrap_or_else(|| {
+        differences.push(format!("{PICTURES} is missing, so the page has the last picture alone"));
+        vec![Frame { step: course.taken as usize, samples: model.sample(PICTURE, job.settings.seed, 0) }]
+    });
+    let steps = curves::read(&folder.join("metrics.jsonl"))?;
+    let config = read_text(&folder.join("config.toml"), MAX_CONFIG)?;
+    let finals = judge(Trained { model, steps, frames, course, config }, job)?;
+    differences.extend(other_samples(folder, &finals)?);
+    differences.extend(other_figures(old, &summary(&finals.trained, job, Some(&finals))));
+    Ok(Reopened { finals, differences })
+}
+
+/// A run that has a checkpoint only.
+fn stopped<'a>(folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
+    let mut differences = Vec::new();
+    let Some(checkpoint) = Checkpoint::peek(folder, &mut |sentence| differences.push(sentence))? else {
+        let place = folder.display();
+        return Err(Failure::input(format!(
+            "{place} has neither samples nor a checkpoint; there is nothing to report yet"
+        )));
+    };
+    fits(folder, job, &checkpoint.config, "the checkpoint")?;
+    let run = at_checkpoint(job, checkpoint)?;
+    let old = Course::read(folder)?.map(|(course, _)| course).filter(|course| course.taken == run.taken);
+    let course = old.unwrap_or_else(|| Course::so_far(&run, "none"));
+    let config = read_text(&folder.join("config.toml"), MAX_CONFIG)?;
+    let trained = Trained { steps: curves::written(&run.steps), model: run.model, frames: run.frames, course, config };
+    Ok(Reopened { finals: judge(trained, job)?, differences })
+}
+
+/// Refuses a config.toml that is not the one of `what`.
+pub fn fits(folder: &Path, job: &Job, config: &str, what: &str) -> Outcome<()> {
+    let own = job.config.resolved(&job.settings);
+    if config == json(&own) {
+        return Ok(());
+    }
+    let key = first_difference(config, &own);
+    Err(Failure::input(format!(
+        "{}/config.toml is not the one of {what}: {key} differs; undo the change, or start a new run with --config and --out",
+        folder.display()
+    )))
+}
+
+/// The pictures; those of the start and the middle are nowhere else. None where the file is missing.
+fn pictures(folder: &Path, d: usize) -> Outcome<Option<Vec<Frame>>> {
+    let path = folder.join(PICTURES);
+    if !path.exists() {
+        return Ok(None);
+    }
+    let bad = |why: String| Failure::input(format!("{}: {why}; remove it to do without pictures", path.display()));
+    let mut frames = Vec::new();
+    for (name, t) in &safetensors::read(&path)?.0 {
+        let step = name.strip_prefix("picture.").and_then(|step| step.parse().ok());
+        let samples = matrix(name, t)?;
+        match step {
+            Some(step) if samples.cols() == d && samples.is_finite() => frames.push(Frame { step, samples }),
+            _ => return Err(bad(format!("'{name}' of {} columns is no picture", samples.cols()))),
+        }
+    }
+    frames.sort_by_key(|f| f.step);
+    Ok(Some(frames))
+}
+
+/// Whether samples.npy holds other numbers than those that the model draws.
+fn other_samples(folder: &Path, finals: &Finals) -> Outcome<Option<String>> {
+    let path = folder.join("samples.npy");
+    if !path.exists() {
+        return Ok(Some("samples.npy is missing; the page is about the samples that model.safetensors draws".into()));
+    }
+    let own = finals.job.target.coordinates.constrain(finals.samples.clone())?;
+    let bits = |m: &Matrix| m.as_slice().iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
+    let same = read_samples(&path).is_ok_and(|read| read.shape() == own.shape() && bits(&read) == bits(&own));
+    Ok((!same).then(|| {
+        format!(
+            "samples.npy does not hold the {SAMPLES} samples that model.safetensors draws here (it was changed, or the run was made \
+             with other instruction sets); the page is about those of the model"
+        )
+    }))
+}
+
+/// The first figure of summary.json that came out otherwise, if any.
+fn other_figures(old: &Value, new: &Value) -> Option<String> {
+    let version = |v: &Value| v["pushforward"].as_str().unwrap_or("?").to_owned();
+    let value = |v: &Value, k: usize| v["metrics"][k]["value"].as_f64().unwrap_or(f64::NAN);
+    let metrics = new["metrics"].as_array().map_or(0, Vec::len);
+    let first = (0..metrics).find(|&k| old["metrics"][k] != new["metrics"][k]);
+    let what = match first {
+        Some(k) => {
+            let (name, was, is) = (&new["metrics"][k]["name"], number(value(old, k), 6), number(value(new, k), 6));
+            format!("{name} is {is}, and summary.json says {was}")
+        }
+        None => {
+            let differs = |key: &&str| old[*key] != new[*key];
+            let key = ["target", "dim", "divergence", "parameters", "modes", "tests", "certificate"]
+                .into_iter()
+                .find(differs)?;
+            format!("'{key}' is not what summary.json says")
+        }
+    };
+    let why = if version(old) == version(new) {
+        "a file of the run was changed, or it was made with other instruction sets".into()
+    } else {
+        format!("the run was made by version {}, this is {}", version(old), version(new))
+    };
+    Some(format!("{what}: {why}"))
+}

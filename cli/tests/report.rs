@@ -1,0 +1,139 @@
+//! `report`: the page of a run made again from its folder, for every method, complete or stopped, and what is said where something is
+//! no longer as the run left it.
+
+mod common;
+
+use common::{folder, pushforward, stderr, succeeds};
+use std::fs;
+use std::path::Path;
+use std::process::Output;
+
+/// Trains a run of a moment into `out`; a positive coordinate makes its files hold other numbers than its pictures.
+fn train(folder: &Path, target: &str, out: &str, more: &[&str]) -> Output {
+    let known = ["--config", "small.toml", "--set", "components=3", "--set", "couplings=2", "--out", out];
+    pushforward(folder, &[&["train", target][..], &known, more].concat())
+}
+
+fn said(out: &Output) -> String {
+    succeeds(out);
+    String::from_utf8_lossy(&out.stdout).into_owned()
+}
+
+/// Proves that the page made again is that of the run, byte for byte: generators of both precisions and flows of both objectives, a target
+/// with exact samples, one without, one with a support; written over the old one, to another place, and where there is none any more.
+#[test]
+fn the_same_page_again() {
+    let folder = folder();
+    let at = folder.path();
+    fs::write(
+        at.join("half.toml"),
+        "kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*x1^2 - x2\"\n[support]\nx2 = \"positive\"\n",
+    )
+    .unwrap();
+    let flow = ["--method", "flow", "--flow", "spline"];
+    for (target, more) in [
+        ("gmm9", &["--precision", "f64"][..]),
+        ("two.toml", &[]),
+        ("half.toml", &[]),
+        ("two.toml", &flow),
+        ("half.toml", &["--method", "flow-lv"]),
+    ] {
+        succeeds(&train(at, target, "run", more));
+        let page = fs::read_to_string(at.join("run/report.html")).unwrap();
+        assert!(page.matches("after ").count() > 2, "{target}: pictures of the start, the middle and the end");
+        let again = pushforward(at, &["report", "run"]);
+        assert!(said(&again).contains("byte for byte"), "{target} {more:?}: {}{}", said(&again), stderr(&again));
+        // a config.toml alone tells of a file, where the first run read it from its path
+        assert!(!stderr(&again).contains("note"), "{target} {more:?}: {}", stderr(&again));
+        fs::remove_file(at.join("run/report.html")).unwrap();
+        assert!(said(&pushforward(at, &["report", "run", "-o", "page.html"])).contains("the run had none"));
+        assert!(fs::read_to_string(at.join("page.html")).unwrap() == page, "{target} {more:?}");
+        fs::remove_dir_all(at.join("run")).unwrap();
+    }
+}
+
+/// Proves that a run that stopped has a report of its last checkpoint, which says so, that making it changes nothing about going on, and
+/// that a run without a checkpoint has none.
+#[test]
+fn a_run_that_stopped() {
+    let folder = folder();
+    let at = folder.path();
+    succeeds(&train(at, "two.toml", "whole", &["--steps", "4000"]));
+    succeeds(&train(at, "two.toml", "run", &["--steps", "4000", "--max-time", "1100ms"]));
+    succeeds(&pushforward(at, &["report", "run"]));
+    let page = fs::read_to_string(at.join("run/report.html")).unwrap();
+    assert!(page.contains("stopped by --max-time") && page.contains("of 4,000 steps") && page.contains("<h2>Training"));
+    assert!(said(&pushforward(at, &["report", "run"])).contains("byte for byte"));
+    // as after a kill: a checkpoint and no summary
+    fs::remove_file(at.join("run/summary.json")).unwrap();
+    succeeds(&pushforward(at, &["report", "run", "-o", "killed.html"]));
+    assert!(fs::read_to_string(at.join("killed.html")).unwrap().contains(" so far; "));
+    succeeds(&pushforward(at, &["train", "--resume", "run"]));
+    common::same_run(at, "whole", "run");
+
+    fs::create_dir(at.join("empty")).unwrap();
+    fs::copy(at.join("whole/config.toml"), at.join("empty/config.toml")).unwrap();
+    let none = pushforward(at, &["report", "empty"]);
+    assert!(none.status.code() == Some(2) && stderr(&none).contains("nothing to report yet"), "{}", stderr(&none));
+}
+
+/// Proves that whatever is not as the run left it is named: other samples, missing pictures or samples, another figure in summary.json, an
+/// edited page; and that what cannot be read is refused in one sentence, with exit code 2 and the old page in its place.
+#[test]
+fn what_is_not_as_it_was() {
+    let folder = folder();
+    let at = folder.path();
+    succeeds(&train(at, "two.toml", "run", &[]));
+    let file = |name: &str| at.join("run").join(name);
+    let whole: Vec<(String, Vec<u8>)> =
+        common::names(&at.join("run")).into_iter().map(|name| (name.clone(), fs::read(file(&name)).unwrap())).collect();
+    let text = |name: &str| fs::read_to_string(file(name)).unwrap();
+    let restore = || whole.iter().for_each(|(name, bytes)| fs::write(file(name), bytes).unwrap());
+    let report = |words: &[&str], code: i32| {
+        let out = pushforward(at, &["report", "run"]);
+        let all = String::from_utf8_lossy(&out.stdout).into_owned() + &stderr(&out);
+        assert_eq!(out.status.code(), Some(code), "{all}");
+        assert!(words.iter().all(|w| all.contains(w)), "{words:?}: {all}");
+        assert!(code == 0 || (stderr(&out).trim().lines().count() == 1 && text("report.html").len() > 1_000), "{all}");
+        restore();
+    };
+    let mut samples = fs::read(file("samples.npy")).unwrap();
+    *samples.last_mut().unwrap() ^= 1;
+    fs::write(file("samples.npy"), samples).unwrap();
+    report(&["samples.npy does not hold", "byte for byte"], 0);
+    fs::remove_file(file("samples.npy")).unwrap();
+    report(&["samples.npy is missing"], 0);
+    fs::remove_file(file("pictures.safetensors")).unwrap();
+    report(&["pictures.safetensors is missing", "first in 'Samples'"], 0);
+    fs::write(file("report.html"), text("report.html").replace("</main>", "<p>mine</p></main>")).unwrap();
+    report(&["differs", "Configuration"], 0);
+    fs::write(file("summary.json"), text("summary.json").replacen("\"value\": ", "\"value\": 7, \"was\": ", 1))
+        .unwrap();
+    report(&["summary.json says 7", "a file of the run was changed"], 0);
+    let other = text("summary.json").replacen("\"pushforward\": \"", "\"pushforward\": \"9.", 1);
+    fs::write(file("summary.json"), other.replacen("\"value\": ", "\"value\": 7, \"was\": ", 1)).unwrap();
+    report(&["made by version 9."], 0);
+
+    fs::write(file("config.toml"), text("config.toml").replace("seed = 0", "seed = 1")).unwrap();
+    report(&["'seed' differs"], 2);
+    for (name, word) in [
+        ("model.safetensors", "model.safetensors"),
+        ("pictures.safetensors", "pictures.safetensors"),
+        ("metrics.jsonl", "line 60"),
+        ("summary.json", "summary.json"),
+        ("config.toml", "config.toml"),
+    ] {
+        let bytes = fs::read(file(name)).unwrap();
+        fs::write(file(name), &bytes[..bytes.len() - 8]).unwrap();
+        if name == "config.toml" {
+            fs::write(file(name), "target = \"gm").unwrap();
+        }
+        report(&[word], 2);
+    }
+    fs::write(file("summary.json"), text("summary.json").replace("\"complete\"", "\"happy\"")).unwrap();
+    report(&["its ending is \"happy\""], 2);
+    let none = pushforward(at, &["report", "nowhere"]);
+    assert!(none.status.code() == Some(2) && stderr(&none).contains("not a run folder"));
+    let into = pushforward(at, &["report", "run", "-o", "no/such/page.html"]);
+    assert!(into.status.code() == Some(1) || into.status.code() == Some(2), "{}", stderr(&into));
+}
