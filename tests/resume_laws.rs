@@ -4,6 +4,7 @@ use pushforward::Error;
 use pushforward::density::{Density, Handwritten, by_name};
 use pushforward::divergence::{Divergence, ReverseKl};
 use pushforward::num::Real;
+use pushforward::sampler::flow::{CouplingKind, FlowSettings, FlowTrainer, Objective, Reference};
 use pushforward::sampler::{Settings, State, StepReport, Trainer};
 use std::sync::Arc;
 
@@ -73,6 +74,55 @@ fn any_stop_on_any_threads() {
     let target = by_name("gmm9").unwrap();
     stops_do_not_show::<f32>(&target, 16);
     stops_do_not_show::<f64>(&target, 0);
+}
+
+/// The same for a flow: `state` of every step, in the precision T.
+fn flow_stops_do_not_show<T: Real>(target: &Arc<dyn Density>, objective: &Objective, coupling: CouplingKind) {
+    let settings = FlowSettings {
+        steps: 8,
+        batch: 96,
+        coupling,
+        couplings: 2,
+        hidden: vec![6],
+        seed: 3,
+        ..FlowSettings::default()
+    };
+    let finish = |mut trainer: FlowTrainer<T>| {
+        let mut out = Vec::new();
+        while !trainer.is_finished() {
+            out.push(report_bits(&trainer.step().unwrap()));
+        }
+        (out, trainer.state(), trainer.flow().sample_block(200, 9, 1))
+    };
+    let mut trainer = FlowTrainer::<T>::new(target, objective.clone(), settings.clone()).unwrap();
+    let start = trainer.state();
+    let resume =
+        |state: &State<T>| FlowTrainer::<T>::resume(target, objective.clone(), settings.clone(), state).unwrap();
+    let whole = in_pool(2, || finish(resume(&start)));
+    for stop in 0..settings.steps {
+        let state = trainer.state();
+        assert_eq!(state.counters["step"], stop);
+        let rest = in_pool(1 + stop as usize % 3, || finish(resume(&state)));
+        assert_eq!(rest.0, whole.0[stop as usize..], "stop at {stop}");
+        assert!(rest.1 == whole.1 && rest.2 == whole.2, "stop at {stop}");
+        trainer.step().unwrap();
+    }
+    assert!(trainer.state() == whole.1, "the run that never stopped");
+}
+
+/// Proves the same for flows: the drift and log-variance with each reference, a mixture base and one Gaussian, splines and affine
+/// couplings, both precisions; the run that never stopped has the same bits too.
+#[test]
+fn any_stop_of_a_flow() {
+    let (ring, moons) = (by_name("ring8").unwrap(), by_name("two-moons").unwrap());
+    let spline = CouplingKind::Spline { bins: 4, reach: 3.0 };
+    flow_stops_do_not_show::<f32>(&ring, &Objective::Drift(divergence()), CouplingKind::Affine);
+    flow_stops_do_not_show::<f64>(&moons, &Objective::Drift(divergence()), spline);
+    for name in ["replay", "model", "gaussian", "geometric:0.3"] {
+        let objective = Objective::LogVariance(Reference::by_name(name).unwrap());
+        flow_stops_do_not_show::<f32>(&ring, &objective, spline);
+        flow_stops_do_not_show::<f64>(&moons, &objective, CouplingKind::Affine);
+    }
 }
 
 /// Proves that steps left out before a stop are remembered after it, with their first reason.

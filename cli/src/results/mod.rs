@@ -114,8 +114,8 @@ impl Finals<'_> {
         let job = self.job;
         write_model(run, job, folder)?;
         write_curves(run, folder)?;
-        write_pictures(&self.trained.frames, &folder.file(PICTURES))?;
         write_samples(job, folder, "samples.npy", &self.samples)?;
+        write_pictures(&self.trained.frames, &folder.file(PICTURES))?;
         if let Some(resampled) = self.certified.as_ref().and_then(|c| c.resampled(&self.samples, job.settings.seed)) {
             write_samples(job, folder, "resampled.npy", &resampled)?;
         }

@@ -143,8 +143,9 @@ impl<T: Real> FlowTrainer<T> {
 
     /// One step: draw a batch, compare the densities, move the parameters.
     ///
-    /// A step in which the target returns NaN or +inf is left out and counted; `Error::TooManyFaults` once more than 1 % of all
-    /// steps were. `Error::Diverged` where the flow's own output is not finite.
+    /// A step in which the target returns NaN or +inf, or -inf at every point, is left out and counted; `Error::TooManyFaults` once
+    /// more than 1 % of all steps were. `Error::Panicked` where the target panics, `Error::Diverged` where the flow's own output is not
+    /// finite; both leave the trainer as it was.
     pub fn step(&mut self) -> Result<StepReport> {
         let latent: LatentBatch<T> = self.flow.latent().stratified(
             self.settings.batch,
@@ -158,19 +159,30 @@ impl<T: Real> FlowTrainer<T> {
         if !y.is_finite() || !score.is_finite() || log_q.iter().any(|l| !l.is_finite()) {
             return Err(Error::Diverged { step: self.step });
         }
+        let evaluated = evaluate(&self.target, &y.cast());
+        if let Err(error @ Error::Panicked { .. }) = evaluated {
+            self.release();
+            return Err(error);
+        }
         self.step += 1;
-        match evaluate(&self.target, &y.cast()) {
+        match evaluated {
+            Ok(target) if target.log_density.iter().all(|l| *l == f64::NEG_INFINITY) => {
+                self.skip(Error::OutsideSupport { particles: target.log_density.len() })
+            }
             Ok(target) => {
                 let at = At { temper: self.settings.scheduled_temper(self.step - 1), y, log_q, score, target };
                 Ok(self.follow(at, &latent))
             }
-            Err(error @ Error::NonFinite { .. }) => {
-                self.release();
-                self.faults.count(error, self.step, self.settings.steps)?;
-                Ok(StepReport::skipped(self.step - 1, 0.0))
-            }
+            Err(error @ Error::NonFinite { .. }) => self.skip(error),
             Err(error) => Err(error),
         }
+    }
+
+    /// Counts a step that the target spoilt.
+    fn skip(&mut self, error: Error) -> Result<StepReport> {
+        self.release();
+        self.faults.count(error, self.step, self.settings.steps)?;
+        Ok(StepReport::skipped(self.step - 1, 0.0))
     }
 
     /// The points of this step.
@@ -219,7 +231,8 @@ impl<T: Real> FlowTrainer<T> {
     fn drift(&mut self, divergence: &dyn Divergence, at: &At<T>, log_ratio: &[f64], latent: &LatentBatch<T>) -> f64 {
         self.valued.release();
         let (n, d) = at.y.shape();
-        let beta = Matrix::from_fn(n, d, |i, j| at.temper * at.target.score[(i, j)] - at.score[(i, j)].to_f64());
+        let known = |s: f64| s.clamp(-STEEPEST, STEEPEST);
+        let beta = Matrix::from_fn(n, d, |i, j| at.temper * known(at.target.score[(i, j)]) - at.score[(i, j)].to_f64());
         let clip = LogRatioClip { low: -self.settings.clip, high: self.settings.clip };
         let own = centred(divergence, log_ratio);
         let divergence = own.as_deref().unwrap_or(divergence);
@@ -259,6 +272,9 @@ impl<T: Real> FlowTrainer<T> {
         variance.max(0.0).sqrt()
     }
 }
+
+/// A score beyond this is followed as this: its square times any weight is still a number.
+const STEEPEST: f64 = 1e100;
 
 /// Largest |V_i| that is followed, in root mean squares of the batch: one point in a far tail must not turn the whole step.
 const OUTLIER: f64 = 10.0;
