@@ -159,7 +159,7 @@ impl fmt::Display for Error {
             Error::Diverged { step } => {
                 write!(
                     f,
-                    "the generator's output is not finite at step {step}; lower learning_rate or raise bandwidth_end"
+                    "the model's output is not finite at step {step}; lower learning_rate, or for a generator raise bandwidth_end"
                 )
             }
             Error::TooManyFaults { skipped, steps, first } => {

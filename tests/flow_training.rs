@@ -227,6 +227,15 @@ fn resumes_in_the_same_bits() {
     }
 }
 
+/// Proves the schedule of Adam's rate: it rises by equal steps over the first 5 % to the given rate, less what the half cosine has fallen by
+/// then (at most 1 %), and ends at 0 (below 1 %, the last step of 1,000 being π/1000 before it).
+#[test]
+fn rate_rises_then_falls() {
+    let s = FlowSettings { steps: 1000, learning_rate: 1.0, ..FlowSettings::default() };
+    assert!((s.scheduled_rate(0) - 0.02).abs() < 1e-12 && (s.scheduled_rate(9) - 0.2).abs() < 1e-3);
+    assert!((s.scheduled_rate(49) - 1.0).abs() < 0.01 && s.scheduled_rate(999) < 0.01);
+}
+
 /// Proves that settings out of range are refused by name, and that references are found by name.
 #[test]
 fn mistakes() {

@@ -32,6 +32,11 @@ impl Certified {
         Ok(Self { certificate, log_weights: own, exact_log_weights: exact.unwrap_or_default(), means })
     }
 
+    /// The figures.
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
+    }
+
     /// Samples of p: those of the model, drawn again by their weights. None where no weight is positive.
     pub fn resampled(&self, samples: &Matrix, seed: u64) -> Option<Matrix> {
         resample(&self.log_weights, samples.rows(), seed).ok().map(|index| samples.gather_rows(&index))

@@ -85,6 +85,40 @@ fn a_comparison_can_be_repeated() {
     assert!(replaced.status.code() == Some(0) && table.contains("exact samples"), "{table}");
 }
 
+/// Proves that flows stand beside generators: a cell for each divergence and each reference, with the certificate's figures for flows alone.
+#[test]
+fn flows_stand_beside_generators() {
+    let folder = tempfile::tempdir().unwrap();
+    let more =
+        ["--methods", "kde,flow,flow-lv", "--divergences", "reverse-kl,forward-kl", "--references", "model,replay"];
+    let out = compare(
+        folder.path(),
+        &[&more[..], &["--seeds", "1", "--json", "--out", "c", "--set", "components=8"]].concat(),
+    );
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    let cells = answer["cells"].as_array().unwrap();
+    let text = |c: &Value, key: &str| c[key].as_str().unwrap().to_string();
+    let names: Vec<_> = cells.iter().map(|c| (text(c, "method"), text(c, "divergence"))).collect();
+    let expected = [
+        ("kde", "reverse-kl"),
+        ("kde", "forward-kl"),
+        ("flow", "reverse-kl"),
+        ("flow", "forward-kl"),
+        ("flow-lv", "log-variance, model"),
+        ("flow-lv", "log-variance, replay"),
+    ];
+    assert_eq!(names, expected.map(|(a, b)| (a.to_string(), b.to_string())));
+    for cell in cells {
+        let flow = cell["method"] != "kde";
+        for key in ["reverse_ess", "forward_ess", "log_z_error", "pareto_k"] {
+            assert_eq!(cell["summary"][key]["mean"].is_f64(), flow, "{key}: {cell}");
+        }
+    }
+    let report = fs::read_to_string(folder.path().join("c/report.html")).unwrap();
+    assert!(report.contains("log-variance, replay") && report.contains("ESS, reverse"));
+}
+
 /// Proves that mistakes end with exit code 2 and one sentence that lists near names, before anything is trained or written.
 #[test]
 fn mistakes_write_nothing() {
@@ -95,6 +129,7 @@ fn mistakes_write_nothing() {
         (&["--divergences", "total-variation"], &["le-cam"]),
         (&["--set", "lerning_rate=1"], &["lerning_rate", "learning_rate"]),
         (&["--set", "anneal=2"], &["anneal", "2"]),
+        (&["--methods", "flow-lv", "--references", "replai"], &["replai", "replay"]),
         (&["--seeds", "0"], &["seeds"]),
         (&["--steps", "0"], &["steps"]),
     ] {

@@ -40,14 +40,14 @@ fn a_flow_has_a_certificate() {
     let folder = folder();
     let text = succeeds(pushforward(folder.path(), &[&["train", "two.toml", "--method", "flow"], &SMALL[..]].concat()));
     assert!(text.contains("Pareto k-hat") && text.contains("no mode was missed"), "{text}");
-    let run = folder.path().join("runs/two-flow-reverse-kl-seed0");
+    let run = folder.path().join("runs/two-flow-forward-kl-seed0");
     let certificate = &summary(&run)["certificate"];
     assert!(certificate["log_z"]["value"].as_f64().unwrap().abs() < 0.2, "{certificate:#}");
     assert!(certificate["exact"]["forward_ess"].is_number() && certificate["verdict"].is_string());
     let report = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(report.contains("Learned density") && report.contains("Log-weights") && run.join("resampled.npy").exists());
 
-    let again = ["train", "--config", "runs/two-flow-reverse-kl-seed0/config.toml", "--threads", "3", "--out", "again"];
+    let again = ["train", "--config", "runs/two-flow-forward-kl-seed0/config.toml", "--threads", "3", "--out", "again"];
     succeeds(pushforward(folder.path(), &again));
     let same =
         |name: &str| fs::read(run.join(name)).unwrap() == fs::read(folder.path().join("again").join(name)).unwrap();

@@ -24,6 +24,9 @@ const ESS_FRACTION: f64 = 0.5;
 /// Metropolis sweeps after each reweighting, and after the last.
 const SWEEPS: usize = 6;
 const LAST_SWEEPS: usize = 30;
+/// Sweeps of moves of some coordinates, for each dimension, at the same places.
+const PARTIAL: usize = 1;
+const LAST_PARTIAL: usize = 4;
 /// Most reweightings; a target that needs more is left at the tempering that was reached.
 const MAX_STAGES: usize = 200;
 
@@ -70,6 +73,18 @@ impl Frame {
     }
 }
 
+/// Which coordinates the moves of a sweep change.
+#[derive(Clone, Copy, PartialEq)]
+enum Moves {
+    /// All.
+    Whole,
+    /// Some (crossover; Vrugt et al., 2009): where p is nearly a product, no jump of all coordinates at once would be accepted.
+    Partial,
+}
+
+/// Fraction of the moves that are jumps between modes.
+const JUMPS: [f64; 2] = [0.3, 0.5];
+
 /// Particles of the annealed law q₀^{1-β} p~^β, β from 0 to 1.
 struct Population<'a> {
     target: &'a dyn Density,
@@ -94,10 +109,9 @@ pub(crate) fn search(target: &dyn Density, seed: u64) -> Result<Matrix> {
     let mut population = Population { target, x, log_start, log_target, beta: 0.0 };
     for _ in 0..MAX_STAGES {
         population.reweight(&mut rng)?;
-        let sweeps = if population.beta < 1.0 { SWEEPS } else { LAST_SWEEPS };
-        for _ in 0..sweeps {
-            population.sweep(&mut rng)?;
-        }
+        let (whole, partial) = if population.beta < 1.0 { (SWEEPS, PARTIAL) } else { (LAST_SWEEPS, LAST_PARTIAL) };
+        (0..whole).try_for_each(|_| population.sweep(Moves::Whole, &mut rng))?;
+        (0..if d > 1 { partial * d } else { 0 }).try_for_each(|_| population.sweep(Moves::Partial, &mut rng))?;
         if population.beta >= 1.0 {
             break;
         }
@@ -169,10 +183,10 @@ impl Population<'_> {
     }
 
     /// One Metropolis move of each half, with proposals made from the other half, so that they are symmetric.
-    fn sweep(&mut self, rng: &mut Stream) -> Result<()> {
+    fn sweep(&mut self, moves: Moves, rng: &mut Stream) -> Result<()> {
         let half = self.x.rows() / 2;
         for (moved, other) in [(0, half), (half, 0)] {
-            let proposal = self.propose(moved, other, half, rng);
+            let proposal = self.propose((moved, other, half), moves, rng);
             let (start, target) = (log_start(&proposal), evaluate_log_density(self.target, &proposal)?);
             for k in 0..half {
                 let i = moved + k;
@@ -186,21 +200,23 @@ impl Population<'_> {
         Ok(())
     }
 
-    /// By turns: a random walk of the other half's covariance at a random fraction of its optimal size, and a
-    /// differential-evolution jump x + x_a - x_b (ter Braak, 2006), which crosses between modes.
-    fn propose(&self, moved: usize, other: usize, half: usize, rng: &mut Stream) -> Matrix {
+    /// By turns: a random walk of the other half's covariance at a random fraction of its optimal size, and a differential-evolution
+    /// jump x + x_a - x_b (ter Braak, 2006), which crosses between modes. Rows [moved, moved + half) with the rows from `other`.
+    fn propose(&self, (moved, other, half): (usize, usize, usize), moves: Moves, rng: &mut Stream) -> Matrix {
         let d = self.x.cols();
         let factor = covariance_factor(&self.x, other, half);
         let mut out = self.x.slice_rows(moved..moved + half);
         let mut z = vec![0.0; d];
         for k in 0..half {
             fill_normal(rng, &mut z);
-            let jump = uniform(rng) < 0.3;
+            let jump = uniform(rng) < JUMPS[usize::from(moves == Moves::Partial)];
+            let chosen = if moves == Moves::Partial { crossover(d, rng) } else { (0..d).collect() };
             // 2.38/√d: the optimal size on Gaussians (Roberts, Gelman and Gilks, 1997)
-            let size = if jump { 1e-3 } else { 2.38 / (d as f64).sqrt() * 10f64.powf(-2.0 * uniform(rng)) };
+            let optimal = 2.38 / (chosen.len() as f64).sqrt();
+            let size = if jump { 1e-3 } else { optimal * 10f64.powf(-2.0 * uniform(rng)) };
             let pick = |rng: &mut Stream| other + (uniform(rng) * half as f64) as usize;
             let (a, b) = (pick(rng), pick(rng));
-            for j in 0..d {
+            for &j in &chosen {
                 let walk: f64 = (0..=j).map(|m| factor[(j, m)] * z[m]).sum();
                 let shift = if jump { self.x[(a, j)] - self.x[(b, j)] } else { 0.0 };
                 out[(k, j)] += size * walk + shift;
@@ -208,6 +224,13 @@ impl Population<'_> {
         }
         out
     }
+}
+
+/// Coordinates below d, each with probability d^-u, u uniform, and at least one.
+fn crossover(d: usize, rng: &mut Stream) -> Vec<usize> {
+    let share = (d as f64).powf(-uniform(rng));
+    let sure = ((uniform(rng) * d as f64) as usize).min(d - 1);
+    (0..d).filter(|&j| uniform(rng) < share || j == sure).collect()
 }
 
 /// Lower factor of the covariance of rows [from, from + n), made regular by a small diagonal.
@@ -257,6 +280,18 @@ mod tests {
                 assert!(distance.sqrt() < 0.2 * exact.scale, "{name}: {exact:?} {found:?}");
                 assert!((found.scale / exact.scale).ln().abs() < 0.2, "{name}: {exact:?} {found:?}");
             }
+        }
+    }
+
+    /// Proves that the search weighs 2^8 modes rightly where they are a product: in each of the eight wells of many-well-16 the particles
+    /// with u > 0 are the exact 0.8443 to 0.113, 5 standard errors of 256 independent ones (2,048 particles, each with seven relatives);
+    /// jumps of all coordinates alone end with fractions of 0 and 1.
+    #[test]
+    fn search_weighs_a_product_of_wells() {
+        let x = search(&*by_name("many-well-16").unwrap(), 0).unwrap();
+        for well in 0..8 {
+            let right = x.iter_rows().filter(|row| row[2 * well] > 0.0).count() as f64 / x.rows() as f64;
+            assert!((right - 0.844307).abs() < 0.113, "well {well}: {right}");
         }
     }
 

@@ -19,12 +19,15 @@ const DEFAULT: &str = "reverse-kl,forward-kl,jensen-shannon,pearson,neyman";
 pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: String,
-    /// Methods, by commas
+    /// Methods, by commas: kde, flow, flow-lv (as of 'train --method')
     #[arg(long, value_delimiter = ',', default_value = "kde")]
     methods: Vec<String>,
     /// Names from 'list divergences', by commas, or 'all'
     #[arg(long, value_delimiter = ',', default_value = DEFAULT)]
     divergences: Vec<String>,
+    /// References of flow-lv, by commas: model, gaussian, geometric:EXPONENT, replay
+    #[arg(long, value_delimiter = ',', default_value = "replay")]
+    references: Vec<String>,
     /// Runs of each, with the seeds 0, 1, …
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=1000))]
     seeds: u64,
@@ -105,6 +108,7 @@ fn plan(arguments: &Arguments) -> Outcome<Plan> {
         target,
         methods,
         divergences,
+        references: distinct(&arguments.references).into_iter().map(String::from).collect(),
         seeds: arguments.seeds,
         steps: arguments.steps,
         settings: arguments.settings.clone(),
@@ -135,6 +139,7 @@ fn config(plan: &Plan) -> String {
     table.insert("name".into(), toml::Value::String(plan.target.name.clone()));
     table.insert("methods".into(), list(plan.methods.iter().map(|m| m.name).collect()));
     table.insert("divergences".into(), list(plan.divergences.iter().map(|d| d.name()).collect()));
+    table.insert("references".into(), list(plan.references.iter().map(String::as_str).collect()));
     table.insert("seeds".into(), toml::Value::Integer(plan.seeds as i64));
     if let Some(steps) = plan.steps {
         table.insert("steps".into(), toml::Value::Integer(steps as i64));
@@ -149,10 +154,11 @@ fn command(arguments: &Arguments) -> String {
     let steps = arguments.steps.map_or(String::new(), |n| format!(" --steps {n}"));
     let settings: String = arguments.settings.iter().map(|s| format!(" --set '{s}'")).collect();
     format!(
-        "pushforward compare {} --methods {} --divergences {} --seeds {}{steps}{settings}",
+        "pushforward compare {} --methods {} --divergences {} --references {} --seeds {}{steps}{settings}",
         arguments.target,
         arguments.methods.join(","),
         arguments.divergences.join(","),
+        arguments.references.join(","),
         arguments.seeds
     )
 }

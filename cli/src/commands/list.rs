@@ -3,7 +3,7 @@
 use crate::commands::print;
 use crate::failure::Outcome;
 use pushforward::density::{Dimensions, all_densities};
-use pushforward::divergence::all_divergences;
+use pushforward::divergence::{all_divergences, by_name};
 
 /// Arguments of `list`.
 #[derive(clap::Args)]
@@ -62,7 +62,8 @@ fn divergences() -> String {
             ],
         )
     };
-    let list: String = all_divergences().iter().map(one).collect();
+    let surrogate = by_name("lv-surrogate").into_iter();
+    let list: String = all_divergences().into_iter().chain(surrogate).map(|d| one(&d)).collect();
     format!(
         "DIVERGENCES (q is the model, p the target, r = p/q, w(r) = r² f''(r); alpha takes any number after its colon)\n\n{list}"
     )

@@ -1,6 +1,7 @@
 //! One ruler for all trials: the same exact samples, projections and cells.
 
 use super::outcome::{COLUMNS, Floors, Point};
+use crate::certified::Certified;
 use crate::failure::Outcome;
 use crate::target::Target;
 use crate::words;
@@ -156,6 +157,18 @@ impl Ruler {
                 (key, metric.value)
             })
             .collect())
+    }
+
+    /// The figures of a model's certificate by key, from its samples and as many exact ones where the target has them.
+    pub fn certify(&self, model: &dyn Density, samples: &Matrix, seed: u64) -> Outcome<Vec<(&'static str, f64)>> {
+        let certified = Certified::of(&*self.density, model, samples, seed)?;
+        let c = certified.certificate();
+        let log_z = match self.density.log_normaliser() {
+            Some(exact) => ("log_z_error", c.log_z.value - exact),
+            None => ("log_z", c.log_z.value),
+        };
+        let forward = c.exact.as_ref().map(|e| ("forward_ess", e.forward_ess));
+        Ok([("reverse_ess", c.reverse_ess), log_z, ("pareto_k", c.pareto_k)].into_iter().chain(forward).collect())
     }
 
     /// The floors of the metrics, once something was judged.

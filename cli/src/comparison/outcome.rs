@@ -14,10 +14,16 @@ pub struct Column {
     pub meaning: &'static str,
     /// By what people see it multiplied: 100 for percent.
     pub factor: f64,
+    /// Whether it is of the certificate, which only models with a density have.
+    pub certificate: bool,
 }
 
 const fn column(key: &'static str, title: &'static str, factor: f64, meaning: &'static str) -> Column {
-    Column { key, title, meaning, factor }
+    Column { key, title, meaning, factor, certificate: false }
+}
+
+const fn certificate(key: &'static str, title: &'static str, meaning: &'static str) -> Column {
+    Column { key, title, meaning, factor: 1.0, certificate: true }
 }
 
 /// All figures of a finished trial, in the order of the table; those that do not apply to the target are left out.
@@ -30,6 +36,11 @@ pub const COLUMNS: &[Column] = &[
     column("mean_log_density", "mean log p", 1.0, "above the floor: too narrow; below: strays"),
     column("settled", "steps to 2× floor", 1.0, "step from which sliced W2 stays within twice its floor"),
     column("seconds", "seconds", 1.0, "wall time of training"),
+    certificate("reverse_ess", "ESS, reverse", "effective share of the model's samples as importance samples, of 1"),
+    certificate("forward_ess", "ESS, forward", "the same at exact samples: near 0 where the model misses a part"),
+    certificate("log_z_error", "log Z error", "log Z from the model's samples, less the exact one"),
+    certificate("log_z", "log Z", "from the model's samples"),
+    certificate("pareto_k", "k-hat", "tail of the weights; below 0.7 is usable"),
 ];
 
 /// (mean, spread) of exact samples, by key.
@@ -77,7 +88,7 @@ pub struct Trial {
 pub struct Cell {
     /// Name of the method.
     pub method: &'static str,
-    /// Name of the divergence.
+    /// What it was trained by: the name of a divergence, or log-variance with its reference.
     pub divergence: String,
     /// One a seed.
     pub trials: Vec<Trial>,
@@ -135,7 +146,29 @@ impl Cell {
 impl Comparison {
     /// The columns that some trial has a figure for.
     pub fn columns(&self, settled: Option<&Settled>) -> Vec<&'static Column> {
-        let has = |c: &&Column| self.cells.iter().any(|cell| cell.spread(c.key, settled).is_some());
-        COLUMNS.iter().filter(has).collect()
+        COLUMNS.iter().filter(|c| !self.cells_with(&[c], settled).is_empty()).collect()
     }
+
+    /// The cells that have a figure in one of the columns.
+    fn cells_with(&self, columns: &[&Column], settled: Option<&Settled>) -> Vec<&Cell> {
+        let has = |cell: &&Cell| columns.iter().any(|c| cell.spread(c.key, settled).is_some());
+        self.cells.iter().filter(has).collect()
+    }
+
+    /// The tables: all cells with the figures of their samples, and those with a density with the figures of their certificates.
+    pub fn parts(&self, settled: Option<&Settled>) -> Vec<Part<'_>> {
+        let (certificate, samples): (Vec<_>, Vec<_>) = self.columns(settled).into_iter().partition(|c| c.certificate);
+        let certified = self.cells_with(&certificate, settled);
+        let all = Part { columns: samples, cells: self.cells.iter().collect() };
+        let rest = (!certified.is_empty()).then_some(Part { columns: certificate, cells: certified });
+        std::iter::once(all).chain(rest).collect()
+    }
+}
+
+/// A table of a comparison.
+pub struct Part<'a> {
+    /// Its figures.
+    pub columns: Vec<&'static Column>,
+    /// Its rows.
+    pub cells: Vec<&'a Cell>,
 }

@@ -1,6 +1,6 @@
 //! A comparison as text and as JSON.
 
-use super::{Column, Comparison, Plan, Ruler, Spread};
+use super::{Cell, Column, Comparison, Part, Plan, Ruler, Settled, Spread};
 use crate::report::number;
 use serde_json::{Map, Value, json};
 
@@ -15,24 +15,29 @@ pub fn floor(comparison: &Comparison, column: &Column) -> String {
     comparison.floors.get(column.key).map_or("–".into(), |f| shown(&spread(f)))
 }
 
-/// The table as aligned text, floors last.
+/// The tables as aligned text, floors last where there are any.
 pub fn text(comparison: &Comparison, ruler: &Ruler) -> String {
     let settled = ruler.settled();
-    let columns = comparison.columns(settled.as_ref());
-    let mut rows: Vec<Vec<String>> = vec![["method", "divergence"].map(String::from).to_vec()];
-    rows[0].extend(columns.iter().map(|c| c.title.to_string()));
-    for cell in &comparison.cells {
-        let mut row = vec![cell.method.to_string(), cell.divergence.clone()];
-        row.extend(
-            columns
-                .iter()
-                .map(|c| cell.spread(c.key, settled.as_ref()).map_or("–".into(), |s| shown(&s.times(c.factor)))),
-        );
-        rows.push(row);
-    }
-    let mut last = vec!["floor".to_string(), "exact samples".to_string()];
-    last.extend(columns.iter().map(|c| floor(comparison, c)));
-    rows.push(last);
+    let parts = comparison.parts(settled.as_ref());
+    parts.iter().map(|part| aligned(&rows(comparison, part, settled.as_ref()))).collect::<Vec<_>>().join("\n")
+}
+
+/// Heading, a row a cell, floors.
+fn rows(comparison: &Comparison, part: &Part, settled: Option<&Settled>) -> Vec<Vec<String>> {
+    let head = ["method", "divergence"].into_iter().chain(part.columns.iter().map(|c| c.title)).map(String::from);
+    let figure =
+        |cell: &Cell, c: &Column| cell.spread(c.key, settled).map_or("–".into(), |s| shown(&s.times(c.factor)));
+    let row = |cell: &&Cell| -> Vec<String> {
+        let names = [cell.method.to_string(), cell.divergence.clone()];
+        names.into_iter().chain(part.columns.iter().map(|c| figure(cell, c))).collect()
+    };
+    let has_floor = part.columns.iter().any(|c| comparison.floors.contains_key(c.key));
+    let floors = ["floor", "exact samples"].map(String::from).into_iter();
+    let floors = has_floor.then(|| floors.chain(part.columns.iter().map(|c| floor(comparison, c))).collect());
+    std::iter::once(head.collect()).chain(part.cells.iter().map(row)).chain(floors).collect()
+}
+
+fn aligned(rows: &[Vec<String>]) -> String {
     let width = |j: usize| rows.iter().map(|r| r[j].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..rows[0].len()).map(width).collect();
     let line = |row: &Vec<String>| {
@@ -47,7 +52,7 @@ pub fn text(comparison: &Comparison, ruler: &Ruler) -> String {
 
 /// Why trials were given up, one sentence each.
 pub fn failures(comparison: &Comparison) -> Vec<String> {
-    let each = |c: &super::Cell| -> Vec<String> {
+    let each = |c: &Cell| -> Vec<String> {
         let failed = c.trials.iter().filter_map(|t| Some((t, t.failure.as_ref()?)));
         failed
             .map(|(t, why)| {

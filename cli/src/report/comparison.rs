@@ -1,7 +1,7 @@
 //! The page of `pushforward compare`: one table, coverage during training, and the final figures side by side.
 
 use crate::comparison::table::{failures, floor, shown};
-use crate::comparison::{Cell, Column, Comparison, Plan, Ruler};
+use crate::comparison::{Cell, Column, Comparison, Part, Plan, Ruler, Settled};
 use crate::report::axis::Axis;
 use crate::report::page::head;
 use crate::report::plot::Plot;
@@ -57,50 +57,61 @@ fn name(cell: &Cell, comparison: &Comparison) -> String {
 }
 
 fn final_table(s: &mut String, comparison: &Comparison, ruler: &Ruler) {
-    let settled = ruler.settled();
-    let columns = comparison.columns(settled.as_ref());
     let _ = writeln!(
         s,
         "<section><h2>At the end</h2><p>Mean ± standard deviation over seeds, {} samples a run. The floor is what exact samples of the same number \
-         score, ± its spread from set to set.</p>\n<table class=\"tight\"><thead><tr><th>{}</th>",
-        count(ruler.final_size()),
-        if one_method(comparison) { "divergence" } else { "method, divergence" }
+         score, ± its spread from set to set.</p>",
+        count(ruler.final_size())
     );
-    columns.iter().for_each(|c| {
+    let settled = ruler.settled();
+    for part in comparison.parts(settled.as_ref()) {
+        if part.columns.iter().all(|c| c.certificate) {
+            s.push_str("<h3>Certificates of the models with a density</h3>\n");
+        }
+        table(s, comparison, &part, settled.as_ref());
+    }
+    s.push_str("</section>\n");
+}
+
+fn table(s: &mut String, comparison: &Comparison, part: &Part, settled: Option<&Settled>) {
+    let heading = if one_method(comparison) { "divergence" } else { "method, divergence" };
+    let _ = write!(s, "<table class=\"tight\"><thead><tr><th>{heading}</th>");
+    part.columns.iter().for_each(|c| {
         let _ = write!(s, "<th class=\"n\">{}</th>", escape(c.title));
     });
     s.push_str("</tr></thead><tbody>\n");
-    for cell in &comparison.cells {
+    for cell in &part.cells {
         let _ = write!(s, "<tr><td>{}</td>", escape(&name(cell, comparison)));
-        for c in &columns {
-            let text = cell.spread(c.key, settled.as_ref()).map_or("–".into(), |v| {
-                let part = if v.count < cell.trials.len() {
-                    format!(" ({} of {})", v.count, cell.trials.len())
-                } else {
-                    String::new()
-                };
-                shown(&v.times(c.factor)) + &part
+        for c in &part.columns {
+            let text = cell.spread(c.key, settled).map_or("–".into(), |v| {
+                let all = v.count == cell.trials.len();
+                let note = if all { String::new() } else { format!(" ({} of {})", v.count, cell.trials.len()) };
+                shown(&v.times(c.factor)) + &note
             });
             let _ = write!(s, "<td class=\"n\">{text}</td>");
         }
         s.push_str("</tr>\n");
     }
-    s.push_str("<tr><td><b>floor</b>: exact samples</td>");
-    for c in &columns {
-        let _ = write!(s, "<td class=\"n\">{}</td>", floor(comparison, c));
+    if part.columns.iter().any(|c| comparison.floors.contains_key(c.key)) {
+        s.push_str("<tr><td><b>floor</b>: exact samples</td>");
+        for c in &part.columns {
+            let _ = write!(s, "<td class=\"n\">{}</td>", floor(comparison, c));
+        }
+        s.push_str("</tr>");
     }
-    s.push_str("</tr></tbody></table>\n<p class=\"why\">");
-    columns.iter().for_each(|c| {
+    s.push_str("</tbody></table>\n<p class=\"why\">");
+    part.columns.iter().for_each(|c| {
         let _ = write!(s, "<b>{}</b>: {}. ", escape(c.title), escape(c.meaning));
     });
-    s.push_str("</p></section>\n");
+    s.push_str("</p>\n");
 }
 
 fn transient(s: &mut String, comparison: &Comparison, ruler: &Ruler) {
     let _ = writeln!(
         s,
         "<section><h2>During training</h2><p>In theory all divergences share the limit and differ on the way (T2); here this is tested on real runs. {} samples at each of about 40 moments: lines are means \
-         over seeds, bands their least and greatest values. The bandwidth falls during training, so early figures are those of a law that is still blurred.</p>",
+         over seeds, bands their least and greatest values. A generator's bandwidth falls during training, so its early figures are those of a law that is still blurred; flows start at the \
+         particles of a search.</p>",
         count(ruler.transient_size())
     );
     s.push_str(&key(names(comparison).iter().enumerate().map(|(k, n)| (series(k), n.as_str()))));
@@ -258,6 +269,7 @@ mod tests {
             target,
             methods: METHODS.iter().collect(),
             divergences: Vec::new(),
+            references: Vec::new(),
             seeds: 2,
             steps: None,
             settings: Vec::new(),

@@ -6,15 +6,16 @@ use crate::sampler::flow::{Mapped, Split};
 
 /// y_I = x_I, y_J = e^{a(x_I)} x_J + b(x_I), log |det| = Σ_J a(x_I) (Dinh, Sohl-Dickstein and Bengio, real NVP, arXiv 1605.08803).
 ///
-/// a = 6 tanh(u/6) of the network's output u: a factor e^±6 at most, so that no step can overflow.
+/// a = 2 tanh(u/2) of the network's output u: a factor e^±2 at most, so that no step can overflow and the inverse stays tame where no
+/// sample of training has been.
 #[derive(Debug, Clone, PartialEq)]
 pub struct AffineCoupling {
     /// The groups and the network, with outputs (u, b).
     pub split: Split,
 }
 
-/// Largest |a|: a factor of 403 to either side, more than a funnel's neck needs.
-const REACH: f64 = 6.0;
+/// Largest |a|: a factor of 7.4 to either side; the two or more couplings that move a coordinate reach e^±4, a funnel's neck.
+const REACH: f64 = 2.0;
 
 impl AffineCoupling {
     /// Coordinates `kept` of R^d feed the scale and the shift of the others, by a network with `hidden` layers.

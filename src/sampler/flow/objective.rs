@@ -26,7 +26,7 @@ pub enum Reference {
     Gaussian,
     /// m ∝ p^γ q^(1-γ), frozen: samples of q with weights r^γ, 0 ≤ γ ≤ 1. With γ near 1 few samples carry all the weight at first.
     Geometric(f64),
-    /// Half of m is q, half a buffer that starts with the particles of the search and takes up samples of q by their weights r: the
+    /// Half of m is q, half a buffer that starts with the particles of the search and moves by Metropolis–Hastings with proposals from q: the
     /// modes that the search found stay in m, whatever q does.
     Replay,
 }
@@ -75,14 +75,11 @@ pub fn log_variance_cotangent(f: &[f64], log_weights: Option<&[f64]>) -> Vec<f64
     weights.iter().zip(f).map(|(w, f)| w * (f - mean) / rest).collect()
 }
 
-/// Points that were once likely under p.
+/// Points that follow p as far as the search found it: its particles, moved by Markov chains that leave p invariant.
 pub(super) struct Replay<T: Real> {
     points: Matrix<T>,
     seed: u64,
 }
-
-/// Fraction of a batch that is offered to the buffer at each step.
-const RENEWED: usize = 8;
 
 impl<T: Real> Replay<T> {
     /// A buffer with these points (N×d).
@@ -99,33 +96,62 @@ impl<T: Real> Replay<T> {
         stream(self.seed, Purpose::Reference, step)
     }
 
-    fn pick(rng: &mut Stream, n: usize) -> usize {
-        ((uniform(rng) * n as f64) as usize).min(n - 1)
+    /// Places of the n points that a step looks at.
+    fn places(&self, n: usize, step: u64) -> Vec<usize> {
+        let (mut rng, size) = (self.rng(2 * step), self.points.rows());
+        (0..n).map(|_| ((uniform(&mut rng) * size as f64) as usize).min(size - 1)).collect()
     }
 
     /// The batch y (n×d) with its second half replaced by points of the buffer.
     pub(super) fn mix_into(&self, y: &mut Matrix<T>, step: u64) {
-        let (mut rng, n) = (self.rng(2 * step), y.rows());
-        for i in n / 2..n {
-            y.row_mut(i).copy_from_slice(self.points.row(Self::pick(&mut rng, self.points.rows())));
-        }
+        let (n, half) = (y.rows(), y.rows() / 2);
+        let places = self.places(n - half, step);
+        places.iter().enumerate().for_each(|(i, &p)| y.row_mut(half + i).copy_from_slice(self.points.row(p)));
     }
 
-    /// Puts some of the first half of y, drawn by their weights r, in random places.
+    /// An independence Metropolis–Hastings move of the points that [`Replay::mix_into`] put into y: the proposals are the samples of q in the
+    /// first half, accepted with probability min(1, r(new)/r(old)) (Gabrié, Rotskoff and Vanden-Eijnden, 2022). p stays
+    /// invariant; where q misses a mode r(old) is large and the point stays.   log_ratio: log r at y, n.
     pub(super) fn renew(&mut self, y: &Matrix<T>, log_ratio: &[f64], step: u64) {
-        let (mut rng, half) = (self.rng(2 * step + 1), y.rows() / 2);
-        let total = log_sum_exp(&log_ratio[..half]);
-        if !total.is_finite() {
-            return;
+        let (n, half) = (y.rows(), y.rows() / 2);
+        let mut rng = self.rng(2 * step + 1);
+        for (i, place) in self.places(n - half, step).into_iter().take(half).enumerate() {
+            if uniform(&mut rng).ln() < log_ratio[i] - log_ratio[half + i] {
+                self.points.row_mut(place).copy_from_slice(y.row(i));
+            }
         }
-        for _ in 0..y.rows() / RENEWED {
-            let mut left = uniform(&mut rng);
-            let chosen = log_ratio[..half].iter().position(|l| {
-                left -= (l - total).exp();
-                left < 0.0
-            });
-            let place = Self::pick(&mut rng, self.points.rows());
-            self.points.row_mut(place).copy_from_slice(y.row(chosen.unwrap_or(half - 1)));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rng::normal_matrix;
+
+    /// Proves that the buffer's moves leave p invariant and take up what q offers: from exact points of p = N(0, 1), 200 moves with proposals
+    /// from q = N(0.5, 1.2²) keep mean and variance within 5 standard errors (of 4,000 points: 0.079 and 0.112, false alarm 1e-6), though
+    /// nearly every point was replaced; and that points where q has no density stay.
+    #[test]
+    fn replay_follows_the_target() {
+        let start = normal_matrix::<f64>(1, Purpose::Check, 0, 4000, 1);
+        let mut replay = Replay::new(start.clone(), 7);
+        let log_r = |x: f64| -0.5 * x * x + 0.5 * ((x - 0.5) / 1.2).powi(2);
+        for step in 0..200 {
+            let mut y = normal_matrix::<f64>(2, Purpose::Check, step, 1000, 1).map(|e| 0.5 + 1.2 * e);
+            replay.mix_into(&mut y, step);
+            let log_ratio: Vec<f64> = y.as_slice().iter().map(|x| log_r(*x)).collect();
+            replay.renew(&y, &log_ratio, step);
         }
+        let x = replay.points().as_slice();
+        let mean = x.iter().sum::<f64>() / 4000.0;
+        let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / 3999.0;
+        assert!(mean.abs() < 0.079 && (variance - 1.0).abs() < 0.112, "{mean} {variance}");
+        let kept = x.iter().zip(start.as_slice()).filter(|(a, b)| a == b).count();
+        assert!(kept < 40, "{kept} of 4000 points never moved");
+        let mut apart = Replay::new(Matrix::filled(4, 1, 9.0), 7);
+        let mut y = Matrix::zeros(8, 1);
+        apart.mix_into(&mut y, 0);
+        apart.renew(&y, &[0.0, 0.0, 0.0, 0.0, 700.0, 700.0, 700.0, 700.0], 0);
+        assert_eq!(apart.points(), &Matrix::filled(4, 1, 9.0));
     }
 }

@@ -10,7 +10,7 @@ use crate::num::Real;
 use crate::rng::{Purpose, normal_matrix};
 use crate::sampler::batch::Batch;
 use crate::sampler::flow::objective::{Replay, SPREAD, log_variance_cotangent};
-use crate::sampler::flow::start::supported_components;
+use crate::sampler::flow::start::likelier_components;
 use crate::sampler::flow::{Flow, FlowSettings, Objective, Reference};
 use crate::sampler::frame::{Frame, search};
 use crate::sampler::latent::LatentBatch;
@@ -46,8 +46,8 @@ impl<T: Real> FlowTrainer<T> {
         let particles = search(&**target, settings.seed)?;
         let frame = settings.frame.clone().map_or_else(|| Frame::of_particles(&particles), Ok)?;
         let (n, d) = particles.shape();
-        let components = settings.components.unwrap_or_else(|| supported_components(n, d));
         let y = Matrix::from_fn(n, d, |i, j| (particles[(i, j)] - frame.centre[j]) / frame.scale);
+        let components = settings.components.unwrap_or_else(|| likelier_components(&y, &frame, settings.seed));
         let mut flow = Flow::new(frame, settings.architecture(components), settings.seed);
         flow.start_at(&y, settings.seed);
         Self::with_flow(target, flow, y, objective, settings)
