@@ -21,7 +21,7 @@ pub struct FlowSettings {
     pub hidden: Vec<usize>,
     /// Components of the base; where absent 64 or 1, whichever is likelier at particles of the search that it has not seen.
     pub components: Option<usize>,
-    /// Adam's rate after the warm-up of [`WARM_UP`]; it falls to 0 along a half cosine.
+    /// Adam's rate: it rises over the first 5 % of the steps, then falls to 0 along a half cosine.
     pub learning_rate: f64,
     /// Inverse temperature at the start: p is replaced by p^β, β rising geometrically to 1. 1 for none.
     pub temper: f64,
@@ -39,7 +39,7 @@ pub struct FlowSettings {
 
 /// Fraction of the steps over which Adam's rate rises: its first steps have the length of the rate whatever the gradient, and a start
 /// that is good already would be lost.
-pub const WARM_UP: f64 = 0.05;
+const WARM_UP: f64 = 0.05;
 
 impl Default for FlowSettings {
     fn default() -> Self {
@@ -80,7 +80,7 @@ impl FlowSettings {
         self.temper.powf(1.0 - t)
     }
 
-    /// Adam's rate at a step: `learning_rate` min(1, t/[`WARM_UP`]) (1 + cos πt)/2 at t = step/steps.
+    /// Adam's rate at a step: `learning_rate` min(1, 20 t) (1 + cos πt)/2 at t = step/steps.
     pub fn scheduled_rate(&self, step: u64) -> f64 {
         let warm = ((step + 1) as f64 / (WARM_UP * self.steps as f64)).min(1.0);
         warm * cosine_rate(self.learning_rate, step, self.steps)
