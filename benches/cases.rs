@@ -2,14 +2,17 @@
 //!
 //! `cargo bench --bench cases` runs a short list. `cargo bench --bench cases -- serve` answers each line `CASE key=value …` with a line of
 //! JSON: `{"median_s", "min_s", "reps"}`. Cases and keys (defaults in brackets): `kde`, `moments`, `grid` with `n` `d` `dtype`; `step` with
-//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; all with
+//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; all with
 //! `threads` [1] and `budget` [0.3 s]. `first-step` makes one training step and ends: the time from the start of a process to a first result.
 
+use pushforward::density;
+use pushforward::divergence;
 use pushforward::error::Result;
 use pushforward::estimate::{Kde, KdeGrid, Tolerance};
 use pushforward::linalg::{Matrix, matmul};
 use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
+use pushforward::sampler::flow::{AffineCoupling, Base, Flow, FlowSettings, FlowTrainer, Layer, Objective};
 use pushforward::sampler::{Frame, Generator, Latent, Settings, Trainer};
 use pushforward::velocity::{Field, Scene, Velocity};
 use std::collections::HashMap;
@@ -83,6 +86,17 @@ fn trainer<T: Real>(net: &str, batch: usize) -> Trainer<T> {
     Trainer::with_velocity(generator, Box::new(velocity), settings)
 }
 
+/// Eight affine couplings (hidden 64-64, SiLU) of one Gaussian, moved to ring8 by the path gradient of reverse KL.
+fn flow_trainer<T: Real>(batch: usize) -> FlowTrainer<T> {
+    let coupling = |k: usize| Layer::Affine(AffineCoupling::new(2, &[k % 2], &[64, 64]));
+    let frame = Frame { centre: vec![0.0; 2], scale: 1.0 };
+    let flow = Flow::of_layers(frame, Base { dim: 2, components: 1 }, (0..8).map(coupling).collect(), 0);
+    let target = density::by_name("ring8").expect("a target");
+    let objective = Objective::Drift(divergence::by_name("reverse-kl").expect("a divergence"));
+    let settings = FlowSettings { steps: 1 << 40, batch, learning_rate: 1e-3, ..FlowSettings::default() };
+    FlowTrainer::with_flow(&target, flow, Matrix::zeros(0, 2), objective, settings).expect("settings")
+}
+
 fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
     let (budget, net) = (r.number("budget", 0.3), r.0.get("net").copied().unwrap_or("2-128x3-2"));
     let draw = |unit: u64, n: usize, d: usize| normal_matrix::<T>(0, Purpose::Check, unit, n, d);
@@ -103,6 +117,10 @@ fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
         }
         "step" => {
             let mut trainer = trainer::<T>(net, r.count("batch"));
+            measure(budget, || _ = black_box(trainer.step().expect("finite numbers")))
+        }
+        "realnvp" => {
+            let mut trainer = flow_trainer::<T>(r.count("batch"));
             measure(budget, || _ = black_box(trainer.step().expect("finite numbers")))
         }
         "sample" => {
@@ -149,6 +167,7 @@ fn main() {
                 "grid n=100000 d=2 dtype=float64",
                 "step net=2-128x3-2 batch=1024",
                 "step net=64-256x3-64 batch=1024",
+                "realnvp batch=1024",
                 "sample net=2-128x3-2 batch=65536",
                 "gemm m=2048 k=256 n=256",
             ] {

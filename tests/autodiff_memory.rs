@@ -44,13 +44,13 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A step as in training: two layers with silu on N particles, a loss, a divergence by a second sweep, gradients of the weights.
+/// A step as in training: a hidden layer, and another one piece by piece, on N particles, a loss, a divergence by a second sweep, gradients of the weights.
 fn step(tape: &mut Tape<f64>, x: &Matrix, weights: &mut Arc<Matrix>) -> f64 {
     tape.reset();
     let loss = {
         let (x, w) = (tape.leaf(x), tape.shared(weights));
         let bias = tape.filled(1, D, 0.1);
-        let y = x.affine(w, bias).silu().affine(w, bias).silu();
+        let y = x.hidden(w, bias).affine(w, bias).silu();
         let slope = tape.gradient(y, &[x])[0];
         let loss = (y.square() + slope.square()).mean() + y.log_sum_exp().mean();
         let dw = tape.gradient(loss, &[w])[0];

@@ -222,6 +222,53 @@ fn scores() {
     }
 }
 
+/// Proves the recursion of T12 for the score, layer by layer: the score at y = T(x) pushed forward from a standard normal law of x is
+/// ∇ (log φ(T⁻¹y) + log |det DT⁻¹(y)|) by reverse mode through the inverse, within 1e4 ε (1 + ‖(DT)⁻¹‖)² of its size; that whole flows have
+/// the log q and the score of their inverse road at their own samples; and that the law bites: the score of x itself is far off.
+#[test]
+fn scores_by_recursion() {
+    for d in DIMENSIONS {
+        for (unit, (name, layer)) in layers(d).iter().enumerate() {
+            // not the points on the ends of splines, where the score jumps
+            let (p, x) = (random_parameters::<f64>(layer, unit as u64), points::<f64>(d, 200 + unit as u64));
+            let (x, conditions) = (x.slice_rows(4..60), &conditions(layer, &p, &x, true)[4..]);
+            let tape = Tape::new();
+            let p: Vec<_> = p.iter().map(|m| tape.leaf(m)).collect();
+            let x = tape.leaf(&x);
+            let (y, score) = layer.forward_with_score(&p, x, -x);
+            let back = layer.inverse(&p, y.points);
+            let log_q = back.points.square().row_sums() * -0.5 + back.log_det.broadcast_to((x.shape().0, 1));
+            let exact = tape.gradient(log_q, &[y.points])[0].value();
+            assert_eq!(layer.forward(&p, x).points.value(), y.points.value(), "{name}, d = {d}");
+            let far = agree(&score.value(), &exact, |i| 1e4 * f64::EPSILON * (1.0 + conditions[i]).powi(2));
+            assert!(far.is_none(), "{name}, d = {d}: {far:?}");
+            let control = agree(&(-x).value(), &exact, |_| 1e-3);
+            assert!(control.is_some(), "{name}, d = {d}: the layer leaves the score alone");
+        }
+        for (name, flow) in flows::<f64>(d) {
+            let tape = Tape::new();
+            let p: Vec<_> = flow.parameters.iter().map(|m| tape.shared(m)).collect();
+            let at = flow.forward_with_score(&p, tape.leaf(&points::<f64>(d, 300).slice_rows(4..60)));
+            let log_q = flow.log_density_of(&p, at.points);
+            let exact = tape.gradient(log_q, &[at.points])[0].value();
+            // conditions of four couplings and three layers stay below 1e4
+            let far =
+                agree(&at.score.value(), &exact, |_| 1e-8).or(agree(&at.log_density.value(), &log_q.value(), |_| 1e-8));
+            assert!(far.is_none(), "{name}, d = {d}: {far:?}");
+        }
+    }
+}
+
+/// The first row of `a` that is farther from that of `b` than `tolerance` times (1 + its size): (row, distance, size).
+fn agree(a: &Matrix, b: &Matrix, tolerance: impl Fn(usize) -> f64) -> Option<(usize, f64, f64)> {
+    let size = |r: &[f64]| r.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let one = |i: usize| {
+        let apart: Vec<f64> = a.row(i).iter().zip(b.row(i)).map(|(a, b)| a - b).collect();
+        (i, size(&apart), size(b.row(i)))
+    };
+    (0..a.rows()).map(one).find(|&(i, apart, size)| apart.is_nan() || apart > tolerance(i) * (1.0 + size))
+}
+
 /// Proves that log q of samples agrees between precisions (f32 to 2e-3: a thousand roundings), that the same bits come from 1 and 3
 /// threads, and that blocks differ.
 #[test]

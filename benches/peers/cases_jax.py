@@ -65,6 +65,117 @@ def step(dims, z, v, rng):
     return one
 
 
+def ring8(x):
+    """log p of eight Gaussians of variance 0.3 on a circle of radius 4, up to a constant."""
+    angle = 2 * jnp.pi * jnp.arange(8, dtype=x.dtype) / 8
+    centres = 4 * jnp.stack([jnp.cos(angle), jnp.sin(angle)], 1)
+    return jax.nn.logsumexp(((x[..., None, :] - centres) ** 2).sum(-1) * (-0.5 / 0.3), axis=-1)
+
+
+def coupling(parameters, kept, moved):
+    u = apply(parameters, kept)
+    return moved * jnp.exp(u[:, :1]) + u[:, 1:], u[:, 0]
+
+
+def unrolled(parameters, z):
+    kept, moved, log_det = z[:, :1], z[:, 1:], 0.0
+    for p in parameters:
+        new, a = coupling(p, kept, moved)
+        kept, moved, log_det = new, kept, log_det + a
+    return jnp.concatenate([kept, moved], 1), log_det
+
+
+def scanned(parameters, z):
+    """The couplings as one loop over stacked parameters."""
+
+    def one(carry, p):
+        kept, moved, log_det = carry
+        new, a = coupling(p, kept, moved)
+        return (new, kept, log_det + a), None
+
+    (kept, moved, log_det), _ = jax.lax.scan(one, (z[:, :1], z[:, 1:], jnp.zeros_like(z[:, 0])), parameters)
+    return jnp.concatenate([kept, moved], 1), log_det
+
+
+def advancing(update, *state):
+    """A step on donated buffers: each goes on from what the last one returned."""
+    state = list(state)
+
+    def one():
+        state[:] = jax.block_until_ready(update(*state))
+
+    return one
+
+
+def flow_step(n, dtype, rng, stacked):
+    """A step of reverse KL by the reparametrised gradient."""
+    optimiser = optax.adam(1e-3)
+    forward = scanned if stacked else unrolled
+
+    def loss(parameters, z):
+        x, log_det = forward(parameters, z)
+        return (-0.5 * (z * z).sum(1) - log_det - ring8(x)).mean()
+
+    @functools.partial(jax.jit, donate_argnums=(0, 1, 2))
+    def update(parameters, moments, key):
+        key, own = jax.random.split(key)
+        gradient = jax.grad(loss)(parameters, jax.random.normal(own, (n, 2), dtype))
+        change, moments = optimiser.update(gradient, moments)
+        return optax.apply_updates(parameters, change), moments, key
+
+    parameters = [initial((1, 64, 64, 2), rng, dtype) for _ in range(8)]
+    for p in parameters:
+        p[-1] = (jnp.zeros_like(p[-1][0]), p[-1][1])
+    if stacked:
+        parameters = jax.tree.map(lambda *leaves: jnp.stack(leaves), *parameters)
+    return advancing(update, parameters, optimiser.init(parameters), jax.random.key(0))
+
+
+def flowjax_step(n, dtype):
+    """The same by flowjax."""
+    import equinox as eqx
+    import paramax
+    from flowjax.bijections import Affine
+    from flowjax.distributions import Normal
+    from flowjax.flows import coupling_flow
+
+    flow = coupling_flow(
+        jax.random.key(0),
+        base_dist=paramax.non_trainable(Normal(jnp.zeros(2, dtype))),
+        transformer=Affine(),
+        flow_layers=8,
+        nn_width=64,
+        nn_depth=2,
+        nn_activation=jax.nn.silu,
+        invert=False,
+    )
+    optimiser = optax.adam(1e-3)
+    parameters, static = eqx.partition(
+        flow, eqx.is_inexact_array, is_leaf=lambda leaf: isinstance(leaf, paramax.NonTrainable)
+    )
+
+    def loss(parameters, key):
+        x, log_q = paramax.unwrap(eqx.combine(parameters, static)).sample_and_log_prob(key, (n,))
+        return (log_q - ring8(x)).mean()
+
+    @eqx.filter_jit(donate="all")
+    def update(parameters, moments, key):
+        key, own = jax.random.split(key)
+        change, moments = optimiser.update(eqx.filter_grad(loss)(parameters, own), moments)
+        return eqx.apply_updates(parameters, change), moments, key
+
+    return advancing(update, parameters, optimiser.init(parameters), jax.random.key(0))
+
+
+def flow_ways(n, dtype, rng):
+    ways = {name: flow_step(n, dtype, rng, name == "scanned") for name in ("unrolled", "scanned")}
+    try:
+        ways["flowjax"] = flowjax_step(n, dtype)
+    except ImportError:  # optional
+        pass
+    return ways
+
+
 @functools.cache
 def build(name, dtype, net, n, d):
     rng = np.random.default_rng(0)
@@ -73,6 +184,8 @@ def build(name, dtype, net, n, d):
         x, y, h = draw(n, d), draw(n, d), n ** (-1 / (d + 4))
         wait = jax.block_until_ready
         return {"whole": lambda: wait(whole(y, x, h)), "blocked": lambda: wait(blocked(y, x, h))}
+    if name == "realnvp":
+        return flow_ways(n, dtype, rng)
     dims = NETS[net]
     if name == "step":
         return {"jit": step(dims, draw(n, dims[0]), 0.1 * draw(n, dims[-1]), rng)}

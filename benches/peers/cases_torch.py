@@ -79,6 +79,82 @@ def step(dims, z, v, compiled):
     return one
 
 
+def ring8(x):
+    """log p of eight Gaussians of variance 0.3 on a circle of radius 4, up to a constant."""
+    angle = 2 * math.pi * torch.arange(8) / 8
+    centres = 4 * torch.stack([angle.cos(), angle.sin()], 1)
+    return torch.logsumexp((x[:, None] - centres).square().sum(-1) * (-0.5 / 0.3), 1)
+
+
+class RealNVP(nn.Module):
+    """Eight affine couplings of the plane that take turns."""
+
+    def __init__(self):
+        super().__init__()
+        self.networks = nn.ModuleList(network((1, 64, 64, 2)) for _ in range(8))
+        for n in self.networks:
+            nn.init.zeros_(n[-1].weight)
+            nn.init.zeros_(n[-1].bias)
+
+    def forward(self, z):
+        kept, moved, log_det = z[:, :1], z[:, 1:], 0.0
+        for n in self.networks:
+            a, b = n(kept).chunk(2, 1)
+            kept, moved = moved * a.exp() + b, kept
+            log_det = log_det + a[:, 0]
+        return torch.cat([kept, moved], 1), log_det
+
+
+def flow_step(n, compiled):
+    """A step of reverse KL by the reparametrised gradient."""
+    flow = RealNVP()
+    optimiser = torch.optim.Adam(flow.parameters(), lr=1e-3, fused=True)
+
+    def loss(z):
+        x, log_det = flow(z)
+        return (-0.5 * z.square().sum(1) - log_det - ring8(x)).mean()
+
+    loss = torch.compile(loss, dynamic=False) if compiled else loss
+
+    def one():
+        optimiser.zero_grad(set_to_none=True)
+        loss(torch.randn(n, 2)).backward()
+        optimiser.step()
+
+    return one
+
+
+def normflows_step(n):
+    """The same by normflows."""
+    import normflows as nf
+
+    layers = []
+    for _ in range(8):
+        conditioner = network((1, 64, 64, 2))
+        nn.init.zeros_(conditioner[-1].weight)
+        nn.init.zeros_(conditioner[-1].bias)
+        layers += [nf.flows.AffineCouplingBlock(conditioner), nf.flows.Permute(2, mode="swap")]
+    target = type("Target", (), {"log_prob": staticmethod(ring8)})()
+    model = nf.NormalizingFlow(nf.distributions.base.DiagGaussian(2, trainable=False), layers, target)
+    optimiser = torch.optim.Adam(model.parameters(), lr=1e-3, fused=True)
+
+    def one():
+        optimiser.zero_grad(set_to_none=True)
+        model.reverse_kld(n).backward()
+        optimiser.step()
+
+    return one
+
+
+def flow_ways(n):
+    ways = {"eager": flow_step(n, False)} | ({"compiled": flow_step(n, True)} if COMPILE else {})
+    try:
+        ways["normflows"] = normflows_step(n)
+    except ImportError:  # optional
+        pass
+    return ways
+
+
 @functools.cache
 def build(name, dtype, net, n, d):
     torch.set_default_dtype(DTYPES[dtype])
@@ -95,6 +171,8 @@ def build(name, dtype, net, n, d):
 
         check(attention(y[:64], x, h), explicit(y[:64].double(), x.double(), h), dtype)
         return {k: functools.partial(run, f) for k, f in ways.items()}
+    if name == "realnvp":
+        return flow_ways(n)
     dims = NETS[net]
     if name == "step":
         z, v = torch.randn(n, dims[0]), 0.1 * torch.randn(n, dims[-1])

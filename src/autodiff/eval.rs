@@ -1,10 +1,10 @@
 //! The values of the operations.
 
-use crate::autodiff::kernels::{log_sum_exp_rows, map, silu_grad, softmax_rows};
+use crate::autodiff::kernels::{log_sum_exp_rows, map, softmax_rows};
 use crate::autodiff::op::Op;
 use crate::autodiff::tape::ARITY;
 use crate::linalg::{Lu, Matrix, View, affine, gemm, shape_mismatch};
-use crate::num::{self, Real};
+use crate::num::{self, Kernel, Real, dispatch};
 
 type Shape = (usize, usize);
 
@@ -14,7 +14,6 @@ pub(crate) fn output_shape<T: Real>(op: &Op<T>, [a, b, c]: [Shape; ARITY]) -> Sh
     use Op::*;
     match op {
         Add | Sub | Mul | Div | Max | GreaterEqual => broadcast_shape(op, a, b),
-        SiluGrad if a == b => a,
         SumTo(r, c) if (*r == a.0 || *r == 1) && (*c == a.1 || *c == 1) => (*r, *c),
         BroadcastTo(r, c) if (a.0 == *r || a.0 == 1) && (a.1 == *c || a.1 == 1) => (*r, *c),
         LogSumExp => (a.0, 1),
@@ -34,7 +33,7 @@ pub(crate) fn output_shape<T: Real>(op: &Op<T>, [a, b, c]: [Shape; ARITY]) -> Sh
         PadCols(from, total) if from + a.1 <= *total => (a.0, *total),
         PadRows(from, total) if from + a.0 <= *total => (*total, a.1),
         Inverse => shape_mismatch("inverse", a, (a.0, a.0)),
-        SiluGrad | Affine | ConcatCols | ConcatRows => shape_mismatch(&format!("{op:?}"), a, b),
+        Affine | ConcatCols | ConcatRows => shape_mismatch(&format!("{op:?}"), a, b),
         SumTo(s, t)
         | BroadcastTo(s, t)
         | Reshape(s, t)
@@ -63,7 +62,7 @@ fn broadcast_shape<T: Real>(op: &Op<T>, a: Shape, b: Shape) -> Shape {
 pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out: &mut Matrix<T>) {
     use Op::*;
     match op {
-        Leaf => unreachable!("a leaf is not computed"),
+        Leaf | Hidden | HiddenSlope => unreachable!("{op:?} is not computed here"),
         Add => binary(a, b, out, |x, y| x + y),
         Sub => binary(a, b, out, |x, y| x - y),
         Mul => binary(a, b, out, |x, y| x * y),
@@ -90,7 +89,7 @@ pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out:
         Sigmoid => map(num::Sigmoid, a, out),
         Softplus => map(num::Softplus, a, out),
         Silu => map(num::Silu, a, out),
-        SiluGrad => silu_grad(a, b, out),
+        SiluSlope => map(num::SiluSlope, a, out),
         Relu => unary(a, out, |x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
         Step => unary(a, out, |x| if x > T::ZERO { T::ONE } else { T::ZERO }),
         SumTo(..) => sum_to(a, out),
@@ -114,11 +113,8 @@ fn move_entries<T: Real>(op: &Op<T>, a: &Matrix<T>, b: &Matrix<T>, out: &mut Mat
             }
         }
         ConcatCols => {
-            for i in 0..a.rows() {
-                let (left, right) = out.row_mut(i).split_at_mut(a.cols());
-                left.copy_from_slice(a.row(i));
-                right.copy_from_slice(b.row(i));
-            }
+            copy_columns(a, 0, out, 0, a.cols());
+            copy_columns(b, 0, out, a.cols(), b.cols());
         }
         Reshape(..) => out.as_mut_slice().copy_from_slice(a.as_slice()),
         ConcatRows => {
@@ -126,11 +122,11 @@ fn move_entries<T: Real>(op: &Op<T>, a: &Matrix<T>, b: &Matrix<T>, out: &mut Mat
             top.copy_from_slice(a.as_slice());
             bottom.copy_from_slice(b.as_slice());
         }
-        SliceCols(from, to) => (0..a.rows()).for_each(|i| out.row_mut(i).copy_from_slice(&a.row(i)[*from..*to])),
+        SliceCols(from, to) => copy_columns(a, *from, out, 0, to - from),
         SliceRows(from, to) => out.as_mut_slice().copy_from_slice(&a.as_slice()[from * a.cols()..to * a.cols()]),
         PadCols(from, _) => {
             out.as_mut_slice().fill(T::ZERO);
-            (0..a.rows()).for_each(|i| out.row_mut(i)[*from..from + a.cols()].copy_from_slice(a.row(i)));
+            copy_columns(a, 0, out, *from, a.cols());
         }
         PadRows(from, _) => {
             out.as_mut_slice().fill(T::ZERO);
@@ -145,6 +141,19 @@ fn move_entries<T: Real>(op: &Op<T>, a: &Matrix<T>, b: &Matrix<T>, out: &mut Mat
             }
         }
         _ => unreachable!("{op:?} computes"),
+    }
+}
+
+/// Columns [to, to + width) of `out` ← columns [from, from + width) of `a`; by columns where rows would be shorter than the way to them.
+fn copy_columns<T: Real>(a: &Matrix<T>, from: usize, out: &mut Matrix<T>, to: usize, width: usize) {
+    if width > 4 {
+        return (0..a.rows())
+            .for_each(|i| out.row_mut(i)[to..to + width].copy_from_slice(&a.row(i)[from..from + width]));
+    }
+    let (step, out_step) = (a.cols().max(1), out.cols().max(1));
+    for j in 0..width {
+        let source = a.as_slice().iter().skip(from + j).step_by(step);
+        out.as_mut_slice().iter_mut().skip(to + j).step_by(out_step).zip(source).for_each(|(o, &x)| *o = x);
     }
 }
 
@@ -173,7 +182,31 @@ fn sign<T: Real>(x: T) -> T {
 }
 
 fn unary<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn(T) -> T) {
-    out.as_mut_slice().iter_mut().zip(a.as_slice()).for_each(|(o, &x)| *o = f(x));
+    dispatch(Unary(f, a.as_slice(), out.as_mut_slice()));
+}
+
+struct Unary<'a, F, T>(F, &'a [T], &'a mut [T]);
+
+impl<F: Fn(T) -> T, T: Real> Kernel for Unary<'_, F, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (o, &x) in self.2.iter_mut().zip(self.1) {
+            *o = (self.0)(x);
+        }
+    }
+}
+
+struct Binary<'a, F, T>(F, &'a [T], &'a [T], &'a mut [T]);
+
+impl<F: Fn(T, T) -> T, T: Real> Kernel for Binary<'_, F, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (o, (&x, &y)) in self.3.iter_mut().zip(self.1.iter().zip(self.2)) {
+            *o = (self.0)(x, y);
+        }
+    }
 }
 
 /// Row i of a matrix, or its only row.
@@ -184,8 +217,7 @@ fn row_or_only<T: Real>(m: &Matrix<T>, i: usize) -> &[T] {
 /// out_ij ← f(a_ij, b_ij), where a row, a column or a scalar is repeated.
 fn binary<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn(T, T) -> T) {
     if a.shape() == b.shape() {
-        let pairs = a.as_slice().iter().zip(b.as_slice());
-        return out.as_mut_slice().iter_mut().zip(pairs).for_each(|(o, (&x, &y))| *o = f(x, y));
+        return dispatch(Binary(f, a.as_slice(), b.as_slice(), out.as_mut_slice()));
     }
     for i in 0..out.rows() {
         let (x, y, o) = (row_or_only(a, i), row_or_only(b, i), out.row_mut(i));
@@ -210,13 +242,26 @@ fn broadcast_to<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>) {
 /// out ← sums of `a` over the axes in which `out` is 1, always in row order.
 fn sum_to<T: Real>(a: &Matrix<T>, out: &mut Matrix<T>) {
     out.as_mut_slice().fill(T::ZERO);
-    let (one_row, one_col) = (out.rows() == 1, out.cols() == 1 && a.cols() != 1);
-    for i in 0..a.rows() {
-        let o = out.row_mut(if one_row { 0 } else { i });
-        if one_col {
-            o[0] += a.row(i).iter().copied().sum::<T>();
-        } else {
-            o.iter_mut().zip(a.row(i)).for_each(|(o, &x)| *o += x);
+    dispatch(SumTo(a, out));
+}
+
+struct SumTo<'a, T>(&'a Matrix<T>, &'a mut Matrix<T>);
+
+impl<T: Real> Kernel for SumTo<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Self(a, out) = self;
+        let (one_row, one_col) = (out.rows() == 1, out.cols() == 1 && a.cols() != 1);
+        for i in 0..a.rows() {
+            let o = out.row_mut(if one_row { 0 } else { i });
+            if one_col {
+                o[0] += a.row(i).iter().copied().sum::<T>();
+            } else {
+                for (o, &x) in o.iter_mut().zip(a.row(i)) {
+                    *o += x;
+                }
+            }
         }
     }
 }

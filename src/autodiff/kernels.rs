@@ -1,10 +1,10 @@
 //! The inner loops that call elementary functions, compiled for each instruction set.
 //!
-//! Accuracy is that of the bodies in [`crate::num::Real`], within 3 ulp each: a silu is within 4 ε of itself, its derivative within
-//! 8 ε of σ(u) (1 + |u| σ(-u)), and an entry of a softmax over d columns within (10 + d/16 + |x - max|) ε of itself.
+//! Accuracy is that of the bodies in [`crate::num::Real`], within 3 ulp each: an entry of a softmax over d columns is within
+//! (10 + d/16 + |x - max|) ε of itself.
 
 use crate::linalg::Matrix;
-use crate::num::{Elementwise, Kernel, Real, dispatch};
+use crate::num::{Elementwise, Kernel, Real, Silu, SiluSlope, dispatch};
 
 /// out_i ← f(x_i).
 pub(super) fn map<T: Real>(f: impl Elementwise, x: &Matrix<T>, out: &mut Matrix<T>) {
@@ -23,24 +23,19 @@ impl<F: Elementwise, T: Real> Kernel for Map<'_, F, T> {
     }
 }
 
-/// out_i ← g_i silu'(u_i) = g σ(u) (1 + u σ(-u)).
-pub(super) fn silu_grad<T: Real>(u: &Matrix<T>, g: &Matrix<T>, out: &mut Matrix<T>) {
-    dispatch(SiluGrad(u.as_slice(), g.as_slice(), out.as_mut_slice()));
+/// slope_i ← silu'(x_i), x_i ← silu(x_i).
+pub(super) fn silu_with_slope<T: Real>(x: &mut Matrix<T>, slope: &mut Matrix<T>) {
+    dispatch(SiluWithSlope(x.as_mut_slice(), slope.as_mut_slice()));
 }
 
-struct SiluGrad<'a, T>(&'a [T], &'a [T], &'a mut [T]);
+struct SiluWithSlope<'a, T>(&'a mut [T], &'a mut [T]);
 
-impl<T: Real> Kernel for SiluGrad<'_, T> {
+impl<T: Real> Kernel for SiluWithSlope<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        for (out, (&u, &g)) in self.2.iter_mut().zip(self.0.iter().zip(self.1)) {
-            // σ(|u|) and σ(-|u|) from one exponential, neither by a difference
-            let e = (-u.abs()).exp_body::<FMA>();
-            let large = T::ONE / (T::ONE + e);
-            let small = e * large;
-            let (sigma, complement) = if u < T::ZERO { (small, large) } else { (large, small) };
-            *out = g * (sigma * u.fused::<FMA>(complement, T::ONE));
+        for (x, slope) in self.0.iter_mut().zip(self.1) {
+            (*x, *slope) = (Silu.apply::<FMA, T>(*x), SiluSlope.apply::<FMA, T>(*x));
         }
     }
 }

@@ -24,6 +24,7 @@ mod kernels;
 pub mod laws;
 mod op;
 mod path;
+mod sweep;
 mod tape;
 mod var;
 

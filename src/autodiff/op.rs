@@ -36,8 +36,8 @@ pub(crate) enum Op<T> {
     Sigmoid,
     Softplus,
     Silu,
-    /// (u, g) ↦ g · silu'(u) in one pass: the inner loop of training.
-    SiluGrad,
+    /// The derivative of x σ(x).
+    SiluSlope,
     Relu,
     Step,
     // by axis
@@ -57,6 +57,9 @@ pub(crate) enum Op<T> {
     },
     /// X W + b with b a row, in one pass.
     Affine,
+    /// silu'(X W + b), and in the node behind it silu(X W + b): both from one exponential.
+    HiddenSlope,
+    Hidden,
     /// A⁻¹ of a square matrix.
     Inverse,
     Transpose,
@@ -84,8 +87,8 @@ impl<T> Op<T> {
         use Op::*;
         match self {
             Leaf => 0,
-            Affine => 3,
-            Add | Sub | Mul | Div | Max | GreaterEqual | SiluGrad | MatMul { .. } | ConcatCols | ConcatRows => 2,
+            Affine | HiddenSlope | Hidden => 3,
+            Add | Sub | Mul | Div | Max | GreaterEqual | MatMul { .. } | ConcatCols | ConcatRows => 2,
             _ => 1,
         }
     }
@@ -100,6 +103,15 @@ pub(crate) type Rules<T> =
 
 fn one<T: Real>(dx: Var<'_, T>) -> Grads<'_, T> {
     [Some(dx), None, None]
+}
+
+/// Those of X W + b.
+fn affine<'t, T: Real>([x, w, b]: [Var<'t, T>; ARITY], g: Var<'t, T>, wanted: [bool; ARITY]) -> Grads<'t, T> {
+    [
+        wanted[0].then(|| g.product(w, false, true)),
+        wanted[1].then(|| x.product(g, true, false)),
+        wanted[2].then(|| g.sum_to(b.shape())),
+    ]
 }
 
 /// The cotangents of the inputs of `y = op(a, b, c)`, given the cotangent `g` of y. Only `wanted` ones need to be computed.
@@ -143,9 +155,9 @@ pub(crate) fn vjp<'t, T: Real>(
         Tanh => one(g - g * y.square()),               // d tanh x = (1 - tanh² x) dx
         Sigmoid => one(g * y * (-a).sigmoid()),        // d σ = σ(x) σ(-x) dx
         Softplus => one(g * a.sigmoid()),              // d log(1+eˣ) = σ(x) dx
-        Silu => one(a.silu_grad(g)),                   // d x σ(x) = σ (1 + x σ(-x)) dx
-        SiluGrad => two(&|| a.silu_second(b * g), &|| a.silu_grad(g)), // linear in its second input
-        Relu => one(g * a.step()),                     // d max(x, 0) = [x > 0] dx
+        Silu => one(g * a.silu_slope()),               // d x σ(x) = σ (1 + x σ(-x)) dx
+        SiluSlope => one(a.silu_second(g)),
+        Relu => one(g * a.step()), // d max(x, 0) = [x > 0] dx
         SumTo(..) => one(g.broadcast_to(a.shape())),
         BroadcastTo(..) => one(g.sum_to(a.shape())),
         LogSumExp => one(g * a.softmax()),            // d lse = Σ softmax dx
@@ -154,11 +166,9 @@ pub(crate) fn vjp<'t, T: Real>(
         MatMul { ta, tb } => two(&|| if *ta { b.product(g, *tb, true) } else { g.product(b, false, !*tb) }, &|| {
             if *tb { g.product(a, true, *ta) } else { a.product(g, !*ta, false) }
         }),
-        Affine => [
-            wanted[0].then(|| g.product(b, false, true)),
-            wanted[1].then(|| a.product(g, true, false)),
-            wanted[2].then(|| g.sum_to(c.shape())),
-        ],
+        Affine => affine([a, b, c], g, wanted),
+        Hidden => affine([a, b, c], g * y.tape().var(y.id - 1), wanted), // the slope is the node before
+        HiddenSlope => affine([a, b, c], a.affine(b, c).silu_second(g), wanted),
         Inverse => one(-y.product(g, true, false).product(y, false, true)), // d A⁻¹ = -A⁻¹ dA A⁻¹
         Transpose => one(g.t()),
         Reshape(..) => one(g.reshape(a.shape().0, a.shape().1)),

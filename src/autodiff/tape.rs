@@ -1,7 +1,9 @@
 //! The tape: a flat list of nodes whose memory is reused from one step to the next.
 
 use crate::autodiff::eval;
+use crate::autodiff::kernels::silu_with_slope;
 use crate::autodiff::op::{Op, Rules, vjp};
+use crate::autodiff::sweep::Scratch;
 use crate::linalg::Matrix;
 use crate::num::Real;
 use std::cell::{Ref, RefCell};
@@ -22,18 +24,18 @@ pub struct Var<'t, T: Real = f64> {
 /// allocates no matrix.
 #[derive(Debug)]
 pub struct Tape<T: Real = f64> {
-    store: RefCell<Store<T>>,
+    pub(super) store: RefCell<Store<T>>,
     /// [`vjp`], except in the negative control of the law tests.
-    rules: Rules<T>,
+    pub(super) rules: Rules<T>,
 }
 
 /// Most inputs that an operation has.
 pub(crate) const ARITY: usize = 3;
 
 #[derive(Debug)]
-struct Node<T: Real> {
-    op: Op<T>,
-    inputs: [usize; ARITY],
+pub(super) struct Node<T: Real> {
+    pub(super) op: Op<T>,
+    pub(super) inputs: [usize; ARITY],
     value: Value<T>,
 }
 
@@ -55,13 +57,11 @@ impl<T> Deref for Value<T> {
 }
 
 #[derive(Debug)]
-struct Store<T: Real> {
-    nodes: Vec<Node<T>>,
+pub(super) struct Store<T: Real> {
+    pub(super) nodes: Vec<Node<T>>,
     /// Buffers of earlier steps, by length.
     spare: HashMap<usize, Vec<Vec<T>>>,
-    /// Scratch of [`Tape::pull_back`].
-    adjoint: Vec<Option<usize>>,
-    depends: Vec<bool>,
+    pub(super) scratch: Scratch,
 }
 
 impl<T: Real> Store<T> {
@@ -75,6 +75,18 @@ impl<T: Real> Store<T> {
     fn push(&mut self, op: Op<T>, inputs: [usize; ARITY], value: Value<T>) -> usize {
         self.nodes.push(Node { op, inputs, value });
         self.nodes.len() - 1
+    }
+
+    /// Gives back the memory of a node that nobody reads any more.
+    pub(super) fn release(&mut self, id: usize) {
+        if let Value::Owned(m) = std::mem::replace(&mut self.nodes[id].value, Value::Owned(Matrix::default())) {
+            self.keep(m);
+        }
+    }
+
+    fn keep(&mut self, m: Matrix<T>) {
+        let data = m.into_vec();
+        self.spare.entry(data.len()).or_default().push(data);
     }
 }
 
@@ -92,17 +104,16 @@ impl<T: Real> Tape<T> {
 
     /// An empty tape with another table of derivative rules.
     pub(crate) fn with_rules(rules: Rules<T>) -> Self {
-        let store = Store { nodes: Vec::new(), spare: HashMap::new(), adjoint: Vec::new(), depends: Vec::new() };
+        let store = Store { nodes: Vec::new(), spare: HashMap::new(), scratch: Scratch::default() };
         Self { store: RefCell::new(store), rules }
     }
 
     /// Forgets every node, keeping the memory. No [`Var`] outlives this: they borrow the tape.
     pub fn reset(&mut self) {
         let store = self.store.get_mut();
-        for node in store.nodes.drain(..) {
+        while let Some(node) = store.nodes.pop() {
             if let Value::Owned(m) = node.value {
-                let data = m.into_vec();
-                store.spare.entry(data.len()).or_default().push(data);
+                store.keep(m);
             }
         }
     }
@@ -172,65 +183,21 @@ impl<T: Real> Tape<T> {
         Var { tape: self, id }
     }
 
-    /// For each x of `wrt`: the node ∂(Σ y)/∂x, of the shape of x.
-    ///
-    /// The sum runs over all entries of y: for rows that do not interact, such as log-densities of particles (n×1), the
-    /// rows of the result are the gradients of the rows. The result is on the tape and can be differentiated again.
-    /// An x on which y does not depend gets zeros.
-    pub fn gradient<'t>(&'t self, y: Var<'t, T>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
-        let (rows, cols) = y.shape();
-        self.pull_back(y, self.filled(rows, cols, T::ONE), wrt)
-    }
-
-    /// For each x of `wrt`: the node (∂y/∂x)ᵀ g, the vector–Jacobian product with the cotangent g (the shape of y).
+    /// silu(X W + b). Its derivative is computed with it, and is a node of its own: reverse sweeps, of which there may be several, only
+    /// multiply by it.
     #[track_caller]
-    pub fn pull_back<'t>(&'t self, y: Var<'t, T>, g: Var<'t, T>, wrt: &[Var<'t, T>]) -> Vec<Var<'t, T>> {
-        assert_eq!(y.shape(), g.shape(), "Tape::pull_back: the cotangent needs the shape of y");
-        let (depends, mut adjoint) = self.sweep_scratch(y.id, wrt);
-        adjoint[y.id] = Some(g.id);
-        for id in (0..=y.id).rev().filter(|&id| depends[id]) {
-            let Some(g) = adjoint[id].map(|id| Var { tape: self, id }) else { continue };
-            let (op, inputs) = {
-                let node = &self.store.borrow().nodes[id];
-                (node.op.clone(), node.inputs)
-            };
-            let wanted = std::array::from_fn(|k| k < op.arity() && depends[inputs[k]]);
-            let grads = (self.rules)(&op, Var { tape: self, id }, inputs.map(|id| Var { tape: self, id }), g, wanted);
-            for (k, dx) in grads.into_iter().enumerate().filter(|(k, _)| wanted[*k]) {
-                let Some(dx) = dx else { continue };
-                let slot = &mut adjoint[inputs[k]];
-                *slot = Some(slot.map_or(dx, |id| Var { tape: self, id } + dx).id);
-            }
-        }
-        let pick = |x: &Var<'t, T>| match adjoint.get(x.id).copied().flatten() {
-            Some(id) => Var { tape: self, id },
-            None => self.filled(x.shape().0, x.shape().1, T::ZERO),
-        };
-        let result = wrt.iter().map(pick).collect();
+    pub(crate) fn hidden<'t>(&'t self, [x, w, b]: [Var<'t, T>; ARITY]) -> Var<'t, T> {
+        // X W + b becomes the value in place
+        let affine = x.affine(w, b);
         let mut store = self.store.borrow_mut();
-        (store.depends, store.adjoint) = (depends, adjoint);
-        result
-    }
-
-    /// For each node up to `last`: whether it depends on one of `wrt`; and as many empty adjoints.
-    fn sweep_scratch(&self, last: usize, wrt: &[Var<'_, T>]) -> (Vec<bool>, Vec<Option<usize>>) {
-        let mut store = self.store.borrow_mut();
-        let mut depends = std::mem::take(&mut store.depends);
-        let mut adjoint = std::mem::take(&mut store.adjoint);
-        depends.clear();
-        depends.resize(last + 1, false);
-        adjoint.clear();
-        adjoint.resize(last + 1, None);
-        for x in wrt {
-            assert!(std::ptr::eq(x.tape, self), "Tape::gradient: a variable lives on another tape");
-            if x.id <= last {
-                depends[x.id] = true;
-            }
-        }
-        for (id, node) in store.nodes[..=last].iter().enumerate() {
-            depends[id] |= node.inputs[..node.op.arity()].iter().any(|&input| depends[input]);
-        }
-        (depends, adjoint)
+        let (rows, cols) = store.nodes[affine.id].value.shape();
+        let mut slope = store.matrix(rows, cols);
+        let node = store.nodes.pop().expect("it was just computed");
+        let Value::Owned(mut out) = node.value else { unreachable!("a computed node owns its value") };
+        silu_with_slope(&mut out, &mut slope);
+        store.push(Op::HiddenSlope, node.inputs, Value::Owned(slope));
+        let id = store.push(Op::Hidden, node.inputs, Value::Owned(out));
+        Var { tape: self, id }
     }
 
     /// f of each operation, in order of time.

@@ -84,9 +84,9 @@ impl<T: Real> Var<'_, T> {
         self.tape.apply(Op::GreaterEqual, &[self, other])
     }
 
-    /// g · silu'(self), in one pass.
-    pub(crate) fn silu_grad(self, g: Self) -> Self {
-        self.tape.apply(Op::SiluGrad, &[self, g])
+    /// The derivative of x σ(x), entry by entry.
+    pub(crate) fn silu_slope(self) -> Self {
+        self.tape.apply(Op::SiluSlope, &[self])
     }
 
     /// h · silu''(self), with silu'' = σ' (2 + x (1 - 2σ)) and σ' = σ(x) σ(-x).
@@ -155,6 +155,12 @@ impl<T: Real> Var<'_, T> {
     #[track_caller]
     pub fn affine(self, weight: Self, bias: Self) -> Self {
         self.tape.apply(Op::Affine, &[self, weight, bias])
+    }
+
+    /// silu(X W + b): a hidden layer, in one pass.   self: n×k, weight: k×m, bias: 1×m.
+    #[track_caller]
+    pub fn hidden(self, weight: Self, bias: Self) -> Self {
+        self.tape.hidden([self, weight, bias])
     }
 
     /// The same entries, row after row, as rows×cols.

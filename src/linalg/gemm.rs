@@ -4,6 +4,7 @@
 //! and A is read where it is, by rows or by columns: a general product spends a fifth of its time on packing A.
 #![allow(unsafe_code)]
 
+mod thin;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
@@ -26,6 +27,9 @@ const MOST_BYTES: usize = 1 << 18;
 /// Bytes of a row of a panel: two vectors of 256 bits.
 const PANEL_BYTES: usize = 64;
 
+/// Most rows of A for which B is not worth packing where it can be read in place.
+const FEW_ROWS: usize = 96;
+
 /// What A B is added to.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Start<'a, T> {
@@ -40,31 +44,47 @@ pub(crate) enum Start<'a, T> {
 pub(crate) struct Packed<T> {
     /// k×n.
     shape: (usize, usize),
-    /// Panels of w = `PANEL_BYTES` columns: entry (p, j) of panel q at (q k + p) w + j - q w, zeros beyond the last column. By rows, and not
-    /// in panels, where own tiles are not in use.
     data: Vec<T>,
-    panels: bool,
+    layout: Layout,
+}
+
+/// How a prepared factor lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Layout {
+    /// For own tiles: panels of w = `PANEL_BYTES` columns, entry (p, j) of panel q at (q k + p) w + j - q w, zeros beyond the last column.
+    Panels,
+    /// For inner products: entry (p, j) at j k + p.
+    Columns,
+    /// Where neither is in use.
+    Rows,
 }
 
 impl<T: Real> Packed<T> {
     /// Prepares B (k×n).
     pub(crate) fn new(b: View<'_, T>) -> Self {
         let (k, n) = b.shape();
-        let panels = suits::<T>(k, n);
-        let w = if panels { PANEL_BYTES / size_of::<T>() } else { n.max(1) };
+        let layout = layout::<T>(k, n);
+        let w = match layout {
+            Layout::Panels => width::<T>(),
+            Layout::Columns => 1,
+            Layout::Rows => n.max(1),
+        };
         let mut data = vec![T::ZERO; n.div_ceil(w) * k * w];
         for (q, panel) in data.chunks_exact_mut((k * w).max(1)).enumerate() {
             let (first, width) = (q * w, w.min(n - q * w));
-            for (p, row) in panel.chunks_exact_mut(w).enumerate() {
-                let source = &b.data[p * b.row_stride + first * b.col_stride..];
-                if b.col_stride == 1 {
-                    row[..width].copy_from_slice(&source[..width]);
-                } else {
-                    row[..width].iter_mut().zip(source.iter().step_by(b.col_stride)).for_each(|(x, &y)| *x = y);
+            let source = &b.data[first * b.col_stride..];
+            if b.col_stride == 1 {
+                for (p, row) in panel.chunks_exact_mut(w).enumerate() {
+                    row[..width].copy_from_slice(&source[p * b.row_stride..][..width]);
+                }
+            } else {
+                for j in 0..width {
+                    let source = source[j * b.col_stride..].iter().step_by(b.row_stride.max(1));
+                    panel[j..].iter_mut().step_by(w).zip(source).for_each(|(x, &y)| *x = y);
                 }
             }
         }
-        Self { shape: (k, n), data, panels }
+        Self { shape: (k, n), data, layout }
     }
 
     /// C ← α A B + start on this thread.   A: m×k, C: m×n.
@@ -74,37 +94,103 @@ impl<T: Real> Packed<T> {
         if a.cols != k || c.len() != a.rows * n {
             shape_mismatch("product with a packed matrix", a.shape(), self.shape);
         }
-        if !self.panels {
-            let b = View { data: &self.data, rows: k, cols: n, row_stride: n, col_stride: 1 };
-            return general(alpha, a, b, start, c);
-        }
-        assert!(fits(&a), "gemm: a view reaches outside its data");
-        let (pa, pp, pc) = (a.data.as_ptr(), self.data.as_ptr(), c.as_mut_ptr());
-        let (beta, row) = match start {
-            Start::Scaled(beta) => (beta, std::ptr::null()),
-            Start::Row(row) => (T::ZERO, row[..n].as_ptr()),
-        };
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: `panels` says that the machine has AVX2 and FMA; A has m rows and k columns inside its data by the assertion, the panels
-        // k rows each, the row n numbers and C m·n; T is exactly f32 or f64 in each branch, because `Real` is sealed.
-        unsafe {
-            let (m, row_stride, col_stride, alpha, beta) =
-                (a.rows, a.row_stride, a.col_stride, alpha.to_f64(), beta.to_f64());
-            if TypeId::of::<T>() == TypeId::of::<f32>() {
-                let (a, panels, row, alpha, beta) = (pa.cast(), pp.cast(), row.cast(), alpha as f32, beta as f32);
-                tiles::single::product(
-                    &tiles::single::Factors { a, row_stride, col_stride, panels, k, n, alpha, beta, row },
-                    m,
-                    pc.cast(),
-                );
-            } else {
-                let (a, panels, row) = (pa.cast(), pp.cast(), row.cast());
-                tiles::double::product(
-                    &tiles::double::Factors { a, row_stride, col_stride, panels, k, n, alpha, beta, row },
-                    m,
-                    pc.cast(),
+        let (row_stride, col_stride) = match self.layout {
+            Layout::Panels => {
+                return own(
+                    alpha,
+                    a,
+                    Panels { data: &self.data, shape: self.shape, steps: (k, width::<T>()) },
+                    start,
+                    c,
                 );
             }
+            Layout::Columns if a.col_stride == 1 => {
+                return thin::few_columns(alpha, a, &self.data, n, start, c);
+            }
+            Layout::Columns => (1, k),
+            Layout::Rows => (n, 1),
+        };
+        general(alpha, a, View { data: &self.data, rows: k, cols: n, row_stride, col_stride }, start, c);
+    }
+}
+
+/// B for own tiles: entry (p, j) of the panel at column q at q steps.0 + p steps.1 + j.
+struct Panels<'a, T> {
+    data: &'a [T],
+    /// k×n.
+    shape: (usize, usize),
+    steps: (usize, usize),
+}
+
+impl<'a, T: Real> Panels<'a, T> {
+    /// B where it is: its rows are contiguous, and whole vectors.
+    fn of(b: &View<'a, T>) -> Option<Self> {
+        let whole = b.col_stride == 1 && b.cols.is_multiple_of(width::<T>() / 2) && fits(b);
+        whole.then_some(Self { data: b.data, shape: b.shape(), steps: (1, b.row_stride) })
+    }
+}
+
+/// Columns of a panel.
+fn width<T>() -> usize {
+    PANEL_BYTES / size_of::<T>()
+}
+
+/// C ← α A B + start on this thread by own tiles, for a machine with AVX2 and FMA.
+fn own<T: Real>(alpha: T, a: View<'_, T>, b: Panels<'_, T>, start: Start<'_, T>, c: &mut [T]) {
+    let (k, n) = b.shape;
+    assert!(fits(&a) && a.cols == k && c.len() == a.rows * n, "gemm: a view reaches outside its data");
+    assert!(shell() != Shell::Portable, "gemm: own tiles need vectors");
+    let (pa, pp, pc) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr());
+    let (column_step, row_step) = b.steps;
+    let (beta, row) = match start {
+        Start::Scaled(beta) => (beta, std::ptr::null()),
+        Start::Row(row) => (T::ZERO, row[..n].as_ptr()),
+    };
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the machine has AVX2 and FMA, and A has m rows and k columns inside its data, by the assertions; B's panels are packed, or
+    // whole vectors inside its data by `Panels::of`; the row has n numbers and C m·n; T is exactly f32 or f64 in each branch, because
+    // `Real` is sealed.
+    unsafe {
+        let (m, row_stride, col_stride, alpha, beta) =
+            (a.rows, a.row_stride, a.col_stride, alpha.to_f64(), beta.to_f64());
+        if TypeId::of::<T>() == TypeId::of::<f32>() {
+            let (a, panels, row, alpha, beta) = (pa.cast(), pp.cast(), row.cast(), alpha as f32, beta as f32);
+            tiles::single::product(
+                &tiles::single::Factors {
+                    a,
+                    row_stride,
+                    col_stride,
+                    panels,
+                    column_step,
+                    row_step,
+                    k,
+                    n,
+                    alpha,
+                    beta,
+                    row,
+                },
+                m,
+                pc.cast(),
+            );
+        } else {
+            let (a, panels, row) = (pa.cast(), pp.cast(), row.cast());
+            tiles::double::product(
+                &tiles::double::Factors {
+                    a,
+                    row_stride,
+                    col_stride,
+                    panels,
+                    column_step,
+                    row_step,
+                    k,
+                    n,
+                    alpha,
+                    beta,
+                    row,
+                },
+                m,
+                pc.cast(),
+            );
         }
     }
 }
@@ -133,7 +219,19 @@ pub(crate) fn affine<T: Real>(a: View<'_, T>, b: View<'_, T>, row: &[T], c: &mut
 
 fn by_rows<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, c: &mut Matrix<T>) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
-    let packed = suits::<T>(k, n).then(|| Packed::new(b));
+    if m <= FEW_ROWS
+        && layout::<T>(k, n) == Layout::Panels
+        && let Some(b) = Panels::of(&b)
+    {
+        return own(alpha, a, b, start, c.as_mut_slice());
+    }
+    if n <= thin::FEW
+        && layout::<T>(k, m) == Layout::Panels
+        && let Some(panels) = Panels::of(&a.t())
+    {
+        return transposed(alpha, b.t(), panels, start, c);
+    }
+    let packed = (layout::<T>(k, n) != Layout::Rows).then(|| Packed::new(b));
     let one = |a: View<'_, T>, c: &mut [T]| match &packed {
         Some(packed) => packed.product(alpha, a, start, c),
         None => general(alpha, a, b, start, c),
@@ -149,9 +247,34 @@ fn by_rows<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T
     });
 }
 
-/// Whether own tiles are the faster way for a right factor of k×n.
-fn suits<T>(k: usize, n: usize) -> bool {
-    shell() != Shell::Portable && k <= MOST_TERMS && k * n * size_of::<T>() <= MOST_BYTES
+/// C ← α A B + start by own tiles for Cᵀ = Bᵀ Aᵀ, where C has few columns and Aᵀ contiguous rows.
+fn transposed<T: Real>(alpha: T, bt: View<'_, T>, at: Panels<'_, T>, start: Start<'_, T>, c: &mut Matrix<T>) {
+    let m = c.rows();
+    let mut product = vec![T::ZERO; c.as_slice().len()];
+    own(alpha, bt, at, Start::Scaled(T::ZERO), &mut product);
+    for i in 0..m {
+        for (j, c) in c.row_mut(i).iter_mut().enumerate() {
+            let sum = product[j * m + i];
+            *c = match start {
+                Start::Scaled(beta) if beta == T::ZERO => sum,
+                Start::Scaled(beta) => beta * *c + sum,
+                Start::Row(row) => row[j] + sum,
+            };
+        }
+    }
+}
+
+/// The fastest way for a right factor of k×n.
+fn layout<T>(k: usize, n: usize) -> Layout {
+    if shell() == Shell::Portable {
+        Layout::Rows
+    } else if n <= thin::FEW {
+        Layout::Columns
+    } else if k <= MOST_TERMS && k * n * size_of::<T>() <= MOST_BYTES {
+        Layout::Panels
+    } else {
+        Layout::Rows
+    }
 }
 
 /// A B as a new matrix.

@@ -55,9 +55,9 @@ impl Mlp {
     pub fn forward<'t, T: Real>(&self, parameters: &[Var<'t, T>], x: Var<'t, T>) -> Var<'t, T> {
         assert_eq!(parameters.len(), self.parameter_count(), "Mlp::forward: number of parameters");
         let last = self.widths.len() - 2;
-        parameters.chunks_exact(2).enumerate().fold(x, |x, (layer, wb)| {
-            let u = x.affine(wb[0], wb[1]);
-            if layer == last { u } else { u.silu() }
-        })
+        parameters
+            .chunks_exact(2)
+            .enumerate()
+            .fold(x, |x, (layer, wb)| if layer == last { x.affine(wb[0], wb[1]) } else { x.hidden(wb[0], wb[1]) })
     }
 }

@@ -12,8 +12,8 @@ mod simd;
 mod sum;
 
 pub use elementwise::{
-    Elementwise, Exp, ExpM1, Ln, Sigmoid, Silu, Softplus, Tanh, exp_m1_slice, exp_slice, ln_slice, map_slice,
-    sigmoid_slice, softplus_slice, tanh_slice,
+    Elementwise, Exp, ExpM1, Ln, Sigmoid, Silu, SiluSlope, Softplus, Tanh, exp_m1_slice, exp_slice, ln_slice,
+    map_slice, sigmoid_slice, softplus_slice, tanh_slice,
 };
 pub use fit::{Line, Order, fit_line, observed_order};
 pub use logsumexp::{log_mean_exp, log_sum_exp};

@@ -25,7 +25,7 @@ struct Stack {
 
 /// Writes a flow.
 pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
-    let a = flow.architecture();
+    let a = flow.architecture().expect("a flow of the command has an architecture");
     let spline = match a.coupling {
         CouplingKind::Affine => None,
         CouplingKind::Spline { bins, reach } => Some((bins, reach)),

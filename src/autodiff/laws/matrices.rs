@@ -105,6 +105,12 @@ fn products<T: Real>() -> Vec<Case<T>> {
             |x| x[0].matmul(&x[1]).zip(&x[2], |a, b| a + b),
         ),
         whole(
+            "silu(X W + b)",
+            Shapes::List(SIZES.map(|(m, k, n)| vec![(m, k), (k, n), (1, n)]).to_vec()),
+            |x| x[0].hidden(x[1], x[2]),
+            |x| x[0].matmul(&x[1]).zip(&x[2], |a, b| (a + b).silu()),
+        ),
+        whole(
             "(-A - 6)⁻¹",
             one_input(&[(0, 0), (1, 1), (2, 2), (3, 3)]),
             |x| {

@@ -22,8 +22,10 @@ macro_rules! tiles {
                 pub a: *const $t,
                 pub row_stride: usize,
                 pub col_stride: usize,
-                /// B in panels of [`WIDTH`] columns.
+                /// B in panels of [`WIDTH`] columns: entry (p, j) of the panel at column q at `q column_step + p row_step + j`.
                 pub panels: *const $t,
+                pub column_step: usize,
+                pub row_step: usize,
                 /// Rows and columns of B.
                 pub k: usize,
                 pub n: usize,
@@ -36,7 +38,8 @@ macro_rules! tiles {
             /// The first m rows of C.
             ///
             /// # Safety
-            /// The machine has AVX2 and FMA; A has m rows and k columns; there are ⌈n/WIDTH⌉ panels of k rows; `row` is null or has n
+            /// The machine has AVX2 and FMA; A has m rows and k columns; there are ⌈n/WIDTH⌉ panels of k rows, the last of one vector where that is
+            /// enough; `row` is null or has n
             /// numbers; C has m·n, and nobody else sees it.
             #[target_feature(enable = "avx2,fma")]
             pub unsafe fn product(x: &Factors, m: usize, c: *mut $t) {
@@ -98,7 +101,7 @@ macro_rules! tiles {
                         let row = if whole { x.row.add(first) } else { copied(x.row.add(first), width, &mut edge) };
                         (0..R * V).for_each(|rv| sums[rv / V][rv % V] = $load(row.add(rv % V * $w)));
                     }
-                    let (mut a, mut b) = (x.a.wrapping_add(i * x.row_stride), x.panels.add(first * x.k));
+                    let (mut a, mut b) = (x.a.wrapping_add(i * x.row_stride), x.panels.add(first * x.column_step));
                     for _ in 0..x.k {
                         for r in 0..R {
                             let factor = $splat(*a.add(r * x.row_stride));
@@ -106,7 +109,7 @@ macro_rules! tiles {
                                 sums[r][v] = $fma(factor, $load(b.add(v * $w)), sums[r][v]);
                             }
                         }
-                        (a, b) = (a.wrapping_add(x.col_stride), b.add(WIDTH));
+                        (a, b) = (a.wrapping_add(x.col_stride), b.wrapping_add(x.row_step));
                     }
                     let (alpha, beta) = ($splat(x.alpha), $splat(x.beta));
                     for r in 0..R {

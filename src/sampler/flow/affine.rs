@@ -36,6 +36,20 @@ impl AffineCoupling {
         Mapped { points: self.split.join(kept, moved * a.exp() + b), log_det: a.row_sums() }
     }
 
+    /// The image and the score there, from the score s at x: s'_J = e^-a s_J, and a has the cotangent s'_J e^a x_J + 1.
+    pub(super) fn forward_with_score<'t, T: Real>(
+        &self,
+        p: &[Var<'t, T>],
+        x: Var<'t, T>,
+        score: Var<'t, T>,
+    ) -> (Mapped<'t, T>, Var<'t, T>) {
+        let ((kept, moved), (kept_score, moved_score)) = (self.split.take(x), self.split.take(score));
+        let (a, b) = self.scale_and_shift(p, kept);
+        let (y, s) = (moved * a.exp() + b, moved_score * (-a).exp());
+        let score = self.split.score(kept, kept_score, s, &[(a, moved * moved_score + T::ONE), (b, s)]);
+        (Mapped { points: self.split.join(kept, y), log_det: a.row_sums() }, score)
+    }
+
     pub(super) fn inverse<'t, T: Real>(&self, p: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {
         let (kept, moved) = self.split.take(y);
         let (a, b) = self.scale_and_shift(p, kept);

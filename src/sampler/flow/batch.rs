@@ -1,12 +1,23 @@
 //! A flow on a training batch: samples and log-densities, for [`Batch::pull_back`].
 
-use crate::autodiff::{Tape, Var};
 use crate::linalg::Matrix;
 use crate::num::Real;
-use crate::sampler::batch::{Batch, CHUNK};
+use crate::sampler::batch::Batch;
 use crate::sampler::flow::Flow;
 use crate::sampler::latent::LatentBatch;
 use rayon::prelude::*;
+
+/// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads. Few enough for a coupling's cotangents to
+/// stay in the second-level cache at the usual widths.
+pub(super) const CHUNK: usize = 128;
+
+/// Points y (n×d, units of the frame) with log q (n) and ∇ log q (n×d) there.
+pub(super) struct Points<T: Real> {
+    pub(super) y: Matrix<T>,
+    pub(super) log_q: Vec<f64>,
+    /// Empty where the objective does not need it.
+    pub(super) score: Matrix<T>,
+}
 
 impl<T: Real> Batch<T> {
     /// y = T(z), n×d in units of the frame; what [`Batch::pull_back`] goes back through.
@@ -14,49 +25,44 @@ impl<T: Real> Batch<T> {
         let (n, d) = latent.noise.shape();
         let mut out = Matrix::zeros(n, d);
         let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate();
-        self.record(&flow.parameters, rows, |tape, parameters, (k, out)| {
+        self.record(&flow.parameters, CHUNK, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
-            let y = flow.generate(parameters, tape.leaf(&noise), codes.as_ref()).points;
+            let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
+            let y = flow.forward(parameters, z).points;
             y.with(|y| out.copy_from_slice(y.as_slice()));
             y
         });
         out
     }
 
-    /// log q at y (n×d, units of the frame), and where asked its gradient in y; what [`Batch::pull_back`] goes back through.
-    pub(super) fn log_density(&mut self, flow: &Flow<T>, y: &Matrix<T>, score: Option<&mut Matrix<T>>) -> Vec<f64> {
+    /// The same with the density at y and its score, which [`Batch::pull_back`] takes as constants (T9).
+    pub(super) fn generate_with_score(&mut self, flow: &Flow<T>, latent: &LatentBatch<T>) -> Points<T> {
+        let (n, d) = latent.noise.shape();
+        let (mut y, mut log_q, mut score) = (Matrix::zeros(n, d), vec![0.0; n], Matrix::zeros(n, d));
+        let rows = y.as_mut_slice().par_chunks_mut(CHUNK * d).zip(log_q.par_chunks_mut(CHUNK));
+        let rows = rows.zip(score.as_mut_slice().par_chunks_mut(CHUNK * d)).enumerate();
+        self.record(&flow.parameters, CHUNK, rows, |tape, parameters, (k, ((y, log_q), score))| {
+            let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + log_q.len());
+            let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
+            let at = flow.forward_with_score(parameters, z);
+            at.points.with(|m| y.copy_from_slice(m.as_slice()));
+            at.log_density.with(|m| log_q.iter_mut().zip(m.as_slice()).for_each(|(o, l)| *o = l.to_f64()));
+            at.score.with(|m| score.copy_from_slice(m.as_slice()));
+            at.points
+        });
+        Points { y, log_q, score }
+    }
+
+    /// log q at y (n×d, units of the frame); what [`Batch::pull_back`] goes back through.
+    pub(super) fn log_density(&mut self, flow: &Flow<T>, y: &Matrix<T>) -> Vec<f64> {
         let (n, d) = y.shape();
         let mut out = vec![0.0; n];
         let rows = y.as_slice().par_chunks(CHUNK * d).zip(out.par_chunks_mut(CHUNK));
-        match score {
-            None => self.record(&flow.parameters, rows, |tape, parameters, (y, out)| {
-                log_density(flow, tape, parameters, y, out, None)
-            }),
-            Some(score) => {
-                let rows = rows.zip(score.as_mut_slice().par_chunks_mut(CHUNK * d));
-                self.record(&flow.parameters, rows, |tape, parameters, ((y, out), score)| {
-                    log_density(flow, tape, parameters, y, out, Some(score))
-                });
-            }
-        }
+        self.record(&flow.parameters, CHUNK, rows, |tape, parameters, (y, out)| {
+            let l = flow.log_density_of(parameters, tape.leaf_from(out.len(), d, y));
+            l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64()));
+            l
+        });
         out
     }
-}
-
-/// log q at the rows of a chunk, written to `out`, with its gradient to `score`.
-fn log_density<'t, T: Real>(
-    flow: &Flow<T>,
-    tape: &'t Tape<T>,
-    parameters: &[Var<'t, T>],
-    y: &[T],
-    out: &mut [f64],
-    score: Option<&mut [T]>,
-) -> Var<'t, T> {
-    let y = tape.leaf_from(out.len(), y.len() / out.len(), y);
-    let l = flow.log_density_of(parameters, y);
-    l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64()));
-    if let Some(score) = score {
-        tape.gradient(l, &[y])[0].with(|s| score.copy_from_slice(s.as_slice()));
-    }
-    l
 }

@@ -78,6 +78,18 @@ impl Split {
         }
     }
 
+    /// The score behind the coupling: s'_J = `moved`, and s'_I = s_I - (∂/∂x_I) of the `outputs` (y, g) of the network (T12).
+    pub(super) fn score<'t, T: Real>(
+        &self,
+        kept: Option<Var<'t, T>>,
+        kept_score: Option<Var<'t, T>>,
+        moved: Var<'t, T>,
+        outputs: &[(Var<'t, T>, Var<'t, T>)],
+    ) -> Var<'t, T> {
+        let kept = kept.zip(kept_score).map(|(x, s)| s - x.tape().pull_back_once(outputs, &[x])[0]);
+        self.join(kept, moved)
+    }
+
     /// The parameters of the map at each row, n×outputs; or 1×outputs where I is empty.
     pub(super) fn conditioner<'t, T: Real>(&self, p: &[Var<'t, T>], kept: Option<Var<'t, T>>) -> Var<'t, T> {
         match (&self.network, kept) {

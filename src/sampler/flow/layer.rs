@@ -15,6 +15,17 @@ pub struct Mapped<'t, T: Real> {
     pub log_det: Var<'t, T>,
 }
 
+/// Points of a flow with its density there.
+#[derive(Debug, Clone, Copy)]
+pub struct Scored<'t, T: Real> {
+    /// y, n×d.
+    pub points: Var<'t, T>,
+    /// log q(y), n×1.
+    pub log_density: Var<'t, T>,
+    /// ∇ log q(y), n×d.
+    pub score: Var<'t, T>,
+}
+
 /// A bijection of R^d (T12). It owns no parameters: they stand in the list of the whole flow.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Layer {
@@ -57,6 +68,23 @@ impl Layer {
             Layer::Linear(l) => l.forward(parameters, x),
             Layer::Affine(c) => c.forward(parameters, x),
             Layer::Spline(c) => c.forward(parameters, x),
+        }
+    }
+
+    /// y = T(x) and log |det DT(x)|, and from `score` s = ∇ log of the law of x, at x, that of the law of y, at y:
+    /// (DT)⁻ᵀ (s - ∇ log |det DT|) (T12).   x, s: n×d.
+    #[track_caller]
+    pub fn forward_with_score<'t, T: Real>(
+        &self,
+        parameters: &[Var<'t, T>],
+        x: Var<'t, T>,
+        score: Var<'t, T>,
+    ) -> (Mapped<'t, T>, Var<'t, T>) {
+        match self {
+            Layer::ActNorm(_) => (ActNorm::forward(parameters, x), ActNorm::score(parameters, score)),
+            Layer::Linear(l) => (l.forward(parameters, x), l.score(parameters, score)),
+            Layer::Affine(c) => c.forward_with_score(parameters, x, score),
+            Layer::Spline(c) => c.forward_with_score(parameters, x, score),
         }
     }
 

@@ -21,6 +21,10 @@ impl ActNorm {
         Mapped { points: x * p[0].exp() + p[1], log_det: p[0].sum() }
     }
 
+    pub(super) fn score<'t, T: Real>(p: &[Var<'t, T>], score: Var<'t, T>) -> Var<'t, T> {
+        score * (-p[0]).exp()
+    }
+
     pub(super) fn inverse<'t, T: Real>(p: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {
         Mapped { points: (y - p[1]) * (-p[0]).exp(), log_det: -p[0].sum() }
     }
@@ -53,6 +57,11 @@ impl Linear {
 
     pub(super) fn forward<'t, T: Real>(&self, p: &[Var<'t, T>], x: Var<'t, T>) -> Mapped<'t, T> {
         Mapped { points: x.matmul(self.matrix(p)), log_det: p[2].sum() }
+    }
+
+    /// s A⁻ᵀ.
+    pub(super) fn score<'t, T: Real>(&self, p: &[Var<'t, T>], score: Var<'t, T>) -> Var<'t, T> {
+        score.product(self.matrix(p).inverse(), false, true)
     }
 
     pub(super) fn inverse<'t, T: Real>(&self, p: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {

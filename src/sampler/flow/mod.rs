@@ -5,6 +5,7 @@
 //! [`FlowTrainer`] follows the drift of any f-divergence without an estimate of q, or the log-variance divergence (T8).
 
 mod affine;
+mod architecture;
 mod base;
 mod batch;
 mod coupling;
@@ -18,11 +19,12 @@ mod start;
 mod train;
 
 pub use affine::AffineCoupling;
+pub use architecture::{Architecture, CouplingKind};
 pub use base::Base;
 pub use coupling::Split;
-pub use layer::{Layer, Mapped};
+pub use layer::{Layer, Mapped, Scored};
 pub use linear::{ActNorm, Linear};
-pub use model::{Architecture, CouplingKind, Flow};
+pub use model::Flow;
 pub use objective::{Objective, Reference, log_variance_cotangent};
 pub use settings::FlowSettings;
 pub use spline::SplineCoupling;

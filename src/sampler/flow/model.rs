@@ -8,40 +8,13 @@ use crate::nn::Parameters;
 use crate::num::Real;
 use crate::rng::{Purpose, stream};
 use crate::sampler::batch::Batch;
-use crate::sampler::batch::CHUNK;
-use crate::sampler::flow::{ActNorm, AffineCoupling, Base, Layer, Linear, Mapped, SplineCoupling};
+use crate::sampler::flow::architecture::coupling;
+use crate::sampler::flow::batch::CHUNK;
+use crate::sampler::flow::{ActNorm, Architecture, Base, Layer, Linear, Mapped, Scored, SplineCoupling};
 use crate::sampler::frame::Frame;
 use crate::sampler::latent::LatentBatch;
 use rayon::prelude::*;
 use std::sync::Arc;
-
-/// The map of the coordinates that a coupling moves.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum CouplingKind {
-    /// y = e^a x + b (RealNVP).
-    Affine,
-    /// A rational-quadratic spline with `bins` bins on ±`reach`, in units of the frame.
-    Spline {
-        /// K.
-        bins: usize,
-        /// B.
-        reach: f64,
-    },
-}
-
-/// What a flow is made of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Architecture {
-    /// The kind of all its couplings.
-    pub coupling: CouplingKind,
-    /// Their number.
-    pub couplings: usize,
-    /// Widths of the hidden layers of their networks.
-    pub hidden: Vec<usize>,
-    /// Components of the base; with one, a Gaussian copula follows the couplings: an invertible matrix, a spline for each coordinate
-    /// and an activation norm.
-    pub components: usize,
-}
 
 /// Bins of the spline of each coordinate behind a single Gaussian, and its interval in standard deviations.
 pub(super) const MARGINAL_BINS: usize = 16;
@@ -59,7 +32,7 @@ pub struct Flow<T: Real = f32> {
     pub parameters: Parameters<T>,
     base: Base,
     layers: Vec<Layer>,
-    architecture: Architecture,
+    architecture: Option<Architecture>,
 }
 
 impl<T: Real> Flow<T> {
@@ -76,10 +49,15 @@ impl<T: Real> Flow<T> {
             let norm = ActNorm { dim: d };
             layers.extend([Layer::Linear(Linear { dim: d }), Layer::Spline(marginals), Layer::ActNorm(norm)]);
         }
+        Self { architecture: Some(architecture), ..Self::of_layers(frame, base, layers, seed) }
+    }
+
+    /// The flow of any layers of R^d, d the frame's; parameters as in [`Flow::new`].
+    pub fn of_layers(frame: Frame, base: Base, layers: Vec<Layer>, seed: u64) -> Self {
         let mut rng = stream(seed, Purpose::Initialise, 0);
         let first = base.initialise().into_iter();
         let parameters = first.chain(layers.iter().flat_map(|l| l.initialise(&mut rng))).map(Arc::new).collect();
-        Self { frame, parameters, base, layers, architecture }
+        Self { frame, parameters, base, layers, architecture: None }
     }
 
     /// d.
@@ -97,9 +75,9 @@ impl<T: Real> Flow<T> {
         &self.layers
     }
 
-    /// What it is made of.
-    pub fn architecture(&self) -> &Architecture {
-        &self.architecture
+    /// What it is made of; none for a flow of given layers.
+    pub fn architecture(&self) -> Option<&Architecture> {
+        self.architecture.as_ref()
     }
 
     /// Names of the trainable matrices: `base.means`, …, then `layer1.…`.
@@ -148,6 +126,17 @@ impl<T: Real> Flow<T> {
         })
     }
 
+    /// T(z) with log q and ∇ log q there, in units of the frame, by the recursion of T12: no inverse is needed.   z: n×d.
+    pub fn forward_with_score<'t>(&self, parameters: &[Var<'t, T>], z: Var<'t, T>) -> Scored<'t, T> {
+        let log_density = self.base.log_density(parameters, z);
+        let score = z.tape().gradient(log_density, &[z])[0];
+        let start = Scored { points: z, log_density, score };
+        self.layers.iter().zip(self.ranges()).fold(start, |at, (layer, range)| {
+            let (next, score) = layer.forward_with_score(&parameters[range], at.points, at.score);
+            Scored { points: next.points, log_density: at.log_density - next.log_det, score }
+        })
+    }
+
     /// z = T⁻¹(y) and log |det| of T⁻¹.   y: n×d, in units of the frame.
     pub fn inverse<'t>(&self, parameters: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {
         let start = Mapped { points: y, log_det: y.tape().scalar(T::ZERO) };
@@ -176,7 +165,7 @@ impl<T: Real> Flow<T> {
     /// Σ_i g_i ∂ log q(y_i)/∂θ_p for each matrix θ_p, by the pull-back that training uses.   y: n×d, units of the frame; g: n.
     pub fn log_density_gradient(&self, y: &Matrix<T>, cotangent: &[f64]) -> Vec<Matrix<T>> {
         let (mut batch, mut gradient) = (Batch::default(), self.zeros());
-        batch.log_density(self, y, None);
+        batch.log_density(self, y);
         batch.pull_back(&Matrix::from_vec(cotangent.len(), 1, cotangent.to_vec()).cast(), &mut gradient);
         gradient
     }
@@ -184,16 +173,6 @@ impl<T: Real> Flow<T> {
     /// Matrices of the parameters' shapes.
     pub(super) fn zeros(&self) -> Vec<Matrix<T>> {
         self.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect()
-    }
-
-    /// z for latent points, and T(z), on the tape.
-    pub(super) fn generate<'t>(
-        &self,
-        parameters: &[Var<'t, T>],
-        noise: Var<'t, T>,
-        codes: Option<&Arc<[usize]>>,
-    ) -> Mapped<'t, T> {
-        self.forward(parameters, self.base.place(parameters, noise, codes))
     }
 
     /// The latent law with the present weights of the components.
@@ -248,23 +227,11 @@ impl<T: Real> Flow<T> {
             tape.reset();
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
             let parameters: Vec<_> = self.parameters.iter().map(|p| tape.shared(p)).collect();
-            let y = self.generate(&parameters, tape.leaf(&noise), codes.as_ref()).points;
+            let z = self.base.place(&parameters, tape.leaf(&noise), codes.as_ref());
+            let y = self.forward(&parameters, z).points;
             y.with(|y| out.copy_from_slice(y.as_slice()));
         });
         self.frame.restore(&y)
-    }
-}
-
-/// Coupling number k in R^d.
-fn coupling(architecture: &Architecture, d: usize, k: usize) -> Layer {
-    let digits = (d.next_power_of_two().trailing_zeros() as usize).max(1);
-    let digit = (k / 2) % digits;
-    let kept: Vec<usize> = (0..d).filter(|i| d > 1 && (i >> digit) % 2 == k % 2).collect();
-    match architecture.coupling {
-        CouplingKind::Affine => Layer::Affine(AffineCoupling::new(d, &kept, &architecture.hidden)),
-        CouplingKind::Spline { bins, reach } => {
-            Layer::Spline(SplineCoupling::new(d, &kept, &architecture.hidden, bins, reach))
-        }
     }
 }
 

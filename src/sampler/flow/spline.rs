@@ -97,14 +97,35 @@ impl SplineCoupling {
 
     pub(super) fn forward<'t, T: Real>(&self, p: &[Var<'t, T>], x: Var<'t, T>) -> Mapped<'t, T> {
         let (kept, moved) = self.split.take(x);
+        let (y, log_slope) = self.image(self.split.conditioner(p, kept), moved);
+        Mapped { points: self.split.join(kept, y), log_det: log_slope.row_sums() }
+    }
+
+    /// The image and the score there, from the score s at x: s'_J = (s_J - ∂ log g'/∂x_J)/g'.
+    pub(super) fn forward_with_score<'t, T: Real>(
+        &self,
+        p: &[Var<'t, T>],
+        x: Var<'t, T>,
+        score: Var<'t, T>,
+    ) -> (Mapped<'t, T>, Var<'t, T>) {
+        let ((kept, moved), (kept_score, moved_score)) = (self.split.take(x), self.split.take(score));
+        let (y, log_slope) = self.image(self.split.conditioner(p, kept), moved);
+        let tape = x.tape();
+        let s = (moved_score - tape.gradient(log_slope, &[moved])[0]) * (-log_slope).exp();
+        let ones = tape.filled(moved.shape().0, moved.shape().1, T::ONE);
+        let score = self.split.score(kept, kept_score, s, &[(y, s), (log_slope, ones)]);
+        (Mapped { points: self.split.join(kept, y), log_det: log_slope.row_sums() }, score)
+    }
+
+    /// y_J and log g'(x_J) of splines with these outputs of the network, n×|J|.
+    fn image<'t, T: Real>(&self, outputs: Var<'t, T>, moved: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
         let (n, m) = moved.shape();
-        let knots = self.knots(self.split.conditioner(p, kept), n);
+        let knots = self.knots(outputs, n);
         let x = moved.reshape(n * m, 1);
         let (within, inside) = self.clamped(x);
         let bin = knots.at(|k| (k.x, within));
-        let t = (within - bin.x) / bin.width;
-        let (y, log_slope) = bin.evaluate(t);
-        self.finish(kept, (n, m), x, y, inside, log_slope)
+        let (y, log_slope) = bin.evaluate((within - bin.x) / bin.width);
+        (follow(x, y, inside).reshape(n, m), (inside * log_slope).reshape(n, m))
     }
 
     pub(super) fn inverse<'t, T: Real>(&self, p: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {
@@ -115,24 +136,15 @@ impl SplineCoupling {
         let (within, inside) = self.clamped(y);
         let bin = knots.at(|k| (k.y, within));
         let t = bin.solve(within - bin.y);
-        let log_slope = bin.evaluate(t).1;
-        self.finish(kept, (n, m), y, bin.x + t * bin.width, inside, -log_slope)
+        let log_det = -(inside * bin.evaluate(t).1).reshape(n, m).row_sums();
+        let x = follow(y, bin.x + t * bin.width, inside).reshape(n, m);
+        Mapped { points: self.split.join(kept, x), log_det }
     }
+}
 
-    /// The spline's value inside, the point itself outside.
-    fn finish<'t, T: Real>(
-        &self,
-        kept: Option<Var<'t, T>>,
-        (n, m): (usize, usize),
-        from: Var<'t, T>,
-        to: Var<'t, T>,
-        inside: Var<'t, T>,
-        log_slope: Var<'t, T>,
-    ) -> Mapped<'t, T> {
-        let moved = from + inside * (to - from);
-        let log_det = (inside * log_slope).reshape(n, m).row_sums();
-        Mapped { points: self.split.join(kept, moved.reshape(n, m)), log_det }
-    }
+/// The spline's value inside, the point itself outside.
+fn follow<'t, T: Real>(from: Var<'t, T>, to: Var<'t, T>, inside: Var<'t, T>) -> Var<'t, T> {
+    from + inside * (to - from)
 }
 
 impl<'t, T: Real> Knots<'t, T> {

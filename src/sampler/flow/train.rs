@@ -9,6 +9,7 @@ use crate::nn::{Adam, AdamState};
 use crate::num::Real;
 use crate::rng::{Purpose, normal_matrix};
 use crate::sampler::batch::Batch;
+use crate::sampler::flow::batch::Points;
 use crate::sampler::flow::objective::{Replay, SPREAD, log_variance_cotangent};
 use crate::sampler::flow::start::likelier_components;
 use crate::sampler::flow::{Flow, FlowSettings, Objective, Reference};
@@ -147,19 +148,22 @@ impl<T: Real> FlowTrainer<T> {
     /// more than 1 % of all steps were. `Error::Panicked` where the target panics, `Error::Diverged` where the flow's own output is not
     /// finite; both leave the trainer as it was.
     pub fn step(&mut self) -> Result<StepReport> {
+        // one way into the pool for the whole step, instead of one for each parallel loop
+        rayon::scope(|_| self.step_in_pool())
+    }
+
+    fn step_in_pool(&mut self) -> Result<StepReport> {
         let latent: LatentBatch<T> = self.flow.latent().stratified(
             self.settings.batch,
             self.flow.dim(),
             (self.settings.seed, Purpose::Latent, self.step),
         );
-        let y = self.points(&latent);
-        let drift = matches!(self.objective, Objective::Drift(_));
-        let mut score = Matrix::zeros(if drift { y.rows() } else { 0 }, y.cols());
-        let log_q = self.valued.log_density(&self.flow, &y, drift.then_some(&mut score));
-        if !y.is_finite() || !score.is_finite() || log_q.iter().any(|l| !l.is_finite()) {
+        let points = self.points(&latent);
+        if !points.y.is_finite() || !points.score.is_finite() || points.log_q.iter().any(|l| !l.is_finite()) {
+            self.release();
             return Err(Error::Diverged { step: self.step });
         }
-        let evaluated = evaluate(&self.target, &y.cast());
+        let evaluated = evaluate(&self.target, &points.y.cast());
         if let Err(error @ Error::Panicked { .. }) = evaluated {
             self.release();
             return Err(error);
@@ -170,7 +174,7 @@ impl<T: Real> FlowTrainer<T> {
                 self.skip(Error::OutsideSupport { particles: target.log_density.len() })
             }
             Ok(target) => {
-                let at = At { temper: self.settings.scheduled_temper(self.step - 1), y, log_q, score, target };
+                let at = At { temper: self.settings.scheduled_temper(self.step - 1), points, target };
                 Ok(self.follow(at, &latent))
             }
             Err(error @ Error::NonFinite { .. }) => self.skip(error),
@@ -185,18 +189,23 @@ impl<T: Real> FlowTrainer<T> {
         Ok(StepReport::skipped(self.step - 1, 0.0))
     }
 
-    /// The points of this step.
-    fn points(&mut self, latent: &LatentBatch<T>) -> Matrix<T> {
-        if let Objective::LogVariance(Reference::Gaussian) = self.objective {
-            let (n, d) = latent.noise.shape();
+    /// The points of this step, with log q, and for a drift with its score.
+    fn points(&mut self, latent: &LatentBatch<T>) -> Points<T> {
+        let Objective::LogVariance(reference) = self.objective else {
+            return self.generated.generate_with_score(&self.flow, latent);
+        };
+        let (n, d) = latent.noise.shape();
+        let y = if reference == Reference::Gaussian {
             let wide = normal_matrix::<T>(self.settings.seed, Purpose::Reference, self.step, n, d);
-            return wide.map(|e| T::from_f64(SPREAD) * e);
-        }
-        let mut y = self.generated.generate(&self.flow, latent);
-        if let Objective::LogVariance(Reference::Replay) = self.objective {
-            self.replay.mix_into(&mut y, self.step);
-        }
-        y
+            wide.map(|e| T::from_f64(SPREAD) * e)
+        } else {
+            let mut y = self.generated.generate(&self.flow, latent);
+            if reference == Reference::Replay {
+                self.replay.mix_into(&mut y, self.step);
+            }
+            y
+        };
+        Points { log_q: self.valued.log_density(&self.flow, &y), y, score: Matrix::default() }
     }
 
     fn release(&mut self) {
@@ -206,7 +215,7 @@ impl<T: Real> FlowTrainer<T> {
 
     fn follow(&mut self, at: At<T>, latent: &LatentBatch<T>) -> StepReport {
         let mut log_ratio: Vec<f64> =
-            at.log_q.iter().zip(&at.target.log_density).map(|(q, p)| at.temper * p - q).collect();
+            at.points.log_q.iter().zip(&at.target.log_density).map(|(q, p)| at.temper * p - q).collect();
         let log_z = centre_log_ratio(&mut log_ratio);
         let size = match self.objective.clone() {
             Objective::Drift(divergence) => self.drift(&*divergence, &at, &log_ratio, latent),
@@ -229,10 +238,10 @@ impl<T: Real> FlowTrainer<T> {
 
     /// The path gradient of an f-divergence (T9), and the reaction of the base's weights (T15); the RMS of the drift.
     fn drift(&mut self, divergence: &dyn Divergence, at: &At<T>, log_ratio: &[f64], latent: &LatentBatch<T>) -> f64 {
-        self.valued.release();
-        let (n, d) = at.y.shape();
+        let (n, d) = at.points.y.shape();
         let known = |s: f64| s.clamp(-STEEPEST, STEEPEST);
-        let beta = Matrix::from_fn(n, d, |i, j| at.temper * known(at.target.score[(i, j)]) - at.score[(i, j)].to_f64());
+        let score = |i, j| at.points.score[(i, j)].to_f64();
+        let beta = Matrix::from_fn(n, d, |i, j| at.temper * known(at.target.score[(i, j)]) - score(i, j));
         let clip = LogRatioClip { low: -self.settings.clip, high: self.settings.clip };
         let own = centred(divergence, log_ratio);
         let divergence = own.as_deref().unwrap_or(divergence);
@@ -264,7 +273,7 @@ impl<T: Real> FlowTrainer<T> {
         };
         let cotangent = log_variance_cotangent(&f, weights.as_deref());
         if reference == Reference::Replay {
-            self.replay.renew(&at.y, log_ratio, self.step - 1);
+            self.replay.renew(&at.points.y, log_ratio, self.step - 1);
         }
         let variance: f64 = cotangent.iter().zip(&f).map(|(g, f)| g * f).sum();
         let column = Matrix::from_vec(cotangent.len(), 1, cotangent);
@@ -288,10 +297,7 @@ fn cut_outliers(velocity: &mut Matrix, size: f64) {
 
 /// Both densities at the points of a step, units of the frame.
 struct At<T: Real> {
-    y: Matrix<T>,
-    log_q: Vec<f64>,
-    /// ∇ log q where the objective needs it.
-    score: Matrix<T>,
+    points: Points<T>,
     target: Evaluation,
     temper: f64,
 }
