@@ -7,7 +7,6 @@ use crate::autodiff::sweep::Scratch;
 use crate::linalg::Matrix;
 use crate::num::Real;
 use std::cell::{Ref, RefCell};
-use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::Arc;
 
@@ -59,8 +58,8 @@ impl<T> Deref for Value<T> {
 #[derive(Debug)]
 pub(super) struct Store<T: Real> {
     pub(super) nodes: Vec<Node<T>>,
-    /// Buffers of earlier steps, by length.
-    spare: HashMap<usize, Vec<Vec<T>>>,
+    /// Buffers of earlier steps, by length; a list, because a computation has few lengths.
+    spare: Vec<(usize, Vec<Vec<T>>)>,
     pub(super) scratch: Scratch,
 }
 
@@ -68,7 +67,8 @@ impl<T: Real> Store<T> {
     /// A rows×cols matrix with unspecified entries, from the spare buffers where one fits.
     fn matrix(&mut self, rows: usize, cols: usize) -> Matrix<T> {
         let len = rows * cols;
-        let data = self.spare.get_mut(&len).and_then(Vec::pop).unwrap_or_else(|| vec![T::ZERO; len]);
+        let fitting = self.spare.iter_mut().find(|(length, _)| *length == len);
+        let data = fitting.and_then(|(_, buffers)| buffers.pop()).unwrap_or_else(|| vec![T::ZERO; len]);
         Matrix::from_vec(rows, cols, data)
     }
 
@@ -86,7 +86,10 @@ impl<T: Real> Store<T> {
 
     fn keep(&mut self, m: Matrix<T>) {
         let data = m.into_vec();
-        self.spare.entry(data.len()).or_default().push(data);
+        match self.spare.iter_mut().find(|(length, _)| *length == data.len()) {
+            Some((_, buffers)) => buffers.push(data),
+            None => self.spare.push((data.len(), vec![data])),
+        }
     }
 }
 
@@ -104,7 +107,7 @@ impl<T: Real> Tape<T> {
 
     /// An empty tape with another table of derivative rules.
     pub(crate) fn with_rules(rules: Rules<T>) -> Self {
-        let store = Store { nodes: Vec::new(), spare: HashMap::new(), scratch: Scratch::default() };
+        let store = Store { nodes: Vec::new(), spare: Vec::new(), scratch: Scratch::default() };
         Self { store: RefCell::new(store), rules }
     }
 
@@ -207,7 +210,7 @@ impl<T: Real> Tape<T> {
 
     /// Writes `value` to all memory that is kept for later.
     pub(crate) fn fill_spare(&mut self, value: T) {
-        self.store.get_mut().spare.values_mut().flatten().for_each(|buffer| buffer.fill(value));
+        self.store.get_mut().spare.iter_mut().flat_map(|(_, buffers)| buffers).for_each(|buffer| buffer.fill(value));
     }
 
     /// The handle on node `id`, for those who keep a tape between two sweeps and cannot keep a [`Var`] that borrows it.

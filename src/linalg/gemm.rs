@@ -28,7 +28,7 @@ const MOST_BYTES: usize = 1 << 18;
 const PANEL_BYTES: usize = 64;
 
 /// Most rows of A for which B is not worth packing where it can be read in place.
-const FEW_ROWS: usize = 96;
+const FEW_ROWS: usize = 128;
 
 /// What A B is added to.
 #[derive(Debug, Clone, Copy)]

@@ -15,8 +15,6 @@ pub(crate) const CHUNK: usize = 256;
 #[derive(Debug, Default)]
 pub(crate) struct Batch<T: Real> {
     chunks: Vec<Chunk<T>>,
-    /// Rows of all chunks but the last.
-    rows: usize,
 }
 
 #[derive(Debug)]
@@ -34,7 +32,7 @@ impl<T: Real> Batch<T> {
         let (n, d) = latent.noise.shape();
         let mut out = Matrix::zeros(n, d);
         let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate();
-        self.record(&generator.parameters, CHUNK, rows, |tape, parameters, (k, out)| {
+        self.record(&generator.parameters, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
             let y = generator.forward(parameters, tape.leaf(&noise), codes.as_ref());
             y.with(|y| out.copy_from_slice(y.as_slice()));
@@ -43,16 +41,14 @@ impl<T: Real> Batch<T> {
         out
     }
 
-    /// Runs `f` once for each chunk of `size` rows, on an emptied tape with the parameters on it; what it returns is the output that
+    /// Runs `f` once for each chunk of rows, on an emptied tape with the parameters on it; what it returns is the output that
     /// [`Batch::pull_back`] goes back from.
     pub(crate) fn record<I: Send>(
         &mut self,
         parameters: &[Arc<Matrix<T>>],
-        size: usize,
         rows: impl IndexedParallelIterator<Item = I>,
         f: impl for<'t> Fn(&'t Tape<T>, &[Var<'t, T>], I) -> Var<'t, T> + Sync,
     ) {
-        self.rows = size;
         self.chunks.resize_with(rows.len(), Chunk::new);
         self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, rows)| {
             chunk.tape.reset();
@@ -67,7 +63,7 @@ impl<T: Real> Batch<T> {
     /// parameters go, so that they can be moved in place.
     pub(crate) fn pull_back(&mut self, cotangent: &Matrix<T>, gradient: &mut [Matrix<T>]) {
         let d = cotangent.cols();
-        let rows = cotangent.as_slice().par_chunks(self.rows * d);
+        let rows = cotangent.as_slice().par_chunks(CHUNK * d);
         self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, g)| chunk.pull_back(g, d));
         let parts: Vec<&[Matrix<T>]> = self.chunks.iter().map(|chunk| chunk.gradient.as_slice()).collect();
         gradient.par_iter_mut().enumerate().for_each(|(p, total)| {

@@ -2,14 +2,10 @@
 
 use crate::linalg::Matrix;
 use crate::num::Real;
-use crate::sampler::batch::Batch;
+use crate::sampler::batch::{Batch, CHUNK};
 use crate::sampler::flow::Flow;
 use crate::sampler::latent::LatentBatch;
 use rayon::prelude::*;
-
-/// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads. Few enough for a coupling's cotangents to
-/// stay in the second-level cache at the usual widths.
-pub(super) const CHUNK: usize = 128;
 
 /// Points y (n×d, units of the frame) with log q (n) and ∇ log q (n×d) there.
 pub(super) struct Points<T: Real> {
@@ -25,7 +21,7 @@ impl<T: Real> Batch<T> {
         let (n, d) = latent.noise.shape();
         let mut out = Matrix::zeros(n, d);
         let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate();
-        self.record(&flow.parameters, CHUNK, rows, |tape, parameters, (k, out)| {
+        self.record(&flow.parameters, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
             let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
             let y = flow.forward(parameters, z).points;
@@ -41,7 +37,7 @@ impl<T: Real> Batch<T> {
         let (mut y, mut log_q, mut score) = (Matrix::zeros(n, d), vec![0.0; n], Matrix::zeros(n, d));
         let rows = y.as_mut_slice().par_chunks_mut(CHUNK * d).zip(log_q.par_chunks_mut(CHUNK));
         let rows = rows.zip(score.as_mut_slice().par_chunks_mut(CHUNK * d)).enumerate();
-        self.record(&flow.parameters, CHUNK, rows, |tape, parameters, (k, ((y, log_q), score))| {
+        self.record(&flow.parameters, rows, |tape, parameters, (k, ((y, log_q), score))| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + log_q.len());
             let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
             let at = flow.forward_with_score(parameters, z);
@@ -58,7 +54,7 @@ impl<T: Real> Batch<T> {
         let (n, d) = y.shape();
         let mut out = vec![0.0; n];
         let rows = y.as_slice().par_chunks(CHUNK * d).zip(out.par_chunks_mut(CHUNK));
-        self.record(&flow.parameters, CHUNK, rows, |tape, parameters, (y, out)| {
+        self.record(&flow.parameters, rows, |tape, parameters, (y, out)| {
             let l = flow.log_density_of(parameters, tape.leaf_from(out.len(), d, y));
             l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64()));
             l
