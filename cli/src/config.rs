@@ -161,7 +161,7 @@ const KEYS: &[&str] = &[
     "scale",
 ];
 
-/// The divergence of a flow by default: it alone follows what q misses, and never lost a mode or a tail in the runs of docs/flows.md.
+/// The divergence of a flow by default: it weighs most what q misses. docs/flows.md has the measurements.
 const FLOW_DIVERGENCE: &str = "forward-kl";
 
 fn reverse_kl() -> String {
@@ -194,7 +194,7 @@ pub fn merge(file: Option<&Path>, flags: toml::Table, settings: &[String]) -> Ou
     if !table.contains_key("target") {
         return Err(Failure::input("no target is given; name one, such as 'pushforward train gmm40'"));
     }
-    // what each method is best trained by where nothing is said: docs/flows.md has the measurements
+    // what each method is best trained by where nothing is said
     if table.get("method").and_then(toml::Value::as_str) == Some("flow") && !table.contains_key("divergence") {
         table.insert("divergence".into(), toml::Value::String(FLOW_DIVERGENCE.into()));
     }
