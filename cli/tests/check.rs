@@ -30,7 +30,7 @@ fn good_targets_pass() {
     for target in targets {
         let (code, stdout, stderr) = check(folder.path(), &target, &[]);
         assert_eq!(code, Some(0), "{target}: {stdout}{stderr}");
-        assert!(stdout.matches("passed").count() == 4 && !stderr.contains("error"), "{target}: {stdout}{stderr}");
+        assert!(stdout.matches("passed").count() == 5 && !stderr.contains("error"), "{target}: {stdout}{stderr}");
     }
     let (code, stdout, _) = check(folder.path(), "banana", &["--json"]);
     let json: serde_json::Value = serde_json::from_str(&stdout).unwrap();
@@ -62,6 +62,38 @@ fn faults_are_found() {
     }
     let (code, _, stderr) = check(folder.path(), "gmm4O", &[]);
     assert!(code == Some(2) && stderr.contains("gmm40"), "{stderr}");
+}
+
+/// Proves that a jump that no point meets is found, with its height to a tenth and its place, however small or far from the middle; that a
+/// kink is told from it and passes; and that steep but smooth functions, Gaussians of 1e-4 of the width among them, are neither.
+#[test]
+fn jumps_and_kinks() {
+    let folder = tempfile::tempdir().unwrap();
+    let said = |formula: &str| {
+        let text = format!("kind = \"formula\"\ndim = 3\nlog_density = \"-0.5*dot(x, x) + {formula}\"\n");
+        fs::write(folder.path().join("t.toml"), text).unwrap();
+        check(folder.path(), "t.toml", &[])
+    };
+    for (formula, words) in [
+        ("step(x1 - 0.31)", "by 1.00 nats at x = (0.3100, "),
+        ("0.001*step(x1 - x2 + 1.7)", "by 0.00100 nats at"),
+        ("5*step(x1^2 + x2^2 - 2)", "by 5.00 nats at"),
+        ("step(x3) + abs(x1)", "by 1.00 nats at"),
+    ] {
+        let (code, stdout, stderr) = said(formula);
+        assert!(code == Some(1) && stderr.contains("smoothness"), "{formula}: {stdout}{stderr}");
+        assert!(stdout.contains("log p~ jumps on") && stdout.contains(words), "{formula}: {stdout}");
+    }
+    for formula in ["-3*abs(x1 - 0.2)", "-max(x1, x2)", "0.01*abs(x3)"] {
+        let (code, stdout, stderr) = said(formula);
+        assert!(code == Some(0) && stdout.contains("no jump; kinks on"), "{formula}: {stdout}{stderr}");
+    }
+    for formula in
+        ["0", "sin(30*x1)", "softplus(100*x1)", "-0.5*(1e4*x2)^2", "log(exp(-x1^2) + 1e-3*exp(-100*(x1 - 1)^2))"]
+    {
+        let (code, stdout, stderr) = said(formula);
+        assert!(code == Some(0) && stdout.contains("no jump and no kink"), "{formula}: {stdout}{stderr}");
+    }
 }
 
 /// Proves that a wrong score and a density with a memory are found behind the C interface, and that the right library passes. Skipped without

@@ -37,10 +37,10 @@ fn scatter(k: u64) -> u64 {
 
 const SMALL: [&str; 4] = ["train", "two.toml", "--config", "small.toml"];
 
-/// Trains, is killed at a moment that depends on k, goes on and may be killed again, until it is complete. How often it was killed.
+/// Trains by `config`, is killed at a moment that depends on k, goes on and may be killed again, until it is complete. How often it was killed.
 ///
 /// Most moments lie in the training, where checkpoints are written all the time; one in five anywhere in the whole run.
-fn killed_until_complete(folder: &Path, k: u64, whole: Duration) -> u64 {
+fn killed_until_complete(folder: &Path, config: &str, k: u64, whole: Duration) -> u64 {
     let run = format!("killed{k}");
     let mut kills = 0;
     for attempt in 0.. {
@@ -49,7 +49,11 @@ fn killed_until_complete(folder: &Path, k: u64, whole: Duration) -> u64 {
         let threads = format!("{}", 1 + random % 3);
         let every = ["--checkpoint-every", "1ms", "--threads", &threads];
         let fresh = !folder.join(&run).exists();
-        let start = if fresh { [&SMALL[..], &["--out", &run]].concat() } else { vec!["train", "--resume", &run] };
+        let start = if fresh {
+            vec!["train", "two.toml", "--config", config, "--out", &run]
+        } else {
+            vec!["train", "--resume", &run]
+        };
         let mut child = spawn(folder, &[&start[..], &every].concat());
         let wait = longest.mul_f64((random >> 20) as f64 / (1u64 << 44) as f64);
         // the ninth attempt is left in peace
@@ -68,14 +72,15 @@ fn killed_until_complete(folder: &Path, k: u64, whole: Duration) -> u64 {
     kills
 }
 
-fn kills(count: u64) {
+fn kills(config: &str, count: u64) {
     let folder = folder();
     let start = Instant::now();
-    succeeds(&pushforward(folder.path(), &[&SMALL[..], &["--out", "whole", "--checkpoint-every", "1ms"]].concat()));
+    let whole = ["train", "two.toml", "--config", config, "--out", "whole", "--checkpoint-every", "1ms"];
+    succeeds(&pushforward(folder.path(), &whole));
     let whole = start.elapsed();
     let (mut kills, mut k) = (0, 0);
     while kills < count {
-        kills += killed_until_complete(folder.path(), k, whole);
+        kills += killed_until_complete(folder.path(), config, k, whole);
         same_run(folder.path(), "whole", &format!("killed{k}"));
         fs::remove_dir_all(folder.path().join(format!("killed{k}"))).unwrap();
         k += 1;
@@ -83,21 +88,27 @@ fn kills(count: u64) {
     // nothing is left beside the runs, except a folder under construction of a run whose first process was killed while it made it
     let left = names(folder.path());
     assert!(left.iter().all(|n| !n.contains("killed") || n.contains(".partial-")), "{left:?}");
-    println!("{kills} kills in {k} runs: all {k} end with the bits of the run that was never killed");
+    println!("{config}: {kills} kills in {k} runs: all {k} end with the bits of the run that was never killed");
 }
 
 /// Proves that a run that is killed (SIGKILL) at random moments of its life, again and again, and resumed on other numbers of threads,
-/// ends with the model, samples and curves of a run that was never killed, and with no file beside them.
+/// ends with the model, samples and curves of a run that was never killed, and with no file beside them: a generator, and flows by both
+/// objectives.
 #[test]
 fn killed_at_random() {
-    kills(25);
+    kills("small.toml", 25);
+    kills("flow.toml", 12);
+    kills("flow-lv.toml", 12);
 }
 
-/// The same 1,000 times (or `PUSHFORWARD_KILLS` times).
+/// The same, a generator 1,000 times (or `PUSHFORWARD_KILLS` times) and flows by each objective a third as often.
 #[test]
 #[ignore = "minutes"]
 fn killed_a_thousand_times() {
-    kills(std::env::var("PUSHFORWARD_KILLS").map_or(1_000, |n| n.parse().unwrap()));
+    let count = std::env::var("PUSHFORWARD_KILLS").map_or(1_000, |n| n.parse().unwrap());
+    kills("small.toml", count);
+    kills("flow.toml", count.div_ceil(3));
+    kills("flow-lv.toml", count.div_ceil(3));
 }
 
 /// Proves that Ctrl-C ends a training within a second with exit code 130, says how to go on, leaves a model that can be sampled and a

@@ -1,5 +1,6 @@
 //! `pushforward check`: whether a target is fit to be sampled, before anything is trained on it.
 
+use crate::commands::seams::seams;
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::report::{count, number};
@@ -61,7 +62,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let (scale, frame) = scale(p, arguments.seed);
     let mut items = vec![scale, finiteness(p, &frame, arguments.seed), repeatable(p, &frame, arguments.seed)];
     let (score, ladder) = score(p, &frame, arguments.seed);
+    let right = score.passed;
     items.push(score);
+    if right {
+        items.push(smoothness(p, &frame, arguments.seed));
+    }
     print(&if arguments.json {
         format!("{:#}\n", as_json(&target, &frame, &items, ladder.as_ref()))
     } else {
@@ -205,6 +210,30 @@ fn score(p: &dyn Density, frame: &Frame, seed: u64) -> (Item, Option<(f64, Gradi
     };
     let found = last.as_ref().map_or(format!("no ladder of steps could be read; {reason}"), |(_, c)| c.to_string());
     (Item::bad("score", found, advice), last)
+}
+
+/// Jumps and kinks, which points alone do not meet.
+fn smoothness(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
+    let found = seams(p, frame, seed);
+    let Some(first) = found.first() else {
+        return Item::good("smoothness", "no jump and no kink along 256 segments through the mass".into());
+    };
+    let x: Vec<String> = first.x.iter().map(|v| number(*v, 4)).collect();
+    let place = format!("x = ({})", x.join(", "));
+    let jumps = found.iter().filter(|s| s.is_jump()).count();
+    let size = number(first.size, 3);
+    if jumps > 0 {
+        let found = format!("log p~ jumps on {jumps} of 256 segments through the mass, by {size} nats at {place}");
+        let advice = "no score shows a jump, so training does not see the masses on its two sides; make log p~ continuous, or split the target there";
+        return Item::bad("smoothness", found, advice);
+    }
+    let kinks = found.len();
+    let mut item = Item::good(
+        "smoothness",
+        format!("no jump; kinks on {kinks} of 256 segments through the mass, the slope jumps by {size} at {place}"),
+    );
+    item.suggestion = Some("a kink is no mistake; flows and densities of smooth networks round it off".into());
+    item
 }
 
 fn as_text(target: &Target, items: &[Item], ladder: Option<&(f64, GradientCheck)>) -> String {

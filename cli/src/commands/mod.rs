@@ -8,6 +8,7 @@ mod list;
 mod logpdf;
 mod report;
 mod sample;
+mod seams;
 mod train;
 mod verify;
 

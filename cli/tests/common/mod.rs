@@ -14,7 +14,7 @@ pub fn pushforward(folder: &Path, arguments: &[&str]) -> Output {
         .expect("the binary runs")
 }
 
-/// A folder with a formula of two modes, and a configuration for a run of a moment: what it learns does not matter here. A formula has
+/// A folder with a formula of two modes, and for each method a configuration of a run of a moment: what it learns does not matter here. A formula has
 /// no exact samples, so judging it is quick too.
 pub fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -23,6 +23,10 @@ pub fn folder() -> tempfile::TempDir {
     fs::write(folder.path().join("two.toml"), target).unwrap();
     let config = "steps = 60\nbatch = 64\nreference = 128\ncodes = 8\nhidden = [8]\ndraws = 4\ncentre = [2.0, 0.6]\nscale = 1.5\n";
     fs::write(folder.path().join("small.toml"), config).unwrap();
+    let flow = "steps = 60\nbatch = 64\ncouplings = 2\ncomponents = 2\nhidden = [8]\ncentre = [2.0, 0.6]\nscale = 1.5\nmethod = ";
+    for method in ["flow", "flow-lv"] {
+        fs::write(folder.path().join(format!("{method}.toml")), format!("{flow}\"{method}\"\n")).unwrap();
+    }
     folder
 }
 
