@@ -12,6 +12,7 @@ fn members() -> Vec<Arc<dyn Divergence>> {
     }
     all.push(Arc::new(Power::new(2.5, 0.7).unwrap()));
     all.push(Arc::new(custom_le_cam()));
+    all.push(Arc::new(LvSurrogate::new(0.5)));
     all
 }
 

@@ -1,6 +1,6 @@
 //! Laws of the kernel density estimate: against the slow, obvious loop; in the far tail; on any number of threads; its bias.
 
-use pushforward::estimate::{Kde, KdeValues, resolved_bandwidth};
+use pushforward::estimate::{Kde, KdeValues, resolved_bandwidth, scott_bandwidth};
 use pushforward::linalg::Matrix;
 use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
@@ -209,4 +209,15 @@ fn refusals() {
         assert!(Kde::new(&samples, h).is_err(), "{h}");
     }
     assert!(Kde::<f64>::new(&Matrix::zeros(0, 2), 1.0).is_err());
+}
+
+/// Proves Scott's rule on points whose variances are known (1 to 4 have 5/3, their doubles 20/3, to rounding), and that one point has
+/// bandwidth 0 rather than none.
+#[test]
+fn scott_by_hand() {
+    let line = Matrix::from_rows(&[[1.0], [2.0], [3.0], [4.0]]);
+    assert!((scott_bandwidth(&line) - (5.0f64 / 3.0).sqrt() * 4f64.powf(-0.2)).abs() < 1e-15);
+    let plane = Matrix::from_rows(&[[1.0, 8.0], [2.0, 6.0], [3.0, 4.0], [4.0, 2.0]]);
+    assert!((scott_bandwidth(&plane) - (25.0f64 / 6.0).sqrt() * 4f64.powf(-1.0 / 6.0)).abs() < 1e-15);
+    assert_eq!(scott_bandwidth(&Matrix::from_rows(&[[3.0, 1.0]])), 0.0);
 }

@@ -273,6 +273,8 @@ mod tests {
             let wrong = |x: &Matrix| x.map(|x| factor * (4.0 * x.powi(3) + 1.0));
             let check = check_score(quartic, wrong, &x, &v).unwrap();
             assert!(!check.passed() && (check.factor - factor).abs() < 1e-4, "{factor}: {check}");
+            let apart = (factor - 1.0).abs() / factor.abs().max(1.0);
+            assert!((check.best_relative_error() / apart - 1.0).abs() < 0.05, "{factor}: {check}");
         }
         assert!(!check_score(quartic, |x| x.map(|x| 4.0 * x.powi(3)), &x, &v).unwrap().passed());
         let one_row = |x: &Matrix| {
