@@ -192,6 +192,8 @@ struct Wrong {
     weight: f64,
     elasticity: f64,
     f: f64,
+    /// u f' with a pole at r = 1.
+    pole: bool,
 }
 
 impl Divergence for Wrong {
@@ -210,8 +212,8 @@ impl Divergence for Wrong {
     fn f(&self, l: f64) -> f64 {
         -l + self.f * l * l * l
     }
-    fn u_df(&self, _l: f64) -> f64 {
-        -1.0
+    fn u_df(&self, l: f64) -> f64 {
+        if self.pole { -1.0 / l } else { -1.0 }
     }
     fn first_variation(&self, l: f64) -> f64 {
         1.0 - l
@@ -228,7 +230,7 @@ impl Divergence for Wrong {
 /// an f off by 1e-6 l³ are each caught, by the laws concerned, and the right formulas pass.
 #[test]
 fn planted_errors_are_caught() {
-    let right = Wrong { weight: 0.0, elasticity: 0.0, f: 0.0 };
+    let right = Wrong { weight: 0.0, elasticity: 0.0, f: 0.0, pole: false };
     assert!(check(&right).passed());
     let broken = |d: Wrong, law: &str| check(&d).violations.iter().any(|v| v.law.starts_with(law));
     assert!(broken(Wrong { weight: 1e-6, ..right }, "f = c(u-1) + ∫"));
@@ -237,6 +239,27 @@ fn planted_errors_are_caught() {
     assert!(broken(Wrong { elasticity: 1e-6, ..right }, "e ="));
     assert!(!broken(Wrong { elasticity: 1e-6, ..right }, "f"));
     assert!(broken(Wrong { f: 1e-6, ..right }, "f = c(u-1)"));
+    assert!(broken(Wrong { pole: true, ..right }, "u f'"), "an infinite f'(1) must not make every law hold");
+}
+
+/// Proves that members with a parameter have it in their name and their formulas.
+#[test]
+fn names_with_parameters() {
+    let power = Power::new(2.5, 0.7).unwrap();
+    assert_eq!(
+        (power.name(), &*power.weight_formula(), &*power.elasticity_formula()),
+        ("2.5*r^0.7", "2.5*r^0.7", "0.7")
+    );
+    assert!(power.formula().starts_with("2.5 times alpha with α = 0.7: D_f(p‖q) = "), "{}", power.formula());
+    assert_eq!(Power::new(1.0, -1.0).unwrap().name(), "r^-1");
+    assert_eq!(by_name("alpha:0.3").unwrap().name(), "alpha:0.3");
+    let custom = custom_le_cam();
+    assert_eq!((custom.name(), &*custom.weight_formula()), ("le-cam again", "f'' = 8/(1+u)^3"));
+    assert!(custom.formula().contains("f'' = 8/(1+u)^3") && custom.elasticity_formula().contains("by differences"));
+    let surrogate = by_name("lv-surrogate").unwrap();
+    assert_eq!(surrogate.name(), "lv-surrogate");
+    let words = [surrogate.formula(), surrogate.weight_formula(), surrogate.elasticity_formula()];
+    assert!(words[0].contains(&words[1]) && words[2].contains('σ'), "{words:?}");
 }
 
 /// Proves that every member is found by its name, that a slip of the pen is answered with the near names, and that total

@@ -221,3 +221,18 @@ fn scott_by_hand() {
     assert!((scott_bandwidth(&plane) - (25.0f64 / 6.0).sqrt() * 4f64.powf(-1.0 / 6.0)).abs() < 1e-15);
     assert_eq!(scott_bandwidth(&Matrix::from_rows(&[[3.0, 1.0]])), 0.0);
 }
+
+/// Proves the correction of the logarithm by hand: log q̂ + ½(1/m - 1/N) with the gradient of 1/2m added, not multiplied, to the score.
+#[test]
+fn debiased_by_hand() {
+    let rows = |v: [f64; 4]| Matrix::from_rows(&[[v[0], v[1]], [v[2], v[3]]]);
+    let values = KdeValues {
+        log_density: vec![-1.0, -2.0],
+        score: rows([1.0, -2.0, 3.0, 0.0]),
+        neighbours: vec![4.0, 10.0],
+        score_correction: rows([0.5, 0.25, -1.0, 2.0]),
+    };
+    let (log_density, score) = values.debiased(20);
+    assert_eq!(log_density, [-1.0 + 0.5 * (0.25 - 0.05), -2.0 + 0.5 * (0.1 - 0.05)]);
+    assert_eq!(score, rows([1.5, -1.75, 2.0, 2.0]));
+}

@@ -77,7 +77,10 @@ fn two_forms() {
     let samples = by_name("gmm9").unwrap().sample(500, 12).unwrap();
     let answer = evaluate(folder.path(), &samples, "x.npy");
     let keys: Vec<&String> = answer.as_object().unwrap().keys().collect();
-    assert_eq!(keys, ["version", "target", "file", "samples", "dim", "seed", "metrics", "modes", "tests"]);
+    assert_eq!(
+        keys,
+        ["version", "target", "file", "samples", "dim", "seed", "coordinates", "metrics", "modes", "tests"]
+    );
     assert_eq!(answer["modes"]["masses"].as_array().unwrap().len(), 9);
     for m in answer["metrics"].as_array().unwrap() {
         let keys: Vec<&String> = m.as_object().unwrap().keys().collect();

@@ -82,15 +82,23 @@ fn a_run_can_be_repeated() {
 }
 
 /// Proves that a formula with a support trains, that its samples are written inside the support by `train` and by `sample`, the same from both,
-/// also without the target's file, and that `evaluate` takes them.
+/// also without the target's file, that `evaluate` takes them, and that both say which coordinates the figures are in.
 #[test]
 fn a_formula_with_a_support() {
     let folder = folder();
     let text = "kind = \"formula\"\ndim = 5\nlog_density = \"dot([1, 2, 3], log(x[1:3])) - x4 - x5^2\"\n\
                 [support]\n\"x1:x3\" = \"simplex\"\nx4 = \"positive\"\nx5 = [-1, 1]\n";
     fs::write(folder.path().join("shares.toml"), text).unwrap();
-    succeeds(pushforward(folder.path(), &["train", "shares.toml", "--config", "small.toml", "--out", "run"]));
-    succeeds(pushforward(folder.path(), &["evaluate", "shares.toml", "run/samples.npy"]));
+    for arguments in [
+        &["train", "shares.toml", "--config", "small.toml", "--out", "run"][..],
+        &["evaluate", "shares.toml", "run/samples.npy"],
+    ] {
+        let out = pushforward(folder.path(), arguments);
+        assert!(String::from_utf8_lossy(&out.stdout).contains("the unconstrained"), "{arguments:?}");
+        succeeds(out);
+    }
+    let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
+    assert!(page.contains("is in the unconstrained coordinates in which it was learnt"));
     fs::remove_file(folder.path().join("shares.toml")).unwrap();
     succeeds(pushforward(folder.path(), &["sample", "run", "-n", "10000", "-o", "s.npy"]));
     assert!(fs::read(folder.path().join("s.npy")).unwrap() == fs::read(folder.path().join("run/samples.npy")).unwrap());

@@ -204,3 +204,43 @@ fn special_values_come_through() {
 
 /// 0 or 1 by definition, or constant.
 const INDICATORS: [&str; 3] = ["step", "a ≥ b", "x^0"];
+
+/// Proves that log Σ exp of a row longer than any register, whose entries lie 50 apart in scattered places up to 1,950, is its largest entry
+/// (the next one adds e^-50, below rounding): the shift is the largest entry, else the sum overflows.
+#[test]
+fn log_sum_exp_does_not_overflow() {
+    let tape: Tape<f64> = Tape::new();
+    for start in 0..40 {
+        let x = tape.leaf(&Matrix::from_fn(1, 40, |_, k| 50.0 * ((7 * k + start) % 40) as f64));
+        assert_eq!(x.log_sum_exp().value()[(0, 0)], 1950.0, "{start}");
+    }
+}
+
+/// Proves that shapes that do not fit are a panic with both shapes, for each of the two conditions of every operation on shapes.
+#[test]
+fn shapes_that_do_not_fit() {
+    type Wrong = for<'t> fn(Var<'t, f64>) -> Var<'t, f64>;
+    let wrong: [(&str, Wrong); 14] = [
+        ("sum_to rows", |x| x.sum_to((2, 4))),
+        ("sum_to columns", |x| x.sum_to((3, 2))),
+        ("broadcast_to rows", |x| x.broadcast_to((6, 4))),
+        ("broadcast_to columns", |x| x.broadcast_to((3, 8))),
+        ("columns beyond", |x| x.columns(2..5)),
+        ("rows beyond", |x| x.rows(2..4)),
+        ("reshape", |x| x.reshape(5, 2)),
+        ("concat_columns", |x| x.concat_columns(x.rows(0..2))),
+        ("concat_rows", |x| x.concat_rows(x.columns(0..2))),
+        ("pad_columns", |x| x.pad_columns(2, 5)),
+        ("pad_rows", |x| x.pad_rows(2, 4)),
+        ("matmul", |x| x.matmul(x)),
+        ("affine weight", |x| x.affine(x, x.row_sums())),
+        ("affine bias", |x| x.affine(x.rows(0..1).reshape(4, 1), x.rows(0..1))),
+    ];
+    for (name, call) in wrong {
+        let tape = Tape::new();
+        let x = tape.leaf(&Matrix::from_fn(3, 4, |i, j| (i + j) as f64));
+        let panic = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call(x).shape())).expect_err(name);
+        let words = panic.downcast_ref::<String>().cloned().unwrap_or_default();
+        assert!(words.contains('×') || words.contains('('), "{name}: '{words}'");
+    }
+}

@@ -46,14 +46,20 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.json {
         let mut out = json!({
             "version": 1, "target": target.name, "file": arguments.file.to_string_lossy(), "samples": n, "dim": d, "seed": arguments.seed,
+            "coordinates": if target.coordinates.differ() { "unconstrained" } else { "target" },
         });
         if let (Some(out), Some(more)) = (out.as_object_mut(), words::to_json(&report).as_object()) {
             out.extend(more.clone());
         }
         return print(&format!("{out:#}\n"));
     }
-    print(&format!("{n} samples in {d} dimensions against {}\n\n{}", target.name, table(&report)))
+    let coordinates = if target.coordinates.differ() { UNCONSTRAINED } else { "" };
+    print(&format!("{n} samples in {d} dimensions against {}{coordinates}\n\n{}", target.name, table(&report)))
 }
+
+/// Said of a target with a support.
+const UNCONSTRAINED: &str =
+    ", read in its own coordinates; all figures are in the unconstrained ones, with the Jacobian";
 
 /// The metrics as aligned text.
 pub fn table(report: &Report) -> String {

@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, NEWEST, arithmetic};
 use crate::commands::{note, print};
-use crate::config::{self, Config};
+use crate::config::{self, Config, Training};
 use crate::failure::{Failure, Outcome};
 use crate::run_folder::{RunFolder, default_path};
 use crate::supervise::{Limits, supervise};
@@ -141,9 +141,27 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let (name, objective) = (&job.target.name, job.config.objective_name());
     let path = arguments.out.clone().unwrap_or_else(|| default_path(name, &objective, job.config.seed));
     let config = job.config.resolved(&job.settings).to_toml();
+    if let Some(words) = advice(&job) {
+        note(words);
+    }
     interrupt::watch();
     let folder = RunFolder::create(&path, arguments.force, &config)?;
     print(&supervise(job, folder, None, limits)?)
+}
+
+/// Dimensions beyond which generators come out too narrow: on N(0, I), 600 steps of 512 particles, reference of 2,048, their variances are
+/// 0.91 of the right ones for d = 5, 0.83 for 8, 0.50 for 12, 0.65 for 16, 0.59 for 20.
+const MANY: usize = 8;
+
+/// What to consider before a training that will hardly be good.
+fn advice(job: &Job) -> Option<String> {
+    let d = job.target.density.dim();
+    (job.config.method == Training::Kde && d > MANY).then(|| {
+        format!(
+            "in {d} dimensions a kernel estimate has few neighbours, and generators come out too narrow (beyond about {MANY}); --method flow \
+             has an exact density, and a certificate"
+        )
+    })
 }
 
 /// Goes on with the run in `path`.

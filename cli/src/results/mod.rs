@@ -131,7 +131,9 @@ impl Finals<'_> {
     /// What the terminal says: how it went, and the metrics.
     pub fn words(&self) -> String {
         let certificate = self.certified.as_ref().map_or(String::new(), |c| format!("\n{}\n", c.text()));
-        format!("{}\n\n{}{certificate}", self.outcome(), table(&self.report))
+        let differ = self.job.target.coordinates.differ();
+        let coordinates = if differ { "; figures are in the unconstrained coordinates" } else { "" };
+        format!("{}{coordinates}\n\n{}{certificate}", self.outcome(), table(&self.report))
     }
 
     /// How it went, in a sentence.

@@ -47,8 +47,8 @@ pub(super) fn record(finals: &Finals) -> Record {
 }
 
 /// Which coordinates are which, for a target with a support.
-const UNCONSTRAINED: &str = "This target has a support. The files of samples hold its own coordinates; pictures and figures here are in \
-    the unconstrained coordinates in which it was learnt.";
+const UNCONSTRAINED: &str = "This target has a support. The files of samples hold its own coordinates; every picture, metric, test and \
+    density on this page is in the unconstrained coordinates in which it was learnt, with the Jacobian in log p~.";
 
 /// W2 between 1,000 samples and 1,000 exact ones of gmm40, as published; the constants of the target are the same.
 const PUBLISHED_GMM40: &str = "Published W2 at 1,000 samples on this target: 7.70 (iDEM), 7.36 (iEFM), 4.16 for exact samples \
