@@ -118,3 +118,14 @@ fn log_density_against_duals() {
         assert!(near(laplacian[(row, 0)], trace), "Laplacian at {point:?}");
     }
 }
+
+/// Proves that the gradient of a value with respect to itself is 1, for a leaf and for what was computed last.
+#[test]
+fn gradient_of_itself() {
+    let tape: Tape<f64> = Tape::new();
+    let x = tape.leaf(&Matrix::from_rows(&[[3.0]]));
+    let y = x * x;
+    for own in [tape.gradient(x, &[x])[0], tape.gradient(y, &[y])[0]] {
+        assert_eq!(own.value()[(0, 0)], 1.0);
+    }
+}

@@ -81,8 +81,8 @@ fn flow_bits<T: Real>(target: &Arc<dyn Density>, objective: Objective, coupling:
     bits
 }
 
-/// Proves the same for flows, behind their search: both precisions, the drift and log-variance with every reference, affine couplings and
-/// splines, targets with modes and without, low and high dimension.
+/// Proves the same for flows, behind their search: both precisions, the drift and log-variance, affine couplings and splines, targets with
+/// modes and without, low and high dimension.
 #[test]
 fn flows_on_any_number_of_threads() {
     let drift = |name: &str| Objective::Drift(divergence(name).unwrap());
@@ -91,9 +91,7 @@ fn flows_on_any_number_of_threads() {
         ("ring8", drift("reverse-kl"), CouplingKind::Affine),
         ("two-moons", drift("jensen-shannon"), spline),
         ("gmm9", Objective::LogVariance(Reference::Replay), spline),
-        ("many-well-8", Objective::LogVariance(Reference::Model), CouplingKind::Affine),
-        ("banana", Objective::LogVariance(Reference::Geometric(0.5)), CouplingKind::Affine),
-        ("funnel-10", Objective::LogVariance(Reference::Gaussian), CouplingKind::Affine),
+        ("many-well-8", Objective::LogVariance(Reference::Geometric(0.5)), CouplingKind::Affine),
     ] {
         let p = by_name(target).unwrap();
         let run = |threads: usize| {

@@ -1,6 +1,6 @@
 //! `pushforward train`: from log p to a run folder, and on from where a run stopped.
 
-use crate::checkpoint::{Checkpoint, NEWEST, arithmetic};
+use crate::checkpoint::{Checkpoint, FILES, NEWEST, arithmetic};
 use crate::commands::{note, print};
 use crate::config::{self, Config, Training};
 use crate::failure::{Failure, Outcome};
@@ -166,9 +166,11 @@ fn advice(job: &Job) -> Option<String> {
 
 /// Goes on with the run in `path`.
 fn resume(arguments: &Arguments, path: &Path, limits: Limits) -> Outcome<()> {
-    let folder = RunFolder::open(path)?;
+    let mut folder = RunFolder::open(path)?;
     let shown = path.display();
     if results::is_complete(path) && !path.join(NEWEST).exists() {
+        // a process that was killed while it cleared up
+        folder.finish(FILES)?;
         return print(&format!("the run in {shown} is complete; there is nothing to go on with\n"));
     }
     let checkpoint = Checkpoint::read(path, &mut note)?;
