@@ -7,5 +7,6 @@ mod smoothing;
 
 pub use bandwidth::{resolved_bandwidth, scott_bandwidth};
 pub use kde::{Kde, KdeGrid, KdeValues, Tolerance};
+pub(crate) use kde::{near_order, panel_rows};
 pub use log_ratio::{LogZ, centre_log_ratio};
 pub use smoothing::SmoothedTarget;

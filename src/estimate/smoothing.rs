@@ -5,38 +5,43 @@ use crate::error::Result;
 use crate::linalg::Matrix;
 use std::sync::Arc;
 
-/// p~ ∗ φ_h at one bandwidth (T11): the closed form where the target has one, made once, else draws under the key (seed, step).
-pub struct SmoothedTarget<'a> {
-    target: &'a Arc<dyn Density>,
-    closed: Option<Arc<dyn Density>>,
-    bandwidth: f64,
-    key: (u64, u64),
+/// p~ ∗ φ_h at one bandwidth (T11): the closed form where the target has one, else estimates from draws.
+pub enum SmoothedTarget {
+    /// The closed form.
+    Exact(Arc<dyn Density>),
+    /// An estimate from many draws, and one from few for log-densities that need not be sharp; the same first draws.
+    Estimated {
+        /// From many draws.
+        full: SmoothedEstimate,
+        /// From few.
+        scout: SmoothedEstimate,
+    },
 }
 
-impl<'a> SmoothedTarget<'a> {
-    /// `target` smoothed at bandwidth h; `key` is (seed, step).
-    pub fn new(target: &'a Arc<dyn Density>, bandwidth: f64, key: (u64, u64)) -> Self {
-        Self { target, closed: target.smoothed(bandwidth), bandwidth, key }
+impl SmoothedTarget {
+    /// `target` smoothed at bandwidth h from `draws` (many and few, both even) under the key (`seed`, `step`). Errors as
+    /// [`SmoothedEstimate::new`].
+    pub fn new(target: &Arc<dyn Density>, bandwidth: f64, draws: [usize; 2], (seed, step): (u64, u64)) -> Result<Self> {
+        if let Some(closed) = target.smoothed(bandwidth) {
+            return Ok(Self::Exact(closed));
+        }
+        let estimate = |draws| SmoothedEstimate::new(Arc::clone(target), bandwidth, draws, seed, step);
+        Ok(Self::Estimated { full: estimate(draws[0])?, scout: estimate(draws[1])? })
     }
 
-    fn estimate(&self, draws: usize) -> Result<SmoothedEstimate> {
-        SmoothedEstimate::new(Arc::clone(self.target), self.bandwidth, draws, self.key.0, self.key.1)
-    }
-
-    /// log (p~ ∗ φ_h)(x_i) and its gradient, checked; without a closed form [`SmoothedEstimate::evaluate_controlled`] from `draws` (even)
-    /// draws. Errors as there.   x: n×d.
-    pub fn evaluate(&self, x: &Matrix, draws: usize) -> Result<Evaluation> {
-        match &self.closed {
-            Some(p) => evaluate(&**p, x),
-            None => self.estimate(draws)?.evaluate_controlled(x),
+    /// log (p~ ∗ φ_h)(x_i) and its gradient, checked; [`SmoothedEstimate::evaluate_controlled`] where it is estimated.   x: n×d.
+    pub fn evaluate(&self, x: &Matrix) -> Result<Evaluation> {
+        match self {
+            Self::Exact(p) => evaluate(&**p, x),
+            Self::Estimated { full, .. } => full.evaluate_controlled(x),
         }
     }
 
-    /// log (p~ ∗ φ_h)(x_i) alone, unchecked.   x: n×d.
-    pub fn log_density(&self, x: &Matrix, draws: usize) -> Result<Vec<f64>> {
-        Ok(match &self.closed {
-            Some(p) => p.log_density(x),
-            None => self.estimate(draws)?.log_density(x),
-        })
+    /// log (p~ ∗ φ_h)(x_i) alone, from the few draws, unchecked.   x: n×d.
+    pub fn scout(&self, x: &Matrix) -> Vec<f64> {
+        match self {
+            Self::Exact(p) => p.log_density(x),
+            Self::Estimated { scout, .. } => scout.log_density(x),
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! One-step samplers: generators, and the training that gives them the law p.
 
+mod awake;
 mod batch;
 pub mod flow;
 mod frame;

@@ -8,6 +8,7 @@ use crate::linalg::Matrix;
 use crate::nn::{Adam, AdamState};
 use crate::num::Real;
 use crate::rng::Purpose;
+use crate::sampler::awake::awake;
 use crate::sampler::batch::Batch;
 use crate::sampler::frame::Frame;
 use crate::sampler::generator::Generator;
@@ -192,8 +193,7 @@ impl<T: Real> Trainer<T> {
     /// more than 1 % of all steps were. `Error::Panicked` where the target panics, `Error::Diverged` where the generator's own output
     /// is not finite; both leave the trainer as it was.
     pub fn step(&mut self) -> Result<StepReport> {
-        // one way into the pool for the whole step, instead of one for each parallel loop
-        rayon::scope(|_| self.step_in_pool())
+        awake(|| self.step_in_pool())
     }
 
     fn step_in_pool(&mut self) -> Result<StepReport> {

@@ -27,6 +27,20 @@ const FEW: usize = 11;
 /// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
 const ORDERED: usize = 2048;
 
+/// Queries that [`Kde::evaluate`] takes at once at best, in d dimensions.
+pub(crate) fn panel_rows(d: usize) -> usize {
+    QUERIES_PER_TASK[usize::from(d > FEW)]
+}
+
+/// The rows of `x` in an order in which each panel of [`panel_rows`] stands close together, where that helps.
+pub(crate) fn near_order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
+    let (n, d) = x.shape();
+    if d > FEW {
+        return (0..n).collect();
+    }
+    tree_order(x.as_slice(), d, sweep::LANES).into_iter().map(|i| i as usize).collect()
+}
+
 /// The kernel density estimate q̂_h(x) = (1/N) Σ_j φ_h(x - y_j), φ_h the density of N(0, h² I).
 ///
 /// It estimates `q ∗ φ_h` without bias (T10), not q; match it against a target smoothed by the same h (T11). Leaving the own
@@ -210,7 +224,7 @@ impl<T: Real> Kde<T> {
         let (mut log_density, mut score) = (vec![T::ZERO; n], vec![T::ZERO; n * d]);
         let extra = if second { n } else { 0 };
         let (mut neighbours, mut correction) = (vec![T::ZERO; extra], vec![T::ZERO; extra * d]);
-        let portion = QUERIES_PER_TASK[usize::from(d > FEW)];
+        let portion = panel_rows(d);
         let rows = portion * d;
         let mut seconds = neighbours.chunks_mut(portion).zip(correction.chunks_mut(rows));
         let outputs = log_density.chunks_mut(portion).zip(score.chunks_mut(rows));

@@ -5,7 +5,7 @@ use super::sweep::{LANES, Lanes};
 use crate::num::Real;
 
 /// Points below which two halves are not worth two threads.
-const PARALLEL: usize = 2048;
+const PARALLEL: usize = 256;
 
 /// A permutation of the rows of `points` (d columns) in which each block of `block` rows, a power of two, is a cell of a k-d tree:
 /// halves at the median of the widest axis.
