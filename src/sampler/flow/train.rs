@@ -8,6 +8,7 @@ use crate::linalg::Matrix;
 use crate::nn::{Adam, AdamState};
 use crate::num::Real;
 use crate::rng::{Purpose, normal_matrix};
+use crate::sampler::awake::awake;
 use crate::sampler::batch::Batch;
 use crate::sampler::flow::batch::Points;
 use crate::sampler::flow::objective::{Replay, SPREAD, log_variance_cotangent};
@@ -148,8 +149,7 @@ impl<T: Real> FlowTrainer<T> {
     /// more than 1 % of all steps were. `Error::Panicked` where the target panics, `Error::Diverged` where the flow's own output is not
     /// finite; both leave the trainer as it was.
     pub fn step(&mut self) -> Result<StepReport> {
-        // one way into the pool for the whole step, instead of one for each parallel loop
-        rayon::scope(|_| self.step_in_pool())
+        awake(|| self.step_in_pool())
     }
 
     fn step_in_pool(&mut self) -> Result<StepReport> {
