@@ -1,6 +1,6 @@
 //! The target smoothed at a bandwidth: in closed form, or estimated from draws around each point.
 
-use crate::density::{Density, Evaluation, SmoothedEstimate, evaluate};
+use crate::density::{Density, Evaluation, SmoothedEstimate, evaluate, evaluate_log_density};
 use crate::error::Result;
 use crate::linalg::Matrix;
 use std::sync::Arc;
@@ -37,11 +37,11 @@ impl SmoothedTarget {
         }
     }
 
-    /// log (p~ ∗ φ_h)(x_i) alone, from the few draws, unchecked.   x: n×d.
-    pub fn scout(&self, x: &Matrix) -> Vec<f64> {
+    /// log (p~ ∗ φ_h)(x_i) alone, from the few draws, checked.   x: n×d.
+    pub fn scout(&self, x: &Matrix) -> Result<Vec<f64>> {
         match self {
-            Self::Exact(p) => p.log_density(x),
-            Self::Estimated { scout, .. } => scout.log_density(x),
+            Self::Exact(p) => evaluate_log_density(&**p, x),
+            Self::Estimated { scout, .. } => evaluate_log_density(scout, x),
         }
     }
 }

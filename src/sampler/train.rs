@@ -212,7 +212,8 @@ impl<T: Real> Trainer<T> {
             self.moved.release();
             return Err(Error::Diverged { step });
         }
-        let bandwidth = self.bandwidth(&particles, &reference)?;
+        let resolved = self.resolved(&particles, &reference)?;
+        let bandwidth = self.settings.scheduled_bandwidth(step).max(resolved);
         let scene = Scene {
             particles: &particles,
             reference: &reference,
@@ -221,31 +222,35 @@ impl<T: Real> Trainer<T> {
             seed,
             step,
         };
-        let field = self.velocity.evaluate(&scene);
-        self.step += 1;
+        let field = match self.velocity.evaluate(&scene) {
+            Err(error) if !matches!(error, Error::NonFinite { .. }) => {
+                self.moved.release();
+                return Err(error);
+            }
+            field => field,
+        };
+        (self.step, self.resolved) = (step + 1, resolved);
         match field {
             Ok(field) if field.log_density.iter().all(|l| *l == f64::NEG_INFINITY) => {
                 let particles = field.log_density.len();
                 self.skip(Error::OutsideSupport { particles }, bandwidth)
             }
             Ok(field) => Ok(self.follow(field, &batch)),
-            Err(error @ Error::NonFinite { .. }) => self.skip(error, bandwidth),
-            Err(error) => Err(error),
+            Err(error) => self.skip(error, bandwidth),
         }
     }
 
-    /// The scheduled bandwidth, or the smallest that the estimate resolves where that is larger.
-    fn bandwidth(&mut self, particles: &Matrix<T>, reference: &Matrix<T>) -> Result<f64> {
+    /// The smallest bandwidth that the estimate resolves, asked anew every [`RESOLVE_EVERY`] steps.
+    fn resolved(&self, particles: &Matrix<T>, reference: &Matrix<T>) -> Result<f64> {
         let s = &self.settings;
-        if self.step.is_multiple_of(RESOLVE_EVERY) {
-            // every k-th row: the codes of a stratified batch are sorted
-            let stride = (particles.rows() / RESOLVE_QUERIES).max(1);
-            let rows: Vec<usize> = (0..particles.rows()).step_by(stride).collect();
-            let queries = particles.gather_rows(&rows);
-            self.resolved =
-                resolved_bandwidth(reference, &queries, s.neighbours, RESOLVED, s.bandwidth_end, s.bandwidth_start)?;
+        if !self.step.is_multiple_of(RESOLVE_EVERY) {
+            return Ok(self.resolved);
         }
-        Ok(s.scheduled_bandwidth(self.step).max(self.resolved))
+        // every k-th row: the codes of a stratified batch are sorted
+        let stride = (particles.rows() / RESOLVE_QUERIES).max(1);
+        let rows: Vec<usize> = (0..particles.rows()).step_by(stride).collect();
+        let queries = particles.gather_rows(&rows);
+        resolved_bandwidth(reference, &queries, s.neighbours, RESOLVED, s.bandwidth_end, s.bandwidth_start)
     }
 
     /// Moves the network along the field, and the code probabilities along its reaction.

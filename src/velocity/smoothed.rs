@@ -212,7 +212,7 @@ impl<T: Real> Climb<'_, T> {
         if short.is_empty() {
             return Ok((out, vec![]));
         }
-        let scouted = rung.p.scout(&y.gather_rows(&short));
+        let scouted = rung.p.scout(&y.gather_rows(&short))?;
         let found = |(&i, p): (&usize, f64)| Short {
             row: rows[i],
             neighbours: neighbours[i],
