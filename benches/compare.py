@@ -225,10 +225,13 @@ def growth(bench, args):
         "torch, f32": curve(torch, "kde", sizes[:-1], by_n),
     }
     right = {"KDE, exact, f32": curve(ours, "kde", dims, by_d), "torch, f32": curve(torch, "kde", dims, by_d)}
+    # one colour and mark a curve in both diagrams, safe for the colour-blind
+    style = dict(zip(left, [("#0072b2", "o"), ("#e69f00", "s"), ("#009e73", "^")]))
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
     for axis, curves, label in zip(axes, (left, right), ("N, d = 2", "d, N = 4,096")):
         for name, points in curves.items():
-            axis.loglog(*zip(*points), marker="o", markersize=3, label=name)
+            colour, mark = style[name]
+            axis.loglog(*zip(*points), color=colour, marker=mark, markersize=3.5, label=name)
             (x0, t0), (x1, t1) = points[-3], points[-1]
             print(f"{name} against {label}: exponent at the end {math.log(t1 / t0) / math.log(x1 / x0):.2f}", flush=True)
         axis.set_xlabel(label)
