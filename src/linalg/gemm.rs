@@ -39,6 +39,18 @@ pub(crate) enum Start<'a, T> {
     Row(&'a [T]),
 }
 
+impl<T: Real> Start<'_, T> {
+    /// start + sum at column j, where C was `old`.
+    #[inline(always)]
+    fn add<const FMA: bool>(&self, j: usize, old: T, sum: T) -> T {
+        match self {
+            Start::Scaled(beta) if *beta == T::ZERO => sum,
+            Start::Scaled(beta) => beta.fused::<FMA>(old, sum),
+            Start::Row(row) => row[j] + sum,
+        }
+    }
+}
+
 /// The right factor of products, prepared once for many left ones.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed<T> {
@@ -96,13 +108,8 @@ impl<T: Real> Packed<T> {
         }
         let (row_stride, col_stride) = match self.layout {
             Layout::Panels => {
-                return own(
-                    alpha,
-                    a,
-                    Panels { data: &self.data, shape: self.shape, steps: (k, width::<T>()) },
-                    start,
-                    c,
-                );
+                let b = Panels { data: &self.data, shape: self.shape, steps: (k, width::<T>()) };
+                return own(alpha, a, b, start, c);
             }
             Layout::Columns if a.col_stride == 1 => {
                 return thin::few_columns(alpha, a, &self.data, n, start, c);
@@ -140,57 +147,24 @@ fn own<T: Real>(alpha: T, a: View<'_, T>, b: Panels<'_, T>, start: Start<'_, T>,
     let (k, n) = b.shape;
     assert!(fits(&a) && a.cols == k && c.len() == a.rows * n, "gemm: a view reaches outside its data");
     assert!(shell() != Shell::Portable, "gemm: own tiles need vectors");
-    let (pa, pp, pc) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr());
-    let (column_step, row_step) = b.steps;
     let (beta, row) = match start {
         Start::Scaled(beta) => (beta, std::ptr::null()),
         Start::Row(row) => (T::ZERO, row[..n].as_ptr()),
     };
     #[cfg(target_arch = "x86_64")]
-    // SAFETY: the machine has AVX2 and FMA, and A has m rows and k columns inside its data, by the assertions; B's panels are packed, or
-    // whole vectors inside its data by `Panels::of`; the row has n numbers and C m·n; T is exactly f32 or f64 in each branch, because
-    // `Real` is sealed.
-    unsafe {
-        let (m, row_stride, col_stride, alpha, beta) =
-            (a.rows, a.row_stride, a.col_stride, alpha.to_f64(), beta.to_f64());
-        if TypeId::of::<T>() == TypeId::of::<f32>() {
-            let (a, panels, row, alpha, beta) = (pa.cast(), pp.cast(), row.cast(), alpha as f32, beta as f32);
-            tiles::single::product(
-                &tiles::single::Factors {
-                    a,
-                    row_stride,
-                    col_stride,
-                    panels,
-                    column_step,
-                    row_step,
-                    k,
-                    n,
-                    alpha,
-                    beta,
-                    row,
-                },
-                m,
-                pc.cast(),
-            );
-        } else {
-            let (a, panels, row) = (pa.cast(), pp.cast(), row.cast());
-            tiles::double::product(
-                &tiles::double::Factors {
-                    a,
-                    row_stride,
-                    col_stride,
-                    panels,
-                    column_step,
-                    row_step,
-                    k,
-                    n,
-                    alpha,
-                    beta,
-                    row,
-                },
-                m,
-                pc.cast(),
-            );
+    {
+        let (View { row_stride, col_stride, .. }, (column_step, row_step)) = (a, b.steps);
+        let (pa, panels) = (a.data.as_ptr(), b.data.as_ptr());
+        let x = tiles::Factors { a: pa, row_stride, col_stride, panels, column_step, row_step, k, n, alpha, beta, row };
+        // SAFETY: the machine has AVX2 and FMA, and A has m rows and k columns inside its data, by the assertions; B's panels are packed,
+        // or whole vectors inside its data by `Panels::of`; the row has n numbers and C m·n; T is exactly f32 or f64 in each branch,
+        // because `Real` is sealed.
+        unsafe {
+            if TypeId::of::<T>() == TypeId::of::<f32>() {
+                tiles::single::product(&x.cast(), a.rows, c.as_mut_ptr().cast());
+            } else {
+                tiles::double::product(&x.cast(), a.rows, c.as_mut_ptr().cast());
+            }
         }
     }
 }
@@ -255,11 +229,7 @@ fn transposed<T: Real>(alpha: T, bt: View<'_, T>, at: Panels<'_, T>, start: Star
     for i in 0..m {
         for (j, c) in c.row_mut(i).iter_mut().enumerate() {
             let sum = product[j * m + i];
-            *c = match start {
-                Start::Scaled(beta) if beta == T::ZERO => sum,
-                Start::Scaled(beta) => beta * *c + sum,
-                Start::Row(row) => row[j] + sum,
-            };
+            *c = start.add::<false>(j, *c, sum);
         }
     }
 }

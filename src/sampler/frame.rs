@@ -51,6 +51,11 @@ impl Frame {
         x
     }
 
+    /// y_i = (x_i - centre)/scale, the inverse of [`Frame::restore`].   x: n×d → n×d.
+    pub fn standardise(&self, x: &Matrix) -> Matrix {
+        Matrix::from_fn(x.rows(), x.cols(), |i, j| (x[(i, j)] - self.centre[j]) / self.scale)
+    }
+
     fn of_mixture(p: &GaussianMixture) -> Self {
         let covariance = p.covariance();
         let d = covariance.rows();

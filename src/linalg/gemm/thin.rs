@@ -41,11 +41,7 @@ impl<T: Real> Kernel for FewColumns<'_, T> {
             let row = &self.a.data[i * self.a.row_stride..][..k];
             for (j, out) in out.iter_mut().enumerate() {
                 let sum = self.alpha * dot::<FMA, T>(row, &self.columns[j * k..][..k]);
-                *out = match self.start {
-                    Start::Scaled(beta) if beta == T::ZERO => sum,
-                    Start::Scaled(beta) => beta.fused::<FMA>(*out, sum),
-                    Start::Row(row) => sum + row[j],
-                };
+                *out = self.start.add::<FMA>(j, *out, sum);
             }
         }
     }

@@ -1,10 +1,43 @@
 //! The inner loops of [`gemm`](super::gemm): a tile of six rows of C and one panel of B, its sums in registers while k runs.
 
+use crate::num::Real;
+use std::any::TypeId;
+
 /// Rows of a tile: 12 vectors of sums, 2 of B and a broadcast number of A are 15 of the 16 registers.
 const TILE: usize = 6;
 
 /// Rows of A that go against all panels before the next ones: they stay in the second-level cache.
 const ROWS: usize = 16 * TILE;
+
+/// What C is made of.
+pub(super) struct Factors<T> {
+    /// A, entry (i, p) at `i row_stride + p col_stride`.
+    pub a: *const T,
+    pub row_stride: usize,
+    pub col_stride: usize,
+    /// B in panels of two vectors: entry (p, j) of the panel at column q at `q column_step + p row_step + j`.
+    pub panels: *const T,
+    pub column_step: usize,
+    pub row_step: usize,
+    /// Rows and columns of B.
+    pub k: usize,
+    pub n: usize,
+    /// C ← α A B + β C, or A B + row where `row` is not null.
+    pub alpha: T,
+    pub beta: T,
+    pub row: *const T,
+}
+
+impl<T: Real> Factors<T> {
+    /// The same as numbers of type U, which T must be.
+    pub fn cast<U: Real>(&self) -> Factors<U> {
+        assert_eq!(TypeId::of::<T>(), TypeId::of::<U>(), "Factors::cast: another precision");
+        let Self { a, row_stride, col_stride, panels, column_step, row_step, k, n, alpha, beta, row } = *self;
+        let (a, panels, row) = (a.cast(), panels.cast(), row.cast());
+        let (alpha, beta) = (U::from_f64(alpha.to_f64()), U::from_f64(beta.to_f64()));
+        Factors { a, row_stride, col_stride, panels, column_step, row_step, k, n, alpha, beta, row }
+    }
+}
 
 /// The same for either precision: vectors of `$w` numbers of type `$t`.
 macro_rules! tiles {
@@ -16,31 +49,13 @@ macro_rules! tiles {
             /// Columns of a panel.
             const WIDTH: usize = 2 * $w;
 
-            /// What C is made of.
-            pub struct Factors {
-                /// A, entry (i, p) at `i row_stride + p col_stride`.
-                pub a: *const $t,
-                pub row_stride: usize,
-                pub col_stride: usize,
-                /// B in panels of [`WIDTH`] columns: entry (p, j) of the panel at column q at `q column_step + p row_step + j`.
-                pub panels: *const $t,
-                pub column_step: usize,
-                pub row_step: usize,
-                /// Rows and columns of B.
-                pub k: usize,
-                pub n: usize,
-                /// C ← α A B + β C, or A B + row where `row` is not null.
-                pub alpha: $t,
-                pub beta: $t,
-                pub row: *const $t,
-            }
+            type Factors = super::Factors<$t>;
 
             /// The first m rows of C.
             ///
             /// # Safety
-            /// The machine has AVX2 and FMA; A has m rows and k columns; there are ⌈n/WIDTH⌉ panels of k rows, the last of one vector where that is
-            /// enough; `row` is null or has n
-            /// numbers; C has m·n, and nobody else sees it.
+            /// The machine has AVX2 and FMA; A has m rows and k columns; there are ⌈n/WIDTH⌉ panels of k rows, the last of one vector
+            /// where that is enough; `row` is null or has n numbers; C has m·n, and nobody else sees it.
             #[target_feature(enable = "avx2,fma")]
             pub unsafe fn product(x: &Factors, m: usize, c: *mut $t) {
                 for start in (0..m).step_by(ROWS) {

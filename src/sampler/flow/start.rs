@@ -209,8 +209,7 @@ mod tests {
         for (name, components) in [("ring8", 64), ("many-well-16", 1)] {
             let x = by_name(name).unwrap().sample(2048, 1).unwrap();
             let frame = Frame::of_particles(&x).unwrap();
-            let y = Matrix::from_fn(x.rows(), x.cols(), |i, j| (x[(i, j)] - frame.centre[j]) / frame.scale);
-            assert_eq!(likelier_components(&y, &frame, 0), components, "{name}");
+            assert_eq!(likelier_components(&frame.standardise(&x), &frame, 0), components, "{name}");
         }
     }
 }

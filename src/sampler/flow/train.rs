@@ -47,8 +47,7 @@ impl<T: Real> FlowTrainer<T> {
         settings.check()?;
         let particles = search(&**target, settings.seed)?;
         let frame = settings.frame.clone().map_or_else(|| Frame::of_particles(&particles), Ok)?;
-        let (n, d) = particles.shape();
-        let y = Matrix::from_fn(n, d, |i, j| (particles[(i, j)] - frame.centre[j]) / frame.scale);
+        let y = frame.standardise(&particles);
         let components = settings.components.unwrap_or_else(|| likelier_components(&y, &frame, settings.seed));
         let mut flow = Flow::new(frame, settings.architecture(components), settings.seed);
         flow.start_at(&y, settings.seed);
