@@ -247,7 +247,7 @@ fn scores_by_recursion() {
         }
         for (name, flow) in flows::<f64>(d) {
             let tape = Tape::new();
-            let p: Vec<_> = flow.parameters.iter().map(|m| tape.shared(m)).collect();
+            let p: Vec<_> = flow.parameters.iter().map(|m| tape.parameter(m)).collect();
             let at = flow.forward_with_score(&p, tape.leaf(&points::<f64>(d, 300).slice_rows(4..60)));
             let log_q = flow.log_density_of(&p, at.points);
             let exact = tape.gradient(log_q, &[at.points])[0].value();

@@ -50,7 +50,7 @@ fn path_gradient_is_the_derivative_of_the_divergence() {
     let y = {
         let z = Matrix::from_fn(N, 1, |i, _| means[codes[i]] + scales[codes[i]].exp() * place(i, 10.0));
         let tape = pushforward::autodiff::Tape::new();
-        let parameters: Vec<_> = base.parameters.iter().map(|p| tape.shared(p)).collect();
+        let parameters: Vec<_> = base.parameters.iter().map(|p| tape.parameter(p)).collect();
         base.forward(&parameters, tape.leaf(&z)).points.value()
     };
     let at = |density: &dyn Density| {

@@ -169,7 +169,7 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
     }
     let mut generator: Generator<T> = Generator::new(frame, latent, &hidden, 0);
     for (name, parameter) in generator.parameter_names().into_iter().zip(&mut generator.parameters) {
-        *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?);
+        *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?.into());
     }
     Ok(T::model(generator))
 }

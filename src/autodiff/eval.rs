@@ -2,8 +2,8 @@
 
 use crate::autodiff::kernels::{log_sum_exp_rows, map, softmax_rows};
 use crate::autodiff::op::Op;
-use crate::autodiff::tape::ARITY;
-use crate::linalg::{Lu, Matrix, View, affine, gemm, shape_mismatch};
+use crate::autodiff::tape::{ARITY, Value};
+use crate::linalg::{Lu, Matrix, Start, View, affine, gemm, shape_mismatch};
 use crate::num::{self, Kernel, Real, dispatch};
 
 type Shape = (usize, usize);
@@ -59,8 +59,9 @@ fn broadcast_shape<T: Real>(op: &Op<T>, a: Shape, b: Shape) -> Shape {
 }
 
 /// out ← op(a, b, c). Every entry of `out` is written; what was there is not read.
-pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out: &mut Matrix<T>) {
+pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mut Matrix<T>) {
     use Op::*;
+    let [a, b, c]: [&Matrix<T>; ARITY] = inputs.map(|value| &**value);
     match op {
         Leaf | Hidden | HiddenSlope => unreachable!("{op:?} is not computed here"),
         Add => binary(a, b, out, |x, y| x + y),
@@ -96,8 +97,14 @@ pub(crate) fn evaluate<T: Real>(op: &Op<T>, [a, b, c]: [&Matrix<T>; ARITY], out:
         BroadcastTo(..) => broadcast_to(a, out),
         LogSumExp => log_sum_exp_rows(a, out),
         Softmax => softmax_rows(a, out),
-        MatMul { ta, tb } => gemm(T::ONE, transposed(a, *ta), transposed(b, *tb), T::ZERO, out),
-        Affine => affine(a.view(), b.view(), c.as_slice(), out),
+        MatMul { ta, tb } => match inputs[1].parameter() {
+            Some(b) => b.product(transposed(a, *ta), *tb, Start::Scaled(T::ZERO), out),
+            None => gemm(T::ONE, transposed(a, *ta), transposed(b, *tb), T::ZERO, out),
+        },
+        Affine => match inputs[1].parameter() {
+            Some(w) => w.product(a.view(), false, Start::Row(c.as_slice()), out),
+            None => affine(a.view(), b.view(), c.as_slice(), out),
+        },
         Inverse => inverse(a, out),
         _ => move_entries(op, a, b, out),
     }

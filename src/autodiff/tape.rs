@@ -4,7 +4,7 @@ use crate::autodiff::eval;
 use crate::autodiff::kernels::silu_with_slope;
 use crate::autodiff::op::{Op, Rules, vjp};
 use crate::autodiff::sweep::Scratch;
-use crate::linalg::Matrix;
+use crate::linalg::{Factor, Matrix};
 use crate::num::Real;
 use std::cell::{Ref, RefCell};
 use std::ops::Deref;
@@ -38,11 +38,19 @@ pub(super) struct Node<T: Real> {
     value: Value<T>,
 }
 
-/// A node's value: its own, or shared with the owner of a parameter.
+/// A node's value: its own, or shared with the owner of a constant or of a parameter.
 #[derive(Debug)]
-enum Value<T> {
+pub(super) enum Value<T> {
     Owned(Matrix<T>),
     Shared(Arc<Matrix<T>>),
+    Parameter(Arc<Factor<T>>),
+}
+
+impl<T> Value<T> {
+    /// The parameter that this is.
+    pub(super) fn parameter(&self) -> Option<&Factor<T>> {
+        if let Value::Parameter(p) = self { Some(p) } else { None }
+    }
 }
 
 impl<T> Deref for Value<T> {
@@ -51,6 +59,7 @@ impl<T> Deref for Value<T> {
         match self {
             Value::Owned(m) => m,
             Value::Shared(m) => m,
+            Value::Parameter(p) => p,
         }
     }
 }
@@ -158,14 +167,23 @@ impl<T: Real> Tape<T> {
     fn leaf_with(&self, rows: usize, cols: usize, fill: impl FnOnce(&mut [T])) -> Var<'_, T> {
         let mut store = self.store.borrow_mut();
         let mut m = store.matrix(rows, cols);
+        drop(store);
         fill(m.as_mut_slice());
-        let id = store.push(Op::Leaf, [0; ARITY], Value::Owned(m));
-        Var { tape: self, id }
+        self.leaf_of(Value::Owned(m))
     }
 
-    /// An input node that shares `value` with its owner: parameters of a network, without a copy.
+    /// An input node that shares `value` with its owner, without a copy.
     pub fn shared(&self, value: &Arc<Matrix<T>>) -> Var<'_, T> {
-        let id = self.store.borrow_mut().push(Op::Leaf, [0; ARITY], Value::Shared(Arc::clone(value)));
+        self.leaf_of(Value::Shared(Arc::clone(value)))
+    }
+
+    /// An input node that shares a parameter with its owner, and what is prepared for products with it.
+    pub fn parameter(&self, value: &Arc<Factor<T>>) -> Var<'_, T> {
+        self.leaf_of(Value::Parameter(Arc::clone(value)))
+    }
+
+    fn leaf_of(&self, value: Value<T>) -> Var<'_, T> {
+        let id = self.store.borrow_mut().push(Op::Leaf, [0; ARITY], value);
         Var { tape: self, id }
     }
 
@@ -181,7 +199,7 @@ impl<T: Real> Tape<T> {
         let shapes = ids.map(|id| store.nodes[id].value.shape());
         let (rows, cols) = eval::output_shape(&op, shapes);
         let mut out = store.matrix(rows, cols);
-        eval::evaluate(&op, ids.map(|id| &*store.nodes[id].value), &mut out);
+        eval::evaluate(&op, ids.map(|id| &store.nodes[id].value), &mut out);
         let id = store.push(op, ids, Value::Owned(out));
         Var { tape: self, id }
     }
@@ -218,6 +236,20 @@ impl<T: Real> Tape<T> {
     pub(crate) fn var(&self, id: usize) -> Var<'_, T> {
         assert!(id < self.len(), "Tape::var: there is no node {id}");
         Var { tape: self, id }
+    }
+
+    /// The value of node `id`, taken off the tape, where it is not needed again; a shared one is copied.
+    pub(crate) fn take(&self, id: usize) -> Matrix<T> {
+        let mut store = self.store.borrow_mut();
+        match std::mem::replace(&mut store.nodes[id].value, Value::Owned(Matrix::default())) {
+            Value::Owned(m) => m,
+            shared => shared.clone(),
+        }
+    }
+
+    /// Gives memory to the tape, such as what was taken.
+    pub(crate) fn give(&mut self, m: Matrix<T>) {
+        self.store.get_mut().keep(m);
     }
 
     /// The value of a node, borrowed; nothing can be computed on the tape while the borrow lives.

@@ -4,18 +4,25 @@
 //! and A is read where it is, by rows or by columns: a general product spends a fifth of its time on packing A.
 #![allow(unsafe_code)]
 
+mod factor;
+mod packed;
 mod thin;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
 
+pub use factor::Factor;
+pub(crate) use packed::Packed;
+
 use crate::linalg::matrix::{Matrix, View, shape_mismatch};
 use crate::num::{Real, Shell, shell, strict};
+use packed::{Layout, layout, pack_panel, stays_in_cache, width};
 use rayon::prelude::*;
 use std::any::TypeId;
+use std::ops::Range;
 
 /// Below this many operations (2mnk) the product stays on one thread. Fork and join pay from 4 million, but products of that size
 /// come from chunks of a batch that already run in parallel, where a second level only repeats the packing of B.
-const PARALLEL_FLOPS: usize = 32_000_000;
+const PARALLEL_FLOPS: usize = 40_000_000;
 
 /// Fewest rows of a block.
 const MIN_BLOCK_ROWS: usize = 32;
@@ -28,7 +35,7 @@ const MOST_BYTES: usize = 1 << 18;
 const PANEL_BYTES: usize = 64;
 
 /// Most rows of A for which B is not worth packing where it can be read in place.
-const FEW_ROWS: usize = 128;
+const FEW_ROWS: usize = 64;
 
 /// What A B is added to.
 #[derive(Debug, Clone, Copy)]
@@ -51,101 +58,40 @@ impl<T: Real> Start<'_, T> {
     }
 }
 
-/// The right factor of products, prepared once for many left ones.
-#[derive(Debug, Clone)]
-pub(crate) struct Packed<T> {
-    /// k×n.
-    shape: (usize, usize),
-    data: Vec<T>,
-    layout: Layout,
-}
-
-/// How a prepared factor lies in memory.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Layout {
-    /// For own tiles: panels of w = `PANEL_BYTES` columns, entry (p, j) of panel q at (q k + p) w + j - q w, zeros beyond the last column.
-    Panels,
-    /// For inner products: entry (p, j) at j k + p.
-    Columns,
-    /// Where neither is in use.
-    Rows,
-}
-
-impl<T: Real> Packed<T> {
-    /// Prepares B (k×n).
-    pub(crate) fn new(b: View<'_, T>) -> Self {
-        let (k, n) = b.shape();
-        let layout = layout::<T>(k, n);
-        let w = match layout {
-            Layout::Panels => width::<T>(),
-            Layout::Columns => 1,
-            Layout::Rows => n.max(1),
-        };
-        let mut data = vec![T::ZERO; n.div_ceil(w) * k * w];
-        for (q, panel) in data.chunks_exact_mut((k * w).max(1)).enumerate() {
-            let (first, width) = (q * w, w.min(n - q * w));
-            let source = &b.data[first * b.col_stride..];
-            if b.col_stride == 1 {
-                for (p, row) in panel.chunks_exact_mut(w).enumerate() {
-                    row[..width].copy_from_slice(&source[p * b.row_stride..][..width]);
-                }
-            } else {
-                for j in 0..width {
-                    let source = source[j * b.col_stride..].iter().step_by(b.row_stride.max(1));
-                    panel[j..].iter_mut().step_by(w).zip(source).for_each(|(x, &y)| *x = y);
-                }
-            }
-        }
-        Self { shape: (k, n), data, layout }
-    }
-
-    /// C ← α A B + start on this thread.   A: m×k, C: m×n.
-    #[track_caller]
-    pub(crate) fn product(&self, alpha: T, a: View<'_, T>, start: Start<'_, T>, c: &mut [T]) {
-        let (k, n) = self.shape;
-        if a.cols != k || c.len() != a.rows * n {
-            shape_mismatch("product with a packed matrix", a.shape(), self.shape);
-        }
-        let (row_stride, col_stride) = match self.layout {
-            Layout::Panels => {
-                let b = Panels { data: &self.data, shape: self.shape, steps: (k, width::<T>()) };
-                return own(alpha, a, b, start, c);
-            }
-            Layout::Columns if a.col_stride == 1 => {
-                return thin::few_columns(alpha, a, &self.data, n, start, c);
-            }
-            Layout::Columns => (1, k),
-            Layout::Rows => (n, 1),
-        };
-        general(alpha, a, View { data: &self.data, rows: k, cols: n, row_stride, col_stride }, start, c);
-    }
-}
-
-/// B for own tiles: entry (p, j) of the panel at column q at q steps.0 + p steps.1 + j.
+/// Columns of B for own tiles: entry (p, j) of the panel at column q at q steps.0 + p steps.1 + j.
 struct Panels<'a, T> {
     data: &'a [T],
     /// k×n.
     shape: (usize, usize),
     steps: (usize, usize),
+    /// From the first one of a panel to the last one of a panel, or of B.
+    columns: Range<usize>,
 }
 
 impl<'a, T: Real> Panels<'a, T> {
     /// B where it is: its rows are contiguous, and whole vectors.
     fn of(b: &View<'a, T>) -> Option<Self> {
-        let whole = b.col_stride == 1 && b.cols.is_multiple_of(width::<T>() / 2) && fits(b);
-        whole.then_some(Self { data: b.data, shape: b.shape(), steps: (1, b.row_stride) })
+        let whole = b.col_stride == 1 && b.cols.is_multiple_of(width::<T>() / 2);
+        whole.then_some(Self { data: b.data, shape: b.shape(), steps: (1, b.row_stride), columns: 0..b.cols })
+    }
+
+    /// Whether the panels, the last one of whole vectors, lie inside the data.
+    fn fit(&self) -> bool {
+        let ((k, n), vector) = (self.shape, width::<T>() / 2);
+        let Range { start, end } = self.columns;
+        if k == 0 || start >= end {
+            return true;
+        }
+        let last = end - 1 - (end - 1 - start) % (2 * vector);
+        let vectors = if n - last > vector { 2 * vector } else { vector };
+        end <= n && last * self.steps.0 + (k - 1) * self.steps.1 + vectors <= self.data.len()
     }
 }
 
-/// Columns of a panel.
-fn width<T>() -> usize {
-    PANEL_BYTES / size_of::<T>()
-}
-
-/// C ← α A B + start on this thread by own tiles, for a machine with AVX2 and FMA.
+/// C ← α A B + start in the columns of B that are there, on this thread by own tiles, for a machine with AVX2 and FMA.
 fn own<T: Real>(alpha: T, a: View<'_, T>, b: Panels<'_, T>, start: Start<'_, T>, c: &mut [T]) {
     let (k, n) = b.shape;
-    assert!(fits(&a) && a.cols == k && c.len() == a.rows * n, "gemm: a view reaches outside its data");
+    assert!(fits(&a) && a.cols == k && c.len() == a.rows * n && b.fit(), "gemm: a view reaches outside its data");
     assert!(shell() != Shell::Portable, "gemm: own tiles need vectors");
     let (beta, row) = match start {
         Start::Scaled(beta) => (beta, std::ptr::null()),
@@ -156,14 +102,13 @@ fn own<T: Real>(alpha: T, a: View<'_, T>, b: Panels<'_, T>, start: Start<'_, T>,
         let (View { row_stride, col_stride, .. }, (column_step, row_step)) = (a, b.steps);
         let (pa, panels) = (a.data.as_ptr(), b.data.as_ptr());
         let x = tiles::Factors { a: pa, row_stride, col_stride, panels, column_step, row_step, k, n, alpha, beta, row };
-        // SAFETY: the machine has AVX2 and FMA, and A has m rows and k columns inside its data, by the assertions; B's panels are packed,
-        // or whole vectors inside its data by `Panels::of`; the row has n numbers and C m·n; T is exactly f32 or f64 in each branch,
-        // because `Real` is sealed.
+        // SAFETY: the machine has AVX2 and FMA, A has m rows and k columns inside its data, and B's panels are inside theirs, by the
+        // assertions; the row has n numbers and C m·n; T is exactly f32 or f64 in each branch, because `Real` is sealed.
         unsafe {
             if TypeId::of::<T>() == TypeId::of::<f32>() {
-                tiles::single::product(&x.cast(), a.rows, c.as_mut_ptr().cast());
+                tiles::single::product(&x.cast(), a.rows, b.columns, c.as_mut_ptr().cast());
             } else {
-                tiles::double::product(&x.cast(), a.rows, c.as_mut_ptr().cast());
+                tiles::double::product(&x.cast(), a.rows, b.columns, c.as_mut_ptr().cast());
             }
         }
     }
@@ -179,7 +124,7 @@ pub fn gemm<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, beta: T, c: &mut 
     if b.rows != a.cols || c.shape() != shape {
         shape_mismatch("gemm", a.shape(), b.shape());
     }
-    by_rows(alpha, a, b, Start::Scaled(beta), c);
+    by_rows(alpha, a, b, None, Start::Scaled(beta), c);
 }
 
 /// C ← A B + b, b a row added to each row.   A: m×k, B: k×n, b: n, C: m×n. As [`gemm`] in all else.
@@ -188,30 +133,39 @@ pub(crate) fn affine<T: Real>(a: View<'_, T>, b: View<'_, T>, row: &[T], c: &mut
     if b.rows != a.cols || c.shape() != (a.rows, b.cols) || row.len() != b.cols {
         shape_mismatch("affine", a.shape(), b.shape());
     }
-    by_rows(T::ONE, a, b, Start::Row(row), c);
+    by_rows(T::ONE, a, b, None, Start::Row(row), c);
 }
 
-fn by_rows<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, c: &mut Matrix<T>) {
+/// C ← α A B + start, with what is prepared for B where there is something.
+fn by_rows<T: Real>(
+    alpha: T,
+    a: View<'_, T>,
+    b: View<'_, T>,
+    prepared: Option<&Packed<T>>,
+    start: Start<'_, T>,
+    c: &mut Matrix<T>,
+) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
-    if m <= FEW_ROWS
-        && layout::<T>(k, n) == Layout::Panels
-        && let Some(b) = Panels::of(&b)
-    {
-        return own(alpha, a, b, start, c.as_mut_slice());
-    }
+    let threads = rayon::current_num_threads();
+    let alone = threads == 1 || 2 * m * n * k < PARALLEL_FLOPS || m < 2 * MIN_BLOCK_ROWS;
     if n <= thin::FEW
-        && layout::<T>(k, m) == Layout::Panels
+        && stays_in_cache::<T>(k, m)
         && let Some(panels) = Panels::of(&a.t())
     {
         return transposed(alpha, b.t(), panels, start, c);
     }
-    let packed = (layout::<T>(k, n) != Layout::Rows).then(|| Packed::new(b));
-    let one = |a: View<'_, T>, c: &mut [T]| match &packed {
+    if prepared.is_none() && alone && n > thin::FEW && stays_in_cache::<T>(k, m) {
+        return once(alpha, a, b, start, c.as_mut_slice());
+    }
+    let packed = match prepared {
+        None if layout::<T>(k, n) != Layout::Rows => Some(&Packed::new(b)),
+        prepared => prepared,
+    };
+    let one = |a: View<'_, T>, c: &mut [T]| match packed {
         Some(packed) => packed.product(alpha, a, start, c),
         None => general(alpha, a, b, start, c),
     };
-    let threads = rayon::current_num_threads();
-    if threads == 1 || 2 * m * n * k < PARALLEL_FLOPS || m < 2 * MIN_BLOCK_ROWS {
+    if alone {
         return one(a, c.as_mut_slice());
     }
     let rows = m.div_ceil(2 * threads).max(MIN_BLOCK_ROWS);
@@ -219,6 +173,23 @@ fn by_rows<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T
         let data = &a.data[block * rows * a.row_stride..];
         one(View { data, rows: out.len() / n, ..a }, out);
     });
+}
+
+/// C ← α A B + start by own tiles for one product with B, of which A stays in cache: one panel of B after the other is packed, or few
+/// rows of A go against B where it is.
+fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, c: &mut [T]) {
+    if a.rows <= FEW_ROWS
+        && let Some(b) = Panels::of(&b)
+    {
+        return own(alpha, a, b, start, c);
+    }
+    let (k, n, w) = (b.rows, b.cols, width::<T>());
+    let mut panel = vec![T::ZERO; k * w];
+    for first in (0..n).step_by(w) {
+        pack_panel(&b, first, &mut panel);
+        let columns = first..(first + w).min(n);
+        own(alpha, a, Panels { data: &panel, shape: (k, n), steps: (0, w), columns }, start, c);
+    }
 }
 
 /// C ← α A B + start by own tiles for Cᵀ = Bᵀ Aᵀ, where C has few columns and Aᵀ contiguous rows.
@@ -231,19 +202,6 @@ fn transposed<T: Real>(alpha: T, bt: View<'_, T>, at: Panels<'_, T>, start: Star
             let sum = product[j * m + i];
             *c = start.add::<false>(j, *c, sum);
         }
-    }
-}
-
-/// The fastest way for a right factor of k×n.
-fn layout<T>(k: usize, n: usize) -> Layout {
-    if shell() == Shell::Portable {
-        Layout::Rows
-    } else if n <= thin::FEW {
-        Layout::Columns
-    } else if k <= MOST_TERMS && k * n * size_of::<T>() <= MOST_BYTES {
-        Layout::Panels
-    } else {
-        Layout::Rows
     }
 }
 
@@ -345,6 +303,8 @@ mod tests {
                 let (at, bt) = (a.transpose(), b.transpose());
                 for (a, b) in [(a.view(), b.view()), (at.t(), b.view()), (a.view(), bt.t()), (at.t(), bt.t())] {
                     let (mut c, row) = (Matrix::filled(m, n, T::NAN), vec![T::ONE; n]);
+                    gemm(T::from_f64(3.0), a, b, T::ZERO, &mut c);
+                    assert_eq!(c.cast(), exact.map(|x| 3.0 * x), "{m}×{k}·{k}×{n}");
                     Packed::new(b).product(T::ONE, a, Start::Row(&row), c.as_mut_slice());
                     assert_eq!(c.cast(), exact.map(|x| x + 1.0), "{m}×{k}·{k}×{n}");
                     general(T::ONE, a, b, Start::Scaled(-T::ONE), c.as_mut_slice());

@@ -10,8 +10,8 @@ mod triangular;
 
 pub use cholesky::Cholesky;
 pub use eigen::SymmetricEigen;
+pub use gemm::{Factor, gemm, matmul};
 pub(crate) use gemm::{Packed, Start, affine};
-pub use gemm::{gemm, matmul};
 pub use lu::{Lu, log_abs_det};
 pub(crate) use matrix::shape_mismatch;
 pub use matrix::{Matrix, View};

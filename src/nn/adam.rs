@@ -3,6 +3,7 @@
 use crate::linalg::Matrix;
 use crate::nn::Parameters;
 use crate::num::{Kernel, Real, dispatch};
+use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Adam (Kingma and Ba, 2015, algorithm 1): θ ← θ - η m̂ / (√v̂ + ε), with bias-corrected running means m̂ of the gradient
@@ -43,6 +44,9 @@ impl<T: Real> AdamState<T> {
     }
 }
 
+/// Numbers that one thread moves at a time.
+const BLOCK: usize = 1 << 14;
+
 impl Adam {
     /// One step of rate η = `rate` along `gradient` (one matrix for each parameter, the same shapes).
     pub fn step<T: Real>(
@@ -57,16 +61,20 @@ impl Adam {
         let root = correct(self.beta2).sqrt();
         let means = state.mean.iter_mut().zip(&mut state.mean_square);
         for ((p, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(means) {
-            dispatch(Update {
-                x: Arc::make_mut(p).as_mut_slice(),
-                g: g.as_slice(),
-                m: m.as_mut_slice(),
-                v: v.as_mut_slice(),
-                beta1: T::from_f64(self.beta1),
-                beta2: T::from_f64(self.beta2),
-                // η m̂/(√v̂ + ε) = rate·m/(√v + epsilon) with both corrections taken into the constants
-                rate: T::from_f64(rate * root / correct(self.beta1)),
-                epsilon: T::from_f64(self.epsilon * root),
+            let moments = m.as_mut_slice().par_chunks_mut(BLOCK).zip(v.as_mut_slice().par_chunks_mut(BLOCK));
+            let blocks = Arc::make_mut(p).as_mut_slice().par_chunks_mut(BLOCK).zip(g.as_slice().par_chunks(BLOCK));
+            blocks.zip(moments).for_each(|((x, g), (m, v))| {
+                dispatch(Update {
+                    x,
+                    g,
+                    m,
+                    v,
+                    beta1: T::from_f64(self.beta1),
+                    beta2: T::from_f64(self.beta2),
+                    // η m̂/(√v̂ + ε) = rate·m/(√v + epsilon) with both corrections taken into the constants
+                    rate: T::from_f64(rate * root / correct(self.beta1)),
+                    epsilon: T::from_f64(self.epsilon * root),
+                });
             });
         }
     }
@@ -103,7 +111,7 @@ mod tests {
     #[test]
     fn follows_the_paper() {
         let (b1, b2, eps, rate) = (0.9, 0.999, 1e-8, 0.1);
-        let mut parameters = vec![Arc::new(Matrix::filled(1, 1, 1.0f64))];
+        let mut parameters = vec![Arc::new(Matrix::filled(1, 1, 1.0f64).into())];
         let mut state = AdamState::new(&parameters);
         let (mut x, mut m, mut v) = (1.0f64, 0.0f64, 0.0f64);
         for t in 1..=2 {

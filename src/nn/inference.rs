@@ -5,10 +5,10 @@ use crate::nn::Mlp;
 use crate::nn::mlp::Parameter;
 use crate::num::{Real, Silu, map_slice};
 
-/// A network with its weights packed once for many blocks of rows. It gives the bits of [`Mlp::forward`].
+/// A network for many blocks of rows. It gives the bits of [`Mlp::forward`].
 pub(crate) struct Inference<'a, T: Real> {
     /// W and b of each layer.
-    layers: Vec<(Packed<T>, &'a [T])>,
+    layers: Vec<(&'a Packed<T>, &'a [T])>,
 }
 
 impl<'a, T: Real> Inference<'a, T> {
@@ -16,7 +16,7 @@ impl<'a, T: Real> Inference<'a, T> {
     #[track_caller]
     pub(crate) fn new(network: &Mlp, parameters: &'a [Parameter<T>]) -> Self {
         assert_eq!(parameters.len(), network.parameter_count(), "Inference::new: number of parameters");
-        let layer = |wb: &'a [Parameter<T>]| (Packed::new(wb[0].view()), wb[1].as_slice());
+        let layer = |wb: &'a [Parameter<T>]| (wb[0].packed(false), wb[1].as_slice());
         Self { layers: parameters.chunks_exact(2).map(layer).collect() }
     }
 

@@ -1,16 +1,16 @@
 //! Multilayer perceptrons.
 
 use crate::autodiff::Var;
-use crate::linalg::Matrix;
+use crate::linalg::{Factor, Matrix};
 use crate::num::Real;
 use crate::rng::{Stream, fill_normal};
 use std::sync::Arc;
 
 /// A trainable matrix, shared with the tapes that compute with it.
-pub(crate) type Parameter<T> = Arc<Matrix<T>>;
+pub(crate) type Parameter<T> = Arc<Factor<T>>;
 
 /// Trainable matrices in a fixed order, shared with the tapes that compute with them.
-pub type Parameters<T> = Vec<Arc<Matrix<T>>>;
+pub type Parameters<T> = Vec<Arc<Factor<T>>>;
 
 /// A multilayer perceptron: x ↦ W_L a(… a(x W_1 + b_1) …) + b_L with a = SiLU, a(u) = u σ(u).
 ///

@@ -1,24 +1,51 @@
 //! Uniform and normal variates.
 
 use crate::linalg::Matrix;
-use crate::num::Real;
+use crate::num::{Kernel, Real, dispatch};
 use crate::rng::{Purpose, Stream, stream};
 use rand::Rng;
 use rayon::prelude::*;
 
 /// A uniform variate in [0, 1) with 53 bits.
 pub fn uniform(rng: &mut Stream) -> f64 {
-    (rng.next_u64() >> 11) as f64 * (1.0 / (1u64 << 53) as f64)
+    // as a signed integer: one instruction
+    (rng.next_u64() >> 11) as i64 as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
-/// Two independent N(0, 1) variates by Marsaglia's polar method (Marsaglia and Bray, 1964).
-fn polar_pair(rng: &mut Stream) -> (f64, f64) {
-    loop {
-        let (u, v) = (2.0 * uniform(rng) - 1.0, 2.0 * uniform(rng) - 1.0);
-        let s = u * u + v * v;
-        if s < 1.0 && s > 0.0 {
-            let scale = (-2.0 * s.ln() / s).sqrt();
-            return (u * scale, v * scale);
+/// Pairs of variates that are drawn before any is transformed.
+const PAIRS: usize = 64;
+
+/// Points of the unit disc without its centre: coordinates u, v and s = u² + v².
+struct Disc {
+    u: [f64; PAIRS],
+    v: [f64; PAIRS],
+    s: [f64; PAIRS],
+}
+
+impl Disc {
+    /// Draws the first `count` points. A point outside is overwritten by the next one: no branch to mispredict.
+    fn draw(&mut self, rng: &mut Stream, count: usize) {
+        let mut k = 0;
+        while k < count {
+            let (u, v) = (2.0 * uniform(rng) - 1.0, 2.0 * uniform(rng) - 1.0);
+            let s = u * u + v * v;
+            (self.u[k], self.v[k], self.s[k]) = (u, v, s);
+            k += usize::from(s < 1.0 && s > 0.0);
+        }
+    }
+}
+
+/// (u, v) √(-2 log s / s) for all points: pairs of independent N(0, 1) variates (Marsaglia and Bray, 1964).
+struct Polar<'a>(&'a mut Disc);
+
+impl Kernel for Polar<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Disc { u, v, s } = self.0;
+        for k in 0..PAIRS {
+            let scale = (-2.0 * s[k].ln_body::<FMA>() / s[k]).sqrt();
+            (u[k], v[k]) = (u[k] * scale, v[k] * scale);
         }
     }
 }
@@ -30,17 +57,26 @@ pub fn fill_uniform<T: Real>(rng: &mut Stream, out: &mut [T]) {
 
 /// out ← independent N(0, 1) variates.
 pub fn fill_normal<T: Real>(rng: &mut Stream, out: &mut [T]) {
-    for pair in out.chunks_mut(2) {
-        let (a, b) = polar_pair(rng);
-        pair[0] = T::from_f64(a);
-        if let Some(second) = pair.get_mut(1) {
-            *second = T::from_f64(b);
+    let mut disc = Disc { u: [1.0; PAIRS], v: [1.0; PAIRS], s: [1.0; PAIRS] };
+    for out in out.chunks_mut(2 * PAIRS) {
+        disc.draw(rng, out.len().div_ceil(2));
+        dispatch(Polar(&mut disc));
+        for (pair, (&a, &b)) in out.chunks_mut(2).zip(disc.u.iter().zip(&disc.v)) {
+            pair[0] = T::from_f64(a);
+            if let Some(second) = pair.get_mut(1) {
+                *second = T::from_f64(b);
+            }
         }
     }
 }
 
 /// Rows that share one stream in [`normal_matrix`]; fixed, so that the bits do not depend on the number of threads.
 const ROWS_PER_STREAM: usize = 256;
+
+/// The stream of what goes with the [`normal_matrix`] of the same key: that of a block which no matrix reaches.
+pub(crate) fn stream_beside(seed: u64, purpose: Purpose, unit: u64) -> Stream {
+    stream(seed, purpose, (unit << 20) | 0xf_ffff)
+}
 
 /// A rows×cols matrix of independent N(0, 1) variates under the key `(seed, purpose, unit)`; the same for any number of threads.
 pub fn normal_matrix<T: Real>(seed: u64, purpose: Purpose, unit: u64, rows: usize, cols: usize) -> Matrix<T> {

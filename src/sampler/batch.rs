@@ -2,14 +2,17 @@
 
 use crate::autodiff::{Tape, Var};
 use crate::linalg::Matrix;
+use crate::nn::Parameters;
 use crate::num::Real;
 use crate::sampler::generator::Generator;
 use crate::sampler::latent::LatentBatch;
 use rayon::prelude::*;
-use std::sync::Arc;
 
 /// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads.
 pub(crate) const CHUNK: usize = 256;
+
+/// Numbers of a gradient that are summed over the chunks at a time: they stay in the first-level cache.
+const BLOCK: usize = 1 << 12;
 
 /// The tapes of a batch, one for each chunk of [`CHUNK`] rows; their memory is reused from step to step.
 #[derive(Debug, Default)]
@@ -45,14 +48,14 @@ impl<T: Real> Batch<T> {
     /// [`Batch::pull_back`] goes back from.
     pub(crate) fn record<I: Send>(
         &mut self,
-        parameters: &[Arc<Matrix<T>>],
+        parameters: &Parameters<T>,
         rows: impl IndexedParallelIterator<Item = I>,
         f: impl for<'t> Fn(&'t Tape<T>, &[Var<'t, T>], I) -> Var<'t, T> + Sync,
     ) {
         self.chunks.resize_with(rows.len(), Chunk::new);
         self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, rows)| {
             chunk.tape.reset();
-            let vars: Vec<_> = parameters.iter().map(|p| chunk.tape.shared(p)).collect();
+            let vars: Vec<_> = parameters.iter().map(|p| chunk.tape.parameter(p)).collect();
             chunk.output = f(&chunk.tape, &vars, rows).id;
             chunk.parameters.clear();
             chunk.parameters.extend(vars.iter().map(|p| p.id));
@@ -67,18 +70,18 @@ impl<T: Real> Batch<T> {
         self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, g)| chunk.pull_back(g, d));
         let parts: Vec<&[Matrix<T>]> = self.chunks.iter().map(|chunk| chunk.gradient.as_slice()).collect();
         gradient.par_iter_mut().enumerate().for_each(|(p, total)| {
-            total.as_mut_slice().fill(T::ZERO);
-            for part in &parts {
-                let part = part[p].as_slice();
-                total.as_mut_slice().iter_mut().zip(part).for_each(|(t, &g)| *t += g);
-            }
+            let blocks = total.as_mut_slice().par_chunks_mut(BLOCK).enumerate();
+            blocks.for_each(|(k, total)| sum_parts(k * BLOCK, parts.iter().map(|part| part[p].as_slice()), total));
         });
         self.release();
     }
 
-    /// Lets the parameters go without a backward pass.
+    /// Lets the parameters go; without a backward pass too.
     pub(crate) fn release(&mut self) {
-        self.chunks.iter_mut().for_each(|chunk| chunk.tape.reset());
+        for chunk in &mut self.chunks {
+            chunk.tape.reset();
+            chunk.gradient.drain(..).for_each(|part| chunk.tape.give(part));
+        }
     }
 }
 
@@ -90,15 +93,20 @@ impl<T: Real> Chunk<T> {
     fn pull_back(&mut self, cotangent: &[T], d: usize) {
         let tape = &self.tape;
         let parameters: Vec<_> = self.parameters.iter().map(|&id| tape.var(id)).collect();
-        self.gradient.resize_with(parameters.len(), Matrix::default);
         let g = tape.leaf_from(cotangent.len() / d, d, cotangent);
         let gradients = tape.pull_back_once(&[(tape.var(self.output), g)], &parameters);
-        for (out, dx) in self.gradient.iter_mut().zip(gradients) {
-            dx.with(|dx| {
-                out.reshape_reuse(dx.rows(), dx.cols());
-                out.as_mut_slice().copy_from_slice(dx.as_slice());
-            });
-        }
+        // one node may be the gradient of several
+        let again = |k: usize| gradients[k + 1..].iter().any(|g| g.id == gradients[k].id);
+        let part = |k: usize| if again(k) { gradients[k].value() } else { tape.take(gradients[k].id) };
+        self.gradient.extend((0..gradients.len()).map(part));
+    }
+}
+
+/// total ← Σ of the parts, of each the entries from `start`, in their order.
+fn sum_parts<'a, T: Real>(start: usize, parts: impl Iterator<Item = &'a [T]>, total: &mut [T]) {
+    total.fill(T::ZERO);
+    for part in parts {
+        total.iter_mut().zip(&part[start..]).for_each(|(t, &g)| *t += g);
     }
 }
 

@@ -50,7 +50,7 @@ impl<T: Real> Generator<T> {
             parameters.push(codes);
         }
         parameters.extend(network.initialise(&mut rng));
-        let parameters = parameters.into_iter().map(Arc::new).collect();
+        let parameters = parameters.into_iter().map(|m| Arc::new(m.into())).collect();
         Self { latent, frame, parameters, hidden: hidden.to_vec(), network }
     }
 

@@ -2,7 +2,7 @@
 
 use crate::linalg::Matrix;
 use crate::num::{Real, log_sum_exp};
-use crate::rng::{Purpose, fill_normal, fill_uniform, stream};
+use crate::rng::{Purpose, fill_uniform, normal_matrix, stream_beside};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -81,14 +81,11 @@ impl Latent {
         (seed, purpose, unit): (u64, Purpose, u64),
         quantiles: impl FnOnce(&mut crate::rng::Stream) -> Vec<f64>,
     ) -> LatentBatch<T> {
-        let mut rng = stream(seed, purpose, unit);
         let codes = match self {
             Latent::Gaussian => None,
-            Latent::Codes { logits } => Some(invert(logits, &quantiles(&mut rng))),
+            Latent::Codes { logits } => Some(invert(logits, &quantiles(&mut stream_beside(seed, purpose, unit)))),
         };
-        let mut noise = Matrix::zeros(n, d);
-        fill_normal(&mut rng, noise.as_mut_slice());
-        LatentBatch { noise, codes }
+        LatentBatch { noise: normal_matrix(seed, purpose, unit, n, d), codes }
     }
 }
 

@@ -46,7 +46,7 @@ impl<T: Real> State<T> {
     pub fn put_parameters(&mut self, names: &[String], parameters: &Parameters<T>, adam: &AdamState<T>) {
         self.counters.insert("adam.step".into(), adam.step);
         for (k, name) in names.iter().enumerate() {
-            self.matrices.insert(format!("parameter.{name}"), (*parameters[k]).clone());
+            self.matrices.insert(format!("parameter.{name}"), Matrix::clone(&parameters[k]));
             self.matrices.insert(format!("mean.{name}"), adam.mean[k].clone());
             self.matrices.insert(format!("mean_square.{name}"), adam.mean_square[k].clone());
         }
@@ -58,7 +58,7 @@ impl<T: Real> State<T> {
             let each = names.iter().zip(like);
             each.map(|(name, p)| self.matrix(&format!("{kind}.{name}"), p.shape()).cloned()).collect()
         };
-        let parameters = all("parameter")?.into_iter().map(Arc::new).collect();
+        let parameters = all("parameter")?.into_iter().map(|m| Arc::new(m.into())).collect();
         let adam = AdamState { step: self.counter("adam.step")?, mean: all("mean")?, mean_square: all("mean_square")? };
         Ok((parameters, adam))
     }

@@ -61,7 +61,7 @@ pub fn rebuild(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> 
     let Stack { couplings, hidden, components, .. } = stack;
     let mut flow: Flow<f64> = Flow::new(frame, Architecture { coupling, couplings, hidden, components }, 0);
     for (name, parameter) in flow.parameter_names().into_iter().zip(&mut flow.parameters) {
-        *parameter = Arc::new(parameter_of(tensors, &name, parameter.shape())?);
+        *parameter = Arc::new(parameter_of(tensors, &name, parameter.shape())?.into());
     }
     Ok(Model::Flow(Box::new(flow)))
 }

@@ -45,22 +45,24 @@ macro_rules! tiles {
         pub(super) mod $name {
             use super::{ROWS, TILE};
             use std::arch::x86_64::*;
+            use std::hint::black_box;
+            use std::ops::Range;
 
             /// Columns of a panel.
             const WIDTH: usize = 2 * $w;
 
             type Factors = super::Factors<$t>;
 
-            /// The first m rows of C.
+            /// Some columns of the first m rows of C.
             ///
             /// # Safety
-            /// The machine has AVX2 and FMA; A has m rows and k columns; there are ⌈n/WIDTH⌉ panels of k rows, the last of one vector
-            /// where that is enough; `row` is null or has n numbers; C has m·n, and nobody else sees it.
+            /// The machine has AVX2 and FMA; A has m rows and k columns; there is a panel of k rows for every WIDTH columns, the last one
+            /// of one vector where that is enough for B; `row` is null or has n numbers; C has m·n, and nobody else sees it.
             #[target_feature(enable = "avx2,fma")]
-            pub unsafe fn product(x: &Factors, m: usize, c: *mut $t) {
+            pub unsafe fn product(x: &Factors, m: usize, columns: Range<usize>, c: *mut $t) {
                 for start in (0..m).step_by(ROWS) {
                     let end = (start + ROWS).min(m);
-                    for first in (0..x.n).step_by(WIDTH) {
+                    for first in columns.clone().step_by(WIDTH) {
                         // SAFETY: rows and panels are in the ranges that the caller vouches for.
                         unsafe {
                             if x.n - first > $w {
@@ -117,14 +119,24 @@ macro_rules! tiles {
                         (0..R * V).for_each(|rv| sums[rv / V][rv % V] = $load(row.add(rv % V * $w)));
                     }
                     let (mut a, mut b) = (x.a.wrapping_add(i * x.row_stride), x.panels.add(first * x.column_step));
+                    // a base of its own, or the compiler would make the addresses of six rows one chain of additions, as long as the products
+                    let mut low = black_box(a.wrapping_add(TILE / 2 * x.row_stride));
                     for _ in 0..x.k {
                         for r in 0..R {
-                            let factor = $splat(*a.add(r * x.row_stride));
+                            let base = if r < TILE / 2 { a } else { low };
+                            let factor = $splat(*base.add(r % (TILE / 2) * x.row_stride));
                             for v in 0..V {
                                 sums[r][v] = $fma(factor, $load(b.add(v * $w)), sums[r][v]);
                             }
                         }
-                        (a, b) = (a.wrapping_add(x.col_stride), b.wrapping_add(x.row_step));
+                        (a, low) = (a.wrapping_add(x.col_stride), low.wrapping_add(x.col_stride));
+                        b = b.wrapping_add(x.row_step);
+                    }
+                    if whole && x.alpha == 1.0 && x.beta == 0.0 {
+                        // from the registers
+                        let out = c.add(i * x.n + first);
+                        (0..R * V).for_each(|rv| $store(out.add(rv / V * x.n + rv % V * $w), sums[rv / V][rv % V]));
+                        return;
                     }
                     let (alpha, beta) = ($splat(x.alpha), $splat(x.beta));
                     for r in 0..R {

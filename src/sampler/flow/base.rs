@@ -2,6 +2,7 @@
 
 use crate::autodiff::Var;
 use crate::linalg::Matrix;
+use crate::nn::Parameters;
 use crate::num::Real;
 use crate::sampler::latent::Latent;
 use std::f64::consts::TAU;
@@ -36,7 +37,7 @@ impl Base {
     }
 
     /// The law of the component and of the noise.
-    pub(super) fn latent<T: Real>(&self, parameters: &[Arc<Matrix<T>>]) -> Latent {
+    pub(super) fn latent<T: Real>(&self, parameters: &Parameters<T>) -> Latent {
         if !self.is_mixture() {
             return Latent::Gaussian;
         }
@@ -44,7 +45,7 @@ impl Base {
     }
 
     /// Moves the logits along the reaction (T15) of a batch with these codes and growth rates.
-    pub(super) fn react<T: Real>(&self, parameters: &mut [Arc<Matrix<T>>], codes: &[usize], growth: &[f64], rate: f64) {
+    pub(super) fn react<T: Real>(&self, parameters: &mut Parameters<T>, codes: &[usize], growth: &[f64], rate: f64) {
         let mut latent = self.latent(parameters);
         latent.react(codes, growth, rate);
         if let Latent::Codes { logits } = latent {

@@ -56,7 +56,8 @@ impl<T: Real> Flow<T> {
     pub fn of_layers(frame: Frame, base: Base, layers: Vec<Layer>, seed: u64) -> Self {
         let mut rng = stream(seed, Purpose::Initialise, 0);
         let first = base.initialise().into_iter();
-        let parameters = first.chain(layers.iter().flat_map(|l| l.initialise(&mut rng))).map(Arc::new).collect();
+        let parameters =
+            first.chain(layers.iter().flat_map(|l| l.initialise(&mut rng))).map(|m| Arc::new(m.into())).collect();
         Self { frame, parameters, base, layers, architecture: None }
     }
 
@@ -99,7 +100,7 @@ impl<T: Real> Flow<T> {
     pub fn cast<U: Real>(&self) -> Flow<U> {
         Flow {
             frame: self.frame.clone(),
-            parameters: self.parameters.iter().map(|p| Arc::new(p.cast())).collect(),
+            parameters: self.parameters.iter().map(|p| Arc::new(p.cast().into())).collect(),
             base: self.base,
             layers: self.layers.clone(),
             architecture: self.architecture.clone(),
@@ -193,7 +194,7 @@ impl<T: Real> Flow<T> {
             let unit = |(j, x): (usize, &f64)| T::from_f64((x - self.frame.centre[j % d]) / scale);
             let y: Vec<T> = x.iter().enumerate().map(unit).collect();
             let y = tape.leaf_from(out.len(), d, &y);
-            let parameters: Vec<_> = self.parameters.iter().map(|p| tape.shared(p)).collect();
+            let parameters: Vec<_> = self.parameters.iter().map(|p| tape.parameter(p)).collect();
             let l = self.log_density_of(&parameters, y);
             l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64() - log_jacobian));
             if let Some(score) = score {
@@ -226,7 +227,7 @@ impl<T: Real> Flow<T> {
         y.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate().for_each_init(Tape::new, |tape, (k, out)| {
             tape.reset();
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
-            let parameters: Vec<_> = self.parameters.iter().map(|p| tape.shared(p)).collect();
+            let parameters: Vec<_> = self.parameters.iter().map(|p| tape.parameter(p)).collect();
             let z = self.base.place(&parameters, tape.leaf(&noise), codes.as_ref());
             let y = self.forward(&parameters, z).points;
             y.with(|y| out.copy_from_slice(y.as_slice()));

@@ -41,7 +41,7 @@ impl<T: Real> Flow<T> {
         };
         let from = if self.base().is_mixture() { 0 } else { self.parameters.len() - new.len() };
         for (p, m) in self.parameters[from..].iter_mut().zip(new) {
-            *p = Arc::new(m.cast());
+            *p = Arc::new(m.cast().into());
         }
     }
 }

@@ -55,13 +55,19 @@ pub(super) fn random_generator(rng: &mut Stream, kind: Kind, d: usize) -> Genera
             for i in 0..d {
                 (0..d).for_each(|j| weight[(d + i, j)] = (wanted[(i, j)] - if i == j { unit } else { 0.0 }) / reach);
             }
-            g.parameters = vec![normals(rng, CODES, d), weight, normals(rng, 1, d)].into_iter().map(Arc::new).collect();
+            g.parameters = vec![normals(rng, CODES, d), weight, normals(rng, 1, d)]
+                .into_iter()
+                .map(|m| Arc::new(m.into()))
+                .collect();
             g
         }
         Kind::Curved => {
             let mut g = Generator::new(frame, Latent::Gaussian, &[HIDDEN], 0);
-            g.parameters =
-                g.parameters.iter().map(|p| Arc::new(normals(rng, p.rows(), p.cols()).map(|v| 0.2 * v))).collect();
+            g.parameters = g
+                .parameters
+                .iter()
+                .map(|p| Arc::new(normals(rng, p.rows(), p.cols()).map(|v| 0.2 * v).into()))
+                .collect();
             g
         }
     }
@@ -75,9 +81,9 @@ fn affine_parts(g: &Generator<f64>) -> (f64, f64) {
     let value = |g: &Generator<f64>, z: f64| {
         g.map(&LatentBatch { noise: Matrix::filled(1, d, z), codes: Some(vec![0]) })[(0, 0)]
     };
-    probe.parameters = shapes().map(Arc::new).collect();
+    probe.parameters = shapes().map(|m| Arc::new(m.into())).collect();
     let unit = value(&probe, 1.0);
-    probe.parameters[2] = Arc::new(Matrix::filled(1, d, 1.0));
+    probe.parameters[2] = Arc::new(Matrix::filled(1, d, 1.0).into());
     (unit, value(&probe, 0.0))
 }
 
@@ -113,7 +119,7 @@ pub(super) fn tails(g: &Generator<f64>) -> Vec<GaussianMixture> {
 fn asymptotes(g: &Generator<f64>) -> [(f64, f64); 2] {
     [-1e6, 1e6].map(|far| {
         let tape = Tape::new();
-        let parameters: Vec<_> = g.parameters.iter().map(|p| tape.shared(p)).collect();
+        let parameters: Vec<_> = g.parameters.iter().map(|p| tape.parameter(p)).collect();
         let z = tape.leaf(&Matrix::filled(1, 1, far));
         let y = g.forward(&parameters, z, None);
         let slope = tape.gradient(y, &[z])[0].value()[(0, 0)];

@@ -237,7 +237,7 @@ fn nodes(kind: Kind, target: &GaussianMixture, generator: &Generator<f64>, laten
 /// At y = G(z): log q(y) = log N(z) - log G'(z), ∇ log q(y) = (-z - G''/G')/G' (T12).
 fn curved(target: &GaussianMixture, generator: &Generator<f64>, latent: &LatentBatch<f64>) -> Nodes {
     let tape = Tape::new();
-    let parameters: Vec<_> = generator.parameters.iter().map(|p| tape.shared(p)).collect();
+    let parameters: Vec<_> = generator.parameters.iter().map(|p| tape.parameter(p)).collect();
     let z = tape.leaf(&latent.noise);
     let y = generator.forward(&parameters, z, None);
     let slope = tape.gradient(y, &[z])[0];

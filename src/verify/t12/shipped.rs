@@ -62,7 +62,7 @@ struct At {
 impl At {
     fn new(flow: &Flow<f64>, z: &[f64]) -> Self {
         let tape = Tape::new();
-        let parameters: Vec<Var> = flow.parameters.iter().map(|p| tape.shared(p)).collect();
+        let parameters: Vec<Var> = flow.parameters.iter().map(|p| tape.parameter(p)).collect();
         let start = tape.leaf_from(1, z.len(), z);
         let there = flow.forward(&parameters, start);
         Self {
@@ -71,7 +71,7 @@ impl At {
             gradient: tape.gradient(there.log_det, &[start])[0].value().into_vec(),
             back: flow.inverse(&parameters, there.points).points.value().into_vec(),
             jacobian: jacobian(z, |z| {
-                let parameters: Vec<Var> = flow.parameters.iter().map(|p| z.tape().shared(p)).collect();
+                let parameters: Vec<Var> = flow.parameters.iter().map(|p| z.tape().parameter(p)).collect();
                 flow.forward(&parameters, z).points
             }),
         }

@@ -1,0 +1,92 @@
+//! Matrices that are the right factor of many products.
+
+use super::{Start, by_rows, packed::Packed};
+use crate::linalg::Matrix;
+use crate::linalg::matrix::{View, shape_mismatch};
+use crate::num::Real;
+use std::ops::{Deref, DerefMut};
+use std::sync::OnceLock;
+
+/// A matrix that remembers what was prepared for products with it from the right, until it is changed: a trainable weight, with which
+/// every chunk of a batch is multiplied, forward and backward.
+///
+/// It is read and written as the [`Matrix`] that it holds.
+#[derive(Debug, Default)]
+pub struct Factor<T = f64> {
+    matrix: Matrix<T>,
+    /// The matrix and its transpose, from the first product on.
+    packed: [OnceLock<Packed<T>>; 2],
+}
+
+impl<T> From<Matrix<T>> for Factor<T> {
+    fn from(matrix: Matrix<T>) -> Self {
+        Self { matrix, packed: [OnceLock::new(), OnceLock::new()] }
+    }
+}
+
+impl<T: Clone> Clone for Factor<T> {
+    fn clone(&self) -> Self {
+        self.matrix.clone().into()
+    }
+}
+
+impl<T: PartialEq> PartialEq for Factor<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.matrix == other.matrix
+    }
+}
+
+impl<T> Deref for Factor<T> {
+    type Target = Matrix<T>;
+    fn deref(&self) -> &Matrix<T> {
+        &self.matrix
+    }
+}
+
+impl<T> DerefMut for Factor<T> {
+    fn deref_mut(&mut self) -> &mut Matrix<T> {
+        self.packed = [OnceLock::new(), OnceLock::new()];
+        &mut self.matrix
+    }
+}
+
+impl<T: Real> Factor<T> {
+    /// C ← A B + start, or A Bᵀ + start where `transposed`, B this matrix.
+    #[track_caller]
+    pub(crate) fn product(&self, a: View<'_, T>, transposed: bool, start: Start<'_, T>, c: &mut Matrix<T>) {
+        let b = if transposed { self.t() } else { self.view() };
+        if b.rows != a.cols || c.shape() != (a.rows, b.cols) {
+            shape_mismatch("product with a factor", a.shape(), b.shape());
+        }
+        by_rows(T::ONE, a, b, Some(self.packed(transposed)), start, c);
+    }
+
+    /// What is prepared for products with this matrix, or with its transpose.
+    pub(crate) fn packed(&self, transposed: bool) -> &Packed<T> {
+        self.packed[usize::from(transposed)]
+            .get_or_init(|| Packed::new(if transposed { self.t() } else { self.view() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linalg::matmul;
+
+    /// Proves that products are those of the matrix as it is after each change, from the right as it is and transposed, on integers (exact).
+    #[test]
+    fn forgets_what_it_prepared() {
+        let integers = |r, c| Matrix::from_fn(r, c, |i, j| ((i * 5 + j * 3) % 7) as f64 - 3.0);
+        let mut factor = Factor::from(integers(9, 21));
+        for change in 0..3 {
+            for transposed in [false, true] {
+                let b = if transposed { factor.transpose() } else { factor.clone().matrix };
+                let a = integers(100, b.rows());
+                let mut c = Matrix::filled(100, b.cols(), f64::NAN);
+                factor.product(a.view(), transposed, Start::Scaled(0.0), &mut c);
+                assert_eq!(c, matmul(&a, &b), "after {change} changes");
+            }
+            factor.as_mut_slice()[change] += 10.0;
+        }
+    }
+}

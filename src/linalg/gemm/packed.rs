@@ -1,0 +1,119 @@
+//! Right factors prepared for own tiles.
+
+use super::{MOST_BYTES, MOST_TERMS, PANEL_BYTES, Panels, Start, general, own, thin};
+use crate::linalg::matrix::{View, shape_mismatch};
+use crate::num::{Real, Shell, shell};
+
+/// The right factor of products, prepared once for many left ones.
+#[derive(Debug, Clone)]
+pub(crate) struct Packed<T> {
+    /// k×n.
+    shape: (usize, usize),
+    data: Vec<T>,
+    layout: Layout,
+}
+
+/// How a prepared factor lies in memory.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Layout {
+    /// For own tiles: panels of w = `PANEL_BYTES` columns, entry (p, j) of panel q at (q k + p) w + j - q w, zeros beyond the last column.
+    Panels,
+    /// For inner products: entry (p, j) at j k + p.
+    Columns,
+    /// Where neither is in use.
+    Rows,
+}
+
+impl<T: Real> Packed<T> {
+    /// Prepares B (k×n).
+    pub(crate) fn new(b: View<'_, T>) -> Self {
+        let (k, n) = b.shape();
+        let layout = layout::<T>(k, n);
+        let w = match layout {
+            Layout::Panels => width::<T>(),
+            Layout::Columns => 1,
+            Layout::Rows => n.max(1),
+        };
+        let mut data = vec![T::ZERO; n.div_ceil(w) * k * w];
+        for (q, panel) in data.chunks_exact_mut((k * w).max(1)).enumerate() {
+            match layout {
+                Layout::Panels => pack_panel(&b, q * w, panel),
+                _ => pack(&b, q * w, w, panel),
+            }
+        }
+        Self { shape: (k, n), data, layout }
+    }
+
+    /// C ← α A B + start on this thread.   A: m×k, C: m×n.
+    #[track_caller]
+    pub(crate) fn product(&self, alpha: T, a: View<'_, T>, start: Start<'_, T>, c: &mut [T]) {
+        let (k, n) = self.shape;
+        if a.cols != k || c.len() != a.rows * n {
+            shape_mismatch("product with a packed matrix", a.shape(), self.shape);
+        }
+        let (row_stride, col_stride) = match self.layout {
+            Layout::Panels => {
+                let steps = (k, width::<T>());
+                return own(alpha, a, Panels { data: &self.data, shape: self.shape, steps, columns: 0..n }, start, c);
+            }
+            Layout::Columns if a.col_stride == 1 => {
+                return thin::few_columns(alpha, a, &self.data, n, start, c);
+            }
+            Layout::Columns => (1, k),
+            Layout::Rows => (n, 1),
+        };
+        general(alpha, a, View { data: &self.data, rows: k, cols: n, row_stride, col_stride }, start, c);
+    }
+}
+
+/// Columns of a panel.
+pub(super) fn width<T>() -> usize {
+    PANEL_BYTES / size_of::<T>()
+}
+
+/// The fastest way for a right factor of k×n that is prepared once.
+pub(super) fn layout<T>(k: usize, n: usize) -> Layout {
+    if shell() == Shell::Portable {
+        Layout::Rows
+    } else if n <= thin::FEW {
+        Layout::Columns
+    } else if stays_in_cache::<T>(k, n) {
+        Layout::Panels
+    } else {
+        Layout::Rows
+    }
+}
+
+/// Whether own tiles are the fastest way for sums of k terms with one factor of n rows or columns in the second-level cache.
+pub(super) fn stays_in_cache<T>(k: usize, n: usize) -> bool {
+    shell() != Shell::Portable && (1..=MOST_TERMS).contains(&k) && k * n * size_of::<T>() <= MOST_BYTES
+}
+
+/// Columns [first, first + [`width`]) of B, row after row; what is beyond the last column stays.
+pub(super) fn pack_panel<T: Real>(b: &View<'_, T>, first: usize, panel: &mut [T]) {
+    let w = width::<T>();
+    if b.col_stride == 1 && first + w <= b.cols {
+        // copies of a length that the compiler knows
+        for (p, row) in panel.chunks_exact_mut(w).enumerate() {
+            row.copy_from_slice(&b.data[p * b.row_stride + first..][..w]);
+        }
+    } else {
+        pack(b, first, w, panel);
+    }
+}
+
+/// The columns of B from `first`, at most w, in rows of length w.
+fn pack<T: Real>(b: &View<'_, T>, first: usize, w: usize, out: &mut [T]) {
+    let width = w.min(b.cols - first);
+    let source = &b.data[first * b.col_stride..];
+    if b.col_stride == 1 {
+        for (p, row) in out.chunks_exact_mut(w).enumerate() {
+            row[..width].copy_from_slice(&source[p * b.row_stride..][..width]);
+        }
+    } else {
+        for j in 0..width {
+            let source = source[j * b.col_stride..].iter().step_by(b.row_stride.max(1));
+            out[j..].iter_mut().step_by(w).zip(source).for_each(|(x, &y)| *x = y);
+        }
+    }
+}
