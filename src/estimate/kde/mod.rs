@@ -14,12 +14,11 @@ use order::{Boxes, gather, scatter, tree_order};
 use rayon::prelude::*;
 use std::sync::Arc;
 use task::Task;
-use tiles::Blocks;
 
 pub use grid::{KdeGrid, Tolerance};
 
 /// Queries that one task handles in few dimensions and in many; fixed, so that the bits do not depend on the number of threads.
-const QUERIES_PER_TASK: [usize; 2] = [sweep::LANES, 48];
+const QUERIES_PER_TASK: [usize; 2] = [sweep::LANES, tiles::LANES];
 
 /// Most dimensions that [`sweep`] does; from here on the matrix products of [`tiles`] are faster.
 const FEW: usize = 11;
@@ -54,15 +53,13 @@ pub(crate) fn near_order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
 /// spread of the samples.
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
-    /// The samples as given, where it pays in the order of a k-d tree, N×d.
-    given: Arc<[T]>,
-    /// Samples about their centre, in units in which the kernel is 2^-|x - y|², N×d.
-    samples: Vec<T>,
-    /// Boxes around the blocks of [`sweep`], in few dimensions: of the given points, and in units of `samples`.
-    given_boxes: Arc<Boxes<T>>,
+    /// The samples, N×d: in few dimensions as given, where it pays in the order of a k-d tree; in many about their centre.
+    points: Arc<[T]>,
+    /// In units in which the kernel is 2^-|x - y|²: in few dimensions the samples y about their centre, N×d; in many their -|y|², N.
+    scaled: Vec<T>,
+    /// Boxes around the blocks of [`sweep`], in few dimensions: of the points, and in units of `scaled`.
+    point_boxes: Arc<Boxes<T>>,
     boxes: Boxes<T>,
-    /// The factors of [`tiles`], in many.
-    blocks: Blocks<T>,
     /// Mean of the samples, d: subtracted so that samples far from the origin keep their digits.
     centre: Vec<f64>,
     n: usize,
@@ -134,23 +131,18 @@ impl<T: Real> Kde<T> {
             return Err(Error::Dimension { what, expected: 1, found: 0 });
         }
         let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
-        let points = samples.as_slice();
-        let mut this = Self {
-            given: points.into(),
-            samples: vec![],
-            given_boxes: Arc::default(),
-            boxes: Boxes::default(),
-            blocks: Blocks::default(),
-            centre,
-            n,
-            d,
-            bandwidth,
+        let (points, point_boxes, boxes) = (Arc::default(), Arc::default(), Boxes::default());
+        let mut this = Self { points, scaled: vec![], point_boxes, boxes, centre, n, d, bandwidth };
+        let given = samples.as_slice();
+        this.points = if d > FEW {
+            this.about_centre(given, 1.0).into()
+        } else if this.is_ordered() {
+            gather(given, d, &tree_order(given, d, sweep::BLOCK)).into()
+        } else {
+            given.into()
         };
-        if this.is_ordered() {
-            this.given = gather(points, d, &tree_order(points, d, sweep::BLOCK)).into();
-        }
         if d <= FEW {
-            this.given_boxes = Arc::new(Boxes::new(&this.given, d, sweep::BLOCK));
+            this.point_boxes = Arc::new(Boxes::new(&this.points, d, sweep::BLOCK));
         }
         Ok(this.with_bandwidth(bandwidth))
     }
@@ -162,16 +154,17 @@ impl<T: Real> Kde<T> {
             bandwidth > 0.0 && bandwidth.is_finite(),
             "Kde::with_bandwidth: {bandwidth} is not positive and finite"
         );
-        let (given, given_boxes, centre) =
-            (Arc::clone(&self.given), Arc::clone(&self.given_boxes), self.centre.clone());
-        let (boxes, blocks) = (Boxes::default(), Blocks::default());
-        let mut kde = Self { given, samples: vec![], given_boxes, boxes, blocks, centre, bandwidth, ..*self };
-        kde.samples = kde.scaled(&kde.given);
+        let (points, point_boxes, centre) =
+            (Arc::clone(&self.points), Arc::clone(&self.point_boxes), self.centre.clone());
+        let boxes = Boxes::default();
+        let mut kde = Self { points, scaled: vec![], point_boxes, boxes, centre, bandwidth, ..*self };
+        let scale = kde.scale();
         if kde.d > FEW {
-            kde.blocks = Blocks::new(&kde.samples, kde.d);
+            kde.scaled = dispatch(tiles::Squares { samples: &kde.points, d: kde.d, scale });
         } else {
+            kde.scaled = kde.about_centre(&kde.points, scale);
             // rounding is monotone: corners of boxes are corners of scaled boxes
-            kde.boxes = kde.given_boxes.map(|corners| kde.scaled(corners));
+            kde.boxes = kde.point_boxes.map(|corners| kde.about_centre(corners, scale));
         }
         kde
     }
@@ -185,12 +178,12 @@ impl<T: Real> Kde<T> {
         (0.5 * std::f64::consts::LOG2_E).sqrt() / self.bandwidth
     }
 
-    /// (y - centre) √(½ log₂ e)/h for rows y.
-    fn scaled(&self, y: &[T]) -> Vec<T> {
+    /// (y - centre) scale for rows y.
+    fn about_centre(&self, y: &[T], scale: f64) -> Vec<T> {
         let mut out = vec![T::ZERO; y.len()];
         // several rows at a time, or the inner loop is too short for vectors
         let centre = self.centre.repeat(64usize.div_ceil(self.d));
-        dispatch(Scaled { y, centre: &centre, scale: self.scale(), out: &mut out });
+        dispatch(Scaled { y, centre: &centre, scale, out: &mut out });
         out
     }
 

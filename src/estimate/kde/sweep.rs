@@ -29,28 +29,32 @@ pub(super) const SHIFT: usize = 2;
 #[repr(C, align(64))]
 pub(super) struct Lanes<T>(pub [T; LANES]);
 
+/// One number for each query and each sample of a block, aligned to a cache line.
+#[repr(C, align(64))]
+struct Tile<T>([[T; LANES]; BLOCK]);
+
 /// e_j ← e_j - |x - y_j|² over `C` coordinates, the first ones of `x` and of the rows y_j, which are `d` apart.
 #[inline(always)]
-fn subtract<const FMA: bool, const C: usize, T: Real>(y: &[T], d: usize, x: &[Lanes<T>], e: &mut [Lanes<T>]) {
+fn subtract<const FMA: bool, const C: usize, T: Real>(y: &[T], d: usize, x: &[Lanes<T>], e: &mut [[T; LANES]]) {
     let x: &[Lanes<T>; C] = x.first_chunk().expect("C coordinates");
     for (y, e) in y.chunks(d).zip(e) {
         let y: &[T; C] = y.first_chunk().expect("C coordinates");
-        let mut sum = e.0;
+        let mut sum = *e;
         for c in 0..C {
             for l in 0..LANES {
                 let t = y[c] - x[c].0[l];
                 sum[l] = (-t).fused::<FMA>(t, sum[l]);
             }
         }
-        e.0 = sum;
+        *e = sum;
     }
 }
 
 /// e_j ← offset - |x - y_j|² for the samples of a block.
 #[inline(always)]
-fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [Lanes<T>]) {
+fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
     let d = x.len();
-    e.fill(*offset);
+    e.fill(offset.0);
     for first in (0..d).step_by(COORDINATES) {
         let (y, x) = (&y[first..], &x[first..]);
         match x.len() {
@@ -78,14 +82,14 @@ fn block<T>(samples: &[T], d: usize, b: u32) -> &[T] {
 pub(super) fn nearest<const FMA: bool, T: Real>(samples: &[T], blocks: &[u32], x: &[Lanes<T>]) -> Lanes<T> {
     let zero = Lanes([T::ZERO; LANES]);
     let mut largest = [T::NEG_INFINITY; LANES];
-    let mut e = [zero; BLOCK];
+    let mut e = Tile([[T::ZERO; LANES]; BLOCK]);
     for &b in blocks {
         let block = block(samples, x.len(), b);
-        let e = &mut e[..block.len() / x.len()];
+        let e = &mut e.0[..block.len() / x.len()];
         exponents::<FMA, T>(block, x, &zero, e);
         for e in e {
             for l in 0..LANES {
-                largest[l] = if e.0[l] > largest[l] { e.0[l] } else { largest[l] };
+                largest[l] = if e[l] > largest[l] { e[l] } else { largest[l] };
             }
         }
     }
@@ -103,23 +107,20 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
 ) {
     let d = x.len();
     let zero = Lanes([T::ZERO; LANES]);
-    let (mut k, mut part) = ([zero; BLOCK], [zero; SHIFT + 2 * FEW]);
+    let (mut k, mut part) = (Tile([zero.0; BLOCK]), [zero; SHIFT + 2 * FEW]);
     for &b in blocks {
         let block = block(samples, d, b);
-        let k = &mut k[..block.len() / d];
+        let k = &mut k.0[..block.len() / d];
         exponents::<FMA, T>(block, x, offset, k);
-        for k in &mut *k {
-            for k in &mut k.0 {
-                *k = k.exp2_body::<FMA>();
-            }
+        // no rows here: a plain loop keeps the coefficients in registers
+        for k in k.as_flattened_mut() {
+            *k = k.exp2_body::<FMA>();
         }
         mass(k, &mut part[MASS]);
         shift::<FMA, T>(block, x, k, &mut part[SHIFT..SHIFT + d]);
         if SECOND {
-            for k in &mut *k {
-                for k in &mut k.0 {
-                    *k = *k * *k;
-                }
+            for k in k.as_flattened_mut() {
+                *k = *k * *k;
             }
             mass(k, &mut part[MASS2]);
             shift::<FMA, T>(block, x, k, &mut part[SHIFT + d..SHIFT + 2 * d]);
@@ -135,11 +136,11 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
 
 /// Σ_j k_j.
 #[inline(always)]
-fn mass<T: Real>(k: &[Lanes<T>], out: &mut Lanes<T>) {
+fn mass<T: Real>(k: &[[T; LANES]], out: &mut Lanes<T>) {
     let mut sum = [T::ZERO; LANES];
     for k in k {
         for l in 0..LANES {
-            sum[l] += k.0[l];
+            sum[l] += k[l];
         }
     }
     out.0 = sum;
@@ -147,14 +148,14 @@ fn mass<T: Real>(k: &[Lanes<T>], out: &mut Lanes<T>) {
 
 /// out_c ← Σ_j k_j (y_jc - x_c).
 #[inline(always)]
-fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[Lanes<T>], out: &mut [Lanes<T>]) {
+fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[[T; LANES]], out: &mut [Lanes<T>]) {
     let d = x.len();
     for c in 0..d {
         let (x, mut sum) = (x[c].0, [T::ZERO; LANES]);
         for (y, k) in y.chunks_exact(d).zip(k) {
             let y = y[c];
             for l in 0..LANES {
-                sum[l] = k.0[l].fused::<FMA>(y - x[l], sum[l]);
+                sum[l] = k[l].fused::<FMA>(y - x[l], sum[l]);
             }
         }
         out[c].0 = sum;

@@ -19,6 +19,8 @@ pub(super) struct Values {
     pub offset: f64,
     pub mass: f64,
     pub mass2: f64,
+    /// The length in which the moments come.
+    pub unit: f64,
 }
 
 /// The queries of a task by [`sweep`].
@@ -41,23 +43,24 @@ impl<T: Real> Kernel for Panels<'_, '_, T> {
             kde.boxes.gaps(x, &mut gaps);
             let closest = (1..blocks).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
             // k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do
-            let mut offset = nearest::<FMA, T>(&kde.samples, &[closest as u32], x);
+            let mut offset = nearest::<FMA, T>(&kde.scaled, &[closest as u32], x);
             if !in_range(&offset) {
                 within(&gaps, largest(&offset), &mut near);
-                offset = nearest::<FMA, T>(&kde.samples, &near, x);
+                offset = nearest::<FMA, T>(&kde.scaled, &near, x);
             }
             within(&gaps, largest(&offset) + cut::<T>(kde.n), &mut near);
             totals.fill(Lanes([0.0; LANES]));
             if task.second.is_some() {
-                sweep::<FMA, true, T>(&kde.samples, &near, x, &offset, &mut totals);
+                sweep::<FMA, true, T>(&kde.scaled, &near, x, &offset, &mut totals);
             } else {
-                sweep::<FMA, false, T>(&kde.samples, &near, x, &offset, &mut totals);
+                sweep::<FMA, false, T>(&kde.scaled, &near, x, &offset, &mut totals);
             }
             for l in 0..LANES.min(task.log_density.len() - first) {
                 let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
                 let shift = |c: usize| totals[SHIFT + c].0[l];
                 let shift2 = |c: usize| totals[SHIFT + d + c].0[l];
-                task.store(first + l, Values { offset, mass, mass2 }, shift, shift2);
+                let values = Values { offset, mass, mass2, unit: kde.scale().recip() };
+                task.store(first + l, values, shift, shift2);
             }
         }
     }
@@ -85,12 +88,13 @@ impl<T: Real> Task<'_, T> {
     #[inline(always)]
     pub(super) fn store(&mut self, i: usize, v: Values, shift: impl Fn(usize) -> f64, shift2: impl Fn(usize) -> f64) {
         let (d, h) = (self.kde.d, self.kde.bandwidth);
-        // a mean shift is a length in scaled units, and the score is its ratio to h²
-        let unit = self.kde.scale() * h.powi(2);
+        // the score is the ratio of the mean shift to h²
+        let unit = h.powi(2) / v.unit;
         let constant = -(self.kde.n as f64).ln() - d as f64 * ((2.0 * std::f64::consts::PI).sqrt() * h).ln();
         let mut finite = true;
+        let inverse = (v.mass * unit).recip();
         for (c, s) in self.score[i * d..(i + 1) * d].iter_mut().enumerate() {
-            let mean = shift(c) / (v.mass * unit);
+            let mean = shift(c) * inverse;
             (*s, finite) = (T::from_f64(mean), finite && mean.is_finite());
         }
         let log = v.mass.ln() - v.offset * std::f64::consts::LN_2 + constant;

@@ -1,180 +1,221 @@
 //! Many dimensions: energies and moments of a block of samples as two matrix products, the exponentials between them in cache.
+//!
+//! The queries of a task are the columns of both products, so that every number of a query stays in its lane: no sum runs across lanes, and
+//! the samples are read where they are, by rows in the one product and by columns in the other.
 
 use super::task::{Task, Values};
-use crate::linalg::{Matrix, Packed, Start, View};
+use crate::linalg::{Matrix, View, affine, gemm};
 use crate::num::{Kernel, Real, dispatch};
 
-/// Samples of a block: with 48 queries the tile stays close to the first-level cache, and the products are long enough.
-const BLOCK: usize = 256;
+/// Queries of a task: eight vectors of 256 bits in f64, four in f32.
+pub(super) const LANES: usize = 32;
 
-/// Partial sums of a reduction; fixed, so that instruction sets of different width add in the same order.
-const LANES: usize = 32;
+/// Bytes of a row of samples' kernel values: a tile of 16 kB stays in the first-level cache.
+const BLOCK_BYTES: usize = 512;
 
-/// The samples as right factors of products, block by block: packed once for all queries.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Blocks<T>(Vec<Block<T>>);
+/// By how many bits a sample may be nearer than the nearest of the blocks before it was, until the sums are scaled anew.
+const MARGIN: f64 = 20.0;
 
-#[derive(Debug, Clone)]
-struct Block<T> {
-    /// Yᵀ and Y.
-    transposed: Packed<T>,
-    samples: Packed<T>,
-    /// -|y|² of each sample.
-    squares: Vec<T>,
-}
+/// One number for each query.
+type Lanes<T> = [T; LANES];
 
-impl<T: Real> Blocks<T> {
-    pub fn new(samples: &[T], d: usize) -> Self {
-        let block = |y: &[T]| Block {
-            transposed: Packed::new(view(y, d).t()),
-            samples: Packed::new(view(y, d)),
-            squares: y.chunks_exact(d).map(|y| -square(y)).collect(),
-        };
-        Self(samples.chunks(BLOCK * d).map(block).collect())
-    }
-}
-
-/// Sums of one query, relative to the nearest sample so far.
-#[derive(Clone, Copy)]
-struct Row<T> {
-    /// The largest 2 x·y_j - |y_j|² = |x|² - |x - y_j|² so far.
-    top: T,
-    mass: f64,
-    mass2: f64,
-}
-
-/// One row of a tile: e_j = 2 x·y_j - |y_j|² comes in, 2^(e_j - top) goes out, after the top has been brought up to date.
-struct Exponentials<'a, T> {
-    row: &'a mut Row<T>,
-    tile: &'a mut [T],
-}
-
-impl<T: Real> Kernel for Exponentials<'_, T> {
-    /// By how much the old sums shrink, as the top is higher: 2^(old - new).
-    type Output = f64;
-    #[inline(always)]
-    fn run<const FMA: bool>(self) -> f64 {
-        let Self { row, tile } = self;
-        let top = highest(tile, row.top);
-        let factor = (row.top - top).to_f64().exp2();
-        row.top = top;
-        let (chunks, rest) = tile.as_chunks_mut::<LANES>();
-        for e in chunks {
-            for e in e {
-                *e = (*e - top).exp2_body::<FMA>();
-            }
-        }
-        for e in rest {
-            *e = (*e - top).exp2_body::<FMA>();
-        }
-        row.mass = row.mass * factor + total(tile);
-        row.mass2 *= factor * factor;
-        factor
-    }
-}
-
-/// k ← k², added to the sum.
-struct Squares<'a, T> {
-    row: &'a mut Row<T>,
-    tile: &'a mut [T],
+/// -s² |y|² of the rows y of `samples`, in f64 but for the last rounding.
+pub(super) struct Squares<'a, T> {
+    pub samples: &'a [T],
+    pub d: usize,
+    pub scale: f64,
 }
 
 impl<T: Real> Kernel for Squares<'_, T> {
+    type Output = Vec<T>;
+    #[inline(always)]
+    fn run<const FMA: bool>(self) -> Vec<T> {
+        let factor = -self.scale.powi(2);
+        self.samples.chunks_exact(self.d).map(|y| T::from_f64(factor * square(y))).collect()
+    }
+}
+
+/// |x|², by eight partial sums.
+#[inline(always)]
+fn square<T: Real>(x: &[T]) -> f64 {
+    let mut sums = [0.0; 8];
+    for x in x.chunks(8) {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x.to_f64() * x.to_f64();
+        }
+    }
+    sums.iter().sum()
+}
+
+/// A tile, row by row a sample: 2 s² x·y_j - top comes in, e_j = |x|² s² - |x - y_j|² s² - top goes out, and the largest of each column.
+struct Energies<'a, T> {
+    tile: &'a mut [T],
+    /// -s² |y_j|².
+    squares: &'a [T],
+    highest: &'a mut Lanes<T>,
+}
+
+impl<T: Real> Kernel for Energies<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        for k in &mut *self.tile {
-            *k = *k * *k;
+        let mut highest = [T::NEG_INFINITY; LANES];
+        for (e, &square) in self.tile.as_chunks_mut::<LANES>().0.iter_mut().zip(self.squares) {
+            for l in 0..LANES {
+                e[l] += square;
+                highest[l] = if e[l] > highest[l] { e[l] } else { highest[l] };
+            }
         }
-        self.row.mass2 += total(self.tile);
+        *self.highest = highest;
     }
 }
 
-/// The largest element, or `start` where that is larger.
-#[inline(always)]
-fn highest<T: Real>(e: &[T], start: T) -> T {
-    let mut lanes = [start; LANES];
-    let (chunks, rest) = e.as_chunks::<LANES>();
-    for e in chunks.iter() {
-        for l in 0..LANES {
-            lanes[l] = if e[l] > lanes[l] { e[l] } else { lanes[l] };
-        }
-    }
-    for (e, top) in rest.iter().zip(&mut lanes) {
-        *top = if *e > *top { *e } else { *top };
-    }
-    folded(lanes, |a, b| if b > a { b } else { a })
+/// e ← 2^e, or e² if `square`, and the sum of each column of the tile.
+struct Powers<'a, T> {
+    tile: &'a mut [T],
+    square: bool,
+    sum: &'a mut Lanes<T>,
 }
 
-#[inline(always)]
-fn total<T: Real>(k: &[T]) -> f64 {
-    let mut lanes = [T::ZERO; LANES];
-    let (chunks, rest) = k.as_chunks::<LANES>();
-    for k in chunks {
-        for l in 0..LANES {
-            lanes[l] += k[l];
+impl<T: Real> Kernel for Powers<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        // no rows in these loops: the coefficients of the polynomial stay in registers
+        if self.square {
+            for e in &mut *self.tile {
+                *e = *e * *e;
+            }
+        } else {
+            for e in &mut *self.tile {
+                *e = e.exp2_body::<FMA>();
+            }
         }
+        let mut sum = [T::ZERO; LANES];
+        for e in self.tile.as_chunks::<LANES>().0 {
+            for l in 0..LANES {
+                sum[l] += e[l];
+            }
+        }
+        *self.sum = sum;
     }
-    rest.iter().zip(&mut lanes).for_each(|(&k, sum)| *sum += k);
-    folded(lanes, |a, b| a + b).to_f64()
 }
 
-/// One number of the lanes, by halves: a chain of 5 operations and not of 32.
-#[inline(always)]
-fn folded<T: Real>(mut lanes: [T; LANES], f: impl Fn(T, T) -> T) -> T {
-    for half in [16, 8, 4, 2, 1] {
-        for l in 0..half {
-            lanes[l] = f(lanes[l], lanes[l + half]);
+/// Sums over the samples, k relative to 2^top or k² to 2^2top.
+struct Moment<T> {
+    mass: Lanes<f64>,
+    /// Σ k y, d×LANES.
+    shift: Vec<Lanes<f64>>,
+    /// The sums over one block, in working precision.
+    part_mass: Lanes<T>,
+    part_shift: Matrix<T>,
+}
+
+impl<T: Real> Moment<T> {
+    fn new(d: usize) -> Self {
+        let (part_mass, part_shift) = ([T::ZERO; LANES], Matrix::zeros(d, LANES));
+        Self { mass: [0.0; LANES], shift: vec![[0.0; LANES]; d], part_mass, part_shift }
+    }
+
+    /// Adds a block: its samples as columns, and its tile, of which the powers are taken first.
+    fn add(&mut self, transposed: View<'_, T>, tile: &mut Matrix<T>, square: bool) {
+        dispatch(Powers { tile: tile.as_mut_slice(), square, sum: &mut self.part_mass });
+        gemm(T::ONE, transposed, tile.view(), T::ZERO, &mut self.part_shift);
+        dispatch(Add { part: &self.part_mass, sum: &mut self.mass });
+        dispatch(Add { part: self.part_shift.as_slice(), sum: self.shift.as_flattened_mut() });
+    }
+
+    /// The shift about the queries and not the centre.
+    fn about(&mut self, x: &Matrix<T>) {
+        for (shift, x) in self.shift.iter_mut().zip(x.iter_rows()) {
+            for l in 0..LANES {
+                shift[l] -= self.mass[l] * x[l].to_f64();
+            }
         }
     }
-    lanes[0]
+
+    fn scale(&mut self, factor: &Lanes<f64>) {
+        for sum in self.shift.iter_mut().chain([&mut self.mass]) {
+            for l in 0..LANES {
+                sum[l] *= factor[l];
+            }
+        }
+    }
+}
+
+/// sum ← sum + part.
+struct Add<'a, T> {
+    part: &'a [T],
+    sum: &'a mut [f64],
+}
+
+impl<T: Real> Kernel for Add<'_, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for (sum, part) in self.sum.iter_mut().zip(self.part) {
+            *sum += part.to_f64();
+        }
+    }
 }
 
 /// All queries of the task.
 pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
-    let (kde, d, rows) = (task.kde, task.kde.d, task.log_density.len());
-    let x = kde.scaled(task.queries);
-    let twice: Vec<T> = x.iter().map(|&x| x + x).collect();
-    let mut sums = vec![Row { top: T::NEG_INFINITY, mass: 0.0, mass2: 0.0 }; rows];
-    let moments = if task.second.is_some() { 2 } else { 1 };
-    let mut shifts = vec![Matrix::<f64>::zeros(rows, d); moments];
-    let (mut tile, mut part) = (Matrix::zeros(0, 0), Matrix::zeros(rows, d));
-    let zero = Start::Scaled(T::ZERO);
-    for Block { transposed, samples, squares } in &kde.blocks.0 {
-        tile.reshape_reuse(rows, squares.len());
-        transposed.product(T::ONE, view(&twice, d), Start::Row(squares), tile.as_mut_slice());
-        for (i, row) in sums.iter_mut().enumerate() {
-            let factor = dispatch(Exponentials { row, tile: tile.row_mut(i) });
-            if factor != 1.0 {
-                shifts[0].row_mut(i).iter_mut().for_each(|s| *s *= factor);
-                shifts.get_mut(1).into_iter().for_each(|m| m.row_mut(i).iter_mut().for_each(|s| *s *= factor * factor));
-            }
+    let (kde, d) = (task.kde, task.kde.d);
+    let x = kde.about_centre(task.queries, 1.0);
+    let twice = columns(&kde.about_centre(task.queries, 2.0 * kde.scale().powi(2)), d);
+    let mut top = [T::ZERO; LANES];
+    let mut moments: Vec<Moment<T>> = (0..1 + usize::from(task.second.is_some())).map(|_| Moment::new(d)).collect();
+    let (mut tile, block) = (Matrix::zeros(0, 0), BLOCK_BYTES / size_of::<T>());
+    for (b, (y, squares)) in kde.points.chunks(block * d).zip(kde.scaled.chunks(block)).enumerate() {
+        let samples = View { data: y, rows: squares.len(), cols: d, row_stride: d, col_stride: 1 };
+        tile.reshape_reuse(samples.rows, LANES);
+        affine(samples, twice.view(), &top.map(|top| -top), &mut tile);
+        let mut highest = top;
+        dispatch(Energies { tile: tile.as_mut_slice(), squares, highest: &mut highest });
+        let margin = if b == 0 { T::NEG_INFINITY } else { T::from_f64(MARGIN) };
+        if highest.iter().any(|&e| e > margin) {
+            let rise = highest.map(|e| if e > margin { e } else { T::ZERO });
+            // before the first block there is nothing to scale, and by what may be out of range
+            let before = if b == 0 { &mut [] } else { &mut moments[..] };
+            raise(&rise, &mut top, &mut tile, before);
         }
-        for (moment, shift) in shifts.iter_mut().enumerate() {
-            if moment == 1 {
-                for (i, row) in sums.iter_mut().enumerate() {
-                    dispatch(Squares { row, tile: tile.row_mut(i) });
-                }
-            }
-            samples.product(T::ONE, tile.view(), zero, part.as_mut_slice());
-            shift.as_mut_slice().iter_mut().zip(part.as_slice()).for_each(|(s, p)| *s += p.to_f64());
+        for (m, moment) in moments.iter_mut().enumerate() {
+            moment.add(samples.t(), &mut tile, m == 1);
         }
     }
-    for (i, (row, x)) in sums.iter().zip(x.chunks_exact(d)).enumerate() {
-        let offset = (square(x) - row.top).to_f64();
-        let values = Values { offset, mass: row.mass, mass2: row.mass2 };
-        // the products gave Σ k y
-        let shift = |c: usize| shifts[0][(i, c)] - row.mass * x[c].to_f64();
-        let shift2 = |c: usize| shifts[moments - 1][(i, c)] - row.mass2 * x[c].to_f64();
-        task.store(i, values, shift, shift2);
+    let places = columns(&x, d);
+    moments.iter_mut().for_each(|moment| moment.about(&places));
+    let (first, last) = (&moments[0], &moments[moments.len() - 1]);
+    for (i, x) in x.chunks_exact(d).enumerate() {
+        let offset = kde.scale().powi(2) * square(x) - top[i].to_f64();
+        let values = Values { offset, mass: first.mass[i], mass2: last.mass[i], unit: 1.0 };
+        task.store(i, values, |c| first.shift[c][i], |c| last.shift[c][i]);
     }
 }
 
-/// |x|².
-fn square<T: Real>(x: &[T]) -> T {
-    T::from_f64(x.iter().map(|x| x.to_f64().powi(2)).sum())
+/// Up to LANES rows of d numbers as columns; those beyond the last repeat it.
+fn columns<T: Real>(x: &[T], d: usize) -> Matrix<T> {
+    let mut out = Matrix::zeros(d, LANES);
+    for l in 0..LANES {
+        let row = &x[(l * d).min(x.len() - d)..][..d];
+        out.as_mut_slice()[l..].iter_mut().step_by(LANES).zip(row).for_each(|(out, &x)| *out = x);
+    }
+    out
 }
 
-fn view<T>(data: &[T], d: usize) -> View<'_, T> {
-    View { data, rows: data.len() / d, cols: d, row_stride: d, col_stride: 1 }
+/// Brings tops up, and the energies of a tile and the sums with them.
+fn raise<T: Real>(rise: &Lanes<T>, top: &mut Lanes<T>, tile: &mut Matrix<T>, moments: &mut [Moment<T>]) {
+    for e in tile.as_mut_slice().as_chunks_mut::<LANES>().0 {
+        for l in 0..LANES {
+            e[l] = e[l] - rise[l];
+        }
+    }
+    for l in 0..LANES {
+        top[l] += rise[l];
+    }
+    let factor = rise.map(|rise| (-rise.to_f64()).exp2());
+    for (m, moment) in moments.iter_mut().enumerate() {
+        moment.scale(&factor.map(|f| if m == 0 { f } else { f * f }));
+    }
 }
