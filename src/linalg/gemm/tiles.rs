@@ -81,17 +81,19 @@ macro_rules! tiles {
             unsafe fn column<const V: usize>(x: &Factors, mut i: usize, end: usize, first: usize, c: *mut $t) {
                 // SAFETY: as in `product`.
                 unsafe {
-                    while i + TILE <= end {
-                        tile::<TILE, V>(x, i, first, c);
-                        i += TILE;
-                    }
-                    match end - i {
-                        5 => tile::<5, V>(x, i, first, c),
-                        4 => tile::<4, V>(x, i, first, c),
-                        3 => tile::<3, V>(x, i, first, c),
-                        2 => tile::<2, V>(x, i, first, c),
-                        1 => tile::<1, V>(x, i, first, c),
-                        _ => {}
+                    while i < end {
+                        // the last ones in two even tiles: the sums of two rows are too few for the latency of a multiply-add
+                        let left = end - i;
+                        let rows = if left > TILE && left < 2 * TILE { left.div_ceil(2) } else { left.min(TILE) };
+                        match rows {
+                            1 => tile::<1, V>(x, i, first, c),
+                            2 => tile::<2, V>(x, i, first, c),
+                            3 => tile::<3, V>(x, i, first, c),
+                            4 => tile::<4, V>(x, i, first, c),
+                            5 => tile::<5, V>(x, i, first, c),
+                            _ => tile::<TILE, V>(x, i, first, c),
+                        }
+                        i += rows;
                     }
                 }
             }
