@@ -136,7 +136,7 @@ impl Bits for f32 {
     const INVERSE_FACTORIALS: &'static [f32] = &single(inverse_factorials::<6>());
     const EXP2_LOW: f32 = -125.0;
     const EXP2_POLYNOMIAL: &'static [f32] =
-        &[1.0, 0.693_147, 0.240_222_25, 0.055_506_51, 0.009_672_605, 0.001_330_267_2];
+        &[1.0, std::f32::consts::LN_2 - 1.5 * f32::EPSILON, 0.240_222_25, 0.055_506_51, 0.009_672_605, 0.001_330_267_2];
     const LN_SERIES: &'static [f32] = &single(ln_series::<4>());
 }
 

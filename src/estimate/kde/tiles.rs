@@ -208,7 +208,7 @@ fn columns<T: Real>(x: &[T], d: usize) -> Matrix<T> {
 fn raise<T: Real>(rise: &Lanes<T>, top: &mut Lanes<T>, tile: &mut Matrix<T>, moments: &mut [Moment<T>]) {
     for e in tile.as_mut_slice().as_chunks_mut::<LANES>().0 {
         for l in 0..LANES {
-            e[l] = e[l] - rise[l];
+            e[l] -= rise[l];
         }
     }
     for l in 0..LANES {
