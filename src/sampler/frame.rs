@@ -1,10 +1,10 @@
 //! The units in which a network works, found from the target.
 
-use crate::density::{Density, GaussianMixture, evaluate_log_density};
+use crate::density::{Density, GaussianMixture};
 use crate::error::{Error, Result};
-use crate::linalg::{Cholesky, Matrix};
-use crate::num::{Real, log_sum_exp};
-use crate::rng::{Purpose, Stream, fill_normal, stream, uniform};
+use crate::linalg::Matrix;
+use crate::num::Real;
+use crate::sampler::search::search;
 
 /// The units in which a network works: x = centre + scale · y.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,20 +15,8 @@ pub struct Frame {
     pub scale: f64,
 }
 
-/// Particles of the search.
-const PARTICLES: usize = 2048;
-/// Radii of the Gaussians around the origin in which the search begins; a target further out needs its frame given.
-const RADII: [f64; 5] = [0.1, 1.0, 10.0, 100.0, 1000.0];
-/// Smallest fraction of particles that a reweighting leaves effective (Del Moral, Doucet and Jasra, 2006, section 3.5).
-const ESS_FRACTION: f64 = 0.5;
-/// Metropolis sweeps after each reweighting, and after the last.
-const SWEEPS: usize = 6;
-const LAST_SWEEPS: usize = 30;
-/// Sweeps of moves of some coordinates, for each dimension, at the same places.
-const PARTIAL: usize = 1;
-const LAST_PARTIAL: usize = 4;
-/// Most reweightings; a target that needs more is left at the tempering that was reached.
-const MAX_STAGES: usize = 200;
+/// Particles of the search: enough to set units.
+pub(super) const PARTICLES: usize = 2048;
 
 impl Frame {
     /// The frame of `target`: its exact mean and variance where it is a Gaussian mixture, else those of the particles of a
@@ -38,7 +26,7 @@ impl Frame {
     pub fn of(target: &dyn Density, seed: u64) -> Result<Self> {
         match target.mixture() {
             Some(p) => Ok(Self::of_mixture(p)),
-            None => Self::of_particles(&search(target, seed)?),
+            None => Self::of_particles(&search(target, PARTICLES, seed)?),
         }
     }
 
@@ -78,179 +66,6 @@ impl Frame {
     }
 }
 
-/// Which coordinates the moves of a sweep change.
-#[derive(Clone, Copy, PartialEq)]
-enum Moves {
-    /// All.
-    Whole,
-    /// Some (crossover; Vrugt et al., 2009): where p is nearly a product, no jump of all coordinates at once would be accepted.
-    Partial,
-}
-
-/// Fraction of the moves that are jumps between modes.
-const JUMPS: [f64; 2] = [0.3, 0.5];
-
-/// Particles of the annealed law q₀^{1-β} p~^β, β from 0 to 1.
-struct Population<'a> {
-    target: &'a dyn Density,
-    x: Matrix,
-    /// log q₀ and log p~ at x.
-    log_start: Vec<f64>,
-    log_target: Vec<f64>,
-    beta: f64,
-}
-
-/// Sequential Monte Carlo from q₀, an equal mixture of N(0, R² I) over [`RADII`], to p (Del Moral, Doucet and Jasra, 2006).
-pub(crate) fn search(target: &dyn Density, seed: u64) -> Result<Matrix> {
-    let d = target.dim();
-    let mut rng = stream(seed, Purpose::Probe, 0);
-    let mut x = Matrix::zeros(PARTICLES, d);
-    fill_normal(&mut rng, x.as_mut_slice());
-    for i in 0..PARTICLES {
-        x.row_mut(i).iter_mut().for_each(|v| *v *= RADII[i % RADII.len()]);
-    }
-    let log_start = log_start(&x);
-    let log_target = evaluate_log_density(target, &x)?;
-    let mut population = Population { target, x, log_start, log_target, beta: 0.0 };
-    for _ in 0..MAX_STAGES {
-        population.reweight(&mut rng)?;
-        let (whole, partial) = if population.beta < 1.0 { (SWEEPS, PARTIAL) } else { (LAST_SWEEPS, LAST_PARTIAL) };
-        (0..whole).try_for_each(|_| population.sweep(Moves::Whole, &mut rng))?;
-        (0..if d > 1 { partial * d } else { 0 }).try_for_each(|_| population.sweep(Moves::Partial, &mut rng))?;
-        if population.beta >= 1.0 {
-            break;
-        }
-    }
-    Ok(population.x)
-}
-
-/// log q₀(x_i), up to a constant.
-fn log_start(x: &Matrix) -> Vec<f64> {
-    let d = x.cols() as f64;
-    let one = |row: &[f64]| {
-        let r2: f64 = row.iter().map(|v| v * v).sum();
-        log_sum_exp(&RADII.map(|r| -0.5 * r2 / (r * r) - d * r.ln()))
-    };
-    x.iter_rows().map(one).collect()
-}
-
-impl Population<'_> {
-    /// log of the annealed law, at given log q₀ and log p~.
-    fn log_law(&self, start: f64, target: f64) -> f64 {
-        (1.0 - self.beta) * start + self.beta * target
-    }
-
-    /// Raises β as far as the effective sample size allows, and resamples.
-    fn reweight(&mut self, rng: &mut Stream) -> Result<()> {
-        let gain: Vec<f64> = self.log_target.iter().zip(&self.log_start).map(|(t, s)| t - s).collect();
-        if gain.iter().all(|g| *g == f64::NEG_INFINITY) {
-            let what = "no particle of the search lies in the target's support".to_string();
-            return Err(Error::Unsupported { what, remedy: "give the target's centre and scale" });
-        }
-        let alive = gain.iter().filter(|g| **g > f64::NEG_INFINITY).count() as f64;
-        let weights = |delta: f64| -> Vec<f64> { gain.iter().map(|g| delta * g).collect() };
-        let effective = |delta: f64| {
-            let w = weights(delta);
-            let double: Vec<f64> = w.iter().map(|l| 2.0 * l).collect();
-            (2.0 * log_sum_exp(&w) - log_sum_exp(&double)).exp()
-        };
-        let mut delta = 1.0 - self.beta;
-        if effective(delta) < ESS_FRACTION * alive {
-            let (mut low, mut high) = (0.0, delta);
-            for _ in 0..50 {
-                delta = 0.5 * (low + high);
-                *(if effective(delta) < ESS_FRACTION * alive { &mut high } else { &mut low }) = delta;
-            }
-        }
-        self.beta = if delta >= 1.0 - self.beta { 1.0 } else { self.beta + delta };
-        self.resample(&weights(delta), rng);
-        Ok(())
-    }
-
-    /// Systematic resampling (Kitagawa, 1996).
-    fn resample(&mut self, log_weights: &[f64], rng: &mut Stream) {
-        let total = log_sum_exp(log_weights);
-        let (n, u0) = (log_weights.len(), uniform(rng));
-        let mut cumulative = 0.0;
-        let mut index = Vec::with_capacity(n);
-        for (i, w) in log_weights.iter().enumerate() {
-            cumulative += (w - total).exp() * n as f64;
-            while index.len() < n && index.len() as f64 + u0 < cumulative {
-                index.push(i);
-            }
-        }
-        // rounding can leave the last places empty
-        let last = index.last().copied().unwrap_or(0);
-        index.resize(n, last);
-        self.x = self.x.gather_rows(&index);
-        self.log_start = index.iter().map(|&i| self.log_start[i]).collect();
-        self.log_target = index.iter().map(|&i| self.log_target[i]).collect();
-    }
-
-    /// One Metropolis move of each half, with proposals made from the other half, so that they are symmetric.
-    fn sweep(&mut self, moves: Moves, rng: &mut Stream) -> Result<()> {
-        let half = self.x.rows() / 2;
-        for (moved, other) in [(0, half), (half, 0)] {
-            let proposal = self.propose((moved, other, half), moves, rng);
-            let (start, target) = (log_start(&proposal), evaluate_log_density(self.target, &proposal)?);
-            for k in 0..half {
-                let i = moved + k;
-                let gain = self.log_law(start[k], target[k]) - self.log_law(self.log_start[i], self.log_target[i]);
-                if uniform(rng).ln() < gain {
-                    self.x.row_mut(i).copy_from_slice(proposal.row(k));
-                    (self.log_start[i], self.log_target[i]) = (start[k], target[k]);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// By turns: a random walk of the other half's covariance at a random fraction of its optimal size, and a differential-evolution
-    /// jump x + x_a - x_b (ter Braak, 2006), which crosses between modes. Rows [moved, moved + half) with the rows from `other`.
-    fn propose(&self, (moved, other, half): (usize, usize, usize), moves: Moves, rng: &mut Stream) -> Matrix {
-        let d = self.x.cols();
-        let factor = covariance_factor(&self.x, other, half);
-        let mut out = self.x.slice_rows(moved..moved + half);
-        let mut z = vec![0.0; d];
-        for k in 0..half {
-            fill_normal(rng, &mut z);
-            let jump = uniform(rng) < JUMPS[usize::from(moves == Moves::Partial)];
-            let chosen = if moves == Moves::Partial { crossover(d, rng) } else { (0..d).collect() };
-            // 2.38/√d: the optimal size on Gaussians (Roberts, Gelman and Gilks, 1997)
-            let optimal = 2.38 / (chosen.len() as f64).sqrt();
-            let size = if jump { 1e-3 } else { optimal * 10f64.powf(-2.0 * uniform(rng)) };
-            let pick = |rng: &mut Stream| other + (uniform(rng) * half as f64) as usize;
-            let (a, b) = (pick(rng), pick(rng));
-            for &j in &chosen {
-                let walk: f64 = (0..=j).map(|m| factor[(j, m)] * z[m]).sum();
-                let shift = if jump { self.x[(a, j)] - self.x[(b, j)] } else { 0.0 };
-                out[(k, j)] += size * walk + shift;
-            }
-        }
-        out
-    }
-}
-
-/// Coordinates below d, each with probability d^-u, u uniform, and at least one.
-fn crossover(d: usize, rng: &mut Stream) -> Vec<usize> {
-    let share = (d as f64).powf(-uniform(rng));
-    let sure = ((uniform(rng) * d as f64) as usize).min(d - 1);
-    (0..d).filter(|&j| uniform(rng) < share || j == sure).collect()
-}
-
-/// Lower factor of the covariance of rows [from, from + n), made regular by a small diagonal.
-fn covariance_factor(x: &Matrix, from: usize, n: usize) -> Matrix {
-    let mut covariance = x.slice_rows(from..from + n).column_covariance();
-    let d = covariance.rows();
-    let trace: f64 = (0..d).map(|i| covariance[(i, i)]).sum();
-    (0..d).for_each(|i| covariance[(i, i)] += 1e-9 * trace / d as f64 + f64::MIN_POSITIVE);
-    match Cholesky::factor(&covariance, "covariance of the search") {
-        Ok(c) => c.lower().clone(),
-        // only the diagonal: all particles on one line, or numbers too large to square
-        Err(_) => Matrix::from_fn(d, d, |i, j| if i == j { covariance[(i, i)].sqrt() } else { 0.0 }),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -285,18 +100,6 @@ mod tests {
                 assert!(distance.sqrt() < 0.2 * exact.scale, "{name}: {exact:?} {found:?}");
                 assert!((found.scale / exact.scale).ln().abs() < 0.2, "{name}: {exact:?} {found:?}");
             }
-        }
-    }
-
-    /// Proves that the search weighs 2^8 modes rightly where they are a product: in each of the eight wells of many-well-16 the particles
-    /// with u > 0 are the exact 0.8443 to 0.113, 5 standard errors of 256 independent ones (2,048 particles, each with seven relatives);
-    /// jumps of all coordinates alone end with fractions of 0 and 1.
-    #[test]
-    fn search_weighs_a_product_of_wells() {
-        let x = search(&*by_name("many-well-16").unwrap(), 0).unwrap();
-        for well in 0..8 {
-            let right = x.iter_rows().filter(|row| row[2 * well] > 0.0).count() as f64 / x.rows() as f64;
-            assert!((right - 0.844307).abs() < 0.113, "well {well}: {right}");
         }
     }
 

@@ -8,6 +8,7 @@ mod generator;
 mod hmc;
 mod latent;
 mod polish;
+mod search;
 mod settings;
 mod state;
 mod train;

@@ -2,7 +2,7 @@
 
 use crate::density::Density;
 use crate::error::{Error, Result};
-use crate::sampler::frame::Frame;
+use crate::sampler::frame::{Frame, PARTICLES};
 
 /// How a generator is trained. Lengths are in units of the frame, where the target has overall scale 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -111,7 +111,7 @@ impl Settings {
         let rows = self.batch as f64 + self.reference as f64;
         // each hidden layer keeps its input and its output for the way back
         let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
-        let search = if self.frame.is_none() { 3.0 * 2048.0 * d + 2.0 * d * d } else { 0.0 };
+        let search = if self.frame.is_none() { 3.0 * PARTICLES as f64 * d + 2.0 * d * d } else { 0.0 };
         size * (4.0 * parameters + batches) + 8.0 * (2.0 * self.draws as f64 * d + search)
     }
 

@@ -9,9 +9,11 @@ use crate::sampler::flow::{Architecture, CouplingKind, Flow, SplineCoupling};
 use crate::sampler::frame::Frame;
 use std::sync::Arc;
 
+/// Particles of the search: where nothing lies between modes, training hardly repairs masses that the flow starts with wrongly.
+pub(super) const PARTICLES: usize = 8192;
 /// Rounds of expectation and maximisation.
 const ROUNDS: usize = 60;
-/// Components of a mixture base that is chosen: 32 particles of the search for each.
+/// Components of a mixture base that is chosen: 128 particles of the search for each.
 const COMPONENTS: usize = 64;
 
 /// 1 or 64: the base, a Gaussian copula or a mixture, that fits one half of the particles y (N×d, units of the frame) and gives the other

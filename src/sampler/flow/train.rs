@@ -12,10 +12,11 @@ use crate::sampler::awake::awake;
 use crate::sampler::batch::Batch;
 use crate::sampler::flow::batch::Points;
 use crate::sampler::flow::objective::{Replay, SPREAD, log_variance_cotangent};
-use crate::sampler::flow::start::likelier_components;
+use crate::sampler::flow::start::{PARTICLES, likelier_components};
 use crate::sampler::flow::{Flow, FlowSettings, Objective, Reference};
-use crate::sampler::frame::{Frame, search};
+use crate::sampler::frame::Frame;
 use crate::sampler::latent::LatentBatch;
+use crate::sampler::search::search;
 use crate::sampler::train::{bounded_growth, root_mean_square};
 use crate::sampler::{Faults, State, StepReport};
 use crate::velocity::{LogRatioClip, centred, drift_into, growth, shorten};
@@ -45,7 +46,7 @@ impl<T: Real> FlowTrainer<T> {
     /// A flow for `target`, started from a search. Errors of the search ([`Frame::of`]) and of [`FlowSettings::check`].
     pub fn new(target: &Arc<dyn Density>, objective: Objective, settings: FlowSettings) -> Result<Self> {
         settings.check()?;
-        let particles = search(&**target, settings.seed)?;
+        let particles = search(&**target, PARTICLES, settings.seed)?;
         let frame = settings.frame.clone().map_or_else(|| Frame::of_particles(&particles), Ok)?;
         let y = frame.standardise(&particles);
         let components = settings.components.unwrap_or_else(|| likelier_components(&y, &frame, settings.seed));
