@@ -21,7 +21,7 @@ const LAST_PARTIAL: usize = 4;
 /// Most reweightings; a target that needs more is left at the tempering that was reached.
 const MAX_STAGES: usize = 200;
 /// Particles of a task; fixed, so that the bits do not depend on the number of threads.
-const CHUNK: usize = 128;
+const CHUNK: usize = 1024;
 
 /// Which coordinates the moves of a sweep change.
 #[derive(Clone, Copy, PartialEq)]
