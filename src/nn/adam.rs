@@ -45,7 +45,7 @@ impl<T: Real> AdamState<T> {
 }
 
 /// Numbers that one thread moves at a time.
-const BLOCK: usize = 1 << 14;
+const BLOCK: usize = 1 << 13;
 
 impl Adam {
     /// One step of rate η = `rate` along `gradient` (one matrix for each parameter, the same shapes).
@@ -60,26 +60,28 @@ impl Adam {
         let correct = |beta: f64| 1.0 - beta.powi(state.step.min(i32::MAX as u64) as i32);
         let root = correct(self.beta2).sqrt();
         let means = state.mean.iter_mut().zip(&mut state.mean_square);
-        for ((p, g), (m, v)) in parameters.iter_mut().zip(gradient).zip(means) {
-            let moments = m.as_mut_slice().par_chunks_mut(BLOCK).zip(v.as_mut_slice().par_chunks_mut(BLOCK));
-            let blocks = Arc::make_mut(p).as_mut_slice().par_chunks_mut(BLOCK).zip(g.as_slice().par_chunks(BLOCK));
-            blocks.zip(moments).for_each(|((x, g), (m, v))| {
-                dispatch(Update {
-                    x,
-                    g,
-                    m,
-                    v,
-                    beta1: T::from_f64(self.beta1),
-                    beta2: T::from_f64(self.beta2),
-                    // η m̂/(√v̂ + ε) = rate·m/(√v + epsilon) with both corrections taken into the constants
-                    rate: T::from_f64(rate * root / correct(self.beta1)),
-                    epsilon: T::from_f64(self.epsilon * root),
-                });
-            });
-        }
+        let blocks = parameters.iter_mut().zip(gradient).zip(means).flat_map(|((p, g), (m, v))| {
+            let means = m.as_mut_slice().chunks_mut(BLOCK).zip(v.as_mut_slice().chunks_mut(BLOCK));
+            Arc::make_mut(p).as_mut_slice().chunks_mut(BLOCK).zip(g.as_slice().chunks(BLOCK)).zip(means)
+        });
+        let updates: Vec<_> = blocks
+            .map(|((x, g), (m, v))| Update {
+                x,
+                g,
+                m,
+                v,
+                beta1: T::from_f64(self.beta1),
+                beta2: T::from_f64(self.beta2),
+                // η m̂/(√v̂ + ε) = rate·m/(√v + epsilon) with both corrections taken into the constants
+                rate: T::from_f64(rate * root / correct(self.beta1)),
+                epsilon: T::from_f64(self.epsilon * root),
+            })
+            .collect();
+        updates.into_par_iter().for_each(dispatch);
     }
 }
 
+/// Some of the numbers, with what moves them.
 struct Update<'a, T> {
     x: &'a mut [T],
     g: &'a [T],

@@ -320,8 +320,14 @@ impl StepReport {
 
 /// √(mean of the squares of all entries).
 pub(crate) fn root_mean_square<T: Real>(m: &Matrix<T>) -> f64 {
-    let sum: f64 = m.as_slice().iter().map(|v| v.to_f64().powi(2)).sum();
-    (sum / m.as_slice().len().max(1) as f64).sqrt()
+    // by lanes: one sum would wait for itself
+    let (lanes, rest) = m.as_slice().as_chunks::<8>();
+    let mut sums = [0.0; 8];
+    for lane in lanes {
+        sums.iter_mut().zip(lane).for_each(|(sum, v)| *sum += v.to_f64().powi(2));
+    }
+    let rest: f64 = rest.iter().map(|v| v.to_f64().powi(2)).sum();
+    ((sums.iter().sum::<f64>() + rest) / m.as_slice().len().max(1) as f64).sqrt()
 }
 
 /// Growth rates, kept within ±[`MAX_GROWTH`].
