@@ -33,13 +33,19 @@ pub(super) struct Lanes<T>(pub [T; LANES]);
 #[repr(C, align(64))]
 struct Tile<T>([[T; LANES]; BLOCK]);
 
-/// e_j ← e_j - |x - y_j|² over `C` coordinates, the first ones of `x` and of the rows y_j, which are `d` apart.
+/// e_j ← start - |x - y_j|² over `C` coordinates, the first ones of `x` and of the rows y_j, which are `d` apart; without a start from e_j.
 #[inline(always)]
-fn subtract<const FMA: bool, const C: usize, T: Real>(y: &[T], d: usize, x: &[Lanes<T>], e: &mut [[T; LANES]]) {
+fn subtract<const FMA: bool, const C: usize, T: Real>(
+    y: &[T],
+    d: usize,
+    x: &[Lanes<T>],
+    start: Option<&Lanes<T>>,
+    e: &mut [[T; LANES]],
+) {
     let x: &[Lanes<T>; C] = x.first_chunk().expect("C coordinates");
     for (y, e) in y.chunks(d).zip(e) {
         let y: &[T; C] = y.first_chunk().expect("C coordinates");
-        let mut sum = *e;
+        let mut sum = start.map_or(*e, |start| start.0);
         for c in 0..C {
             for l in 0..LANES {
                 let t = y[c] - x[c].0[l];
@@ -54,18 +60,17 @@ fn subtract<const FMA: bool, const C: usize, T: Real>(y: &[T], d: usize, x: &[La
 #[inline(always)]
 fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
     let d = x.len();
-    e.fill(offset.0);
     for first in (0..d).step_by(COORDINATES) {
-        let (y, x) = (&y[first..], &x[first..]);
+        let (y, x, start) = (&y[first..], &x[first..], (first == 0).then_some(offset));
         match x.len() {
-            1 => subtract::<FMA, 1, T>(y, d, x, e),
-            2 => subtract::<FMA, 2, T>(y, d, x, e),
-            3 => subtract::<FMA, 3, T>(y, d, x, e),
-            4 => subtract::<FMA, 4, T>(y, d, x, e),
-            5 => subtract::<FMA, 5, T>(y, d, x, e),
-            6 => subtract::<FMA, 6, T>(y, d, x, e),
-            7 => subtract::<FMA, 7, T>(y, d, x, e),
-            _ => subtract::<FMA, 8, T>(y, d, x, e),
+            1 => subtract::<FMA, 1, T>(y, d, x, start, e),
+            2 => subtract::<FMA, 2, T>(y, d, x, start, e),
+            3 => subtract::<FMA, 3, T>(y, d, x, start, e),
+            4 => subtract::<FMA, 4, T>(y, d, x, start, e),
+            5 => subtract::<FMA, 5, T>(y, d, x, start, e),
+            6 => subtract::<FMA, 6, T>(y, d, x, start, e),
+            7 => subtract::<FMA, 7, T>(y, d, x, start, e),
+            _ => subtract::<FMA, 8, T>(y, d, x, start, e),
         }
     }
 }
