@@ -1,10 +1,13 @@
 """The target gmm40 and the settings of the run, as the library has them."""
 
 import math
+import sys
 
 import numpy as np
 
-STEPS, BATCH, REFERENCE, CODES, WIDTH = 2500, 1024, 4096, 256, 128
+# of the command line: threads, steps, seed
+THREADS, STEPS, SEED = (int(a) for a in sys.argv[1:4])
+BATCH, REFERENCE, CODES, WIDTH = 1024, 4096, 256, 128
 RATE, H_START, H_END, ANNEAL = 2e-3, 1.2, 0.03, 0.4
 NEIGHBOURS, CLIP, REACTION, LARGEST = 60.0, 4.0, 0.05, 2.0
 NOISE, REACH = 0.1, 0.3

@@ -22,7 +22,7 @@ centre, scale = g.frame(means, std)
 modes = jnp.asarray((means - centre) / scale, jnp.float32)
 sigma = std / scale
 widths = (4, g.WIDTH, g.WIDTH, g.WIDTH, 2)
-rng = np.random.default_rng(0)
+rng = np.random.default_rng(g.SEED)
 draw = lambda *shape: jnp.asarray(rng.standard_normal(shape), jnp.float32)
 parameters = {"codes": draw(g.CODES, 2), "net": [(draw(a, b) / math.sqrt(a), jnp.zeros(b)) for a, b in zip(widths[:-1], widths[1:])]}
 optimiser = optax.scale_by_adam()
@@ -101,7 +101,7 @@ def resolved(p, logits, key):
     return g.resolved(lambda h: quartile(p, logits, key, h) >= g.NEIGHBOURS)
 
 
-logits, key, floor, first = jnp.zeros(g.CODES), jax.random.key(0), 0.0, None
+logits, key, floor, first = jnp.zeros(g.CODES), jax.random.key(g.SEED), 0.0, None
 for step in range(g.STEPS):
     key, sub = jax.random.split(key)
     if step % 50 == 0:
@@ -113,6 +113,6 @@ for step in range(g.STEPS):
         first = time.perf_counter() - begin
 jax.block_until_ready(parameters)
 seconds = time.perf_counter() - begin
-k = jax.random.categorical(jax.random.key(1), logits, shape=(10000,))
-x = np.asarray(generate(parameters, k, jax.random.normal(jax.random.key(2), (10000, 2)))) * scale + centre
+k = jax.random.categorical(jax.random.key(g.SEED + 100), logits, shape=(10000,))
+x = np.asarray(generate(parameters, k, jax.random.normal(jax.random.key(g.SEED + 200), (10000, 2)))) * scale + centre
 print(json.dumps({"seconds": seconds, "first_step_s": first, "tv": float(g.total_variation(x, means))}))

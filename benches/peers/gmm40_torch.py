@@ -11,16 +11,15 @@ import time
 begin = time.perf_counter()
 from setup_env import limit
 
-threads = int(sys.argv[1])
-limit(threads)
+limit(int(sys.argv[1]))
 import numpy as np
 import torch
 from torch import nn
 
 import gmm40 as g
 
-torch.set_num_threads(threads)
-torch.manual_seed(0)
+torch.set_num_threads(g.THREADS)
+torch.manual_seed(g.SEED)
 means, std = g.target()
 centre, scale = g.frame(means, std)
 modes = torch.tensor((means - centre) / scale, dtype=torch.float32)
