@@ -200,7 +200,7 @@ def run_gmm40(command, args, rows):
         if quality:
             steps, mine, tvs = quality
             their_steps, took, their_tvs = to_quality(theirs)
-            words = lambda steps, tvs: f"{steps} steps, TV {max(tvs):.3f}" if steps else f"not within {LADDER[-1]:,} steps, TV {max(tvs):.3f}"
+            words = lambda steps, tvs: f"{steps} steps, TV {max(tvs):.3f}" if steps else f"not within {LADDER[-1]:,} steps (its time; the ratio is a lower bound), TV {max(tvs):.3f}"
             note = f"{words(steps, tvs)} against {words(their_steps, their_tvs)}, the largest of the seeds"
             rows.append((f"whole gmm40 run to TV ≤ {QUALITY}", args.threads, mine, took, lib, took / mine, 5, note))
             print(f"gmm40 to TV {QUALITY}: {took / mine:.1f}x {lib}, {note}", flush=True)
