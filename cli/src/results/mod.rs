@@ -97,7 +97,9 @@ pub struct Finals<'a> {
 pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     let samples = trained.model.sample(SAMPLES, job.settings.seed, 0);
     if !samples.is_finite() {
-        return Err(Failure::input("the trained sampler's samples are not finite; lower learning_rate; none were written"));
+        return Err(Failure::input(
+            "the trained sampler's samples are not finite; lower learning_rate; none were written",
+        ));
     }
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
     let options =
