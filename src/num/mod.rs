@@ -20,4 +20,5 @@ pub use logsumexp::{log_mean_exp, log_sum_exp};
 pub use quadrature::GaussLegendre;
 pub use real::Real;
 pub use simd::{Kernel, Shell, dispatch, dispatch_on, shell, shells, strict};
+pub(crate) use sum::sum_of_squares;
 pub use sum::{Summary, mean, sum, variance};

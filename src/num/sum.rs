@@ -19,6 +19,18 @@ pub fn sum<T: Real>(x: &[T]) -> T {
     T::from_f64(compensated(x.iter().map(|x| x.to_f64())))
 }
 
+/// Σ_i x_i² in f64, plain, by eight partial sums: one sum would wait for itself.
+#[inline(always)]
+pub(crate) fn sum_of_squares<T: Real>(x: &[T]) -> f64 {
+    let mut sums = [0.0; 8];
+    for x in x.chunks(8) {
+        for (sum, x) in sums.iter_mut().zip(x) {
+            *sum += x.to_f64() * x.to_f64();
+        }
+    }
+    sums.iter().sum()
+}
+
 /// Size, mean and sample variance of a set of numbers, in f64.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {

@@ -35,17 +35,20 @@ impl Disc {
     }
 }
 
-/// (u, v) √(-2 log s / s) for all points: pairs of independent N(0, 1) variates (Marsaglia and Bray, 1964).
-struct Polar<'a>(&'a mut Disc);
+/// (u, v) √(-2 log s / s) for the first `count` points: pairs of independent N(0, 1) variates (Marsaglia and Bray, 1964).
+struct Polar<'a> {
+    disc: &'a mut Disc,
+    count: usize,
+}
 
 impl Kernel for Polar<'_> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Disc { u, v, s } = self.0;
-        for k in 0..PAIRS {
-            let scale = (-2.0 * s[k].ln_body::<FMA>() / s[k]).sqrt();
-            (u[k], v[k]) = (u[k] * scale, v[k] * scale);
+        let Disc { u, v, s } = self.disc;
+        for ((u, v), s) in u.iter_mut().zip(v).zip(s).take(self.count) {
+            let scale = (-2.0 * s.ln_body::<FMA>() / *s).sqrt();
+            (*u, *v) = (*u * scale, *v * scale);
         }
     }
 }
@@ -57,10 +60,11 @@ pub fn fill_uniform<T: Real>(rng: &mut Stream, out: &mut [T]) {
 
 /// out ← independent N(0, 1) variates.
 pub fn fill_normal<T: Real>(rng: &mut Stream, out: &mut [T]) {
-    let mut disc = Disc { u: [1.0; PAIRS], v: [1.0; PAIRS], s: [1.0; PAIRS] };
+    let mut disc = Disc { u: [0.0; PAIRS], v: [0.0; PAIRS], s: [0.0; PAIRS] };
     for out in out.chunks_mut(2 * PAIRS) {
-        disc.draw(rng, out.len().div_ceil(2));
-        dispatch(Polar(&mut disc));
+        let count = out.len().div_ceil(2);
+        disc.draw(rng, count);
+        dispatch(Polar { disc: &mut disc, count });
         for (pair, (&a, &b)) in out.chunks_mut(2).zip(disc.u.iter().zip(&disc.v)) {
             pair[0] = T::from_f64(a);
             if let Some(second) = pair.get_mut(1) {

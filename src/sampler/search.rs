@@ -88,10 +88,10 @@ pub(crate) fn search(target: &dyn Density, n: usize, seed: u64) -> Result<Matrix
 
 /// log q₀(x_i), up to a constant.
 fn log_start(x: &Matrix) -> Vec<f64> {
-    let d = x.cols() as f64;
+    let volumes = RADII.map(|r| (r, x.cols() as f64 * r.ln()));
     let one = |row: &[f64]| {
         let r2: f64 = row.iter().map(|v| v * v).sum();
-        log_sum_exp(&RADII.map(|r| -0.5 * r2 / (r * r) - d * r.ln()))
+        log_sum_exp(&volumes.map(|(r, volume)| -0.5 * r2 / (r * r) - volume))
     };
     x.iter_rows().map(one).collect()
 }

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::estimate::resolved_bandwidth;
 use crate::linalg::Matrix;
 use crate::nn::{Adam, AdamState};
-use crate::num::Real;
+use crate::num::{Real, sum_of_squares};
 use crate::rng::Purpose;
 use crate::sampler::awake::awake;
 use crate::sampler::batch::Batch;
@@ -320,14 +320,7 @@ impl StepReport {
 
 /// √(mean of the squares of all entries).
 pub(crate) fn root_mean_square<T: Real>(m: &Matrix<T>) -> f64 {
-    // by lanes: one sum would wait for itself
-    let (lanes, rest) = m.as_slice().as_chunks::<8>();
-    let mut sums = [0.0; 8];
-    for lane in lanes {
-        sums.iter_mut().zip(lane).for_each(|(sum, v)| *sum += v.to_f64().powi(2));
-    }
-    let rest: f64 = rest.iter().map(|v| v.to_f64().powi(2)).sum();
-    ((sums.iter().sum::<f64>() + rest) / m.as_slice().len().max(1) as f64).sqrt()
+    (sum_of_squares(m.as_slice()) / m.as_slice().len().max(1) as f64).sqrt()
 }
 
 /// Growth rates, kept within ±[`MAX_GROWTH`].

@@ -5,7 +5,7 @@
 
 use super::task::{Task, Values};
 use crate::linalg::{Matrix, View, affine, gemm};
-use crate::num::{Kernel, Real, dispatch};
+use crate::num::{Kernel, Real, dispatch, sum_of_squares};
 
 /// Queries of a task: eight vectors of 256 bits in f64, four in f32.
 pub(super) const LANES: usize = 32;
@@ -31,20 +31,8 @@ impl<T: Real> Kernel for Squares<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Vec<T> {
         let factor = -self.scale.powi(2);
-        self.samples.chunks_exact(self.d).map(|y| T::from_f64(factor * square(y))).collect()
+        self.samples.chunks_exact(self.d).map(|y| T::from_f64(factor * sum_of_squares(y))).collect()
     }
-}
-
-/// |x|², by eight partial sums.
-#[inline(always)]
-fn square<T: Real>(x: &[T]) -> f64 {
-    let mut sums = [0.0; 8];
-    for x in x.chunks(8) {
-        for (sum, x) in sums.iter_mut().zip(x) {
-            *sum += x.to_f64() * x.to_f64();
-        }
-    }
-    sums.iter().sum()
 }
 
 /// A tile, row by row a sample: 2 s² x·y_j - top comes in, e_j = |x|² s² - |x - y_j|² s² - top goes out, and the largest of each column.
@@ -188,7 +176,7 @@ pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
     moments.iter_mut().for_each(|moment| moment.about(&places));
     let (first, last) = (&moments[0], &moments[moments.len() - 1]);
     for (i, x) in x.chunks_exact(d).enumerate() {
-        let offset = kde.scale().powi(2) * square(x) - top[i].to_f64();
+        let offset = kde.scale().powi(2) * sum_of_squares(x) - top[i].to_f64();
         let values = Values { offset, mass: first.mass[i], mass2: last.mass[i], unit: 1.0 };
         task.store(i, values, |c| first.shift[c][i], |c| last.shift[c][i]);
     }

@@ -1,0 +1,146 @@
+//! What the library is told: the configuration with the trainer's own choice wherever nothing was given, and the way back.
+
+use super::{Config, Couplings, Training};
+use crate::failure::{Failure, Outcome};
+use pushforward::density::Density;
+use pushforward::divergence::Divergence;
+use pushforward::sampler::flow::{CouplingKind, FlowSettings, Objective, Reference};
+use pushforward::sampler::{Frame, Settings};
+use std::sync::Arc;
+
+/// Bins of a spline coupling and its interval in units of the frame.
+const BINS: usize = 8;
+const REACH: f64 = 4.0;
+
+/// The part of a flow's settings that generators have too.
+fn shared(f: FlowSettings) -> Settings {
+    let FlowSettings { steps, batch, hidden, learning_rate, anneal, clip, reaction, .. } = f;
+    Settings { steps, batch, hidden, learning_rate, anneal, clip, reaction, ..Settings::default() }
+}
+
+impl Config {
+    /// What the trainer is told: its own choice wherever nothing was given.
+    pub fn settings(&self, target: &dyn Density) -> Outcome<Settings> {
+        let d = match self.method {
+            Training::Kde => Settings::for_target(target),
+            Training::Flow | Training::FlowLv => shared(FlowSettings::for_target(target)),
+        };
+        let frame = match (&self.centre, self.scale) {
+            (Some(centre), Some(scale)) => Some(Frame { centre: centre.clone(), scale }),
+            (None, None) => None,
+            _ => return Err(Failure::input("only one of centre and scale is given; give both or neither")),
+        };
+        let settings = Settings {
+            steps: self.steps.map_or(d.steps, |s| s as u64),
+            batch: self.batch.unwrap_or(d.batch),
+            reference: self.reference.unwrap_or(d.reference),
+            codes: self.codes.unwrap_or(d.codes),
+            hidden: self.hidden.clone().unwrap_or(d.hidden),
+            learning_rate: self.learning_rate.unwrap_or(d.learning_rate),
+            bandwidth_start: self.bandwidth_start.unwrap_or(d.bandwidth_start),
+            bandwidth_end: self.bandwidth_end.unwrap_or(d.bandwidth_end),
+            anneal: self.anneal.unwrap_or(d.anneal),
+            neighbours: self.neighbours.unwrap_or(d.neighbours),
+            clip: self.clip.unwrap_or(d.clip),
+            draws: self.draws.unwrap_or(d.draws),
+            reaction: self.reaction.unwrap_or(d.reaction),
+            frame,
+            seed: self.seed,
+        };
+        settings.check()?;
+        if self.method != Training::Kde {
+            self.flow_settings(target, &settings).check()?;
+            self.objective(None)?;
+        }
+        Ok(settings)
+    }
+
+    /// What the trainer of a flow is told; `s` are this configuration's [`Config::settings`].
+    pub fn flow_settings(&self, target: &dyn Density, s: &Settings) -> FlowSettings {
+        let d = FlowSettings::for_target(target);
+        FlowSettings {
+            steps: s.steps,
+            batch: s.batch,
+            coupling: match self.flow {
+                None => d.coupling,
+                Some(Couplings::Realnvp) => CouplingKind::Affine,
+                Some(Couplings::Spline) => CouplingKind::Spline { bins: BINS, reach: REACH },
+            },
+            couplings: self.couplings.unwrap_or(d.couplings),
+            hidden: s.hidden.clone(),
+            components: self.components.or(d.components),
+            learning_rate: s.learning_rate,
+            temper: self.temper.unwrap_or(d.temper),
+            anneal: s.anneal,
+            clip: s.clip,
+            reaction: s.reaction,
+            frame: s.frame.clone(),
+            seed: s.seed,
+        }
+    }
+
+    /// What a flow is trained by: the log-variance divergence with its reference, or the drift of `divergence`.
+    pub fn objective(&self, divergence: Option<Arc<dyn Divergence>>) -> Outcome<Objective> {
+        Ok(match (self.method, divergence) {
+            (Training::FlowLv, _) => Objective::LogVariance(Reference::by_name(self.reference_name())?),
+            (_, Some(divergence)) => Objective::Drift(divergence),
+            (_, None) => Objective::Drift(pushforward::divergence::by_name(&self.divergence)?),
+        })
+    }
+
+    /// The reference of the log-variance divergence, by name.
+    pub fn reference_name(&self) -> &str {
+        self.lv_reference.as_deref().unwrap_or("replay")
+    }
+
+    /// What is trained by, in a word or two for names of folders and reports.
+    pub fn objective_name(&self) -> String {
+        match self.method {
+            Training::Kde => self.divergence.clone(),
+            Training::Flow => format!("flow-{}", self.divergence),
+            Training::FlowLv => format!("flow-lv-{}", self.reference_name().replace(':', "-")),
+        }
+    }
+
+    /// This configuration with every choice of the trainer written out, so that it repeats the run even if defaults change.
+    pub fn resolved(&self, s: &Settings) -> Self {
+        if self.method != Training::Kde {
+            return self.resolved_flow(s);
+        }
+        Self {
+            steps: Some(s.steps as usize),
+            batch: Some(s.batch),
+            reference: Some(s.reference),
+            codes: Some(s.codes),
+            hidden: Some(s.hidden.clone()),
+            learning_rate: Some(s.learning_rate),
+            bandwidth_start: Some(s.bandwidth_start),
+            bandwidth_end: Some(s.bandwidth_end),
+            anneal: Some(s.anneal),
+            neighbours: Some(s.neighbours),
+            clip: Some(s.clip),
+            draws: Some(s.draws),
+            reaction: Some(s.reaction),
+            centre: s.frame.as_ref().map(|f| f.centre.clone()),
+            scale: s.frame.as_ref().map(|f| f.scale),
+            ..self.clone()
+        }
+    }
+
+    /// The same for a flow.
+    fn resolved_flow(&self, s: &Settings) -> Self {
+        Self {
+            steps: Some(s.steps as usize),
+            batch: Some(s.batch),
+            hidden: Some(s.hidden.clone()),
+            learning_rate: Some(s.learning_rate),
+            anneal: Some(s.anneal),
+            clip: Some(s.clip),
+            reaction: Some(s.reaction),
+            lv_reference: (self.method == Training::FlowLv).then(|| self.reference_name().into()),
+            centre: s.frame.as_ref().map(|f| f.centre.clone()),
+            scale: s.frame.as_ref().map(|f| f.scale),
+            ..self.clone()
+        }
+    }
+}
