@@ -105,6 +105,45 @@ fn bits_do_not_depend_on_threads() {
     }
 }
 
+/// Proves that in many dimensions the bits of a query do not depend on how many others come with it: on panels, tasks, unused lanes. In f32,
+/// with far queries among near ones, so that some panels scale their sums anew and others do not.
+#[test]
+fn bits_do_not_depend_on_the_task() {
+    let d = 20;
+    let (samples, mut x) = (points::<f32>(700, d, 1, 1.0), points::<f32>(2100, d, 2, 1.0));
+    (0..x.rows()).step_by(7).for_each(|i| x.row_mut(i).iter_mut().for_each(|v| *v *= 6.0));
+    let kde = Kde::new(&samples, 0.6).unwrap();
+    let all = kde.evaluate(&x);
+    for (first, n) in [(0, 16), (16, 1), (32, 20), (64, 40), (0, 1000)] {
+        let rows: Vec<f32> = x.as_slice()[first * d..(first + n) * d].to_vec();
+        let some = kde.evaluate(&Matrix::from_vec(n, d, rows));
+        assert_eq!(some.log_density, all.log_density[first..first + n], "{n} from {first}");
+        assert_eq!(some.score.as_slice(), &all.score.as_slice()[first * d..(first + n) * d]);
+        assert_eq!(some.score_correction.as_slice(), &all.score_correction.as_slice()[first * d..(first + n) * d]);
+    }
+}
+
+/// Proves that another bandwidth by `with_bandwidth` gives what a new estimate gives, to the bound of the plain loop: samples are kept in a
+/// unit that the first bandwidth sets, from 2^-40 to 2^40 of the second here.
+#[test]
+fn bandwidth_changes_in_many_dimensions() {
+    let (samples, x, h) = (points::<f32>(300, 14, 1, 1.0), points::<f32>(40, 14, 2, 1.0), 0.7);
+    let slow = naive(&samples, h, &x);
+    for power in [-40, -3, 1, 40] {
+        let values = Kde::new(&samples, h * 2f64.powi(power)).unwrap().with_bandwidth(h).evaluate(&x);
+        for i in 0..x.rows() {
+            let reach = (x.row(i).iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt() + 6.0) / h;
+            let tol = f64::from(f32::EPSILON) * 22.0 * (40.0 + 4.0 * reach * (reach + 1.0));
+            let error = (f64::from(values.log_density[i]) - slow.log_density[i]).abs();
+            assert!(error <= tol * (1.0 + slow.log_density[i].abs()), "2^{power}, query {i}: {error:e}");
+            for c in 0..14 {
+                let error = (f64::from(values.score[(i, c)]) - slow.score[(i, c)]).abs();
+                assert!(error <= tol * (reach + 1.0) / h, "2^{power}, query {i}: {error:e}");
+            }
+        }
+    }
+}
+
 /// Proves that leaving the second moments out changes no bit of the rest.
 #[test]
 fn without_second_moments() {

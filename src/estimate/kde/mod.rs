@@ -12,13 +12,14 @@ use crate::linalg::{Matrix, shape_mismatch};
 use crate::num::{Kernel, Real, dispatch};
 use order::{Boxes, gather, scatter, tree_order};
 use rayon::prelude::*;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use task::Task;
+use tiles::Workspace;
 
 pub use grid::{KdeGrid, Tolerance};
 
-/// Queries that one task handles in few dimensions and in many; fixed, so that the bits do not depend on the number of threads.
-const QUERIES_PER_TASK: [usize; 2] = [sweep::LANES, tiles::LANES];
+/// Most queries that are one task however few there are, in few dimensions and in many.
+const TOGETHER: [usize; 2] = [sweep::LANES, 2 * tiles::LANES];
 
 /// Most dimensions that [`sweep`] does; from here on the matrix products of [`tiles`] are faster.
 const FEW: usize = 11;
@@ -28,7 +29,7 @@ const ORDERED: usize = 2048;
 
 /// Queries that [`Kde::evaluate`] takes at once at best, in d dimensions.
 pub(crate) fn panel_rows(d: usize) -> usize {
-    QUERIES_PER_TASK[usize::from(d > FEW)]
+    TOGETHER[usize::from(d > FEW)]
 }
 
 /// The rows of `x` in an order in which each panel of [`panel_rows`] stands close together, where that helps.
@@ -53,15 +54,19 @@ pub(crate) fn near_order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
 /// spread of the samples.
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
-    /// The samples, N×d: in few dimensions as given, where it pays in the order of a k-d tree; in many about their centre.
+    /// The samples: in few dimensions as given, N×d, where it pays in the order of a k-d tree; in many as [`tiles::prepared`].
     points: Arc<[T]>,
-    /// In units in which the kernel is 2^-|x - y|²: in few dimensions the samples y about their centre, N×d; in many their -|y|², N.
+    /// In few dimensions the samples about their centre, N×d, in units in which the kernel is 2^-|x - y|².
     scaled: Vec<T>,
     /// Boxes around the blocks of [`sweep`], in few dimensions: of the points, and in units of `scaled`.
     point_boxes: Arc<Boxes<T>>,
     boxes: Boxes<T>,
     /// Mean of the samples, d: subtracted so that samples far from the origin keep their digits.
     centre: Vec<f64>,
+    /// The unit of length of `points`: in many dimensions the power of two next to the first bandwidth, so that squares are in range.
+    unit: f64,
+    /// log of N (√(2π) h)^d.
+    log_norm: f64,
     n: usize,
     d: usize,
     bandwidth: f64,
@@ -132,10 +137,12 @@ impl<T: Real> Kde<T> {
         }
         let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
         let (points, point_boxes, boxes) = (Arc::default(), Arc::default(), Boxes::default());
-        let mut this = Self { points, scaled: vec![], point_boxes, boxes, centre, n, d, bandwidth };
+        let unit = if d > FEW { bandwidth.log2().round().exp2() } else { 1.0 };
+        let mut this =
+            Self { points, scaled: vec![], point_boxes, boxes, centre, unit, log_norm: 0.0, n, d, bandwidth };
         let given = samples.as_slice();
         this.points = if d > FEW {
-            this.about_centre(given, 1.0).into()
+            tiles::prepared(given, &this.centre, unit).into()
         } else if this.is_ordered() {
             gather(given, d, &tree_order(given, d, sweep::BLOCK)).into()
         } else {
@@ -157,11 +164,10 @@ impl<T: Real> Kde<T> {
         let (points, point_boxes, centre) =
             (Arc::clone(&self.points), Arc::clone(&self.point_boxes), self.centre.clone());
         let boxes = Boxes::default();
-        let mut kde = Self { points, scaled: vec![], point_boxes, boxes, centre, bandwidth, ..*self };
-        let scale = kde.scale();
-        if kde.d > FEW {
-            kde.scaled = dispatch(tiles::Squares { samples: &kde.points, d: kde.d, scale });
-        } else {
+        let log_norm = (self.n as f64).ln() + self.d as f64 * ((2.0 * std::f64::consts::PI).sqrt() * bandwidth).ln();
+        let mut kde = Self { points, scaled: vec![], point_boxes, boxes, centre, log_norm, bandwidth, ..*self };
+        if kde.d <= FEW {
+            let scale = kde.scale();
             kde.scaled = kde.about_centre(&kde.points, scale);
             // rounding is monotone: corners of boxes are corners of scaled boxes
             kde.boxes = kde.point_boxes.map(|corners| kde.about_centre(corners, scale));
@@ -217,7 +223,8 @@ impl<T: Real> Kde<T> {
         let (mut log_density, mut score) = (vec![T::ZERO; n], vec![T::ZERO; n * d]);
         let extra = if second { n } else { 0 };
         let (mut neighbours, mut correction) = (vec![T::ZERO; extra], vec![T::ZERO; extra * d]);
-        let portion = panel_rows(d);
+        let panels = if d > FEW { tiles::panels(n) } else { 1 };
+        let portion = if d > FEW { panels * tiles::LANES } else { sweep::LANES };
         let rows = portion * d;
         let mut seconds = neighbours.chunks_mut(portion).zip(correction.chunks_mut(rows));
         let outputs = log_density.chunks_mut(portion).zip(score.chunks_mut(rows));
@@ -232,7 +239,18 @@ impl<T: Real> Kde<T> {
                 second: seconds.next(),
             })
             .collect();
-        tasks.into_par_iter().for_each(Task::run);
+        if d > FEW {
+            // one task at a time, so that a thread that comes late finds some left, and no more workspaces than threads
+            let spare = Mutex::new(Vec::new());
+            tasks.into_par_iter().with_max_len(1).for_each(|task| {
+                let old = spare.lock().expect("no task panicked").pop();
+                let mut workspace = old.unwrap_or_else(|| Workspace::new(panels, d, second));
+                workspace.run(task);
+                spare.lock().expect("no task panicked").push(workspace);
+            });
+        } else {
+            tasks.into_par_iter().for_each(Task::run);
+        }
         if let Some(order) = order {
             (log_density, score) = (scatter(&log_density, 1, &order), scatter(&score, d, &order));
             if second {

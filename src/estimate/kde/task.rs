@@ -1,7 +1,7 @@
 //! One task: its queries against all samples, a panel of queries at a time.
 
 use super::sweep::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, nearest, sweep};
-use super::{FEW, Kde, tiles};
+use super::{FEW, Kde};
 use crate::num::{Kernel, Real, dispatch};
 
 /// A portion of the queries and where their values go.
@@ -67,9 +67,9 @@ impl<T: Real> Kernel for Panels<'_, '_, T> {
 }
 
 impl<T: Real> Task<'_, T> {
-    /// Fills the outputs.
+    /// Fills the outputs, in few dimensions.
     pub(super) fn run(mut self) {
-        if self.kde.d > FEW { tiles::run(&mut self) } else { dispatch(Panels(&mut self)) }
+        dispatch(Panels(&mut self));
     }
 
     /// Scaled queries, coordinate by coordinate; lanes beyond the last query repeat it.
@@ -90,14 +90,13 @@ impl<T: Real> Task<'_, T> {
         let (d, h) = (self.kde.d, self.kde.bandwidth);
         // the score is the ratio of the mean shift to h²
         let unit = h.powi(2) / v.unit;
-        let constant = -(self.kde.n as f64).ln() - d as f64 * ((2.0 * std::f64::consts::PI).sqrt() * h).ln();
         let mut finite = true;
         let inverse = (v.mass * unit).recip();
         for (c, s) in self.score[i * d..(i + 1) * d].iter_mut().enumerate() {
             let mean = shift(c) * inverse;
             (*s, finite) = (T::from_f64(mean), finite && mean.is_finite());
         }
-        let log = v.mass.ln() - v.offset * std::f64::consts::LN_2 + constant;
+        let log = v.mass.ln() - v.offset * std::f64::consts::LN_2 - self.kde.log_norm;
         // a query that is not a number shows in the shift only
         self.log_density[i] = T::from_f64(if finite { log } else { f64::NAN });
         if let Some((neighbours, correction)) = &mut self.second {

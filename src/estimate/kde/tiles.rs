@@ -1,209 +1,227 @@
 //! Many dimensions: energies and moments of a block of samples as two matrix products, the exponentials between them in cache.
 //!
-//! The queries of a task are the columns of both products, so that every number of a query stays in its lane: no sum runs across lanes, and
-//! the samples are read where they are, by rows in the one product and by columns in the other.
+//! The queries of a panel are the columns of both products, so that every number of a query stays in its lane. A sample is a row
+//! (-|y|², y, 1), in the estimate's unit of length: with (s², 2 s² x) it makes the energy |x|² s² - |x - y|² s², and the weighted sum of the
+//! (y, 1) is the moments. So all sums over dimensions and samples are those of the products.
 
+mod kernels;
+
+use super::Kde;
 use super::task::{Task, Values};
-use crate::linalg::{Matrix, View, affine, gemm};
-use crate::num::{Kernel, Real, dispatch, sum_of_squares};
+use crate::linalg::{Matrix, Packed, Start, View, gemm};
+use crate::num::{Kernel, Real, dispatch};
+use kernels::{Add, Highest, Places, Powers, Prepare};
+use rayon::prelude::*;
 
-/// Queries of a task: eight vectors of 256 bits in f64, four in f32.
-pub(super) const LANES: usize = 32;
+/// Queries of a panel: two vectors of 256 bits in f32, four in f64.
+pub(super) const LANES: usize = 16;
 
-/// Bytes of a row of samples' kernel values: a tile of 16 kB stays in the first-level cache.
+/// Bytes of a column of a block's kernel values: a tile of 8 kB and samples of 32 dimensions stay in the first-level cache.
 const BLOCK_BYTES: usize = 512;
 
-/// By how many bits a sample may be nearer than the nearest of the blocks before it was, until the sums are scaled anew.
+/// Samples from which the largest kernel value of a query is first estimated.
+const FIRST: usize = 32;
+
+/// By how many bits k may exceed 1, or k² where that is summed too: in f32, sums over a block stay in range.
+const RANGE: f64 = 100.0;
+
+/// Energies of this many bits are right to a bit in f32, so that [`RANGE`] can be judged beforehand.
+const CERTAIN: f64 = 1e5;
+
+/// Elsewhere, by how many bits a sample may be nearer than the nearest so far was, until the sums are scaled anew.
 const MARGIN: f64 = 20.0;
+
+/// Samples that are prepared at a time.
+const PORTION: usize = 128;
 
 /// One number for each query.
 type Lanes<T> = [T; LANES];
 
-/// -s² |y|² of the rows y of `samples`, in f64 but for the last rounding.
-pub(super) struct Squares<'a, T> {
-    pub samples: &'a [T],
-    pub d: usize,
-    pub scale: f64,
+/// Panels of a task for n queries: several go against a block of samples while it is in cache, but there are tasks for all threads, as
+/// long as there are enough for more than one. What comes out does not depend on it.
+pub(super) fn panels(n: usize) -> usize {
+    if n <= 2 * LANES { 2 } else { n.div_ceil(128 * LANES).min(4) }
 }
 
-impl<T: Real> Kernel for Squares<'_, T> {
-    type Output = Vec<T>;
-    #[inline(always)]
-    fn run<const FMA: bool>(self) -> Vec<T> {
-        let factor = -self.scale.powi(2);
-        self.samples.chunks_exact(self.d).map(|y| T::from_f64(factor * sum_of_squares(y))).collect()
-    }
+/// Rows (-|y|², y, 1) of y = (sample - centre)/unit, N×(d + 2).
+pub(super) fn prepared<T: Real>(samples: &[T], centre: &[f64], unit: f64) -> Vec<T> {
+    let (d, scale) = (centre.len(), unit.recip());
+    let mut out = vec![T::ZERO; samples.len() / d * (d + 2)];
+    let portions = out.par_chunks_mut(PORTION * (d + 2)).zip(samples.par_chunks(PORTION * d));
+    portions.for_each(|(out, samples)| dispatch(Prepare { samples, centre, scale, out }));
+    out
 }
 
-/// A tile, row by row a sample: 2 s² x·y_j - top comes in, e_j = |x|² s² - |x - y_j|² s² - top goes out, and the largest of each column.
-struct Energies<'a, T> {
-    tile: &'a mut [T],
-    /// -s² |y_j|².
-    squares: &'a [T],
-    highest: &'a mut Lanes<T>,
-}
-
-impl<T: Real> Kernel for Energies<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let mut highest = [T::NEG_INFINITY; LANES];
-        for (e, &square) in self.tile.as_chunks_mut::<LANES>().0.iter_mut().zip(self.squares) {
-            for l in 0..LANES {
-                e[l] += square;
-                highest[l] = if e[l] > highest[l] { e[l] } else { highest[l] };
-            }
-        }
-        *self.highest = highest;
-    }
-}
-
-/// e ← 2^e, or e² if `square`, and the sum of each column of the tile.
-struct Powers<'a, T> {
-    tile: &'a mut [T],
-    square: bool,
-    sum: &'a mut Lanes<T>,
-}
-
-impl<T: Real> Kernel for Powers<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        // no rows in these loops: the coefficients of the polynomial stay in registers
-        if self.square {
-            for e in &mut *self.tile {
-                *e = *e * *e;
-            }
-        } else {
-            for e in &mut *self.tile {
-                *e = e.exp2_body::<FMA>();
-            }
-        }
-        let mut sum = [T::ZERO; LANES];
-        for e in self.tile.as_chunks::<LANES>().0 {
-            for l in 0..LANES {
-                sum[l] += e[l];
-            }
-        }
-        *self.sum = sum;
-    }
+/// Such rows.
+fn rows<T>(data: &[T], d: usize) -> View<'_, T> {
+    View { data, rows: data.len() / (d + 2), cols: d + 2, row_stride: d + 2, col_stride: 1 }
 }
 
 /// Sums over the samples, k relative to 2^top or k² to 2^2top.
 struct Moment<T> {
-    mass: Lanes<f64>,
-    /// Σ k y, d×LANES.
-    shift: Vec<Lanes<f64>>,
-    /// The sums over one block, in working precision.
-    part_mass: Lanes<T>,
-    part_shift: Matrix<T>,
+    /// Σ k y and last Σ k, (d + 1)×LANES.
+    sums: Vec<Lanes<f64>>,
+    /// Those over one block, in working precision.
+    part: Matrix<T>,
+    /// Σ k y as LANES×d.
+    shift: Matrix<f64>,
 }
 
 impl<T: Real> Moment<T> {
     fn new(d: usize) -> Self {
-        let (part_mass, part_shift) = ([T::ZERO; LANES], Matrix::zeros(d, LANES));
-        Self { mass: [0.0; LANES], shift: vec![[0.0; LANES]; d], part_mass, part_shift }
+        Self { sums: vec![[0.0; LANES]; d + 1], part: Matrix::zeros(d + 1, LANES), shift: Matrix::zeros(LANES, d) }
     }
 
-    /// Adds a block: its samples as columns, and its tile, of which the powers are taken first.
-    fn add(&mut self, transposed: View<'_, T>, tile: &mut Matrix<T>, square: bool) {
-        dispatch(Powers { tile: tile.as_mut_slice(), square, sum: &mut self.part_mass });
-        gemm(T::ONE, transposed, tile.view(), T::ZERO, &mut self.part_shift);
-        dispatch(Add { part: &self.part_mass, sum: &mut self.mass });
-        dispatch(Add { part: self.part_shift.as_slice(), sum: self.shift.as_flattened_mut() });
+    /// Adds a block of samples with their k.
+    fn add(&mut self, samples: View<'_, T>, tile: &Matrix<T>) {
+        let (data, cols) = (&samples.data[1..], samples.cols - 1);
+        gemm(T::ONE, View { data, cols, ..samples }.t(), tile.view(), T::ZERO, &mut self.part);
+        dispatch(Add { part: self.part.as_slice(), sum: self.sums.as_flattened_mut() });
+    }
+}
+
+/// A panel of queries.
+struct Panel<T: Real> {
+    x: Matrix<T>,
+    /// (s², 2 s² x), LANES×(d + 1), and the same as a right factor.
+    factor: Matrix<T>,
+    packed: Packed<T>,
+    /// |x|² s²: no energy is above it.
+    reach: Lanes<f64>,
+    /// What the energies are relative to.
+    top: Lanes<T>,
+    /// Whether no power can be out of range.
+    in_range: bool,
+    /// Those of k, and of k² where they are asked for.
+    moments: Vec<Moment<T>>,
+}
+
+impl<T: Real> Panel<T> {
+    fn new(d: usize, second: bool) -> Self {
+        let (x, factor) = (Matrix::zeros(LANES, d), Matrix::zeros(LANES, d + 1));
+        let moments = (0..1 + usize::from(second)).map(|_| Moment::new(d)).collect();
+        let packed = Packed::new(factor.t());
+        Self { x, factor, packed, reach: [0.0; LANES], top: [T::ZERO; LANES], in_range: false, moments }
     }
 
-    /// The shift about the queries and not the centre.
-    fn about(&mut self, x: &Matrix<T>) {
-        for (shift, x) in self.shift.iter_mut().zip(x.iter_rows()) {
-            for l in 0..LANES {
-                shift[l] -= self.mass[l] * x[l].to_f64();
-            }
+    /// Takes new queries. Lanes beyond the last one keep what was there, and nothing depends on them.
+    fn start(&mut self, kde: &Kde<T>, queries: &[T], tile: &mut Matrix<T>) {
+        let (scale, square) = (kde.unit.recip(), (kde.scale() * kde.unit).powi(2));
+        let (x, factor, reach) = (self.x.as_mut_slice(), self.factor.as_mut_slice(), &mut self.reach);
+        dispatch(Places { queries, centre: &kde.centre, scale, square, x, factor, reach });
+        self.packed = Packed::new(self.factor.t());
+        self.moments.iter_mut().for_each(|moment| moment.sums.fill([0.0; LANES]));
+        self.top = [T::ZERO; LANES];
+        self.energies(rows(&kde.points[..kde.n.min(FIRST) * (kde.d + 2)], kde.d), tile);
+        self.top = dispatch(Highest(tile.as_slice())).map(|e| if e > T::NEG_INFINITY { e } else { T::ZERO });
+        let range = RANGE / self.moments.len() as f64;
+        let mut both = self.reach.iter().zip(&self.top).take(queries.len() / kde.d);
+        self.in_range = both.all(|(&reach, top)| reach < CERTAIN && reach - top.to_f64() < range);
+    }
+
+    /// |x|² s² - |x - y_j|² s² - top: row by row a sample.
+    fn energies(&self, samples: View<'_, T>, tile: &mut Matrix<T>) {
+        tile.reshape_reuse(samples.rows, LANES);
+        let (start, samples) = (self.top.map(|top| -top), View { cols: samples.cols - 1, ..samples });
+        self.packed.product(T::ONE, samples, Start::Row(&start), tile.as_mut_slice());
+    }
+
+    /// Adds a block of samples.
+    fn add(&mut self, samples: View<'_, T>, tile: &mut Matrix<T>) {
+        self.energies(samples, tile);
+        if !self.in_range {
+            self.raise(tile);
+        }
+        for (m, moment) in self.moments.iter_mut().enumerate() {
+            dispatch(Powers { tile: tile.as_mut_slice(), square: m == 1 });
+            moment.add(samples, tile);
         }
     }
 
-    fn scale(&mut self, factor: &Lanes<f64>) {
-        for sum in self.shift.iter_mut().chain([&mut self.mass]) {
+    /// Brings up the tops that are exceeded by more than the margin, and the energies of the tile and the sums with them.
+    fn raise(&mut self, tile: &mut Matrix<T>) {
+        let (highest, margin) = (dispatch(Highest(tile.as_slice())), T::from_f64(MARGIN));
+        if !highest.iter().any(|&e| e > margin) {
+            return;
+        }
+        let rise = highest.map(|e| if e > margin { e } else { T::ZERO });
+        for e in tile.as_mut_slice().as_chunks_mut::<LANES>().0 {
             for l in 0..LANES {
-                sum[l] *= factor[l];
+                e[l] -= rise[l];
+            }
+        }
+        for l in 0..LANES {
+            self.top[l] += rise[l];
+        }
+        let factor = rise.map(|rise| (-rise.to_f64()).exp2());
+        for (m, moment) in self.moments.iter_mut().enumerate() {
+            for sum in &mut moment.sums {
+                for l in 0..LANES {
+                    sum[l] *= if m == 0 { factor[l] } else { factor[l] * factor[l] };
+                }
             }
         }
     }
 }
 
-/// sum ← sum + part.
-struct Add<'a, T> {
-    part: &'a [T],
-    sum: &'a mut [f64],
+/// Outputs of a panel whose first query is that of this number.
+struct Finish<'p, 'a, T: Real> {
+    panel: &'p mut Panel<T>,
+    task: &'p mut Task<'a, T>,
+    first: usize,
 }
 
-impl<T: Real> Kernel for Add<'_, T> {
+impl<T: Real> Kernel for Finish<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        for (sum, part) in self.sum.iter_mut().zip(self.part) {
-            *sum += part.to_f64();
+        let Self { panel, task, first } = self;
+        let (d, unit) = (task.kde.d, task.kde.unit);
+        for moment in &mut panel.moments {
+            let shift = moment.shift.as_mut_slice();
+            for (c, sum) in moment.sums[..d].iter().enumerate() {
+                for l in 0..LANES {
+                    shift[l * d + c] = sum[l];
+                }
+            }
+        }
+        let (once, twice) = (&panel.moments[0], &panel.moments[panel.moments.len() - 1]);
+        for i in 0..LANES.min(task.log_density.len() - first) {
+            let (mass, mass2) = (once.sums[d][i], twice.sums[d][i]);
+            let values = Values { offset: panel.reach[i] - panel.top[i].to_f64(), mass, mass2, unit };
+            // about the query and not the centre
+            let (x, shift, shift2) = (panel.x.row(i), once.shift.row(i), twice.shift.row(i));
+            let moved = |c: usize| shift[c] - mass * x[c].to_f64();
+            task.store(first + i, values, moved, |c| shift2[c] - mass2 * x[c].to_f64());
         }
     }
 }
 
-/// All queries of the task.
-pub(super) fn run<T: Real>(task: &mut Task<'_, T>) {
-    let (kde, d) = (task.kde, task.kde.d);
-    let x = kde.about_centre(task.queries, 1.0);
-    let twice = columns(&kde.about_centre(task.queries, 2.0 * kde.scale().powi(2)), d);
-    let mut top = [T::ZERO; LANES];
-    let mut moments: Vec<Moment<T>> = (0..1 + usize::from(task.second.is_some())).map(|_| Moment::new(d)).collect();
-    let (mut tile, block) = (Matrix::zeros(0, 0), BLOCK_BYTES / size_of::<T>());
-    for (b, (y, squares)) in kde.points.chunks(block * d).zip(kde.scaled.chunks(block)).enumerate() {
-        let samples = View { data: y, rows: squares.len(), cols: d, row_stride: d, col_stride: 1 };
-        tile.reshape_reuse(samples.rows, LANES);
-        affine(samples, twice.view(), &top.map(|top| -top), &mut tile);
-        let mut highest = top;
-        dispatch(Energies { tile: tile.as_mut_slice(), squares, highest: &mut highest });
-        let margin = if b == 0 { T::NEG_INFINITY } else { T::from_f64(MARGIN) };
-        if highest.iter().any(|&e| e > margin) {
-            let rise = highest.map(|e| if e > margin { e } else { T::ZERO });
-            // before the first block there is nothing to scale, and by what may be out of range
-            let before = if b == 0 { &mut [] } else { &mut moments[..] };
-            raise(&rise, &mut top, &mut tile, before);
-        }
-        for (m, moment) in moments.iter_mut().enumerate() {
-            moment.add(samples.t(), &mut tile, m == 1);
-        }
-    }
-    let places = columns(&x, d);
-    moments.iter_mut().for_each(|moment| moment.about(&places));
-    let (first, last) = (&moments[0], &moments[moments.len() - 1]);
-    for (i, x) in x.chunks_exact(d).enumerate() {
-        let offset = kde.scale().powi(2) * sum_of_squares(x) - top[i].to_f64();
-        let values = Values { offset, mass: first.mass[i], mass2: last.mass[i], unit: 1.0 };
-        task.store(i, values, |c| first.shift[c][i], |c| last.shift[c][i]);
-    }
+/// What a thread needs for a task, kept for the next.
+pub(super) struct Workspace<T: Real> {
+    /// Energies, then kernel values.
+    tile: Matrix<T>,
+    panels: Vec<Panel<T>>,
 }
 
-/// Up to LANES rows of d numbers as columns; those beyond the last repeat it.
-fn columns<T: Real>(x: &[T], d: usize) -> Matrix<T> {
-    let mut out = Matrix::zeros(d, LANES);
-    for l in 0..LANES {
-        let row = &x[(l * d).min(x.len() - d)..][..d];
-        out.as_mut_slice()[l..].iter_mut().step_by(LANES).zip(row).for_each(|(out, &x)| *out = x);
+impl<T: Real> Workspace<T> {
+    pub(super) fn new(panels: usize, d: usize, second: bool) -> Self {
+        Self { tile: Matrix::zeros(0, 0), panels: (0..panels).map(|_| Panel::new(d, second)).collect() }
     }
-    out
-}
 
-/// Brings tops up, and the energies of a tile and the sums with them.
-fn raise<T: Real>(rise: &Lanes<T>, top: &mut Lanes<T>, tile: &mut Matrix<T>, moments: &mut [Moment<T>]) {
-    for e in tile.as_mut_slice().as_chunks_mut::<LANES>().0 {
-        for l in 0..LANES {
-            e[l] -= rise[l];
+    /// All queries of the task.
+    pub(super) fn run(&mut self, mut task: Task<'_, T>) {
+        let (kde, d, block) = (task.kde, task.kde.d, BLOCK_BYTES / size_of::<T>());
+        let (tile, count) = (&mut self.tile, task.log_density.len().div_ceil(LANES));
+        let panels = &mut self.panels[..count];
+        for (panel, queries) in panels.iter_mut().zip(task.queries.chunks(LANES * d)) {
+            panel.start(kde, queries, tile);
         }
-    }
-    for l in 0..LANES {
-        top[l] += rise[l];
-    }
-    let factor = rise.map(|rise| (-rise.to_f64()).exp2());
-    for (m, moment) in moments.iter_mut().enumerate() {
-        moment.scale(&factor.map(|f| if m == 0 { f } else { f * f }));
+        for y in kde.points.chunks(block * (d + 2)) {
+            panels.iter_mut().for_each(|panel| panel.add(rows(y, d), tile));
+        }
+        for (p, panel) in panels.iter_mut().enumerate() {
+            dispatch(Finish { panel, task: &mut task, first: p * LANES });
+        }
     }
 }
