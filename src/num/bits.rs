@@ -35,6 +35,8 @@ pub trait Bits: Copy + 'static {
     fn times_power_of_two(self, shifted: Self) -> Self;
     /// (k, m) with x = 2^k m and m in [√½, √2), for x positive and normal.
     fn split_exponent(self) -> (Self, Self);
+    /// The nearest integer, the even one of two.
+    fn round_ties_even(self) -> Self;
     /// |x| with the sign of `sign`.
     fn copysign(self, sign: Self) -> Self;
 }
@@ -94,6 +96,11 @@ macro_rules! bits {
             // an integer below 2^m in the mantissa of 2^m is a conversion to floating point that every instruction set has
             let k = $t::from_bits((moved >> $m) | INTEGER.to_bits()) - (INTEGER + $bias as $t);
             (k, $t::from_bits((moved & ((1 << $m) - 1)) + ROOT))
+        }
+
+        #[inline(always)]
+        fn round_ties_even(self) -> Self {
+            $t::round_ties_even(self)
         }
 
         #[inline(always)]

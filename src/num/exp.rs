@@ -37,20 +37,33 @@ pub(super) fn exp<const FMA: bool, T: Real>(x: T) -> T {
 }
 
 /// 2ˣ = 2ⁿ 2^r, n the nearest integer, r = x - n exact; see [`Real::exp2_body`].
-///
-/// The polynomial goes by pairs, c_k + c_(k+1) r, joined by Horner's rule in r²: half the dependent steps for one operation more.
 #[inline(always)]
 pub(super) fn exp2<const FMA: bool, T: Real>(x: T) -> T {
     let x = if x < T::EXP2_LOW { T::EXP2_LOW } else { x };
     let shifted = x + T::SHIFT;
-    let r = x - (shifted - T::SHIFT);
-    let square = r * r;
-    let mut pairs = T::EXP2_POLYNOMIAL.chunks(2).rev().map(|c| polynomial::<FMA, T>(r, c));
-    let mut sum = pairs.next().expect("the polynomial has coefficients");
-    for pair in pairs {
-        sum = sum.fused::<FMA>(square, pair);
+    // the same number; the instruction need not wait for `shifted`, but a machine without it would call a function
+    let n = if FMA { x.round_ties_even() } else { shifted - T::SHIFT };
+    let r = x - n;
+    branched::<FMA, T>(r, T::EXP2_POLYNOMIAL).times_power_of_two(shifted)
+}
+
+/// Σ c_k xᵏ by groups of four coefficients that are joined by Horner's rule in x⁴, each by pairs that are joined in x² (Estrin, 1960): a
+/// third to half of the dependent steps of Horner's rule for one operation or two more. Few coefficients are one group.
+#[inline(always)]
+fn branched<const FMA: bool, T: Real>(x: T, c: &'static [T]) -> T {
+    let square = x * x;
+    let pairs = |c: &'static [T]| joined::<FMA, T>(square, c.chunks(2).rev().map(|c| polynomial::<FMA, T>(x, c)));
+    if c.len() <= 8 { pairs(c) } else { joined::<FMA, T>(square * square, c.chunks(4).rev().map(pairs)) }
+}
+
+/// Horner's rule for parts that are polynomials themselves, highest first.
+#[inline(always)]
+fn joined<const FMA: bool, T: Real>(x: T, mut parts: impl Iterator<Item = T>) -> T {
+    let mut sum = parts.next().expect("a polynomial has coefficients");
+    for part in parts {
+        sum = sum.fused::<FMA>(x, part);
     }
-    sum.times_power_of_two(shifted)
+    sum
 }
 
 /// eˣ - 1 = 2ⁿ (e^r - 1) + (2ⁿ - 1); see [`Real::exp_m1_body`].

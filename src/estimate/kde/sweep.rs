@@ -7,15 +7,13 @@
 
 use super::FEW;
 use crate::num::Real;
+use std::hint::black_box;
 
 /// Queries of a panel: four vectors of 256 bits in f32, eight in f64.
 pub(super) const LANES: usize = 32;
 
 /// Samples of a block; they are summed in the working precision before the sum goes to f64: the rounding is that of 64 terms, not of N.
 pub(super) const BLOCK: usize = 64;
-
-/// Most coordinates that one pass of the energies takes.
-const COORDINATES: usize = 8;
 
 /// Row of Σ k in the totals; Σ k² follows, then d rows of Σ k (y - x) and d rows of Σ k² (y - x).
 pub(super) const MASS: usize = 0;
@@ -31,21 +29,28 @@ pub(super) struct Lanes<T>(pub [T; LANES]);
 
 /// One number for each query and each sample of a block, aligned to a cache line.
 #[repr(C, align(64))]
-struct Tile<T>([[T; LANES]; BLOCK]);
+pub(super) struct Tile<T>([[T; LANES]; BLOCK]);
 
-/// e_j ← start - |x - y_j|² over `C` coordinates, the first ones of `x` and of the rows y_j, which are `d` apart; without a start from e_j.
+impl<T: Real> Tile<T> {
+    #[inline(always)]
+    pub fn zeros() -> Self {
+        Self([[T::ZERO; LANES]; BLOCK])
+    }
+}
+
+/// e_j ← offset - |x - y_j|² for the samples of a block, of `C` coordinates.
 #[inline(always)]
-fn subtract<const FMA: bool, const C: usize, T: Real>(
+fn energies<const FMA: bool, const C: usize, T: Real>(
     y: &[T],
-    d: usize,
     x: &[Lanes<T>],
-    start: Option<&Lanes<T>>,
+    offset: &Lanes<T>,
     e: &mut [[T; LANES]],
 ) {
     let x: &[Lanes<T>; C] = x.first_chunk().expect("C coordinates");
-    for (y, e) in y.chunks(d).zip(e) {
+    // a compiler that knew the stride would put several samples into one vector, not several queries
+    for (y, e) in y.chunks(black_box(C)).zip(e) {
         let y: &[T; C] = y.first_chunk().expect("C coordinates");
-        let mut sum = start.map_or(*e, |start| start.0);
+        let mut sum = offset.0;
         for c in 0..C {
             for l in 0..LANES {
                 let t = y[c] - x[c].0[l];
@@ -56,22 +61,21 @@ fn subtract<const FMA: bool, const C: usize, T: Real>(
     }
 }
 
-/// e_j ← offset - |x - y_j|² for the samples of a block.
+/// [`energies`] for any number of coordinates; with the number in the type, no sum leaves the registers.
 #[inline(always)]
 fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
-    let d = x.len();
-    for first in (0..d).step_by(COORDINATES) {
-        let (y, x, start) = (&y[first..], &x[first..], (first == 0).then_some(offset));
-        match x.len() {
-            1 => subtract::<FMA, 1, T>(y, d, x, start, e),
-            2 => subtract::<FMA, 2, T>(y, d, x, start, e),
-            3 => subtract::<FMA, 3, T>(y, d, x, start, e),
-            4 => subtract::<FMA, 4, T>(y, d, x, start, e),
-            5 => subtract::<FMA, 5, T>(y, d, x, start, e),
-            6 => subtract::<FMA, 6, T>(y, d, x, start, e),
-            7 => subtract::<FMA, 7, T>(y, d, x, start, e),
-            _ => subtract::<FMA, 8, T>(y, d, x, start, e),
-        }
+    match x.len() {
+        1 => energies::<FMA, 1, T>(y, x, offset, e),
+        2 => energies::<FMA, 2, T>(y, x, offset, e),
+        3 => energies::<FMA, 3, T>(y, x, offset, e),
+        4 => energies::<FMA, 4, T>(y, x, offset, e),
+        5 => energies::<FMA, 5, T>(y, x, offset, e),
+        6 => energies::<FMA, 6, T>(y, x, offset, e),
+        7 => energies::<FMA, 7, T>(y, x, offset, e),
+        8 => energies::<FMA, 8, T>(y, x, offset, e),
+        9 => energies::<FMA, 9, T>(y, x, offset, e),
+        10 => energies::<FMA, 10, T>(y, x, offset, e),
+        _ => energies::<FMA, FEW, T>(y, x, offset, e),
     }
 }
 
@@ -84,10 +88,14 @@ fn block<T>(samples: &[T], d: usize, b: u32) -> &[T] {
 
 /// min_j |x - y_j|² over the samples of some blocks for each query.
 #[inline(always)]
-pub(super) fn nearest<const FMA: bool, T: Real>(samples: &[T], blocks: &[u32], x: &[Lanes<T>]) -> Lanes<T> {
+pub(super) fn nearest<const FMA: bool, T: Real>(
+    samples: &[T],
+    blocks: &[u32],
+    x: &[Lanes<T>],
+    e: &mut Tile<T>,
+) -> Lanes<T> {
     let zero = Lanes([T::ZERO; LANES]);
     let mut largest = [T::NEG_INFINITY; LANES];
-    let mut e = Tile([[T::ZERO; LANES]; BLOCK]);
     for &b in blocks {
         let block = block(samples, x.len(), b);
         let e = &mut e.0[..block.len() / x.len()];
@@ -108,11 +116,11 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
     blocks: &[u32],
     x: &[Lanes<T>],
     offset: &Lanes<T>,
+    k: &mut Tile<T>,
     totals: &mut [Lanes<f64>],
 ) {
     let d = x.len();
-    let zero = Lanes([T::ZERO; LANES]);
-    let (mut k, mut part) = (Tile([zero.0; BLOCK]), [zero; SHIFT + 2 * FEW]);
+    let mut part = [Lanes([T::ZERO; LANES]); SHIFT + 2 * FEW];
     for &b in blocks {
         let block = block(samples, d, b);
         let k = &mut k.0[..block.len() / d];

@@ -1,6 +1,6 @@
 //! One task: its queries against all samples, a panel of queries at a time.
 
-use super::sweep::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, nearest, sweep};
+use super::sweep::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, nearest, sweep};
 use super::{FEW, Kde};
 use crate::num::{Kernel, Real, dispatch};
 
@@ -36,6 +36,7 @@ impl<T: Real> Kernel for Panels<'_, '_, T> {
         let mut x = [Lanes([T::ZERO; LANES]); FEW];
         let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
         let x = &mut x[..d];
+        let mut tile = Tile::zeros();
         let blocks = kde.n.div_ceil(BLOCK);
         let (mut gaps, mut near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
         for first in (0..task.log_density.len()).step_by(LANES) {
@@ -43,17 +44,17 @@ impl<T: Real> Kernel for Panels<'_, '_, T> {
             kde.boxes.gaps(x, &mut gaps);
             let closest = (1..blocks).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
             // k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do
-            let mut offset = nearest::<FMA, T>(&kde.scaled, &[closest as u32], x);
+            let mut offset = nearest::<FMA, T>(&kde.scaled, &[closest as u32], x, &mut tile);
             if !in_range(&offset) {
                 within(&gaps, largest(&offset), &mut near);
-                offset = nearest::<FMA, T>(&kde.scaled, &near, x);
+                offset = nearest::<FMA, T>(&kde.scaled, &near, x, &mut tile);
             }
             within(&gaps, largest(&offset) + cut::<T>(kde.n), &mut near);
             totals.fill(Lanes([0.0; LANES]));
             if task.second.is_some() {
-                sweep::<FMA, true, T>(&kde.scaled, &near, x, &offset, &mut totals);
+                sweep::<FMA, true, T>(&kde.scaled, &near, x, &offset, &mut tile, &mut totals);
             } else {
-                sweep::<FMA, false, T>(&kde.scaled, &near, x, &offset, &mut totals);
+                sweep::<FMA, false, T>(&kde.scaled, &near, x, &offset, &mut tile, &mut totals);
             }
             for l in 0..LANES.min(task.log_density.len() - first) {
                 let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
