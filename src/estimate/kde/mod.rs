@@ -49,9 +49,9 @@ pub(crate) fn near_order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
 /// The values are those of samples and queries moved by one rounding of (y - centre)/h, up to a few units in the last place of
 /// the energy ½|x - y|²/h²: nothing is lost at any distance, because the largest kernel value of a query is kept in range.
 ///
-/// In few dimensions (up to 11), many samples and their queries are put in an order that keeps neighbours together, and a block of samples is left out
-/// for a panel of queries where all its kernel values, N of them, are below ε/8 of the largest: most pairs, where h is small against the
-/// spread of the samples.
+/// In few dimensions (up to 11), many samples and their queries are put in an order that keeps neighbours together, and blocks of samples are
+/// left out for a panel of queries where their kernel values, all together, are below ε/8 of the sum: most pairs, where h is small against
+/// the spread of the samples.
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
     /// The samples: in few dimensions as given, N×d, where it pays in the order of a k-d tree; in many as [`tiles::prepared`].

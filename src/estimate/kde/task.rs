@@ -23,6 +23,58 @@ pub(super) struct Values {
     pub unit: f64,
 }
 
+/// A panel of queries against the blocks of the samples.
+struct Panel<'a, T: Real> {
+    kde: &'a Kde<T>,
+    /// Scaled queries, coordinate by coordinate.
+    x: [Lanes<T>; FEW],
+    /// Lower bounds of the squared distances from the panel to the blocks.
+    gaps: Vec<T>,
+    /// Blocks of the pass at hand.
+    near: Vec<u32>,
+    tile: Tile<T>,
+}
+
+impl<'a, T: Real> Panel<'a, T> {
+    #[inline(always)]
+    fn new(kde: &'a Kde<T>) -> Self {
+        let blocks = kde.n.div_ceil(BLOCK);
+        let (gaps, near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
+        Self { kde, x: [Lanes([T::ZERO; LANES]); FEW], gaps, near, tile: Tile::zeros() }
+    }
+
+    /// k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do.
+    #[inline(always)]
+    fn offset<const FMA: bool>(&mut self) -> Lanes<T> {
+        let (samples, x, gaps) = (&self.kde.scaled, &self.x[..self.kde.d], &self.gaps);
+        let closest = (1..gaps.len()).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
+        let offset = nearest::<FMA, T>(samples, &[closest as u32], x, &mut self.tile);
+        if in_range(&offset) {
+            return offset;
+        }
+        between(gaps, T::NEG_INFINITY, largest(&offset), &mut self.near);
+        nearest::<FMA, T>(samples, &self.near, x, &mut self.tile)
+    }
+
+    /// Sums over all samples, those of blocks left out bounded by ε/8 of the smallest.
+    #[inline(always)]
+    fn sum<const FMA: bool, const SECOND: bool>(&mut self, offset: &Lanes<T>, totals: &mut [Lanes<f64>]) {
+        let (samples, x) = (&self.kde.scaled, &self.x[..self.kde.d]);
+        totals.fill(Lanes([0.0; LANES]));
+        let mut reached = T::NEG_INFINITY;
+        for bits in stages::<T>(self.kde.n) {
+            let limit = largest(offset) + bits;
+            between(&self.gaps, reached, limit, &mut self.near);
+            sweep::<FMA, SECOND, T>(samples, &self.near, x, offset, &mut self.tile, totals);
+            let enough = 0.125 * T::EPSILON.to_f64() * smallest(&totals[MASS]);
+            if left_out::<FMA, T>(&self.gaps, limit, largest(offset)) <= enough {
+                break;
+            }
+            reached = limit;
+        }
+    }
+}
+
 /// The queries of a task by [`sweep`].
 struct Panels<'t, 'a, T: Real>(&'t mut Task<'a, T>);
 
@@ -31,30 +83,17 @@ impl<T: Real> Kernel for Panels<'_, '_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let task = self.0;
-        let kde = task.kde;
-        let d = kde.d;
-        let mut x = [Lanes([T::ZERO; LANES]); FEW];
+        let (kde, d) = (task.kde, task.kde.d);
+        let mut panel = Panel::new(kde);
         let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
-        let x = &mut x[..d];
-        let mut tile = Tile::zeros();
-        let blocks = kde.n.div_ceil(BLOCK);
-        let (mut gaps, mut near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
         for first in (0..task.log_density.len()).step_by(LANES) {
-            task.load(first, x);
-            kde.boxes.gaps(x, &mut gaps);
-            let closest = (1..blocks).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
-            // k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do
-            let mut offset = nearest::<FMA, T>(&kde.scaled, &[closest as u32], x, &mut tile);
-            if !in_range(&offset) {
-                within(&gaps, largest(&offset), &mut near);
-                offset = nearest::<FMA, T>(&kde.scaled, &near, x, &mut tile);
-            }
-            within(&gaps, largest(&offset) + cut::<T>(kde.n), &mut near);
-            totals.fill(Lanes([0.0; LANES]));
+            task.load(first, &mut panel.x[..d]);
+            kde.boxes.gaps(&panel.x[..d], &mut panel.gaps);
+            let offset = panel.offset::<FMA>();
             if task.second.is_some() {
-                sweep::<FMA, true, T>(&kde.scaled, &near, x, &offset, &mut tile, &mut totals);
+                panel.sum::<FMA, true>(&offset, &mut totals);
             } else {
-                sweep::<FMA, false, T>(&kde.scaled, &near, x, &offset, &mut tile, &mut totals);
+                panel.sum::<FMA, false>(&offset, &mut totals);
             }
             for l in 0..LANES.min(task.log_density.len() - first) {
                 let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
@@ -117,11 +156,23 @@ fn in_range<T: Real>(offset: &Lanes<T>) -> bool {
     offset.0.iter().all(|&e| e < limit)
 }
 
-/// Bits by which a kernel value may fall below the largest one before it is left out: N of them are below ε/8.
+/// Bits below the kernel value of the nearest sample down to which blocks are summed, one stage after the other: mostly the first will do,
+/// because the sum is larger than its largest term; beyond the last, N values are below ε/8 of the largest.
 #[inline(always)]
-fn cut<T: Real>(n: usize) -> T {
+fn stages<T: Real>(n: usize) -> [T; 3] {
     let mantissa = if size_of::<T>() == 4 { 23.0 } else { 52.0 };
-    T::from_f64(mantissa + 3.0 + (n as f64).log2())
+    [mantissa, mantissa + 6.0, mantissa + 3.0 + (n as f64).log2()].map(T::from_f64)
+}
+
+/// A bound on the sum of the kernel values, up to 2^offset, of the blocks further than `limit`.
+#[inline(always)]
+fn left_out<const FMA: bool, T: Real>(gaps: &[T], limit: T, offset: T) -> f64 {
+    let mut sum = T::ZERO;
+    for &gap in gaps {
+        let k = (offset - gap).exp2_body::<FMA>();
+        sum += if gap > limit { k } else { T::ZERO };
+    }
+    BLOCK as f64 * sum.to_f64()
 }
 
 /// The largest number of the lanes that are numbers.
@@ -130,12 +181,18 @@ fn largest<T: Real>(x: &Lanes<T>) -> T {
     x.0.iter().fold(T::NEG_INFINITY, |m, &x| if x > m { x } else { m })
 }
 
-/// The blocks that are not known to be further than `limit`.
+/// The smallest number of the lanes that are numbers.
 #[inline(always)]
-fn within<T: Real>(gaps: &[T], limit: T, out: &mut Vec<u32>) {
+fn smallest(x: &Lanes<f64>) -> f64 {
+    x.0.iter().fold(f64::INFINITY, |m, &x| if x < m { x } else { m })
+}
+
+/// The blocks that are further than `reached` and not known to be further than `limit`; of unknown ones those of the first stage only.
+#[inline(always)]
+fn between<T: Real>(gaps: &[T], reached: T, limit: T, out: &mut Vec<u32>) {
     out.clear();
     for (b, &gap) in gaps.iter().enumerate() {
-        if gap <= limit || gap.is_nan() {
+        if (gap > reached && gap <= limit) || (gap.is_nan() && reached == T::NEG_INFINITY) {
             out.push(b as u32);
         }
     }
