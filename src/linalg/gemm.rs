@@ -35,7 +35,7 @@ const MOST_BYTES: usize = 1 << 18;
 const PANEL_BYTES: usize = 64;
 
 /// Most rows of A for which B is not worth packing where it can be read in place.
-const FEW_ROWS: usize = 64;
+const FEW_ROWS: usize = 72;
 
 /// What A B is added to.
 #[derive(Debug, Clone, Copy)]
