@@ -41,6 +41,7 @@ pub mod nn;
 pub mod num;
 pub mod rng;
 pub mod sampler;
+mod tasks;
 pub mod theory;
 pub mod velocity;
 pub mod verify;

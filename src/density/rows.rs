@@ -3,7 +3,7 @@
 use crate::linalg::Matrix;
 use crate::linalg::matrix::shape_mismatch;
 use crate::rng::{Purpose, Stream, stream};
-use rayon::prelude::*;
+use crate::tasks;
 
 /// Rows in a chunk: small enough that 40 components of a chunk fit the second-level cache.
 const CHUNK: usize = 128;
@@ -23,8 +23,8 @@ pub(crate) fn check(x: &Matrix, dim: usize, len: usize) {
 #[track_caller]
 pub(crate) fn for_chunks(x: &Matrix, dim: usize, out: &mut [f64], width: usize, f: impl Fn(&[f64], &mut [f64]) + Sync) {
     check(x, dim, out.len() / width);
-    let rows = x.as_slice().par_chunks(CHUNK * dim);
-    out.par_chunks_mut(CHUNK * width).zip(rows).for_each(|(out, x)| f(x, out));
+    let rows = x.as_slice().chunks(CHUNK * dim);
+    tasks::for_each(out.chunks_mut(CHUNK * width).zip(rows), |(out, x)| f(x, out));
 }
 
 /// Runs `f(x chunk, log-density chunk, score chunk)` over all chunks of rows.
@@ -40,15 +40,15 @@ pub(crate) fn evaluate(
     if score.shape() != x.shape() {
         shape_mismatch("score of a batch", score.shape(), x.shape());
     }
-    let rows = x.as_slice().par_chunks(CHUNK * dim);
-    let score = score.as_mut_slice().par_chunks_mut(CHUNK * dim);
-    out.par_chunks_mut(CHUNK).zip(rows).zip(score).for_each(|((out, x), score)| f(x, out, score));
+    let rows = x.as_slice().chunks(CHUNK * dim);
+    let score = score.as_mut_slice().chunks_mut(CHUNK * dim);
+    tasks::for_each(out.chunks_mut(CHUNK).zip(rows).zip(score), |((out, x), score)| f(x, out, score));
 }
 
 /// n×dim samples; `draw` writes one point from the stream of its block of rows.
 pub(crate) fn sample(n: usize, dim: usize, seed: u64, draw: impl Fn(&mut Stream, &mut [f64]) + Sync) -> Matrix {
     let mut out = Matrix::zeros(n, dim);
-    out.as_mut_slice().par_chunks_mut(ROWS_PER_STREAM * dim).enumerate().for_each(|(block, rows)| {
+    tasks::for_each(out.as_mut_slice().chunks_mut(ROWS_PER_STREAM * dim).enumerate(), |(block, rows)| {
         let mut rng = stream(seed, Purpose::Exact, block as u64);
         rows.chunks_exact_mut(dim).for_each(|row| draw(&mut rng, row));
     });

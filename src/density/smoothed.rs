@@ -5,8 +5,8 @@ use crate::density::{Density, Evaluation, evaluate, rows};
 use crate::linalg::Matrix;
 use crate::num::exp_slice;
 use crate::rng::{Purpose, normal_matrix, stream, uniform};
+use crate::tasks;
 use crate::{Error, Result};
-use rayon::prelude::*;
 use std::sync::Arc;
 
 /// Points in one block of [`SmoothedEstimate::evaluate_controlled`]; bounds the memory, not the result.
@@ -76,9 +76,9 @@ impl SmoothedEstimate {
         }
         let (n, d) = x.shape();
         let mut out = Evaluation { log_density: vec![0.0; n], score: Matrix::zeros(n, d) };
-        let points = x.as_slice().par_chunks(BLOCK * d).zip(out.log_density.par_chunks_mut(BLOCK));
-        let blocks = points.zip(out.score.as_mut_slice().par_chunks_mut(BLOCK * d));
-        let done: Vec<Result<()>> = blocks.map(|((x, log_p), score)| self.controlled(x, log_p, score)).collect();
+        let points = x.as_slice().chunks(BLOCK * d).zip(out.log_density.chunks_mut(BLOCK));
+        let blocks = points.zip(out.score.as_mut_slice().chunks_mut(BLOCK * d));
+        let done: Vec<Result<()>> = tasks::collect(blocks, |((x, log_p), score)| self.controlled(x, log_p, score));
         done.into_iter().collect::<Result<()>>()?;
         Ok(out)
     }

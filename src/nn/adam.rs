@@ -3,7 +3,7 @@
 use crate::linalg::Matrix;
 use crate::nn::Parameters;
 use crate::num::{Kernel, Real, dispatch};
-use rayon::prelude::*;
+use crate::tasks;
 use std::sync::Arc;
 
 /// Adam (Kingma and Ba, 2015, algorithm 1): θ ← θ - η m̂ / (√v̂ + ε), with bias-corrected running means m̂ of the gradient
@@ -64,20 +64,18 @@ impl Adam {
             let means = m.as_mut_slice().chunks_mut(BLOCK).zip(v.as_mut_slice().chunks_mut(BLOCK));
             Arc::make_mut(p).as_mut_slice().chunks_mut(BLOCK).zip(g.as_slice().chunks(BLOCK)).zip(means)
         });
-        let updates: Vec<_> = blocks
-            .map(|((x, g), (m, v))| Update {
-                x,
-                g,
-                m,
-                v,
-                beta1: T::from_f64(self.beta1),
-                beta2: T::from_f64(self.beta2),
-                // η m̂/(√v̂ + ε) = rate·m/(√v + epsilon) with both corrections taken into the constants
-                rate: T::from_f64(rate * root / correct(self.beta1)),
-                epsilon: T::from_f64(self.epsilon * root),
-            })
-            .collect();
-        updates.into_par_iter().for_each(dispatch);
+        let updates = blocks.map(|((x, g), (m, v))| Update {
+            x,
+            g,
+            m,
+            v,
+            beta1: T::from_f64(self.beta1),
+            beta2: T::from_f64(self.beta2),
+            // η m̂/(√v̂ + ε) = rate·m/(√v + epsilon) with both corrections taken into the constants
+            rate: T::from_f64(rate * root / correct(self.beta1)),
+            epsilon: T::from_f64(self.epsilon * root),
+        });
+        tasks::for_each(updates, dispatch);
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch};
 use crate::rng::{Purpose, Stream, stream};
+use crate::tasks;
 use rand::Rng;
-use rayon::prelude::*;
 
 /// A uniform variate in [0, 1) with 53 bits.
 pub fn uniform(rng: &mut Stream) -> f64 {
@@ -85,7 +85,8 @@ pub(crate) fn stream_beside(seed: u64, purpose: Purpose, unit: u64) -> Stream {
 /// A rows×cols matrix of independent N(0, 1) variates under the key `(seed, purpose, unit)`; the same for any number of threads.
 pub fn normal_matrix<T: Real>(seed: u64, purpose: Purpose, unit: u64, rows: usize, cols: usize) -> Matrix<T> {
     let mut out = Matrix::zeros(rows, cols);
-    out.as_mut_slice().par_chunks_mut((ROWS_PER_STREAM * cols).max(1)).enumerate().for_each(|(block, chunk)| {
+    let blocks = out.as_mut_slice().chunks_mut((ROWS_PER_STREAM * cols).max(1));
+    tasks::for_each(blocks.enumerate(), |(block, chunk)| {
         // 2^20 blocks a unit: 2.7e8 rows before two units could share a stream
         fill_normal(&mut stream(seed, purpose, (unit << 20) | block as u64), chunk);
     });

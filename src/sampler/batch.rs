@@ -6,7 +6,7 @@ use crate::nn::Parameters;
 use crate::num::Real;
 use crate::sampler::generator::Generator;
 use crate::sampler::latent::LatentBatch;
-use rayon::prelude::*;
+use crate::tasks;
 
 /// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads.
 pub(crate) const CHUNK: usize = 256;
@@ -34,7 +34,7 @@ impl<T: Real> Batch<T> {
     pub(crate) fn forward(&mut self, generator: &Generator<T>, latent: &LatentBatch<T>) -> Matrix<T> {
         let (n, d) = latent.noise.shape();
         let mut out = Matrix::zeros(n, d);
-        let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate();
+        let rows = out.as_mut_slice().chunks_mut(CHUNK * d).enumerate();
         self.record(&generator.parameters, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
             let y = generator.forward(parameters, tape.leaf(&noise), codes.as_ref());
@@ -49,11 +49,11 @@ impl<T: Real> Batch<T> {
     pub(crate) fn record<I: Send>(
         &mut self,
         parameters: &Parameters<T>,
-        rows: impl IndexedParallelIterator<Item = I>,
+        rows: impl ExactSizeIterator<Item = I>,
         f: impl for<'t> Fn(&'t Tape<T>, &[Var<'t, T>], I) -> Var<'t, T> + Sync,
     ) {
         self.chunks.resize_with(rows.len(), Chunk::new);
-        self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, rows)| {
+        tasks::for_each(self.chunks.iter_mut().zip(rows), |(chunk, rows)| {
             chunk.tape.reset();
             let vars: Vec<_> = parameters.iter().map(|p| chunk.tape.parameter(p)).collect();
             chunk.output = f(&chunk.tape, &vars, rows).id;
@@ -66,12 +66,14 @@ impl<T: Real> Batch<T> {
     /// parameters go, so that they can be moved in place.
     pub(crate) fn pull_back(&mut self, cotangent: &Matrix<T>, gradient: &mut [Matrix<T>]) {
         let d = cotangent.cols();
-        let rows = cotangent.as_slice().par_chunks(CHUNK * d);
-        self.chunks.par_iter_mut().zip(rows).for_each(|(chunk, g)| chunk.pull_back(g, d));
+        let rows = cotangent.as_slice().chunks(CHUNK * d);
+        tasks::for_each(self.chunks.iter_mut().zip(rows), |(chunk, g)| chunk.pull_back(g, d));
         let parts: Vec<&[Matrix<T>]> = self.chunks.iter().map(|chunk| chunk.gradient.as_slice()).collect();
-        gradient.par_iter_mut().enumerate().for_each(|(p, total)| {
-            let blocks = total.as_mut_slice().par_chunks_mut(BLOCK).enumerate();
-            blocks.for_each(|(k, total)| sum_parts(k * BLOCK, parts.iter().map(|part| part[p].as_slice()), total));
+        let blocks = gradient.iter_mut().enumerate().flat_map(|(p, total)| {
+            total.as_mut_slice().chunks_mut(BLOCK).enumerate().map(move |(k, total)| (p, k * BLOCK, total))
+        });
+        tasks::for_each(blocks, |(p, start, total)| {
+            sum_parts(start, parts.iter().map(|part| part[p].as_slice()), total);
         });
         self.release();
     }

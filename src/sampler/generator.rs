@@ -8,7 +8,7 @@ use crate::rng::{Purpose, fill_normal, stream};
 use crate::sampler::batch::Batch;
 use crate::sampler::frame::Frame;
 use crate::sampler::latent::{Latent, LatentBatch};
-use rayon::prelude::*;
+use crate::tasks;
 use std::sync::Arc;
 
 /// A one-step sampler: x = centre + scale · y with
@@ -100,7 +100,7 @@ impl<T: Real> Generator<T> {
         let codes = latent.codes.as_ref().map(|k| (k, &self.parameters[0]));
         let network = Inference::new(&self.network, &self.parameters[usize::from(codes.is_some())..]);
         let mut out = Matrix::zeros(n, d);
-        out.as_mut_slice().par_chunks_mut((BLOCK * d).max(1)).enumerate().for_each(|(block, out)| {
+        tasks::for_each(out.as_mut_slice().chunks_mut((BLOCK * d).max(1)).enumerate(), |(block, out)| {
             let rows = block * BLOCK..block * BLOCK + out.len() / d;
             let noise = &latent.noise.as_slice()[rows.start * d..rows.end * d];
             let Some((index, code)) = codes else {

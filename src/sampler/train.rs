@@ -15,6 +15,7 @@ use crate::sampler::generator::Generator;
 use crate::sampler::latent::{Latent, LatentBatch};
 use crate::sampler::settings::Settings;
 use crate::sampler::state::State;
+use crate::tasks;
 use crate::velocity::{Field, LogRatioClip, Scene, SmoothedDrift, Velocity};
 use std::sync::Arc;
 
@@ -200,7 +201,7 @@ impl<T: Real> Trainer<T> {
         let (d, seed, step) = (self.generator.dim(), self.settings.seed, self.step);
         let (generator, moved, s) = (&self.generator, &mut self.moved, &self.settings);
         let draw = |n: usize, purpose: Purpose| generator.latent.stratified::<T>(n, d, (seed, purpose, step));
-        let ((batch, particles), reference) = rayon::join(
+        let ((batch, particles), reference) = tasks::both(
             || {
                 let batch = draw(s.batch, Purpose::Latent);
                 let particles = moved.forward(generator, &batch);

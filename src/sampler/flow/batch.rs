@@ -5,7 +5,6 @@ use crate::num::Real;
 use crate::sampler::batch::{Batch, CHUNK};
 use crate::sampler::flow::Flow;
 use crate::sampler::latent::LatentBatch;
-use rayon::prelude::*;
 
 /// Points y (n×d, units of the frame) with log q (n) and ∇ log q (n×d) there.
 pub(super) struct Points<T: Real> {
@@ -20,7 +19,7 @@ impl<T: Real> Batch<T> {
     pub(super) fn generate(&mut self, flow: &Flow<T>, latent: &LatentBatch<T>) -> Matrix<T> {
         let (n, d) = latent.noise.shape();
         let mut out = Matrix::zeros(n, d);
-        let rows = out.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate();
+        let rows = out.as_mut_slice().chunks_mut(CHUNK * d).enumerate();
         self.record(&flow.parameters, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
             let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
@@ -35,8 +34,8 @@ impl<T: Real> Batch<T> {
     pub(super) fn generate_with_score(&mut self, flow: &Flow<T>, latent: &LatentBatch<T>) -> Points<T> {
         let (n, d) = latent.noise.shape();
         let (mut y, mut log_q, mut score) = (Matrix::zeros(n, d), vec![0.0; n], Matrix::zeros(n, d));
-        let rows = y.as_mut_slice().par_chunks_mut(CHUNK * d).zip(log_q.par_chunks_mut(CHUNK));
-        let rows = rows.zip(score.as_mut_slice().par_chunks_mut(CHUNK * d)).enumerate();
+        let rows = y.as_mut_slice().chunks_mut(CHUNK * d).zip(log_q.chunks_mut(CHUNK));
+        let rows = rows.zip(score.as_mut_slice().chunks_mut(CHUNK * d)).enumerate();
         self.record(&flow.parameters, rows, |tape, parameters, (k, ((y, log_q), score))| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + log_q.len());
             let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
@@ -53,7 +52,7 @@ impl<T: Real> Batch<T> {
     pub(super) fn log_density(&mut self, flow: &Flow<T>, y: &Matrix<T>) -> Vec<f64> {
         let (n, d) = y.shape();
         let mut out = vec![0.0; n];
-        let rows = y.as_slice().par_chunks(CHUNK * d).zip(out.par_chunks_mut(CHUNK));
+        let rows = y.as_slice().chunks(CHUNK * d).zip(out.chunks_mut(CHUNK));
         self.record(&flow.parameters, rows, |tape, parameters, (y, out)| {
             let l = flow.log_density_of(parameters, tape.leaf_from(out.len(), d, y));
             l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64()));
