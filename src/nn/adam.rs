@@ -1,6 +1,6 @@
 //! The Adam optimiser.
 
-use crate::linalg::Matrix;
+use crate::linalg::{Factor, Matrix};
 use crate::nn::Parameters;
 use crate::num::{Kernel, Real, dispatch};
 use crate::tasks;
@@ -76,6 +76,7 @@ impl Adam {
             epsilon: T::from_f64(self.epsilon * root),
         });
         tasks::for_each(updates, dispatch);
+        Factor::prepare(parameters.iter_mut().map(Arc::make_mut));
     }
 }
 

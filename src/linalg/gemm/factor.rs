@@ -1,9 +1,11 @@
 //! Matrices that are the right factor of many products.
 
-use super::{Start, by_rows, packed::Packed};
+use super::packed::{Packed, Piece};
+use super::{Start, by_rows};
 use crate::linalg::Matrix;
 use crate::linalg::matrix::{View, shape_mismatch};
 use crate::num::Real;
+use crate::tasks;
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
@@ -16,11 +18,13 @@ pub struct Factor<T = f64> {
     matrix: Matrix<T>,
     /// The matrix and its transpose, from the first product on.
     packed: [OnceLock<Packed<T>>; 2],
+    /// The same of the matrix before its last change, for their memory.
+    stale: [Option<Packed<T>>; 2],
 }
 
 impl<T> From<Matrix<T>> for Factor<T> {
     fn from(matrix: Matrix<T>) -> Self {
-        Self { matrix, packed: [OnceLock::new(), OnceLock::new()] }
+        Self { matrix, packed: [OnceLock::new(), OnceLock::new()], stale: [None, None] }
     }
 }
 
@@ -45,7 +49,9 @@ impl<T> Deref for Factor<T> {
 
 impl<T> DerefMut for Factor<T> {
     fn deref_mut(&mut self) -> &mut Matrix<T> {
-        self.packed = [OnceLock::new(), OnceLock::new()];
+        for (packed, stale) in self.packed.iter_mut().zip(&mut self.stale) {
+            *stale = packed.take().or(stale.take());
+        }
         &mut self.matrix
     }
 }
@@ -59,6 +65,23 @@ impl<T: Real> Factor<T> {
             shape_mismatch("product with a factor", a.shape(), b.shape());
         }
         by_rows(T::ONE, a, b, Some(self.packed(transposed)), start, c);
+    }
+
+    /// Prepares again what was prepared before the last change, by tasks over all factors: whoever came first to a product would leave the
+    /// others waiting.
+    pub(crate) fn prepare<'a>(factors: impl Iterator<Item = &'a mut Self>) {
+        let mut factors: Vec<_> = factors.collect();
+        let pieces = factors.iter_mut().flat_map(|Self { matrix, stale, .. }| {
+            let views = [matrix.view(), matrix.t()];
+            stale.iter_mut().zip(views).filter_map(|(stale, b)| Some(stale.as_mut()?.pieces(b))).flatten()
+        });
+        tasks::for_each(pieces, Piece::fill);
+        for Self { packed, stale, .. } in factors {
+            for (packed, stale) in packed.iter().zip(stale) {
+                // where it is not in use again already
+                stale.take().map(|stale| packed.set(stale));
+            }
+        }
     }
 
     /// What is prepared for products with this matrix, or with its transpose.
@@ -87,6 +110,9 @@ mod tests {
                 assert_eq!(c, matmul(&a, &b), "after {change} changes");
             }
             factor.as_mut_slice()[change] += 10.0;
+            if change == 1 {
+                Factor::prepare(std::iter::once(&mut factor));
+            }
         }
     }
 }

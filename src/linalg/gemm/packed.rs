@@ -34,14 +34,21 @@ impl<T: Real> Packed<T> {
             Layout::Columns => 1,
             Layout::Rows => n.max(1),
         };
-        let mut data = vec![T::ZERO; n.div_ceil(w) * k * w];
-        for (q, panel) in data.chunks_exact_mut((k * w).max(1)).enumerate() {
-            match layout {
-                Layout::Panels => pack_panel(&b, q * w, panel),
-                _ => pack(&b, q * w, w, panel),
-            }
-        }
-        Self { shape: (k, n), data, layout }
+        let mut packed = Self { shape: (k, n), data: vec![T::ZERO; n.div_ceil(w) * k * w], layout };
+        packed.pieces(b).for_each(Piece::fill);
+        packed
+    }
+
+    /// What fills this memory with another matrix B of the same shape, piece by piece.
+    pub(super) fn pieces<'a>(&'a mut self, b: View<'a, T>) -> impl Iterator<Item = Piece<'a, T>> {
+        let (k, n) = self.shape;
+        let (w, panels) = match self.layout {
+            Layout::Panels => (width::<T>(), PANELS),
+            Layout::Columns => (1, n),
+            Layout::Rows => (n, 1),
+        };
+        let pieces = self.data.chunks_mut((panels * k * w).max(1)).enumerate();
+        pieces.map(move |(piece, data)| Piece { b, first: piece * panels * w, w, data })
     }
 
     /// C ← α A B + start on this thread.   A: m×k, C: m×n.
@@ -63,6 +70,29 @@ impl<T: Real> Packed<T> {
             Layout::Rows => (n, 1),
         };
         general(alpha, a, View { data: &self.data, rows: k, cols: n, row_stride, col_stride }, start, c);
+    }
+}
+
+/// Panels that one task packs.
+const PANELS: usize = 4;
+
+/// Some panels of a prepared factor.
+pub(super) struct Piece<'a, T> {
+    b: View<'a, T>,
+    /// The first column.
+    first: usize,
+    /// Columns of a panel.
+    w: usize,
+    data: &'a mut [T],
+}
+
+impl<T: Real> Piece<'_, T> {
+    /// Packs.
+    pub(super) fn fill(self) {
+        for (q, panel) in self.data.chunks_exact_mut((self.b.rows * self.w).max(1)).enumerate() {
+            let first = self.first + q * self.w;
+            if self.w == width::<T>() { pack_panel(&self.b, first, panel) } else { pack(&self.b, first, self.w, panel) }
+        }
     }
 }
 
