@@ -6,8 +6,25 @@
 use rayon::Yield;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+/// Tasks of all pools that no thread has begun.
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+
 /// `f` of each item, side by side.
 pub(crate) fn for_each<I: Send>(items: impl IntoIterator<Item = I>, f: impl Fn(I) + Sync) {
+    spread(items, &WAITING, f);
+}
+
+/// Whether a task does well to cut itself into [`pieces`]: other tasks do not wait, so threads that are ready would find nothing to do.
+pub(crate) fn worth_cutting() -> bool {
+    rayon::current_num_threads() > 1 && WAITING.load(Ordering::Relaxed) == 0
+}
+
+/// `f` of each piece of a task, side by side.
+pub(crate) fn pieces<I: Send>(items: impl IntoIterator<Item = I>, f: impl Fn(I) + Sync) {
+    spread(items, &AtomicUsize::new(0), f);
+}
+
+fn spread<I: Send>(items: impl IntoIterator<Item = I>, waiting: &AtomicUsize, f: impl Fn(I) + Sync) {
     let mut items = items.into_iter().peekable();
     let Some(first) = items.next() else { return };
     if rayon::current_num_threads() == 1 || items.peek().is_none() {
@@ -19,7 +36,9 @@ pub(crate) fn for_each<I: Send>(items: impl IntoIterator<Item = I>, f: impl Fn(I
         let (f, left) = (&f, &left);
         for item in items {
             left.fetch_add(1, Ordering::Relaxed);
+            waiting.fetch_add(1, Ordering::Relaxed);
             scope.spawn(move |_| {
+                waiting.fetch_sub(1, Ordering::Relaxed);
                 let _done = Done(left);
                 f(item);
             });

@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 mod factor;
+mod own;
 mod packed;
 mod thin;
 #[cfg(target_arch = "x86_64")]
@@ -14,18 +15,21 @@ pub use factor::Factor;
 pub(crate) use packed::Packed;
 
 use crate::linalg::matrix::{Matrix, View, shape_mismatch};
-use crate::num::{Real, Shell, shell, strict};
+use crate::num::{Real, strict};
+use crate::tasks;
+use own::{Panels, Shared, own, own_columns};
 use packed::{Layout, layout, pack_panel, stays_in_cache, width};
-use rayon::prelude::*;
 use std::any::TypeId;
-use std::ops::Range;
 
-/// Below this many operations (2mnk) the product stays on one thread. Fork and join pay from 4 million, but products of that size
-/// come from chunks of a batch that already run in parallel, where a second level only repeats the packing of B.
-const PARALLEL_FLOPS: usize = 40_000_000;
+/// Below this many operations (2mnk) the product stays on one thread. In training products come from chunks of a batch that run in
+/// parallel already: blocks of those of the slowest threads are then taken over by those that are ready.
+const PARALLEL_FLOPS: usize = 8_000_000;
 
-/// Fewest rows of a block.
-const MIN_BLOCK_ROWS: usize = 32;
+/// Fewest rows of a block: 11 tiles.
+const MIN_BLOCK_ROWS: usize = 66;
+
+/// Columns of a block where B is packed panel by panel.
+const BLOCK_BYTES: usize = 4 * PANEL_BYTES;
 
 /// Most rows of B for own tiles: a panel then takes half of the first-level cache.
 const MOST_TERMS: usize = 256;
@@ -54,62 +58,6 @@ impl<T: Real> Start<'_, T> {
             Start::Scaled(beta) if *beta == T::ZERO => sum,
             Start::Scaled(beta) => beta.fused::<FMA>(old, sum),
             Start::Row(row) => row[j] + sum,
-        }
-    }
-}
-
-/// Columns of B for own tiles: entry (p, j) of the panel at column q at q steps.0 + p steps.1 + j.
-struct Panels<'a, T> {
-    data: &'a [T],
-    /// k×n.
-    shape: (usize, usize),
-    steps: (usize, usize),
-    /// From the first one of a panel to the last one of a panel, or of B.
-    columns: Range<usize>,
-}
-
-impl<'a, T: Real> Panels<'a, T> {
-    /// B where it is: its rows are contiguous, and whole vectors.
-    fn of(b: &View<'a, T>) -> Option<Self> {
-        let whole = b.col_stride == 1 && b.cols.is_multiple_of(width::<T>() / 2);
-        whole.then_some(Self { data: b.data, shape: b.shape(), steps: (1, b.row_stride), columns: 0..b.cols })
-    }
-
-    /// Whether the panels, the last one of whole vectors, lie inside the data.
-    fn fit(&self) -> bool {
-        let ((k, n), vector) = (self.shape, width::<T>() / 2);
-        let Range { start, end } = self.columns;
-        if k == 0 || start >= end {
-            return true;
-        }
-        let last = end - 1 - (end - 1 - start) % (2 * vector);
-        let vectors = if n - last > vector { 2 * vector } else { vector };
-        end <= n && last * self.steps.0 + (k - 1) * self.steps.1 + vectors <= self.data.len()
-    }
-}
-
-/// C ← α A B + start in the columns of B that are there, on this thread by own tiles, for a machine with AVX2 and FMA.
-fn own<T: Real>(alpha: T, a: View<'_, T>, b: Panels<'_, T>, start: Start<'_, T>, c: &mut [T]) {
-    let (k, n) = b.shape;
-    assert!(fits(&a) && a.cols == k && c.len() == a.rows * n && b.fit(), "gemm: a view reaches outside its data");
-    assert!(shell() != Shell::Portable, "gemm: own tiles need vectors");
-    let (beta, row) = match start {
-        Start::Scaled(beta) => (beta, std::ptr::null()),
-        Start::Row(row) => (T::ZERO, row[..n].as_ptr()),
-    };
-    #[cfg(target_arch = "x86_64")]
-    {
-        let (View { row_stride, col_stride, .. }, (column_step, row_step)) = (a, b.steps);
-        let (pa, panels) = (a.data.as_ptr(), b.data.as_ptr());
-        let x = tiles::Factors { a: pa, row_stride, col_stride, panels, column_step, row_step, k, n, alpha, beta, row };
-        // SAFETY: the machine has AVX2 and FMA, A has m rows and k columns inside its data, and B's panels are inside theirs, by the
-        // assertions; the row has n numbers and C m·n; T is exactly f32 or f64 in each branch, because `Real` is sealed.
-        unsafe {
-            if TypeId::of::<T>() == TypeId::of::<f32>() {
-                tiles::single::product(&x.cast(), a.rows, b.columns, c.as_mut_ptr().cast());
-            } else {
-                tiles::double::product(&x.cast(), a.rows, b.columns, c.as_mut_ptr().cast());
-            }
         }
     }
 }
@@ -147,15 +95,16 @@ fn by_rows<T: Real>(
 ) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     let threads = rayon::current_num_threads();
-    let alone = threads == 1 || 2 * m * n * k < PARALLEL_FLOPS || m < 2 * MIN_BLOCK_ROWS;
+    let small = 2 * m * n * k < PARALLEL_FLOPS || !tasks::worth_cutting();
+    let alone = small || m < 2 * MIN_BLOCK_ROWS;
     if n <= thin::FEW
         && stays_in_cache::<T>(k, m)
         && let Some(panels) = Panels::of(&a.t())
     {
         return transposed(alpha, b.t(), panels, start, c);
     }
-    if prepared.is_none() && alone && n > thin::FEW && stays_in_cache::<T>(k, m) {
-        return once(alpha, a, b, start, c.as_mut_slice());
+    if prepared.is_none() && n > thin::FEW && stays_in_cache::<T>(k, m) {
+        return once(alpha, a, b, start, c.as_mut_slice(), small);
     }
     let packed = match prepared {
         None if layout::<T>(k, n) != Layout::Rows => Some(&Packed::new(b)),
@@ -169,7 +118,7 @@ fn by_rows<T: Real>(
         return one(a, c.as_mut_slice());
     }
     let rows = m.div_ceil(2 * threads).max(MIN_BLOCK_ROWS);
-    c.as_mut_slice().par_chunks_mut(rows * n).enumerate().for_each(|(block, out)| {
+    tasks::pieces(c.as_mut_slice().chunks_mut(rows * n).enumerate(), |(block, out)| {
         let data = &a.data[block * rows * a.row_stride..];
         one(View { data, rows: out.len() / n, ..a }, out);
     });
@@ -177,19 +126,25 @@ fn by_rows<T: Real>(
 
 /// C ← α A B + start by own tiles for one product with B, of which A stays in cache: one panel of B after the other is packed, or few
 /// rows of A go against B where it is.
-fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, c: &mut [T]) {
+fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, c: &mut [T], alone: bool) {
     if a.rows <= FEW_ROWS
         && let Some(b) = Panels::of(&b)
     {
         return own(alpha, a, b, start, c);
     }
     let (k, n, w) = (b.rows, b.cols, width::<T>());
-    let mut panel = vec![T::ZERO; k * w];
-    for first in (0..n).step_by(w) {
-        pack_panel(&b, first, &mut panel);
-        let columns = first..(first + w).min(n);
-        own(alpha, a, Panels { data: &panel, shape: (k, n), steps: (0, w), columns }, start, c);
-    }
+    let c = Shared::of(c);
+    let block = if alone { n } else { BLOCK_BYTES / size_of::<T>() };
+    tasks::pieces((0..n).step_by(block), |low| {
+        let mut panel = vec![T::ZERO; k * w];
+        for first in (low..(low + block).min(n)).step_by(w) {
+            pack_panel(&b, first, &mut panel);
+            let columns = first..(first + w).min(n);
+            let panels = Panels { data: &panel, shape: (k, n), steps: (0, w), columns };
+            // SAFETY: C is ours, and no other task has these columns.
+            unsafe { own_columns(alpha, a, panels, start, &c) };
+        }
+    });
 }
 
 /// C ← α A B + start by own tiles for Cᵀ = Bᵀ Aᵀ, where C has few columns and Aᵀ contiguous rows.
