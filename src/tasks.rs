@@ -4,6 +4,7 @@
 //! many a loop of a training step. Here it looks for work until all is done.
 
 use rayon::Yield;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Tasks of all pools that no thread has begun.
@@ -80,8 +81,18 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Works until no task is left; a thread outside the pool leaves the waiting to the scope.
+/// Threads that can run at once. The system is asked once: it reads files for its answer.
+pub(crate) fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Works until no task is left. Threads outside the pool, and those of a pool that is too large for the machine, leave the waiting to the
+/// scope.
 fn wait(left: &AtomicUsize) {
+    if rayon::current_num_threads() > cores() {
+        return;
+    }
     while left.load(Ordering::Acquire) > 0 {
         match rayon::yield_now() {
             Some(Yield::Executed) => {}

@@ -1,5 +1,6 @@
 //! Threads that stay awake between the parallel loops of a step.
 
+use crate::tasks;
 use rayon::Yield;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -14,10 +15,9 @@ const GREETING: Duration = Duration::from_micros(50);
 ///
 /// Waking a sleeping core takes longer than most loops of a step, of which there are about twenty. What is computed does not change.
 pub(crate) fn awake<R: Send>(f: impl FnOnce() -> R + Send) -> R {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let (over, up) = (AtomicBool::new(false), AtomicUsize::new(0));
     rayon::scope(|scope| {
-        let threads = rayon::current_num_threads().min(cores);
+        let threads = rayon::current_num_threads().min(tasks::cores());
         let own = rayon::current_thread_index();
         let (over, up) = (&over, &up);
         if threads > 1 {
