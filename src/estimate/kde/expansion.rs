@@ -36,8 +36,8 @@ pub(super) struct Expansion {
 }
 
 impl Expansion {
-    /// None where it would not pay. `tolerance` is on Σ k and h∇Σ k relative to Σ k.
-    pub fn new(samples: &Matrix, h: f64, tolerance: f64) -> Option<Self> {
+    /// None where it would not pay against `pair` multiply-adds for each pair. `tolerance` is on Σ k and h∇Σ k relative to Σ k.
+    pub fn new(samples: &Matrix, h: f64, tolerance: f64, pair: f64) -> Option<Self> {
         let (n, d) = samples.shape();
         if d > MAX_DIM || !samples.is_finite() {
             return None;
@@ -47,9 +47,9 @@ impl Expansion {
         let this = Self::empty(samples, h, order, reach);
         let total = this.cells.iter().map(|&c| c as f64).product::<f64>();
         let (count, size) = (n as f64, (order as f64).powi(d as i32));
-        // in multiply-adds; a pair of the exact kernel costs about 8 of them
+        // in multiply-adds
         let translation = total * size * (d * order * (2 * reach + 1)) as f64;
-        let pays = total * size <= MAX_COEFFICIENTS && 8.0 * count * count > translation + 8.0 * count * size;
+        let pays = total * size <= MAX_COEFFICIENTS && pair * count * count > translation + 8.0 * count * size;
         pays.then(|| this.filled(samples))
     }
 

@@ -11,6 +11,10 @@ use rayon::prelude::*;
 /// Queries that one task handles; fixed, so that the bits do not depend on the number of threads.
 const QUERIES_PER_TASK: usize = 1024;
 
+/// Multiply-adds of the grid that take the time of a pair of the exact kernel, in f64 and f32: measured for N(0, I) in the plane with
+/// h = N^(-1/6) and a tolerance of 1e-4, where both are equally fast at N ≈ 16,000 in f64 and 40,000 in f32.
+const PAIR: [f64; 2] = [8.0, 2.0];
+
 /// Errors that the caller allows, besides the rounding of the inputs and of the output.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Tolerance {
@@ -58,7 +62,8 @@ impl<T: Real> KdeGrid<T> {
         }
         let exact = Kde::new(samples, bandwidth)?;
         let smallest = tolerance.density.min(tolerance.score * bandwidth);
-        let expansion = Expansion::new(&samples.cast(), bandwidth, smallest);
+        let pair = PAIR[usize::from(size_of::<T>() == 4)];
+        let expansion = Expansion::new(&samples.cast(), bandwidth, smallest, pair);
         Ok(Self { exact, expansion, tolerance })
     }
 
