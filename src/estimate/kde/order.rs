@@ -7,8 +7,11 @@ use crate::num::Real;
 /// Points below which two halves are not worth two threads.
 const PARALLEL: usize = 256;
 
+/// Most points whose extent decides along which axis a cell is cut.
+const WIDTH_POINTS: usize = 128;
+
 /// A permutation of the rows of `points` (d columns) in which each block of `block` rows, a power of two, is a cell of a k-d tree:
-/// halves at the median of the widest axis.
+/// halves at the median of the widest axis, as far as some points tell it.
 pub(super) fn tree_order<T: Real>(points: &[T], d: usize, block: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..(points.len() / d) as u32).collect();
     split(points, d, block, &mut order);
@@ -21,7 +24,8 @@ fn split<T: Real>(points: &[T], d: usize, block: usize, order: &mut [u32]) {
     }
     let coordinate = |i: u32, c: usize| points[i as usize * d + c];
     let (mut low, mut high) = ([T::INFINITY; FEW], [T::NEG_INFINITY; FEW]);
-    for &i in &*order {
+    // some points tell which axis is the widest
+    for &i in order.iter().step_by(order.len().div_ceil(WIDTH_POINTS)) {
         for c in 0..d {
             (low[c], high[c]) = (low[c].min(coordinate(i, c)), high[c].max(coordinate(i, c)));
         }
