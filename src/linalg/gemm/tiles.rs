@@ -57,7 +57,8 @@ macro_rules! tiles {
             ///
             /// # Safety
             /// The machine has AVX2 and FMA; A has m rows and k columns; there is a panel of k rows for every WIDTH columns, the last one
-            /// of one vector where that is enough for B; `row` is null or has n numbers; C has m·n, and nobody else sees it.
+            /// of one vector where that is enough for B; `row` is null or has n numbers; C has m·n, and nobody else uses
+            /// these columns of it.
             #[target_feature(enable = "avx2,fma")]
             pub unsafe fn product(x: &Factors, m: usize, columns: Range<usize>, c: *mut $t) {
                 for start in (0..m).step_by(ROWS) {
