@@ -140,7 +140,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let job = job_of(config::merge(arguments.config.as_deref(), arguments.flags(), &arguments.settings)?)?;
     let (name, objective) = (&job.target.name, job.config.objective_name());
     let path = arguments.out.clone().unwrap_or_else(|| default_path(name, &objective, job.config.seed));
-    let config = job.config.resolved(&job.settings).to_toml();
+    let config = job.config.resolved(&*job.target.density, &job.settings).to_toml();
     if let Some(words) = advice(&job) {
         note(words);
     }

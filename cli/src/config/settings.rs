@@ -103,9 +103,9 @@ impl Config {
     }
 
     /// This configuration with every choice of the trainer written out, so that it repeats the run even if defaults change.
-    pub fn resolved(&self, s: &Settings) -> Self {
+    pub fn resolved(&self, target: &dyn Density, s: &Settings) -> Self {
         if self.method != Training::Kde {
-            return self.resolved_flow(s);
+            return self.resolved_flow(&self.flow_settings(target, s));
         }
         Self {
             steps: Some(s.steps as usize),
@@ -127,20 +127,51 @@ impl Config {
         }
     }
 
-    /// The same for a flow.
-    fn resolved_flow(&self, s: &Settings) -> Self {
+    /// The same for a flow; but the components of its base, where not given, are found by the search each time.
+    fn resolved_flow(&self, f: &FlowSettings) -> Self {
+        let kind = match f.coupling {
+            CouplingKind::Affine => Couplings::Realnvp,
+            CouplingKind::Spline { .. } => Couplings::Spline,
+        };
         Self {
-            steps: Some(s.steps as usize),
-            batch: Some(s.batch),
-            hidden: Some(s.hidden.clone()),
-            learning_rate: Some(s.learning_rate),
-            anneal: Some(s.anneal),
-            clip: Some(s.clip),
-            reaction: Some(s.reaction),
+            steps: Some(f.steps as usize),
+            batch: Some(f.batch),
+            flow: Some(kind),
+            couplings: Some(f.couplings),
+            temper: Some(f.temper),
+            hidden: Some(f.hidden.clone()),
+            learning_rate: Some(f.learning_rate),
+            anneal: Some(f.anneal),
+            clip: Some(f.clip),
+            reaction: Some(f.reaction),
             lv_reference: (self.method == Training::FlowLv).then(|| self.reference_name().into()),
-            centre: s.frame.as_ref().map(|f| f.centre.clone()),
-            scale: s.frame.as_ref().map(|f| f.scale),
+            centre: f.frame.as_ref().map(|f| f.centre.clone()),
+            scale: f.frame.as_ref().map(|f| f.scale),
             ..self.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::merge;
+    use pushforward::density::by_name;
+
+    /// Proves that a resolved configuration leaves no choice of a trainer's settings open: it gives the same settings, and is resolved already.
+    #[test]
+    fn resolved_leaves_nothing_open() {
+        let target = by_name("funnel-10").unwrap();
+        for method in ["kde", "flow", "flow-lv"] {
+            let given = [format!("method={method}"), "components=3".into()];
+            let config = merge(None, toml::toml! { target = "funnel-10" }, &given).unwrap();
+            let settings = config.settings(&*target).unwrap();
+            let resolved = config.resolved(&*target, &settings);
+            let again = resolved.settings(&*target).unwrap();
+            assert_eq!(again, settings, "{method}");
+            assert_eq!(resolved.flow_settings(&*target, &again), config.flow_settings(&*target, &settings), "{method}");
+            assert_eq!(resolved.resolved(&*target, &again), resolved, "{method}");
+            let flow = (resolved.flow.is_some(), resolved.couplings.is_some(), resolved.temper.is_some());
+            assert_eq!(flow, [(true, true, true), (false, false, false)][usize::from(method == "kde")], "{method}");
         }
     }
 }

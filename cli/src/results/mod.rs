@@ -31,7 +31,8 @@ const SAMPLES: usize = 10_000;
 
 /// The configuration with every choice written out, the units that were found among them.
 pub fn config(run: &Run, job: &Job) -> Config {
-    job.config.resolved(&Settings { frame: Some(run.units.clone()), ..job.settings.clone() })
+    let settings = Settings { frame: Some(run.units.clone()), ..job.settings.clone() };
+    job.config.resolved(&*job.target.density, &settings)
 }
 
 /// A configuration as JSON, without what results do not depend on.

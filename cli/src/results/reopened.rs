@@ -78,7 +78,7 @@ fn stopped<'a>(folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
 
 /// Refuses a config.toml that is not the one of `what`.
 pub fn fits(folder: &Path, job: &Job, config: &str, what: &str) -> Outcome<()> {
-    let own = job.config.resolved(&job.settings);
+    let own = job.config.resolved(&*job.target.density, &job.settings);
     if config == json(&own) {
         return Ok(());
     }

@@ -185,7 +185,7 @@ fn parse_config(bytes: &[u8], folder: &Path) -> bool {
     let Ok(config) = config::merge(Some(&path), toml::Table::new(), &[]) else { return false };
     let gmm9 = pushforward::density::by_name("gmm9").unwrap();
     let written = config.to_toml();
-    config.settings(&*gmm9).is_ok_and(|s| !config.resolved(&s).to_toml().is_empty()) && !written.is_empty()
+    config.settings(&*gmm9).is_ok_and(|s| !config.resolved(&*gmm9, &s).to_toml().is_empty()) && !written.is_empty()
 }
 
 fn settings() -> Vec<Vec<u8>> {
