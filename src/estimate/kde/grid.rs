@@ -110,8 +110,7 @@ impl<T: Real> KdeGrid<T> {
         let relative = error / (mass - error);
         let fits = relative <= self.tolerance.density && relative * (1.0 + steepest) <= self.tolerance.score * h;
         if mass > error && fits {
-            let norm = (self.exact.n as f64).ln() + d as f64 * ((2.0 * std::f64::consts::PI).sqrt() * h).ln();
-            *log_density = T::from_f64(mass.ln() - norm);
+            *log_density = T::from_f64(mass.ln() - self.exact.log_norm);
             score.iter_mut().zip(mean).for_each(|(s, m)| *s = T::from_f64(m / h));
         }
     }
