@@ -109,7 +109,7 @@ impl<T: Real> Panel<T> {
         let (scale, square) = (kde.unit.recip(), (kde.scale() * kde.unit).powi(2));
         let (x, factor, reach) = (self.x.as_mut_slice(), self.factor.as_mut_slice(), &mut self.reach);
         dispatch(Places { queries, centre: &kde.centre, scale, square, x, factor, reach });
-        self.packed = Packed::new(self.factor.t());
+        self.packed.refill(self.factor.t());
         self.moments.iter_mut().for_each(|moment| moment.sums.fill([0.0; LANES]));
         self.top = [T::ZERO; LANES];
         self.energies(rows(&kde.points[..kde.n.min(FIRST) * (kde.d + 2)], kde.d), tile);

@@ -73,7 +73,12 @@ impl<T: Real> Factor<T> {
         let mut factors: Vec<_> = factors.collect();
         let pieces = factors.iter_mut().flat_map(|Self { matrix, stale, .. }| {
             let views = [matrix.view(), matrix.t()];
-            stale.iter_mut().zip(views).filter_map(|(stale, b)| Some(stale.as_mut()?.pieces(b))).flatten()
+            let fitting = stale.iter_mut().zip(views).filter_map(|(stale, b)| {
+                // a matrix of another shape may have taken the place
+                *stale = stale.take().filter(|stale| stale.shape() == b.shape());
+                Some(stale.as_mut()?.pieces(b))
+            });
+            fitting.flatten()
         });
         tasks::for_each(pieces, Piece::fill);
         for Self { packed, stale, .. } in factors {
@@ -114,5 +119,10 @@ mod tests {
                 Factor::prepare(std::iter::once(&mut factor));
             }
         }
+        *factor = integers(21, 4);
+        Factor::prepare(std::iter::once(&mut factor));
+        let (a, mut c) = (integers(100, 21), Matrix::zeros(100, 4));
+        factor.product(a.view(), false, Start::Scaled(0.0), &mut c);
+        assert_eq!(c, matmul(&a, &factor), "of another shape");
     }
 }

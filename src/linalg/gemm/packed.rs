@@ -35,8 +35,22 @@ impl<T: Real> Packed<T> {
             Layout::Rows => n.max(1),
         };
         let mut packed = Self { shape: (k, n), data: vec![T::ZERO; n.div_ceil(w) * k * w], layout };
-        packed.pieces(b).for_each(Piece::fill);
+        packed.refill(b);
         packed
+    }
+
+    /// k×n.
+    pub(super) fn shape(&self) -> (usize, usize) {
+        self.shape
+    }
+
+    /// Prepares another matrix B of the same shape, in the same memory.
+    #[track_caller]
+    pub(crate) fn refill(&mut self, b: View<'_, T>) {
+        if b.shape() != self.shape {
+            shape_mismatch("another matrix in place of a packed one", b.shape(), self.shape);
+        }
+        self.pieces(b).for_each(Piece::fill);
     }
 
     /// What fills this memory with another matrix B of the same shape, piece by piece.
