@@ -6,14 +6,17 @@
 //! `threads` [1] and `budget` [0.3 s]. `first-step` makes one training step and ends: the time from the start of a process to a first result.
 
 use pushforward::density;
+use pushforward::density::Affine;
 use pushforward::divergence;
 use pushforward::error::Result;
 use pushforward::estimate::{Kde, KdeGrid, Tolerance};
 use pushforward::linalg::{Matrix, matmul};
+use pushforward::model::flow::{AffineCoupling, Base, Flow, FlowSettings, Layer, Objective};
+use pushforward::model::{Generator, Latent};
 use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::flow::{AffineCoupling, Base, Flow, FlowSettings, FlowTrainer, Layer, Objective};
-use pushforward::sampler::{Frame, Generator, Latent, Settings, Trainer};
+use pushforward::run::FlowTrainer;
+use pushforward::run::{Settings, Trainer};
 use pushforward::velocity::{Field, Scene, Velocity};
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -75,7 +78,7 @@ impl<T: Real> Velocity<T> for Given<T> {
 /// A generator without codes of the named shape.
 fn generator<T: Real>(net: &str) -> (Generator<T>, Vec<usize>) {
     let (d, hidden) = if net.starts_with("64") { (64, vec![256; 3]) } else { (2, vec![128; 3]) };
-    let frame = Frame { centre: vec![0.0; d], scale: 1.0 };
+    let frame = Affine::identity(d);
     (Generator::new(frame, Latent::Gaussian, &hidden, 0), hidden)
 }
 
@@ -89,7 +92,7 @@ fn trainer<T: Real>(net: &str, batch: usize) -> Trainer<T> {
 /// Eight affine couplings (hidden 64-64, SiLU) of one Gaussian, moved to ring8 by the path gradient of reverse KL.
 fn flow_trainer<T: Real>(batch: usize) -> FlowTrainer<T> {
     let coupling = |k: usize| Layer::Affine(AffineCoupling::new(2, &[k % 2], &[64, 64]));
-    let frame = Frame { centre: vec![0.0; 2], scale: 1.0 };
+    let frame = Affine::identity(2);
     let flow = Flow::of_layers(frame, Base { dim: 2, components: 1 }, (0..8).map(coupling).collect(), 0);
     let target = density::by_name("ring8").expect("a target");
     let objective = Objective::Drift(divergence::by_name("reverse-kl").expect("a divergence"));

@@ -8,7 +8,7 @@ use pushforward::Result;
 use pushforward::density::{Density, ring8};
 use pushforward::divergence::by_name;
 use pushforward::metric::{Options, evaluate};
-use pushforward::sampler::{Settings, Trainer};
+use pushforward::run::{Settings, Trainer};
 use std::sync::Arc;
 
 fn main() -> Result<()> {

@@ -10,7 +10,7 @@ use pushforward::density::{Density, TapeDensity};
 use pushforward::divergence::by_name;
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::{Settings, Trainer};
+use pushforward::run::{Settings, Trainer};
 use std::sync::Arc;
 
 /// log p~(x) = -(|x|² - 4)²/2 + x₁/2 + cos 3x₂: a ring of radius 2, tilted and rippled; n×2 → n×1.
@@ -27,7 +27,7 @@ fn main() -> Result<()> {
     let target: Arc<dyn Density> = Arc::new(TapeDensity::new(2, log_density));
     let mut trainer = Trainer::<f32>::new(&target, by_name("reverse-kl")?, Settings::small())?;
     let frame = &trainer.generator().frame;
-    println!("found by a search: centre {:.2?}, scale {:.2}", frame.centre, frame.scale);
+    println!("found by a search: centre {:.2?}, scale {:.2}", frame.centre(), frame.scale());
     while !trainer.is_finished() {
         trainer.step()?;
     }

@@ -5,12 +5,12 @@
 //! ([T1](theory::t01)).
 //!
 //! ```
-//! use pushforward::{density, divergence, sampler};
+//! use pushforward::{density, divergence, run};
 //!
 //! # fn main() -> pushforward::Result<()> {
 //! let target = density::by_name("ring8")?;
-//! let settings = sampler::Settings { steps: 20, ..sampler::Settings::small() };
-//! let mut trainer: sampler::Trainer<f32> = sampler::Trainer::new(&target, divergence::by_name("reverse-kl")?, settings)?;
+//! let settings = run::Settings { steps: 20, ..run::Settings::small() };
+//! let mut trainer: run::Trainer<f32> = run::Trainer::new(&target, divergence::by_name("reverse-kl")?, settings)?;
 //! while !trainer.is_finished() {
 //!     trainer.step()?;
 //! }
@@ -24,10 +24,10 @@
 //!
 //! - a **density** is what we sample from: [`density::Density`];
 //! - a **velocity** is what moves particles, a batch in, a batch out: [`velocity::Velocity`];
-//! - a **consumer** follows it: generator training, [`sampler::Trainer`].
+//! - a **consumer** follows it: generator training, [`run::Trainer`].
 //!
 //! The rooms, upwards; a room imports from below only: [`num`], [`rng`], [`linalg`]; [`autodiff`], [`nn`]; [`density`], [`divergence`];
-//! [`estimate`], [`metric`]; [`velocity`]; [`sampler`]; [`verify`]. The theorems are pages of [`theory`].
+//! [`estimate`], [`metric`]; [`search`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
 #![deny(unsafe_code)]
 
 pub mod autodiff;
@@ -37,11 +37,13 @@ pub mod error;
 pub mod estimate;
 pub mod linalg;
 pub mod metric;
+pub mod model;
 pub mod nn;
 pub mod num;
+mod parallel;
 pub mod rng;
-pub mod sampler;
-mod tasks;
+pub mod run;
+pub mod search;
 pub mod theory;
 pub mod velocity;
 pub mod verify;

@@ -5,7 +5,7 @@ use pushforward::linalg::Matrix;
 use pushforward::metric::diagnose_chains;
 use pushforward::num::GaussLegendre;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::{HmcSettings, hmc};
+use pushforward::search::{HmcSettings, hmc};
 
 const SETTINGS: HmcSettings = HmcSettings { warmup: 200, draws: 400, length: 1.57, seed: 4 };
 

@@ -159,7 +159,7 @@ fn tempered_gaussian_is_gaussian() {
 #[test]
 fn standardised_by_two_roads() {
     let inner: Arc<dyn Density> = Arc::new(gmm40());
-    let units = Standardised::new(Arc::clone(&inner), vec![-2.0, 1.2], 23.0).unwrap();
+    let units = Standardised::new(Arc::clone(&inner), Affine::new(vec![-2.0, 1.2], 23.0).unwrap()).unwrap();
     let y = units.sample(200, 35).unwrap();
     let close = |a: &dyn Density, b: &dyn Density, y: &Matrix| {
         let (a, b) = (evaluate(a, y).unwrap(), evaluate(b, y).unwrap());
@@ -167,10 +167,11 @@ fn standardised_by_two_roads() {
         pairs.for_each(|(a, b)| assert!((a - b).abs() < 1e4 * f64::EPSILON * (1.0 + b.abs()), "{a} against {b}"));
     };
     close(&units, units.mixture().unwrap(), &y);
-    let smoothed_inner = Standardised::new(inner.smoothed(0.1 * 23.0).unwrap(), vec![-2.0, 1.2], 23.0).unwrap();
+    let smoothed_inner =
+        Standardised::new(inner.smoothed(0.1 * 23.0).unwrap(), Affine::new(vec![-2.0, 1.2], 23.0).unwrap()).unwrap();
     close(&*units.smoothed(0.1).unwrap(), &smoothed_inner, &y);
     let back = units.mixture().unwrap().affine_image(&[-2.0, 1.2], 23.0).unwrap();
-    close(&back, &*inner, &units.restore(&y));
+    close(&back, &*inner, &units.frame().restore(&y));
     assert_eq!(units.log_normaliser(), Some(0.0));
 }
 
@@ -257,9 +258,9 @@ fn wrappers_refuse_bad_parameters() {
     let refused = |r: bool| assert!(r);
     refused(Tempered::new(Arc::clone(&p), 0.0).is_err());
     refused(Tempered::new(Arc::clone(&p), f64::NAN).is_err());
-    refused(Standardised::new(Arc::clone(&p), vec![0.0], 1.0).is_err());
-    refused(Standardised::new(Arc::clone(&p), vec![0.0, f64::NAN], 1.0).is_err());
-    refused(Standardised::new(Arc::clone(&p), vec![0.0, 0.0], -1.0).is_err());
+    refused(Standardised::new(Arc::clone(&p), Affine::new(vec![0.0], 1.0).unwrap()).is_err());
+    refused(Standardised::new(Arc::clone(&p), Affine::new(vec![0.0, f64::NAN], 1.0).unwrap()).is_err());
+    refused(Standardised::new(Arc::clone(&p), Affine::new(vec![0.0, 0.0], -1.0).unwrap()).is_err());
     refused(smooth(&moons, -0.1, 8, 0, 0).is_err());
     refused(smooth(&moons, 0.1, 7, 0, 0).is_err());
     refused(smooth(&p, f64::NAN, 8, 0, 0).is_err());

@@ -3,9 +3,10 @@
 use pushforward::density::{Density, by_name};
 use pushforward::divergence::by_name as divergence;
 use pushforward::linalg::Matrix;
+use pushforward::model::flow::{CouplingKind, FlowSettings, Objective, Reference};
 use pushforward::num::Real;
-use pushforward::sampler::flow::{CouplingKind, FlowSettings, FlowTrainer, Objective, Reference};
-use pushforward::sampler::{Settings, State, Trainer};
+use pushforward::run::FlowTrainer;
+use pushforward::run::{Settings, State, Trainer};
 use std::sync::Arc;
 
 /// Everything that a training leaves, as bits: parameters, moments, latent, samples.

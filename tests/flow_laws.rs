@@ -1,14 +1,14 @@
 //! One law for all layers of normalizing flows, and for the flows built of them (T12).
 
 use pushforward::autodiff::{Tape, check_score, jacobian};
+use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::{Lu, Matrix};
-use pushforward::num::Real;
-use pushforward::rng::{Purpose, fill_normal, normal_matrix, stream};
-use pushforward::sampler::Frame;
-use pushforward::sampler::flow::{
+use pushforward::model::flow::{
     ActNorm, AffineCoupling, Architecture, CouplingKind, Flow, Layer, Linear, SplineCoupling,
 };
+use pushforward::num::Real;
+use pushforward::rng::{Purpose, fill_normal, normal_matrix, stream};
 use std::sync::Arc;
 
 const DIMENSIONS: [usize; 3] = [1, 2, 5];
@@ -163,7 +163,7 @@ fn flows<T: Real>(d: usize) -> Vec<(String, Flow<T>)> {
     for (name, coupling, size) in [("affine", CouplingKind::Affine, 0.15), ("spline", spline, 0.07)] {
         for components in [1, 4] {
             let architecture = Architecture { coupling, couplings: 4, hidden: vec![6], components };
-            let frame = Frame { centre: (0..d).map(|j| j as f64 - 0.5).collect(), scale: 1.7 };
+            let frame = Affine::new((0..d).map(|j| j as f64 - 0.5).collect(), 1.7).unwrap();
             let mut flow = Flow::new(frame, architecture, 3);
             for (k, p) in flow.parameters.iter_mut().enumerate() {
                 let noise: Matrix<T> = normal_matrix(8, Purpose::Check, k as u64, p.rows(), p.cols());

@@ -1,21 +1,23 @@
 //! Training of flows: the gradients that it follows (T8, T9), and that it reaches its target in the same bits whatever happens.
 
+use pushforward::density::Affine;
 use pushforward::density::{Density, GaussianMixture, by_name};
 use pushforward::divergence::{Divergence, LvSurrogate, all_divergences, check};
 use pushforward::linalg::Matrix;
 use pushforward::metric::effective_fraction;
+use pushforward::model::LatentBatch;
+use pushforward::model::flow::{
+    Architecture, CouplingKind, Flow, FlowSettings, Objective, Reference, log_variance_cotangent,
+};
 use pushforward::num::log_mean_exp;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::flow::{
-    Architecture, CouplingKind, Flow, FlowSettings, FlowTrainer, Objective, Reference, log_variance_cotangent,
-};
-use pushforward::sampler::{Frame, LatentBatch};
+use pushforward::run::FlowTrainer;
 use std::sync::Arc;
 
 /// A flow in d dimensions with all parameters moved.
 fn flow(d: usize, coupling: CouplingKind, components: usize) -> Flow<f64> {
     let architecture = Architecture { coupling, couplings: 2, hidden: vec![5], components };
-    let mut flow = Flow::new(Frame { centre: vec![0.0; d], scale: 1.0 }, architecture, 1);
+    let mut flow = Flow::new(Affine::identity(d), architecture, 1);
     for (k, p) in flow.parameters.iter_mut().enumerate() {
         let noise = normal_matrix(2, Purpose::Check, k as u64, p.rows(), p.cols());
         Arc::make_mut(p).add_scaled(0.1, &noise);

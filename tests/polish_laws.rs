@@ -5,7 +5,7 @@ use pushforward::linalg::Matrix;
 use pushforward::metric::ModeTruth;
 use pushforward::num::Summary;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::Polish;
+use pushforward::search::Polish;
 
 fn normal(unit: u64, n: usize, d: usize) -> Matrix {
     normal_matrix(13, Purpose::Check, unit, n, d)

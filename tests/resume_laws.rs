@@ -3,9 +3,10 @@
 use pushforward::Error;
 use pushforward::density::{Density, Handwritten, by_name};
 use pushforward::divergence::{Divergence, ReverseKl};
+use pushforward::model::flow::{CouplingKind, FlowSettings, Objective, Reference};
 use pushforward::num::Real;
-use pushforward::sampler::flow::{CouplingKind, FlowSettings, FlowTrainer, Objective, Reference};
-use pushforward::sampler::{Settings, State, StepReport, Trainer};
+use pushforward::run::FlowTrainer;
+use pushforward::run::{Settings, State, StepReport, Trainer};
 use std::sync::Arc;
 
 const STEPS: u64 = 24;
@@ -140,8 +141,8 @@ fn faults_are_remembered() {
     assert_eq!(words(&resumed), words(&trainer));
 }
 
-fn frame() -> pushforward::sampler::Frame {
-    pushforward::sampler::Frame { centre: vec![0.0; 2], scale: 1.0 }
+fn frame() -> pushforward::density::Affine {
+    pushforward::density::Affine::identity(2)
 }
 
 /// Proves that every state with a part missing, of another shape, not finite or from other settings is refused by name, and leaves the

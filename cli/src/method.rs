@@ -6,9 +6,10 @@ use crate::model::{Model, Stored};
 use crate::report::StepRow;
 use crate::saved::Saved;
 use crate::training::Job;
+use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
-use pushforward::sampler::flow::FlowTrainer;
-use pushforward::sampler::{Faults, Frame, StepReport, Trainer};
+use pushforward::run::FlowTrainer;
+use pushforward::run::{Faults, StepReport, Trainer};
 use std::sync::Arc;
 
 /// A sampler under training. What is trained and how is its own affair; the command shows, saves and stops it.
@@ -24,7 +25,7 @@ pub trait Method: Send {
     /// Steps that were left out.
     fn faults(&self) -> &Faults;
     /// The units in which it works, for config.toml.
-    fn frame(&self) -> &Frame;
+    fn frame(&self) -> &Affine;
     /// n samples of what it has learnt so far, block `block` of the stream of `seed`.
     fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix;
     /// What it has learnt so far.
@@ -84,7 +85,7 @@ fn flow<T: Stored>(job: &Job, saved: Option<&Saved>) -> Outcome<Box<dyn Method>>
 
 impl<T: Stored> Method for FlowTrainer<T> {
     fn step(&mut self) -> pushforward::Result<StepRow> {
-        let scale = self.flow().frame.scale;
+        let scale = self.flow().frame.scale();
         FlowTrainer::step(self).map(|r| row(&r, scale))
     }
     fn steps_taken(&self) -> u64 {
@@ -96,7 +97,7 @@ impl<T: Stored> Method for FlowTrainer<T> {
     fn faults(&self) -> &Faults {
         FlowTrainer::faults(self)
     }
-    fn frame(&self) -> &Frame {
+    fn frame(&self) -> &Affine {
         &self.flow().frame
     }
     fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {
@@ -112,7 +113,7 @@ impl<T: Stored> Method for FlowTrainer<T> {
 
 impl<T: Stored> Method for Trainer<T> {
     fn step(&mut self) -> pushforward::Result<StepRow> {
-        let scale = self.generator().frame.scale;
+        let scale = self.generator().frame.scale();
         Trainer::step(self).map(|r| row(&r, scale))
     }
     fn steps_taken(&self) -> u64 {
@@ -124,7 +125,7 @@ impl<T: Stored> Method for Trainer<T> {
     fn faults(&self) -> &Faults {
         Trainer::faults(self)
     }
-    fn frame(&self) -> &Frame {
+    fn frame(&self) -> &Affine {
         &self.generator().frame
     }
     fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {

@@ -4,11 +4,12 @@ mod flow;
 
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
+use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
+use pushforward::model::flow::Flow;
+use pushforward::model::{Generator, Latent};
 use pushforward::num::Real;
-use pushforward::sampler::flow::Flow;
-use pushforward::sampler::{Frame, Generator, Latent};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -114,8 +115,8 @@ pub fn save(path: &Path, model: &Model, config: &str) -> Outcome<()> {
 fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str) -> Outcome<()> {
     let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
     let mut tensors = Tensors::new();
-    tensors.insert("frame.centre".into(), vector(&generator.frame.centre));
-    tensors.insert("frame.scale".into(), vector(&[generator.frame.scale]));
+    tensors.insert("frame.centre".into(), vector(generator.frame.centre()));
+    tensors.insert("frame.scale".into(), vector(&[generator.frame.scale()]));
     if let Latent::Codes { logits } = &generator.latent {
         tensors.insert("latent.logits".into(), vector(logits));
     }
@@ -148,13 +149,12 @@ fn doubles(tensors: &Tensors, name: &str) -> Option<Vec<f64>> {
 }
 
 /// The units of a model.
-fn frame(tensors: &Tensors) -> Result<Frame, String> {
+fn frame(tensors: &Tensors) -> Result<Affine, String> {
     let centre = doubles(tensors, "frame.centre").ok_or("there is no frame.centre")?;
     let scale = doubles(tensors, "frame.scale").and_then(|v| v.first().copied()).ok_or("there is no frame.scale")?;
-    if centre.is_empty() || !centre.iter().chain([&scale]).all(|v| v.is_finite()) || scale <= 0.0 {
-        return Err(format!("the frame has {} coordinates and scale {scale}", centre.len()));
-    }
-    Ok(Frame { centre, scale })
+    let d = centre.len();
+    let bad = || format!("the frame has {d} coordinates and scale {scale}");
+    if d == 0 { Err(bad()) } else { Affine::new(centre, scale).map_err(|_| bad()) }
 }
 
 fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> {
@@ -198,7 +198,7 @@ mod tests {
             let folder = tempfile::tempdir().unwrap();
             let path = folder.path().join("m.safetensors");
             let generator: Generator<T> =
-                Generator::new(Frame { centre: vec![1.0, -2.0, 3.0], scale: 7.0 }, latent, &[8, 5], 3);
+                Generator::new(Affine::new(vec![1.0, -2.0, 3.0], 7.0).unwrap(), latent, &[8, 5], 3);
             save(&path, &T::model(generator.clone()), "{}").unwrap();
             assert_eq!(load(&path).unwrap().sample(300, 4, 2), generator.sample(300, 4, 2));
         }
@@ -213,8 +213,7 @@ mod tests {
     fn wrong_content() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
-        let generator: Generator<f64> =
-            Generator::new(Frame { centre: vec![0.0], scale: 1.0 }, Latent::Gaussian, &[4], 3);
+        let generator: Generator<f64> = Generator::new(Affine::identity(1), Latent::Gaussian, &[4], 3);
         save(&path, &Model::F64(generator), "{}").unwrap();
         let (tensors, mut metadata) = safetensors::read(&path).unwrap();
         for hidden in ["[5]", "[0]", "[99999999999]", "[-1]", "7", "[4,4]"] {

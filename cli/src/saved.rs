@@ -4,7 +4,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{Metadata, Tensor, Tensors};
 use crate::model::Stored;
 use pushforward::linalg::Matrix;
-use pushforward::sampler::State;
+use pushforward::run::State;
 
 /// Named numbers and words, as a checkpoint holds them.
 #[derive(Debug, Clone, Default, PartialEq)]

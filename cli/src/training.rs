@@ -10,9 +10,10 @@ use crate::report::{Frame, StepRow};
 use crate::saved::Saved;
 use crate::target::Target;
 use pushforward::Error;
+use pushforward::density::Affine as Units;
 use pushforward::divergence::Divergence;
 use pushforward::metric::ModeTruth;
-use pushforward::sampler::{Faults, Frame as Units, Settings};
+use pushforward::run::{Faults, Settings};
 use std::sync::Arc;
 use std::time::Instant;
 

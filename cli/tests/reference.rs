@@ -5,7 +5,7 @@ mod common;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{ChainDiagnosis, diagnose_chains};
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::{HmcRun, HmcSettings, hmc};
+use pushforward::search::{HmcRun, HmcSettings, hmc};
 use pushforward_cli::files::samples::read_samples;
 use pushforward_cli::target::{self, Target};
 use std::fmt::Write;

@@ -2,6 +2,7 @@
 //!
 //! One file a target. Everything here runs in f64: a density is a small part of a training step, and its tails decide.
 
+mod affine;
 mod banana;
 mod chart;
 mod constrained;
@@ -24,6 +25,7 @@ mod tape_density;
 mod tempered;
 mod two_moons;
 
+pub use affine::Affine;
 pub use banana::Banana;
 pub use chart::{Chart, Support};
 pub use constrained::Constrained;

@@ -2,8 +2,8 @@
 
 use crate::linalg::Matrix;
 use crate::linalg::matrix::shape_mismatch;
+use crate::parallel;
 use crate::rng::{Purpose, Stream, stream};
-use crate::tasks;
 
 /// Rows in a chunk: small enough that 40 components of a chunk fit the second-level cache.
 const CHUNK: usize = 128;
@@ -24,7 +24,7 @@ pub(crate) fn check(x: &Matrix, dim: usize, len: usize) {
 pub(crate) fn for_chunks(x: &Matrix, dim: usize, out: &mut [f64], width: usize, f: impl Fn(&[f64], &mut [f64]) + Sync) {
     check(x, dim, out.len() / width);
     let rows = x.as_slice().chunks(CHUNK * dim);
-    tasks::for_each(out.chunks_mut(CHUNK * width).zip(rows), |(out, x)| f(x, out));
+    parallel::for_each(out.chunks_mut(CHUNK * width).zip(rows), |(out, x)| f(x, out));
 }
 
 /// Runs `f(x chunk, log-density chunk, score chunk)` over all chunks of rows.
@@ -42,13 +42,13 @@ pub(crate) fn evaluate(
     }
     let rows = x.as_slice().chunks(CHUNK * dim);
     let score = score.as_mut_slice().chunks_mut(CHUNK * dim);
-    tasks::for_each(out.chunks_mut(CHUNK).zip(rows).zip(score), |((out, x), score)| f(x, out, score));
+    parallel::for_each(out.chunks_mut(CHUNK).zip(rows).zip(score), |((out, x), score)| f(x, out, score));
 }
 
 /// n×dim samples; `draw` writes one point from the stream of its block of rows.
 pub(crate) fn sample(n: usize, dim: usize, seed: u64, draw: impl Fn(&mut Stream, &mut [f64]) + Sync) -> Matrix {
     let mut out = Matrix::zeros(n, dim);
-    tasks::for_each(out.as_mut_slice().chunks_mut(ROWS_PER_STREAM * dim).enumerate(), |(block, rows)| {
+    parallel::for_each(out.as_mut_slice().chunks_mut(ROWS_PER_STREAM * dim).enumerate(), |(block, rows)| {
         let mut rng = stream(seed, Purpose::Exact, block as u64);
         rows.chunks_exact_mut(dim).for_each(|row| draw(&mut rng, row));
     });

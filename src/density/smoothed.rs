@@ -4,8 +4,8 @@ use crate::density::mixture::bandwidth_error;
 use crate::density::{Density, Evaluation, evaluate, rows};
 use crate::linalg::Matrix;
 use crate::num::exp_slice;
+use crate::parallel;
 use crate::rng::{Purpose, normal_matrix, stream, uniform};
-use crate::tasks;
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl SmoothedEstimate {
         let mut out = Evaluation { log_density: vec![0.0; n], score: Matrix::zeros(n, d) };
         let points = x.as_slice().chunks(BLOCK * d).zip(out.log_density.chunks_mut(BLOCK));
         let blocks = points.zip(out.score.as_mut_slice().chunks_mut(BLOCK * d));
-        let done: Vec<Result<()>> = tasks::collect(blocks, |((x, log_p), score)| self.controlled(x, log_p, score));
+        let done: Vec<Result<()>> = parallel::collect(blocks, |((x, log_p), score)| self.controlled(x, log_p, score));
         done.into_iter().collect::<Result<()>>()?;
         Ok(out)
     }

@@ -16,7 +16,7 @@ pub(crate) use packed::Packed;
 
 use crate::linalg::matrix::{Matrix, View, shape_mismatch};
 use crate::num::{Real, strict};
-use crate::tasks;
+use crate::parallel;
 use own::{Panels, Shared, own, own_columns};
 use packed::{Layout, layout, pack_panel, stays_in_cache, width};
 use std::any::TypeId;
@@ -95,7 +95,7 @@ fn by_rows<T: Real>(
 ) {
     let (m, k, n) = (a.rows, a.cols, b.cols);
     let threads = rayon::current_num_threads();
-    let small = 2 * m * n * k < PARALLEL_FLOPS || !tasks::worth_cutting();
+    let small = 2 * m * n * k < PARALLEL_FLOPS || !parallel::worth_cutting();
     let alone = small || m < 2 * MIN_BLOCK_ROWS;
     if n <= thin::FEW
         && stays_in_cache::<T>(k, m)
@@ -118,7 +118,7 @@ fn by_rows<T: Real>(
         return one(a, c.as_mut_slice());
     }
     let rows = m.div_ceil(2 * threads).max(MIN_BLOCK_ROWS);
-    tasks::pieces(c.as_mut_slice().chunks_mut(rows * n).enumerate(), |(block, out)| {
+    parallel::pieces(c.as_mut_slice().chunks_mut(rows * n).enumerate(), |(block, out)| {
         let data = &a.data[block * rows * a.row_stride..];
         one(View { data, rows: out.len() / n, ..a }, out);
     });
@@ -135,7 +135,7 @@ fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, 
     let (k, n, w) = (b.rows, b.cols, width::<T>());
     let c = Shared::of(c);
     let block = if alone { n } else { BLOCK_BYTES / size_of::<T>() };
-    tasks::pieces((0..n).step_by(block), |low| {
+    parallel::pieces((0..n).step_by(block), |low| {
         let mut panel = vec![T::ZERO; k * w];
         for first in (low..(low + block).min(n)).step_by(w) {
             pack_panel(&b, first, &mut panel);

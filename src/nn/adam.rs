@@ -3,7 +3,7 @@
 use crate::linalg::{Factor, Matrix};
 use crate::nn::Parameters;
 use crate::num::{Kernel, Real, dispatch};
-use crate::tasks;
+use crate::parallel;
 use std::sync::Arc;
 
 /// Adam (Kingma and Ba, 2015, algorithm 1): θ ← θ - η m̂ / (√v̂ + ε), with bias-corrected running means m̂ of the gradient
@@ -75,7 +75,7 @@ impl Adam {
             rate: T::from_f64(rate * root / correct(self.beta1)),
             epsilon: T::from_f64(self.epsilon * root),
         });
-        tasks::for_each(updates, dispatch);
+        parallel::for_each(updates, dispatch);
         Factor::prepare(parameters.iter_mut().map(Arc::make_mut));
     }
 }
@@ -102,6 +102,12 @@ impl<T: Real> Kernel for Update<'_, T> {
             *x -= self.rate * *m / (v.sqrt() + self.epsilon);
         }
     }
+}
+
+/// `rate` (1 + cos πt)/2 at t = `step`/`steps`.
+pub(crate) fn cosine_rate(rate: f64, step: u64, steps: u64) -> f64 {
+    let t = step as f64 / steps as f64;
+    rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
 }
 
 #[cfg(test)]

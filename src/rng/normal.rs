@@ -2,8 +2,8 @@
 
 use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch};
+use crate::parallel;
 use crate::rng::{Purpose, Stream, stream};
-use crate::tasks;
 use rand::Rng;
 
 /// A uniform variate in [0, 1) with 53 bits.
@@ -86,7 +86,7 @@ pub(crate) fn stream_beside(seed: u64, purpose: Purpose, unit: u64) -> Stream {
 pub fn normal_matrix<T: Real>(seed: u64, purpose: Purpose, unit: u64, rows: usize, cols: usize) -> Matrix<T> {
     let mut out = Matrix::zeros(rows, cols);
     let blocks = out.as_mut_slice().chunks_mut((ROWS_PER_STREAM * cols).max(1));
-    tasks::for_each(blocks.enumerate(), |(block, chunk)| {
+    parallel::for_each(blocks.enumerate(), |(block, chunk)| {
         // 2^20 blocks a unit: 2.7e8 rows before two units could share a stream
         fill_normal(&mut stream(seed, purpose, (unit << 20) | block as u64), chunk);
     });

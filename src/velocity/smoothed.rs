@@ -6,8 +6,8 @@ use crate::error::Result;
 use crate::estimate::{Kde, SmoothedTarget, centre_log_ratio, near_order, panel_rows};
 use crate::linalg::Matrix;
 use crate::num::Real;
+use crate::parallel;
 use crate::rng::{Purpose, normal_matrix};
-use crate::tasks;
 use crate::velocity::{Field, LogRatioClip, Scene, Velocity, centred, drift_into, growth, shorten};
 use std::sync::Arc;
 
@@ -47,7 +47,7 @@ const LADDER: f64 = 1.5;
 impl<T: Real> Velocity<T> for SmoothedDrift {
     fn evaluate(&self, scene: &Scene<'_, T>) -> Result<Field<T>> {
         let (n, d) = scene.particles.shape();
-        let (noise, kde) = tasks::both(
+        let (noise, kde) = parallel::both(
             || normal_matrix(scene.seed, Purpose::Jitter, scene.step, n, d),
             || Kde::new(scene.reference, scene.bandwidth),
         );
@@ -180,7 +180,7 @@ impl<T: Real> Climb<'_, T> {
             let rows: Vec<usize> = panel.iter().map(|&i| rows[i]).collect();
             self.attempt_panel(rung, &rows, &y.gather_rows(panel), all)
         };
-        let found: Vec<_> = tasks::collect(order.chunks(panel_rows(d)), panel).into_iter().collect::<Result<_>>()?;
+        let found: Vec<_> = parallel::collect(order.chunks(panel_rows(d)), panel).into_iter().collect::<Result<_>>()?;
         let mut short = Vec::new();
         for (settled, rest) in found {
             parts.extend(settled);

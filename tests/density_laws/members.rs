@@ -126,7 +126,9 @@ pub fn members() -> Vec<Member> {
         all.push(Member { name: name.into(), density, length, grid });
     };
     let estimate = |name: &str, h: f64| Arc::new(SmoothedEstimate::new(named(name), h, 16, 3, 7).unwrap());
-    let units = |name: &str, centre: Vec<f64>, s: f64| Arc::new(Standardised::new(named(name), centre, s).unwrap());
+    let units = |name: &str, centre: Vec<f64>, s: f64| {
+        Arc::new(Standardised::new(named(name), Affine::new(centre, s).unwrap()).unwrap())
+    };
     add("correlated-2", Arc::new(correlated(2)), 0.4, square(25.0, 0.2));
     add("correlated-3", Arc::new(correlated(3)), 0.4, None);
     add("normal-1", Arc::new(GaussianMixture::standard(1).unwrap()), 1.0, plain(&[-10.0], &[10.0], 0.5));

@@ -1,13 +1,14 @@
 //! The faulty densities against the training of flows: every objective and reference, both kinds of couplings and of bases.
 
 use crate::faults::{At, FAULTS, Faulty, MISTAKE, only_mistakes_of_others, verdict, words};
+use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::divergence::by_name;
 use pushforward::linalg::Matrix;
+use pushforward::model::flow::{Architecture, CouplingKind, Flow, FlowSettings, Objective, Reference};
 use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::Frame;
-use pushforward::sampler::flow::{Architecture, CouplingKind, Flow, FlowSettings, FlowTrainer, Objective, Reference};
+use pushforward::run::FlowTrainer;
 use pushforward::{Error, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -31,7 +32,7 @@ fn given<T: Real>(target: &Arc<dyn Density>, name: &str, spline: bool) -> Result
     let d = target.dim();
     let coupling = if spline { CouplingKind::Spline { bins: 4, reach: 3.0 } } else { CouplingKind::Affine };
     let architecture = Architecture { coupling, couplings: 2, hidden: vec![6], components: if spline { 3 } else { 1 } };
-    let flow = Flow::new(Frame { centre: vec![0.0; d], scale: 1.0 }, architecture, 1);
+    let flow = Flow::new(Affine::identity(d), architecture, 1);
     FlowTrainer::with_flow(target, flow, normal_matrix(1, Purpose::Check, 0, 256, d), objective(name), settings())
 }
 

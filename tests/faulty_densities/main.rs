@@ -5,20 +5,21 @@ mod faults;
 mod flows;
 
 use faults::{At, FAULTS, Faulty, MISTAKE, only_mistakes_of_others, verdict, words};
+use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::divergence::{Divergence, ReverseKl};
 use pushforward::linalg::Matrix;
 use pushforward::num::Real;
-use pushforward::sampler::{Frame, Settings, Trainer};
+use pushforward::run::{Settings, Trainer};
 use pushforward::{Error, Result};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// A training to its end: dimension, density, codes, frame.
-type Training = fn(usize, At, usize, Option<Frame>) -> Result<()>;
+type Training = fn(usize, At, usize, Option<Affine>) -> Result<()>;
 
 /// Trains to the end; the sampler is finite after every step.
-fn train<T: Real>(d: usize, at: At, codes: usize, frame: Option<Frame>) -> Result<()> {
+fn train<T: Real>(d: usize, at: At, codes: usize, frame: Option<Affine>) -> Result<()> {
     let target: Arc<dyn Density> = Arc::new(Faulty { d, at });
     let divergence: Arc<dyn Divergence> = Arc::new(ReverseKl);
     let settings =
@@ -49,7 +50,7 @@ fn every_fault_has_its_outcome() {
     for &(name, at, framed, searched) in FAULTS {
         for d in [1, 2, 5] {
             for given in [true, false] {
-                let frame = given.then(|| Frame { centre: vec![0.0; d], scale: 1.0 });
+                let frame = given.then(|| Affine::identity(d));
                 let expected = if given { framed } else { searched };
                 let trainers: [(&str, Training, usize); 4] = [
                     ("f32", train::<f32>, 0),
@@ -92,7 +93,7 @@ fn every_fault_has_its_outcome() {
 fn a_panic_changes_nothing() {
     only_mistakes_of_others();
     let target: Arc<dyn Density> = Arc::new(Faulty { d: 2, at: |_, _| panic!("{MISTAKE}") });
-    let settings = Settings { frame: Some(Frame { centre: vec![0.0; 2], scale: 1.0 }), ..Settings::small() };
+    let settings = Settings { frame: Some(Affine::identity(2)), ..Settings::small() };
     let mut trainer: Trainer<f32> = Trainer::new(&target, Arc::new(ReverseKl), settings).unwrap();
     let before = trainer.state();
     let error = trainer.step().unwrap_err();

@@ -6,10 +6,11 @@ use crate::failure::{Failure, Outcome};
 use crate::report::{count, number};
 use crate::target::{self, Target};
 use pushforward::autodiff::{GradientCheck, check_score};
+use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, fill_uniform, normal_matrix, stream};
-use pushforward::sampler::Frame;
+use pushforward::search::frame_of;
 use serde_json::json;
 
 /// Points of the box, and of the comparison with differences.
@@ -86,11 +87,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
 }
 
 /// Whether centre and scale can be found; else the frame of the unit ball.
-fn scale(p: &dyn Density, seed: u64) -> (Item, Frame) {
-    match Frame::of(p, seed) {
+fn scale(p: &dyn Density, seed: u64) -> (Item, Affine) {
+    match frame_of(p, seed) {
         Ok(frame) => {
-            let length = frame.centre.iter().map(|c| c * c).sum::<f64>().sqrt();
-            let found = format!("scale {}, centre {} from the origin", number(frame.scale, 4), number(length, 4));
+            let length = frame.centre().iter().map(|c| c * c).sum::<f64>().sqrt();
+            let found = format!("scale {}, centre {} from the origin", number(frame.scale(), 4), number(length, 4));
             if p.mixture().is_none() && length > FARTHEST {
                 let advice = "log p~ seems not to fall off, so that it is no density; add a prior or a [support], or give centre and scale to train by --set";
                 return (Item::bad("scale", format!("the search ran away: {found}"), advice), frame);
@@ -100,13 +101,13 @@ fn scale(p: &dyn Density, seed: u64) -> (Item, Frame) {
         Err(e) => {
             let advice = "make log p~ finite, or -inf where there is no mass, also far out (differences of logarithms instead of quotients, \
                           exp(-x1) instead of 1/exp(x1)); or give centre and scale to train by --set";
-            (Item::bad("scale", e.to_string(), advice), Frame { centre: vec![0.0; p.dim()], scale: 1.0 })
+            (Item::bad("scale", e.to_string(), advice), Affine::identity(p.dim()))
         }
     }
 }
 
 /// log p~ and score on uniform points of the box of [`REACH`] scales around the centre.
-fn finiteness(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
+fn finiteness(p: &dyn Density, frame: &Affine, seed: u64) -> Item {
     let mut y: Matrix = Matrix::zeros(BOX, p.dim());
     fill_uniform(&mut stream(seed, Purpose::Check, 0), y.as_mut_slice());
     let x = frame.restore(&y.map(|u| REACH * (2.0 * u - 1.0)));
@@ -151,7 +152,7 @@ fn finiteness(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
 }
 
 /// Whether a point has the same value in a batch, alone, and again.
-fn repeatable(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
+fn repeatable(p: &dyn Density, frame: &Affine, seed: u64) -> Item {
     let x = frame.restore(&normal_matrix::<f64>(seed, Purpose::Check, 1, POINTS, p.dim()));
     let (first, again) = (p.log_density(&x), p.log_density(&x));
     let alone: Vec<f64> = (0..POINTS).map(|i| p.log_density(&x.slice_rows(i..i + 1))[0]).collect();
@@ -166,7 +167,7 @@ fn repeatable(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
 }
 
 /// The score against differences, where the mass is: the first of [`UNITS`] whose ladder passes, else the last that was resolved.
-fn score(p: &dyn Density, frame: &Frame, seed: u64) -> (Item, Option<(f64, GradientCheck)>) {
+fn score(p: &dyn Density, frame: &Affine, seed: u64) -> (Item, Option<(f64, GradientCheck)>) {
     let x = frame.restore(&normal_matrix::<f64>(seed, Purpose::Check, 2, 16 * POINTS, p.dim()));
     let l = p.log_density(&x);
     let inside: Vec<usize> = (0..l.len()).filter(|&i| l[i].is_finite()).take(POINTS).collect();
@@ -182,7 +183,7 @@ fn score(p: &dyn Density, frame: &Frame, seed: u64) -> (Item, Option<(f64, Gradi
     }
     let direction = normal_matrix(seed, Purpose::Check, 3, inside.len(), p.dim());
     let (mut last, mut reason) = (None, String::new());
-    for unit in UNITS.map(|u| u * frame.scale) {
+    for unit in UNITS.map(|u| u * frame.scale()) {
         let up = |y: &Matrix| y.map(|v| v * unit);
         let gradient = |y: &Matrix| {
             let (mut l, mut s) = (vec![0.0; y.rows()], Matrix::zeros(y.rows(), y.cols()));
@@ -213,7 +214,7 @@ fn score(p: &dyn Density, frame: &Frame, seed: u64) -> (Item, Option<(f64, Gradi
 }
 
 /// Jumps and kinks, which points alone do not meet.
-fn smoothness(p: &dyn Density, frame: &Frame, seed: u64) -> Item {
+fn smoothness(p: &dyn Density, frame: &Affine, seed: u64) -> Item {
     let found = seams(p, frame, seed);
     let Some(first) = found.first() else {
         return Item::good("smoothness", "no jump and no kink along 256 segments through the mass".into());
@@ -255,7 +256,12 @@ fn as_text(target: &Target, items: &[Item], ladder: Option<&(f64, GradientCheck)
     text
 }
 
-fn as_json(target: &Target, frame: &Frame, items: &[Item], ladder: Option<&(f64, GradientCheck)>) -> serde_json::Value {
+fn as_json(
+    target: &Target,
+    frame: &Affine,
+    items: &[Item],
+    ladder: Option<&(f64, GradientCheck)>,
+) -> serde_json::Value {
     let one = |i: &Item| json!({ "check": i.key, "passed": i.passed, "found": i.found, "suggestion": i.suggestion });
     let ladder = ladder.map(|(unit, c)| {
         json!({
@@ -265,6 +271,6 @@ fn as_json(target: &Target, frame: &Frame, items: &[Item], ladder: Option<&(f64,
     });
     json!({
         "version": 1, "target": target.name, "dim": target.density.dim(), "passed": items.iter().all(|i| i.passed),
-        "centre": frame.centre, "scale": frame.scale, "checks": items.iter().map(one).collect::<Vec<_>>(), "ladder": ladder,
+        "centre": frame.centre(), "scale": frame.scale(), "checks": items.iter().map(one).collect::<Vec<_>>(), "ladder": ladder,
     })
 }

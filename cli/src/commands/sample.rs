@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::{self, Target};
 use crate::{commands::train::load_target, interrupt, model};
-use pushforward::sampler::{Polish, PolishReport};
+use pushforward::search::{Polish, PolishReport};
 use std::path::PathBuf;
 
 /// Rows that are drawn and written at a time.

@@ -4,11 +4,11 @@
 //! where the score jumps (a kink), and not at all where log p~ jumps. The most suspicious piece of each segment is halved again and
 //! again, the half with the larger e kept, and the order of e tells which of the three it is.
 
+use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::num::fit_line;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::sampler::Frame;
 
 /// Segments, and pieces of each.
 const SEGMENTS: usize = 256;
@@ -74,7 +74,7 @@ struct Piece {
 }
 
 /// Where log p~ jumps or has a kink, the largest jump first, then the largest kink; empty where it seems smooth.
-pub fn seams(p: &dyn Density, frame: &Frame, seed: u64) -> Vec<Seam> {
+pub fn seams(p: &dyn Density, frame: &Affine, seed: u64) -> Vec<Seam> {
     let d = p.dim();
     let ends = frame.restore(&normal_matrix::<f64>(seed, Purpose::Check, 4, 2 * SEGMENTS, d));
     let inner = |k: usize, i: usize, j: usize| {

@@ -2,10 +2,11 @@
 
 use super::{Config, Couplings, Training};
 use crate::failure::{Failure, Outcome};
+use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::divergence::Divergence;
-use pushforward::sampler::flow::{CouplingKind, FlowSettings, Objective, Reference};
-use pushforward::sampler::{Frame, Settings};
+use pushforward::model::flow::{CouplingKind, FlowSettings, Objective, Reference};
+use pushforward::run::Settings;
 use std::sync::Arc;
 
 /// Bins of a spline coupling and its interval in units of the frame.
@@ -26,7 +27,7 @@ impl Config {
             Training::Flow | Training::FlowLv => shared(FlowSettings::for_target(target)),
         };
         let frame = match (&self.centre, self.scale) {
-            (Some(centre), Some(scale)) => Some(Frame { centre: centre.clone(), scale }),
+            (Some(centre), Some(scale)) => Some(Affine::new(centre.clone(), scale)?),
             (None, None) => None,
             _ => return Err(Failure::input("only one of centre and scale is given; give both or neither")),
         };
@@ -121,8 +122,8 @@ impl Config {
             clip: Some(s.clip),
             draws: Some(s.draws),
             reaction: Some(s.reaction),
-            centre: s.frame.as_ref().map(|f| f.centre.clone()),
-            scale: s.frame.as_ref().map(|f| f.scale),
+            centre: s.frame.as_ref().map(|f| f.centre().to_vec()),
+            scale: s.frame.as_ref().map(|f| f.scale()),
             ..self.clone()
         }
     }
@@ -145,8 +146,8 @@ impl Config {
             clip: Some(f.clip),
             reaction: Some(f.reaction),
             lv_reference: (self.method == Training::FlowLv).then(|| self.reference_name().into()),
-            centre: f.frame.as_ref().map(|f| f.centre.clone()),
-            scale: f.frame.as_ref().map(|f| f.scale),
+            centre: f.frame.as_ref().map(|f| f.centre().to_vec()),
+            scale: f.frame.as_ref().map(|f| f.scale()),
             ..self.clone()
         }
     }

@@ -4,7 +4,7 @@ use super::{Model, frame, parameter_of};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use pushforward::linalg::Matrix;
-use pushforward::sampler::flow::{Architecture, CouplingKind, Flow};
+use pushforward::model::flow::{Architecture, CouplingKind, Flow};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 use std::sync::Arc;
@@ -34,8 +34,8 @@ pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
     let tensor = |m: &Matrix| Tensor { shape: vec![m.rows(), m.cols()], numbers: Numbers::F64(m.as_slice().to_vec()) };
     let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
     let mut tensors = Tensors::new();
-    tensors.insert("frame.centre".into(), vector(&flow.frame.centre));
-    tensors.insert("frame.scale".into(), vector(&[flow.frame.scale]));
+    tensors.insert("frame.centre".into(), vector(flow.frame.centre()));
+    tensors.insert("frame.scale".into(), vector(&[flow.frame.scale()]));
     for (name, p) in flow.parameter_names().into_iter().zip(&flow.parameters) {
         tensors.insert(name, tensor(p));
     }

@@ -22,7 +22,7 @@ use crate::training::{Ending, Job, Run};
 use crate::words;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Options, Report, evaluate};
-use pushforward::sampler::Settings;
+use pushforward::run::Settings;
 use serde_json::{Value, json};
 use std::path::Path;
 

@@ -1,8 +1,9 @@
 //! The parsers of the command, each with good inputs to start from.
 
+use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
-use pushforward::sampler::flow::{Architecture, CouplingKind, Flow};
-use pushforward::sampler::{Frame, Generator, Latent};
+use pushforward::model::flow::{Architecture, CouplingKind, Flow};
+use pushforward::model::{Generator, Latent};
 use pushforward_cli::checkpoint::{Checkpoint, NEWEST};
 use pushforward_cli::files::csv::CsvReader;
 use pushforward_cli::files::npy::{Dtype, NpyReader, NpyWriter};
@@ -268,7 +269,7 @@ fn small_flow() -> Vec<u8> {
     let path = folder.path().join("m.safetensors");
     let coupling = CouplingKind::Spline { bins: 2, reach: 3.0 };
     let architecture = Architecture { coupling, couplings: 2, hidden: vec![2], components: 2 };
-    let flow: Flow<f64> = Flow::new(Frame { centre: vec![0.0, 1.0], scale: 2.0 }, architecture, 1);
+    let flow: Flow<f64> = Flow::new(Affine::new(vec![0.0, 1.0], 2.0).unwrap(), architecture, 1);
     model::save(&path, &Model::Flow(Box::new(flow)), "{}").unwrap();
     fs::read(&path).unwrap()
 }
@@ -278,7 +279,7 @@ fn small_model() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let latent = Latent::Codes { logits: vec![0.0, 1.0] };
-    let generator: Generator<f32> = Generator::new(Frame { centre: vec![0.0, 1.0], scale: 2.0 }, latent, &[3], 1);
+    let generator: Generator<f32> = Generator::new(Affine::new(vec![0.0, 1.0], 2.0).unwrap(), latent, &[3], 1);
     model::save(&path, &Model::F32(generator), "{}").unwrap();
     fs::read(&path).unwrap()
 }

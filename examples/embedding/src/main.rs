@@ -2,7 +2,7 @@
 
 use pushforward::density::Pointwise;
 use pushforward::divergence::ReverseKl;
-use pushforward::sampler::{Settings, Trainer};
+use pushforward::run::{Settings, Trainer};
 use std::sync::Arc;
 
 /// log p~(x) = -(x₁² + (x₂ - x₁²)²)/2.

@@ -5,7 +5,7 @@ use super::{Start, by_rows};
 use crate::linalg::Matrix;
 use crate::linalg::matrix::{View, shape_mismatch};
 use crate::num::Real;
-use crate::tasks;
+use crate::parallel;
 use std::ops::{Deref, DerefMut};
 use std::sync::OnceLock;
 
@@ -80,7 +80,7 @@ impl<T: Real> Factor<T> {
             });
             fitting.flatten()
         });
-        tasks::for_each(pieces, Piece::fill);
+        parallel::for_each(pieces, Piece::fill);
         for Self { packed, stale, .. } in factors {
             for (packed, stale) in packed.iter().zip(stale) {
                 // where it is not in use again already

@@ -1,11 +1,12 @@
 //! Random generators whose laws are known: affine images of codes, and an increasing network on the line.
 
 use crate::autodiff::Tape;
+use crate::density::Affine;
 use crate::density::GaussianMixture;
 use crate::linalg::{Matrix, matmul};
+use crate::model::{Generator, Latent, LatentBatch};
 use crate::num::log_sum_exp;
 use crate::rng::{Stream, fill_normal};
-use crate::sampler::{Frame, Generator, Latent, LatentBatch};
 use std::sync::Arc;
 
 /// Codes of the folding generator.
@@ -42,7 +43,7 @@ pub(super) fn probabilities(latent: &Latent) -> Vec<f64> {
 
 /// A generator whose images have standard deviation 1: turned by a random angle for codes, nearly so for the network.
 pub(super) fn random_generator(rng: &mut Stream, kind: Kind, d: usize) -> Generator<f64> {
-    let frame = Frame { centre: vec![0.0; d], scale: 1.0 };
+    let frame = Affine::identity(d);
     match kind {
         Kind::Codes => {
             let logits = normals(rng, 1, CODES).map(|l| 0.5 * l).into_vec();

@@ -4,7 +4,7 @@ use crate::autodiff::Tape;
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
-use crate::sampler::{Generator, LatentBatch};
+use crate::model::{Generator, LatentBatch};
 use crate::verify::pair::vector;
 use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, dot, integrability, resolve};
 use generators::{Kind, image, normals, preimage, probabilities, random_generator, tails};

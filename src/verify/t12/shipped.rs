@@ -2,10 +2,10 @@
 
 use super::{WIDE, normals};
 use crate::autodiff::{Tape, Var, jacobian};
+use crate::density::Affine;
 use crate::density::Density;
 use crate::linalg::{Lu, Matrix};
-use crate::sampler::Frame;
-use crate::sampler::flow::{Architecture, CouplingKind, Flow};
+use crate::model::flow::{Architecture, CouplingKind, Flow};
 use crate::verify::{Comparison, Draw, Outcome};
 use std::sync::Arc;
 
@@ -40,7 +40,7 @@ pub(super) fn compare(draw: &Draw, out: &mut Outcome) {
 /// A flow from one Gaussian with all parameters moved.
 fn random(draw: &Draw, coupling: CouplingKind, dim: usize) -> Flow<f64> {
     let architecture = Architecture { coupling, couplings: 4, hidden: vec![8], components: 1 };
-    let mut flow = Flow::new(Frame { centre: vec![0.0; dim], scale: 1.0 }, architecture, draw.seed + draw.unit);
+    let mut flow = Flow::new(Affine::identity(dim), architecture, draw.seed + draw.unit);
     let mut rng = draw.stream(3);
     for p in &mut flow.parameters {
         let noise = Matrix::from_vec(p.rows(), p.cols(), normals(&mut rng, p.rows() * p.cols()));

@@ -1,8 +1,8 @@
 //! The step on code probabilities that ships, [`Latent::react`], on a finite space where every mean is exact.
 
 use super::Case;
+use crate::model::Latent;
 use crate::rng::{fill_normal, fill_uniform};
-use crate::sampler::Latent;
 use crate::velocity::{LogRatioClip, growth};
 use crate::verify::{Comparison, Draw, Ladder, Outcome};
 

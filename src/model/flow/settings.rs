@@ -1,10 +1,10 @@
 //! Settings of a flow's training.
 
+use crate::density::Affine;
 use crate::density::Density;
 use crate::error::{Error, Result};
-use crate::sampler::flow::{Architecture, CouplingKind};
-use crate::sampler::frame::Frame;
-use crate::sampler::settings::cosine_rate;
+use crate::model::flow::{Architecture, CouplingKind};
+use crate::nn::cosine_rate;
 
 /// Everything that decides what a flow's training computes; two equal settings give equal bits. Lengths are in units of the frame.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,7 +32,7 @@ pub struct FlowSettings {
     /// Rate of the reaction on the weights of the base's components (T15), at the start; it falls with Adam's.
     pub reaction: f64,
     /// Units; those of the particles of the search where absent.
-    pub frame: Option<Frame>,
+    pub frame: Option<Affine>,
     /// Seed of everything.
     pub seed: u64,
 }
@@ -69,7 +69,7 @@ impl FlowSettings {
     }
 
     /// What a flow with `components` in its base is made of.
-    pub(super) fn architecture(&self, components: usize) -> Architecture {
+    pub(crate) fn architecture(&self, components: usize) -> Architecture {
         let (coupling, couplings, hidden) = (self.coupling, self.couplings, self.hidden.clone());
         Architecture { coupling, couplings, hidden, components }
     }

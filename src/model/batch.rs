@@ -2,11 +2,11 @@
 
 use crate::autodiff::{Tape, Var};
 use crate::linalg::Matrix;
+use crate::model::generator::Generator;
+use crate::model::latent::LatentBatch;
 use crate::nn::Parameters;
 use crate::num::Real;
-use crate::sampler::generator::Generator;
-use crate::sampler::latent::LatentBatch;
-use crate::tasks;
+use crate::parallel;
 
 /// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads.
 pub(crate) const CHUNK: usize = 256;
@@ -53,7 +53,7 @@ impl<T: Real> Batch<T> {
         f: impl for<'t> Fn(&'t Tape<T>, &[Var<'t, T>], I) -> Var<'t, T> + Sync,
     ) {
         self.chunks.resize_with(rows.len(), Chunk::new);
-        tasks::for_each(self.chunks.iter_mut().zip(rows), |(chunk, rows)| {
+        parallel::for_each(self.chunks.iter_mut().zip(rows), |(chunk, rows)| {
             chunk.tape.reset();
             let vars: Vec<_> = parameters.iter().map(|p| chunk.tape.parameter(p)).collect();
             chunk.output = f(&chunk.tape, &vars, rows).id;
@@ -67,12 +67,12 @@ impl<T: Real> Batch<T> {
     pub(crate) fn pull_back(&mut self, cotangent: &Matrix<T>, gradient: &mut [Matrix<T>]) {
         let d = cotangent.cols();
         let rows = cotangent.as_slice().chunks(CHUNK * d);
-        tasks::for_each(self.chunks.iter_mut().zip(rows), |(chunk, g)| chunk.pull_back(g, d));
+        parallel::for_each(self.chunks.iter_mut().zip(rows), |(chunk, g)| chunk.pull_back(g, d));
         let parts: Vec<&[Matrix<T>]> = self.chunks.iter().map(|chunk| chunk.gradient.as_slice()).collect();
         let blocks = gradient.iter_mut().enumerate().flat_map(|(p, total)| {
             total.as_mut_slice().chunks_mut(BLOCK).enumerate().map(move |(k, total)| (p, k * BLOCK, total))
         });
-        tasks::for_each(blocks, |(p, start, total)| {
+        parallel::for_each(blocks, |(p, start, total)| {
             sum_parts(start, parts.iter().map(|part| part[p].as_slice()), total);
         });
         self.release();
@@ -115,14 +115,15 @@ fn sum_parts<'a, T: Real>(start: usize, parts: impl Iterator<Item = &'a [T]>, to
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::density::Affine;
+    use crate::model::Latent;
     use crate::rng::Purpose;
-    use crate::sampler::{Frame, Latent};
 
     /// Proves that the map without a tape has the bits of the forward pass with one, for both latents and across block borders.
     #[test]
     fn map_is_the_forward_pass() {
         fn check<T: Real>(latent: Latent) {
-            let frame = Frame { centre: vec![0.0; 3], scale: 1.0 };
+            let frame = Affine::identity(3);
             let generator: Generator<T> = Generator::new(frame, latent, &[20, 33], 1);
             let points: LatentBatch<T> = generator.latent.sample(2 * CHUNK + 5, 3, (1, Purpose::Check, 0));
             assert_eq!(generator.map(&points), Batch::default().forward(&generator, &points));

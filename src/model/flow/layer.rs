@@ -2,9 +2,9 @@
 
 use crate::autodiff::Var;
 use crate::linalg::Matrix;
+use crate::model::flow::{ActNorm, AffineCoupling, Linear, SplineCoupling};
 use crate::num::Real;
 use crate::rng::Stream;
-use crate::sampler::flow::{ActNorm, AffineCoupling, Linear, SplineCoupling};
 
 /// A batch that went through a layer, in either direction.
 #[derive(Debug, Clone, Copy)]

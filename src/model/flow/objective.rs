@@ -55,7 +55,7 @@ impl Reference {
 }
 
 /// Standard deviation of [`Reference::Gaussian`]: the frame's scale is 1.
-pub(super) const SPREAD: f64 = 2.0;
+pub(crate) const SPREAD: f64 = 2.0;
 
 /// g with ½ ∇ Var(f) = Σ_i g_i ∇f_i: g_i = w_i (f_i - f̄)/(1 - Σ w²), f̄ = Σ w f, for weights w ∝ exp(`log_weights`), equal where
 /// none are given. The unbiased sample variance for equal weights: g_i = (f_i - f̄)/(n - 1).
@@ -76,19 +76,19 @@ pub fn log_variance_cotangent(f: &[f64], log_weights: Option<&[f64]>) -> Vec<f64
 }
 
 /// Points that follow p as far as the search found it: its particles, moved by Markov chains that leave p invariant.
-pub(super) struct Replay<T: Real> {
+pub(crate) struct Replay<T: Real> {
     points: Matrix<T>,
     seed: u64,
 }
 
 impl<T: Real> Replay<T> {
     /// A buffer with these points (N×d).
-    pub(super) fn new(points: Matrix<T>, seed: u64) -> Self {
+    pub(crate) fn new(points: Matrix<T>, seed: u64) -> Self {
         Self { points, seed }
     }
 
     /// What it holds, N×d.
-    pub(super) fn points(&self) -> &Matrix<T> {
+    pub(crate) fn points(&self) -> &Matrix<T> {
         &self.points
     }
 
@@ -103,7 +103,7 @@ impl<T: Real> Replay<T> {
     }
 
     /// The batch y (n×d) with its second half replaced by points of the buffer.
-    pub(super) fn mix_into(&self, y: &mut Matrix<T>, step: u64) {
+    pub(crate) fn mix_into(&self, y: &mut Matrix<T>, step: u64) {
         let (n, half) = (y.rows(), y.rows() / 2);
         let places = self.places(n - half, step);
         places.iter().enumerate().for_each(|(i, &p)| y.row_mut(half + i).copy_from_slice(self.points.row(p)));
@@ -112,7 +112,7 @@ impl<T: Real> Replay<T> {
     /// An independence Metropolis–Hastings move of the points that [`Replay::mix_into`] put into y: the proposals are the samples of q in the
     /// first half, accepted with probability min(1, r(new)/r(old)) (Gabrié, Rotskoff and Vanden-Eijnden, 2022). p stays
     /// invariant; where q misses a mode r(old) is large and the point stays.   log_ratio: log r at y, n.
-    pub(super) fn renew(&mut self, y: &Matrix<T>, log_ratio: &[f64], step: u64) {
+    pub(crate) fn renew(&mut self, y: &Matrix<T>, log_ratio: &[f64], step: u64) {
         let (n, half) = (y.rows(), y.rows() / 2);
         let mut rng = self.rng(2 * step + 1);
         for (i, place) in self.places(n - half, step).into_iter().take(half).enumerate() {

@@ -1,16 +1,16 @@
 //! Where a flow starts: at the law of particles that a search found.
 
+use crate::density::Affine;
 use crate::density::Density;
 use crate::linalg::{Cholesky, Matrix};
+use crate::model::flow::model::{MARGINAL_BINS, MARGINAL_REACH};
+use crate::model::flow::{Architecture, CouplingKind, Flow, SplineCoupling};
 use crate::num::{Real, log_sum_exp};
 use crate::rng::{Purpose, stream, uniform};
-use crate::sampler::flow::model::{MARGINAL_BINS, MARGINAL_REACH};
-use crate::sampler::flow::{Architecture, CouplingKind, Flow, SplineCoupling};
-use crate::sampler::frame::Frame;
 use std::sync::Arc;
 
 /// Particles of the search: where nothing lies between modes, training hardly repairs masses that the flow starts with wrongly.
-pub(super) const PARTICLES: usize = 8192;
+pub(crate) const PARTICLES: usize = 8192;
 /// Rounds of expectation and maximisation.
 const ROUNDS: usize = 60;
 /// Components of a mixture base that is chosen: 128 particles of the search for each.
@@ -20,7 +20,7 @@ const COMPONENTS: usize = 64;
 /// half the greater mean log-likelihood.
 ///
 /// Copulas hold any number of modes that are a product over coordinates, mixtures modes and widths that depend on each other.
-pub(super) fn likelier_components(y: &Matrix, frame: &Frame, seed: u64) -> usize {
+pub(crate) fn likelier_components(y: &Matrix, frame: &Affine, seed: u64) -> usize {
     let half = y.rows() / 2;
     let (seen, unseen) = (y.slice_rows(0..half), frame.restore(&y.slice_rows(half..y.rows())));
     let likelihood = |components: usize| {
@@ -210,7 +210,7 @@ mod tests {
     fn base_by_held_out_likelihood() {
         for (name, components) in [("ring8", 64), ("many-well-16", 1)] {
             let x = by_name(name).unwrap().sample(2048, 1).unwrap();
-            let frame = Frame::of_particles(&x).unwrap();
+            let frame = Affine::of_particles(&x).unwrap();
             assert_eq!(likelier_components(&frame.standardise(&x), &frame, 0), components, "{name}");
         }
     }

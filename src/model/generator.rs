@@ -1,14 +1,14 @@
 //! The generator: a network that maps latent points to samples in one pass.
 
 use crate::autodiff::Var;
+use crate::density::Affine;
 use crate::linalg::Matrix;
+use crate::model::batch::Batch;
+use crate::model::latent::{Latent, LatentBatch};
 use crate::nn::{Inference, Mlp, Parameters};
 use crate::num::Real;
+use crate::parallel;
 use crate::rng::{Purpose, fill_normal, stream};
-use crate::sampler::batch::Batch;
-use crate::sampler::frame::Frame;
-use crate::sampler::latent::{Latent, LatentBatch};
-use crate::tasks;
 use std::sync::Arc;
 
 /// A one-step sampler: x = centre + scale · y with
@@ -20,7 +20,7 @@ pub struct Generator<T: Real = f32> {
     /// The law of the input.
     pub latent: Latent,
     /// The units.
-    pub frame: Frame,
+    pub frame: Affine,
     /// Trainable matrices in the order of [`Generator::parameter_names`].
     pub parameters: Parameters<T>,
     hidden: Vec<usize>,
@@ -38,8 +38,8 @@ const BLOCK: usize = 96;
 
 impl<T: Real> Generator<T> {
     /// A fresh generator in R^d, d the frame's, with hidden layers of the given widths; its parameters are drawn under `seed`.
-    pub fn new(frame: Frame, latent: Latent, hidden: &[usize], seed: u64) -> Self {
-        let d = frame.centre.len();
+    pub fn new(frame: Affine, latent: Latent, hidden: &[usize], seed: u64) -> Self {
+        let d = frame.dim();
         let inputs = if latent.codes() > 0 { 2 * d } else { d };
         let network = Mlp::new([&[inputs], hidden, &[d]].concat());
         let mut rng = stream(seed, Purpose::Initialise, 0);
@@ -56,7 +56,7 @@ impl<T: Real> Generator<T> {
 
     /// d.
     pub fn dim(&self) -> usize {
-        self.frame.centre.len()
+        self.frame.dim()
     }
 
     /// Widths of the hidden layers.
@@ -100,7 +100,7 @@ impl<T: Real> Generator<T> {
         let codes = latent.codes.as_ref().map(|k| (k, &self.parameters[0]));
         let network = Inference::new(&self.network, &self.parameters[usize::from(codes.is_some())..]);
         let mut out = Matrix::zeros(n, d);
-        tasks::for_each(out.as_mut_slice().chunks_mut((BLOCK * d).max(1)).enumerate(), |(block, out)| {
+        parallel::for_each(out.as_mut_slice().chunks_mut((BLOCK * d).max(1)).enumerate(), |(block, out)| {
             let rows = block * BLOCK..block * BLOCK + out.len() / d;
             let noise = &latent.noise.as_slice()[rows.start * d..rows.end * d];
             let Some((index, code)) = codes else {

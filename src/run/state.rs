@@ -1,11 +1,11 @@
 //! What a training is at one step, as plain numbers and words by name.
 
+use crate::density::Affine;
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::nn::{AdamState, Parameters};
 use crate::num::Real;
-use crate::sampler::frame::Frame;
-use crate::sampler::train::Faults;
+use crate::run::train::Faults;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -64,20 +64,18 @@ impl<T: Real> State<T> {
     }
 
     /// Adds the units of the model.
-    pub fn put_frame(&mut self, frame: &Frame) {
-        self.doubles.insert("frame.centre".into(), row(&frame.centre));
-        self.doubles.insert("frame.scale".into(), row(&[frame.scale]));
+    pub fn put_frame(&mut self, frame: &Affine) {
+        self.doubles.insert("frame.centre".into(), row(frame.centre()));
+        self.doubles.insert("frame.scale".into(), row(&[frame.scale()]));
     }
 
     /// What [`State::put_frame`] added.
-    pub fn frame(&self) -> Result<Frame> {
+    pub fn frame(&self) -> Result<Affine> {
         let d = self.doubles.get("frame.centre").map_or(0, |m| m.cols());
         let centre = self.double("frame.centre", (1, d))?.row(0).to_vec();
         let scale = self.double("frame.scale", (1, 1))?[(0, 0)];
-        if d == 0 || scale <= 0.0 {
-            return Err(Error::State { what: format!("the frame has {d} coordinates and scale {scale}") });
-        }
-        Ok(Frame { centre, scale })
+        let bad = || Error::State { what: format!("the frame has {d} coordinates and scale {scale}") };
+        if d == 0 { Err(bad()) } else { Affine::new(centre, scale).map_err(|_| bad()) }
     }
 
     /// Adds the steps that were left out, and the first reason.

@@ -2,8 +2,8 @@
 
 use crate::autodiff::Var;
 use crate::linalg::Matrix;
+use crate::model::flow::{Mapped, Split};
 use crate::num::Real;
-use crate::sampler::flow::{Mapped, Split};
 use std::sync::Arc;
 
 /// y_I = x_I, y_j = g_{θ_j(x_I)}(x_j) for j ∈ J, g an increasing rational-quadratic spline on [-B, B] with K bins and the identity

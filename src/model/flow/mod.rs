@@ -2,21 +2,20 @@
 //!
 //! x = c + s T(z), T = T_L ∘ … ∘ T_1 a stack of [`Layer`]s and z from a [`Base`], one Gaussian or a mixture of them. Because every layer
 //! has an inverse and a log-determinant in closed form, `log q` and `∇ log q` are exact, and with them `r = p/q` and `β = ∇ log r`:
-//! [`FlowTrainer`] follows the drift of any f-divergence without an estimate of q, or the log-variance divergence (T8).
+//! [`FlowTrainer`](crate::run::FlowTrainer) follows the drift of any f-divergence without an estimate of q, or the log-variance divergence (T8).
 
 mod affine;
 mod architecture;
 mod base;
-mod batch;
+pub(crate) mod batch;
 mod coupling;
 mod layer;
 mod linear;
 mod model;
-mod objective;
+pub(crate) mod objective;
 mod settings;
 mod spline;
-mod start;
-mod train;
+pub(crate) mod start;
 
 pub use affine::AffineCoupling;
 pub use architecture::{Architecture, CouplingKind};
@@ -28,4 +27,3 @@ pub use model::Flow;
 pub use objective::{Objective, Reference, log_variance_cotangent};
 pub use settings::FlowSettings;
 pub use spline::SplineCoupling;
-pub use train::FlowTrainer;

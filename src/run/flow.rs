@@ -1,24 +1,24 @@
 //! Training of a flow, with exact log-ratios.
 
+use crate::density::Affine;
 use crate::density::{Density, Evaluation, Standardised, evaluate};
 use crate::divergence::Divergence;
 use crate::error::{Error, Result};
 use crate::estimate::centre_log_ratio;
 use crate::linalg::Matrix;
+use crate::model::LatentBatch;
+use crate::model::batch::Batch;
+use crate::model::flow::batch::Points;
+use crate::model::flow::objective::{Replay, SPREAD, log_variance_cotangent};
+use crate::model::flow::start::{PARTICLES, likelier_components};
+use crate::model::flow::{Flow, FlowSettings, Objective, Reference};
 use crate::nn::{Adam, AdamState};
 use crate::num::Real;
+use crate::parallel::awake;
 use crate::rng::{Purpose, normal_matrix};
-use crate::sampler::awake::awake;
-use crate::sampler::batch::Batch;
-use crate::sampler::flow::batch::Points;
-use crate::sampler::flow::objective::{Replay, SPREAD, log_variance_cotangent};
-use crate::sampler::flow::start::{PARTICLES, likelier_components};
-use crate::sampler::flow::{Flow, FlowSettings, Objective, Reference};
-use crate::sampler::frame::Frame;
-use crate::sampler::latent::LatentBatch;
-use crate::sampler::search::search;
-use crate::sampler::train::{bounded_growth, root_mean_square};
-use crate::sampler::{Faults, State, StepReport};
+use crate::run::train::{bounded_growth, root_mean_square};
+use crate::run::{Faults, State, StepReport};
+use crate::search::search;
 use crate::velocity::{LogRatioClip, centred, drift_into, growth, shorten};
 use std::sync::Arc;
 
@@ -43,11 +43,11 @@ pub struct FlowTrainer<T: Real> {
 }
 
 impl<T: Real> FlowTrainer<T> {
-    /// A flow for `target`, started from a search. Errors of the search ([`Frame::of`]) and of [`FlowSettings::check`].
+    /// A flow for `target`, started from a search. Errors of the search ([`frame_of`](crate::search::frame_of)) and of [`FlowSettings::check`].
     pub fn new(target: &Arc<dyn Density>, objective: Objective, settings: FlowSettings) -> Result<Self> {
         settings.check()?;
         let particles = search(&**target, PARTICLES, settings.seed)?;
-        let frame = settings.frame.clone().map_or_else(|| Frame::of_particles(&particles), Ok)?;
+        let frame = settings.frame.clone().map_or_else(|| Affine::of_particles(&particles), Ok)?;
         let y = frame.standardise(&particles);
         let components = settings.components.unwrap_or_else(|| likelier_components(&y, &frame, settings.seed));
         let mut flow = Flow::new(frame, settings.architecture(components), settings.seed);
@@ -64,7 +64,7 @@ impl<T: Real> FlowTrainer<T> {
         settings: FlowSettings,
     ) -> Result<Self> {
         Ok(Self {
-            target: Standardised::new(Arc::clone(target), flow.frame.centre.clone(), flow.frame.scale)?,
+            target: Standardised::new(Arc::clone(target), flow.frame.clone())?,
             gradient: flow.zeros(),
             optimiser: AdamState::new(&flow.parameters),
             replay: Replay::new(points.cast(), settings.seed),
@@ -92,7 +92,7 @@ impl<T: Real> FlowTrainer<T> {
         let d = target.dim();
         // components beyond these have no means in the state
         let held = state.matrices.get("parameter.base.means").map_or(1, |m| m.rows());
-        if frame.centre.len() != d || components != held || step > settings.steps {
+        if frame.dim() != d || components != held || step > settings.steps {
             let what = format!("it is at step {step} of {} with {components} components, in {frame:?}", settings.steps);
             return Err(Error::State { what });
         }
@@ -229,7 +229,7 @@ impl<T: Real> FlowTrainer<T> {
             step: self.step - 1,
             drift: size,
             bandwidth: 0.0,
-            mean_log_density: mean(&at.target.log_density) - self.flow.dim() as f64 * self.flow.frame.scale.ln(),
+            mean_log_density: mean(&at.target.log_density) - self.flow.frame.log_jacobian(),
             mean_log_ratio: mean(&log_ratio) + log_z.value,
             effective_samples: log_z.effective_samples,
             skipped: false,

@@ -1,12 +1,12 @@
-//! The house's floors: imports go down only, `unsafe` stays in its two rooms, the library leans on four crates, files stay short.
+//! The layers of the library: imports go down only, `unsafe` stays in four files, the library leans on four crates, files stay short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Every room and its floor. A room imports from lower floors; `theory` holds documentation and imports nothing.
-const FLOORS: [(&str, usize); 17] = [
+/// Every module and its layer. A module imports from lower layers; `theory` holds documentation and imports nothing.
+const LAYERS: [(&str, usize); 18] = [
     ("error", 0),
-    ("tasks", 0),
+    ("parallel", 0),
     ("num", 1),
     ("linalg", 1),
     ("rng", 1),
@@ -14,17 +14,18 @@ const FLOORS: [(&str, usize); 17] = [
     ("nn", 2),
     ("density", 3),
     ("divergence", 3),
-    ("estimate", 4),
-    ("metric", 4),
-    ("velocity", 5),
-    ("flow", 6),
-    ("sampler", 6),
-    ("verify", 7),
+    ("search", 4),
+    ("estimate", 5),
+    ("metric", 5),
+    ("velocity", 6),
+    ("model", 7),
+    ("run", 8),
+    ("verify", 9),
     ("theory", 0),
-    ("lib", 8),
+    ("lib", 10),
 ];
 
-/// Imports within a floor, importer first; without a cycle. Tests may use any room of their floor.
+/// Imports within a layer, importer first; without a cycle. Tests may use any module of their layer.
 const NEIGHBOURS: [(&str, &str, &str); 4] = [
     ("linalg", "num", "a matrix holds entries of the sealed scalar type"),
     ("rng", "num", "variates of either precision"),
@@ -76,13 +77,13 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
 }
 
 /// "src/density/gaussian.rs" → "density"; "src/error.rs" → "error".
-fn room(file: &str) -> &str {
+fn module(file: &str) -> &str {
     let path = file.strip_prefix("src/").unwrap_or(file);
-    path.split_once('/').map_or_else(|| path.trim_end_matches(".rs"), |(room, _)| room)
+    path.split_once('/').map_or_else(|| path.trim_end_matches(".rs"), |(module, _)| module)
 }
 
-fn floor(room: &str) -> Option<usize> {
-    FLOORS.iter().find(|(name, _)| *name == room).map(|&(_, floor)| floor)
+fn layer(module: &str) -> Option<usize> {
+    LAYERS.iter().find(|(name, _)| *name == module).map(|&(_, layer)| layer)
 }
 
 /// The names that stand behind `crate::` (and, in a file that is a child of the crate's root, behind `super::`): one, or those of
@@ -122,9 +123,9 @@ fn imports(text: &str, prefix: &str) -> Vec<String> {
 
 /// What is wrong with the imports of one file, as sentences.
 fn violations(file: &str, text: &str) -> Vec<String> {
-    let own = room(file);
-    let Some(own_floor) = floor(own) else {
-        return vec![format!("{file}: the room {own} has no floor; give it one in FLOORS")];
+    let own = module(file);
+    let Some(own_layer) = layer(own) else {
+        return vec![format!("{file}: the module {own} has no layer; give it one in LAYERS")];
     };
     let (product, tests) = text.split_once("#[cfg(test)]").unwrap_or((text, ""));
     let strip = |part: &str| part.lines().map(code).collect::<Vec<_>>().join("\n");
@@ -132,7 +133,7 @@ fn violations(file: &str, text: &str) -> Vec<String> {
     let at_root = file.matches('/').count() == 1 || file.ends_with("/mod.rs");
     let mut wrong = Vec::new();
     if product.contains("super::super") || tests.contains("super::super") {
-        wrong.push(format!("{file}: super::super hides a floor; write crate::NAME"));
+        wrong.push(format!("{file}: super::super hides a layer; write crate::NAME"));
     }
     for (part, is_test) in [(&product, false), (&tests, true)] {
         let mut names = imports(part, "crate::");
@@ -144,12 +145,12 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         for name in names {
             let name = if name == "Error" || name == "Result" { "error" } else { name.as_str() };
             let listed = NEIGHBOURS.iter().any(|&(from, to, _)| (from, to) == (own, name));
-            let said = format!("{file} (floor {own_floor}) imports {name}");
-            match floor(name) {
-                None => wrong.push(format!("{said}, which has no floor")),
-                Some(to) if to > own_floor => wrong.push(format!("{said} (floor {to})")),
-                Some(to) if to == own_floor && !is_test && !listed => {
-                    wrong.push(format!("{said} (floor {to}) of the same floor; say why in NEIGHBOURS, or do without"));
+            let said = format!("{file} (layer {own_layer}) imports {name}");
+            match layer(name) {
+                None => wrong.push(format!("{said}, which has no layer")),
+                Some(to) if to > own_layer => wrong.push(format!("{said} (layer {to})")),
+                Some(to) if to == own_layer && !is_test && !listed => {
+                    wrong.push(format!("{said} (layer {to}) of the same layer; say why in NEIGHBOURS, or do without"));
                 }
                 Some(_) if own == "theory" => wrong.push(format!("{said}, but holds documentation only")),
                 Some(_) => {}
@@ -167,38 +168,38 @@ fn unsafe_words(file: &str, text: &str) -> Vec<String> {
     bad.map(|(i, line)| format!("{file}:{i}: {}", line.trim())).collect()
 }
 
-/// Proves that no file of the library imports from a higher floor, nor from its own without a listed reason.
+/// Checks that no file of the library imports from a higher layer, nor from its own without a listed reason.
 #[test]
 fn imports_go_down() {
     let wrong: Vec<String> = sources("src").iter().flat_map(|(file, text)| violations(file, text)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Proves that the checker of imports bites: each planted violation is found and worded, each lawful import and comment passes.
+/// Checks that the checker of imports bites: each planted violation is found and worded, each lawful import and comment passes.
 #[test]
 fn planted_imports_are_found() {
     let found = |file: &str, text: &str| violations(file, text).join("; ");
-    let upwards = "src/density/gaussian.rs (floor 3) imports flow (floor 6)";
+    let upwards = "src/density/gaussian.rs (layer 3) imports model (layer 7)";
     for text in [
-        "use crate::flow::Euler;",
-        "fn f() { crate::flow::run() }",
-        "use crate::{Error, flow::{Euler, Heun}, linalg::Matrix};",
-        "use crate::{\n    linalg::{Matrix, View},\n    flow as other,\n};",
-        "#[cfg(test)]\nmod tests {\n    use crate::flow::Euler;\n}",
+        "use crate::model::Generator;",
+        "fn f() { crate::model::run() }",
+        "use crate::{Error, model::{Generator, Heun}, linalg::Matrix};",
+        "use crate::{\n    linalg::{Matrix, View},\n    model as other,\n};",
+        "#[cfg(test)]\nmod tests {\n    use crate::model::Generator;\n}",
     ] {
         assert_eq!(found("src/density/gaussian.rs", text), upwards, "{text}");
     }
-    assert_eq!(found("src/density/mod.rs", "use super::flow::Euler;"), upwards.replace("gaussian", "mod"));
-    assert!(found("src/density/a.rs", "use crate::divergence::LeCam;").contains("of the same floor"));
-    assert!(found("src/num/a.rs", "use crate::rng::stream;").contains("of the same floor"));
-    assert!(found("src/density/a.rs", "use super::super::flow::Euler;").contains("hides a floor"));
-    assert!(found("src/density/a.rs", "use crate::attic::Box;").contains("imports attic, which has no floor"));
-    assert!(found("src/attic/mod.rs", "").contains("attic has no floor"));
-    assert!(found("src/error.rs", "use crate::linalg::Matrix;").contains("(floor 0) imports linalg (floor 1)"));
+    assert_eq!(found("src/density/mod.rs", "use super::model::Generator;"), upwards.replace("gaussian", "mod"));
+    assert!(found("src/density/a.rs", "use crate::divergence::LeCam;").contains("of the same layer"));
+    assert!(found("src/num/a.rs", "use crate::rng::stream;").contains("of the same layer"));
+    assert!(found("src/density/a.rs", "use super::super::model::Generator;").contains("hides a layer"));
+    assert!(found("src/density/a.rs", "use crate::attic::Box;").contains("imports attic, which has no layer"));
+    assert!(found("src/attic/mod.rs", "").contains("attic has no layer"));
+    assert!(found("src/error.rs", "use crate::linalg::Matrix;").contains("(layer 0) imports linalg (layer 1)"));
     assert!(found("src/theory.rs", "use crate::error::Error;").contains("imports error"));
     for lawful in [
         "use crate::{Error, Result};\nuse crate::density::Density;\nuse super::rows;",
-        "// crate::flow\n/// [`crate::flow::Euler`]\n//! crate::flow",
+        "// crate::model\n/// [`crate::model::Generator`]\n//! crate::model",
         "#[cfg(test)]\nmod tests {\n    use crate::divergence::LeCam;\n}",
     ] {
         assert_eq!(found("src/density/a.rs", lawful), "");
@@ -206,18 +207,18 @@ fn planted_imports_are_found() {
     assert_eq!(found("src/rng/a.rs", "use crate::linalg::Matrix;"), "");
 }
 
-/// Proves that the imports allowed within a floor have no cycle: each room's neighbours stand before it in FLOORS, and all are real.
+/// Checks that the imports allowed within a layer have no cycle: each module's neighbours stand before it in LAYERS, and all are real.
 #[test]
 fn neighbours_have_no_cycle() {
-    let place = |room| FLOORS.iter().position(|&(name, _)| name == room).unwrap();
+    let place = |module| LAYERS.iter().position(|&(name, _)| name == module).unwrap();
     for (from, to, why) in NEIGHBOURS {
-        assert!(floor(from) == floor(to) && place(to) < place(from), "{from} → {to}: {why}");
+        assert!(layer(from) == layer(to) && place(to) < place(from), "{from} → {to}: {why}");
     }
 }
 
-/// Proves that only the files of kernels contain `unsafe` or lift the ban on it, by a check that finds planted ones.
+/// Checks that only the files of kernels contain `unsafe` or lift the ban on it, by a check that finds planted ones.
 #[test]
-fn unsafe_stays_in_its_rooms() {
+fn unsafe_stays_in_its_modules() {
     for planted in
         ["let x = unsafe { *p };", "#![allow(unsafe_code)]", "#[expect(unsafe_code)]", "unsafe impl Send for A {}"]
     {
@@ -251,7 +252,7 @@ fn dependencies(manifest: &str) -> Vec<(String, String)> {
     found
 }
 
-/// Proves that the library depends on four crates and nothing else, by a reader of manifests that sees every form of entry.
+/// Checks that the library depends on four crates and nothing else, by a reader of manifests that sees every form of entry.
 #[test]
 fn four_dependencies() {
     let forms = "[dependencies]\na = \"1\"\nb.workspace = true\n[dependencies.c]\nversion = \"1\"\n[build-dependencies]\nd = \"1\"\n\
@@ -264,7 +265,7 @@ fn four_dependencies() {
     assert_eq!(dependencies(&fs::read_to_string(root().join("Cargo.toml")).unwrap()), expected);
 }
 
-/// Proves that no file of the library is longer than 450 lines; prints the ten longest, those above 300 marked.
+/// Checks that no file of the library is longer than 450 lines; prints the ten longest, those above 300 marked.
 #[test]
 fn files_stay_short() {
     let mut lengths: Vec<(usize, String)> =

@@ -1,22 +1,22 @@
 //! A flow on a training batch: samples and log-densities, for [`Batch::pull_back`].
 
 use crate::linalg::Matrix;
+use crate::model::batch::{Batch, CHUNK};
+use crate::model::flow::Flow;
+use crate::model::latent::LatentBatch;
 use crate::num::Real;
-use crate::sampler::batch::{Batch, CHUNK};
-use crate::sampler::flow::Flow;
-use crate::sampler::latent::LatentBatch;
 
 /// Points y (n×d, units of the frame) with log q (n) and ∇ log q (n×d) there.
-pub(super) struct Points<T: Real> {
-    pub(super) y: Matrix<T>,
-    pub(super) log_q: Vec<f64>,
+pub(crate) struct Points<T: Real> {
+    pub(crate) y: Matrix<T>,
+    pub(crate) log_q: Vec<f64>,
     /// Empty where the objective does not need it.
-    pub(super) score: Matrix<T>,
+    pub(crate) score: Matrix<T>,
 }
 
 impl<T: Real> Batch<T> {
     /// y = T(z), n×d in units of the frame; what [`Batch::pull_back`] goes back through.
-    pub(super) fn generate(&mut self, flow: &Flow<T>, latent: &LatentBatch<T>) -> Matrix<T> {
+    pub(crate) fn generate(&mut self, flow: &Flow<T>, latent: &LatentBatch<T>) -> Matrix<T> {
         let (n, d) = latent.noise.shape();
         let mut out = Matrix::zeros(n, d);
         let rows = out.as_mut_slice().chunks_mut(CHUNK * d).enumerate();
@@ -31,7 +31,7 @@ impl<T: Real> Batch<T> {
     }
 
     /// The same with the density at y and its score, which [`Batch::pull_back`] takes as constants (T9).
-    pub(super) fn generate_with_score(&mut self, flow: &Flow<T>, latent: &LatentBatch<T>) -> Points<T> {
+    pub(crate) fn generate_with_score(&mut self, flow: &Flow<T>, latent: &LatentBatch<T>) -> Points<T> {
         let (n, d) = latent.noise.shape();
         let (mut y, mut log_q, mut score) = (Matrix::zeros(n, d), vec![0.0; n], Matrix::zeros(n, d));
         let rows = y.as_mut_slice().chunks_mut(CHUNK * d).zip(log_q.chunks_mut(CHUNK));
@@ -49,7 +49,7 @@ impl<T: Real> Batch<T> {
     }
 
     /// log q at y (n×d, units of the frame); what [`Batch::pull_back`] goes back through.
-    pub(super) fn log_density(&mut self, flow: &Flow<T>, y: &Matrix<T>) -> Vec<f64> {
+    pub(crate) fn log_density(&mut self, flow: &Flow<T>, y: &Matrix<T>) -> Vec<f64> {
         let (n, d) = y.shape();
         let mut out = vec![0.0; n];
         let rows = y.as_slice().chunks(CHUNK * d).zip(out.chunks_mut(CHUNK));

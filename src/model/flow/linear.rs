@@ -2,8 +2,8 @@
 
 use crate::autodiff::Var;
 use crate::linalg::Matrix;
+use crate::model::flow::Mapped;
 use crate::num::Real;
-use crate::sampler::flow::Mapped;
 
 /// y_i = e^{a_i} x_i + b_i, log |det| = Σ_i a_i (Kingma and Dhariwal, Glow, arXiv 1807.03039).   Parameters: a, b: 1×d.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! What a flow is made of.
 
-use crate::sampler::flow::{AffineCoupling, Layer, SplineCoupling};
+use crate::model::flow::{AffineCoupling, Layer, SplineCoupling};
 
 /// The map of the coordinates that a coupling moves.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -5,17 +5,16 @@ use crate::divergence::Divergence;
 use crate::error::{Error, Result};
 use crate::estimate::resolved_bandwidth;
 use crate::linalg::Matrix;
+use crate::model::Generator;
+use crate::model::batch::Batch;
+use crate::model::{Latent, LatentBatch};
 use crate::nn::{Adam, AdamState};
 use crate::num::{Real, sum_of_squares};
+use crate::parallel;
+use crate::parallel::awake;
 use crate::rng::Purpose;
-use crate::sampler::awake::awake;
-use crate::sampler::batch::Batch;
-use crate::sampler::frame::Frame;
-use crate::sampler::generator::Generator;
-use crate::sampler::latent::{Latent, LatentBatch};
-use crate::sampler::settings::Settings;
-use crate::sampler::state::State;
-use crate::tasks;
+use crate::run::settings::Settings;
+use crate::run::state::State;
 use crate::velocity::{Field, LogRatioClip, Scene, SmoothedDrift, Velocity};
 use std::sync::Arc;
 
@@ -79,9 +78,9 @@ impl<T: Real> Trainer<T> {
         settings.check()?;
         let frame = match &settings.frame {
             Some(frame) => frame.clone(),
-            None => Frame::of(&**target, settings.seed)?,
+            None => crate::search::frame_of(&**target, settings.seed)?,
         };
-        let standard = Standardised::new(Arc::clone(target), frame.centre.clone(), frame.scale)?;
+        let standard = Standardised::new(Arc::clone(target), frame.clone())?;
         let latent = match settings.codes {
             0 => Latent::Gaussian,
             k => Latent::Codes { logits: vec![0.0; k] },
@@ -201,7 +200,7 @@ impl<T: Real> Trainer<T> {
         let (d, seed, step) = (self.generator.dim(), self.settings.seed, self.step);
         let (generator, moved, s) = (&self.generator, &mut self.moved, &self.settings);
         let draw = |n: usize, purpose: Purpose| generator.latent.stratified::<T>(n, d, (seed, purpose, step));
-        let ((batch, particles), reference) = tasks::both(
+        let ((batch, particles), reference) = parallel::both(
             || {
                 let batch = draw(s.batch, Purpose::Latent);
                 let particles = moved.forward(generator, &batch);
@@ -271,7 +270,7 @@ impl<T: Real> Trainer<T> {
             self.generator.latent.react(codes, &bounded_growth(&field.growth), s.reaction);
         }
         let mean = |v: &[f64]| v.iter().sum::<f64>() / n;
-        let log_jacobian = self.generator.dim() as f64 * self.generator.frame.scale.ln();
+        let log_jacobian = self.generator.frame.log_jacobian();
         StepReport {
             step,
             drift,

@@ -1,18 +1,18 @@
 //! The flow as a model: stack, density, samples.
 
 use crate::autodiff::{Tape, Var};
+use crate::density::Affine;
 use crate::density::Density;
 use crate::linalg::Matrix;
 use crate::linalg::matrix::shape_mismatch;
+use crate::model::batch::Batch;
+use crate::model::batch::CHUNK;
+use crate::model::flow::architecture::coupling;
+use crate::model::flow::{ActNorm, Architecture, Base, Layer, Linear, Mapped, Scored, SplineCoupling};
+use crate::model::latent::LatentBatch;
 use crate::nn::Parameters;
 use crate::num::Real;
 use crate::rng::{Purpose, stream};
-use crate::sampler::batch::Batch;
-use crate::sampler::batch::CHUNK;
-use crate::sampler::flow::architecture::coupling;
-use crate::sampler::flow::{ActNorm, Architecture, Base, Layer, Linear, Mapped, Scored, SplineCoupling};
-use crate::sampler::frame::Frame;
-use crate::sampler::latent::LatentBatch;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub(super) const MARGINAL_REACH: f64 = 4.0;
 #[derive(Debug, Clone)]
 pub struct Flow<T: Real = f32> {
     /// The units.
-    pub frame: Frame,
+    pub frame: Affine,
     /// Trainable matrices in the order of [`Flow::parameter_names`].
     pub parameters: Parameters<T>,
     base: Base,
@@ -40,8 +40,8 @@ impl<T: Real> Flow<T> {
     ///
     /// Coupling k keeps the coordinates with one value of a binary digit and moves the others; over the couplings the digits take
     /// turns, so that every two coordinates meet.
-    pub fn new(frame: Frame, architecture: Architecture, seed: u64) -> Self {
-        let d = frame.centre.len();
+    pub fn new(frame: Affine, architecture: Architecture, seed: u64) -> Self {
+        let d = frame.dim();
         let base = Base { dim: d, components: architecture.components.max(1) };
         let mut layers: Vec<Layer> = (0..architecture.couplings).map(|k| coupling(&architecture, d, k)).collect();
         if !base.is_mixture() {
@@ -53,7 +53,7 @@ impl<T: Real> Flow<T> {
     }
 
     /// The flow of any layers of R^d, d the frame's; parameters as in [`Flow::new`].
-    pub fn of_layers(frame: Frame, base: Base, layers: Vec<Layer>, seed: u64) -> Self {
+    pub fn of_layers(frame: Affine, base: Base, layers: Vec<Layer>, seed: u64) -> Self {
         let mut rng = stream(seed, Purpose::Initialise, 0);
         let first = base.initialise().into_iter();
         let parameters =
@@ -172,12 +172,12 @@ impl<T: Real> Flow<T> {
     }
 
     /// Matrices of the parameters' shapes.
-    pub(super) fn zeros(&self) -> Vec<Matrix<T>> {
+    pub(crate) fn zeros(&self) -> Vec<Matrix<T>> {
         self.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect()
     }
 
     /// The latent law with the present weights of the components.
-    pub(super) fn latent(&self) -> crate::sampler::Latent {
+    pub(crate) fn latent(&self) -> crate::model::Latent {
         self.base.latent(&self.parameters)
     }
 
@@ -187,11 +187,11 @@ impl<T: Real> Flow<T> {
         if x.cols() != d {
             shape_mismatch("Flow: points and flow", x.shape(), (x.rows(), d));
         }
-        let scale = self.frame.scale;
-        let log_jacobian = d as f64 * scale.ln();
+        let scale = self.frame.scale();
+        let log_jacobian = self.frame.log_jacobian();
         let one = |tape: &mut Tape<T>, x: &[f64], out: &mut [f64], score: Option<&mut [f64]>| {
             tape.reset();
-            let unit = |(j, x): (usize, &f64)| T::from_f64((x - self.frame.centre[j % d]) / scale);
+            let unit = |(j, x): (usize, &f64)| T::from_f64((x - self.frame.centre()[j % d]) / scale);
             let y: Vec<T> = x.iter().enumerate().map(unit).collect();
             let y = tape.leaf_from(out.len(), d, &y);
             let parameters: Vec<_> = self.parameters.iter().map(|p| tape.parameter(p)).collect();

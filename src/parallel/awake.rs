@@ -1,6 +1,6 @@
 //! Threads that stay awake between the parallel loops of a step.
 
-use crate::tasks;
+use crate::parallel;
 use rayon::Yield;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ const GREETING: Duration = Duration::from_micros(50);
 pub(crate) fn awake<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     let (over, up) = (AtomicBool::new(false), AtomicUsize::new(0));
     rayon::scope(|scope| {
-        let threads = rayon::current_num_threads().min(tasks::cores());
+        let threads = rayon::current_num_threads().min(parallel::cores());
         let own = rayon::current_thread_index();
         let (over, up) = (&over, &up);
         if threads > 1 {

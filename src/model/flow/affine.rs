@@ -1,8 +1,8 @@
 //! Affine coupling.
 
 use crate::autodiff::Var;
+use crate::model::flow::{Mapped, Split};
 use crate::num::Real;
-use crate::sampler::flow::{Mapped, Split};
 
 /// y_I = x_I, y_J = e^{a(x_I)} x_J + b(x_I), log |det| = Σ_J a(x_I) (Dinh, Sohl-Dickstein and Bengio, real NVP, arXiv 1605.08803).
 ///

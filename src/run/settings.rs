@@ -1,8 +1,10 @@
 //! How a generator is trained.
 
+use crate::density::Affine;
 use crate::density::Density;
 use crate::error::{Error, Result};
-use crate::sampler::frame::{Frame, PARTICLES};
+use crate::nn::cosine_rate;
+use crate::search::PARTICLES;
 
 /// How a generator is trained. Lengths are in units of the frame, where the target has overall scale 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +36,7 @@ pub struct Settings {
     /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
     pub reaction: f64,
     /// Units; found from the target where absent.
-    pub frame: Option<Frame>,
+    pub frame: Option<Affine>,
     /// Seed of everything.
     pub seed: u64,
 }
@@ -148,10 +150,4 @@ impl Settings {
 
 fn require(name: &str, value: f64, holds: bool, expected: &'static str) -> Result<()> {
     if holds { Ok(()) } else { Err(Error::Parameter { name: name.into(), value, expected }) }
-}
-
-/// `rate` (1 + cos πt)/2 at t = `step`/`steps`.
-pub(crate) fn cosine_rate(rate: f64, step: u64, steps: u64) -> f64 {
-    let t = step as f64 / steps as f64;
-    rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
 }

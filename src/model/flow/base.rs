@@ -2,9 +2,9 @@
 
 use crate::autodiff::Var;
 use crate::linalg::Matrix;
+use crate::model::latent::Latent;
 use crate::nn::Parameters;
 use crate::num::Real;
-use crate::sampler::latent::Latent;
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -26,18 +26,18 @@ impl Base {
         self.components > 1
     }
 
-    pub(super) fn parameter_names(&self) -> Vec<String> {
+    pub(crate) fn parameter_names(&self) -> Vec<String> {
         if self.is_mixture() { ["means", "log_scales", "logits"].map(String::from).to_vec() } else { Vec::new() }
     }
 
     /// Means 0, scales 1, equal weights.
-    pub(super) fn initialise<T: Real>(&self) -> Vec<Matrix<T>> {
+    pub(crate) fn initialise<T: Real>(&self) -> Vec<Matrix<T>> {
         let (k, d) = (self.components, self.dim);
         if self.is_mixture() { vec![Matrix::zeros(k, d), Matrix::zeros(k, d), Matrix::zeros(1, k)] } else { Vec::new() }
     }
 
     /// The law of the component and of the noise.
-    pub(super) fn latent<T: Real>(&self, parameters: &Parameters<T>) -> Latent {
+    pub(crate) fn latent<T: Real>(&self, parameters: &Parameters<T>) -> Latent {
         if !self.is_mixture() {
             return Latent::Gaussian;
         }
@@ -45,7 +45,7 @@ impl Base {
     }
 
     /// Moves the logits along the reaction (T15) of a batch with these codes and growth rates.
-    pub(super) fn react<T: Real>(&self, parameters: &mut Parameters<T>, codes: &[usize], growth: &[f64], rate: f64) {
+    pub(crate) fn react<T: Real>(&self, parameters: &mut Parameters<T>, codes: &[usize], growth: &[f64], rate: f64) {
         let mut latent = self.latent(parameters);
         latent.react(codes, growth, rate);
         if let Latent::Codes { logits } = latent {
@@ -55,7 +55,7 @@ impl Base {
     }
 
     /// z = m_k + e^{a_k} ε.   noise ε: n×d, codes k: n.
-    pub(super) fn place<'t, T: Real>(
+    pub(crate) fn place<'t, T: Real>(
         &self,
         p: &[Var<'t, T>],
         noise: Var<'t, T>,
@@ -68,7 +68,7 @@ impl Base {
     }
 
     /// log q₀(z), n×1.
-    pub(super) fn log_density<'t, T: Real>(&self, p: &[Var<'t, T>], z: Var<'t, T>) -> Var<'t, T> {
+    pub(crate) fn log_density<'t, T: Real>(&self, p: &[Var<'t, T>], z: Var<'t, T>) -> Var<'t, T> {
         let half = T::from_f64(-0.5);
         let constant = T::from_f64(-0.5 * self.dim as f64 * TAU.ln());
         if !self.is_mixture() {

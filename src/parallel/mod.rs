@@ -3,6 +3,10 @@
 //! The thread that waits for the last task of a rayon loop falls asleep after some 20 µs, and waking it takes 50 to 200 µs: as long as
 //! many a loop of a training step. Here it looks for work until all is done.
 
+mod awake;
+
+pub(crate) use awake::awake;
+
 use rayon::Yield;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
