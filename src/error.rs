@@ -36,6 +36,29 @@ pub enum Error {
         /// The allowed range, in words.
         expected: &'static str,
     },
+    /// A setting of another type, or outside its range.
+    Setting {
+        /// Its name.
+        key: String,
+        /// Its value, as it was written.
+        value: String,
+        /// What it may be, in words.
+        expected: String,
+    },
+    /// A velocity and a model that cannot go together.
+    Mismatch {
+        /// What does not fit, by both names.
+        what: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// A velocity returned numbers or shapes that nobody can follow.
+    BadVelocity {
+        /// Its name.
+        name: String,
+        /// What is wrong.
+        what: String,
+    },
     /// A density, score or function of the user returned NaN or +inf.
     NonFinite {
         /// Which quantity, such as "log-density" or "score coordinate 1".
@@ -124,6 +147,13 @@ impl fmt::Display for Error {
             }
             Error::Parameter { name, value, expected } => {
                 write!(f, "{name} = {value} is out of range: expected {expected}")
+            }
+            Error::Setting { key, value, expected } => {
+                write!(f, "{key} = {value} is out of range: expected {expected}")
+            }
+            Error::Mismatch { what, remedy } => write!(f, "{what}; {remedy}"),
+            Error::BadVelocity { name, what } => {
+                write!(f, "the velocity '{name}' returned {what}; repair its code")
             }
             Error::NonFinite { what, value, point } => {
                 write!(

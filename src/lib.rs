@@ -44,6 +44,8 @@ mod parallel;
 pub mod rng;
 pub mod run;
 pub mod search;
+pub mod settings;
+pub mod state;
 pub mod theory;
 pub mod velocity;
 pub mod verify;

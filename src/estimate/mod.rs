@@ -1,12 +1,22 @@
-//! Estimates from samples: kernel density estimates, bandwidths, the normalisation of log-ratios.
+//! Estimates of a model's law and of the noised target: kernel estimates, bandwidths, the normalisation of log-ratios.
 
+mod affine_score;
 mod bandwidth;
+mod estimator;
+mod exact;
 mod kde;
+mod kernel;
 mod log_ratio;
-mod smoothing;
+mod scene;
+mod target;
 
+pub use affine_score::{AffineScore, AffineScoreSettings};
 pub use bandwidth::{resolved_bandwidth, scott_bandwidth};
+pub use estimator::{Estimator, EstimatorSettings, all_estimators};
+pub use exact::{Exact, ExactSettings};
 pub use kde::{Kde, KdeGrid, KdeValues, Tolerance};
 pub(crate) use kde::{near_order, panel_rows};
+pub use kernel::{KernelEstimator, KernelSettings};
 pub use log_ratio::{LogZ, centre_log_ratio};
-pub use smoothing::SmoothedTarget;
+pub use scene::{Clock, Law, LawUse, Noise, Noised, Query, Reference, Scene};
+pub use target::{NoisedTarget, SmoothedTarget};

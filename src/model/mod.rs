@@ -2,8 +2,17 @@
 
 pub(crate) mod batch;
 pub mod flow;
+mod frame_state;
 mod generator;
 mod latent;
+#[allow(clippy::module_inception)]
+mod model;
+mod particles;
+mod trained;
 
+pub use flow::{FlowModel, FlowSettings};
 pub use generator::Generator;
 pub use latent::{Latent, LatentBatch};
+pub use model::{Built, Drawn, Model, ModelSettings, Request, Start, Step, all_models};
+pub use particles::{Particles, ParticlesSettings};
+pub use trained::{GeneratorModel, GeneratorSettings};

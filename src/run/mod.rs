@@ -1,11 +1,10 @@
-//! Runs: the loop over steps, its settings, its faults and its state.
+//! Runs: the loop over steps, its faults and its state, and the methods by name.
 
-mod flow;
-mod settings;
-mod state;
-mod train;
+mod faults;
+mod method;
+#[allow(clippy::module_inception)]
+mod run;
 
-pub use flow::FlowTrainer;
-pub use settings::Settings;
-pub use state::State;
-pub use train::{Faults, StepReport, Trainer};
+pub use faults::Faults;
+pub use method::{Method, PRESETS, Preset, RunSettings, refused_pairs};
+pub use run::{Observer, Run, StepReport};

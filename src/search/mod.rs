@@ -5,7 +5,6 @@ mod hmc;
 mod polish;
 mod smc;
 
-pub(crate) use frame::PARTICLES;
 pub use frame::frame_of;
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use polish::{Polish, PolishReport};

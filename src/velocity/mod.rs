@@ -1,57 +1,174 @@
-//! Velocities: what moves particles. A batch in (n×d), a batch out (n×d); one file a field.
+//! Velocities: where particles go. One file a velocity, one line in [`all_velocities`].
 //!
-//! Two consumers use one: a particle flow moves the particles themselves, generator training moves a network towards
-//! `G + η V`.
+//! A velocity sees a [`Scene`], the particles with what is known of their law, and answers with a [`Pull`]. Particles, generators and flows
+//! follow the same pulls ([`crate::model`]); the loop over steps is [`crate::run::Run`].
 
 mod drift;
-mod smoothed;
+mod figure;
+mod langevin;
+mod log_variance;
+mod registry;
+mod stein;
+mod universal;
 
 pub use drift::{LogRatioClip, drift_into, growth};
 pub(crate) use drift::{centred, shorten};
-pub use smoothed::SmoothedDrift;
+pub use figure::{Figure, Unit};
+pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
+pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
+pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
+pub use stein::{Kernel, Stein, SteinSettings};
+pub use universal::{UniversalDrift, UniversalSettings};
+
+pub use crate::estimate::{Clock, Law, LawUse, Reference, Scene};
 
 use crate::error::Result;
 use crate::linalg::Matrix;
-use crate::num::Real;
+use crate::num::sum_of_squares;
+use crate::state::Stateful;
 
-/// What a velocity sees of the model's law q, and when.
-#[derive(Debug, Clone, Copy)]
-pub struct Scene<'a, T: Real = f64> {
-    /// The particles to move, n×d.
-    pub particles: &'a Matrix<T>,
-    /// An independent sample of the same law, N×d, for estimates of q.
-    pub reference: &'a Matrix<T>,
-    /// Smallest bandwidth h of the smoothing, in the units of the particles.
-    pub bandwidth: f64,
-    /// Largest bandwidth that a particle without neighbours may use.
-    pub widest: f64,
-    /// Key of the velocity's own randomness.
-    pub seed: u64,
-    /// Step number, the second part of that key.
-    pub step: u64,
+/// The kind of a [`Pull`]: what a model must be able to follow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A velocity at each particle.
+    Points,
+    /// A velocity and noise.
+    Diffusion,
+    /// A finite displacement of each particle.
+    Displacement,
+    /// New places of particles, by a Markov chain.
+    Transition,
+    /// A cotangent of log q at given points.
+    LogDensity,
 }
 
-/// A velocity at the particles of a scene, and what it was made of.
-#[derive(Debug, Clone)]
-pub struct Field<T: Real = f64> {
+/// A velocity at n particles, and what it was made of.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Field {
     /// V(x_i), n×d.
-    pub velocity: Matrix<T>,
-    /// l_i = log(p/q) at the particles (smoothed where the field is), centred so that `E_q r = 1`, n.
-    pub log_ratio: Vec<f64>,
-    /// g_i = -(φ_i - mean φ), φ = δD_f/δq at the particles: the growth rate of the reaction (T15), n.
-    pub growth: Vec<f64>,
-    /// log Z as estimated from the batch, already taken off `log_ratio`.
-    pub log_z: f64,
-    /// log p~(x_i), smoothed where the field is, n.
-    pub log_density: Vec<f64>,
-    /// Bandwidth that each particle used; 0 for a field without smoothing, n.
-    pub bandwidth: Vec<f64>,
-    /// Effective sample size (Σ r)²/Σ r² of the batch, at most n.
-    pub effective_samples: f64,
+    pub velocity: Matrix,
+    /// Growth rates g_i = -(φ_i - mean φ), φ = δD_f/δq, of the reaction (T15), n; where the velocity has them.
+    pub growth: Option<Vec<f64>>,
+    /// √(mean of V² over particles and coordinates), before outliers were shortened.
+    pub rms: f64,
+    /// Numbers of this step.
+    pub figures: Vec<Figure>,
 }
 
-/// A field of velocities for particles of law q.
-pub trait Velocity<T: Real>: Send + Sync {
-    /// V at the particles of the scene.
-    fn evaluate(&self, scene: &Scene<'_, T>) -> Result<Field<T>>;
+impl Field {
+    /// A field of which nothing else is known.
+    pub fn of(velocity: Matrix) -> Self {
+        Self { rms: root_mean_square(&velocity), velocity, growth: None, figures: Vec::new() }
+    }
+}
+
+/// What a velocity asks a model to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pull {
+    /// dx/dt = V(x).
+    Points(Field),
+    /// dx = V(x) dt + σ dW.
+    Diffusion {
+        /// V.
+        field: Field,
+        /// σ.
+        sigma: f64,
+    },
+    /// x ← x + by: a step whose length was chosen already.
+    Displacement {
+        /// n×d.
+        by: Matrix,
+        /// Its length in time, or as a fraction of a full step.
+        accepted: f64,
+        /// Numbers of this step.
+        figures: Vec<Figure>,
+    },
+    /// x ← to.
+    Transition {
+        /// n×d.
+        to: Matrix,
+        /// Which of the proposals were taken, n.
+        accepted: Vec<bool>,
+        /// Numbers of this step.
+        figures: Vec<Figure>,
+    },
+    /// θ moves against Σ_i cotangent_i ∂ log q_θ(at_i)/∂θ.
+    LogDensity {
+        /// N×d.
+        at: Matrix,
+        /// N.
+        cotangent: Vec<f64>,
+        /// Numbers of this step.
+        figures: Vec<Figure>,
+    },
+}
+
+impl Pull {
+    /// Its kind.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Pull::Points(_) => Kind::Points,
+            Pull::Diffusion { .. } => Kind::Diffusion,
+            Pull::Displacement { .. } => Kind::Displacement,
+            Pull::Transition { .. } => Kind::Transition,
+            Pull::LogDensity { .. } => Kind::LogDensity,
+        }
+    }
+
+    /// Its numbers of this step.
+    pub fn figures(&self) -> &[Figure] {
+        match self {
+            Pull::Points(field) | Pull::Diffusion { field, .. } => &field.figures,
+            Pull::Displacement { figures, .. }
+            | Pull::Transition { figures, .. }
+            | Pull::LogDensity { figures, .. } => figures,
+        }
+    }
+
+    /// The matrix and the numbers that must be finite, for the check of [`crate::run::Run`].
+    pub(crate) fn parts(&self) -> (&Matrix, &[f64]) {
+        match self {
+            Pull::Points(f) | Pull::Diffusion { field: f, .. } => (&f.velocity, f.growth.as_deref().unwrap_or(&[])),
+            Pull::Displacement { by, .. } => (by, &[]),
+            Pull::Transition { to, .. } => (to, &[]),
+            Pull::LogDensity { at, cotangent, .. } => (at, cotangent),
+        }
+    }
+}
+
+/// A velocity: what moves particles, a batch in, a batch out.
+pub trait Velocity: Stateful + Send {
+    /// Its name in the registry.
+    fn name(&self) -> &str;
+
+    /// The kind of all its pulls.
+    fn kind(&self) -> Kind {
+        Kind::Points
+    }
+
+    /// Whether and where it asks for the model's exact density.
+    fn law_use(&self) -> LawUse {
+        LawUse::None
+    }
+
+    /// Rows of the independent sample of q that it wants where the model can draw one; 0 for none.
+    fn reference(&self) -> usize {
+        0
+    }
+
+    /// Called once a step, before [`Velocity::evaluate`]: fits what is learnt, moves chains on. Unchanged on an error.
+    fn prepare(&mut self, _scene: &Scene) -> Result<()> {
+        Ok(())
+    }
+
+    /// The pull at the particles of a scene: a pure function of it, so that steppers with several stages and line searches can ask again
+    /// with other particles.
+    ///
+    /// `Error::NonFinite` with the point and `Error::OutsideSupport` leave the step out; any other error ends the run.
+    fn evaluate(&self, scene: &Scene) -> Result<Pull>;
+}
+
+/// √(mean of the squares of all entries).
+pub(crate) fn root_mean_square<T: crate::num::Real>(m: &Matrix<T>) -> f64 {
+    (sum_of_squares(m.as_slice()) / m.as_slice().len().max(1) as f64).sqrt()
 }

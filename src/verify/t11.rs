@@ -6,10 +6,11 @@ use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Vector, dot,
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
 use crate::estimate::Kde;
+use crate::estimate::KernelSettings;
 use crate::linalg::Matrix;
 use crate::num::Summary;
 use crate::rng::{Purpose, fill_normal, fill_uniform, normal_matrix, uniform};
-use crate::velocity::{LogRatioClip, Scene, SmoothedDrift, Velocity, drift_into};
+use crate::velocity::{Clock, LogRatioClip, Pull, Reference, Scene, UniversalDrift, Velocity, drift_into};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -204,21 +205,26 @@ const REFERENCE: usize = 2048;
 /// E_q[x V(x)] of the shipped field, one number for each independent scene, for q = N(mean, std²) and p = N(0, variance).
 fn virial(seed: u64, f: &Case, (mean, std): (f64, f64), variance: f64, (h, neighbours): (f64, f64)) -> Summary {
     let target = GaussianMixture::gaussian(&[0.0], Matrix::from_rows(&[[variance]])).expect("a positive variance");
-    let field = SmoothedDrift {
-        target: Arc::new(target),
-        divergence: Arc::clone(f),
-        clip: LogRatioClip::NONE,
-        draws: 2,
-        neighbours,
-    };
+    let target: Arc<dyn Density> = Arc::new(target);
     let one = |step: u64| {
         let sample =
             |unit: u64, n: usize| normal_matrix::<f64>(seed, Purpose::Check, unit, n, 1).map(|z| mean + std * z);
         let (particles, reference) =
             (sample(2 * step + (11 << 40), PARTICLES), sample(2 * step + 1 + (11 << 40), REFERENCE));
-        let scene = Scene { particles: &particles, reference: &reference, bandwidth: h, widest: 1.2, seed, step };
-        let velocity = field.evaluate(&scene).expect("a finite target").velocity;
-        let products = particles.as_slice().iter().zip(velocity.as_slice()).map(|(x, v)| x * v);
+        let kernel = KernelSettings { bandwidth_start: 1.2, bandwidth_end: h, neighbours, ..KernelSettings::default() };
+        let drift = UniversalDrift::smoothed(Arc::clone(&target), Arc::clone(f), kernel);
+        let scene = Scene {
+            x: &particles,
+            reference: Reference::Independent(&reference),
+            at_x: None,
+            law: None,
+            dt: 0.0,
+            // the bandwidth has fallen to its end
+            clock: Clock { step: step + 1, steps: 1 },
+            seed,
+        };
+        let Ok(Pull::Points(field)) = drift.evaluate(&scene) else { panic!("T11: a finite target has a velocity") };
+        let products = particles.as_slice().iter().zip(field.velocity.as_slice()).map(|(x, v)| x * v);
         products.sum::<f64>() / PARTICLES as f64
     };
     Summary::of(&(0..SCENES).into_par_iter().map(one).collect::<Vec<f64>>())

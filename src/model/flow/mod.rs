@@ -2,7 +2,7 @@
 //!
 //! x = c + s T(z), T = T_L ∘ … ∘ T_1 a stack of [`Layer`]s and z from a [`Base`], one Gaussian or a mixture of them. Because every layer
 //! has an inverse and a log-determinant in closed form, `log q` and `∇ log q` are exact, and with them `r = p/q` and `β = ∇ log r`:
-//! [`FlowTrainer`](crate::run::FlowTrainer) follows the drift of any f-divergence without an estimate of q, or the log-variance divergence (T8).
+//! [`FlowModel`] follows the drift of any f-divergence without an estimate of q, or the log-variance divergence (T8).
 
 mod affine;
 mod architecture;
@@ -12,10 +12,9 @@ mod coupling;
 mod layer;
 mod linear;
 mod model;
-pub(crate) mod objective;
-mod settings;
 mod spline;
 pub(crate) mod start;
+mod trained;
 
 pub use affine::AffineCoupling;
 pub use architecture::{Architecture, CouplingKind};
@@ -24,6 +23,5 @@ pub use coupling::Split;
 pub use layer::{Layer, Mapped, Scored};
 pub use linear::{ActNorm, Linear};
 pub use model::Flow;
-pub use objective::{Objective, Reference, log_variance_cotangent};
-pub use settings::FlowSettings;
 pub use spline::SplineCoupling;
+pub use trained::{FlowModel, FlowSettings};

@@ -1,10 +1,12 @@
 //! T14: what no weight can repair: halving times of two modes, a capacity bound for every divergence, and two deltas at rest.
 
+use crate::density::Density;
 use crate::density::GaussianMixture;
 use crate::divergence::{Divergence, ReverseKl};
+use crate::estimate::KernelSettings;
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, Summary};
-use crate::velocity::{LogRatioClip, Scene, SmoothedDrift, Velocity};
+use crate::velocity::{Clock, Pull, Reference, Scene, UniversalDrift, Velocity};
 use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome};
 use line::Line;
 use rayon::prelude::*;
@@ -117,24 +119,22 @@ fn two_deltas(budget: &Budget, f: &Case) -> Outcome {
     let field = |right: f64| {
         let means = Matrix::from_rows(&[[-a], [a]]);
         let target = GaussianMixture::isotropic(&[1.0 - right, right], means, a / 20.0).expect("two narrow modes");
-        let drift = SmoothedDrift {
-            target: Arc::new(target),
-            divergence: Arc::clone(f),
-            clip: LogRatioClip::NONE,
-            draws: 2,
-            neighbours: 0.0,
-        };
-        let scene =
-            Scene { particles: &zeros, reference: &zeros, bandwidth: h, widest: h, seed: budget.seed, step: 14 };
-        drift.evaluate(&scene).expect("a finite target")
+        let kernel =
+            KernelSettings { bandwidth_start: h, bandwidth_end: h, neighbours: 0.0, ..KernelSettings::default() };
+        let target: Arc<dyn Density> = Arc::new(target);
+        let drift = UniversalDrift::smoothed(target, Arc::clone(f), kernel);
+        let (reference, clock) = (Reference::Independent(&zeros), Clock { step: 14, steps: 1 });
+        let scene = Scene { x: &zeros, reference, at_x: None, law: None, dt: 0.0, clock, seed: budget.seed };
+        let Ok(Pull::Points(field)) = drift.evaluate(&scene) else { panic!("T14: a finite target has a velocity") };
+        (field.velocity, drift.log_ratio(&scene).expect("a finite target"))
     };
     let rest = |right: f64| {
-        let moments = Summary::of(field(right).velocity.as_slice());
+        let moments = Summary::of(field(right).0.as_slice());
         let name = format!("{}, δ₀ between masses {} and {right}", f.name(), 1.0 - right);
         Comparison::monte_carlo(name, moments.mean, moments.standard_error(), 0.0, 4.0)
     };
     let balanced = field(0.5);
-    let kl: Vec<f64> = balanced.log_ratio.iter().map(|l| -(l + balanced.log_z)).collect();
+    let kl: Vec<f64> = balanced.1.iter().map(|l| -l).collect();
     let kl = Summary::of(&kl);
     let concluded =
         Comparison::monte_carlo(format!("{}, KL(q_h‖p_h)", f.name()), kl.mean, kl.standard_error(), 0.0, 4.0);

@@ -1,0 +1,52 @@
+//! Estimators: what is known of the law q of a model, at a noise level.
+
+use crate::error::Result;
+use crate::estimate::{LawUse, Noised, NoisedTarget, Scene};
+use crate::settings::Section;
+use crate::state::Stateful;
+
+/// An estimate of the law of a model, from a sample of it or from its exact density.
+pub trait Estimator: Stateful + Send + Sync {
+    /// Its name in the registry.
+    fn name(&self) -> &'static str;
+
+    /// Whether and where it asks for the model's exact density.
+    fn law_use(&self) -> LawUse {
+        LawUse::None
+    }
+
+    /// Rows of the independent sample that it wants from a model that can draw one.
+    fn reference(&self) -> usize {
+        0
+    }
+
+    /// Called once a step, before [`Estimator::noised`]: fits what is learnt. Unchanged on an error.
+    fn prepare(&mut self, _scene: &Scene) -> Result<()> {
+        Ok(())
+    }
+
+    /// Moves each particle to a noise level of the estimator's choice and estimates q there. A pure function of the scene: equal
+    /// scenes, equal bits. `target` serves to tell strays ([`NoisedTarget::scout`]).
+    fn noised(&self, scene: &Scene, target: &dyn NoisedTarget) -> Result<Noised>;
+}
+
+/// The settings of an estimator, which know how to build it.
+pub trait EstimatorSettings: Section {
+    /// Its name in the registry.
+    fn name(&self) -> &'static str;
+    /// What it is, in a sentence.
+    fn summary(&self) -> &'static str;
+    /// The estimator; its numbers are f32 where `single`.
+    fn build(&self, single: bool) -> Result<Box<dyn Estimator>>;
+    /// A copy.
+    fn copy(&self) -> Box<dyn EstimatorSettings>;
+}
+
+/// All estimators with their default settings.
+pub fn all_estimators() -> Vec<Box<dyn EstimatorSettings>> {
+    vec![
+        Box::<super::KernelSettings>::default(),
+        Box::<super::AffineScoreSettings>::default(),
+        Box::<super::ExactSettings>::default(),
+    ]
+}

@@ -1,0 +1,153 @@
+//! The target at a noise level: in closed form, or estimated from draws around each point.
+
+use crate::density::{Density, SmoothedEstimate, Tempered, evaluate, evaluate_log_density};
+use crate::error::Result;
+use crate::estimate::{Clock, Law, Noise, Query, panel_rows};
+use crate::linalg::Matrix;
+use crate::parallel;
+use crate::state::Stateful;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The law of a X + s ξ, X ~ p, up to the constant of p~.
+pub trait NoisedTarget: Stateful + Send + Sync {
+    /// Called once a step, before [`NoisedTarget::at`]: draws of this step, chains moved on.
+    fn refresh(&mut self, clock: Clock, seed: u64) -> Result<()>;
+
+    /// log p~_t and its score at the points; `Error::NonFinite` with the point where p~ is not finite.
+    fn at(&self, query: &Query) -> Result<Law>;
+
+    /// log p~_t alone, to a few tenths: enough to tell a stray particle.
+    fn scout(&self, query: &Query) -> Result<Vec<f64>> {
+        Ok(self.at(query)?.log_density)
+    }
+}
+
+/// Draws that tell a stray, where there is no closed form.
+const SCOUTS: usize = 16;
+
+/// p~ ∗ N(0, h²) where a = 1 (T11), else p~ ∗ N(0, (s/a)²) stretched by a: in closed form where the density has one
+/// ([`Density::smoothed`]), else estimated from draws ([`SmoothedEstimate::evaluate_controlled`]).
+///
+/// Tempering: p is replaced by p^β, β rising geometrically from `temper` to 1 over the first `anneal` of the steps.
+pub struct SmoothedTarget {
+    density: Arc<dyn Density>,
+    draws: usize,
+    temper: Option<(f64, f64)>,
+    /// What this step looks at.
+    present: Arc<dyn Density>,
+    key: (u64, u64),
+    /// The laws of this step by the bits of s/a.
+    levels: Mutex<BTreeMap<u64, Arc<Level>>>,
+}
+
+/// p~ smoothed at one bandwidth.
+enum Level {
+    Exact(Arc<dyn Density>),
+    /// From many draws, and from few; the same first draws.
+    Estimated {
+        full: SmoothedEstimate,
+        scout: SmoothedEstimate,
+    },
+}
+
+impl SmoothedTarget {
+    /// `density` with `draws` draws (even) behind each estimate.
+    pub fn new(density: Arc<dyn Density>, draws: usize) -> Self {
+        let (present, levels) = (Arc::clone(&density), Mutex::default());
+        Self { density, draws, temper: None, present, key: (0, 0), levels }
+    }
+
+    /// The same, tempered from β = `start` on, over the first `anneal` of the steps.
+    pub fn tempered(self, start: f64, anneal: f64) -> Self {
+        Self { temper: (start < 1.0).then_some((start, anneal)), ..self }
+    }
+
+    fn level(&self, noise: Noise) -> Result<Arc<Level>> {
+        let bandwidth = noise.s / noise.a;
+        let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(level) = levels.get(&bandwidth.to_bits()) {
+            return Ok(Arc::clone(level));
+        }
+        let estimate =
+            |draws| SmoothedEstimate::new(Arc::clone(&self.present), bandwidth, draws, self.key.0, self.key.1);
+        let level = Arc::new(match self.present.smoothed(bandwidth) {
+            _ if bandwidth == 0.0 => Level::Exact(Arc::clone(&self.present)),
+            Some(closed) => Level::Exact(closed),
+            None => Level::Estimated { full: estimate(self.draws)?, scout: estimate(SCOUTS)? },
+        });
+        levels.insert(bandwidth.to_bits(), Arc::clone(&level));
+        Ok(level)
+    }
+
+    /// Calls `f` with the level and the points y/a of each panel of rows that share a noise level; the rows and what it returned.
+    fn by_level<R: Send>(
+        &self,
+        query: &Query,
+        f: impl Fn(&Level, &Matrix) -> Result<R> + Sync,
+    ) -> Result<Vec<(Vec<usize>, R)>> {
+        let d = query.x.cols();
+        let mut groups: BTreeMap<(u64, u64), Vec<usize>> = BTreeMap::new();
+        for (i, noise) in query.noise.iter().enumerate() {
+            groups.entry((noise.a.to_bits(), noise.s.to_bits())).or_default().push(i);
+        }
+        let mut panels = Vec::new();
+        for rows in groups.into_values() {
+            let level = self.level(query.noise[rows[0]])?;
+            panels.extend(rows.chunks(panel_rows(d)).map(|rows| (rows.to_vec(), Arc::clone(&level))));
+        }
+        let each = parallel::collect(panels.into_iter(), |(rows, level)| {
+            let mut y = query.x.gather_rows(&rows);
+            let a = query.noise[rows[0]].a;
+            if a != 1.0 {
+                y.as_mut_slice().iter_mut().for_each(|y| *y /= a);
+            }
+            f(&level, &y).map(|r| (rows, r))
+        });
+        each.into_iter().collect()
+    }
+}
+
+impl Stateful for SmoothedTarget {}
+
+impl NoisedTarget for SmoothedTarget {
+    fn refresh(&mut self, clock: Clock, seed: u64) -> Result<()> {
+        self.present = match self.temper.map(|(start, anneal)| clock.geometric(start, 1.0, anneal)) {
+            Some(beta) if beta < 1.0 => Arc::new(Tempered::new(Arc::clone(&self.density), beta)?),
+            _ => Arc::clone(&self.density),
+        };
+        self.key = (seed, clock.step);
+        self.levels = Mutex::default();
+        Ok(())
+    }
+
+    fn at(&self, query: &Query) -> Result<Law> {
+        let (n, d) = query.x.shape();
+        let parts = self.by_level(query, |level, y| match level {
+            Level::Exact(p) => evaluate(&**p, y),
+            Level::Estimated { full, .. } => full.evaluate_controlled(y),
+        })?;
+        let mut law = Law { log_density: vec![0.0; n], score: Matrix::zeros(n, d) };
+        for (rows, at) in parts {
+            for (k, &i) in rows.iter().enumerate() {
+                let a = query.noise[i].a;
+                law.log_density[i] = at.log_density[k] - if a == 1.0 { 0.0 } else { d as f64 * a.ln() };
+                law.score.row_mut(i).iter_mut().zip(at.score.row(k)).for_each(|(o, s)| *o = s / a);
+            }
+        }
+        Ok(law)
+    }
+
+    fn scout(&self, query: &Query) -> Result<Vec<f64>> {
+        let parts = self.by_level(query, |level, y| match level {
+            Level::Exact(p) => evaluate_log_density(&**p, y),
+            Level::Estimated { scout, .. } => evaluate_log_density(scout, y),
+        })?;
+        let mut out = vec![0.0; query.x.rows()];
+        for (rows, l) in parts {
+            let shift = |i: usize| query.x.cols() as f64 * query.noise[i].a.ln();
+            rows.iter().zip(l).for_each(|(&i, l)| out[i] = l - shift(i));
+        }
+        Ok(out)
+    }
+}

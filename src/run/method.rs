@@ -1,0 +1,271 @@
+//! Methods: a model, a velocity and an estimator with all their settings, under one name.
+
+use crate::density::{Affine, Density, Target};
+use crate::error::{Error, Result};
+use crate::estimate::{EstimatorSettings, all_estimators};
+use crate::linalg::Matrix;
+use crate::model::{Built, ModelSettings, Start, all_models};
+use crate::run::Run;
+use crate::settings::{Section, Value};
+use crate::state::{State, Stateful};
+use crate::velocity::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
+
+crate::settings! {
+    /// Settings of the loop itself.
+    #[derive(Copy)]
+    pub struct RunSettings in "run" {
+        /// Steps.
+        steps: u64 = 2500, Rule::AtLeast(1);
+        /// Key of every random number.
+        seed: u64 = 0, Rule::AtLeast(0);
+        /// Whether the numbers of networks and kernel estimates are f32; densities are always f64.
+        single: bool = true, Rule::Any;
+    }
+}
+
+/// A way to sample: who moves, along what, and how q is estimated, with every setting.
+pub struct Method {
+    /// The preset's name, or "custom".
+    pub name: String,
+    /// The loop.
+    pub run: RunSettings,
+    /// The model.
+    pub model: Box<dyn ModelSettings>,
+    /// The velocity.
+    pub velocity: Box<dyn VelocitySettings>,
+    /// The estimate of q; not used where the velocity needs none.
+    pub estimator: Box<dyn EstimatorSettings>,
+    /// The units; found from the target where None.
+    pub frame: Option<Affine>,
+}
+
+/// A method by name.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preset {
+    /// Its name.
+    pub name: &'static str,
+    /// Its model, velocity and estimator.
+    pub parts: [&'static str; 3],
+    /// What it is, in a sentence.
+    pub summary: &'static str,
+    /// Settings that differ from the parts' defaults.
+    overrides: &'static [(&'static str, f64)],
+}
+
+/// All presets.
+pub const PRESETS: &[Preset] = &[
+    preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
+    preset(
+        "flow",
+        ["flow", "drift", "exact"],
+        "a normalizing flow by the drift with its exact density",
+        &[("velocity.clip", 6.0)],
+    ),
+    preset("flow-lv", ["flow", "log-variance", "exact"], "a normalizing flow by the log-variance divergence", &[]),
+    preset(
+        "particles",
+        ["particles", "drift", "kde"],
+        "particles by the smoothed drift on their own kernel estimate",
+        &[],
+    ),
+    preset("svgd", ["particles", "stein", "kde"], "Stein variational gradient descent", &[]),
+    preset("ula", ["particles", "ula", "kde"], "unadjusted Langevin particles", &[]),
+    preset("mala", ["particles", "mala", "kde"], "Metropolis-adjusted Langevin particles", &[]),
+    preset("amortised-svgd", ["generator", "stein", "kde"], "a generator by Stein's velocity", &[]),
+];
+
+const fn preset(
+    name: &'static str,
+    parts: [&'static str; 3],
+    summary: &'static str,
+    overrides: &'static [(&'static str, f64)],
+) -> Preset {
+    Preset { name, parts, summary, overrides }
+}
+
+impl Method {
+    /// The preset `name` with the defaults for `target`. `Error::UnknownName` with the near names.
+    pub fn preset(name: &str, target: &Target) -> Result<Self> {
+        let known: Vec<&str> = PRESETS.iter().map(|p| p.name).collect();
+        let unknown = || Error::unknown_name("method", name, &known);
+        let preset = PRESETS.iter().find(|p| p.name == name).ok_or_else(unknown)?;
+        let [model, velocity, estimator] = preset.parts;
+        let mut method = Self::of(model, velocity, estimator, target)?;
+        method.name = name.into();
+        for (key, value) in preset.overrides {
+            method.set(key, &Value::Number(*value))?;
+        }
+        Ok(method)
+    }
+
+    /// Any model, velocity and estimator by name, with the defaults for `target`.
+    pub fn of(model: &str, velocity: &str, estimator: &str, target: &Target) -> Result<Self> {
+        target.check()?;
+        let models = all_models();
+        let known: Vec<&str> = models.iter().map(|m| m.name()).collect();
+        let unknown = Error::unknown_name("model", model, &known);
+        let model = models.into_iter().find(|m| m.name() == model).ok_or(unknown)?;
+        let estimators = all_estimators();
+        let known: Vec<&str> = estimators.iter().map(|e| e.name()).collect();
+        let unknown = Error::unknown_name("estimator", estimator, &known);
+        let estimator = estimators.into_iter().find(|e| e.name() == estimator).ok_or(unknown)?;
+        let velocity = velocity_by_name(velocity)?;
+        let (run, name) = (RunSettings::default(), "custom".into());
+        let mut method = Self { name, run, model, velocity, estimator, frame: None };
+        method.adapt(target)?;
+        Ok(method)
+    }
+
+    /// The defaults that depend on the target.
+    fn adapt(&mut self, target: &Target) -> Result<()> {
+        let modes = target.densities.first().and_then(|p| p.mixture().map(|m| m.components()));
+        match (self.model.name(), modes) {
+            // what 40 modes need (2,500 steps, 100 reference particles a mode), scaled by the number of modes
+            ("generator", Some(modes)) => {
+                self.run.steps = (500 + 50 * modes as u64).clamp(1000, 2500);
+                if self.estimator.name() == "kde" {
+                    let reference = (128 * modes).clamp(2048, 4096) as u64;
+                    self.estimator.set("reference", &Value::Whole(reference))?;
+                }
+            }
+            // in two dimensions a mixture base does most of the work
+            ("flow", _) if target.dim() <= 2 => {
+                self.run.steps = 1000;
+                self.model.set("couplings", &Value::Whole(4))?;
+            }
+            ("flow", _) => self.run.steps = 2000,
+            ("particles", _) => {
+                self.run.steps = 1000;
+                self.run.single = false;
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Its sections: run, model, velocity, and estimator where the velocity uses one.
+    pub fn sections(&self) -> Vec<&dyn Section> {
+        let mut out: Vec<&dyn Section> = vec![&self.run, &*self.model, &*self.velocity];
+        if self.velocity.uses_estimator() {
+            out.push(&*self.estimator);
+        }
+        out
+    }
+
+    /// Changes a setting: `key` alone, or `section.key` where several sections have it.
+    ///
+    /// `Error::Setting` with the range; a key that this method does not have is refused with the method's name and the keys that it has.
+    pub fn set(&mut self, key: &str, value: &Value) -> Result<()> {
+        let (part, name) = key.split_once('.').map_or((None, key), |(part, name)| (Some(part), name));
+        let uses_estimator = self.velocity.uses_estimator();
+        let holds = |s: &dyn Section| part.is_none_or(|p| p == s.part()) && s.keys().iter().any(|k| k.name == name);
+        let found: Vec<&str> = self.sections().iter().filter(|s| holds(**s)).map(|s| s.part()).collect();
+        match found.as_slice() {
+            ["run"] => self.run.set(name, value),
+            ["model"] => self.model.set(name, value),
+            ["velocity"] => self.velocity.set(name, value),
+            ["estimator"] if uses_estimator => self.estimator.set(name, value),
+            [] => Err(self.refuse(key)),
+            several => {
+                let words: Vec<String> = several.iter().map(|part| format!("{part}.{name}")).collect();
+                let what = format!("'{name}' is a setting of several parts");
+                Err(Error::Mismatch { what, remedy: format!("say {}", words.join(" or ")) })
+            }
+        }
+    }
+
+    /// The error for a key that it does not have.
+    fn refuse(&self, key: &str) -> Error {
+        let all: Vec<String> =
+            self.sections().iter().flat_map(|s| s.keys().iter().map(|k| format!("{}.{}", s.part(), k.name))).collect();
+        Error::Mismatch {
+            what: format!("the method '{}' has no setting '{key}'", self.name),
+            remedy: format!("it has {}", all.join(", ")),
+        }
+    }
+
+    /// `Error` at the first setting that is out of range, or at parts that do not go together.
+    pub fn check(&self) -> Result<()> {
+        self.sections().iter().try_for_each(|s| s.check())
+    }
+
+    /// Bytes that a run takes at least in `dim` dimensions; in f64, so that sizes beyond any machine do not overflow.
+    pub fn memory(&self, dim: usize) -> f64 {
+        let whole = |key| match self.estimator.get(key) {
+            Some(Value::Whole(n)) => n as usize,
+            _ => 0,
+        };
+        let reference = if self.velocity.uses_estimator() { whole("reference") } else { 0 };
+        self.model.memory(dim, reference, self.run.single)
+    }
+
+    /// The run at its start. `points` (N×d) are where particles start, for models that take them.
+    pub fn start(&self, target: &Target, points: Option<Matrix>) -> Result<Run> {
+        self.check()?;
+        target.check()?;
+        let start = self.beginning(target, points);
+        let Built { model, particles } = self.model.build(start)?;
+        let standard = target.standardised(model.frame())?;
+        let velocity = self.build_velocity(standard, particles)?;
+        Run::new(model, velocity, self.run.steps, self.run.seed)
+    }
+
+    /// The run that `state` belongs to, where it stopped: the same bits as without the stop. No search is made.
+    pub fn resume(&self, target: &Target, state: &State) -> Result<Run> {
+        self.check()?;
+        target.check()?;
+        let inner = state.part("model");
+        let model = self.model.rebuild(self.beginning(target, None), &inner)?;
+        let standard = target.standardised(model.frame())?;
+        // what a search found is in the velocity's own state
+        let particles = Some(Matrix::zeros(1, target.dim()));
+        let velocity = self.build_velocity(standard, particles)?;
+        let mut run = Run::new(model, velocity, self.run.steps, self.run.seed)?;
+        run.restore(state)?;
+        Ok(run)
+    }
+
+    fn beginning<'a>(&self, target: &'a Target, points: Option<Matrix>) -> Start<'a> {
+        Start { target, frame: self.frame.clone(), points, single: self.run.single, seed: self.run.seed }
+    }
+
+    fn build_velocity(&self, target: Target, particles: Option<Matrix>) -> Result<Box<dyn crate::velocity::Velocity>> {
+        let uses = self.velocity.uses_estimator();
+        let estimator = uses.then(|| self.estimator.build(self.run.single)).transpose()?;
+        self.velocity.build(Ingredients { target, estimator, particles, seed: self.run.seed })
+    }
+}
+
+impl Clone for Method {
+    fn clone(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            run: self.run,
+            model: self.model.copy(),
+            velocity: self.velocity.copy(),
+            estimator: self.estimator.copy(),
+            frame: self.frame.clone(),
+        }
+    }
+}
+
+/// Pairs (velocity, model) that are refused: what a model cannot follow.
+pub fn refused_pairs() -> Vec<(&'static str, &'static str)> {
+    let models = all_models();
+    let target = Target::of(std::sync::Arc::new(crate::density::gmm9()) as std::sync::Arc<dyn Density>);
+    let mut out = Vec::new();
+    for velocity in all_velocities() {
+        for model in &models {
+            let estimator = if model.name() == "flow" { "exact" } else { "kde" };
+            let built = Method::of(model.name(), velocity.name(), estimator, &target).and_then(|mut m| {
+                m.frame = Some(Affine::identity(2));
+                m.run.steps = 1;
+                m.start(&target, None)
+            });
+            if matches!(built, Err(Error::Mismatch { .. } | Error::Unsupported { .. })) {
+                out.push((velocity.name(), model.name()));
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,83 @@
+//! All velocities by name.
+
+use crate::density::{Density, Target};
+use crate::error::{Error, Result};
+use crate::estimate::Estimator;
+use crate::linalg::Matrix;
+use crate::settings::Section;
+use crate::velocity::{
+    LangevinSettings, LogVarianceSettings, MalaSettings, SteinSettings, UniversalSettings, Velocity,
+};
+use std::sync::Arc;
+
+/// All velocities with their default settings: the line to add for a new one.
+pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
+    vec![
+        Box::<UniversalSettings>::default(),
+        Box::<SteinSettings>::default(),
+        Box::<LangevinSettings>::default(),
+        Box::<MalaSettings>::default(),
+        Box::<LogVarianceSettings>::default(),
+    ]
+}
+
+/// What a velocity is built from.
+pub struct Ingredients {
+    /// What it leads to, in the units of the model's frame.
+    pub target: Target,
+    /// The estimate of q, where one was chosen.
+    pub estimator: Option<Box<dyn Estimator>>,
+    /// Particles of a search in the units of the frame, where there was one; N×d.
+    pub particles: Option<Matrix>,
+    /// Key of all randomness.
+    pub seed: u64,
+}
+
+/// The settings of a velocity, which know how to build it.
+pub trait VelocitySettings: Section {
+    /// Its name in the registry.
+    fn name(&self) -> &'static str;
+    /// What it is, in a sentence.
+    fn summary(&self) -> &'static str;
+    /// Its formula in plain characters.
+    fn formula(&self) -> &'static str;
+    /// Where it comes from.
+    fn source(&self) -> &'static str;
+    /// Whether it needs an estimate of the model's law.
+    fn uses_estimator(&self) -> bool {
+        false
+    }
+    /// The velocity.
+    fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>>;
+    /// A copy.
+    fn copy(&self) -> Box<dyn VelocitySettings>;
+}
+
+/// The default settings of the velocity `name`; `Error::UnknownName` with the near names.
+pub fn velocity_by_name(name: &str) -> Result<Box<dyn VelocitySettings>> {
+    let all = all_velocities();
+    let known: Vec<&str> = all.iter().map(|v| v.name()).collect();
+    let unknown = Error::unknown_name("velocity", name, &known);
+    all.into_iter().find(|v| v.name() == name).ok_or(unknown)
+}
+
+impl Ingredients {
+    /// The density of a target that has exactly one; else `Error::Mismatch`.
+    pub fn density(&self) -> Result<Arc<dyn Density>> {
+        match self.target.densities.as_slice() {
+            [density] => Ok(Arc::clone(density)),
+            several => Err(Error::Mismatch {
+                what: format!("this velocity follows one density, and the target has {}", several.len()),
+                remedy: "give one target, or a velocity that takes several".into(),
+            }),
+        }
+    }
+
+    /// The estimator; `Error::Mismatch` in the name of `velocity` where there is none.
+    pub fn estimator(self, velocity: &str) -> Result<Box<dyn Estimator>> {
+        self.estimator.ok_or_else(|| Error::Mismatch {
+            what: format!("the velocity '{velocity}' needs an estimate of the model's law"),
+            remedy: "choose an estimator".into(),
+        })
+    }
+}

@@ -1,0 +1,194 @@
+//! The universal drift `V = w(r) ∇ log r`, r = p_t/q_t, on any estimate of q and any noised target (T1, T11).
+
+use crate::density::Density;
+use crate::divergence::{self, Divergence};
+use crate::error::{Error, Result};
+use crate::estimate::{
+    Estimator, KernelEstimator, KernelSettings, LawUse, Noised, NoisedTarget, Query, Scene, SmoothedTarget,
+    centre_log_ratio,
+};
+use crate::linalg::Matrix;
+use crate::num::mean;
+use crate::state::{State, Stateful};
+use crate::velocity::{
+    Field, Figure, Ingredients, LogRatioClip, Pull, Unit, Velocity, VelocitySettings, centred, drift_into, growth,
+    root_mean_square, shorten,
+};
+use std::sync::Arc;
+
+crate::settings! {
+    /// Settings of [`UniversalDrift`].
+    pub struct UniversalSettings in "velocity" {
+        /// The f-divergence that is lowered; `list divergences` shows all.
+        divergence: String = "reverse-kl".into(), Rule::Any;
+        /// Largest |log r| that enters a weight.
+        clip: f64 = 4.0, Rule::Positive;
+        /// Draws behind the noised target where it has no closed form.
+        draws: usize = 64, Rule::Even;
+        /// Inverse temperature of the target at the start; it rises geometrically to 1. 1 for none.
+        temper: f64 = 1.0, Rule::Fraction;
+        /// Fraction of the steps over which the inverse temperature rises.
+        temper_anneal: f64 = 0.3, Rule::Fraction;
+    }
+}
+
+/// V_h(x) = E_ξ[w(r_h) ∇ log r_h](a x + s ξ), by one draw of ξ for each particle; the noise levels are the estimator's choice.
+///
+/// With a kernel estimate this is T11: q = p is a fixed point at every bandwidth. With an exact density there is no noise, and it is the
+/// Wasserstein gradient flow of D_f (T1).
+pub struct UniversalDrift {
+    target: Box<dyn NoisedTarget>,
+    estimator: Box<dyn Estimator>,
+    divergence: Arc<dyn Divergence>,
+    clip: LogRatioClip,
+}
+
+/// Largest h |∇ log r_h| that is followed. At h the two smoothed laws differ by about 1 in these units; an outlier can show any
+/// value, and one of them would turn the whole step.
+const LARGEST_BETA: f64 = 2.0;
+/// Largest |V_i| that is followed without noise, in root mean squares of the batch: one point in a far tail must not turn the whole step.
+const OUTLIER: f64 = 10.0;
+/// A score beyond this is followed as this: its square times any weight is still a number.
+const STEEPEST: f64 = 1e100;
+
+impl VelocitySettings for UniversalSettings {
+    fn name(&self) -> &'static str {
+        "drift"
+    }
+    fn summary(&self) -> &'static str {
+        "the universal drift of an f-divergence (T1, T11)"
+    }
+    fn formula(&self) -> &'static str {
+        "V = w(r) grad log r, r = p/q"
+    }
+    fn source(&self) -> &'static str {
+        "Wang and Yu (arXiv 2605.17808, abstract); T1, T11"
+    }
+    fn uses_estimator(&self) -> bool {
+        true
+    }
+    fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
+        let divergence = divergence::by_name(&self.divergence)?;
+        let target = SmoothedTarget::new(ingredients.density()?, self.draws).tempered(self.temper, self.temper_anneal);
+        let drift = UniversalDrift::new(Box::new(target), ingredients.estimator("drift")?, divergence);
+        Ok(Box::new(drift.clipped(LogRatioClip { low: -self.clip, high: self.clip })))
+    }
+    fn copy(&self) -> Box<dyn VelocitySettings> {
+        Box::new(self.clone())
+    }
+}
+
+impl UniversalDrift {
+    /// The drift of `divergence` towards `target`, with q from `estimator`; log-ratios are not clipped.
+    pub fn new(target: Box<dyn NoisedTarget>, estimator: Box<dyn Estimator>, divergence: Arc<dyn Divergence>) -> Self {
+        Self { target, estimator, divergence, clip: LogRatioClip::NONE }
+    }
+
+    /// The same with bounds on log r inside the weight.
+    pub fn clipped(self, clip: LogRatioClip) -> Self {
+        Self { clip, ..self }
+    }
+
+    /// The drift of T11 with a kernel estimate whose bandwidth falls as `kernel` says; the noised target is in closed form where
+    /// `target` has one, else estimated from 64 draws. Log-ratios are not clipped.
+    pub fn smoothed(target: Arc<dyn Density>, divergence: Arc<dyn Divergence>, kernel: KernelSettings) -> Self {
+        let target = SmoothedTarget::new(target, 64);
+        Self::new(Box::new(target), Box::new(KernelEstimator::<f64>::new(kernel)), divergence)
+    }
+
+    /// log p~_t - log q_t at the noised particles, n.
+    pub fn log_ratio(&self, scene: &Scene) -> Result<Vec<f64>> {
+        self.ratios(scene).map(|(_, _, log_ratio, _)| log_ratio)
+    }
+
+    /// Particles at their noise levels with both laws there, and β = ∇ log r, n×d.
+    fn ratios(&self, scene: &Scene) -> Result<(Noised, Vec<f64>, Vec<f64>, Matrix)> {
+        let mut at = self.estimator.noised(scene, &*self.target)?;
+        let p = match at.p.take() {
+            Some(p) => p,
+            None => self.target.at(&Query { x: &at.y, noise: &at.noise })?,
+        };
+        if p.log_density.iter().all(|l| *l == f64::NEG_INFINITY) {
+            return Err(Error::OutsideSupport { particles: p.log_density.len() });
+        }
+        let mut beta = p.score;
+        for i in 0..at.noise.len() {
+            let (row, trust, noise) = (beta.row_mut(i), at.trust[i], at.noise[i]);
+            let q = at.q.score.row(i);
+            row.iter_mut().zip(q).for_each(|(b, q)| *b = b.clamp(-STEEPEST, STEEPEST) - trust * q);
+            if noise.s > 0.0 {
+                shorten(row, LARGEST_BETA / noise.s);
+            }
+        }
+        let log_ratio = p.log_density.iter().zip(&at.q.log_density).map(|(p, q)| p - q).collect();
+        Ok((at, p.log_density, log_ratio, beta))
+    }
+
+    /// The field w(r) β at the particles y of [`Noised`], where it is to be followed.
+    pub(crate) fn field(&self, scene: &Scene) -> Result<(Field, Matrix)> {
+        let (at, log_p, mut log_ratio, beta) = self.ratios(scene)?;
+        let (n, d) = beta.shape();
+        let log_z = centre_log_ratio(&mut log_ratio);
+        let own = centred(&*self.divergence, &log_ratio);
+        let divergence = own.as_deref().unwrap_or(&*self.divergence);
+        let mut velocity: Matrix = Matrix::zeros(n, d);
+        drift_into(divergence, self.clip, &log_ratio, &beta, &mut velocity);
+        let rms = root_mean_square(&velocity);
+        let noisy = at.noise.iter().any(|noise| noise.s > 0.0);
+        if !noisy {
+            let limit = OUTLIER * rms * (d as f64).sqrt();
+            velocity.as_mut_slice().chunks_exact_mut(d).for_each(|row| shorten(row, limit));
+        }
+        let (kl, label, value) = match noisy {
+            true => ("kl", "KL(q‖p) of the noised laws, up to log Z", "D_f(p‖q) of the noised laws"),
+            false => ("kl", "KL(q‖p), up to log Z (-ELBO)", "D_f(p‖q)"),
+        };
+        let mut figures = vec![Figure::plain(kl, label, -(mean(&log_ratio) + log_z.value))];
+        let f: Vec<f64> = log_ratio.iter().map(|&l| divergence.f(l.clamp(self.clip.low, self.clip.high))).collect();
+        figures.push(Figure::plain("divergence", value, mean(&f)));
+        if noisy {
+            let h = (at.noise.iter().map(|noise| (noise.s / noise.a).ln()).sum::<f64>() / n as f64).exp();
+            figures.push(Figure { key: "bandwidth", label: "bandwidth h", unit: Unit::Length, value: h });
+        }
+        let (unit, value) = (Unit::LogDensity, mean(&log_p));
+        figures.push(Figure { key: "mean_log_density", label: "mean log p~", unit, value });
+        figures.push(Figure::plain("effective_samples", "effective samples of r", log_z.effective_samples));
+        let growth = Some(growth(divergence, self.clip, &log_ratio));
+        Ok((Field { velocity, growth, rms, figures }, at.y))
+    }
+}
+
+impl Stateful for UniversalDrift {
+    fn save(&self, to: &mut State) {
+        to.put_part("estimator", &*self.estimator);
+        to.put_part("target", &*self.target);
+    }
+
+    fn restore(&mut self, from: &State) -> Result<()> {
+        self.estimator.restore(&from.part("estimator"))?;
+        self.target.restore(&from.part("target"))
+    }
+}
+
+impl Velocity for UniversalDrift {
+    fn name(&self) -> &str {
+        "drift"
+    }
+
+    fn law_use(&self) -> LawUse {
+        self.estimator.law_use()
+    }
+
+    fn reference(&self) -> usize {
+        self.estimator.reference()
+    }
+
+    fn prepare(&mut self, scene: &Scene) -> Result<()> {
+        self.estimator.prepare(scene)?;
+        self.target.refresh(scene.clock, scene.seed)
+    }
+
+    fn evaluate(&self, scene: &Scene) -> Result<Pull> {
+        self.field(scene).map(|(field, _)| Pull::Points(field))
+    }
+}
