@@ -220,7 +220,7 @@ macro_rules! settings {
             $( $(#[doc = $meaning])+ pub $field: $type, )*
         }
 
-        impl Default for $name {
+        impl ::core::default::Default for $name {
             fn default() -> Self {
                 Self { $( $field: $default, )* }
             }

@@ -1,13 +1,14 @@
 //! Checkpoints: what a run is at one step, in a file with a checksum; the last good one is kept beside the newest.
 //!
-//! The file has the layout of model.safetensors. Its tensors are the state of the training (`matrix.…`, `double.…`), the curves so far
-//! (`run.rows`) and the pictures so far (`run.picture.STEP`); its words are the counters, the wall time and the configuration.
+//! The file has the layout of model.safetensors. Its tensors are the state of the run (`tensor.…`), the curves so far
+//! (`run.rows`, named by `figures`) and the pictures so far (`run.picture.STEP`); its words are the counters, the wall time and the configuration.
 
+use crate::curves::{Column, Curves, Row};
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors;
-use crate::report::{Frame, StepRow};
+use crate::report::Frame;
 use crate::saved::{Saved, matrix, tensor};
-use crate::training::Run;
+use crate::training::Snapshot;
 use pushforward::linalg::Matrix;
 use pushforward::num::{Shell, shell, strict};
 use std::path::Path;
@@ -25,10 +26,7 @@ const DAMAGED: &str = "checkpoint.damaged.safetensors";
 pub const FILES: &[&str] = &[NEWEST, PREVIOUS, DAMAGED];
 
 /// Version of a checkpoint's content; another is refused.
-const VERSION: &str = "1";
-
-/// Columns of `run.rows`.
-const COLUMNS: usize = 7;
+const VERSION: &str = "2";
 
 /// What a run was when it stopped.
 #[derive(Debug, Clone)]
@@ -36,7 +34,7 @@ pub struct Checkpoint {
     /// The state of the training.
     pub saved: Saved,
     /// The curves so far.
-    pub steps: Vec<StepRow>,
+    pub curves: Curves,
     /// The pictures so far.
     pub frames: Vec<Frame>,
     /// Wall time so far.
@@ -58,17 +56,17 @@ pub fn arithmetic() -> &'static str {
 
 impl Checkpoint {
     /// That of a run as it is.
-    pub fn of(run: &Run, config: &str) -> Self {
-        let (steps, frames) = (run.steps.clone(), run.frames.clone());
+    pub fn of(run: &Snapshot, config: &str) -> Self {
+        let (curves, frames) = (run.curves.clone(), run.frames.clone());
         let arithmetic = arithmetic().into();
-        Self { saved: run.saved.clone(), steps, frames, seconds: run.seconds, config: config.into(), arithmetic }
+        Self { saved: run.saved.clone(), curves, frames, seconds: run.seconds, config: config.into(), arithmetic }
     }
 
     /// Writes the newest checkpoint of `folder`; the one that was the newest becomes the previous one. At every moment one of the two
     /// is whole.
     pub fn write(&self, folder: &Path) -> Outcome<()> {
         let (mut tensors, mut metadata) = (self.saved.tensors.clone(), self.saved.metadata.clone());
-        tensors.insert("run.rows".into(), tensor(&pack(&self.steps)));
+        tensors.insert("run.rows".into(), tensor(&pack(&self.curves)));
         for frame in &self.frames {
             tensors.insert(format!("run.picture.{}", frame.step), tensor(&frame.samples));
         }
@@ -78,6 +76,7 @@ impl Checkpoint {
             ("config", &self.config),
             ("seconds", &seconds),
             ("arithmetic", &self.arithmetic),
+            ("figures", &figures(&self.curves)),
         ];
         metadata.extend(words.map(|(key, word)| (key.to_owned(), word.to_owned())));
         let file = safetensors::prepare(&folder.join(NEWEST), &tensors, &metadata)?;
@@ -131,9 +130,11 @@ impl Checkpoint {
             return Err(bad(format!("it has version {version}, not {VERSION}")));
         }
         let (config, seconds, arithmetic) = (word("config")?, word("seconds")?, word("arithmetic")?);
+        let figures = word("figures")?;
         let seconds = seconds.parse().map_err(|_| bad(format!("its wall time is '{seconds}'")))?;
         let rows = tensors.remove("run.rows").ok_or_else(|| bad("it has no 'run.rows'".into()))?;
-        let steps = unpack(&matrix("run.rows", &rows)?).ok_or_else(|| bad("its curves are no curves".into()))?;
+        let curves =
+            unpack(&figures, &matrix("run.rows", &rows)?).ok_or_else(|| bad("its curves are no curves".into()))?;
         let mut frames = Vec::new();
         for (name, t) in tensors.iter().filter(|(name, _)| name.starts_with("run.picture.")) {
             let step = name["run.picture.".len()..].parse().map_err(|_| bad(format!("'{name}' names no step")))?;
@@ -141,28 +142,29 @@ impl Checkpoint {
         }
         frames.sort_by_key(|f| f.step);
         tensors.retain(|name, _| !name.starts_with("run."));
-        Ok(Self { saved: Saved { tensors, metadata }, steps, frames, seconds, config, arithmetic })
+        Ok(Self { saved: Saved { tensors, metadata }, curves, frames, seconds, config, arithmetic })
     }
 }
 
-/// The curves as numbers, one row a step.
-fn pack(steps: &[StepRow]) -> Matrix {
-    let row = |r: &StepRow| {
-        let (step, skipped) = (r.step as f64, f64::from(u8::from(r.skipped)));
-        [step, r.objective, r.rms_drift, r.bandwidth, r.mean_log_p, r.effective_samples, skipped]
-    };
-    Matrix::from_vec(steps.len(), COLUMNS, steps.iter().flat_map(row).collect())
+/// The names of the curves, as JSON.
+fn figures(curves: &Curves) -> String {
+    let names: Vec<[&str; 2]> = curves.columns.iter().map(|c| [c.key.as_str(), c.label.as_str()]).collect();
+    serde_json::to_string(&names).expect("words are JSON")
 }
 
-fn unpack(rows: &Matrix) -> Option<Vec<StepRow>> {
-    let step = |r: &[f64]| StepRow {
-        step: r[0] as usize,
-        objective: r[1],
-        rms_drift: r[2],
-        bandwidth: r[3],
-        mean_log_p: r[4],
-        effective_samples: r[5],
-        skipped: r[6] != 0.0,
+/// The curves as numbers, one row a step: the step, whether it was left out, and its figures.
+fn pack(curves: &Curves) -> Matrix {
+    let width = curves.columns.len();
+    let row = |r: &Row| {
+        let figures = (0..width).map(|k| r.values.get(k).copied().unwrap_or(f64::NAN));
+        [r.step as f64, f64::from(u8::from(r.skipped))].into_iter().chain(figures).collect::<Vec<f64>>()
     };
-    (rows.cols() == COLUMNS).then(|| rows.iter_rows().map(step).collect())
+    Matrix::from_vec(curves.rows.len(), 2 + width, curves.rows.iter().flat_map(row).collect())
+}
+
+fn unpack(figures: &str, rows: &Matrix) -> Option<Curves> {
+    let names: Vec<[String; 2]> = serde_json::from_str(figures).ok()?;
+    let columns: Vec<Column> = names.into_iter().map(|[key, label]| Column { key, label }).collect();
+    let row = |r: &[f64]| Row { step: r[0] as usize, skipped: r[1] != 0.0, values: r[2..].to_vec() };
+    (rows.cols() == 2 + columns.len()).then(|| Curves { rows: rows.iter_rows().map(row).collect(), columns })
 }

@@ -1,6 +1,6 @@
-//! The rooms behind the `pushforward` command: files, targets, runs, progress, the report.
+//! The modules behind the `pushforward` command: files, targets, runs, progress, the report.
 //!
-//! A library beside the binary, so that each room can be tested and fuzzed alone.
+//! A library beside the binary, so that each module can be tested and fuzzed alone.
 
 #![deny(unsafe_code)]
 
@@ -9,11 +9,11 @@ pub mod checkpoint;
 pub mod commands;
 pub mod comparison;
 pub mod config;
+pub mod curves;
 pub mod duration;
 pub mod failure;
 pub mod files;
 pub mod interrupt;
-pub mod method;
 pub mod model;
 pub mod progress;
 pub mod report;

@@ -1,6 +1,8 @@
 //! Generators and flows in files: model.safetensors of a run.
 
 mod flow;
+mod of_run;
+mod particles;
 
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
@@ -22,6 +24,8 @@ pub enum Model {
     F64(Generator<f64>),
     /// A normalizing flow.
     Flow(Box<Flow<f64>>),
+    /// Particles, in the units of the target, n×d.
+    Particles(Matrix),
 }
 
 impl Model {
@@ -31,6 +35,7 @@ impl Model {
             Model::F32(g) => g.dim(),
             Model::F64(g) => g.dim(),
             Model::Flow(f) => f.dim(),
+            Model::Particles(x) => x.cols(),
         }
     }
 
@@ -40,6 +45,7 @@ impl Model {
             Model::F32(g) => g.size(),
             Model::F64(g) => g.size(),
             Model::Flow(f) => f.size(),
+            Model::Particles(_) => 0,
         }
     }
 
@@ -47,23 +53,32 @@ impl Model {
     pub fn precision(&self) -> &'static str {
         match self {
             Model::F32(_) => "f32",
-            Model::F64(_) | Model::Flow(_) => "f64",
+            Model::F64(_) | Model::Flow(_) | Model::Particles(_) => "f64",
         }
     }
 
-    /// n samples (n×d) of block `block` of the stream of `seed`.
+    /// How many samples it can give; None where any number.
+    pub fn most_samples(&self) -> Option<u64> {
+        if let Model::Particles(x) = self { Some(x.rows() as u64) } else { None }
+    }
+
+    /// n samples (n×d; particles give what they have) of block `block` of the stream of `seed`.
     pub fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {
         match self {
             Model::F32(g) => g.sample(n, seed, block),
             Model::F64(g) => g.sample(n, seed, block),
             Model::Flow(f) => f.sample_block(n, seed, block),
+            Model::Particles(x) => {
+                let from = (block as usize).saturating_mul(n).min(x.rows());
+                x.slice_rows(from..(from + n).min(x.rows()))
+            }
         }
     }
 
     /// The model as a density, where it has one.
     pub fn density(&self) -> Option<&dyn Density> {
         match self {
-            Model::F32(_) | Model::F64(_) => None,
+            Model::F32(_) | Model::F64(_) | Model::Particles(_) => None,
             Model::Flow(f) => Some(&**f),
         }
     }
@@ -109,6 +124,7 @@ pub fn save(path: &Path, model: &Model, config: &str) -> Outcome<()> {
         Model::F32(g) => save_generator(path, g, config),
         Model::F64(g) => save_generator(path, g, config),
         Model::Flow(f) => flow::save(path, f, config),
+        Model::Particles(x) => particles::save(path, x, config),
     }
 }
 
@@ -135,6 +151,8 @@ pub fn load(path: &Path) -> Outcome<Model> {
     let single = tensors.values().any(|t| matches!(t.numbers, Numbers::F32(_)));
     let model = if metadata.contains_key(flow::KEY) {
         flow::rebuild(&tensors, &metadata)
+    } else if tensors.contains_key(particles::KEY) {
+        particles::rebuild(&tensors)
     } else if single {
         rebuild::<f32>(&tensors, &metadata)
     } else {

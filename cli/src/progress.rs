@@ -33,13 +33,11 @@ impl Progress {
         !self.0.is_hidden()
     }
 
-    /// Shows the numbers of a training step: the smoothed KL up to its constant, and modes covered or mean log p.
-    pub fn numbers(&self, objective: f64, modes: Option<(usize, usize)>, mean_log_p: f64) {
-        let rest = match modes {
-            Some((covered, of)) => format!("modes {covered}/{of}"),
-            None => format!("mean log p {mean_log_p:.3}"),
-        };
-        self.0.set_message(format!("KL+const {objective:.4}  {rest}"));
+    /// Shows figures of a step under their own names, and the modes covered where there are any: as many as fit a line.
+    pub fn numbers(&self, figures: &[(&str, f64)], modes: Option<(usize, usize)>) {
+        let modes = modes.map(|(covered, of)| format!("modes {covered}/{of}"));
+        let shown = figures.iter().take(2 - usize::from(modes.is_some())).map(|(label, v)| format!("{label} {v:.4}"));
+        self.0.set_message(modes.into_iter().chain(shown).collect::<Vec<String>>().join("  "));
     }
 }
 

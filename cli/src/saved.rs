@@ -1,10 +1,10 @@
-//! States of a training as the tensors and words of a file.
+//! States of a run as the tensors and words of a file.
 
 use crate::failure::{Failure, Outcome};
-use crate::files::safetensors::{Metadata, Tensor, Tensors};
+use crate::files::safetensors::{Metadata, Numbers, Tensor, Tensors};
 use crate::model::Stored;
 use pushforward::linalg::Matrix;
-use pushforward::run::State;
+use pushforward::state::{self, State};
 
 /// Named numbers and words, as a checkpoint holds them.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -16,17 +16,20 @@ pub struct Saved {
 }
 
 impl Saved {
-    /// A state as a file takes it: each part under a beginning of its own, `counter.`, `word.`, `matrix.` or `double.`.
-    pub fn of<T: Stored>(state: &State<T>) -> Self {
+    /// A state as a file takes it: each part under a beginning of its own, `counter.`, `word.` or `tensor.`.
+    pub fn of(state: &State) -> Self {
         let counters = state.counters.iter().map(|(name, n)| (format!("counter.{name}"), n.to_string()));
         let words = state.words.iter().map(|(name, word)| (format!("word.{name}"), word.clone()));
-        let matrices = state.matrices.iter().map(|(name, m)| (format!("matrix.{name}"), tensor(m)));
-        let doubles = state.doubles.iter().map(|(name, m)| (format!("double.{name}"), tensor(m)));
-        Self { tensors: matrices.chain(doubles).collect(), metadata: counters.chain(words).collect() }
+        let one = |t: &state::Tensor| match t {
+            state::Tensor::F32(m) => tensor(m),
+            state::Tensor::F64(m) => tensor(m),
+        };
+        let tensors = state.tensors.iter().map(|(name, t)| (format!("tensor.{name}"), one(t)));
+        Self { tensors: tensors.collect(), metadata: counters.chain(words).collect() }
     }
 
-    /// The state that it holds. What is not part of one is left alone; the training itself says what it misses.
-    pub fn state<T: Stored>(&self) -> Outcome<State<T>> {
+    /// The state that it holds. What is not part of one is left alone; the run itself says what it misses.
+    pub fn state(&self) -> Outcome<State> {
         let mut out = State::default();
         for (key, text) in &self.metadata {
             if let Some(name) = key.strip_prefix("counter.") {
@@ -37,10 +40,12 @@ impl Saved {
             }
         }
         for (key, t) in &self.tensors {
-            if let Some(name) = key.strip_prefix("matrix.") {
-                out.matrices.insert(name.into(), matrix(key, t)?);
-            } else if let Some(name) = key.strip_prefix("double.") {
-                out.doubles.insert(name.into(), matrix(key, t)?);
+            if let Some(name) = key.strip_prefix("tensor.") {
+                let value = match &t.numbers {
+                    Numbers::F32(_) => state::Tensor::F32(matrix(key, t)?),
+                    _ => state::Tensor::F64(matrix(key, t)?),
+                };
+                out.tensors.insert(name.into(), value);
             }
         }
         Ok(out)

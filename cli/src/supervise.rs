@@ -7,7 +7,7 @@ use crate::interrupt;
 use crate::progress;
 use crate::results::{self, Trained, config_json};
 use crate::run_folder::RunFolder;
-use crate::training::{Ending, Job, Run, Watcher, train};
+use crate::training::{Ending, Job, Snapshot, Watcher, train};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -38,7 +38,7 @@ struct Desk {
     limits: Limits,
     folder: Mutex<RunFolder>,
     /// The training as it was at most a moment before the step that is under way.
-    latest: Mutex<Option<Run>>,
+    latest: Mutex<Option<Snapshot>>,
 }
 
 impl Desk {
@@ -46,7 +46,7 @@ impl Desk {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn latest(&self) -> MutexGuard<'_, Option<Run>> {
+    fn latest(&self) -> MutexGuard<'_, Option<Snapshot>> {
         self.latest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -107,7 +107,7 @@ fn work(desk: &Desk, from: Option<Checkpoint>) -> Outcome<String> {
         step: Duration::ZERO,
     };
     let (run, ending) = train(&desk.job, from, &mut clerk)?;
-    let step = format!("{} of {} steps", run.taken, desk.job.settings.steps);
+    let step = format!("{} of {} steps", run.taken, desk.job.steps());
     *desk.latest() = Some(run.clone());
     match ending {
         Ending::Complete | Ending::Faulty(_) => {
@@ -128,10 +128,10 @@ fn work(desk: &Desk, from: Option<Checkpoint>) -> Outcome<String> {
 }
 
 /// Leaves a run that can go on, in a moment: no judging, no report.
-fn stop(run: &Run, ending: &Ending, job: &Job, folder: &mut RunFolder) -> Outcome<String> {
+fn stop(run: &Snapshot, ending: &Ending, job: &Job, folder: &mut RunFolder) -> Outcome<String> {
     write_checkpoint(run, job, folder)?;
     results::write_stopped(run, ending, job, folder)?;
-    let (step, all, shown) = (run.taken, job.settings.steps, folder.path().display());
+    let (step, all, shown) = (run.taken, job.steps(), folder.path().display());
     let how = format!("after step {step} of {all}; continue with: pushforward train --resume {shown}");
     match ending {
         Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by Ctrl-C {how}"))),
@@ -159,7 +159,7 @@ fn panicked(desk: &Desk) -> Failure {
     Failure::Machine(format!("a mistake of this program or of the target's code stopped the training{left}"))
 }
 
-fn write_checkpoint(run: &Run, job: &Job, folder: &mut RunFolder) -> Outcome<()> {
+fn write_checkpoint(run: &Snapshot, job: &Job, folder: &mut RunFolder) -> Outcome<()> {
     Checkpoint::of(run, &config_json(run, job)).write(folder.path())?;
     folder.keep();
     Ok(())
@@ -180,10 +180,10 @@ struct Clerk<'a> {
 
 impl Clerk<'_> {
     /// The first checkpoint must succeed; later ones may fail (a full disk), and the training goes on from what is kept.
-    fn write(&mut self, run: &Run) -> Outcome<()> {
+    fn write(&mut self, run: &Snapshot) -> Outcome<()> {
         let (job, mut folder) = (&self.desk.job, self.desk.folder());
         if !self.written {
-            folder.write("config.toml", results::config(run, job).to_toml().as_bytes())?;
+            folder.write("config.toml", results::config_text(run, job).as_bytes())?;
             write_checkpoint(run, job, &mut folder)?;
             self.written = true;
         } else {
@@ -207,7 +207,7 @@ impl Watcher for Clerk<'_> {
         self.desk.limits.deadline.filter(|&t| !enough(t)).map(|_| Ending::TimeLimit)
     }
 
-    fn look(&mut self, run: &dyn Fn() -> Run) -> Outcome<()> {
+    fn look(&mut self, run: &dyn Fn() -> Snapshot) -> Outcome<()> {
         let now = Instant::now();
         self.step = now - std::mem::replace(&mut self.last_look, now);
         let write = !self.written || now - self.last_write >= self.desk.limits.checkpoint_every;

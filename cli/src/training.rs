@@ -1,35 +1,71 @@
-//! The training loop as the command runs it: curves, pictures on the way, a stop that is asked for.
+//! The loop over steps as the command runs it: curves, pictures on the way, a stop that is asked for.
 
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
+use crate::curves::Curves;
 use crate::failure::{Failure, Outcome};
-use crate::method::{self, Method};
 use crate::model::Model;
 use crate::progress::Progress;
-use crate::report::{Frame, StepRow};
+use crate::report::Frame;
 use crate::saved::Saved;
 use crate::target::Target;
 use pushforward::Error;
-use pushforward::density::Affine as Units;
-use pushforward::divergence::Divergence;
+use pushforward::density::Affine;
+use pushforward::linalg::Matrix;
 use pushforward::metric::ModeTruth;
-use pushforward::run::{Faults, Settings};
-use std::sync::Arc;
+use pushforward::run::{Faults, Method, Run, StepReport};
+use pushforward::state::{State, Stateful};
 use std::time::Instant;
 
 /// What is to be done.
 pub struct Job {
     /// The target.
     pub target: Target,
-    /// The divergence.
-    pub divergence: Arc<dyn Divergence>,
     /// As given.
     pub config: Config,
-    /// As the trainer takes it.
-    pub settings: Settings,
+    /// The method with all its settings.
+    pub method: Method,
+    /// Where particles start, where a file was given.
+    pub start: Option<Matrix>,
 }
 
-/// How a training ended.
+impl Job {
+    /// Key of every random number.
+    pub fn seed(&self) -> u64 {
+        self.method.run.seed
+    }
+
+    /// All steps.
+    pub fn steps(&self) -> u64 {
+        self.method.run.steps
+    }
+
+    /// The run at its start, or where `saved` left it.
+    pub fn begin(&self, saved: Option<&Saved>) -> Outcome<Run> {
+        enough_memory(self.method.memory(self.target.density.dim()), available_memory())?;
+        let law = self.target.law();
+        Ok(match saved {
+            None => self.method.start(&law, self.start.clone())?,
+            Some(saved) => self.method.resume(&law, &saved.state()?)?,
+        })
+    }
+}
+
+/// Refuses what cannot fit before any of it is allocated: a failed allocation would end the process without a word.
+fn enough_memory(needed: f64, limit: f64) -> pushforward::Result<()> {
+    let what = "this run".into();
+    if needed <= limit { Ok(()) } else { Err(Error::TooLarge { what, needed, limit }) }
+}
+
+/// Bytes that the machine can give: what Linux says is available, elsewhere a number that no machine of today reaches.
+fn available_memory() -> f64 {
+    let said = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let line = said.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
+    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
+    kib.map_or(2f64.powi(46), |kib| 1024.0 * kib)
+}
+
+/// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
     /// All steps were taken.
@@ -42,33 +78,33 @@ pub enum Ending {
     Faulty(String),
 }
 
-/// A training so far.
+/// A run so far.
 #[derive(Clone)]
-pub struct Run {
+pub struct Snapshot {
     /// What was learnt.
     pub model: Model,
     /// The units in which it works.
-    pub units: Units,
+    pub units: Affine,
     /// The curves.
-    pub steps: Vec<StepRow>,
-    /// Samples at the start, in the middle and at the end.
+    pub curves: Curves,
+    /// Samples at some moments.
     pub frames: Vec<Frame>,
     /// Steps that were left out.
     pub faults: Faults,
     /// Steps taken.
     pub taken: u64,
-    /// Wall time of the training alone, with that before a stop.
+    /// Wall time of the run alone, with that before a stop.
     pub seconds: f64,
     /// What going on takes.
     pub saved: Saved,
 }
 
-/// Who watches a training: says when to stop, and may take notes.
+/// Who watches a run: says when to stop, and may take notes.
 pub trait Watcher {
     /// Asked before each step: whether to stop, and what that ending is called.
     fn stop(&mut self) -> Option<Ending>;
-    /// Called before the first step and after each; `run` makes the training so far, which costs a copy.
-    fn look(&mut self, run: &dyn Fn() -> Run) -> Outcome<()>;
+    /// Called before the first step and after each; `run` makes the run so far, which costs a copy.
+    fn look(&mut self, run: &dyn Fn() -> Snapshot) -> Outcome<()>;
 }
 
 /// Nobody watches: all steps are taken.
@@ -78,7 +114,7 @@ impl Watcher for Unwatched {
     fn stop(&mut self) -> Option<Ending> {
         None
     }
-    fn look(&mut self, _: &dyn Fn() -> Run) -> Outcome<()> {
+    fn look(&mut self, _: &dyn Fn() -> Snapshot) -> Outcome<()> {
         Ok(())
     }
 }
@@ -90,16 +126,16 @@ pub const PICTURE: usize = 2_500;
 const MOST_ROWS: u64 = 10_000;
 
 /// Trains from the start, or from a checkpoint, until all steps are taken, the watcher stops it, or an error.
-pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> Outcome<(Run, Ending)> {
+pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> Outcome<(Snapshot, Ending)> {
     let mut training = Training::new(job, from)?;
     let mut show = Display::new(job);
-    watcher.look(&|| training.run())?;
-    while !training.method.is_finished() {
+    watcher.look(&|| training.snapshot())?;
+    while !training.run.is_finished() {
         if let Some(ending) = watcher.stop() {
-            return Ok((training.run(), ending));
+            return Ok((training.snapshot(), ending));
         }
         match training.step(&mut show) {
-            Ok(()) => watcher.look(&|| training.run())?,
+            Ok(()) => watcher.look(&|| training.snapshot())?,
             Err(error @ Error::TooManyFaults { .. }) => return Ok((training.end(), Ending::Faulty(error.to_string()))),
             Err(error) => return Err(Failure::from(error)),
         }
@@ -107,70 +143,79 @@ pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> 
     Ok((training.end(), Ending::Complete))
 }
 
-/// A training as it was at a checkpoint, with a last picture.
-pub fn at_checkpoint(job: &Job, checkpoint: Checkpoint) -> Outcome<Run> {
-    Ok(Run { seconds: checkpoint.seconds, ..Training::new(job, Some(checkpoint))?.end() })
+/// A run as it was at a checkpoint, with a last picture.
+pub fn at_checkpoint(job: &Job, checkpoint: Checkpoint) -> Outcome<Snapshot> {
+    Ok(Snapshot { seconds: checkpoint.seconds, ..Training::new(job, Some(checkpoint))?.end() })
 }
 
-/// A training and what is known of its past.
+/// A run and what is known of its past.
 struct Training<'a> {
     job: &'a Job,
-    method: Box<dyn Method>,
-    steps: Vec<StepRow>,
+    run: Run,
+    curves: Curves,
     frames: Vec<Frame>,
     /// Wall time before the last stop.
     seconds: f64,
     start: Instant,
 }
 
+/// Shares of all steps after which a picture is made, beside the start and the end: in the middle; for particles, whose way is of interest,
+/// more often.
+fn pictures(job: &Job) -> &'static [f64] {
+    if job.method.model.name() == "particles" { &[0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75] } else { &[0.5] }
+}
+
 impl<'a> Training<'a> {
     fn new(job: &'a Job, from: Option<Checkpoint>) -> Outcome<Self> {
         let start = Instant::now();
-        let method = method::start(job, from.as_ref().map(|c| &c.saved))?;
-        let mut out = Self { job, method, steps: Vec::new(), frames: Vec::new(), seconds: 0.0, start };
+        let run = job.begin(from.as_ref().map(|c| &c.saved))?;
+        let mut out = Self { job, run, curves: Curves::default(), frames: Vec::new(), seconds: 0.0, start };
         match from {
-            Some(c) => (out.steps, out.frames, out.seconds) = (c.steps, c.frames, c.seconds),
+            Some(c) => (out.curves, out.frames, out.seconds) = (c.curves, c.frames, c.seconds),
             None => out.frames.push(out.picture()),
         }
         Ok(out)
     }
 
     fn picture(&self) -> Frame {
-        let samples = self.method.sample(PICTURE, self.job.settings.seed, 0);
-        Frame { step: self.method.steps_taken() as usize, samples }
+        let samples = self.run.sample(PICTURE, self.job.seed(), 0);
+        Frame { step: self.run.clock().step as usize, samples }
     }
 
-    /// One step, its row, and a picture in the middle.
+    /// One step, its row, and a picture where one is due.
     fn step(&mut self, show: &mut Display) -> pushforward::Result<()> {
-        let total = self.job.settings.steps;
-        let row = self.method.step()?;
-        show.step(&row, &*self.method);
-        if (row.step as u64 - 1).is_multiple_of(total.div_ceil(MOST_ROWS)) || self.method.is_finished() {
-            self.steps.push(row);
+        let total = self.job.steps();
+        let report = self.run.step()?;
+        show.step(&report, &self.run);
+        if report.step.is_multiple_of(total.div_ceil(MOST_ROWS)) || self.run.is_finished() {
+            self.curves.push(&report);
         }
-        if self.method.steps_taken() == total / 2 {
+        let (taken, due) = (report.step + 1, |share: &f64| (share * total as f64) as u64);
+        if taken < total && pictures(self.job).iter().any(|share| due(share) == taken) {
             self.frames.push(self.picture());
         }
         Ok(())
     }
 
-    /// The training so far.
-    fn run(&self) -> Run {
-        Run {
-            model: self.method.model(),
-            units: self.method.frame().clone(),
-            steps: self.steps.clone(),
+    /// The run so far.
+    fn snapshot(&self) -> Snapshot {
+        let mut state = State::default();
+        self.run.save(&mut state);
+        Snapshot {
+            model: Model::of(&self.run),
+            units: self.run.model().frame().clone(),
+            curves: self.curves.clone(),
             frames: self.frames.clone(),
-            faults: self.method.faults().clone(),
-            taken: self.method.steps_taken(),
+            faults: self.run.faults().clone(),
+            taken: self.run.clock().step,
             seconds: self.seconds + self.start.elapsed().as_secs_f64(),
-            saved: self.method.state(),
+            saved: Saved::of(&state),
         }
     }
 
-    /// The training with its last picture.
-    fn end(&self) -> Run {
-        let mut run = self.run();
+    /// The run with its last picture.
+    fn end(&self) -> Snapshot {
+        let mut run = self.snapshot();
         if run.taken > 0 {
             run.frames.push(self.picture());
         }
@@ -189,20 +234,21 @@ struct Display {
 
 impl Display {
     fn new(job: &Job) -> Self {
-        let bar = Progress::new(job.settings.steps, "steps");
+        let bar = Progress::new(job.steps(), "steps");
         // A rough truth is enough to count modes, and nothing is counted where nobody looks.
         let mixture = job.target.density.mixture().filter(|_| bar.is_visible());
-        let truth = mixture.map(|m| ModeTruth::new(m, 20_000, job.settings.seed));
-        Self { bar, truth, covered: None, every: (job.settings.steps / 20).max(1), seed: job.settings.seed }
+        let truth = mixture.map(|m| ModeTruth::new(m, 20_000, job.seed()));
+        Self { bar, truth, covered: None, every: (job.steps() / 20).max(1), seed: job.seed() }
     }
 
-    fn step(&mut self, row: &StepRow, method: &dyn Method) {
-        let step = row.step as u64;
-        if let Some(truth) = self.truth.as_ref().filter(|_| (step - 1).is_multiple_of(self.every)) {
-            let modes = truth.report(&method.sample(2_000, self.seed, 0));
+    fn step(&mut self, report: &StepReport, run: &Run) {
+        let step = report.step + 1;
+        if let Some(truth) = self.truth.as_ref().filter(|_| report.step.is_multiple_of(self.every)) {
+            let modes = truth.report(&run.sample(2_000, self.seed, 0));
             self.covered = Some((modes.covered, modes.modes));
         }
         self.bar.at(step);
-        self.bar.numbers(row.objective, self.covered, row.mean_log_p);
+        let shown: Vec<(&str, f64)> = report.figures.iter().take(3).map(|f| (f.label, f.value)).collect();
+        self.bar.numbers(&shown, self.covered);
     }
 }

@@ -6,26 +6,26 @@ use crate::estimate::{EstimatorSettings, all_estimators};
 use crate::linalg::Matrix;
 use crate::model::{Built, ModelSettings, Start, all_models};
 use crate::run::Run;
+use crate::search::frame_of;
 use crate::settings::{Section, Value};
 use crate::state::{State, Stateful};
 use crate::velocity::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
 
 crate::settings! {
     /// Settings of the loop itself.
-    #[derive(Copy)]
     pub struct RunSettings in "run" {
         /// Steps.
         steps: u64 = 2500, Rule::AtLeast(1);
         /// Key of every random number.
         seed: u64 = 0, Rule::AtLeast(0);
-        /// Whether the numbers of networks and kernel estimates are f32; densities are always f64.
-        single: bool = true, Rule::Any;
+        /// Precision of networks and kernel estimates; densities are always f64.
+        precision: String = "f32".into(), Rule::OneOf(&["f32", "f64"]);
     }
 }
 
 /// A way to sample: who moves, along what, and how q is estimated, with every setting.
 pub struct Method {
-    /// The preset's name, or "custom".
+    /// The preset's name, or those of model and velocity.
     pub name: String,
     /// The loop.
     pub run: RunSettings,
@@ -49,18 +49,24 @@ pub struct Preset {
     /// What it is, in a sentence.
     pub summary: &'static str,
     /// Settings that differ from the parts' defaults.
-    overrides: &'static [(&'static str, f64)],
+    overrides: &'static [(&'static str, Choice)],
 }
+
+/// A preset's value of a setting.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Choice {
+    Number(f64),
+    Word(&'static str),
+}
+
+/// Forward KL weighs most what q misses; docs/flows.md has the measurements.
+const FLOW: &[(&str, Choice)] =
+    &[("velocity.divergence", Choice::Word("forward-kl")), ("velocity.clip", Choice::Number(6.0))];
 
 /// All presets.
 pub const PRESETS: &[Preset] = &[
     preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
-    preset(
-        "flow",
-        ["flow", "drift", "exact"],
-        "a normalizing flow by the drift with its exact density",
-        &[("velocity.clip", 6.0)],
-    ),
+    preset("flow", ["flow", "drift", "exact"], "a normalizing flow by the drift with its exact density", FLOW),
     preset("flow-lv", ["flow", "log-variance", "exact"], "a normalizing flow by the log-variance divergence", &[]),
     preset(
         "particles",
@@ -78,9 +84,16 @@ const fn preset(
     name: &'static str,
     parts: [&'static str; 3],
     summary: &'static str,
-    overrides: &'static [(&'static str, f64)],
+    overrides: &'static [(&'static str, Choice)],
 ) -> Preset {
     Preset { name, parts, summary, overrides }
+}
+
+impl RunSettings {
+    /// Whether networks and kernel estimates are f32.
+    pub fn single(&self) -> bool {
+        self.precision == "f32"
+    }
 }
 
 impl Method {
@@ -93,7 +106,13 @@ impl Method {
         let mut method = Self::of(model, velocity, estimator, target)?;
         method.name = name.into();
         for (key, value) in preset.overrides {
-            method.set(key, &Value::Number(*value))?;
+            method.set(
+                key,
+                &match *value {
+                    Choice::Number(x) => Value::Number(x),
+                    Choice::Word(word) => Value::Text(word.into()),
+                },
+            )?;
         }
         Ok(method)
     }
@@ -110,7 +129,8 @@ impl Method {
         let unknown = Error::unknown_name("estimator", estimator, &known);
         let estimator = estimators.into_iter().find(|e| e.name() == estimator).ok_or(unknown)?;
         let velocity = velocity_by_name(velocity)?;
-        let (run, name) = (RunSettings::default(), "custom".into());
+        let run = RunSettings::default();
+        let name = format!("{}-{}", model.name(), velocity.name());
         let mut method = Self { name, run, model, velocity, estimator, frame: None };
         method.adapt(target)?;
         Ok(method)
@@ -136,7 +156,18 @@ impl Method {
             ("flow", _) => self.run.steps = 2000,
             ("particles", _) => {
                 self.run.steps = 1000;
-                self.run.single = false;
+                self.run.precision = "f64".into();
+                // particles live in the target's own units
+                if let (true, "kde", Some(p)) =
+                    (self.velocity.uses_estimator(), self.estimator.name(), target.densities.first())
+                {
+                    let scale = frame_of(&**p, self.run.seed)?.scale();
+                    for key in ["bandwidth_start", "bandwidth_end"] {
+                        if let Some(Value::Number(h)) = self.estimator.get(key) {
+                            self.estimator.set(key, &Value::Number(h * scale))?;
+                        }
+                    }
+                }
             }
             _ => {}
         }
@@ -196,7 +227,7 @@ impl Method {
             _ => 0,
         };
         let reference = if self.velocity.uses_estimator() { whole("reference") } else { 0 };
-        self.model.memory(dim, reference, self.run.single)
+        self.model.memory(dim, reference, self.run.single())
     }
 
     /// The run at its start. `points` (N×d) are where particles start, for models that take them.
@@ -226,12 +257,12 @@ impl Method {
     }
 
     fn beginning<'a>(&self, target: &'a Target, points: Option<Matrix>) -> Start<'a> {
-        Start { target, frame: self.frame.clone(), points, single: self.run.single, seed: self.run.seed }
+        Start { target, frame: self.frame.clone(), points, single: self.run.single(), seed: self.run.seed }
     }
 
     fn build_velocity(&self, target: Target, particles: Option<Matrix>) -> Result<Box<dyn crate::velocity::Velocity>> {
         let uses = self.velocity.uses_estimator();
-        let estimator = uses.then(|| self.estimator.build(self.run.single)).transpose()?;
+        let estimator = uses.then(|| self.estimator.build(self.run.single())).transpose()?;
         self.velocity.build(Ingredients { target, estimator, particles, seed: self.run.seed })
     }
 }
@@ -240,7 +271,7 @@ impl Clone for Method {
     fn clone(&self) -> Self {
         Self {
             name: self.name.clone(),
-            run: self.run,
+            run: self.run.clone(),
             model: self.model.copy(),
             velocity: self.velocity.copy(),
             estimator: self.estimator.copy(),

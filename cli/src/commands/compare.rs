@@ -1,12 +1,11 @@
 //! `pushforward compare`: which divergence repairs what, on the user's own target.
 
 use crate::commands::{note, print};
-use crate::comparison::{Comparison, Entry, METHODS, Plan, Ruler, compare, table};
+use crate::comparison::{Comparison, Plan, Ruler, compare, method, table};
 use crate::failure::{Failure, Outcome};
 use crate::report::comparison::html;
 use crate::run_folder::RunFolder;
 use crate::{interrupt, target};
-use pushforward::Error;
 use pushforward::divergence::{self, Divergence};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,7 +18,7 @@ const DEFAULT: &str = "reverse-kl,forward-kl,jensen-shannon,pearson,neyman";
 pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: String,
-    /// Methods, by commas: kde, flow, flow-lv (as of 'train --method')
+    /// Methods, by commas: names from 'list methods'
     #[arg(long, value_delimiter = ',', default_value = "kde")]
     methods: Vec<String>,
     /// Names from 'list divergences', by commas, or 'all'
@@ -97,7 +96,7 @@ fn text(plan: &Plan, comparison: &Comparison, ruler: &Ruler, path: &Path) -> Str
 
 fn plan(arguments: &Arguments) -> Outcome<Plan> {
     let target = target::load(&arguments.target, &mut note)?;
-    let methods = distinct(&arguments.methods).into_iter().map(method).collect::<Outcome<Vec<_>>>()?;
+    let methods = distinct(&arguments.methods).into_iter().map(|n| method(n, &target)).collect::<Outcome<Vec<_>>>()?;
     let divergences = match &*distinct(&arguments.divergences) {
         ["all"] => divergence::all_divergences(),
         names => {
@@ -126,18 +125,13 @@ fn distinct(names: &[String]) -> Vec<&str> {
     all
 }
 
-fn method(name: &str) -> Outcome<&'static Entry> {
-    let known: Vec<&str> = METHODS.iter().map(|m| m.name).collect();
-    METHODS.iter().find(|m| m.name == name).ok_or_else(|| Error::unknown_name("method", name, &known).into())
-}
-
 /// What was compared, for people and programs; it also marks the folder as one that --force may replace.
 fn config(plan: &Plan) -> String {
     let mut table = toml::Table::new();
     let list =
         |names: Vec<&str>| toml::Value::Array(names.into_iter().map(|n| toml::Value::String(n.into())).collect());
     table.insert("name".into(), toml::Value::String(plan.target.name.clone()));
-    table.insert("methods".into(), list(plan.methods.iter().map(|m| m.name).collect()));
+    table.insert("methods".into(), list(plan.methods.iter().map(|m| m.name.as_str()).collect()));
     table.insert("divergences".into(), list(plan.divergences.iter().map(|d| d.name()).collect()));
     table.insert("references".into(), list(plan.references.iter().map(String::as_str).collect()));
     table.insert("seeds".into(), toml::Value::Integer(plan.seeds as i64));

@@ -36,6 +36,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let at = |name: &str| arguments.run.join(name);
     let config = config::merge(Some(&at("config.toml")), toml::Table::new(), &[])?;
     let target = load_target(&config)?;
+    let method = config.method(&target)?;
     let samples = read_samples(&at("samples.npy"))?;
     let (names, shown) = (target.coordinates.names(), arguments.run.display());
     if samples.cols() != names.len() {
@@ -71,7 +72,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             let seconds = summary.and_then(|s| s.get("train_seconds").cloned());
             let attributes = json!({
                 "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": seconds,
-                "target": target.name, "divergence": config.divergence, "seed": config.seed,
+                "target": target.name, "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
             });
             arviz::write(&path, &samples, &names, &lp, attributes)?;
         }

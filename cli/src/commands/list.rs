@@ -1,33 +1,47 @@
 //! `pushforward list`: names, formulas, constants, sources.
 
-use crate::commands::print;
+use crate::commands::{note, print};
 use crate::failure::Outcome;
+use crate::target;
 use pushforward::density::{Dimensions, all_densities};
 use pushforward::divergence::{all_divergences, by_name};
+use pushforward::model::all_models;
+use pushforward::run::{Method, PRESETS, Preset, refused_pairs};
+use pushforward::settings::{Rule, Value};
+use pushforward::velocity::{VelocitySettings, all_velocities};
 
 /// Arguments of `list`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What to list; everything by default
+    /// What to list; targets, divergences, methods and velocities by default
     #[arg(value_enum)]
     what: Option<What>,
+    /// For 'settings': a name from 'list methods' [default: kde]
+    method: Option<String>,
+    /// For 'settings': the target whose defaults are shown
+    #[arg(long, default_value = "gmm9")]
+    target: String,
 }
 
 #[derive(clap::ValueEnum, Clone, Copy, PartialEq)]
 enum What {
     Targets,
     Divergences,
+    Methods,
+    Velocities,
+    Settings,
 }
 
 /// Prints the lists.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
-    let mut text = String::new();
-    if arguments.what != Some(What::Divergences) {
-        text += &targets();
-    }
-    if arguments.what != Some(What::Targets) {
-        text += &divergences();
-    }
+    let text = match arguments.what {
+        Some(What::Targets) => targets(),
+        Some(What::Divergences) => divergences(),
+        Some(What::Methods) => methods(),
+        Some(What::Velocities) => velocities(),
+        Some(What::Settings) => settings(arguments.method.as_deref().unwrap_or("kde"), &arguments.target)?,
+        None => targets() + &divergences() + &methods() + &velocities(),
+    };
     print(&text)
 }
 
@@ -67,4 +81,46 @@ fn divergences() -> String {
     format!(
         "DIVERGENCES (q is the model, p the target, r = p/q, w(r) = r² f''(r); alpha takes any number after its colon)\n\n{list}"
     )
+}
+
+fn methods() -> String {
+    let one = |p: &Preset| {
+        let [model, velocity, estimator] = p.parts;
+        entry(
+            p.name,
+            &[("what", p.summary), ("parts", &format!("model {model}, velocity {velocity}, estimator {estimator}"))],
+        )
+    };
+    let list: String = PRESETS.iter().map(one).collect();
+    format!("METHODS (of 'train --method' and 'compare --methods'; each part can be replaced)\n\n{list}")
+}
+
+fn velocities() -> String {
+    let refused = refused_pairs();
+    let models: Vec<&str> = all_models().iter().map(|m| m.name()).collect();
+    let one = |v: &Box<dyn VelocitySettings>| {
+        let fits = |model: &&&str| !refused.contains(&(v.name(), **model));
+        let with: Vec<&str> = models.iter().filter(fits).copied().collect();
+        let lines =
+            [("what", v.summary()), ("formula", v.formula()), ("models", &with.join(", ")), ("source", v.source())];
+        entry(v.name(), &lines)
+    };
+    let list: String = all_velocities().iter().map(one).collect();
+    format!("VELOCITIES (of 'particles --velocity' and 'train --velocity')\n\n{list}")
+}
+
+/// The settings of a method with the defaults that it has on a target.
+fn settings(method: &str, target: &str) -> Outcome<String> {
+    let target = target::load(target, &mut note)?;
+    let method = Method::preset(method, &target.law())?;
+    let mut text = format!("SETTINGS of the method '{}' on {}\n", method.name, target.name);
+    for section in method.sections() {
+        text += &format!("\n[{}]\n", section.part());
+        for key in section.keys() {
+            let value = section.get(key.name).unwrap_or(Value::Auto);
+            let range = if key.rule == Rule::Any { String::new() } else { format!(", {}", key.rule) };
+            text += &format!("{} = {value}\n    {} ({}{range})\n", key.name, key.meaning, key.kind);
+        }
+    }
+    Ok(text)
 }

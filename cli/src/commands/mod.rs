@@ -6,6 +6,7 @@ pub(crate) mod evaluate;
 mod export;
 mod list;
 mod logpdf;
+mod particles;
 mod report;
 mod sample;
 mod seams;
@@ -28,6 +29,8 @@ pub struct Cli {
 enum Command {
     /// Train a one-step sampler of a target and write a run folder
     Train(Box<train::Arguments>),
+    /// Move particles of a target along a velocity and write a run folder
+    Particles(Box<particles::Arguments>),
     /// Draw samples from a trained run into a file
     Sample(sample::Arguments),
     /// Evaluate the exact log-density of a trained flow at points from a file
@@ -44,7 +47,7 @@ enum Command {
     Report(report::Arguments),
     /// Show what is known by name: formulas, constants, sources
     List(list::Arguments),
-    /// Check the theorems of theory/, each by two independent roads
+    /// Check the theorems of theory/, each by two independent computations
     Verify(Box<verify::Arguments>),
 }
 
@@ -53,6 +56,7 @@ impl Cli {
     pub fn run(self) -> Outcome<()> {
         match self.command {
             Command::Train(arguments) => train::run(&arguments),
+            Command::Particles(arguments) => particles::run(&arguments),
             Command::Sample(arguments) => sample::run(&arguments),
             Command::Logpdf(arguments) => logpdf::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),

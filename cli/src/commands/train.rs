@@ -2,14 +2,16 @@
 
 use crate::checkpoint::{Checkpoint, FILES, NEWEST, arithmetic};
 use crate::commands::{note, print};
-use crate::config::{self, Config, Training};
+use crate::config::{self, Config};
 use crate::failure::{Failure, Outcome};
+use crate::files::samples::read_samples;
 use crate::run_folder::{RunFolder, default_path};
 use crate::supervise::{Limits, supervise};
 use crate::target::{self, Target};
 use crate::training::Job;
 use crate::{duration, interrupt, results};
-use pushforward::divergence;
+use pushforward::linalg::Matrix;
+use pushforward::settings::Value;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -18,13 +20,22 @@ use std::time::{Duration, Instant};
 pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: Option<String>,
-    /// How: kde, a generator by the drift on a density estimate; flow, a normalizing flow with exact density; flow-lv, such a flow by the
-    /// log-variance divergence [default: kde]
-    #[arg(long, value_parser = ["kde", "flow", "flow-lv"])]
+    /// How: a name from 'list methods', such as kde, a generator by the drift on a kernel estimate, or flow, a normalizing flow with exact
+    /// density [default: kde]
+    #[arg(long, value_name = "NAME")]
     method: Option<String>,
-    /// Couplings of a flow [default: realnvp]
-    #[arg(long, value_parser = ["realnvp", "spline"])]
-    flow: Option<String>,
+    /// Who follows, where another than the method's: generator or flow
+    #[arg(long, value_name = "NAME")]
+    model: Option<String>,
+    /// What is followed, where another than the method's: a name from 'list velocities'
+    #[arg(long, value_name = "NAME")]
+    velocity: Option<String>,
+    /// How q is estimated, where another than the method's: kde, affine or exact
+    #[arg(long, value_name = "NAME")]
+    estimator: Option<String>,
+    /// Couplings of a flow: affine or spline [default: affine]
+    #[arg(long, value_parser = ["affine", "spline"])]
+    coupling: Option<String>,
     /// Reference of the log-variance divergence: model, gaussian, geometric:EXPONENT or replay [default: replay]
     #[arg(long, value_name = "NAME")]
     reference: Option<String>,
@@ -60,7 +71,7 @@ pub struct Arguments {
     force: bool,
     /// Go on with a run that stopped: the same result as if it had not, to the last bit
     #[arg(long, value_name = "RUN", conflicts_with_all =
-        ["target", "method", "flow", "reference", "divergence", "steps", "batch", "seed", "precision", "out", "config", "settings", "force"])]
+        ["target", "method", "model", "velocity", "estimator", "coupling", "reference", "divergence", "steps", "batch", "seed", "precision", "out", "config", "settings", "force"])]
     resume: Option<PathBuf>,
     /// Stop cleanly within this time, such as 2h or 90s; --resume goes on from there
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
@@ -78,13 +89,16 @@ impl Arguments {
         let all = [
             ("target", text(&self.target)),
             ("method", text(&self.method)),
-            ("flow", text(&self.flow)),
-            ("lv_reference", text(&self.reference)),
-            ("divergence", text(&self.divergence)),
-            ("precision", text(&self.precision)),
-            ("steps", whole(self.steps)),
-            ("batch", whole(self.batch)),
-            ("seed", whole(self.seed)),
+            ("model.kind", text(&self.model)),
+            ("velocity.kind", text(&self.velocity)),
+            ("estimator.kind", text(&self.estimator)),
+            ("model.coupling", text(&self.coupling)),
+            ("velocity.reference", text(&self.reference)),
+            ("velocity.divergence", text(&self.divergence)),
+            ("run.precision", text(&self.precision)),
+            ("run.steps", whole(self.steps)),
+            ("model.batch", whole(self.batch)),
+            ("run.seed", whole(self.seed)),
             ("threads", whole(self.threads)),
         ];
         all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect()
@@ -118,8 +132,8 @@ pub(super) fn job_of(mut config: Config) -> Outcome<Job> {
     // A file's content goes into config.toml, so that the run can be repeated without the file.
     config.name = target.definition.is_table().then(|| target.name.clone());
     config.target = target.definition.clone();
-    let divergence = divergence::by_name(&config.divergence)?;
-    let settings = config.settings(&*target.density)?;
+    let method = config.method(&target)?;
+    let start = config.start.as_ref().map(|path| start_points(path, &target)).transpose()?;
     if let Some(threads) = config.threads {
         if threads > MOST_THREADS {
             return Err(Failure::input(format!("threads = {threads}; give at most {MOST_THREADS}")));
@@ -127,7 +141,35 @@ pub(super) fn job_of(mut config: Config) -> Outcome<Job> {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         pool.map_err(|e| Failure::Machine(format!("cannot start {threads} threads: {e}; give a smaller --threads")))?;
     }
-    Ok(Job { target, divergence, config, settings })
+    Ok(Job { target, config, method, start })
+}
+
+/// The points of a file at which particles start, in the coordinates of the target's density.
+fn start_points(path: &str, target: &Target) -> Outcome<Matrix> {
+    let points = read_samples(Path::new(path))?;
+    let d = target.density.dim();
+    if points.cols() == d && !target.coordinates.differ() {
+        return Ok(points);
+    }
+    let (found, why) = (points.cols(), if target.coordinates.differ() { ", without its support" } else { "" });
+    Err(Failure::input(format!(
+        "{path} has {found} columns, and the target's density has {d} coordinates{why}; give points of that size"
+    )))
+}
+
+/// The name of a folder for the runs of a job: target, method and what tells its runs apart.
+pub(super) fn folder_of(job: &Job) -> PathBuf {
+    let word = |key: &str| match job.method.velocity.get(key) {
+        Some(Value::Text(word)) => Some(word.replace(':', "-")),
+        _ => None,
+    };
+    let what = word("divergence").or_else(|| word("reference"));
+    let name = match (job.method.name.as_str(), what) {
+        ("kde", Some(divergence)) => divergence,
+        (method, Some(what)) => format!("{method}-{what}"),
+        (method, None) => method.into(),
+    };
+    default_path(&job.target.name, &name, job.seed())
 }
 
 /// Trains, and writes the run folder.
@@ -135,17 +177,21 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let deadline = arguments.max_time.map(|time| Instant::now() + time);
     let limits = Limits { deadline, checkpoint_every: arguments.checkpoint_every };
     if let Some(path) = &arguments.resume {
-        return resume(arguments, path, limits);
+        return resume(arguments.flags(), path, limits);
     }
     let job = job_of(config::merge(arguments.config.as_deref(), arguments.flags(), &arguments.settings)?)?;
-    let (name, objective) = (&job.target.name, job.config.objective_name());
-    let path = arguments.out.clone().unwrap_or_else(|| default_path(name, &objective, job.config.seed));
-    let config = job.config.resolved(&*job.target.density, &job.settings).to_toml();
+    begin(job, arguments.out.clone(), arguments.force, limits)
+}
+
+/// Makes the folder and does the run.
+pub(super) fn begin(job: Job, out: Option<PathBuf>, force: bool, limits: Limits) -> Outcome<()> {
+    let path = out.unwrap_or_else(|| folder_of(&job));
+    let config = job.config.text(&job.method, job.method.frame.as_ref());
     if let Some(words) = advice(&job) {
         note(words);
     }
     interrupt::watch();
-    let folder = RunFolder::create(&path, arguments.force, &config)?;
+    let folder = RunFolder::create(&path, force, &config)?;
     print(&supervise(job, folder, None, limits)?)
 }
 
@@ -156,7 +202,7 @@ const MANY: usize = 8;
 /// What to consider before a training that will hardly be good.
 fn advice(job: &Job) -> Option<String> {
     let d = job.target.density.dim();
-    (job.config.method == Training::Kde && d > MANY).then(|| {
+    (job.method.model.name() == "generator" && job.method.estimator.name() == "kde" && d > MANY).then(|| {
         format!(
             "in {d} dimensions a kernel estimate has few neighbours, and generators come out too narrow (beyond about {MANY}); --method flow \
              has an exact density, and a certificate"
@@ -165,7 +211,7 @@ fn advice(job: &Job) -> Option<String> {
 }
 
 /// Goes on with the run in `path`.
-fn resume(arguments: &Arguments, path: &Path, limits: Limits) -> Outcome<()> {
+pub(super) fn resume(flags: toml::Table, path: &Path, limits: Limits) -> Outcome<()> {
     let mut folder = RunFolder::open(path)?;
     let shown = path.display();
     if results::is_complete(path) && !path.join(NEWEST).exists() {
@@ -174,7 +220,7 @@ fn resume(arguments: &Arguments, path: &Path, limits: Limits) -> Outcome<()> {
         return print(&format!("the run in {shown} is complete; there is nothing to go on with\n"));
     }
     let checkpoint = Checkpoint::read(path, &mut note)?;
-    let job = job_of(config::merge(Some(&path.join("config.toml")), arguments.flags(), &[])?)?;
+    let job = job_of(config::merge(Some(&path.join("config.toml")), flags, &[])?)?;
     if let Some(c) = &checkpoint {
         results::fits(path, &job, &c.config, "the checkpoint")?;
     }

@@ -7,35 +7,39 @@ pub mod table;
 pub use measure::{Ruler, Settled};
 pub use outcome::{COLUMNS, Cell, Column, Comparison, Floors, Part, Point, Spread, Trial};
 
-use crate::config::{self, Config};
+use crate::config;
 use crate::failure::Outcome;
 use crate::interrupt;
-use crate::method::{self, Method};
+use crate::model::Model;
 use crate::progress::Progress;
 use crate::target::Target;
 use crate::training::Job;
 use pushforward::Error;
-use pushforward::divergence::{self, Divergence};
+use pushforward::divergence::Divergence;
 use pushforward::linalg::Matrix;
+use pushforward::run::{Method, Run};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// A method of training as a comparison knows it.
+/// A method as a comparison knows it.
+#[derive(Debug, Clone)]
 pub struct Entry {
     /// Name on the command line.
-    pub name: &'static str,
-    /// What it adds to the configuration of a run.
-    pub settings: &'static [&'static str],
+    pub name: String,
     /// What its runs differ in.
     pub by: By,
 }
 
-/// All methods; a further one is one more entry.
-pub const METHODS: &[Entry] = &[
-    Entry { name: "kde", settings: &[], by: By::Divergence },
-    Entry { name: "flow", settings: &["method=flow"], by: By::Divergence },
-    Entry { name: "flow-lv", settings: &["method=flow-lv"], by: By::Reference },
-];
+/// The method `name`: any preset.
+pub fn method(name: &str, target: &Target) -> Outcome<Entry> {
+    let preset = Method::preset(name, &target.law())?;
+    let by = match (preset.velocity.get("divergence"), preset.velocity.get("reference")) {
+        (Some(_), _) => By::Divergence,
+        (None, Some(_)) => By::Reference,
+        (None, None) => By::Nothing,
+    };
+    Ok(Entry { name: preset.name, by })
+}
 
 /// What the runs of a method differ in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +48,8 @@ pub enum By {
     Divergence,
     /// The references of the plan, for the log-variance divergence.
     Reference,
+    /// Nothing: the method has one velocity.
+    Nothing,
 }
 
 /// What is compared.
@@ -51,7 +57,7 @@ pub struct Plan {
     /// The target.
     pub target: Target,
     /// The methods.
-    pub methods: Vec<&'static Entry>,
+    pub methods: Vec<Entry>,
     /// The divergences.
     pub divergences: Vec<Arc<dyn Divergence>>,
     /// References of the log-variance divergence, for methods that follow it.
@@ -77,18 +83,18 @@ const MOMENTS: u64 = 40;
 /// Runs the plan. After Ctrl-C it holds the runs that were complete.
 pub fn compare(plan: &Plan, ruler: &Ruler) -> Outcome<Comparison> {
     let jobs = jobs(plan)?;
-    let total = jobs.iter().flatten().map(|job| job.settings.steps).sum();
+    let total = jobs.iter().flatten().map(|job| job.steps()).sum();
     let progress = Progress::new(total, "steps");
     let (mut cells, mut done) = (Vec::new(), 0);
     for ((method, by), jobs) in kinds(plan).iter().zip(&jobs) {
-        let mut cell = Cell { method: method.name, divergence: by.label(), trials: Vec::new() };
+        let mut cell = Cell { method: method.name.clone(), divergence: by.label(), trials: Vec::new() };
         for job in jobs {
-            progress.words(&format!("{}, {}, seed {}", cell.method, cell.divergence, job.settings.seed));
+            progress.words(&format!("{}, {}, seed {}", cell.method, cell.divergence, job.seed()));
             match trial(job, ruler, &mut |step| progress.at(done + step))? {
                 Some(trial) => cell.trials.push(trial),
                 None => break,
             }
-            done += job.settings.steps;
+            done += job.steps();
         }
         if !cell.trials.is_empty() {
             cells.push(cell);
@@ -104,6 +110,7 @@ pub fn compare(plan: &Plan, ruler: &Ruler) -> Outcome<Comparison> {
 enum Objective {
     Divergence(Arc<dyn Divergence>),
     Reference(String),
+    Nothing,
 }
 
 impl Objective {
@@ -111,17 +118,19 @@ impl Objective {
         match self {
             Objective::Divergence(d) => d.name().into(),
             Objective::Reference(r) => format!("log-variance, {r}"),
+            Objective::Nothing => "–".into(),
         }
     }
 }
 
 /// The cells of a plan, in order.
-fn kinds(plan: &Plan) -> Vec<(&'static Entry, Objective)> {
-    let of = |entry: &&'static Entry| -> Vec<(&'static Entry, Objective)> {
-        let entry = *entry;
+fn kinds(plan: &Plan) -> Vec<(&Entry, Objective)> {
+    let of = |entry| -> Vec<(&Entry, Objective)> {
+        let entry: &Entry = entry;
         match entry.by {
             By::Divergence => plan.divergences.iter().map(|d| (entry, Objective::Divergence(Arc::clone(d)))).collect(),
             By::Reference => plan.references.iter().map(|r| (entry, Objective::Reference(r.clone()))).collect(),
+            By::Nothing => vec![(entry, Objective::Nothing)],
         }
     };
     plan.methods.iter().flat_map(of).collect()
@@ -129,7 +138,7 @@ fn kinds(plan: &Plan) -> Vec<(&'static Entry, Objective)> {
 
 /// One list of jobs, one a seed, for each cell: everything that can be wrong with them is found before the first step.
 fn jobs(plan: &Plan) -> Outcome<Vec<Vec<Job>>> {
-    let seeds = |(entry, by): &(&'static Entry, Objective)| (0..plan.seeds).map(|s| job(plan, entry, by, s)).collect();
+    let seeds = |(entry, by): &(&Entry, Objective)| (0..plan.seeds).map(|s| job(plan, entry, by, s)).collect();
     kinds(plan).iter().map(seeds).collect()
 }
 
@@ -138,48 +147,45 @@ fn job(plan: &Plan, entry: &Entry, by: &Objective, seed: u64) -> Outcome<Job> {
     let word = |w: &str| toml::Value::String(w.into());
     let mut flags = toml::Table::new();
     flags.insert("target".into(), plan.target.definition.clone());
-    flags.insert("seed".into(), whole(seed));
-    let divergence = match by {
-        Objective::Divergence(d) => Arc::clone(d),
-        Objective::Reference(_) => divergence::by_name("reverse-kl")?,
-    };
-    flags.insert("divergence".into(), word(divergence.name()));
-    if let Objective::Reference(reference) = by {
-        flags.insert("lv_reference".into(), word(reference));
+    flags.insert("method".into(), word(&entry.name));
+    flags.insert("run.seed".into(), whole(seed));
+    match by {
+        Objective::Divergence(d) => drop(flags.insert("velocity.divergence".into(), word(d.name()))),
+        Objective::Reference(reference) => drop(flags.insert("velocity.reference".into(), word(reference))),
+        Objective::Nothing => {}
     }
     if let Some(steps) = plan.steps {
-        flags.insert("steps".into(), whole(steps));
+        flags.insert("run.steps".into(), whole(steps));
     }
-    let settings = entry.settings.iter().map(|s| s.to_string()).chain(plan.settings.iter().cloned());
-    let config: Config = config::merge(None, flags, &settings.collect::<Vec<_>>())?;
-    let settings = config.settings(&*plan.target.density)?;
-    Ok(Job { target: plan.target.clone(), divergence, config, settings })
+    let config = config::merge(None, flags, &plan.settings)?;
+    let method = config.method(&plan.target)?;
+    Ok(Job { target: plan.target.clone(), config, method, start: None })
 }
 
 /// One training, judged; None after Ctrl-C. A run that the method gives up (the target is not finite, it diverges) is kept with the reason.
 fn trial(job: &Job, ruler: &Ruler, at: &mut dyn FnMut(u64)) -> Outcome<Option<Trial>> {
-    let seed = job.settings.seed;
+    let seed = job.seed();
     let mut spent = Duration::ZERO;
     let mut start = Instant::now();
-    let mut method = method::start(job, None)?;
-    let mut moments = moments(job.settings.steps).into_iter().peekable();
+    let mut run = job.begin(None)?;
+    let mut moments = moments(job.steps()).into_iter().peekable();
     let mut transient = Vec::new();
     let mut failure = None;
     loop {
-        if moments.next_if_eq(&method.steps_taken()).is_some() {
+        if moments.next_if_eq(&run.clock().step).is_some() {
             spent += start.elapsed();
-            let samples = method.sample(ruler.transient_size(), seed, 1);
-            transient.push(Point { step: method.steps_taken(), figures: ruler.transient(&samples) });
+            let samples = run.sample(ruler.transient_size(), seed, 1);
+            transient.push(Point { step: run.clock().step, figures: ruler.transient(&samples) });
             start = Instant::now();
         }
-        if method.is_finished() {
+        if run.is_finished() {
             break;
         }
         if interrupt::requested() {
             return Ok(None);
         }
-        match method.step() {
-            Ok(_) => at(method.steps_taken()),
+        match run.step() {
+            Ok(_) => at(run.clock().step),
             Err(error @ (Error::TooManyFaults { .. } | Error::Diverged { .. })) => {
                 failure = Some(error.to_string());
                 break;
@@ -188,18 +194,18 @@ fn trial(job: &Job, ruler: &Ruler, at: &mut dyn FnMut(u64)) -> Outcome<Option<Tr
         }
     }
     let seconds = (spent + start.elapsed()).as_secs_f64();
-    let samples = method.sample(ruler.final_size(), seed, 0);
+    let samples = run.sample(ruler.final_size(), seed, 0);
     if failure.is_none() && !samples.is_finite() {
         failure = Some("its samples are not finite".into());
     }
-    let metrics = if failure.is_none() { judged(&*method, ruler, &samples, seed)? } else { Vec::new() };
-    Ok(Some(Trial { seed, steps: method.steps_taken(), seconds, failure, metrics, transient }))
+    let metrics = if failure.is_none() { judged(&run, ruler, &samples, seed)? } else { Vec::new() };
+    Ok(Some(Trial { seed, steps: run.clock().step, seconds, failure, metrics, transient }))
 }
 
 /// The metrics of final samples, and the certificate's figures where the model has a density.
-fn judged(method: &dyn Method, ruler: &Ruler, samples: &Matrix, seed: u64) -> Outcome<Vec<(&'static str, f64)>> {
+fn judged(run: &Run, ruler: &Ruler, samples: &Matrix, seed: u64) -> Outcome<Vec<(&'static str, f64)>> {
     let mut metrics = ruler.judge(samples)?;
-    if let Some(density) = method.model().density() {
+    if let Some(density) = Model::of(run).density() {
         metrics.extend(ruler.certify(density, samples, seed)?);
     }
     Ok(metrics)

@@ -87,7 +87,7 @@ pub struct Trial {
 #[derive(Debug, Clone)]
 pub struct Cell {
     /// Name of the method.
-    pub method: &'static str,
+    pub method: String,
     /// What it was trained by: the name of a divergence, or log-variance with its reference.
     pub divergence: String,
     /// One a seed.

@@ -1,46 +1,126 @@
 //! One configuration out of a file, flags and `--set key=value`.
 
-use super::{Config, KEYS};
+use super::{Config, FORMAT, Given, SECTIONS};
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
+use pushforward::Error;
 use std::path::Path;
 
-/// The divergence of a flow by default: it weighs most what q misses. docs/flows.md has the measurements.
-const FLOW_DIVERGENCE: &str = "forward-kl";
+/// Keys outside the sections.
+const TOP: [&str; 8] = ["format", "method", "name", "threads", "start", "target", "centre", "scale"];
 
-/// Merges the three sources. `flags` holds the given flags only; `settings` are texts `key=value` with a TOML value, where a bare word
-/// is a string.
+/// Merges the three sources. `flags` holds the given flags only, under their keys; `settings` are texts `key=value` with a TOML value, where
+/// a bare word is a string. A key is `section.key`, or the key alone where one section of the method has it.
 pub fn merge(file: Option<&Path>, flags: toml::Table, settings: &[String]) -> Outcome<Config> {
-    let mut table = match file {
-        Some(path) => read(path)?,
-        None => toml::Table::new(),
-    };
-    table.extend(flags);
+    let mut builder = Builder::default();
+    if let Some(path) = file {
+        builder.file(path)?;
+    }
+    for (key, value) in flags {
+        builder.put(&key, value, "the command line")?;
+    }
     for setting in settings {
         let (key, value) = assignment(setting)?;
-        known(&key, "--set")?;
-        table.insert(key, value);
+        builder.put(&key, value, &format!("--set {setting}"))?;
     }
-    if !table.contains_key("target") {
-        return Err(Failure::input("no target is given; name one, such as 'pushforward train gmm40'"));
-    }
-    // what each method is best trained by where nothing is said
-    if table.get("method").and_then(toml::Value::as_str) == Some("flow") && !table.contains_key("divergence") {
-        table.insert("divergence".into(), toml::Value::String(FLOW_DIVERGENCE.into()));
-    }
-    let config: Config = table.try_into().map_err(|e: toml::de::Error| {
-        // serde puts the key on a line of its own: "invalid type: …\nin `steps`\n".
-        Failure::input(format!("configuration: {}; correct the value", e.to_string().trim()))
-    })?;
-    config.check()?;
-    Ok(config)
+    builder.build()
 }
 
-fn known(key: &str, place: &str) -> Outcome<()> {
-    if KEYS.contains(&key) {
-        return Ok(());
+#[derive(Default)]
+struct Builder {
+    target: Option<toml::Value>,
+    name: Option<String>,
+    method: Option<String>,
+    kinds: [Option<String>; 3],
+    threads: Option<usize>,
+    centre: Option<Vec<f64>>,
+    scale: Option<f64>,
+    start: Option<String>,
+    given: Vec<Given>,
+}
+
+impl Builder {
+    /// Everything in a file.
+    fn file(&mut self, path: &Path) -> Outcome<()> {
+        let place = path.display().to_string();
+        let table = read(path)?;
+        let old = |key: &String| !TOP.contains(&key.as_str()) && !SECTIONS.contains(&key.as_str());
+        match table.get("format") {
+            Some(toml::Value::Integer(FORMAT)) => {}
+            None if !table.keys().any(old) => {}
+            found => {
+                let version = found.map_or_else(|| "1".into(), ToString::to_string);
+                return Err(Failure::input(format!(
+                    "{place} has the format {version} of another version of this program, not {FORMAT}; settings stand in the sections \
+                     [run], [search], [model], [velocity] and [estimator]: see 'pushforward list settings', or start the run again"
+                )));
+            }
+        }
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(section) if SECTIONS.contains(&key.as_str()) => {
+                    for (name, value) in section {
+                        self.put(&format!("{key}.{name}"), value, &place)?;
+                    }
+                }
+                value if TOP.contains(&key.as_str()) => self.put(&key, value, &place)?,
+                _ => {
+                    let known: Vec<&str> = TOP.iter().chain(&SECTIONS).copied().collect();
+                    return Err(Failure::input(format!("{place}: {}", Error::unknown_name("key", &key, &known))));
+                }
+            }
+        }
+        Ok(())
     }
-    Err(Failure::input(format!("{place}: {}", pushforward::Error::unknown_name("key", key, KEYS))))
+
+    fn put(&mut self, key: &str, value: toml::Value, place: &str) -> Outcome<()> {
+        let bad = |expected: &str| Failure::input(format!("{place}: {key} = {value}; give {expected}"));
+        let word = || value.as_str().map(str::to_owned).ok_or_else(|| bad("a word in quotes"));
+        let number = |v: &toml::Value| v.as_float().or(v.as_integer().map(|x| x as f64)).filter(|x| x.is_finite());
+        match key {
+            "format" => {}
+            "target" => self.target = Some(value),
+            "name" => self.name = Some(word()?),
+            "method" => self.method = Some(word()?),
+            "start" => self.start = Some(word()?),
+            "threads" => {
+                let threads = value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
+                self.threads = Some(threads.ok_or_else(|| bad("a whole number, at least 1, or leave it out"))?);
+            }
+            "centre" | "search.centre" => {
+                let list = value.as_array().and_then(|a| a.iter().map(number).collect::<Option<Vec<f64>>>());
+                self.centre = Some(list.filter(|l| !l.is_empty()).ok_or_else(|| bad("a list of numbers"))?);
+            }
+            "scale" | "search.scale" => {
+                self.scale = Some(number(&value).filter(|s| *s > 0.0).ok_or_else(|| bad("a positive number"))?);
+            }
+            "model.kind" => self.kinds[0] = Some(word()?),
+            "velocity.kind" => self.kinds[1] = Some(word()?),
+            "estimator.kind" => self.kinds[2] = Some(word()?),
+            _ if key.starts_with("search.") => {
+                return Err(Failure::input(format!(
+                    "{place}: {}",
+                    Error::unknown_name("key", key, &["search.centre", "search.scale"])
+                )));
+            }
+            _ => self.given.push(Given { key: key.into(), value, place: place.into() }),
+        }
+        Ok(())
+    }
+
+    fn build(self) -> Outcome<Config> {
+        let Some(target) = self.target else {
+            return Err(Failure::input("no target is given; name one, such as 'pushforward train gmm40'"));
+        };
+        let frame = match (self.centre, self.scale) {
+            (Some(centre), Some(scale)) => Some((centre, scale)),
+            (None, None) => None,
+            _ => return Err(Failure::input("only one of centre and scale is given; give both or neither")),
+        };
+        let method = self.method.unwrap_or_else(|| "kde".into());
+        let (name, kinds, threads, start, given) = (self.name, self.kinds, self.threads, self.start, self.given);
+        Ok(Config { target, name, method, kinds, threads, frame, start, given })
+    }
 }
 
 /// Longest configuration that is read; it may hold a whole target.
@@ -48,12 +128,10 @@ const MAX_FILE: u64 = 64 << 20;
 
 fn read(path: &Path) -> Outcome<toml::Table> {
     let text = read_text(path, MAX_FILE)?;
-    let table: toml::Table = toml::from_str(&text).map_err(|e| {
+    toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
         Failure::input(format!("{}, line {line}: {}", path.display(), e.message()))
-    })?;
-    table.keys().try_for_each(|key| known(key, &path.display().to_string()))?;
-    Ok(table)
+    })
 }
 
 /// `key=value`, the value read as TOML and, where that fails, as a bare word.
@@ -71,61 +149,83 @@ fn assignment(text: &str) -> Outcome<(String, toml::Value)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Precision;
+    use crate::target;
+    use pushforward::settings::{Section, Value};
 
     fn strings(settings: &[&str]) -> Vec<String> {
         settings.iter().map(|s| s.to_string()).collect()
     }
 
-    /// Proves the order of precedence, that a written configuration reads back equal, and that a target's content survives.
+    fn load(name: &str) -> target::Target {
+        target::load(name, &mut |_| ()).unwrap()
+    }
+
+    /// Checks the order of precedence, and that a written configuration reads back to the same method for every preset.
     #[test]
     fn later_sources_win() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("c.toml");
-        std::fs::write(
-            &path,
-            "steps = 10\nbatch = 20\nseed = 30\n[target]\nkind = \"gaussian-mixture\"\nmeans = [[1.5]]\n",
-        )
-        .unwrap();
+        let text = "format = 2\ntarget = \"gmm9\"\n[run]\nsteps = 10\nseed = 30\n[model]\nbatch = 20\n";
+        std::fs::write(&path, text).unwrap();
         let flags = toml::toml! { batch = 21
         seed = 31 };
-        let config =
-            merge(Some(&path), flags, &strings(&["seed=32", "divergence=le-cam", "precision = \"f64\""])).unwrap();
-        assert_eq!((config.steps, config.batch, config.seed), (Some(10), Some(21), 32));
-        assert_eq!((config.divergence.as_str(), config.precision), ("le-cam", Precision::F64));
-        std::fs::write(&path, config.to_toml()).unwrap();
-        assert_eq!(merge(Some(&path), toml::Table::new(), &[]).unwrap(), config);
+        let settings = strings(&["seed=32", "divergence=le-cam", "run.precision = \"f64\""]);
+        let config = merge(Some(&path), flags, &settings).unwrap();
+        let method = config.method(&load("gmm9")).unwrap();
+        assert_eq!((method.run.steps, method.run.seed, method.run.precision.as_str()), (10, 32, "f64"));
+        assert_eq!(method.model.get("batch"), Some(Value::Whole(21)));
+        assert_eq!(method.velocity.get("divergence"), Some(Value::Text("le-cam".into())));
+        for preset in pushforward::run::PRESETS {
+            let name = format!("method={}", preset.name);
+            let config =
+                merge(None, toml::toml! { target = "banana" }, &[name, "centre=[1.0, 2.0]".into(), "scale=3".into()]);
+            let config = config.unwrap();
+            let method = config.method(&load("banana")).unwrap();
+            let text = config.text(&method, None);
+            std::fs::write(&path, &text).unwrap();
+            let again = merge(Some(&path), toml::Table::new(), &[]).unwrap();
+            assert_eq!(again.text(&again.method(&load("banana")).unwrap(), None), text, "{}", preset.name);
+        }
     }
 
-    /// Proves that each mistake is answered with the key, the value and near names where there are any.
+    /// Checks that each mistake is answered with the key, the value and near names or the keys that there are.
     #[test]
     fn mistakes() {
         let flags = || toml::toml! { target = "gmm9" };
         for (setting, word) in [
-            ("step=3", "steps"),
+            ("step=3", "has no setting 'step'; it has run.steps"),
             ("steps", "key=value"),
-            ("steps=-3", "steps"),
+            ("steps=-3", "steps = -3"),
             ("steps=0", "steps = 0"),
             ("steps=many", "many"),
             ("precision=f16", "f16"),
             ("seed=1.5", "1.5"),
+            ("couplings=3", "the method 'kde' has no setting 'couplings'"),
+            ("method=kd", "kde"),
+            ("velocity.kind=stain", "stein"),
+            ("scale=1", "only one of centre and scale"),
+            ("threads=0", "threads = 0"),
         ] {
-            let answer = merge(None, flags(), &strings(&[setting])).unwrap_err().to_string();
+            let config = merge(None, flags(), &strings(&[setting]));
+            let answer = config.and_then(|c| c.method(&load("gmm9")).map(drop)).unwrap_err().to_string();
             assert!(answer.contains(word), "{setting}: {answer}");
         }
         assert!(merge(None, toml::Table::new(), &[]).is_err());
     }
 
-    /// Proves that each method has its own default divergence and that a given one wins.
+    /// Checks that a file of the older format is refused by its version, and that an unknown key of a file is named.
     #[test]
-    fn each_method_has_its_divergence() {
-        for (settings, divergence) in [
-            (&["method=kde"][..], "reverse-kl"),
-            (&["method=flow"], "forward-kl"),
-            (&["method=flow", "divergence=jeffreys"], "jeffreys"),
+    fn older_files() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("config.toml");
+        for (text, word) in [
+            ("target = \"gmm9\"\nsteps = 10\n", "format 1"),
+            ("format = 3\ntarget = \"gmm9\"\n", "format 3"),
+            ("format = 2\ntarget = \"gmm9\"\n[modle]\nbatch = 3\n", "modle"),
         ] {
-            let config = merge(None, toml::toml! { target = "gmm9" }, &strings(settings)).unwrap();
-            assert_eq!(config.divergence, divergence, "{settings:?}");
+            std::fs::write(&path, text).unwrap();
+            let answer = merge(Some(&path), toml::Table::new(), &[]).unwrap_err().to_string();
+            assert!(answer.contains(word), "{answer}");
         }
     }
 }

@@ -1,185 +1,159 @@
-//! The configuration of a training run: defaults, then a file, then flags, then `--set key=value`; the later one wins.
+//! The configuration of a run: the defaults of a method, then a file, then flags, then `--set key=value`; the later one wins.
+//!
+//! A configuration is a target, a method by name and what was given for its settings, in sections. The settings themselves, their defaults,
+//! ranges and meanings come from the library's [`Section`]s.
 
 mod merge;
-mod settings;
+mod value;
 
 pub use merge::merge;
+pub use value::{to_toml, to_value};
 
 use crate::failure::{Failure, Outcome};
-use serde::{Deserialize, Serialize};
+use crate::target::Target;
+use pushforward::density::Affine;
+use pushforward::run::{Method, PRESETS};
+use pushforward::settings::{Section, Value};
 
-/// Everything that decides what a run computes; what config.toml holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+/// Version of config.toml.
+pub const FORMAT: i64 = 2;
+
+/// The sections of a configuration that hold settings of a method, in the order of the file.
+pub const SECTIONS: [&str; 5] = ["run", "search", "model", "velocity", "estimator"];
+
+/// What was given; the rest is the method's own choice.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Config {
     /// A registry's name, or the content of a target file.
     pub target: toml::Value,
     /// Short name of a target that is given by its content.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// How the sampler is trained.
-    #[serde(default)]
-    pub method: Training,
-    /// A registry's name.
-    #[serde(default = "reverse_kl")]
-    pub divergence: String,
-    /// Kind of a flow's couplings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub flow: Option<Couplings>,
-    /// Reference of the log-variance divergence.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lv_reference: Option<String>,
-    /// Number of a flow's couplings.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub couplings: Option<usize>,
-    /// Components of a flow's base; chosen by the likelihood of held-out particles of the search where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub components: Option<usize>,
-    /// Inverse temperature at the start of a flow's training.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub temper: Option<f64>,
-    /// Training steps; chosen from the target where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub steps: Option<usize>,
-    /// Particles of a step; chosen from the target where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub batch: Option<usize>,
-    /// Key of every random number.
-    #[serde(default)]
-    pub seed: u64,
-    /// Precision of the network.
-    #[serde(default)]
-    pub precision: Precision,
+    /// A preset's name.
+    pub method: String,
+    /// Model, velocity and estimator, where another than the preset's was asked for.
+    pub kinds: [Option<String>; 3],
     /// Threads; the results do not depend on it. All cores where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
-    /// Independent particles behind the density estimate of a step.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reference: Option<usize>,
-    /// Codes of the latent; 0 for a plain Gaussian latent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub codes: Option<usize>,
-    /// Widths of the hidden layers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub hidden: Option<Vec<usize>>,
-    /// Adam's rate at the start.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub learning_rate: Option<f64>,
-    /// Bandwidth at the start, in units of the scale.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bandwidth_start: Option<f64>,
-    /// Bandwidth at the end, in units of the scale.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub bandwidth_end: Option<f64>,
-    /// Fraction of the steps over which the bandwidth falls.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub anneal: Option<f64>,
-    /// Effective neighbours that the density estimate must have.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub neighbours: Option<f64>,
-    /// Largest |log r| that enters a weight.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub clip: Option<f64>,
-    /// Draws behind a smoothed target without closed form; even.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub draws: Option<usize>,
-    /// Rate of the reaction on the code probabilities (T15).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reaction: Option<f64>,
-    /// Centre of the target; found where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub centre: Option<Vec<f64>>,
-    /// Overall scale of the target; found where absent.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub scale: Option<f64>,
+    /// Centre and scale of the target; found where absent.
+    pub frame: Option<(Vec<f64>, f64)>,
+    /// A file of points at which particles start.
+    pub start: Option<String>,
+    /// Settings, in the order in which they were given.
+    pub given: Vec<Given>,
 }
 
-/// Precision of the network's numbers; densities are always f64.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Precision {
-    /// Single.
-    #[default]
-    F32,
-    /// Double.
-    F64,
-}
-
-/// How a sampler is trained.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "kebab-case")]
-pub enum Training {
-    /// A generator, by the smoothed drift on a density estimate.
-    #[default]
-    Kde,
-    /// A normalizing flow, by the drift with its exact density.
-    Flow,
-    /// A normalizing flow, by the log-variance divergence.
-    FlowLv,
-}
-
-/// Kinds of couplings.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
-#[serde(rename_all = "lowercase")]
-pub enum Couplings {
-    /// Affine.
-    Realnvp,
-    /// Rational-quadratic splines.
-    Spline,
-}
-
-/// The keys of [`Config`].
-const KEYS: &[&str] = &[
-    "target",
-    "name",
-    "method",
-    "divergence",
-    "flow",
-    "lv_reference",
-    "couplings",
-    "components",
-    "temper",
-    "steps",
-    "batch",
-    "seed",
-    "precision",
-    "threads",
-    "reference",
-    "codes",
-    "hidden",
-    "learning_rate",
-    "bandwidth_start",
-    "bandwidth_end",
-    "anneal",
-    "neighbours",
-    "clip",
-    "draws",
-    "reaction",
-    "centre",
-    "scale",
-];
-
-fn reverse_kl() -> String {
-    "reverse-kl".into()
+/// A setting that was given.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Given {
+    /// `section.key`, or the key alone.
+    pub key: String,
+    /// Its value.
+    pub value: toml::Value,
+    /// Where it was given, for messages.
+    pub place: String,
 }
 
 impl Config {
-    fn check(&self) -> Outcome<()> {
-        let positive = [("steps", self.steps), ("batch", self.batch), ("threads", self.threads)];
-        if let Some((key, _)) = positive.iter().find(|(_, v)| *v == Some(0)) {
-            return Err(Failure::input(format!(
-                "{key} = 0; give at least 1, or leave {key} out for a choice by the program"
-            )));
+    /// The method with these settings on `target`.
+    pub fn method(&self, target: &Target) -> Outcome<Method> {
+        let law = target.law();
+        let preset = PRESETS.iter().find(|p| p.name == self.method);
+        let mut method = match preset {
+            Some(preset) if self.kinds.iter().any(Option::is_some) => {
+                let kind = |k: usize| self.kinds[k].as_deref().unwrap_or(preset.parts[k]);
+                // a flow knows its own density
+                let estimator = match (&self.kinds[2], kind(0)) {
+                    (None, "flow") => "exact",
+                    (None, _) if preset.parts[2] == "exact" => "kde",
+                    _ => kind(2),
+                };
+                let same = [kind(0), kind(1), estimator] == preset.parts;
+                if same { Method::preset(&self.method, &law)? } else { Method::of(kind(0), kind(1), estimator, &law)? }
+            }
+            _ => Method::preset(&self.method, &law)?,
+        };
+        if let Some((centre, scale)) = &self.frame {
+            if centre.len() != law.dim() {
+                let (found, d) = (centre.len(), law.dim());
+                return Err(Failure::input(format!(
+                    "search.centre has {found} numbers, and the target has dimension {d}"
+                )));
+            }
+            method.frame = Some(Affine::new(centre.clone(), *scale)?);
+        }
+        for given in &self.given {
+            let said = |e: pushforward::Error| Failure::input(format!("{}: {e}", given.place));
+            let value = to_value(&given.value).ok_or_else(|| {
+                Failure::input(format!(
+                    "{}: {} = {}; give a number, a word or a list",
+                    given.place, given.key, given.value
+                ))
+            })?;
+            method.set(&given.key, &value).map_err(said)?;
         }
         // TOML's whole numbers end at 2^63 - 1, and config.toml must be able to hold the seed.
-        if i64::try_from(self.seed).is_err() {
-            return Err(Failure::input(format!("seed = {}; give a number below 2^63", self.seed)));
+        if i64::try_from(method.run.seed).is_err() {
+            return Err(Failure::input(format!("seed = {}; give a number below 2^63", method.run.seed)));
         }
-        Ok(())
+        method.check()?;
+        Ok(method)
     }
 
-    /// The text of config.toml.
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("a configuration is made of numbers, strings and tables")
+    /// The text of config.toml: this configuration with every choice of `method` written out, so that it repeats the run even if defaults
+    /// change; `frame` is what was given or found.
+    pub fn text(&self, method: &Method, frame: Option<&Affine>) -> String {
+        toml::to_string(&self.table(method, frame)).expect("a configuration is made of numbers, words and tables")
     }
+
+    /// The same without what results do not depend on, as checkpoints and models carry it.
+    pub fn json(&self, method: &Method, frame: Option<&Affine>) -> String {
+        let mut table = self.table(method, frame);
+        table.remove("threads");
+        serde_json::to_string(&table).expect("a configuration is JSON")
+    }
+
+    fn table(&self, method: &Method, frame: Option<&Affine>) -> toml::Table {
+        let mut out = toml::Table::new();
+        let word = |w: &str| toml::Value::String(w.into());
+        out.insert("format".into(), toml::Value::Integer(FORMAT));
+        out.insert("method".into(), word(&self.method));
+        if let Some(name) = &self.name {
+            out.insert("name".into(), word(name));
+        }
+        if let Some(threads) = self.threads {
+            out.insert("threads".into(), toml::Value::Integer(threads as i64));
+        }
+        if let Some(start) = &self.start {
+            out.insert("start".into(), word(start));
+        }
+        out.insert("target".into(), self.target.clone());
+        let given = self.frame.as_ref().map(|(centre, scale)| (centre.clone(), *scale));
+        let found = frame.map(|f| (f.centre().to_vec(), f.scale()));
+        if let Some((centre, scale)) = found.or(given) {
+            let mut search = toml::Table::new();
+            search.insert("centre".into(), to_toml(&Value::Numbers(centre)).expect("numbers"));
+            search.insert("scale".into(), toml::Value::Float(scale));
+            out.insert("search".into(), toml::Value::Table(search));
+        }
+        let kinds = [
+            ("model", method.model.name()),
+            ("velocity", method.velocity.name()),
+            ("estimator", method.estimator.name()),
+        ];
+        for section in method.sections() {
+            let mut table = toml::Table::new();
+            if let Some((_, kind)) = kinds.iter().find(|(part, _)| *part == section.part()) {
+                table.insert("kind".into(), word(kind));
+            }
+            table.extend(values(section));
+            out.insert(section.part().into(), toml::Value::Table(table));
+        }
+        out
+    }
+}
+
+/// The settings of a section; those that the program chooses later are left out.
+fn values(section: &dyn Section) -> Vec<(String, toml::Value)> {
+    let value = |name: &str| section.get(name).as_ref().and_then(to_toml);
+    section.keys().iter().filter_map(|key| Some((key.name.to_owned(), value(key.name)?))).collect()
 }

@@ -1,6 +1,7 @@
 //! A made-up record for the tests of the report.
 
 use super::*;
+use crate::curves::{Column, Curves, Row};
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, normal_matrix};
 
@@ -78,20 +79,29 @@ pub fn ring() -> Record {
         }),
         modes: (0..8).map(|k| ModeMass { truth: 0.125, model: 0.125 + 0.004 * (k as f64 - 3.5) / 3.5 }).collect(),
         mode_samples: 10_000,
-        steps: (1..=3000)
-            .map(|s| {
-                let t = s as f64 / 3000.0;
-                StepRow {
-                    step: s,
-                    objective: 1e-3 * (1.0 + (s as f64).sin() * 0.3) * (-t).exp(),
-                    rms_drift: 2.0 * (-3.0 * t).exp() * (1.0 + 0.2 * (3.0 * s as f64).sin()),
-                    bandwidth: 5.0 * (0.05f64).powf((t / 0.7).min(1.0)),
-                    effective_samples: 900.0,
-                    skipped: false,
-                    mean_log_p: -2.8 - 20.0 * (-12.0 * t).exp() + 0.05 * (s as f64).cos(),
-                }
-            })
-            .collect(),
+        curves: Curves {
+            columns: [
+                ("kl", "KL(q‖p) of the noised laws, up to log Z"),
+                ("bandwidth", "bandwidth h"),
+                ("mean_log_density", "mean log p~"),
+                ("rms_velocity", "RMS of the velocity V"),
+            ]
+            .map(|(key, label)| Column { key: key.into(), label: label.into() })
+            .to_vec(),
+            rows: (1..=3000)
+                .map(|s| {
+                    let t = s as f64 / 3000.0;
+                    let values = vec![
+                        1e-3 * (1.0 + (s as f64).sin() * 0.3) * (-t).exp(),
+                        5.0 * (0.05f64).powf((t / 0.7).min(1.0)),
+                        -2.8 - 20.0 * (-12.0 * t).exp() + 0.05 * (s as f64).cos(),
+                        2.0 * (-3.0 * t).exp() * (1.0 + 0.2 * (3.0 * s as f64).sin()),
+                    ];
+                    Row { step: s, skipped: false, values }
+                })
+                .collect(),
+        },
+        method: vec![("model 'generator'".into(), "a network".into())],
         metrics: vec![
             MetricRow {
                 name: "mode-mass total variation".into(),

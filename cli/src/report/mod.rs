@@ -19,7 +19,6 @@ mod fake;
 
 pub use page::{comparison, html};
 pub use record::{
-    CertificateCard, DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, StepRow, TargetCard, TestRow,
-    Tile,
+    CertificateCard, DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, TargetCard, TestRow, Tile,
 };
 pub use style::{count, number};

@@ -219,72 +219,37 @@ fn energy(s: &mut String, record: &Record) {
 }
 
 fn training(s: &mut String, record: &Record) {
-    if record.steps.is_empty() {
+    if record.curves.rows.is_empty() {
         return;
     }
     s.push_str(
-        "<section><h2>Training</h2><p>Lines are means over blocks of steps, bands their least and greatest values. ",
+        "<section><h2>Steps</h2><p>Lines are means over blocks of steps, bands their least and greatest values. ",
     );
-    let exact_ratios = record.certificate.is_some();
-    s.push_str(if exact_ratios {
-        "The ratios are exact: h = 0. "
-    } else {
-        "All four concern the laws smoothed by h, which falls: a curve may move because h does. "
-    });
-    s.push_str("Whatever divergence trains, the first shows the same one, so that runs can be compared.</p><div class=\"row\">\n");
+    s.push_str("Each title is the name that the code gave which computed the figure.</p><div class=\"row\">\n");
     let mean = |v: &[f64]| v.iter().sum::<f64>() / v.len() as f64;
-    let exact = (!record.exact_energy.is_empty()).then(|| (-mean(&record.exact_energy), "exact samples, h = 0"));
-    let curves = [
-        Curve {
-            title: "Smoothed reverse KL, up to a constant",
-            label: "KL(q_h‖p_h) − log Z, nats",
-            colour: MODEL,
-            dash: "",
-            log: false,
-            reference: None,
-            value: |r| r.objective,
-        },
-        Curve {
-            title: "Size of the drift",
-            label: "RMS of w ∇ log r",
-            colour: PURPLE,
-            dash: "7 2",
-            log: true,
-            reference: None,
-            value: |r| r.rms_drift,
-        },
-        Curve {
-            title: "Bandwidth",
-            label: "h, units of x",
-            colour: GREEN,
-            dash: "2 2",
-            log: true,
-            reference: None,
-            value: |r| r.bandwidth,
-        },
-        Curve {
-            title: "Mean log-density, smoothed",
-            label: "mean log p̃, nats",
-            colour: TARGET,
-            dash: "7 2 2 2",
-            log: false,
-            reference: exact,
-            value: |r| r.mean_log_p,
-        },
-    ];
-    let shown = curves.iter().filter(|c| !(exact_ratios && c.title == "Bandwidth"));
-    for (k, spec) in shown.enumerate() {
-        s.push_str(&panels::curve(&format!("curve{k}"), (HALF, 240.0), spec, &record.steps));
+    let exact =
+        (!record.exact_energy.is_empty()).then(|| (-mean(&record.exact_energy), "exact samples, without noise"));
+    let styles = [(MODEL, ""), (PURPLE, "7 2"), (GREEN, "2 2"), (TARGET, "7 2 2 2")];
+    let shown = record.curves.columns.iter().enumerate().filter(|(_, c)| c.key != "time");
+    for (k, column) in shown {
+        let (colour, dash) = styles[k % styles.len()];
+        let log = LOGARITHMIC.contains(&column.key.as_str());
+        let reference = exact.filter(|_| column.key == "mean_log_density");
+        let spec = Curve { title: &column.label, label: &column.label, colour, dash, log, reference };
+        s.push_str(&panels::curve(&format!("curve{k}"), (HALF, 240.0), &spec, &record.curves.points(k)));
     }
     s.push_str("</div></section>\n");
 }
+
+/// Figures that are drawn on a logarithmic axis where they are positive.
+const LOGARITHMIC: [&str; 4] = ["rms_velocity", "bandwidth", "kernel_length", "log_sd"];
 
 fn objective(s: &mut String, record: &Record) {
     let (t, d) = (&record.target, &record.divergence);
     let plural = if t.dim == 1 { "" } else { "s" };
     let _ = write!(
         s,
-        "<section><h2>Target and divergence</h2><div class=\"row\"><div class=\"words\"><p><b>{}</b>, {} dimension{plural}</p>",
+        "<section><h2>Target and method</h2><div class=\"row\"><div class=\"words\"><p><b>{}</b>, {} dimension{plural}</p>",
         escape(&t.name),
         t.dim
     );
@@ -293,6 +258,9 @@ fn objective(s: &mut String, record: &Record) {
         if !words.is_empty() {
             let _ = write!(s, "<p class=\"why\">{what}: {}</p>", escape(words));
         }
+    }
+    for (what, words) in &record.method {
+        let _ = write!(s, "<p class=\"why\"><b>{}</b>: {}</p>", escape(what), escape(words));
     }
     let (name, formula) = (escape(&d.name), escape(&d.formula));
     let _ = write!(s, "<p><b>{name}</b>; q is the model, p the target, r = p/q</p><p class=\"formula\">{formula}</p>");

@@ -3,7 +3,7 @@
 use crate::report::axis::Axis;
 use crate::report::contour::{mass_level, region};
 use crate::report::plot::Plot;
-use crate::report::record::{DivergenceCard, Field, ModeMass, StepRow};
+use crate::report::record::{DivergenceCard, Field, ModeMass};
 use crate::report::style::{INK, MODEL, TARGET, count, superscript};
 use pushforward::linalg::Matrix;
 
@@ -173,14 +173,10 @@ pub struct Curve<'a> {
     pub log: bool,
     /// A level to compare with, such as the mean over exact samples.
     pub reference: Option<(f64, &'a str)>,
-    /// The number that is drawn.
-    pub value: fn(&StepRow) -> f64,
 }
 
 /// Draws a curve against the training step.
-pub fn curve(id: &str, size: (f64, f64), spec: &Curve, steps: &[StepRow]) -> String {
-    let points = steps.iter().map(|r| (r.step as f64, (spec.value)(r)));
-    let points: Vec<(f64, f64)> = points.filter(|p| p.1.is_finite()).collect();
+pub fn curve(id: &str, size: (f64, f64), spec: &Curve, points: &[(f64, f64)]) -> String {
     let blocks: Vec<[(f64, f64); 3]> = points.chunks(points.len().div_ceil(160).max(1)).map(block).collect();
     let reference = spec.reference.map(|r| r.0);
     let values: Vec<f64> = points.iter().map(|p| p.1).chain(reference).collect();
@@ -195,7 +191,7 @@ pub fn curve(id: &str, size: (f64, f64), spec: &Curve, steps: &[StepRow]) -> Str
         let high = reference.map_or(high, |r| high.max(r + 0.08 * (high - low).abs()));
         Axis::linear(spec.label, low, high, 5)
     };
-    let x = Axis::linear("training step", 0.0, points.last().map_or(1.0, |p| p.0), 4);
+    let x = Axis::linear("step", 0.0, points.last().map_or(1.0, |p| p.0), 4);
     let mut plot = Plot::new(spec.title, size, x, y);
     let band: Vec<(f64, f64)> = blocks.iter().map(|b| b[1]).chain(blocks.iter().rev().map(|b| b[2])).collect();
     plot.line(&band, &format!("style=\"fill:{0};fill-opacity:0.18\" stroke=\"none\"", spec.colour));

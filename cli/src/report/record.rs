@@ -1,5 +1,6 @@
 //! What a report is made of: plain data, so that the report can be drawn and tested without training anything.
 
+use crate::curves::Curves;
 use pushforward::linalg::Matrix;
 
 /// Everything that the report shows.
@@ -7,6 +8,8 @@ use pushforward::linalg::Matrix;
 pub struct Record {
     /// The target in words.
     pub target: TargetCard,
+    /// The parts of the method, each with what it is.
+    pub method: Vec<(String, String)>,
     /// The divergence in words and numbers.
     pub divergence: DivergenceCard,
     /// One sentence on how the run ended and how long it took.
@@ -24,7 +27,7 @@ pub struct Record {
     /// How many samples the mode masses were counted from.
     pub mode_samples: usize,
     /// The training curves.
-    pub steps: Vec<StepRow>,
+    pub curves: Curves,
     /// -log p~ of the final samples.
     pub energy: Vec<f64>,
     /// -log p~ of exact samples; empty where there are none.
@@ -124,25 +127,6 @@ pub struct ModeMass {
     pub truth: f64,
     /// Share of the samples.
     pub model: f64,
-}
-
-/// One logged training step.
-#[derive(Debug, Clone)]
-pub struct StepRow {
-    /// From 1.
-    pub step: usize,
-    /// -(mean of log p~/q of the smoothed laws): KL(q_h‖p_h) - log Z, up to the estimate of q.
-    pub objective: f64,
-    /// Root mean square of the drift.
-    pub rms_drift: f64,
-    /// h of the smoothed velocity.
-    pub bandwidth: f64,
-    /// Mean of log p~, smoothed, over the batch.
-    pub mean_log_p: f64,
-    /// Effective sample size of the density ratios of the batch.
-    pub effective_samples: f64,
-    /// Whether the step was left out because the target was not finite.
-    pub skipped: bool,
 }
 
 /// A metric beside its floor.

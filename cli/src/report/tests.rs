@@ -76,9 +76,9 @@ fn parts_and_dimensions() {
 #[test]
 fn degenerate_runs() {
     let mut record = ring();
-    record.steps.truncate(1);
-    record.steps[0].objective = f64::NAN;
-    record.steps[0].bandwidth = 0.0;
+    record.curves.rows.truncate(1);
+    record.curves.rows[0].values[0] = f64::NAN;
+    record.curves.rows[0].values[1] = 0.0;
     record.energy = vec![f64::INFINITY, 1.0, 1.0];
     record.exact_energy = vec![1.0; 3];
     record.frames[0].samples.as_mut_slice()[0] = f64::NAN;

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
 use crate::report::{count, number};
-use crate::training::{Ending, Job, Run};
+use crate::training::{Ending, Job, Snapshot};
 use serde_json::Value;
 use std::path::Path;
 
@@ -38,7 +38,7 @@ const ENDINGS: [(&str, &str); 5] = [
 
 impl Course {
     /// That of a training which this process did.
-    pub fn of(run: &Run, ending: &Ending) -> Self {
+    pub fn of(run: &Snapshot, ending: &Ending) -> Self {
         let ending = match ending {
             Ending::Complete => "complete",
             Ending::Interrupted => "interrupted",
@@ -49,7 +49,7 @@ impl Course {
     }
 
     /// That of a training up to a checkpoint.
-    pub fn so_far(run: &Run, ending: &str) -> Self {
+    pub fn so_far(run: &Snapshot, ending: &str) -> Self {
         Self {
             ending: ending.into(),
             taken: run.taken,
@@ -69,8 +69,8 @@ impl Course {
         let bad = |why: &str| Failure::input(format!("{}: {why}; this is no summary of a run", path.display()));
         let summary: Value =
             serde_json::from_str(&read_text(&path, MAX_SUMMARY)?).map_err(|e| bad(&format!("it is not JSON ({e})")))?;
-        if summary["version"] != 1 {
-            return Err(bad(&format!("it has version {}, not 1", summary["version"])));
+        if summary["version"] != 2 {
+            return Err(bad(&format!("it has version {}, not 2", summary["version"])));
         }
         let whole = |key: &str| summary[key].as_u64().ok_or_else(|| bad(&format!("its {key} is {}", summary[key])));
         let ending = summary["ending"].as_str().filter(|e| ENDINGS.iter().any(|known| known.0 == *e));
@@ -89,14 +89,14 @@ impl Course {
     /// One sentence on how the run went.
     pub fn sentence(&self, job: &Job, precision: &str, parameters: usize) -> String {
         let how = ENDINGS.iter().find(|known| known.0 == self.ending).map_or("", |known| known.1);
+        let size = if parameters == 0 { String::new() } else { format!(", {} parameters", count(parameters)) };
         format!(
-            "{} of {} steps in {} s on {} threads{how}; {precision}, seed {}, {} parameters",
+            "{} of {} steps in {} s on {} threads{how}; {precision}, seed {}{size}",
             count(self.taken as usize),
-            count(job.settings.steps as usize),
+            count(job.steps() as usize),
             number(self.seconds, 3),
             self.threads,
-            job.settings.seed,
-            count(parameters)
+            job.seed(),
         )
     }
 

@@ -1,69 +1,75 @@
-//! metrics.jsonl, both ways.
+//! metrics.jsonl, both ways: a line with the names of the figures, then a line for each logged step.
 
+use crate::curves::{Column, Curves, Row};
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
-use crate::report::StepRow;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 use std::path::Path;
 
-/// Version of its lines.
-const VERSION: u32 = 1;
+/// Version of the file.
+const VERSION: u32 = 2;
 
 /// Longest file that is read: ten times the rows that a run writes.
 const MAX_FILE: u64 = 64 << 20;
 
-/// The file's text; numbers that are not finite (of a skipped step) are null.
-pub fn text(steps: &[StepRow]) -> String {
-    let line = |r: &StepRow| {
-        let line = json!({
-            "version": VERSION, "step": r.step, "objective": r.objective, "rms_drift": r.rms_drift, "bandwidth": r.bandwidth,
-            "mean_log_p": r.mean_log_p, "effective_samples": r.effective_samples, "skipped": r.skipped,
-        });
+/// The file's text; a figure that a step does not have is absent from its line.
+pub fn text(curves: &Curves) -> String {
+    let names: Map<String, Value> = curves.columns.iter().map(|c| (c.key.clone(), json!(c.label))).collect();
+    let head = json!({ "version": VERSION, "figures": names });
+    let line = |r: &Row| {
+        let mut line = json!({ "step": r.step, "skipped": r.skipped });
+        for (column, value) in curves.columns.iter().zip(&r.values).filter(|(_, v)| v.is_finite()) {
+            line[&column.key] = json!(value);
+        }
         format!("{line}\n")
     };
-    steps.iter().map(line).collect()
+    std::iter::once(format!("{head}\n")).chain(curves.rows.iter().map(line)).collect()
 }
 
-/// The rows as they come back from the file: what is not finite is NaN.
-pub fn written(steps: &[StepRow]) -> Vec<StepRow> {
-    let known = |v: f64| if v.is_finite() { v } else { f64::NAN };
-    let row = |r: &StepRow| StepRow {
-        step: r.step,
-        objective: known(r.objective),
-        rms_drift: known(r.rms_drift),
-        bandwidth: known(r.bandwidth),
-        mean_log_p: known(r.mean_log_p),
-        effective_samples: known(r.effective_samples),
-        skipped: r.skipped,
-    };
-    steps.iter().map(row).collect()
+/// The curves as they come back from the file: what is not finite is NaN.
+pub fn written(curves: &Curves) -> Curves {
+    let width = curves.columns.len();
+    let known = |r: &Row, k: usize| r.values.get(k).copied().filter(|v| v.is_finite()).unwrap_or(f64::NAN);
+    let row = |r: &Row| Row { values: (0..width).map(|k| known(r, k)).collect(), ..r.clone() };
+    Curves { columns: curves.columns.clone(), rows: curves.rows.iter().map(row).collect() }
 }
 
-/// The rows of a file.
-pub fn read(path: &Path) -> Outcome<Vec<StepRow>> {
+/// The curves of a file.
+pub fn read(path: &Path) -> Outcome<Curves> {
     let text = read_text(path, MAX_FILE)?;
-    let row = |(k, line): (usize, &str)| {
-        parse(line).map_err(|why| Failure::input(format!("{}, line {}: {why}", path.display(), k + 1)))
-    };
-    text.lines().enumerate().map(row).collect()
+    let bad = |k: usize, why: String| Failure::input(format!("{}, line {}: {why}", path.display(), k + 1));
+    let mut out = Curves::default();
+    for (k, line) in text.lines().enumerate() {
+        let v: Value = serde_json::from_str(line).map_err(|e| bad(k, format!("it is not JSON ({e})")))?;
+        if k == 0 {
+            out.columns = columns(&v).map_err(|why| bad(k, why))?;
+        } else {
+            out.rows.push(row(&v, &out.columns).map_err(|why| bad(k, why))?);
+        }
+    }
+    Ok(out)
 }
 
-fn parse(line: &str) -> Result<StepRow, String> {
-    let v: Value = serde_json::from_str(line).map_err(|e| format!("it is not JSON ({e})"))?;
+fn columns(v: &Value) -> Result<Vec<Column>, String> {
     if v["version"] != VERSION {
         return Err(format!("it has version {}, not {VERSION}", v["version"]));
     }
-    let number = |key: &str| match &v[key] {
-        Value::Null => Ok(f64::NAN),
-        value => value.as_f64().ok_or_else(|| format!("its {key} is {value}")),
+    let names = v["figures"].as_object().ok_or_else(|| format!("its figures are {}", v["figures"]))?;
+    let column = |(key, label): (&String, &Value)| {
+        let label = label.as_str().ok_or_else(|| format!("the name of {key} is {label}"))?;
+        Ok(Column { key: key.clone(), label: label.into() })
     };
-    Ok(StepRow {
+    names.iter().map(column).collect()
+}
+
+fn row(v: &Value, columns: &[Column]) -> Result<Row, String> {
+    let number = |key: &str| match v.get(key) {
+        None | Some(Value::Null) => Ok(f64::NAN),
+        Some(value) => value.as_f64().ok_or_else(|| format!("its {key} is {value}")),
+    };
+    Ok(Row {
         step: v["step"].as_u64().ok_or_else(|| format!("its step is {}", v["step"]))? as usize,
-        objective: number("objective")?,
-        rms_drift: number("rms_drift")?,
-        bandwidth: number("bandwidth")?,
-        mean_log_p: number("mean_log_p")?,
-        effective_samples: number("effective_samples")?,
         skipped: v["skipped"].as_bool().ok_or_else(|| format!("its skipped is {}", v["skipped"]))?,
+        values: columns.iter().map(|c| number(&c.key)).collect::<Result<_, String>>()?,
     })
 }

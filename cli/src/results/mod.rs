@@ -10,49 +10,54 @@ pub use reopened::{Reopened, fits, reopen};
 
 use crate::certified::Certified;
 use crate::commands::evaluate::table;
-use crate::config::Config;
+use crate::curves::Curves;
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata};
 use crate::files::samples::SampleWriter;
 use crate::model::{self, Model};
-use crate::report::{Frame, StepRow, html};
+use crate::report::{Frame, html};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
-use crate::training::{Ending, Job, Run};
+use crate::training::{Ending, Job, Snapshot};
 use crate::words;
+use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Options, Report, evaluate};
-use pushforward::run::Settings;
 use serde_json::{Value, json};
 use std::path::Path;
 
 /// Samples in samples.npy.
 const SAMPLES: usize = 10_000;
 
-/// The configuration with every choice written out, the units that were found among them.
-pub fn config(run: &Run, job: &Job) -> Config {
-    let settings = Settings { frame: Some(run.units.clone()), ..job.settings.clone() };
-    job.config.resolved(&*job.target.density, &settings)
+/// The units that config.toml names: those that a search found, for models that have units of their own.
+fn units<'a>(run: &'a Snapshot, job: &'a Job) -> Option<&'a Affine> {
+    if job.method.model.name() == "particles" { job.method.frame.as_ref() } else { Some(&run.units) }
 }
 
-/// A configuration as JSON, without what results do not depend on.
-pub fn json(config: &Config) -> String {
-    serde_json::to_string(&Config { threads: None, ..config.clone() }).expect("a configuration is JSON")
+/// The text of config.toml: every choice written out, the units that were found among them.
+pub fn config_text(run: &Snapshot, job: &Job) -> String {
+    job.config.text(&job.method, units(run, job))
 }
 
-/// That of a run, as checkpoints and models carry it.
-pub fn config_json(run: &Run, job: &Job) -> String {
-    json(&config(run, job))
+/// The configuration of a run as JSON, as checkpoints and models carry it.
+pub fn config_json(run: &Snapshot, job: &Job) -> String {
+    job.config.json(&job.method, units(run, job))
 }
 
-/// The first key in which `config` differs from `old`, a configuration as JSON.
-pub fn first_difference(old: &str, config: &Config) -> String {
+/// The first key in which two configurations as JSON differ; one level into sections.
+pub fn first_difference(old: &str, new: &str) -> String {
     let read = |text: &str| serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap_or_default();
-    let (old, new) = (read(old), read(&json(config)));
-    let keys = old.keys().chain(new.keys());
-    keys.into_iter()
-        .find(|key| old.get(*key) != new.get(*key))
-        .map_or_else(|| "something".into(), |key| format!("'{key}'"))
+    let (old, new) = (read(old), read(new));
+    let Some(key) = old.keys().chain(new.keys()).find(|key| old.get(*key) != new.get(*key)) else {
+        return "something".into();
+    };
+    let inner =
+        |map: &serde_json::Map<String, Value>| map.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
+    let (old, new) = (inner(&old), inner(&new));
+    match old.keys().chain(new.keys()).find(|k| old.get(*k) != new.get(*k)) {
+        Some(name) => format!("'{key}.{name}'"),
+        None => format!("'{key}'"),
+    }
 }
 
 /// Whether the folder holds a run that took all its steps.
@@ -66,7 +71,7 @@ pub struct Trained {
     /// What was learnt.
     pub model: Model,
     /// The curves, as metrics.jsonl has them.
-    pub steps: Vec<StepRow>,
+    pub curves: Curves,
     /// The pictures.
     pub frames: Vec<Frame>,
     /// How it went.
@@ -77,10 +82,10 @@ pub struct Trained {
 
 impl Trained {
     /// By this process.
-    pub fn of(run: &Run, ending: &Ending, job: &Job) -> Self {
+    pub fn of(run: &Snapshot, ending: &Ending, job: &Job) -> Self {
         let (model, frames) = (run.model.clone(), run.frames.clone());
-        let config = config(run, job).to_toml();
-        Self { model, frames, config, steps: curves::written(&run.steps), course: Course::of(run, ending) }
+        let config = config_text(run, job);
+        Self { model, frames, config, curves: curves::written(&run.curves), course: Course::of(run, ending) }
     }
 }
 
@@ -96,30 +101,29 @@ pub struct Finals<'a> {
 
 /// Draws the final samples and judges them: the slow part, before anything is written.
 pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
-    let samples = trained.model.sample(SAMPLES, job.settings.seed, 0);
+    let samples = trained.model.sample(SAMPLES, job.seed(), 0);
     if !samples.is_finite() {
         return Err(Failure::input(
             "the trained sampler's samples are not finite; lower learning_rate; none were written",
         ));
     }
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
-    let options =
-        Options { seed: job.settings.seed, transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
+    let options = Options { seed: job.seed(), transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
     let report = evaluate(&*job.target.density, &samples, &options)?;
     let density = trained.model.density();
-    let certified = density.map(|q| Certified::of(&*job.target.density, q, &samples, job.settings.seed)).transpose()?;
+    let certified = density.map(|q| Certified::of(&*job.target.density, q, &samples, job.seed())).transpose()?;
     Ok(Finals { trained, job, samples, report, certified })
 }
 
 impl Finals<'_> {
     /// Writes all files of the run; summary.json, which says that it is complete, last.
-    pub fn write(&self, run: &Run, folder: &RunFolder) -> Outcome<()> {
+    pub fn write(&self, run: &Snapshot, folder: &RunFolder) -> Outcome<()> {
         let job = self.job;
         write_model(run, job, folder)?;
         write_curves(run, folder)?;
         write_samples(job, folder, "samples.npy", &self.samples)?;
         write_pictures(&self.trained.frames, &folder.file(PICTURES))?;
-        if let Some(resampled) = self.certified.as_ref().and_then(|c| c.resampled(&self.samples, job.settings.seed)) {
+        if let Some(resampled) = self.certified.as_ref().and_then(|c| c.resampled(&self.samples, job.seed())) {
             write_samples(job, folder, "resampled.npy", &resampled)?;
         }
         folder.write("report.html", self.page().as_bytes())?;
@@ -147,21 +151,21 @@ impl Finals<'_> {
 }
 
 /// Writes what a run that stopped leaves beside its checkpoint: the model so far, the curves, the summary.
-pub fn write_stopped(run: &Run, ending: &Ending, job: &Job, folder: &RunFolder) -> Outcome<()> {
+pub fn write_stopped(run: &Snapshot, ending: &Ending, job: &Job, folder: &RunFolder) -> Outcome<()> {
     write_model(run, job, folder)?;
     write_curves(run, folder)?;
     write_summary(&Trained::of(run, ending, job), job, None, folder)
 }
 
 /// config.toml and model.safetensors.
-fn write_model(run: &Run, job: &Job, folder: &RunFolder) -> Outcome<()> {
-    folder.write("config.toml", config(run, job).to_toml().as_bytes())?;
+fn write_model(run: &Snapshot, job: &Job, folder: &RunFolder) -> Outcome<()> {
+    folder.write("config.toml", config_text(run, job).as_bytes())?;
     model::save(&folder.file("model.safetensors"), &run.model, &config_json(run, job))
 }
 
 /// metrics.jsonl.
-pub fn write_curves(run: &Run, folder: &RunFolder) -> Outcome<()> {
-    folder.write("metrics.jsonl", curves::text(&run.steps).as_bytes())
+pub fn write_curves(run: &Snapshot, folder: &RunFolder) -> Outcome<()> {
+    folder.write("metrics.jsonl", curves::text(&run.curves).as_bytes())
 }
 
 /// The pictures of the training, which nothing else in the folder of a complete run holds.
@@ -182,13 +186,16 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
     let report = finals.map(|f| &f.report);
     let course = &trained.course;
     let mut out = json!({
-        "version": 1,
+        "version": 2,
         "pushforward": env!("CARGO_PKG_VERSION"),
         "target": job.target.name,
         "dim": job.target.density.dim(),
-        "method": job.config.method,
+        "method": job.method.name,
+        "model": job.method.model.name(),
+        "velocity": job.method.velocity.name(),
+        "estimator": job.method.velocity.uses_estimator().then(|| job.method.estimator.name()),
         "divergence": page::divergence_card(job).name,
-        "seed": job.settings.seed,
+        "seed": job.seed(),
         "ending": course.ending,
         "steps": course.taken,
         "skipped_steps": course.skipped,
@@ -196,7 +203,7 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
         "train_seconds": course.seconds,
         "threads": course.threads,
         "parameters": trained.model.size(),
-        "samples": report.map_or(0, |_| SAMPLES),
+        "samples": finals.map_or(0, |f| f.samples.rows()),
     });
     if let (Some(out), Some(more)) =
         (out.as_object_mut(), report.map(words::to_json).as_ref().and_then(Value::as_object))

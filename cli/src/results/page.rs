@@ -1,18 +1,19 @@
 //! The record behind a run's report.
 
 use super::{Finals, SAMPLES};
-use crate::config::Training;
 use crate::report::{DivergenceCard, Field, ModeMass, Record, TargetCard, Tile, number};
 use crate::training::Job;
 use crate::words;
+use pushforward::divergence;
 use pushforward::linalg::Matrix;
 use pushforward::metric::Report;
+use pushforward::settings::Value;
 
 /// The record behind the report.
 pub(super) fn record(finals: &Finals) -> Record {
     let Finals { trained, job, samples, report, certified } = finals;
     let (target, density) = (&job.target, &*job.target.density);
-    let exact = density.sample(SAMPLES, job.settings.seed ^ 0x5eed);
+    let exact = density.sample(SAMPLES, job.seed() ^ 0x5eed);
     let energy = |x: &Matrix| density.log_density(x).iter().map(|l| -l).collect::<Vec<f64>>();
     let modes = report.modes.as_ref().map_or(Vec::new(), |m| {
         m.truths.iter().zip(&m.masses).map(|(&truth, &model)| ModeMass { truth, model }).collect()
@@ -27,6 +28,7 @@ pub(super) fn record(finals: &Finals) -> Record {
             constants: target.constants.clone(),
             source: target.source.clone(),
         },
+        method: method_words(job),
         divergence: divergence_card(job),
         outcome: finals.outcome() + ".",
         headline: headline(report),
@@ -37,8 +39,8 @@ pub(super) fn record(finals: &Finals) -> Record {
         exact_energy: exact.as_ref().map(energy).unwrap_or_default(),
         exact,
         modes,
-        mode_samples: SAMPLES,
-        steps: trained.steps.clone(),
+        mode_samples: samples.rows(),
+        curves: trained.curves.clone(),
         metrics: report.metrics.iter().map(words::row).collect(),
         tests: report.tests.iter().map(words::test_row).collect(),
         notes: notes(finals),
@@ -89,14 +91,34 @@ fn headline(report: &Report) -> Vec<Tile> {
     tiles
 }
 
+/// The method in words: model, velocity and estimator.
+fn method_words(job: &Job) -> Vec<(String, String)> {
+    let m = &job.method;
+    let line = |what: &str, name: &str, words: &str| (format!("{what} '{name}'"), words.to_string());
+    let mut out = vec![
+        line("model", m.model.name(), m.model.summary()),
+        line("velocity", m.velocity.name(), &format!("{}; {}", m.velocity.summary(), m.velocity.formula())),
+    ];
+    if m.velocity.uses_estimator() {
+        out.push(line("estimator of q", m.estimator.name(), m.estimator.summary()));
+    }
+    out
+}
+
 /// What the run was trained by.
 pub(super) fn divergence_card(job: &Job) -> DivergenceCard {
-    if job.config.method == Training::FlowLv {
-        let name = format!("log-variance, reference {}", job.config.reference_name());
-        let formula = "Var_m(log q - log p), m the reference, frozen".into();
-        return DivergenceCard { name, formula, ..DivergenceCard::default() };
-    }
-    let d = &job.divergence;
+    let velocity = &job.method.velocity;
+    let word = |key: &str| match velocity.get(key) {
+        Some(Value::Text(word)) => Some(word),
+        _ => None,
+    };
+    let Some(d) = word("divergence").and_then(|name| divergence::by_name(&name).ok()) else {
+        let name = match word("reference") {
+            Some(reference) => format!("{}, reference {reference}", velocity.name()),
+            None => velocity.name().to_owned(),
+        };
+        return DivergenceCard { name, formula: velocity.formula().into(), ..DivergenceCard::default() };
+    };
     DivergenceCard {
         name: d.name().into(),
         formula: d.formula(),

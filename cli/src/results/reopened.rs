@@ -1,6 +1,6 @@
 //! A run as its folder holds it, for a report without training.
 
-use super::{Course, Finals, PICTURES, SAMPLES, Trained, curves, first_difference, json, judge, summary};
+use super::{Course, Finals, PICTURES, SAMPLES, Trained, curves, first_difference, judge, summary};
 use crate::checkpoint::Checkpoint;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::read_samples;
@@ -48,11 +48,11 @@ fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value) -> Outcom
     let model = model::load(&path)?;
     let frames = pictures(folder, model.dim())?.unwrap_or_else(|| {
         differences.push(format!("{PICTURES} is missing, so the page has the last picture alone"));
-        vec![Frame { step: course.taken as usize, samples: model.sample(PICTURE, job.settings.seed, 0) }]
+        vec![Frame { step: course.taken as usize, samples: model.sample(PICTURE, job.seed(), 0) }]
     });
-    let steps = curves::read(&folder.join("metrics.jsonl"))?;
+    let curves = curves::read(&folder.join("metrics.jsonl"))?;
     let config = read_text(&folder.join("config.toml"), MAX_CONFIG)?;
-    let finals = judge(Trained { model, steps, frames, course, config }, job)?;
+    let finals = judge(Trained { model, curves, frames, course, config }, job)?;
     differences.extend(other_samples(folder, &finals)?);
     differences.extend(other_figures(old, &summary(&finals.trained, job, Some(&finals))));
     Ok(Reopened { finals, differences })
@@ -72,14 +72,15 @@ fn stopped<'a>(folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
     let old = Course::read(folder)?.map(|(course, _)| course).filter(|course| course.taken == run.taken);
     let course = old.unwrap_or_else(|| Course::so_far(&run, "none"));
     let config = read_text(&folder.join("config.toml"), MAX_CONFIG)?;
-    let trained = Trained { steps: curves::written(&run.steps), model: run.model, frames: run.frames, course, config };
+    let trained =
+        Trained { curves: curves::written(&run.curves), model: run.model, frames: run.frames, course, config };
     Ok(Reopened { finals: judge(trained, job)?, differences })
 }
 
 /// Refuses a config.toml that is not the one of `what`.
 pub fn fits(folder: &Path, job: &Job, config: &str, what: &str) -> Outcome<()> {
-    let own = job.config.resolved(&*job.target.density, &job.settings);
-    if config == json(&own) {
+    let own = job.config.json(&job.method, None);
+    if config == own {
         return Ok(());
     }
     let key = first_difference(config, &own);
@@ -139,7 +140,7 @@ fn other_figures(old: &Value, new: &Value) -> Option<String> {
         }
         None => {
             let differs = |key: &&str| old[*key] != new[*key];
-            let key = ["target", "dim", "divergence", "parameters", "modes", "tests", "certificate"]
+            let key = ["target", "dim", "method", "divergence", "parameters", "modes", "tests", "certificate"]
                 .into_iter()
                 .find(differs)?;
             format!("'{key}' is not what summary.json says")

@@ -41,6 +41,13 @@ pub struct Target {
     pub definition: toml::Value,
 }
 
+impl Target {
+    /// What a run leads to.
+    pub fn law(&self) -> pushforward::density::Target {
+        pushforward::density::Target::of(Arc::clone(&self.density))
+    }
+}
+
 /// The coordinates of the samples of a target whose density has `free_dim` coordinates, from its definition in config.toml and without its
 /// data.
 pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coordinates> {

@@ -1,0 +1,26 @@
+//! Particles in files.
+
+use super::Model;
+use crate::failure::Outcome;
+use crate::files::safetensors::{self, Metadata, Tensors};
+use crate::saved::{matrix, tensor};
+use pushforward::linalg::Matrix;
+use std::path::Path;
+
+/// The tensor that only particles have.
+pub const KEY: &str = "particles";
+
+/// Writes particles (n×d, in the units of the target).
+pub fn save(path: &Path, x: &Matrix, config: &str) -> Outcome<()> {
+    let tensors = Tensors::from([(KEY.into(), tensor(x))]);
+    safetensors::write(path, &tensors, &Metadata::from([("config".into(), config.into())]))
+}
+
+/// The particles that [`save`] wrote.
+pub fn rebuild(tensors: &Tensors) -> Result<Model, String> {
+    let x: Matrix = matrix(KEY, &tensors[KEY]).map_err(|e| e.to_string())?;
+    if x.rows() == 0 || x.cols() == 0 || !x.is_finite() {
+        return Err(format!("the particles are a {}×{} matrix, or not finite", x.rows(), x.cols()));
+    }
+    Ok(Model::Particles(x))
+}
