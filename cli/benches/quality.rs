@@ -83,14 +83,12 @@ fn number(x: f64) -> String {
 fn one(name: &str, divergence: &str, seed: u64) -> (f64, Report) {
     let mut flags = toml::Table::new();
     flags.insert("target".into(), name.into());
-    flags.insert("divergence".into(), divergence.into());
-    flags.insert("seed".into(), (seed as i64).into());
+    flags.insert("velocity.divergence".into(), divergence.into());
+    flags.insert("run.seed".into(), (seed as i64).into());
     let fail = |e: pushforward_cli::failure::Failure| -> ! { panic!("{name}: {e}") };
     let config = config::merge(None, flags, &[]).unwrap_or_else(|e| fail(e));
     let target = target::load(name, &mut |_| ()).unwrap_or_else(|e| fail(e));
-    let settings = config.settings(&*target.density).unwrap_or_else(|e| fail(e));
-    let divergence = pushforward::divergence::by_name(&config.divergence).expect("a divergence's name");
-    let job = training::Job { target, divergence, config, settings };
+    let job = training::Job::new(target, config).unwrap_or_else(|e| fail(e));
     let (run, _) = training::train(&job, None, &mut training::Unwatched).unwrap_or_else(|e| fail(e));
     let samples = run.model.sample(SAMPLES, seed, 0);
     let options = Options { seed, transport_sizes: vec![1000], ..Options::default() };

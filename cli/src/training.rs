@@ -30,6 +30,11 @@ pub struct Job {
 }
 
 impl Job {
+    /// What `config` asks for on `target`; particles start where the method says.
+    pub fn new(target: Target, config: Config) -> Outcome<Self> {
+        Ok(Self { method: config.method(&target)?, target, config, start: None })
+    }
+
     /// Key of every random number.
     pub fn seed(&self) -> u64 {
         self.method.run.seed

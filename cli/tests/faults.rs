@@ -87,7 +87,7 @@ fn damaged_checkpoints() {
     };
     let config = fs::read_to_string(path("config.toml")).unwrap();
     fs::write(path("config.toml"), config.replace("seed = 0", "seed = 1")).unwrap();
-    refused("'seed' differs");
+    refused("'run.seed' differs");
     fs::write(path("config.toml"), &config[..config.len() / 2]).unwrap();
     refused("error: ");
     fs::remove_file(path("config.toml")).unwrap();

@@ -10,8 +10,9 @@ use std::process::Output;
 
 /// Trains a run of a moment into `out`; a positive coordinate makes its files hold other numbers than its pictures.
 fn train(folder: &Path, target: &str, out: &str, more: &[&str]) -> Output {
-    let known = ["--config", "small.toml", "--set", "components=3", "--set", "couplings=2", "--out", out];
-    pushforward(folder, &[&["train", target][..], &known, more].concat())
+    let method = more.iter().position(|w| *w == "--method").map_or("small", |at| more[at + 1]);
+    let config = format!("{method}.toml");
+    pushforward(folder, &[&["train", target, "--config", &config, "--out", out][..], more].concat())
 }
 
 fn said(out: &Output) -> String {
@@ -30,7 +31,7 @@ fn the_same_page_again() {
         "kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*x1^2 - x2\"\n[support]\nx2 = \"positive\"\n",
     )
     .unwrap();
-    let flow = ["--method", "flow", "--flow", "spline"];
+    let flow = ["--method", "flow", "--coupling", "spline"];
     for (target, more) in [
         ("gmm9", &["--precision", "f64"][..]),
         ("two.toml", &[]),
@@ -62,7 +63,7 @@ fn a_run_that_stopped() {
     succeeds(&train(at, "two.toml", "run", &["--steps", "4000", "--max-time", "1100ms"]));
     succeeds(&pushforward(at, &["report", "run"]));
     let page = fs::read_to_string(at.join("run/report.html")).unwrap();
-    assert!(page.contains("stopped by --max-time") && page.contains("of 4,000 steps") && page.contains("<h2>Training"));
+    assert!(page.contains("stopped by --max-time") && page.contains("of 4,000 steps") && page.contains("<h2>Steps"));
     assert!(said(&pushforward(at, &["report", "run"])).contains("byte for byte"));
     // as after a kill: a checkpoint and no summary
     fs::remove_file(at.join("run/summary.json")).unwrap();

@@ -36,6 +36,10 @@ pub trait EstimatorSettings: Section {
     fn name(&self) -> &'static str;
     /// What it is, in a sentence.
     fn summary(&self) -> &'static str;
+    /// The first pair of settings that cannot go together.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
     /// The estimator; its numbers are f32 where `single`.
     fn build(&self, single: bool) -> Result<Box<dyn Estimator>>;
     /// A copy.

@@ -36,8 +36,14 @@ impl EstimatorSettings for KernelSettings {
     fn summary(&self) -> &'static str {
         "a Gaussian kernel estimate with a bandwidth for each particle; up to about 8 dimensions"
     }
+    fn validate(&self) -> Result<()> {
+        if self.bandwidth_end <= self.bandwidth_start {
+            return Ok(());
+        }
+        let expected = format!("no more than bandwidth_start = {}", self.bandwidth_start);
+        Err(Error::Setting { key: "bandwidth_end".into(), value: self.bandwidth_end.to_string(), expected })
+    }
     fn build(&self, single: bool) -> Result<Box<dyn Estimator>> {
-        self.check_all()?;
         Ok(match single {
             true => Box::new(KernelEstimator::<f32>::new(self.clone())),
             false => Box::new(KernelEstimator::<f64>::new(self.clone())),
@@ -45,17 +51,6 @@ impl EstimatorSettings for KernelSettings {
     }
     fn copy(&self) -> Box<dyn EstimatorSettings> {
         Box::new(self.clone())
-    }
-}
-
-impl KernelSettings {
-    fn check_all(&self) -> Result<()> {
-        crate::settings::Section::check(self)?;
-        if self.bandwidth_end <= self.bandwidth_start {
-            return Ok(());
-        }
-        let expected = format!("no more than bandwidth_start = {}", self.bandwidth_start);
-        Err(Error::Setting { key: "bandwidth_end".into(), value: self.bandwidth_end.to_string(), expected })
     }
 }
 

@@ -110,6 +110,10 @@ pub trait ModelSettings: Section {
     fn name(&self) -> &'static str;
     /// What it is, in a sentence.
     fn summary(&self) -> &'static str;
+    /// The first setting that no range of a single key refuses but that cannot be.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
     /// The model at its start.
     fn build(&self, start: Start<'_>) -> Result<Built>;
     /// The model that a state belongs to, with its parameters: no search is made.

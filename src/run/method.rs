@@ -39,6 +39,9 @@ pub struct Method {
     pub frame: Option<Affine>,
 }
 
+/// Particles of a search for the units of a target.
+const SEARCHED: f64 = 2048.0;
+
 /// A method by name.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Preset {
@@ -183,6 +186,13 @@ impl Method {
         out
     }
 
+    /// Whether it has the setting `key`, alone or as `section.key`.
+    pub fn has(&self, key: &str) -> bool {
+        let (part, name) = key.split_once('.').map_or((None, key), |(part, name)| (Some(part), name));
+        let holds = |s: &&dyn Section| part.is_none_or(|p| p == s.part()) && s.keys().iter().any(|k| k.name == name);
+        self.sections().iter().any(holds)
+    }
+
     /// Changes a setting: `key` alone, or `section.key` where several sections have it.
     ///
     /// `Error::Setting` with the range; a key that this method does not have is refused with the method's name and the keys that it has.
@@ -217,7 +227,10 @@ impl Method {
 
     /// `Error` at the first setting that is out of range, or at parts that do not go together.
     pub fn check(&self) -> Result<()> {
-        self.sections().iter().try_for_each(|s| s.check())
+        self.sections().iter().try_for_each(|s| s.check())?;
+        self.model.validate()?;
+        self.velocity.validate()?;
+        if self.velocity.uses_estimator() { self.estimator.validate() } else { Ok(()) }
     }
 
     /// Bytes that a run takes at least in `dim` dimensions; in f64, so that sizes beyond any machine do not overflow.
@@ -227,7 +240,9 @@ impl Method {
             _ => 0,
         };
         let reference = if self.velocity.uses_estimator() { whole("reference") } else { 0 };
-        self.model.memory(dim, reference, self.run.single())
+        let d = dim as f64;
+        let search = if self.frame.is_none() { 8.0 * (3.0 * SEARCHED * d + 2.0 * d * d) } else { 0.0 };
+        self.model.memory(dim, reference, self.run.single()) + self.velocity.memory(dim) + search
     }
 
     /// The run at its start. `points` (N×d) are where particles start, for models that take them.

@@ -86,6 +86,9 @@ impl VelocitySettings for LogVarianceSettings {
     fn source(&self) -> &'static str {
         "Richter et al. (VarGrad, NeurIPS 2020); T8"
     }
+    fn validate(&self) -> Result<()> {
+        Reference::by_name(&self.reference).map(drop)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let reference = Reference::by_name(&self.reference)?;
         let target = SmoothedTarget::new(ingredients.density()?, 2).tempered(self.temper, self.temper_anneal);

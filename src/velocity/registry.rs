@@ -47,6 +47,14 @@ pub trait VelocitySettings: Section {
     fn uses_estimator(&self) -> bool {
         false
     }
+    /// The first setting that no range of a single key refuses but that cannot be: an unknown name, for instance.
+    fn validate(&self) -> Result<()> {
+        Ok(())
+    }
+    /// Bytes that it takes at least in `dim` dimensions; in f64, so that nothing overflows.
+    fn memory(&self, _dim: usize) -> f64 {
+        0.0
+    }
     /// The velocity.
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>>;
     /// A copy.

@@ -70,6 +70,9 @@ impl VelocitySettings for SteinSettings {
     fn uses_estimator(&self) -> bool {
         self.divergence != "reverse-kl"
     }
+    fn validate(&self) -> Result<()> {
+        divergence::by_name(&self.divergence).map(drop)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let kernel = match self.kernel.as_str() {
             "imq" => Kernel::Imq(self.width),

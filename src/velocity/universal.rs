@@ -67,6 +67,12 @@ impl VelocitySettings for UniversalSettings {
     fn uses_estimator(&self) -> bool {
         true
     }
+    fn validate(&self) -> Result<()> {
+        divergence::by_name(&self.divergence).map(drop)
+    }
+    fn memory(&self, dim: usize) -> f64 {
+        16.0 * self.draws as f64 * dim as f64
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let divergence = divergence::by_name(&self.divergence)?;
         let target = SmoothedTarget::new(ingredients.density()?, self.draws).tempered(self.temper, self.temper_anneal);

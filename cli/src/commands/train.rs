@@ -132,16 +132,17 @@ pub(super) fn job_of(mut config: Config) -> Outcome<Job> {
     // A file's content goes into config.toml, so that the run can be repeated without the file.
     config.name = target.definition.is_table().then(|| target.name.clone());
     config.target = target.definition.clone();
-    let method = config.method(&target)?;
     let start = config.start.as_ref().map(|path| start_points(path, &target)).transpose()?;
-    if let Some(threads) = config.threads {
+    let threads = config.threads;
+    let job = Job { start, ..Job::new(target, config)? };
+    if let Some(threads) = threads {
         if threads > MOST_THREADS {
             return Err(Failure::input(format!("threads = {threads}; give at most {MOST_THREADS}")));
         }
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
         pool.map_err(|e| Failure::Machine(format!("cannot start {threads} threads: {e}; give a smaller --threads")))?;
     }
-    Ok(Job { target, config, method, start })
+    Ok(job)
 }
 
 /// The points of a file at which particles start, in the coordinates of the target's density.

@@ -26,6 +26,8 @@ use std::time::{Duration, Instant};
 pub struct Entry {
     /// Name on the command line.
     pub name: String,
+    /// Names of its settings, alone and with their sections.
+    pub settings: Vec<String>,
     /// What its runs differ in.
     pub by: By,
 }
@@ -38,7 +40,9 @@ pub fn method(name: &str, target: &Target) -> Outcome<Entry> {
         (None, Some(_)) => By::Reference,
         (None, None) => By::Nothing,
     };
-    Ok(Entry { name: preset.name, by })
+    let keys = preset.sections().into_iter().flat_map(|s| s.keys().iter().map(|k| (s.part(), k.name)));
+    let settings = keys.flat_map(|(part, key)| [key.to_string(), format!("{part}.{key}")]).collect();
+    Ok(Entry { settings, name: preset.name, by })
 }
 
 /// What the runs of a method differ in.
@@ -157,9 +161,16 @@ fn job(plan: &Plan, entry: &Entry, by: &Objective, seed: u64) -> Outcome<Job> {
     if let Some(steps) = plan.steps {
         flags.insert("run.steps".into(), whole(steps));
     }
-    let config = config::merge(None, flags, &plan.settings)?;
-    let method = config.method(&plan.target)?;
-    Ok(Job { target: plan.target.clone(), config, method, start: None })
+    // a setting concerns the methods that have it; one that none has is refused where the plan is made
+    let preset = Method::preset(&entry.name, &plan.target.law())?;
+    let name = |setting: &String| setting.split('=').next().unwrap_or_default().trim().to_string();
+    let concerns = |setting: &&String| {
+        let elsewhere = plan.methods.iter().any(|m| m.settings.iter().any(|k| *k == name(setting)));
+        preset.has(&name(setting)) || !elsewhere
+    };
+    let settings: Vec<String> = plan.settings.iter().filter(concerns).cloned().collect();
+    let config = config::merge(None, flags, &settings)?;
+    Job::new(plan.target.clone(), config)
 }
 
 /// One training, judged; None after Ctrl-C. A run that the method gives up (the target is not finite, it diverges) is kept with the reason.

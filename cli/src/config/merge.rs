@@ -4,6 +4,11 @@ use super::{Config, FORMAT, Given, SECTIONS};
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
 use pushforward::Error;
+use pushforward::estimate::all_estimators;
+use pushforward::model::all_models;
+use pushforward::run::RunSettings;
+use pushforward::settings::Section;
+use pushforward::velocity::all_velocities;
 use std::path::Path;
 
 /// Keys outside the sections.
@@ -44,7 +49,8 @@ impl Builder {
     fn file(&mut self, path: &Path) -> Outcome<()> {
         let place = path.display().to_string();
         let table = read(path)?;
-        let old = |key: &String| !TOP.contains(&key.as_str()) && !SECTIONS.contains(&key.as_str());
+        let settings = setting_names();
+        let old = |key: &String| !TOP.contains(&key.as_str()) && settings.contains(&key.as_str());
         match table.get("format") {
             Some(toml::Value::Integer(FORMAT)) => {}
             None if !table.keys().any(old) => {}
@@ -65,7 +71,8 @@ impl Builder {
                 }
                 value if TOP.contains(&key.as_str()) => self.put(&key, value, &place)?,
                 _ => {
-                    let known: Vec<&str> = TOP.iter().chain(&SECTIONS).copied().collect();
+                    let known: Vec<&str> =
+                        TOP.iter().chain(&SECTIONS).copied().chain(settings.iter().copied()).collect();
                     return Err(Failure::input(format!("{place}: {}", Error::unknown_name("key", &key, &known))));
                 }
             }
@@ -123,6 +130,17 @@ impl Builder {
     }
 }
 
+/// The settings of all parts of all methods.
+fn setting_names() -> Vec<&'static str> {
+    let mut names: Vec<&str> = RunSettings::default().keys().iter().map(|k| k.name).collect();
+    names.extend(all_models().iter().flat_map(|m| m.keys().iter().map(|k| k.name)));
+    names.extend(all_velocities().iter().flat_map(|v| v.keys().iter().map(|k| k.name)));
+    names.extend(all_estimators().iter().flat_map(|e| e.keys().iter().map(|k| k.name)));
+    names.sort_unstable();
+    names.dedup();
+    names
+}
+
 /// Longest configuration that is read; it may hold a whole target.
 const MAX_FILE: u64 = 64 << 20;
 
@@ -150,7 +168,7 @@ fn assignment(text: &str) -> Outcome<(String, toml::Value)> {
 mod tests {
     use super::*;
     use crate::target;
-    use pushforward::settings::{Section, Value};
+    use pushforward::settings::Value;
 
     fn strings(settings: &[&str]) -> Vec<String> {
         settings.iter().map(|s| s.to_string()).collect()

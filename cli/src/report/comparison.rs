@@ -237,7 +237,7 @@ fn strip(comparison: &Comparison, column: &Column, ruler: &Ruler) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::comparison::{METHODS, Point, Trial};
+    use crate::comparison::{Point, Trial, method};
     use crate::report::tests::{assert_balanced, assert_drawable};
 
     /// A comparison on `target` with trials that differ, fail, or hold numbers that are not finite.
@@ -258,7 +258,7 @@ mod tests {
         let divergence = |k: usize| if k == 0 { "a<b".to_string() } else { format!("divergence {k}") };
         let cells = (0..9)
             .map(|k| Cell {
-                method: "kde",
+                method: "kde".into(),
                 divergence: divergence(k),
                 trials: vec![trial(0, None), trial(1, (k == 3).then_some("it broke & fell"))],
             })
@@ -266,8 +266,8 @@ mod tests {
         let floors = [("sliced_w2", (0.09, 0.01))].into();
         let comparison = Comparison { cells, floors, interrupted: true };
         let plan = Plan {
+            methods: vec![method("kde", &target).unwrap()],
             target,
-            methods: METHODS.iter().collect(),
             divergences: Vec::new(),
             references: Vec::new(),
             seeds: 2,

@@ -21,11 +21,12 @@ pub fn folder() -> tempfile::TempDir {
     let formula = "log(exp(-0.5*(x1^2 + x2^2)) + 2*exp(-0.5*((x1 - 3)^2 + (x2 - 1)^2)))";
     let target = format!("kind = \"formula\"\ndim = 2\nlog_density = \"{formula}\"\n");
     fs::write(folder.path().join("two.toml"), target).unwrap();
-    let config = "steps = 60\nbatch = 64\nreference = 128\ncodes = 8\nhidden = [8]\ndraws = 4\ncentre = [2.0, 0.6]\nscale = 1.5\n";
-    fs::write(folder.path().join("small.toml"), config).unwrap();
-    let flow = "steps = 60\nbatch = 64\ncouplings = 2\ncomponents = 2\nhidden = [8]\ncentre = [2.0, 0.6]\nscale = 1.5\nmethod = ";
+    let head = "[run]\nsteps = 60\n[search]\ncentre = [2.0, 0.6]\nscale = 1.5\n[model]\nbatch = 64\nhidden = [8]\n";
+    let config = "codes = 8\n[velocity]\ndraws = 4\n[estimator]\nreference = 128\n";
+    fs::write(folder.path().join("small.toml"), format!("format = 2\n{head}{config}")).unwrap();
     for method in ["flow", "flow-lv"] {
-        fs::write(folder.path().join(format!("{method}.toml")), format!("{flow}\"{method}\"\n")).unwrap();
+        let text = format!("format = 2\nmethod = \"{method}\"\n{head}couplings = 2\ncomponents = 2\n");
+        fs::write(folder.path().join(format!("{method}.toml")), text).unwrap();
     }
     folder
 }

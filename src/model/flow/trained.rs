@@ -15,7 +15,6 @@ use crate::nn::{Adam, AdamState, cosine_rate};
 use crate::num::Real;
 use crate::rng::Purpose;
 use crate::search::search;
-use crate::settings::Section;
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Kind, Pull};
 use std::any::Any;
@@ -79,15 +78,6 @@ impl FlowSettings {
         Architecture { coupling, couplings: self.couplings, hidden: self.hidden.clone(), components }
     }
 
-    fn check_all(&self) -> Result<()> {
-        Section::check(self)?;
-        if self.bins <= MOST_BINS {
-            return Ok(());
-        }
-        let expected = format!("a whole number, at most {MOST_BINS}");
-        Err(Error::Setting { key: "bins".into(), value: self.bins.to_string(), expected })
-    }
-
     /// Adam's rate at a step: `learning_rate` min(1, 20 t) (1 + cos πt)/2 at t = step/steps.
     fn rate(&self, clock: crate::estimate::Clock) -> f64 {
         let warm = ((clock.step + 1) as f64 / (WARM_UP * clock.steps as f64)).min(1.0);
@@ -95,7 +85,6 @@ impl FlowSettings {
     }
 
     fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
-        self.check_all()?;
         let [density] = start.target.densities.as_slice() else {
             let what = format!(
                 "a flow starts from a search of one density, and the target has {}",
@@ -113,7 +102,6 @@ impl FlowSettings {
     }
 
     fn rebuild_as<T: Real>(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
-        self.check_all()?;
         let (frame, components) = (frame_of_state(state)?, state.counter("components")? as usize);
         // components beyond these have no means in the state
         let held = state.tensors.get("parameter.base.means").map_or(1, |m| m.shape().0);
@@ -133,6 +121,13 @@ impl ModelSettings for FlowSettings {
     }
     fn summary(&self) -> &'static str {
         "a normalizing flow: one pass a sample, with its exact density"
+    }
+    fn validate(&self) -> Result<()> {
+        if self.bins <= MOST_BINS {
+            return Ok(());
+        }
+        let expected = format!("a whole number, at most {MOST_BINS}");
+        Err(Error::Setting { key: "bins".into(), value: self.bins.to_string(), expected })
     }
     fn build(&self, start: Start<'_>) -> Result<Built> {
         if start.single { self.build_as::<f32>(start) } else { self.build_as::<f64>(start) }
