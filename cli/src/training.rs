@@ -164,10 +164,16 @@ struct Training<'a> {
     start: Instant,
 }
 
-/// Shares of all steps after which a picture is made, beside the start and the end: in the middle; for particles, whose way is of interest,
-/// more often.
-fn pictures(job: &Job) -> &'static [f64] {
-    if job.method.model.name() == "particles" { &[0.02, 0.05, 0.1, 0.2, 0.35, 0.5, 0.75] } else { &[0.5] }
+/// Pictures of particles on their way, beside the start and the end; denser at the start, where most happens.
+const WAY: u64 = 30;
+
+/// Whether a picture is due after so many of all steps: in the middle; for particles, whose way is of interest, [`WAY`] times.
+fn picture_is_due(job: &Job, taken: u64, total: u64) -> bool {
+    let moment = |k: u64| (total as f64 * (k as f64 / WAY as f64).powi(2)) as u64;
+    match job.method.model.name() {
+        "particles" => taken < total && (1..WAY).any(|k| moment(k) == taken),
+        _ => taken == total / 2,
+    }
 }
 
 impl<'a> Training<'a> {
@@ -195,8 +201,7 @@ impl<'a> Training<'a> {
         if report.step.is_multiple_of(total.div_ceil(MOST_ROWS)) || self.run.is_finished() {
             self.curves.push(&report);
         }
-        let (taken, due) = (report.step + 1, |share: &f64| (share * total as f64) as u64);
-        if taken < total && pictures(self.job).iter().any(|share| due(share) == taken) {
+        if picture_is_due(self.job, report.step + 1, total) {
             self.frames.push(self.picture());
         }
         Ok(())

@@ -18,7 +18,7 @@ const SMALL: &[&str] = &[
     "--set",
     "batch=64",
     "--set",
-    "reference=128",
+    "sample=128",
     "--set",
     "hidden=[8]",
     "--set",
@@ -129,7 +129,7 @@ fn mistakes_write_nothing() {
         (&["--divergences", "total-variation"], &["le-cam"]),
         (&["--set", "lerning_rate=1"], &["lerning_rate", "learning_rate"]),
         (&["--set", "anneal=2"], &["anneal", "2"]),
-        (&["--methods", "flow-lv", "--references", "replai"], &["replai", "replay"]),
+        (&["--methods", "kde,flow-lv", "--references", "replai"], &["replai", "replay"]),
         (&["--seeds", "0"], &["seeds"]),
         (&["--steps", "0"], &["steps"]),
     ] {

@@ -13,7 +13,11 @@ fn run() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = "kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*x1^2 - x2\"\nsupport = { x2 = \"positive\" }\n";
     fs::write(folder.path().join("t.toml"), text).unwrap();
-    fs::write(folder.path().join("small.toml"), "steps = 10\nbatch = 64\nreference = 128\nhidden = [8]\n").unwrap();
+    fs::write(
+        folder.path().join("small.toml"),
+        "[run]\nsteps = 10\n[model]\nbatch = 64\nhidden = [8]\n[estimator]\nsample = 128\n",
+    )
+    .unwrap();
     command(folder.path(), &["train", "t.toml", "--config", "small.toml", "--out", "run"]);
     folder
 }

@@ -5,7 +5,8 @@ mod common;
 use common::pushforward;
 use std::path::Path;
 
-/// Proves that every registered target and divergence is listed with its formula, and that a list can be asked for alone.
+/// Checks that every registered target, divergence, method and velocity is listed with its formula or meaning, that the settings of every
+/// method are shown with the defaults of a target, and that a list can be asked for alone.
 #[test]
 fn everything_is_listed() {
     let text = |arguments: &[&str]| String::from_utf8(pushforward(Path::new("."), arguments).stdout).unwrap();
@@ -16,7 +17,16 @@ fn everything_is_listed() {
     for d in pushforward::divergence::all_divergences() {
         assert!(divergences.contains(d.name()) && divergences.contains(&d.weight_formula()), "{}", d.name());
     }
-    assert_eq!(all, targets + &divergences);
+    let (methods, velocities) = (text(&["list", "methods"]), text(&["list", "velocities"]));
+    for preset in pushforward::run::PRESETS {
+        assert!(methods.contains(preset.name) && methods.contains(preset.summary), "{}", preset.name);
+        let settings = text(&["list", "settings", preset.name, "--target", "gmm40"]);
+        assert!(settings.contains("[run]\nsteps = ") && settings.contains("[velocity]"), "{settings}");
+    }
+    for velocity in pushforward::velocity::all_velocities() {
+        assert!(velocities.contains(velocity.name()) && velocities.contains(velocity.formula()), "{}", velocity.name());
+    }
+    assert_eq!(all, targets + &divergences + &methods + &velocities);
 }
 
 /// Proves that a mistyped command line is answered in one line with exit code 2, and that help and version are no failures.

@@ -25,7 +25,7 @@ fn polish_repairs_shape() {
         "--batch",
         "256",
         "--set",
-        "reference=512",
+        "sample=512",
         "--set",
         "hidden=[16]",
         "--out",

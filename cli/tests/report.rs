@@ -116,11 +116,11 @@ fn what_is_not_as_it_was() {
     report(&["made by version 9."], 0);
 
     fs::write(file("config.toml"), text("config.toml").replace("seed = 0", "seed = 1")).unwrap();
-    report(&["'seed' differs"], 2);
+    report(&["'run.seed' differs"], 2);
     for (name, word) in [
         ("model.safetensors", "model.safetensors"),
         ("pictures.safetensors", "pictures.safetensors"),
-        ("metrics.jsonl", "line 60"),
+        ("metrics.jsonl", "line 61"),
         ("summary.json", "summary.json"),
         ("config.toml", "config.toml"),
     ] {

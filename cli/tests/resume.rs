@@ -152,7 +152,7 @@ fn ctrl_c_and_time_limit() {
 #[test]
 fn ctrl_c_in_long_work() {
     let folder = folder();
-    let huge = ["--set", "reference=4000000", "--batch", "200000", "--out", "slow"];
+    let huge = ["--set", "sample=4000000", "--batch", "200000", "--out", "slow"];
     let child = spawn(folder.path(), &[&SMALL[..], &huge].concat());
     wait_for(&folder.path().join("slow/checkpoint.safetensors"));
     std::thread::sleep(Duration::from_millis(50));

@@ -12,8 +12,8 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = "kind = \"gaussian-mixture\"\nweights = [0.5, 0.5]\nmeans = [[0, 0], [3, 1]]\nstd = 0.5\n";
     fs::write(folder.path().join("two.toml"), text).unwrap();
-    fs::write(folder.path().join("small.toml"), "steps = 20\nbatch = 64\nreference = 128\ncodes = 8\nhidden = [8]\n")
-        .unwrap();
+    let small = "[run]\nsteps = 20\n[model]\nbatch = 64\ncodes = 8\nhidden = [8]\n[estimator]\nsample = 128\n";
+    fs::write(folder.path().join("small.toml"), small).unwrap();
     folder
 }
 
@@ -49,7 +49,11 @@ fn a_run_can_be_repeated() {
         ]
     );
     assert_eq!(fs::read_dir(at("runs")).unwrap().count(), 1);
-    assert_eq!(fs::read_to_string(at(run).join("metrics.jsonl")).unwrap().lines().count(), 20);
+    assert_eq!(
+        fs::read_to_string(at(run).join("metrics.jsonl")).unwrap().lines().count(),
+        21,
+        "a line with the names, then one a step"
+    );
 
     let refused = train(folder.path(), &["--seed", "5"]);
     assert_eq!(refused.status.code(), Some(2));

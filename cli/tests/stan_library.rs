@@ -84,7 +84,8 @@ fn the_command_opens_libraries() {
         let out = pushforward(folder.path(), arguments);
         assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
     };
-    fs::write(at("small.toml"), "steps = 20\nbatch = 64\nreference = 128\nhidden = [8]\n").unwrap();
+    fs::write(at("small.toml"), "[run]\nsteps = 20\n[model]\nbatch = 64\nhidden = [8]\n[estimator]\nsample = 128\n")
+        .unwrap();
     run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
     run(&["sample", "run", "-n", "10000", "-o", "s.npy"]);
     assert!(fs::read(at("s.npy")).unwrap() == fs::read(at("run/samples.npy")).unwrap());

@@ -14,8 +14,8 @@ use crate::state::{State, Stateful};
 crate::settings! {
     /// Settings of [`KernelEstimator`]. Lengths are in units of the frame, where the target has overall scale 1.
     pub struct KernelSettings in "estimator" {
-        /// Independent particles behind the density estimate of a step.
-        reference: usize = 4096, Rule::AtLeast(1);
+        /// Size of the independent sample behind the density estimate of a step, where the model can draw one.
+        sample: usize = 4096, Rule::AtLeast(1);
         /// Bandwidth at the start, in units of the scale; it falls geometrically.
         bandwidth_start: f64 = 1.2, Rule::Positive;
         /// Bandwidth at the end of its fall, in units of the scale; at each step no less than what the estimate resolves.
@@ -119,7 +119,7 @@ impl<T: Real> Estimator for KernelEstimator<T> {
     }
 
     fn reference(&self) -> usize {
-        self.settings.reference
+        self.settings.sample
     }
 
     /// Asks anew every [`RESOLVE_EVERY`] steps what the estimate resolves.

@@ -147,8 +147,8 @@ impl Method {
             ("generator", Some(modes)) => {
                 self.run.steps = (500 + 50 * modes as u64).clamp(1000, 2500);
                 if self.estimator.name() == "kde" {
-                    let reference = (128 * modes).clamp(2048, 4096) as u64;
-                    self.estimator.set("reference", &Value::Whole(reference))?;
+                    let sample = (128 * modes).clamp(2048, 4096) as u64;
+                    self.estimator.set("sample", &Value::Whole(sample))?;
                 }
             }
             // in two dimensions a mixture base does most of the work
@@ -239,7 +239,7 @@ impl Method {
             Some(Value::Whole(n)) => n as usize,
             _ => 0,
         };
-        let reference = if self.velocity.uses_estimator() { whole("reference") } else { 0 };
+        let reference = if self.velocity.uses_estimator() { whole("sample") } else { 0 };
         let d = dim as f64;
         let search = if self.frame.is_none() { 8.0 * (3.0 * SEARCHED * d + 2.0 * d * d) } else { 0.0 };
         self.model.memory(dim, reference, self.run.single()) + self.velocity.memory(dim) + search

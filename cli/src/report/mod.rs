@@ -7,6 +7,7 @@ mod curves;
 mod field;
 mod page;
 mod panels;
+mod paths;
 mod plot;
 mod record;
 pub mod style;
@@ -19,6 +20,7 @@ mod fake;
 
 pub use page::{comparison, html};
 pub use record::{
-    CertificateCard, DivergenceCard, Field, Frame, Judge, MetricRow, ModeMass, Record, TargetCard, TestRow, Tile,
+    CertificateCard, DivergenceCard, Field, Frame, Judge, MetricRow, ModeCourse, ModeMass, Record, TargetCard, TestRow,
+    Tile,
 };
 pub use style::{count, number};

@@ -1,7 +1,8 @@
 //! The report's page: one HTML file, no scripts, nothing fetched.
 
 use crate::report::panels::{self, Curve};
-use crate::report::record::{Judge, MetricRow, Record};
+use crate::report::paths;
+use crate::report::record::{Frame, Judge, MetricRow, Record};
 use crate::report::style::{GREEN, MODEL, PURPLE, TARGET, count, escape, number};
 use std::fmt::Write;
 
@@ -37,10 +38,12 @@ pub(super) fn head(window: &str, part: &str, heading: &str, lead: &str) -> Strin
 /// The whole page.
 pub fn html(record: &Record) -> String {
     let title = format!("{} by {}", record.target.name, record.divergence.name);
-    let mut s = head(&title, "one-step sampler", &title, &record.outcome);
+    let part = if record.particles { "particles" } else { "one-step sampler" };
+    let mut s = head(&title, part, &title, &record.outcome);
     tiles(&mut s, record);
     notes(&mut s, record);
     samples(&mut s, record);
+    way(&mut s, record);
     certificate(&mut s, record);
     modes(&mut s, record);
     metrics(&mut s, record);
@@ -51,7 +54,7 @@ pub fn html(record: &Record) -> String {
     let _ = writeln!(
         s,
         "<section><h2>What these numbers cannot show</h2><p>{LIMITS} {}</p></section>",
-        if record.certificate.is_none() { NO_DENSITY } else { "" }
+        if record.certificate.is_none() && !record.particles { NO_DENSITY } else { "" }
     );
     let _ = writeln!(
         s,
@@ -91,7 +94,7 @@ fn samples(s: &mut String, record: &Record) {
             s,
             "<p class=\"caption\"><i class=\"region\"></i> regions that hold 50, 90 and 99% of the target’s mass <i class=\"dot\"></i> samples of the model</p><div class=\"row\">"
         );
-        for (k, frame) in record.frames.iter().enumerate() {
+        for (k, frame) in shown(&record.frames).into_iter().enumerate() {
             let title = format!("after {} steps", count(frame.step));
             s.push_str(&panels::plane(&format!("plane{k}"), &title, THIRD, field, &frame.samples));
         }
@@ -113,6 +116,32 @@ fn samples(s: &mut String, record: &Record) {
         s.push_str("</div>\n");
     }
     s.push_str("</section>\n");
+}
+
+/// At most [`PICTURES`] of the frames, the first and the last among them.
+fn shown(frames: &[Frame]) -> Vec<&Frame> {
+    let most = PICTURES.min(frames.len());
+    let place = |k: usize| if most < 2 { frames.len() - 1 } else { k * (frames.len() - 1) / (most - 1) };
+    (0..most).map(|k| &frames[place(k)]).collect()
+}
+
+/// Pictures of the samples in a row of the page.
+const PICTURES: usize = 6;
+
+/// Trajectories, and mode masses over time.
+fn way(s: &mut String, record: &Record) {
+    let plane = record.frames.last().is_some_and(|f| f.samples.cols() >= 2);
+    if !record.particles || record.frames.len() < 2 || !(plane || !record.courses.is_empty()) {
+        return;
+    }
+    s.push_str("<section><h2>The way of the particles</h2><p>Crosses are starts, dots ends; dotted lines are the target’s masses.</p><div class=\"row\">\n");
+    if plane {
+        s.push_str(&paths::trajectories("trajectories", HALF, &record.frames));
+    }
+    if !record.courses.is_empty() {
+        s.push_str(&paths::masses("courses", (HALF, 380.0), &record.courses));
+    }
+    s.push_str("</div></section>\n");
 }
 
 fn certificate(s: &mut String, record: &Record) {

@@ -22,6 +22,10 @@ pub struct Record {
     pub exact: Option<Matrix>,
     /// log p~ on a grid, where d = 2.
     pub field: Option<Field>,
+    /// Whether the samples are particles whose way is of interest: row i of every frame is the same one.
+    pub particles: bool,
+    /// The share of particles in each mode at each frame; empty where the target has no named modes, or no particles.
+    pub courses: Vec<ModeCourse>,
     /// Mass of each mode; empty where the target has no named modes.
     pub modes: Vec<ModeMass>,
     /// How many samples the mode masses were counted from.
@@ -127,6 +131,15 @@ pub struct ModeMass {
     pub truth: f64,
     /// Share of the samples.
     pub model: f64,
+}
+
+/// The share of a mode over the steps.
+#[derive(Debug, Clone, Default)]
+pub struct ModeCourse {
+    /// Share of the target's mass.
+    pub truth: f64,
+    /// (step, share of the particles).
+    pub points: Vec<(f64, f64)>,
 }
 
 /// A metric beside its floor.

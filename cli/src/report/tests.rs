@@ -46,7 +46,7 @@ fn self_contained() {
         "Metrics beside",
         "exact samples?",
         "Energies",
-        "Training",
+        "Steps",
         "forward-kl",
         "cannot show",
         "steps = 3000",

@@ -1,12 +1,13 @@
 //! The record behind a run's report.
 
 use super::{Finals, SAMPLES};
-use crate::report::{DivergenceCard, Field, ModeMass, Record, TargetCard, Tile, number};
+use crate::report::{DivergenceCard, Field, Frame, ModeCourse, ModeMass, Record, TargetCard, Tile, number};
 use crate::training::Job;
 use crate::words;
+use pushforward::density::Density;
 use pushforward::divergence;
 use pushforward::linalg::Matrix;
-use pushforward::metric::Report;
+use pushforward::metric::{ModeTruth, Report};
 use pushforward::settings::Value;
 
 /// The record behind the report.
@@ -38,6 +39,8 @@ pub(super) fn record(finals: &Finals) -> Record {
         energy: energy(samples),
         exact_energy: exact.as_ref().map(energy).unwrap_or_default(),
         exact,
+        particles: is_particles(job),
+        courses: if is_particles(job) { courses(density, &trained.frames, job.seed()) } else { Vec::new() },
         modes,
         mode_samples: samples.rows(),
         curves: trained.curves.clone(),
@@ -46,6 +49,30 @@ pub(super) fn record(finals: &Finals) -> Record {
         notes: notes(finals),
         config: trained.config.clone(),
     }
+}
+
+/// Whether row i of every picture is the same particle.
+fn is_particles(job: &Job) -> bool {
+    job.method.model.name() == "particles" && job.method.model.get("birth_death") == Some(Value::Number(0.0))
+}
+
+/// Exact samples behind the truth of the mode masses over time.
+const COURSE_TRUTH: usize = 20_000;
+
+/// The share of particles in each mode at each picture.
+fn courses(target: &dyn Density, frames: &[Frame], seed: u64) -> Vec<ModeCourse> {
+    let Some(mixture) = target.mixture() else { return Vec::new() };
+    let truth = ModeTruth::new(mixture, COURSE_TRUTH, seed);
+    let mut out: Vec<ModeCourse> = Vec::new();
+    for frame in frames {
+        let report = truth.report(&frame.samples);
+        out.resize_with(report.masses.len(), ModeCourse::default);
+        for (course, (mass, truth)) in out.iter_mut().zip(report.masses.iter().zip(&report.truths)) {
+            course.truth = *truth;
+            course.points.push((frame.step as f64, *mass));
+        }
+    }
+    out
 }
 
 /// Which coordinates are which, for a target with a support.

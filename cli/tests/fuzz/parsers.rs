@@ -172,7 +172,7 @@ fn parse_target(bytes: &[u8], _: &Path) -> bool {
 
 const CONFIG: &str = "format = 2\ntarget = \"gmm9\"\nmethod = \"kde\"\nthreads = 2\n[run]\nsteps = 20\nseed = 7\nprecision = \"f64\"\n\
     [search]\ncentre = [0.0, 1.0]\nscale = 2.0\n[model]\nkind = \"generator\"\nbatch = 64\ncodes = 8\nhidden = [8, 8]\nlearning_rate = 1e-3\n\
-    reaction = 0.1\n[velocity]\nkind = \"drift\"\ndivergence = \"le-cam\"\nclip = 3.0\ndraws = 4\n[estimator]\nkind = \"kde\"\nreference = 128\n\
+    reaction = 0.1\n[velocity]\nkind = \"drift\"\ndivergence = \"le-cam\"\nclip = 3.0\ndraws = 4\n[estimator]\nkind = \"kde\"\nsample = 128\n\
     bandwidth_start = 1.0\nbandwidth_end = 0.1\nanneal = 0.5\nneighbours = 9.0\n";
 
 fn configs() -> Vec<Vec<u8>> {
@@ -296,7 +296,7 @@ pub fn small_checkpoint(method: &str) -> Vec<u8> {
     };
     flags.insert("method".into(), method.into());
     let more: &[(&str, i64)] =
-        if method == "kde" { &[("reference", 8), ("codes", 2)] } else { &[("couplings", 2), ("components", 2)] };
+        if method == "kde" { &[("sample", 8), ("codes", 2)] } else { &[("couplings", 2), ("components", 2)] };
     flags.extend(more.iter().map(|(key, value)| (key.to_string(), toml::Value::Integer(*value))));
     let config = config::merge(None, flags, &[]).unwrap();
     let target = target::load("gmm9", &mut |_| ()).unwrap();
