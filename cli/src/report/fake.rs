@@ -78,6 +78,13 @@ pub fn ring() -> Record {
             log_p: Matrix::from_fn(140, 140, |i, j| log_p(at(j), at(i))),
         }),
         modes: (0..8).map(|k| ModeMass { truth: 0.125, model: 0.125 + 0.004 * (k as f64 - 3.5) / 3.5 }).collect(),
+        particles: true,
+        courses: (0..8)
+            .map(|k| ModeCourse {
+                truth: 0.125,
+                points: (0..=30).map(|s| (100.0 * s as f64, 0.02 * k as f64 + 0.001 * s as f64)).collect(),
+            })
+            .collect(),
         mode_samples: 10_000,
         curves: Curves {
             columns: [
