@@ -35,6 +35,21 @@ pub enum Numbers {
     F64(Vec<f64>),
 }
 
+impl Numbers {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Numbers::F32(v) => v.len(),
+            Numbers::F64(v) => v.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
 /// A named array of a network.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tensor {
