@@ -4,6 +4,8 @@ pub(crate) mod batch;
 pub mod flow;
 mod generator;
 mod latent;
+#[cfg(test)]
+mod memory_tests;
 
 pub use generator::Generator;
 pub use latent::{Latent, LatentBatch};
