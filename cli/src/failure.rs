@@ -19,7 +19,7 @@ pub enum Failure {
     Machine(String),
     /// A theorem or a target failed its check, or a false variant passed it: exit code 1.
     Refuted(String),
-    /// Ctrl-C: exit code 130.
+    /// Ctrl-C or a signal: exit code 130, or that of the signal.
     Interrupted(String),
 }
 
@@ -56,7 +56,7 @@ impl Failure {
         match self {
             Failure::Input(_) | Failure::Source { .. } => 2,
             Failure::Machine(_) | Failure::Refuted(_) => 1,
-            Failure::Interrupted(_) => 130,
+            Failure::Interrupted(_) => crate::interrupt::exit_code(),
         }
     }
 }

@@ -5,10 +5,12 @@ use clap::Parser;
 use clap::error::ErrorKind;
 use pushforward_cli::commands::Cli;
 use pushforward_cli::failure::Failure;
+use pushforward_cli::interrupt;
 use std::process::ExitCode;
 
 /// Exit codes: 0 done, 1 the machine refused or a check failed, 2 bad input, 130 Ctrl-C.
 fn main() -> ExitCode {
+    interrupt::install();
     let outcome = match Cli::try_parse() {
         Ok(cli) => cli.run(),
         Err(e) if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

@@ -1,5 +1,6 @@
 //! Samples in a file, `.npy`, `.npz` or `.csv` by its ending.
 
+use crate::commands::note;
 use crate::failure::{Failure, Outcome};
 use crate::files::csv::{CsvReader, CsvWriter};
 use crate::files::npy::{Dtype, NpyReader, NpyWriter};
@@ -79,7 +80,12 @@ pub fn read_samples(path: &Path) -> Outcome<Matrix> {
     let samples = match format_of(path)? {
         Format::Npy => NpyReader::open(path)?.read_block(usize::MAX)?,
         Format::Npz => npz::open_samples(path)?.read_block(usize::MAX)?,
-        Format::Csv => CsvReader::open(path)?.read_block(usize::MAX)?,
+        Format::Csv => {
+            let mut reader = CsvReader::open(path)?;
+            let samples = reader.read_block(usize::MAX)?;
+            reader.note().into_iter().for_each(note);
+            samples
+        }
     };
     samples.ok_or_else(|| Failure::input(format!("{} holds no samples", path.display())))
 }

@@ -10,6 +10,7 @@ mod stan_keys;
 pub(crate) mod support;
 
 use crate::failure::{Failure, Outcome};
+use crate::files::read_text;
 use coordinates::Coordinates;
 use pushforward::density::{self, Chart, Constrained, Density, Entry};
 use source::Excerpt;
@@ -181,18 +182,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
 
 /// Reads a target file.
 fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<Target> {
-    let length = std::fs::metadata(path).map_err(|e| Failure::unreadable(path, &e))?.len();
-    if length > MAX_FILE {
-        return Err(Failure::input(format!(
-            "{} has {length} bytes, more than the {MAX_FILE} that are read",
-            path.display()
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Failure::unreadable(path, &e))?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Failure::input(format!("{}: byte {at} is not text; a target is a TOML file in UTF-8", path.display()))
-    })?;
+    let text = read_text(path, MAX_FILE)?;
     let base = path.parent().unwrap_or(Path::new(""));
     of_text(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
 }
@@ -236,7 +226,7 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
         "gaussian-mixture" => mixture::describe(text, note),
         "formula" => formula::describe(text),
         "stan-library" => stan_keys::describe(text, base),
-        "logistic-regression" | "linear-regression" => regression::describe(text, base),
+        "logistic-regression" | "linear-regression" => regression::describe(text, base, note),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
     }
 }
