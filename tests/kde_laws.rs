@@ -184,9 +184,8 @@ fn far_field<T: Real>(distances: &[f64]) {
             let length = direction.as_slice().iter().map(|v| v * v).sum::<f64>().sqrt();
             let mut x: Matrix<T> = Matrix::zeros(distances.len(), d);
             for (i, distance) in distances.iter().enumerate() {
-                (0..d).for_each(|c| {
-                    x[(i, c)] = T::from_f64(direction[(0, c)] / length * distance * h) + samples[(0, c)]
-                });
+                (0..d)
+                    .for_each(|c| x[(i, c)] = T::from_f64(direction[(0, c)] / length * distance * h) + samples[(0, c)]);
             }
             let values = Kde::new(&samples, h).unwrap().evaluate(&x);
             let norm = (n as f64).ln() + d as f64 * (h * (2.0 * std::f64::consts::PI).sqrt()).ln();

@@ -61,6 +61,30 @@ impl Failure {
     }
 }
 
+/// The text with what would steer a terminal written out: control characters but the line's end, and marks of writing direction.
+pub fn visible(text: &str) -> String {
+    let steers = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// Says a line on stderr. Where that cannot be written (a full disk, a closed pipe) nobody can be told, and nothing else changes.
+pub fn say(line: impl fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{}", visible(&line.to_string()));
+}
+
+/// Says something on stderr that is worth knowing but stops nothing.
+pub(crate) fn note(sentence: String) {
+    say(format_args!("note: {sentence}"));
+}
+
 impl fmt::Display for Failure {
     /// One line, whatever the parts were, and the excerpt of a file where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -13,6 +13,7 @@ pub mod duration;
 pub mod failure;
 pub mod files;
 pub mod interrupt;
+pub mod memory;
 pub mod method;
 pub mod model;
 pub mod progress;

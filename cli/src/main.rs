@@ -4,7 +4,7 @@
 use clap::Parser;
 use clap::error::ErrorKind;
 use pushforward_cli::commands::Cli;
-use pushforward_cli::failure::Failure;
+use pushforward_cli::failure::{Failure, say};
 use pushforward_cli::interrupt;
 use std::process::ExitCode;
 
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            say(format_args!("error: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -4,10 +4,11 @@ mod flow;
 
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
+use crate::memory;
 use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
-use pushforward::model::flow::Flow;
+use pushforward::model::flow::{CouplingKind, Flow};
 use pushforward::model::{Generator, Latent};
 use pushforward::num::Real;
 use std::path::Path;
@@ -60,6 +61,19 @@ impl Model {
         }
     }
 
+    /// Refuses to draw or evaluate `rows` rows at a time where that needs more memory than there is: a file of a megabyte can hold a network
+    /// so wide, or a space of so many dimensions, that its samples take gigabytes.
+    pub fn fits_memory(&self, rows: u64) -> Outcome<()> {
+        let (rows, threads) = (u128::from(rows), rayon::current_num_threads() as u128);
+        let points = 4 * rows * self.dim() as u128;
+        let layers = match self {
+            Model::F32(g) => generator_layers(g),
+            Model::F64(g) => generator_layers(g),
+            Model::Flow(f) => flow_layers(f),
+        };
+        memory::enough(8 * (points + threads * layers), "the model of this run", "use a machine with more memory")
+    }
+
     /// The model as a density, where it has one.
     pub fn density(&self) -> Option<&dyn Density> {
         match self {
@@ -67,6 +81,28 @@ impl Model {
             Model::Flow(f) => Some(&**f),
         }
     }
+}
+
+/// Numbers that a thread holds while rows go through a generator, a hundred at a time: an input, two layers and an output.
+fn generator_layers<T: Real>(generator: &Generator<T>) -> u128 {
+    let widest = generator.hidden().iter().max().copied().unwrap_or(0);
+    100 * (3 * generator.dim() as u128 + 2 * widest as u128)
+}
+
+/// Numbers that a thread holds while rows go through a flow, 256 at a time: all nodes of the tape, by what each layer puts on it.
+fn flow_layers(flow: &Flow<f64>) -> u128 {
+    let d = flow.dim() as u128;
+    let components = flow.base().components as u128;
+    let Some(a) = flow.architecture() else { return 0 };
+    let spline = |bins: usize| 14 * bins as u128 + 40;
+    let (outputs, map) = match a.coupling {
+        CouplingKind::Affine => (2, 10),
+        CouplingKind::Spline { bins, .. } => (3 * bins as u128, spline(bins)),
+    };
+    let hidden: u128 = a.hidden.iter().map(|w| 2 * *w as u128).sum();
+    let couplings = a.couplings as u128 * (4 * d + hidden + d * (2 * outputs + map));
+    let rest = if components > 1 { components * (4 * d + 4) } else { d * spline(16) };
+    256 * (couplings + rest + 4 * d) + if components > 1 { 0 } else { 6 * d * d }
 }
 
 /// Numbers that a file can hold.
@@ -199,7 +235,7 @@ fn parameter_of<T: Stored>(tensors: &Tensors, name: &str, shape: (usize, usize))
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pushforward::model::flow::{Architecture, CouplingKind};
+    use pushforward::model::flow::Architecture;
 
     /// Checks that a generator that was saved and loaded draws the same bits, with and without codes and hidden layers, in both precisions,
     /// in 1 to 5 dimensions.
@@ -213,7 +249,9 @@ mod tests {
             assert_eq!(load(&path).unwrap().sample(300, 4, 2), generator.sample(300, 4, 2), "{d}, {hidden:?}");
         }
         for d in 1..=5 {
-            for latent in [Latent::Gaussian, Latent::Codes { logits: vec![0.5] }, Latent::Codes { logits: vec![0.5, -1.0, 0.0] }] {
+            for latent in
+                [Latent::Gaussian, Latent::Codes { logits: vec![0.5] }, Latent::Codes { logits: vec![0.5, -1.0, 0.0] }]
+            {
                 for hidden in [&[][..], &[8], &[8, 5], &[1, 300, 2]] {
                     check::<f32>(d, latent.clone(), hidden);
                     check::<f64>(d, latent.clone(), hidden);

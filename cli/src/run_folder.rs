@@ -337,7 +337,15 @@ mod tests {
             fs::write(at(name).join("config.toml"), "").unwrap();
         }
         run(&path, false, "").unwrap();
-        for text in ["precious", "../precious", ".b.replaced-0123456789abcdef", "a", ".", "", ".a.replaced-0123456789abcdef/../precious"] {
+        for text in [
+            "precious",
+            "../precious",
+            ".b.replaced-0123456789abcdef",
+            "a",
+            ".",
+            "",
+            ".a.replaced-0123456789abcdef/../precious",
+        ] {
             let mut open = RunFolder::open(&path).unwrap();
             fs::write(open.file(REPLACES), text).unwrap();
             open.finish(&[]).unwrap();

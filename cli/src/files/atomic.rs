@@ -60,7 +60,10 @@ pub(crate) fn sibling_of<'a>(sibling: &'a str, tag: &str) -> Option<&'a str> {
 pub(crate) fn siblings(path: &Path, tag: &str) -> Vec<PathBuf> {
     let Some(name) = path.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
     let entries = fs::read_dir(parent(path)).into_iter().flatten().flatten();
-    entries.filter(|e| e.file_name().to_str().is_some_and(|n| sibling_of(n, tag) == Some(name))).map(|e| e.path()).collect()
+    entries
+        .filter(|e| e.file_name().to_str().is_some_and(|n| sibling_of(n, tag) == Some(name)))
+        .map(|e| e.path())
+        .collect()
 }
 
 /// The folder in which `path` stands.
@@ -228,7 +231,8 @@ mod tests {
     fn left_overs_go() {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
-        let others = [".a.tmp-12", ".a.tmp-0123456789ABCDEF", ".b.tmp-0123456789abcdef", "a.tmp-0123456789abcdef", "precious"];
+        let others =
+            [".a.tmp-12", ".a.tmp-0123456789ABCDEF", ".b.tmp-0123456789abcdef", "a.tmp-0123456789abcdef", "precious"];
         others.iter().for_each(|name| fs::write(at(name), "").unwrap());
         fs::write(at(".a.tmp-0123456789abcdef"), "torn").unwrap();
         #[cfg(unix)]

@@ -27,7 +27,11 @@ impl CsvWriter {
 
     /// Starts a file with these columns.
     pub fn with_names(path: &Path, names: &[String]) -> Outcome<Self> {
-        let mut file = AtomicFile::create(path)?;
+        Self::over(AtomicFile::create(path)?, names)
+    }
+
+    /// The same over a file that was started.
+    pub fn over(mut file: AtomicFile, names: &[String]) -> Outcome<Self> {
         let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         file.write(format!("{}\n", names.join(",")).as_bytes())?;
         Ok(Self { file, text: String::new() })
@@ -60,6 +64,8 @@ pub struct CsvReader {
     path: PathBuf,
     line: u64,
     layout: Option<Layout>,
+    /// Most digits that a number had.
+    digits: i32,
     /// The first rows, which the layout was found from: number and text.
     waiting: VecDeque<(u64, String)>,
 }
@@ -74,7 +80,7 @@ impl CsvReader {
     /// Reads `file`; `path` is for messages.
     pub fn of(file: impl BufRead + 'static, path: &Path) -> Self {
         let file = Box::new(file);
-        Self { file, path: path.to_owned(), line: 0, layout: None, waiting: VecDeque::new() }
+        Self { file, path: path.to_owned(), line: 0, layout: None, digits: 0, waiting: VecDeque::new() }
     }
 
     /// The next rows, at most `max_rows` (at least one); `None` after the last.
@@ -102,6 +108,7 @@ impl CsvReader {
                 if !x.is_finite() {
                     return Err(self.bad(&format!("{x} is not finite; remove such rows first")));
                 }
+                self.digits = self.digits.max(digits(cell));
                 data.push(x);
             }
             rows += 1;
@@ -119,6 +126,11 @@ impl CsvReader {
     pub fn note(&self) -> Option<String> {
         let note = self.layout.as_ref().and_then(|l| l.note.as_ref());
         note.map(|note| format!("{}: {note}", self.path.display()))
+    }
+
+    /// To which part of their size the numbers so far were rounded: half a unit of the last of as many digits as the longest has.
+    pub fn rounding(&self) -> f64 {
+        (0.5 * 10f64.powi(1 - self.digits)).max(0.5 * f64::EPSILON)
     }
 
     /// Finds the layout from the first two rows; false where there is none.
@@ -177,13 +189,21 @@ impl CsvReader {
             };
             let trimmed = line.trim();
             if trimmed.contains('\r') {
-                return Err(self.bad("lines end in a single carriage return; save the table with the line ends of today"));
+                return Err(
+                    self.bad("lines end in a single carriage return; save the table with the line ends of today")
+                );
             }
             if !trimmed.is_empty() && !trimmed.starts_with('#') {
                 return Ok(Some((self.line, line)));
             }
         }
     }
+}
+
+/// Digits of a number from the first that is not 0.
+fn digits(cell: &str) -> i32 {
+    let mantissa = cell.split(['e', 'E']).next().unwrap_or_default().bytes();
+    mantissa.filter(u8::is_ascii_digit).skip_while(|b| *b == b'0').count().min(40) as i32
 }
 
 /// A name as a cell: in quotation marks where it holds a separator, a quotation mark or a line's end.

@@ -97,7 +97,8 @@ pub(super) fn number(text: &str, separator: Separator) -> Option<f64> {
 }
 
 /// Words for what is missing; no column is called so.
-const MISSING: &[&str] = &["na", "n/a", "nan", "null", "none", "nil", "inf", "-inf", "infinity", "-infinity", "?", "-", "."];
+const MISSING: &[&str] =
+    &["na", "n/a", "nan", "null", "none", "nil", "inf", "-inf", "infinity", "-infinity", "?", "-", "."];
 
 fn is_integer(text: &str) -> bool {
     !text.is_empty() && text.len() < 10 && text.bytes().all(|b| b.is_ascii_digit())

@@ -173,14 +173,22 @@ fn split(table: &Table, keys: &Keys, path: &Path) -> Result<(Matrix, Vec<f64>, V
     Ok((Matrix::from_fn(n, columns.len(), |i, j| columns[j][i]), response, names))
 }
 
+/// Deviations up to so many ε of a column's largest number say nothing: the numbers themselves are rounded.
+const ROUNDING: f64 = 4.0;
+
 /// The column with mean 0 and standard deviation 1 (divisor N).
 fn standard(column: &[f64], name: &str) -> Result<Vec<f64>, Reason> {
     let n = column.len() as f64;
     let mean = column.iter().sum::<f64>() / n;
     let sd = (column.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
-    if !(sd > 0.0 && sd.is_finite()) {
+    // N equal numbers of size m have the mean m to N ε m at worst, so that their deviation is rounding alone
+    let size = column.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    let equal = column.iter().all(|v| *v == column[0]);
+    if equal || !sd.is_finite() || sd <= ROUNDING * f64::EPSILON * size {
         return Err(Reason::new(format!(
-            "data: column '{name}' has standard deviation {sd}; remove it, or set standardise = false"
+            "data: column '{name}' has standard deviation {} beside numbers as large as {size}, so it does not vary; remove it, or set \
+             standardise = false",
+            if equal { 0.0 } else { sd }
         )));
     }
     Ok(column.iter().map(|v| (v - mean) / sd).collect())

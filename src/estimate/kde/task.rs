@@ -133,7 +133,9 @@ impl<T: Real> Task<'_, T> {
     fn far<const FMA: bool>(&mut self, i: usize) {
         let (kde, d, scale) = (self.kde, self.kde.d, self.kde.scale());
         let x: [f64; FEW] =
-            std::array::from_fn(|c| if c < d { (self.queries[i * d + c].to_f64() - kde.centre[c]) * scale } else { 0.0 });
+            std::array::from_fn(
+                |c| if c < d { (self.queries[i * d + c].to_f64() - kde.centre[c]) * scale } else { 0.0 },
+            );
         let shift = |y: &[T], c: usize| y[c].to_f64() - x[c];
         let excess = |y: &[T], z: &[T]| {
             let part = |c: usize| 2.0 * (y[c].to_f64() - z[c].to_f64()) * (0.5 * shift(y, c) + 0.5 * shift(z, c));

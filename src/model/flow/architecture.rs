@@ -108,7 +108,8 @@ mod tests {
                 assert_eq!(Generator::<f64>::size_of(d, codes, hidden), Some(made));
             }
         }
-        let huge = Architecture { coupling: CouplingKind::Affine, couplings: 2, hidden: vec![1 << 40; 2], components: 2 };
+        let huge =
+            Architecture { coupling: CouplingKind::Affine, couplings: 2, hidden: vec![1 << 40; 2], components: 2 };
         assert_eq!((huge.size(2), Generator::<f32>::size_of(2, 0, &[1 << 40; 2])), (None, None));
     }
 }
