@@ -172,6 +172,53 @@ fn far_from_the_origin() {
     }
 }
 
+/// Checks the far field, at distances D h up to where |x - y| itself ends: of one sample -½|x - y|²/h² - log norm and -(x - y)/h², to the
+/// rounding of a sum of d squares, -inf where the working precision has no such number; of several samples that stand within h of one
+/// another the same but for log N and one bandwidth, and all numbers that are numbers.
+fn far_field<T: Real>(distances: &[f64]) {
+    let eps = T::EPSILON.to_f64();
+    for d in [1, 2, 3, 7, 10, 11] {
+        for (n, h) in [(1, 1.0), (1, 0.25), (3, 1.0), (100, 0.25)] {
+            let samples = points::<T>(n, d, 4, if n == 1 { 2.0 } else { 0.1 * h });
+            let direction = points::<f64>(1, d, 5, 1.0);
+            let length = direction.as_slice().iter().map(|v| v * v).sum::<f64>().sqrt();
+            let mut x: Matrix<T> = Matrix::zeros(distances.len(), d);
+            for (i, distance) in distances.iter().enumerate() {
+                (0..d)
+                    .for_each(|c| x[(i, c)] = T::from_f64(direction[(0, c)] / length * distance * h) + samples[(0, c)]);
+            }
+            let values = Kde::new(&samples, h).unwrap().evaluate(&x);
+            let norm = (n as f64).ln() + d as f64 * (h * (2.0 * std::f64::consts::PI).sqrt()).ln();
+            for i in 0..distances.len() {
+                let y: Vec<f64> = (0..d).map(|c| (x[(i, c)].to_f64() - samples[(0, c)].to_f64()) / h).collect();
+                let reach = y.iter().map(|v| v * v).sum::<f64>().sqrt();
+                let place = format!("{} d={d} n={n} h={h} at {reach:e} bandwidths", T::NAME);
+                let exact = T::from_f64(-0.5 * reach * reach - norm).to_f64();
+                let found = values.log_density[i].to_f64();
+                // one bandwidth more or less, and N
+                let spread = if n == 1 { 0.0 } else { 4.0 * reach + 2.0 * (n as f64).ln() };
+                let bound = (d as f64 + 8.0) * eps * (exact.abs() + norm.abs() + 1.0) + spread;
+                assert!(found == exact || (found - exact).abs() <= bound, "{place}: {found} against {exact}");
+                for c in 0..d {
+                    let (found, exact) = (values.score[(i, c)].to_f64(), -y[c] / h);
+                    let bound = 8.0 * eps * reach / h + if n == 1 { 0.0 } else { 1.0 / h };
+                    assert!((found - exact).abs() <= bound, "{place}: score {found} against {exact}");
+                    assert!(values.score_correction[(i, c)].is_finite(), "{place}");
+                }
+                let m = values.neighbours[i].to_f64();
+                assert!(m >= 1.0 - 8.0 * eps && m <= n as f64 * (1.0 + 8.0 * eps), "{place}: {m} neighbours");
+            }
+        }
+    }
+}
+
+/// Checks the law above in both precisions.
+#[test]
+fn far_field_is_exact() {
+    far_field::<f64>(&[1.0, 1e2, 1e6, 1e8, 1e10, 1e11, 1e15, 1e20, 1e100, 1e150, 1e200]);
+    far_field::<f32>(&[1.0, 1e2, 1e3, 2e3, 1e4, 1e5, 1e6, 1e8, 1e12, 1e18, 1e25, 1e30]);
+}
+
 /// Proves that a query or a sample that is not a number gives NaN, not a plausible density, and leaves other queries alone.
 #[test]
 fn nan_shows() {

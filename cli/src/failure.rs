@@ -19,7 +19,7 @@ pub enum Failure {
     Machine(String),
     /// A theorem or a target failed its check, or a false variant passed it: exit code 1.
     Refuted(String),
-    /// Ctrl-C: exit code 130.
+    /// Ctrl-C or a signal: exit code 130, or that of the signal.
     Interrupted(String),
 }
 
@@ -56,9 +56,33 @@ impl Failure {
         match self {
             Failure::Input(_) | Failure::Source { .. } => 2,
             Failure::Machine(_) | Failure::Refuted(_) => 1,
-            Failure::Interrupted(_) => 130,
+            Failure::Interrupted(_) => crate::interrupt::exit_code(),
         }
     }
+}
+
+/// The text with what would steer a terminal written out: control characters but the line's end, and marks of writing direction.
+pub fn visible(text: &str) -> String {
+    let steers = |c: char| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+/// Says a line on stderr. Where that cannot be written (a full disk, a closed pipe) nobody can be told, and nothing else changes.
+pub fn say(line: impl fmt::Display) {
+    use std::io::Write;
+    let _ = writeln!(std::io::stderr(), "{}", visible(&line.to_string()));
+}
+
+/// Says something on stderr that is worth knowing but stops nothing.
+pub(crate) fn note(sentence: String) {
+    say(format_args!("note: {sentence}"));
 }
 
 impl fmt::Display for Failure {

@@ -14,6 +14,7 @@ pub mod duration;
 pub mod failure;
 pub mod files;
 pub mod interrupt;
+pub mod memory;
 pub mod model;
 pub mod progress;
 pub mod report;

@@ -4,11 +4,13 @@
 use clap::Parser;
 use clap::error::ErrorKind;
 use pushforward_cli::commands::Cli;
-use pushforward_cli::failure::Failure;
+use pushforward_cli::failure::{Failure, say};
+use pushforward_cli::interrupt;
 use std::process::ExitCode;
 
 /// Exit codes: 0 done, 1 the machine refused or a check failed, 2 bad input, 130 Ctrl-C.
 fn main() -> ExitCode {
+    interrupt::install();
     let outcome = match Cli::try_parse() {
         Ok(cli) => cli.run(),
         Err(e) if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -20,7 +22,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("error: {failure}");
+            say(format_args!("error: {failure}"));
             ExitCode::from(failure.exit_code())
         }
     }

@@ -62,12 +62,9 @@ fn enough_memory(needed: f64, limit: f64) -> pushforward::Result<()> {
     if needed <= limit { Ok(()) } else { Err(Error::TooLarge { what, needed, limit }) }
 }
 
-/// Bytes that the machine can give: what Linux says is available, elsewhere a number that no machine of today reaches.
+/// Bytes that the machine can give.
 fn available_memory() -> f64 {
-    let said = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
-    let line = said.lines().find_map(|line| line.strip_prefix("MemAvailable:"));
-    let kib = line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<f64>().ok());
-    kib.map_or(2f64.powi(46), |kib| 1024.0 * kib)
+    crate::memory::available() as f64
 }
 
 /// How a run ended.

@@ -87,7 +87,7 @@ fn the_command_opens_libraries() {
     fs::write(at("small.toml"), "[run]\nsteps = 20\n[model]\nbatch = 64\nhidden = [8]\n[estimator]\nsample = 128\n")
         .unwrap();
     run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
-    run(&["sample", "run", "-n", "10000", "-o", "s.npy"]);
+    run(&["sample", "run", "-n", "10000", "-o", "s.npy", "--trust-library"]);
     assert!(fs::read(at("s.npy")).unwrap() == fs::read(at("run/samples.npy")).unwrap());
     run(&["evaluate", "normal.toml", "s.npy"]);
     fs::write(at("bad.csv"), "mu,sigma\n1,1\n1,-1\n").unwrap();

@@ -95,6 +95,10 @@ impl<T: Real> Store<T> {
 
     fn keep(&mut self, m: Matrix<T>) {
         let data = m.into_vec();
+        if data.is_empty() {
+            // what a node holds whose value was released or taken: no memory
+            return;
+        }
         match self.spare.iter_mut().find(|(length, _)| *length == data.len()) {
             Some((_, buffers)) => buffers.push(data),
             None => self.spare.push((data.len(), vec![data])),
@@ -226,6 +230,12 @@ impl<T: Real> Tape<T> {
         self.store.borrow().nodes.iter().map(|node| f(&node.op)).collect()
     }
 
+    /// Buffers that are kept for later.
+    #[cfg(test)]
+    pub(crate) fn spare_buffers(&self) -> usize {
+        self.store.borrow().spare.iter().map(|(_, buffers)| buffers.len()).sum()
+    }
+
     /// Writes `value` to all memory that is kept for later.
     pub(crate) fn fill_spare(&mut self, value: T) {
         self.store.get_mut().spare.iter_mut().flat_map(|(_, buffers)| buffers).for_each(|buffer| buffer.fill(value));
@@ -240,11 +250,19 @@ impl<T: Real> Tape<T> {
 
     /// The value of node `id`, taken off the tape, where it is not needed again; a shared one is copied.
     pub(crate) fn take(&self, id: usize) -> Matrix<T> {
-        let mut store = self.store.borrow_mut();
-        match std::mem::replace(&mut store.nodes[id].value, Value::Owned(Matrix::default())) {
-            Value::Owned(m) => m,
-            shared => shared.clone(),
+        if let Value::Owned(m) = &mut self.store.borrow_mut().nodes[id].value {
+            return std::mem::take(m);
         }
+        self.copy(id)
+    }
+
+    /// A copy of the value of node `id` in memory of the tape, which [`Tape::give`] gives back.
+    pub(crate) fn copy(&self, id: usize) -> Matrix<T> {
+        let mut store = self.store.borrow_mut();
+        let (rows, cols) = store.nodes[id].value.shape();
+        let mut out = store.matrix(rows, cols);
+        out.as_mut_slice().copy_from_slice(store.nodes[id].value.as_slice());
+        out
     }
 
     /// Gives memory to the tape, such as what was taken.

@@ -81,8 +81,8 @@ impl Support {
         }
     }
 
-    /// u with T(u) = x, where x lies inside.
-    fn free(self, x: &[f64], u: &mut [f64]) -> bool {
+    /// u with T(u) = x, where x lies inside; its numbers were rounded to `unit` of their size.
+    fn free(self, x: &[f64], unit: f64, u: &mut [f64]) -> bool {
         match self {
             Support::Interval { low, high } if low.is_finite() && high.is_finite() => {
                 u[0] = (x[0] - low).ln() - (high - x[0]).ln();
@@ -93,8 +93,8 @@ impl Support {
             Support::Simplex(k) => {
                 let last = x[k - 1].ln();
                 u.iter_mut().zip(x).for_each(|(u, x)| *u = x.ln() - last);
-                // the sum of K decimals that were meant to add to 1
-                if (x.iter().sum::<f64>() - 1.0).abs() > 1e-8 {
+                // K decimals that were meant to add to 1, each rounded
+                if (x.iter().sum::<f64>() - 1.0).abs() > (k as f64 * unit).max(1e-8) {
                     return false;
                 }
             }
@@ -222,6 +222,12 @@ impl Chart {
 
     /// u_i with T(u_i) = x_i, for each row.   x: n×d → n×m. `Error::Unsupported` names the first point outside and its block.
     pub fn free(&self, x: &Matrix) -> Result<Matrix> {
+        self.free_of_rounded(x, 0.5 * f64::EPSILON)
+    }
+
+    /// The same for numbers that were rounded to `unit` of their size, such as 2⁻²⁴ in single precision: so far, times K, the sum on a simplex
+    /// of K coordinates may be from 1, or 10⁻⁸ where that is more.
+    pub fn free_of_rounded(&self, x: &Matrix, unit: f64) -> Result<Matrix> {
         if x.cols() != self.dim {
             shape_mismatch("Chart::free", x.shape(), (x.rows(), self.dim));
         }
@@ -229,7 +235,7 @@ impl Chart {
         for row in 0..x.rows() {
             for (block, i, j) in self.spans() {
                 let point = &x.row(row)[j..j + block.width()];
-                if !block.free(point, &mut u.row_mut(row)[i..i + block.free_width()]) {
+                if !block.free(point, unit, &mut u.row_mut(row)[i..i + block.free_width()]) {
                     return Err(Error::Unsupported {
                         what: format!("row {row}: {point:?} from coordinate {} is not inside {}", j + 1, block.words()),
                         remedy: "remove such points (rows count from 0)",

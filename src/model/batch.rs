@@ -87,6 +87,14 @@ impl<T: Real> Batch<T> {
     }
 }
 
+#[cfg(test)]
+impl<T: Real> Batch<T> {
+    /// Buffers that the tapes keep for the next step.
+    pub(crate) fn spare_buffers(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.tape.spare_buffers()).sum()
+    }
+}
+
 impl<T: Real> Chunk<T> {
     fn new() -> Self {
         Self { tape: Tape::new(), parameters: Vec::new(), output: 0, gradient: Vec::new() }
@@ -99,7 +107,7 @@ impl<T: Real> Chunk<T> {
         let gradients = tape.pull_back_once(&[(tape.var(self.output), g)], &parameters);
         // one node may be the gradient of several
         let again = |k: usize| gradients[k + 1..].iter().any(|g| g.id == gradients[k].id);
-        let part = |k: usize| if again(k) { gradients[k].value() } else { tape.take(gradients[k].id) };
+        let part = |k: usize| if again(k) { tape.copy(gradients[k].id) } else { tape.take(gradients[k].id) };
         self.gradient.extend((0..gradients.len()).map(part));
     }
 }

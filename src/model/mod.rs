@@ -5,6 +5,8 @@ pub mod flow;
 mod frame_state;
 mod generator;
 mod latent;
+#[cfg(test)]
+mod memory_tests;
 #[allow(clippy::module_inception)]
 mod model;
 mod particles;

@@ -27,6 +27,11 @@ impl Mlp {
         Self { widths }
     }
 
+    /// Number of trainable numbers with layers of `widths`, Σ_k (w_k + 1) w_{k+1}; None beyond the whole numbers. Nothing is made.
+    pub fn size(widths: &[usize]) -> Option<usize> {
+        widths.windows(2).try_fold(0usize, |sum, w| sum.checked_add(w[0].checked_add(1)?.checked_mul(w[1])?))
+    }
+
     /// Number of matrices: a weight and a bias for each layer.
     pub fn parameter_count(&self) -> usize {
         2 * (self.widths.len() - 1)

@@ -2,7 +2,7 @@
 
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
-use crate::files::samples::read_samples;
+use crate::files::samples::read_rounded;
 use crate::report::{MetricRow, comparison, count, number};
 use crate::{target, words};
 use pushforward::metric::{Options, Report, evaluate};
@@ -30,7 +30,7 @@ pub struct Arguments {
 /// Prints the metrics of the samples.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
-    let samples = read_samples(&arguments.file)?;
+    let (samples, unit) = read_rounded(&arguments.file)?;
     let (n, d) = samples.shape();
     let expected = target.coordinates.dim();
     let shown = arguments.file.display();
@@ -40,7 +40,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             target.name
         )));
     }
-    let samples = target.coordinates.free(samples).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
+    let samples =
+        target.coordinates.free_of_rounded(samples, unit).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
     let options = Options { seed: arguments.seed, test_size: arguments.test_size, ..Options::default() };
     let report = evaluate(&*target.density, &samples, &options).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
     if arguments.json {

@@ -4,8 +4,10 @@ use crate::commands::{note, print, train::load_target};
 use crate::config;
 use crate::failure::{Failure, Outcome};
 use crate::files::arviz;
+use crate::files::atomic::AtomicFile;
 use crate::files::csv::CsvWriter;
 use crate::files::npz::NpzWriter;
+use crate::files::read_text;
 use crate::files::samples::read_samples;
 use pushforward::linalg::Matrix;
 use serde_json::json;
@@ -31,6 +33,9 @@ enum Format {
     Arviz,
 }
 
+/// Longest summary.json that is read.
+const MAX_SUMMARY: u64 = 16 << 20;
+
 /// Reads samples.npy of the run, evaluates log p~, writes.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let at = |name: &str| arguments.run.join(name);
@@ -52,9 +57,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let default = ["samples.npz", "samples.csv", "samples.arviz.json"][arguments.format as usize];
     let path = arguments.output.clone().unwrap_or_else(|| at(default));
+    // in the run's folder a link is no wish of the user's
+    let start = || if arguments.output.is_some() { AtomicFile::output(&path) } else { AtomicFile::create(&path) };
     match arguments.format {
         Format::Npz => {
-            let mut file = NpzWriter::create(&path)?;
+            let mut file = NpzWriter::over(start()?, &path);
             file.array("samples", samples.rows() as u64, samples.cols())?;
             file.push(&samples)?;
             file.array("log_density", samples.rows() as u64, 1)?;
@@ -62,19 +69,19 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             file.finish()?;
         }
         Format::Csv => {
-            let mut file = CsvWriter::with_names(&path, &names)?;
+            let mut file = CsvWriter::over(start()?, &names)?;
             file.push(&samples)?;
             file.finish()?;
         }
         Format::Arviz => {
-            let summary = std::fs::read(at("summary.json")).ok();
-            let summary: Option<serde_json::Value> = summary.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+            let summary = read_text(&at("summary.json"), MAX_SUMMARY).ok();
+            let summary: Option<serde_json::Value> = summary.and_then(|text| serde_json::from_str(&text).ok());
             let seconds = summary.and_then(|s| s.get("train_seconds").cloned());
             let attributes = json!({
                 "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": seconds,
                 "target": target.name, "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
             });
-            arviz::write(&path, &samples, &names, &lp, attributes)?;
+            arviz::write(start()?, &samples, &names, &lp, attributes)?;
         }
     }
     print(&format!("{} samples written to {}\n", samples.rows(), path.display()))

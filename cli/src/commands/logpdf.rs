@@ -1,7 +1,8 @@
 //! `pushforward logpdf`: the exact log-density of a trained flow.
 
+use crate::commands::note;
 use crate::failure::{Failure, Outcome};
-use crate::files::samples::{SampleWriter, format_of, read_samples};
+use crate::files::samples::{SampleWriter, format_of, read_rounded};
 use crate::{config, model, target};
 use pushforward::linalg::Matrix;
 use std::path::PathBuf;
@@ -31,16 +32,19 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     };
     let config = config::merge(Some(&arguments.run.join("config.toml")), toml::Table::new(), &[])?;
     let coordinates = target::coordinates_of(&config.target, model.dim())?;
-    let (points, shown) = (read_samples(&arguments.points)?, arguments.points.display());
+    let ((points, unit), shown) = (read_rounded(&arguments.points)?, arguments.points.display());
     let (n, d) = points.shape();
     if d != coordinates.dim() {
         let expected = coordinates.dim();
         return Err(Failure::input(format!(
-            "{shown} has {d} columns but the model has {expected} dimensions; give one point a row"
+            "{shown} has {d} columns but the model has {expected} dimensions; give one point a row{}",
+            coordinates.note().map_or(String::new(), |note| format!(" ({note})"))
         )));
     }
-    let points = coordinates.free(points).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
-    let mut writer = SampleWriter::create(&arguments.output, n as u64, 1)?;
+    let points = coordinates.free_of_rounded(points, unit).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
+    coordinates.note().into_iter().for_each(note);
+    model.fits_memory(n as u64)?;
+    let mut writer = SampleWriter::output(&arguments.output, n as u64, &["log_density".into()])?;
     writer.push(&Matrix::from_vec(n, 1, density.log_density(&points)))?;
     writer.finish()
 }

@@ -13,7 +13,9 @@ mod seams;
 mod train;
 mod verify;
 
-use crate::failure::{Failure, Outcome};
+pub(crate) use crate::failure::note;
+use crate::failure::{Failure, Outcome, visible};
+use crate::target;
 use clap::{Parser, Subcommand};
 use std::io::Write;
 
@@ -23,6 +25,9 @@ use std::io::Write;
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Run the code of the Stan library that a run's config.toml names; without it no command on a run does
+    #[arg(long, global = true)]
+    trust_library: bool,
 }
 
 #[derive(Subcommand)]
@@ -54,6 +59,7 @@ enum Command {
 impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Outcome<()> {
+        target::trust_libraries(self.trust_library);
         match self.command {
             Command::Train(arguments) => train::run(&arguments),
             Command::Particles(arguments) => particles::run(&arguments),
@@ -73,15 +79,10 @@ impl Cli {
 /// Writes to stdout. A reader that has gone away (`| head`) is no failure.
 fn print(text: &str) -> Outcome<()> {
     let mut out = std::io::stdout().lock();
-    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+    match out.write_all(visible(text).as_bytes()).and_then(|()| out.flush()) {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
             Err(Failure::io("write", "standard output".as_ref(), &e))
         }
         _ => Ok(()),
     }
-}
-
-/// Says something on stderr that is worth knowing but stops nothing.
-pub(crate) fn note(sentence: String) {
-    eprintln!("note: {sentence}");
 }

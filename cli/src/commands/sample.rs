@@ -12,8 +12,14 @@ use crate::{commands::train::load_target, interrupt, model};
 use pushforward::search::{Polish, PolishReport};
 use std::path::PathBuf;
 
-/// Rows that are drawn and written at a time.
-const BLOCK: u64 = 1 << 16;
+/// Most rows that are drawn and written at a time, and most numbers.
+const ROWS: u64 = 1 << 16;
+const NUMBERS: u64 = 1 << 24;
+
+/// Rows of a block in `d` dimensions.
+fn block_rows(d: usize) -> u64 {
+    (NUMBERS / d as u64).clamp(1, ROWS)
+}
 
 /// Samples in the pilot that finds the step of a polish, and their block, which no output uses.
 const PILOT: usize = 1_000;
@@ -53,28 +59,42 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         return Err(Failure::input("-n 0; ask for at least one sample"));
     }
     let model = model::load(&arguments.run.join("model.safetensors"))?;
+    if let Some(most) = model.most_samples().filter(|most| arguments.number > *most) {
+        return Err(Failure::input(format!(
+            "-n {}; the run holds {most} particles and can draw no more: ask for at most {most}, or train a generator along the same velocity",
+            arguments.number
+        )));
+    }
+    let block = block_rows(model.dim());
+    model.fits_memory(block)?;
     let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &model)).transpose()?;
     let config = config::merge(Some(&arguments.run.join("config.toml")), toml::Table::new(), &[])?;
     let coordinates = target::coordinates_of(&config.target, model.dim())?;
-    let mut writer = SampleWriter::create(&arguments.output, arguments.number, coordinates.dim())?;
+    let mut writer = SampleWriter::output(&arguments.output, arguments.number, &coordinates.names())?;
+    coordinates.note().into_iter().for_each(note);
     interrupt::watch();
     let progress = Progress::new(arguments.number, "samples");
-    // a polished sample costs as much as many, so that Ctrl-C and the bar need smaller blocks; the samples depend on BLOCK only
-    let part = if polisher.is_some() { BLOCK / 16 } else { BLOCK };
-    for (block, start) in (0..arguments.number).step_by(BLOCK as usize).enumerate() {
-        let rows = (arguments.number - start).min(BLOCK);
-        let drawn = model.sample(rows as usize, arguments.seed, block as u64);
+    // a polished sample costs as much as many, so that Ctrl-C and the bar need smaller blocks; the samples depend on the block only
+    let part = if polisher.is_some() { (block / 16).max(1) } else { block };
+    for (number, start) in (0..arguments.number).step_by(block as usize).enumerate() {
+        let rows = (arguments.number - start).min(block);
+        let drawn = model.sample(rows as usize, arguments.seed, number as u64);
         for first in (0..rows).step_by(part as usize) {
             if interrupt::requested() {
                 let shown = arguments.output.display();
-                return Err(Failure::Interrupted(format!("stopped by Ctrl-C; {shown} was not written")));
+                let what = interrupt::name();
+                return Err(Failure::Interrupted(format!("stopped by {what}; {shown} was not written")));
             }
             let last = (first + part).min(rows);
             let mut samples = drawn.slice_rows(first as usize..last as usize);
             if let Some(polisher) = &mut polisher {
                 polisher.run(&mut samples, arguments.seed, (start + first) / part)?;
             }
-            writer.push(&coordinates.constrain(samples)?)?;
+            let samples = coordinates.constrain(samples)?;
+            if !samples.is_finite() {
+                return Err(Failure::input("a sample is not finite; this model or its target's library is damaged"));
+            }
+            writer.push(&samples)?;
             progress.at(start + last);
         }
     }

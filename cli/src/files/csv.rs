@@ -2,7 +2,9 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
+use crate::files::csv_layout::{Layout, cells, layout, number};
 use pushforward::linalg::Matrix;
+use std::collections::VecDeque;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
@@ -25,7 +27,12 @@ impl CsvWriter {
 
     /// Starts a file with these columns.
     pub fn with_names(path: &Path, names: &[String]) -> Outcome<Self> {
-        let mut file = AtomicFile::create(path)?;
+        Self::over(AtomicFile::create(path)?, names)
+    }
+
+    /// The same over a file that was started.
+    pub fn over(mut file: AtomicFile, names: &[String]) -> Outcome<Self> {
+        let names: Vec<String> = names.iter().map(|name| quoted(name)).collect();
         file.write(format!("{}\n", names.join(",")).as_bytes())?;
         Ok(Self { file, text: String::new() })
     }
@@ -49,66 +56,118 @@ impl CsvWriter {
     }
 }
 
-/// Reads rows in blocks. A first line that holds no number is a header and skipped; empty lines are skipped.
-#[derive(Debug)]
+/// Reads rows in blocks, as pandas, R, spreadsheets and CmdStan write them: cells between commas, semicolons, tabs or blanks, with
+/// quotation marks or without; a header or none; row names, comments (#), blank lines, the columns of Stan whose names end in two
+/// underscores, and the mark at the beginning of a file in UTF-8 are left out. [`layout`] says which line is a header.
 pub struct CsvReader {
-    file: BufReader<File>,
+    file: Box<dyn BufRead>,
     path: PathBuf,
     line: u64,
-    cols: Option<usize>,
-    names: Option<Vec<String>>,
+    layout: Option<Layout>,
+    /// Most digits that a number had.
+    digits: i32,
+    /// The first rows, which the layout was found from: number and text.
+    waiting: VecDeque<(u64, String)>,
 }
 
 impl CsvReader {
     /// Opens `path`.
     pub fn open(path: &Path) -> Outcome<Self> {
         let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
-        Ok(Self {
-            file: BufReader::with_capacity(1 << 20, file),
-            path: path.to_owned(),
-            line: 0,
-            cols: None,
-            names: None,
-        })
+        Ok(Self::of(BufReader::with_capacity(1 << 20, file), path))
+    }
+
+    /// Reads `file`; `path` is for messages.
+    pub fn of(file: impl BufRead + 'static, path: &Path) -> Self {
+        let file = Box::new(file);
+        Self { file, path: path.to_owned(), line: 0, layout: None, digits: 0, waiting: VecDeque::new() }
     }
 
     /// The next rows, at most `max_rows` (at least one); `None` after the last.
     pub fn read_block(&mut self, max_rows: usize) -> Outcome<Option<Matrix>> {
+        if self.layout.is_none() && !self.begin()? {
+            return Ok(None);
+        }
         let (mut data, mut rows) = (Vec::new(), 0);
         while rows < max_rows.max(1) {
-            let Some(line) = self.next_line()? else { break };
-            let cells: Vec<&str> = line.split(',').map(str::trim).collect();
-            if self.cols.is_none() && self.line == 1 && cells.iter().all(|c| c.parse::<f64>().is_err()) {
-                self.names = Some(cells.into_iter().map(String::from).collect());
+            let Some((at, line)) = self.next_row()? else { break };
+            self.line = at;
+            let layout = self.layout.as_ref().expect("the table was begun");
+            let cells = cells(&line, layout.separator).map_err(|why| self.bad(&why))?;
+            if cells.iter().all(|c| c.text.is_empty()) {
+                // a spreadsheet's empty row
                 continue;
             }
-            let cols = *self.cols.get_or_insert(cells.len());
-            if cells.len() != cols {
-                return Err(self.bad(&format!("{} columns, but the rows before have {cols}", cells.len())));
+            if cells.len() != layout.width {
+                return Err(self.bad(&format!("{} columns, but the rows before have {}", cells.len(), layout.width)));
             }
-            for cell in cells {
-                let x: f64 = cell.parse().map_err(|_| self.bad(&format!("'{}' is not a number", clip(cell))))?;
+            for &j in &layout.columns {
+                let cell = &cells[j].text;
+                let x = number(cell, layout.separator);
+                let x = x.ok_or_else(|| self.bad(&format!("'{}' is not a number", clip(cell))))?;
                 if !x.is_finite() {
                     return Err(self.bad(&format!("{x} is not finite; remove such rows first")));
                 }
+                self.digits = self.digits.max(digits(cell));
                 data.push(x);
             }
             rows += 1;
         }
-        Ok((rows > 0).then(|| Matrix::from_vec(rows, self.cols.unwrap_or(0), data)))
+        let cols = self.layout.as_ref().map_or(0, |l| l.columns.len());
+        Ok((rows > 0).then(|| Matrix::from_vec(rows, cols, data)))
     }
 
     /// The names of the columns, where the file has them and its first block was read.
     pub fn names(&self) -> Option<&[String]> {
-        self.names.as_deref()
+        self.layout.as_ref().and_then(|l| l.names.as_deref())
+    }
+
+    /// What was guessed about the file and could be meant otherwise.
+    pub fn note(&self) -> Option<String> {
+        let note = self.layout.as_ref().and_then(|l| l.note.as_ref());
+        note.map(|note| format!("{}: {note}", self.path.display()))
+    }
+
+    /// To which part of their size the numbers so far were rounded: half a unit of the last of as many digits as the longest has.
+    pub fn rounding(&self) -> f64 {
+        (0.5 * 10f64.powi(1 - self.digits)).max(0.5 * f64::EPSILON)
+    }
+
+    /// Finds the layout from the first two rows; false where there is none.
+    fn begin(&mut self) -> Outcome<bool> {
+        let mut first = self.next_line()?;
+        if first.as_ref().is_some_and(|(_, line)| line.trim_end().len() == 5 && line.starts_with("sep=")) {
+            first = self.next_line()?;
+        }
+        let Some(first) = first else { return Ok(false) };
+        let second = self.next_line()?;
+        let found = layout(&first.1, second.as_ref().map(|(_, line)| line.as_str()));
+        self.line = first.0;
+        let layout = found.map_err(|why| self.bad(&why))?;
+        if layout.columns.is_empty() {
+            return Err(self.bad("no column holds samples"));
+        }
+        if layout.names.is_none() {
+            self.waiting.push_back(first);
+        }
+        self.waiting.extend(second);
+        self.layout = Some(layout);
+        Ok(true)
     }
 
     fn bad(&self, why: &str) -> Failure {
         Failure::input(format!("{}, line {}: {why}", self.path.display(), self.line))
     }
 
-    /// The next line that is not blank.
-    fn next_line(&mut self) -> Outcome<Option<String>> {
+    fn next_row(&mut self) -> Outcome<Option<(u64, String)>> {
+        match self.waiting.pop_front() {
+            Some(row) => Ok(Some(row)),
+            None => self.next_line(),
+        }
+    }
+
+    /// Number and text of the next line that is neither blank nor a comment.
+    fn next_line(&mut self) -> Outcome<Option<(u64, String)>> {
         loop {
             let mut bytes = Vec::new();
             let read = (&mut self.file).take(MAX_LINE).read_until(b'\n', &mut bytes);
@@ -120,12 +179,37 @@ impl CsvReader {
             if n as u64 == MAX_LINE && bytes.last() != Some(&b'\n') {
                 return Err(self.bad(&format!("the line is longer than {MAX_LINE} bytes")));
             }
-            let line = String::from_utf8(bytes).map_err(|_| self.bad("this is not text"))?;
-            if !line.trim().is_empty() {
-                return Ok(Some(line));
+            if self.line == 1 && (bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff])) {
+                return Err(self.bad("this is UTF-16; save the table as CSV in UTF-8"));
+            }
+            let line = String::from_utf8(bytes).map_err(|_| self.bad("this is not text in UTF-8"))?;
+            let line = match line.strip_prefix('\u{feff}') {
+                Some(rest) if self.line == 1 => rest.to_owned(),
+                _ => line,
+            };
+            let trimmed = line.trim();
+            if trimmed.contains('\r') {
+                return Err(
+                    self.bad("lines end in a single carriage return; save the table with the line ends of today")
+                );
+            }
+            if !trimmed.is_empty() && !trimmed.starts_with('#') {
+                return Ok(Some((self.line, line)));
             }
         }
     }
+}
+
+/// Digits of a number from the first that is not 0.
+fn digits(cell: &str) -> i32 {
+    let mantissa = cell.split(['e', 'E']).next().unwrap_or_default().bytes();
+    mantissa.filter(u8::is_ascii_digit).skip_while(|b| *b == b'0').count().min(40) as i32
+}
+
+/// A name as a cell: in quotation marks where it holds a separator, a quotation mark or a line's end.
+fn quoted(name: &str) -> String {
+    let plain = !name.contains([',', ';', '\t', '"', '\n', '\r', '#', ' ']) && !name.is_empty();
+    if plain { name.to_owned() } else { format!("\"{}\"", name.replace('"', "\"\"")) }
 }
 
 /// At most 40 characters of a cell, for a message.
@@ -153,6 +237,79 @@ mod tests {
         assert!(r.read_block(2).unwrap().is_none());
     }
 
+    /// Checks what is read from what other programs write: names (`-` for none) and rows.
+    #[test]
+    fn files_of_other_programs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.csv");
+        let two: &[&[f64]] = &[&[1.5, 0.0], &[2.5, 1.0]];
+        let three: &[&[f64]] = &[&[1.0], &[2.0], &[3.0]];
+        for (text, names, rows) in [
+            // a mark of UTF-8 and no header (NumPy, spreadsheets)
+            ("\u{feff}1\n2\n3\n", "-", three),
+            ("\u{feff}x\n1\n2\n3\n", "x", three),
+            ("\u{feff}\"x\"\r\n1\r\n2\r\n3\r\n", "x", three),
+            ("1\n2\n3", "-", three),
+            ("1\r\n2\r\n3\r\n\r\n\r\n", "-", three),
+            ("\n\n1\n\n2\n   \n3\n", "-", three),
+            // quotation marks around names, around all cells, and around all but the numbers
+            ("\"a\",\"y\"\n1.5,0\n2.5,1\n", "a|y", two),
+            ("\"a\",\"y\"\n\"1.5\",\"0\"\n\"2.5\",\"1\"\n", "a|y", two),
+            ("\"1.5\",\"0\"\n\"2.5\",\"1\"\n", "-", two),
+            ("\"a, b\",\"the \"\"y\"\"\"\n1.5,0\n2.5,1\n", "a, b|the \"y\"", two),
+            // pandas: to_csv(), to_csv(index=False), of an array without names with and without index
+            (",a,y\n0,1.5,0\n1,2.5,1\n", "a|y", two),
+            ("a,y\n1.5,0\n2.5,1\n", "a|y", two),
+            (",0,1\n0,1.5,0.0\n1,2.5,1.0\n", "0|1", two),
+            ("0,1\n1.5,0.0\n2.5,1.0\n", "0|1", two),
+            ("id,2010\n1.5,0\n2.5,1\n", "id|2010", two),
+            // R: write.csv, write.csv(row.names = FALSE), write.table, write.csv2
+            ("\"\",\"a\",\"y\"\n\"1\",1.5,0\n\"2\",2.5,1\n", "a|y", two),
+            ("\"1\",\"2\"\n1.5,0\n2.5,1\n", "1|2", two),
+            ("\"a\" \"y\"\n\"1\" 1.5 0\n\"2\" 2.5 1\n", "a|y", two),
+            ("\"\";\"a\";\"y\"\n\"1\";1,5;0\n\"2\";2,5;1\n", "a|y", two),
+            // spreadsheets: semicolons and decimal commas, tabs, the line sep=, rows of separators
+            ("a;y\r\n1,5;0\r\n2,5;1\r\n", "a|y", two),
+            ("sep=;\r\na;y\r\n1.5;0\r\n2.5;1\r\n;\r\n", "a|y", two),
+            ("a\ty\n1.5\t0\n2.5\t1\n", "a|y", two),
+            ("1,5\t0\n2,5\t1\n", "-", two),
+            // NumPy's savetxt, with a header and without
+            ("# a y\n1.500000000000000000e+00 0.000000000000000000e+00\n2.5e+00 1.0e+00\n", "-", two),
+            ("  1.5   0.0  \n  2.5   1.0\n", "-", two),
+            // CmdStan: comments before, between and behind, the sampler's own columns
+            (
+                "# stan_version_major = 2\nlp__,accept_stat__,mu,sigma.1\n# Adaptation terminated\n-1,0.9,1.5,0\n-2,1,2.5,1\n# \n# Elapsed\n",
+                "mu|sigma.1",
+                two,
+            ),
+            ("x1,x2\n0,1\n2,3\n", "x1|x2", &[&[0.0, 1.0], &[2.0, 3.0]]),
+            ("0,1\n2,3\n", "-", &[&[0.0, 1.0], &[2.0, 3.0]]),
+            ("+1.5,0.\n25e-1,1\n", "-", two),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let mut r = CsvReader::open(&path).unwrap();
+            let read = r.read_block(100).unwrap_or_else(|e| panic!("{text:?}: {e}")).unwrap();
+            assert_eq!(read, Matrix::from_rows(rows), "{text:?}");
+            assert_eq!(r.names().map_or("-".into(), |n| n.join("|")), names, "{text:?}");
+            assert_eq!(r.note().is_some(), text.starts_with("0,1\n1.5"), "{text:?}");
+            assert!(r.read_block(1).unwrap().is_none());
+        }
+    }
+
+    /// Checks that names with separators in them are read as they were written.
+    #[test]
+    fn names_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.csv");
+        let names = ["a,b", "c \"d\"", "#e", "plain", ";"].map(String::from);
+        let mut w = CsvWriter::with_names(&path, &names).unwrap();
+        w.push(&Matrix::from_rows(&[[1.0, 2.0, 3.0, 4.0, 5.0]])).unwrap();
+        w.finish().unwrap();
+        let mut r = CsvReader::open(&path).unwrap();
+        r.read_block(1).unwrap();
+        assert_eq!(r.names().unwrap(), names);
+    }
+
     /// Proves that bad rows are refused with the line's number.
     #[test]
     fn bad_rows() {
@@ -163,6 +320,16 @@ mod tests {
             ("1,2\n1,oops\n", "line 2: 'oops'"),
             ("1,nan\n", "line 1: NaN"),
             ("x\n1e999\n", "line 2: inf"),
+            ("0.5,oops\n1,2\n", "line 1: 'oops'"),
+            ("0.5,NA\n1,2\n", "line 1: 'NA'"),
+            ("x,y\n1,\n", "line 2: '' is not"),
+            ("a,b\n1,2,3\n", "names 2 columns but its rows have 3"),
+            ("0\n0.5\n", "line 1: '0' may be the name"),
+            ("1.5\r2.5\r", "carriage return"),
+            ("\"a\n1\n", "not closed"),
+            ("\"1\"2,3\n1,2\n", "follows a closing"),
+            ("lp__,energy__\n1,2\n", "no column"),
+            ("x1,x2\n# a comment\n\n1,2\n3,oops\n", "line 5: 'oops'"),
         ] {
             std::fs::write(&path, text).unwrap();
             let mut r = CsvReader::open(&path).unwrap();

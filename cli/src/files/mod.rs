@@ -3,6 +3,7 @@
 pub mod arviz;
 pub mod atomic;
 pub mod csv;
+mod csv_layout;
 pub mod npy;
 pub mod npz;
 pub mod safetensors;
@@ -28,17 +29,30 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     fnv1a_from(FNV_START, bytes)
 }
 
-/// The whole text of a file of at most `most` bytes, whatever its announced length is (a device has none).
-pub fn read_text(path: &Path, most: u64) -> Outcome<String> {
+/// All bytes of a file of at most `most`, whatever its announced length is: a device has none, a sparse file more than there is room for.
+pub fn read_bytes(path: &Path, most: u64) -> Outcome<Vec<u8>> {
     let fail = |e: std::io::Error| Failure::unreadable(path, &e);
+    let file = File::open(path).map_err(fail)?;
+    let length = file.metadata().map_err(fail)?.len();
     let mut bytes = Vec::new();
-    File::open(path).map_err(fail)?.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
-    let shown = path.display();
-    if bytes.len() as u64 > most {
+    if length <= most {
+        file.take(most + 1).read_to_end(&mut bytes).map_err(fail)?;
+    }
+    if length.max(bytes.len() as u64) > most {
+        let shown = path.display();
         return Err(Failure::input(format!("{shown} has more than {most} bytes, the most that are read")));
     }
-    String::from_utf8(bytes).map_err(|e| {
+    Ok(bytes)
+}
+
+/// The whole text of a file of at most `most` bytes, without the mark with which some programs begin a file in UTF-8.
+pub fn read_text(path: &Path, most: u64) -> Outcome<String> {
+    let text = String::from_utf8(read_bytes(path, most)?).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
-        Failure::input(format!("{shown}: byte {at} is not text; this must be a file in UTF-8"))
-    })
+        Failure::input(format!("{}: byte {at} is not text; this must be a file in UTF-8", path.display()))
+    })?;
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => Ok(rest.to_owned()),
+        None => Ok(text),
+    }
 }

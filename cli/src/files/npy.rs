@@ -4,6 +4,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
+use crate::memory;
 use pushforward::linalg::Matrix;
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -69,7 +70,11 @@ pub struct NpyWriter {
 impl NpyWriter {
     /// Starts a rows×cols file.
     pub fn create(path: &Path, rows: u64, cols: usize, dtype: Dtype) -> Outcome<Self> {
-        let mut file = AtomicFile::create(path)?;
+        Self::over(AtomicFile::create(path)?, rows, cols, dtype)
+    }
+
+    /// The same over a file that was started.
+    pub fn over(mut file: AtomicFile, rows: u64, cols: usize, dtype: Dtype) -> Outcome<Self> {
         file.write(&preamble(rows, cols, dtype))?;
         Ok(Self { file, dtype, cols, left: rows, bytes: Vec::new() })
     }
@@ -147,6 +152,9 @@ impl NpyReader {
         if rows == 0 {
             return Ok(None);
         }
+        let numbers = rows as u128 * self.cols as u128;
+        let what = || format!("{}: an array of {rows}×{}", self.path.display(), self.cols);
+        memory::enough(8 * numbers, &what(), "give fewer rows")?;
         let mut data = Vec::with_capacity(rows * self.cols);
         let mut bytes = vec![0; (rows * self.cols).min(BUFFER) * self.dtype.size()];
         while data.len() < rows * self.cols {

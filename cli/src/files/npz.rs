@@ -6,6 +6,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
 use crate::files::npy::{Dtype, NpyReader, preamble};
+use crate::memory::size;
 use pushforward::linalg::Matrix;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -19,6 +20,9 @@ const END: u32 = 0x0605_4b50;
 const STREAMED: u16 = 8;
 /// Longest central directory that is read: some hundred arrays.
 const MAX_DIRECTORY: u64 = 1 << 16;
+
+/// Most bytes before the directory.
+const MAX_ARCHIVE: u64 = u32::MAX as u64 - MAX_DIRECTORY;
 
 /// CRC-32 of ISO 3309, continued from `crc` (0 at the start), eight bits at a time by table.
 fn crc32(crc: u32, bytes: &[u8]) -> u32 {
@@ -53,17 +57,29 @@ pub struct NpzWriter {
 impl NpzWriter {
     /// Starts an archive.
     pub fn create(path: &Path) -> Outcome<Self> {
-        Ok(Self { file: AtomicFile::create(path)?, path: path.to_owned(), at: 0, entries: Vec::new(), left: 0 })
+        Ok(Self::over(AtomicFile::create(path)?, path))
+    }
+
+    /// The same over a file that was started; `path` is for messages.
+    pub fn over(file: AtomicFile, path: &Path) -> Self {
+        Self { file, path: path.to_owned(), at: 0, entries: Vec::new(), left: 0 }
+    }
+
+    /// Refuses an array of `bytes` that no archive holds.
+    pub fn can_hold(bytes: u128, path: &Path) -> Outcome<()> {
+        if bytes <= u128::from(MAX_ARCHIVE) {
+            return Ok(());
+        }
+        Err(Failure::input(format!(
+            "{} would have {}, more than the 4 GiB that the .npz format holds here; write .npy",
+            path.display(),
+            size(bytes)
+        )))
     }
 
     fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
         self.at += bytes.len() as u64;
-        if self.at > u64::from(u32::MAX) - MAX_DIRECTORY {
-            return Err(Failure::input(format!(
-                "{} would be larger than 4 GiB, which the .npz format does not hold here; write .npy",
-                self.path.display()
-            )));
-        }
+        Self::can_hold(self.at.into(), &self.path)?;
         self.file.write(bytes)
     }
 

@@ -7,6 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
 use crate::files::safetensors_header::{Entry, Header, Sizes};
 use crate::files::{FNV_START, fnv1a_from};
+use crate::memory;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -33,6 +34,21 @@ pub enum Numbers {
     F32(Vec<f32>),
     /// Double precision.
     F64(Vec<f64>),
+}
+
+impl Numbers {
+    /// How many.
+    pub fn len(&self) -> usize {
+        match self {
+            Numbers::F32(v) => v.len(),
+            Numbers::F64(v) => v.len(),
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A named array of a network.
@@ -140,7 +156,12 @@ pub fn prepare(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Outcome<A
 /// Reads a file of ours back. Memory stays below the file's length and 16 MiB: the numbers go straight where they belong.
 pub fn read(path: &Path) -> Outcome<(Tensors, Metadata)> {
     let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
-    let length = file.metadata().map_err(|e| Failure::unreadable(path, &e))?.len();
+    let found = file.metadata().map_err(|e| Failure::unreadable(path, &e))?;
+    if !found.is_file() {
+        return Err(Failure::input(format!("{} is not a regular file; give one that 'train' wrote", path.display())));
+    }
+    let length = found.len();
+    memory::enough(length.into(), &format!("{}", path.display()), "the file is damaged or not ours")?;
     parse(file, length)
         .map_err(|why| Failure::input(format!("{}: {why}; the file is damaged or not ours", path.display())))
 }

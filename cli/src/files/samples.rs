@@ -1,9 +1,11 @@
 //! Samples in a file, `.npy`, `.npz` or `.csv` by its ending.
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, note};
+use crate::files::atomic::AtomicFile;
 use crate::files::csv::{CsvReader, CsvWriter};
 use crate::files::npy::{Dtype, NpyReader, NpyWriter};
 use crate::files::npz::{self, NpzWriter};
+use crate::memory;
 use pushforward::linalg::Matrix;
 use std::path::Path;
 
@@ -41,17 +43,37 @@ pub enum SampleWriter {
     Csv(CsvWriter),
 }
 
+/// Least bytes of a number in a `.csv` file, such as `0.0,`.
+const CSV_NUMBER: u128 = 4;
+
 impl SampleWriter {
     /// Starts a file of `rows` samples in `cols` dimensions.
     pub fn create(path: &Path, rows: u64, cols: usize) -> Outcome<Self> {
+        let names: Vec<String> = (1..=cols).map(|j| format!("x{j}")).collect();
+        Self::over(AtomicFile::create(path)?, path, rows, &names)
+    }
+
+    /// Starts the file that a user names as an output, of `rows` samples with these columns; see [`AtomicFile::output`]. What no such file or
+    /// disk holds is refused first.
+    pub fn output(path: &Path, rows: u64, names: &[String]) -> Outcome<Self> {
+        let (format, numbers) = (format_of(path)?, u128::from(rows) * names.len() as u128);
+        let bytes = if format == Format::Csv { CSV_NUMBER * numbers } else { 8 * numbers };
+        if format == Format::Npz {
+            NpzWriter::can_hold(bytes, path)?;
+        }
+        memory::enough_space(bytes, path)?;
+        Self::over(AtomicFile::output(path)?, path, rows, names)
+    }
+
+    fn over(file: AtomicFile, path: &Path, rows: u64, names: &[String]) -> Outcome<Self> {
         Ok(match format_of(path)? {
-            Format::Npy => SampleWriter::Npy(NpyWriter::create(path, rows, cols, Dtype::F64)?),
+            Format::Npy => SampleWriter::Npy(NpyWriter::over(file, rows, names.len(), Dtype::F64)?),
             Format::Npz => {
-                let mut writer = NpzWriter::create(path)?;
-                writer.array("samples", rows, cols)?;
+                let mut writer = NpzWriter::over(file, path);
+                writer.array("samples", rows, names.len())?;
                 SampleWriter::Npz(writer)
             }
-            Format::Csv => SampleWriter::Csv(CsvWriter::create(path, cols)?),
+            Format::Csv => SampleWriter::Csv(CsvWriter::over(file, names)?),
         })
     }
 
@@ -76,10 +98,53 @@ impl SampleWriter {
 
 /// All samples of a file; at least one.
 pub fn read_samples(path: &Path) -> Outcome<Matrix> {
-    let samples = match format_of(path)? {
-        Format::Npy => NpyReader::open(path)?.read_block(usize::MAX)?,
-        Format::Npz => npz::open_samples(path)?.read_block(usize::MAX)?,
-        Format::Csv => CsvReader::open(path)?.read_block(usize::MAX)?,
+    read_rounded(path).map(|(samples, _)| samples)
+}
+
+/// All samples of a file, and to which part of their size its numbers were rounded: 2⁻²⁴ in single precision, also where they were kept in
+/// double precision after that, 2⁻⁵³ in double precision, half a digit in text.
+pub fn read_rounded(path: &Path) -> Outcome<(Matrix, f64)> {
+    let (samples, mut unit) = match format_of(path)? {
+        Format::Npy => (NpyReader::open(path)?.read_block(usize::MAX)?, 0.5 * f64::EPSILON),
+        Format::Npz => (npz::open_samples(path)?.read_block(usize::MAX)?, 0.5 * f64::EPSILON),
+        Format::Csv => {
+            let mut reader = CsvReader::open(path)?;
+            let samples = reader.read_block(usize::MAX)?;
+            reader.note().into_iter().for_each(note);
+            (samples, reader.rounding())
+        }
     };
-    samples.ok_or_else(|| Failure::input(format!("{} holds no samples", path.display())))
+    let samples = samples.ok_or_else(|| Failure::input(format!("{} holds no samples", path.display())))?;
+    if samples.as_slice().iter().all(|x| f64::from(*x as f32) == *x) {
+        unit = unit.max(0.5 * f64::from(f32::EPSILON));
+    }
+    Ok((samples, unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks to what the numbers of a file are said to be rounded.
+    #[test]
+    fn rounding() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let x = Matrix::from_rows(&[[0.1, 1.0 / 3.0]]);
+        for (name, m, unit) in
+            [("a.npy", x.clone(), 2f64.powi(-53)), ("b.npy", x.map(|v| f64::from(v as f32)), 2f64.powi(-24))]
+        {
+            let mut writer = SampleWriter::create(&at(name), 1, 2).unwrap();
+            writer.push(&m).unwrap();
+            writer.finish().unwrap();
+            assert_eq!(read_rounded(&at(name)).unwrap(), (m, unit));
+        }
+        for (text, unit) in
+            [("0.1,0.333333\n", 5e-6), ("x1,x2\n0.1,3.3e-10\n", 0.05), ("0.1,0.33333333333333331\n", 2f64.powi(-53))]
+        {
+            std::fs::write(at("c.csv"), text).unwrap();
+            let found = read_rounded(&at("c.csv")).unwrap().1;
+            assert!((found - unit).abs() < 1e-12 * unit, "{text}: {found}");
+        }
+    }
 }

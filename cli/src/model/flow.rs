@@ -1,6 +1,6 @@
 //! Flows in files.
 
-use super::{Model, frame, parameter_of};
+use super::{Model, frame, held, parameter_of};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use pushforward::linalg::Matrix;
@@ -48,18 +48,19 @@ pub fn rebuild(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> 
     let frame = frame(tensors)?;
     let text = metadata.get(KEY).ok_or("there is no 'flow' in the metadata")?;
     let stack: Stack = serde_json::from_str(text).map_err(|e| format!("'flow' is {text} ({e})"))?;
-    // Before anything of that size is made: nothing can be larger than the file has numbers.
-    let held: usize = tensors.values().map(|t| t.shape.iter().product::<usize>()).sum();
     let (bins, reach) = stack.spline.unwrap_or((1, 1.0));
-    let sizes = [stack.components, bins].into_iter().chain(stack.hidden.iter().copied());
-    let fits =
-        sizes.into_iter().all(|n| n > 0 && n <= held) && stack.couplings <= held && reach.is_finite() && reach > 0.0;
-    if !fits || stack.hidden.windows(2).any(|w| w[0].saturating_mul(w[1]) > held) {
-        return Err(format!("'flow' is {text}, which does not fit a file of {held} numbers"));
+    if stack.components == 0 || bins == 0 || stack.hidden.contains(&0) || !(reach > 0.0 && reach.is_finite()) {
+        return Err(format!("'flow' is {text}; none of its sizes can be 0"));
     }
     let coupling = stack.spline.map_or(CouplingKind::Affine, |(bins, reach)| CouplingKind::Spline { bins, reach });
     let Stack { couplings, hidden, components, .. } = stack;
-    let mut flow: Flow<f64> = Flow::new(frame, Architecture { coupling, couplings, hidden, components }, 0);
+    let architecture = Architecture { coupling, couplings, hidden, components };
+    // before anything of that size is made
+    let held = held(tensors, |name| !name.starts_with("frame."));
+    if architecture.couplings > tensors.len() || architecture.size(frame.dim()) != Some(held) {
+        return Err(format!("'flow' is {text}, which does not fit a file of {held} parameters"));
+    }
+    let mut flow: Flow<f64> = Flow::new(frame, architecture, 0);
     for (name, parameter) in flow.parameter_names().into_iter().zip(&mut flow.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &name, parameter.shape())?.into());
     }

@@ -11,6 +11,8 @@ use std::sync::Arc;
 pub enum Coordinates {
     /// They are these points, of so many coordinates.
     Same(usize),
+    /// They are these points, so many unconstrained parameters of a Stan model whose library is not opened.
+    Free(usize),
     /// A chart of this library.
     Chart(Chart),
     /// The constraining transform of a Stan model.
@@ -21,7 +23,7 @@ impl Coordinates {
     /// Columns of a file of samples.
     pub fn dim(&self) -> usize {
         match self {
-            Coordinates::Same(d) => *d,
+            Coordinates::Same(d) | Coordinates::Free(d) => *d,
             Coordinates::Chart(chart) => chart.dim(),
             Coordinates::Stan(model) => model.names().len(),
         }
@@ -30,7 +32,7 @@ impl Coordinates {
     /// Coordinates of u.
     pub fn free_dim(&self) -> usize {
         match self {
-            Coordinates::Same(d) => *d,
+            Coordinates::Same(d) | Coordinates::Free(d) => *d,
             Coordinates::Chart(chart) => chart.free_dim(),
             Coordinates::Stan(model) => model.free_dim(),
         }
@@ -40,19 +42,27 @@ impl Coordinates {
     pub fn names(&self) -> Vec<String> {
         match self {
             Coordinates::Stan(model) => model.names().to_vec(),
+            Coordinates::Free(d) => (1..=*d).map(|j| format!("u{j}")).collect(),
             _ => (1..=self.dim()).map(|j| format!("x{j}")).collect(),
         }
     }
 
     /// Whether samples are not the points of the density.
     pub fn differ(&self) -> bool {
-        !matches!(self, Coordinates::Same(_))
+        !matches!(self, Coordinates::Same(_) | Coordinates::Free(_))
+    }
+
+    /// What a user should know about them.
+    pub fn note(&self) -> Option<String> {
+        matches!(self, Coordinates::Free(_)).then(|| {
+            "these are the unconstrained parameters of a Stan model; its own coordinates need its library, which --trust-library opens".into()
+        })
     }
 
     /// Samples of points u.   n×free_dim → n×dim.
     pub fn constrain(&self, u: Matrix) -> Outcome<Matrix> {
         match self {
-            Coordinates::Same(_) => Ok(u),
+            Coordinates::Same(_) | Coordinates::Free(_) => Ok(u),
             Coordinates::Chart(chart) => Ok(chart.constrain(&u)),
             Coordinates::Stan(model) => model.constrain(&u).map_err(Failure::input),
         }
@@ -60,9 +70,14 @@ impl Coordinates {
 
     /// Points u of samples.   n×dim → n×free_dim.
     pub fn free(&self, samples: Matrix) -> Outcome<Matrix> {
+        self.free_of_rounded(samples, 0.5 * f64::EPSILON)
+    }
+
+    /// The same for numbers that were rounded to `unit` of their size before.
+    pub fn free_of_rounded(&self, samples: Matrix, unit: f64) -> Outcome<Matrix> {
         match self {
-            Coordinates::Same(_) => Ok(samples),
-            Coordinates::Chart(chart) => Ok(chart.free(&samples)?),
+            Coordinates::Same(_) | Coordinates::Free(_) => Ok(samples),
+            Coordinates::Chart(chart) => Ok(chart.free_of_rounded(&samples, unit)?),
             Coordinates::Stan(model) => model.free(&samples).map_err(Failure::input),
         }
     }

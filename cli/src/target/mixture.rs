@@ -1,5 +1,6 @@
 //! `kind = "gaussian-mixture"`: `p(x) = Σ_k w_k N(x; m_k, C_k)`.
 
+use crate::memory;
 use crate::target::{Described, Reason};
 use pushforward::density::GaussianMixture;
 use pushforward::linalg::Matrix;
@@ -41,6 +42,7 @@ fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<GaussianMixture, Re
         .map_err(|e| Reason::of_keys(text, &e, "gaussian-mixture", "weights, means and covariances or std", KEYS))?;
     let means = means(&keys.means)?;
     let (k, d) = means.shape();
+    fits(k, d)?;
     let weights = weights(&keys.weights, k, note)?;
     let covariances = match (keys.covariances, keys.std) {
         (Some(c), None) => covariances(&c, k, d)?,
@@ -51,6 +53,22 @@ fn parse(text: &str, note: &mut dyn FnMut(String)) -> Result<GaussianMixture, Re
         (Some(_), Some(_)) => return Err(Reason::new("both 'covariances' and 'std' are given; remove one")),
     };
     GaussianMixture::new(&weights, means, covariances).map_err(|e| Reason::new(e.to_string()))
+}
+
+/// Most multiplications that the factors of all covariances may take, K d³: some tens of seconds.
+const MOST_WORK: f64 = 3e10;
+
+/// Refuses covariances, K of d×d numbers and as many in their factors and inverses, before they are made.
+fn fits(k: usize, d: usize) -> Result<(), Reason> {
+    let what = format!("means: {k} components in {d} dimensions");
+    let work = k as f64 * (d as f64).powi(3);
+    if work > MOST_WORK {
+        return Err(Reason::new(format!(
+            "{what} take {work:.1e} multiplications for their covariances, more than the {MOST_WORK:.0e} that are done; write it as a formula"
+        )));
+    }
+    let numbers = 4 * k as u128 * (d as u128).pow(2);
+    memory::enough(8 * numbers, &what, "give fewer").map_err(|e| Reason::new(e.to_string()))
 }
 
 fn finite(x: f64, what: impl Fn() -> String) -> Result<f64, Reason> {

@@ -10,14 +10,32 @@ mod stan_keys;
 pub(crate) mod support;
 
 use crate::failure::{Failure, Outcome};
+use crate::files::read_text;
+use crate::memory;
 use coordinates::Coordinates;
 use pushforward::density::{self, Chart, Constrained, Density, Entry};
 use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Longest target file that is read.
 const MAX_FILE: u64 = 64 << 20;
+
+/// Bytes of memory that a byte of it takes: a list of one-digit numbers, read three times.
+const MEMORY_SHARE: u128 = 120;
+
+/// Whether a library that a configuration names may be opened, which runs its code.
+static TRUSTED: AtomicBool = AtomicBool::new(false);
+
+/// Says whether libraries named by configurations may be opened. One that the user's own target file names always is: to name it is to ask for it.
+pub fn trust_libraries(trusted: bool) {
+    TRUSTED.store(trusted, Ordering::Relaxed);
+}
+
+fn libraries_are_trusted() -> bool {
+    TRUSTED.load(Ordering::Relaxed)
+}
 
 /// The kinds that a target file can have; each has a parser in a file of its own.
 const KINDS: &[&str] = &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "stan-library"];
@@ -49,12 +67,13 @@ impl Target {
 }
 
 /// The coordinates of the samples of a target whose density has `free_dim` coordinates, from its definition in config.toml and without its
-/// data.
+/// data; for a Stan library that is not trusted its unconstrained parameters.
 pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coordinates> {
     let at = |why: Reason| why.at("the configuration's target");
     let support = definition.get("support").and_then(toml::Value::as_table);
     let dim = definition.get("dim").and_then(toml::Value::as_integer).and_then(|d| usize::try_from(d).ok());
     let coordinates = match (definition.get("kind").and_then(toml::Value::as_str), support, dim) {
+        (Some("stan-library"), ..) if !libraries_are_trusted() => Coordinates::Free(free_dim),
         (Some("stan-library"), ..) => stan_keys::coordinates_of(definition).map_err(at)?,
         (Some("formula"), Some(support), Some(dim)) if dim <= formula::MAX_DIM => {
             Coordinates::Chart(support::chart(support, dim).map_err(at)?)
@@ -188,25 +207,25 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
 
 /// Reads a target file.
 fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<Target> {
-    let length = std::fs::metadata(path).map_err(|e| Failure::unreadable(path, &e))?.len();
-    if length > MAX_FILE {
-        return Err(Failure::input(format!(
-            "{} has {length} bytes, more than the {MAX_FILE} that are read",
-            path.display()
-        )));
-    }
-    let bytes = std::fs::read(path).map_err(|e| Failure::unreadable(path, &e))?;
-    let text = String::from_utf8(bytes).map_err(|e| {
-        let at = e.utf8_error().valid_up_to();
-        Failure::input(format!("{}: byte {at} is not text; a target is a TOML file in UTF-8", path.display()))
-    })?;
+    let text = read_text(path, MAX_FILE)?;
     let base = path.parent().unwrap_or(Path::new(""));
-    of_text(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
+    described(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
 }
 
-/// The target called `name` that `text` describes; `place` is where the text stands, for messages, and `base` the folder from which its
-/// files are looked for.
+/// The target called `name` that `text`, part of a configuration, describes; `place` is where the text stands, for messages, and `base` the
+/// folder from which its files are looked for. A Stan library is opened only where that was [trusted](trust_libraries).
 pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
+    if kind_of(text).is_ok_and(|kind| kind == "stan-library") && !libraries_are_trusted() {
+        return Err(Failure::input(format!(
+            "{place} is a Stan library, whose code would run; look at what it names as library, and give --trust-library"
+        )));
+    }
+    described(name, place, base, text, note)
+}
+
+fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
+    let needed = MEMORY_SHARE * text.len() as u128;
+    memory::enough(needed, place, "put large data into a .csv file beside it")?;
     let described =
         parse(text, base, &mut |sentence| note(format!("{place}: {sentence}"))).map_err(|why| why.at(place))?;
     // a table takes fewer numbers than the reader of a kind: whole ones end at 2^63 - 1
@@ -226,8 +245,8 @@ pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn 
     })
 }
 
-/// The target that `text` describes.
-fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
+/// The kind of the target that `text` describes.
+fn kind_of(text: &str) -> Result<String, Reason> {
     #[derive(serde::Deserialize)]
     struct Kind {
         kind: String,
@@ -239,11 +258,17 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
         }
         reason
     })?;
+    Ok(kind)
+}
+
+/// The target that `text` describes.
+fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
+    let kind = kind_of(text)?;
     match kind.as_str() {
         "gaussian-mixture" => mixture::describe(text, note),
         "formula" => formula::describe(text),
         "stan-library" => stan_keys::describe(text, base),
-        "logistic-regression" | "linear-regression" => regression::describe(text, base),
+        "logistic-regression" | "linear-regression" => regression::describe(text, base, note),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
     }
 }

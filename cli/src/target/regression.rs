@@ -1,11 +1,12 @@
 //! `kind = "logistic-regression"` and `kind = "linear-regression"`: posteriors of coefficients given a table of data.
 
 use crate::files::csv::CsvReader;
-use crate::files::fnv1a;
+use crate::files::{fnv1a, read_bytes};
 use crate::target::{Described, Reason};
 use pushforward::density::{Chart, Density, LinearRegression, LogisticRegression, Support};
 use pushforward::linalg::Matrix;
 use serde::Deserialize;
+use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -61,7 +62,7 @@ struct Table {
 }
 
 /// The posterior that `text` describes; the data are looked for beside `base`.
-pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
+pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
     let keys: Keys = toml::from_str(text)
         .map_err(|e| Reason::of_keys(text, &e, "regression", "data, the path of a .csv file", KEYS))?;
     let logistic = keys.kind == "logistic-regression";
@@ -72,7 +73,7 @@ pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
         return Err(Reason::new("both noise (known) and noise_scale (of its prior) are given; remove one"));
     }
     let path = base.join(&keys.data);
-    let table = read(&path)?;
+    let table = read(&path, note)?;
     if keys.data_checksum.as_ref().is_some_and(|sum| *sum != table.checksum) {
         return Err(Reason::new(format!(
             "data: {} has changed since the run (checksum {}, not {}); restore it, or remove data_checksum",
@@ -122,31 +123,17 @@ pub(crate) fn noise_chart(d: usize) -> Chart {
 }
 
 /// The table of numbers in a file, with the names of its columns.
-fn read(path: &Path) -> Result<Table, Reason> {
+fn read(path: &Path, note: &mut dyn FnMut(String)) -> Result<Table, Reason> {
     let bad = |e: &dyn std::fmt::Display| Reason::new(format!("data: {e}"));
-    let unreadable =
-        |e: std::io::Error| Reason::new(format!("data: cannot read {}: {e}; check the path", path.display()));
-    let length = std::fs::metadata(path).map_err(unreadable)?.len();
-    if length > MAX_DATA {
-        return Err(Reason::new(format!("data: {} has {length} bytes, more than {MAX_DATA}", path.display())));
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    let mut reader = CsvReader::open(path).map_err(|e| bad(&e))?;
+    let bytes = read_bytes(path, MAX_DATA).map_err(|e| bad(&e))?;
+    let checksum = format!("{:016x}", fnv1a(&bytes));
+    let mut reader = CsvReader::of(Cursor::new(bytes), path);
     let rows = reader.read_block(usize::MAX).map_err(|e| bad(&e))?;
     let rows = rows.ok_or_else(|| Reason::new(format!("data: {} holds no rows", path.display())))?;
-    let names = match reader.names() {
-        Some(names) if names.len() == rows.cols() => names.to_vec(),
-        Some(names) => {
-            return Err(Reason::new(format!(
-                "data: {} names {} columns but its rows have {}",
-                path.display(),
-                names.len(),
-                rows.cols()
-            )));
-        }
-        None => (1..=rows.cols()).map(|j| format!("column {j}")).collect(),
-    };
-    Ok(Table { names, rows, checksum: format!("{:016x}", fnv1a(&bytes)) })
+    reader.note().into_iter().for_each(note);
+    let names = reader.names().map(<[String]>::to_vec);
+    let names = names.unwrap_or_else(|| (1..=rows.cols()).map(|j| format!("column {j}")).collect());
+    Ok(Table { names, rows, checksum })
 }
 
 /// The design matrix, the response, and the names of the coefficients.
@@ -186,14 +173,22 @@ fn split(table: &Table, keys: &Keys, path: &Path) -> Result<(Matrix, Vec<f64>, V
     Ok((Matrix::from_fn(n, columns.len(), |i, j| columns[j][i]), response, names))
 }
 
+/// Deviations up to so many ε of a column's largest number say nothing: the numbers themselves are rounded.
+const ROUNDING: f64 = 4.0;
+
 /// The column with mean 0 and standard deviation 1 (divisor N).
 fn standard(column: &[f64], name: &str) -> Result<Vec<f64>, Reason> {
     let n = column.len() as f64;
     let mean = column.iter().sum::<f64>() / n;
     let sd = (column.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
-    if !(sd > 0.0 && sd.is_finite()) {
+    // N equal numbers of size m have the mean m to N ε m at worst, so that their deviation is rounding alone
+    let size = column.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
+    let equal = column.iter().all(|v| *v == column[0]);
+    if equal || !sd.is_finite() || sd <= ROUNDING * f64::EPSILON * size {
         return Err(Reason::new(format!(
-            "data: column '{name}' has standard deviation {sd}; remove it, or set standardise = false"
+            "data: column '{name}' has standard deviation {} beside numbers as large as {size}, so it does not vary; remove it, or set \
+             standardise = false",
+            if equal { 0.0 } else { sd }
         )));
     }
     Ok(column.iter().map(|v| (v - mean) / sd).collect())

@@ -89,6 +89,10 @@ impl StanModel {
         // SAFETY: `model` was just constructed; the texts live as long as it does and are copied at once.
         let (dim, names, info) = unsafe { (count(model), text(names(model, false, false)), text(info(model))) };
         let names: Vec<String> = names.split(',').filter(|n| !n.is_empty()).map(|n| n.replace('.', "_")).collect();
+        // SAFETY: where the library has this function of the header, it has this type.
+        let written = unsafe { find::<unsafe extern "C" fn(Model, bool, bool) -> c_int>(&opened, "bs_param_num") };
+        // SAFETY: the model is alive.
+        let written = written.ok().map(|written| unsafe { written(model, false, false) });
         let turn = (!info.contains("STAN_THREADS=true")).then(|| Mutex::new(()));
         let free_dim = usize::try_from(dim).unwrap_or(0);
         // from here on, dropping `this` destructs the model
@@ -97,6 +101,12 @@ impl StanModel {
             return Err(bad(format!(
                 "the model has {dim} unconstrained parameters; from 1 to {} are taken",
                 crate::target::formula::MAX_DIM
+            )));
+        }
+        if let Some(n) = written.filter(|n| usize::try_from(*n) != Ok(this.names.len())) {
+            let found = this.names.len();
+            return Err(bad(format!(
+                "the model writes {n} parameters but names {found}; compile it again with BridgeStan"
             )));
         }
         Ok(this)
@@ -132,6 +142,13 @@ impl StanModel {
             self.call(|m| unsafe {
                 (self.interface.constrain)(self.model, false, false, row.as_ptr(), out, null_mut(), m)
             })?;
+            if let Some(j) = x.row(i).iter().position(|v| !v.is_finite()) {
+                return Err(format!(
+                    "the model's constrained parameter {} is {} at u = {row:?}",
+                    self.names[j],
+                    x[(i, j)]
+                ));
+            }
         }
         Ok(x)
     }

@@ -1,0 +1,330 @@
+//! What strangers' files and machines do: a table of input → outcome. To add a case, add a line.
+#![cfg(unix)]
+
+mod common;
+
+use common::{folder, names, pushforward, same_run, stderr, succeeds};
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// A file of samples of a density in two dimensions → exit code, and words of the one sentence on stderr (of no sentence where there are
+/// none).
+const SAMPLES: &[(&str, i32, &[&str])] = &[
+    ("1,2\n3,4\n0,1\n", 0, &[]),
+    ("\u{feff}1,2\n3,4\n", 0, &[]),
+    ("\u{feff}\"a\",\"y\"\r\n1.5,0\r\n2.5,1\r\n\r\n", 0, &[]),
+    (",a,y\n0,1.5,0\n1,2.5,1\n", 0, &[]),
+    ("\"\",\"a\",\"y\"\n\"1\",1.5,0\n\"2\",2.5,1\n", 0, &[]),
+    ("\"a\" \"y\"\n\"1\" 1.5 0\n\"2\" 2.5 1\n", 0, &[]),
+    ("a;y\n1,5;0\n2,5;1\n", 0, &[]),
+    ("# model = m\nlp__,mu,sigma\n# Adaptation\n-1,1.5,0.1\n-2,2.5,1\n# Elapsed\n", 0, &[]),
+    ("0,1\n1.5,0.0\n2.5,1.0\n", 0, &["first line", "names", "pandas"]),
+    ("# only a comment\n", 2, &["holds no samples"]),
+    ("x1,x2\n", 2, &["holds no samples"]),
+    ("", 2, &["holds no samples"]),
+    ("x1,x2\n1,NA\n2,3\n", 2, &["line 2", "'NA' is not a number"]),
+    ("1,2\n\n3\n", 2, &["line 3", "1 columns"]),
+    ("1,2\n3,-inf\n", 2, &["line 2", "-inf is not finite"]),
+    ("1,2\n3,1e999\n", 2, &["line 2", "inf is not finite"]),
+    ("\u{1b}[31mred,2\n\u{1b}[31m,2\n", 2, &["line 2", "'\\u{1b}[31m'"]),
+    ("1\n2\n", 2, &["1 columns", "2 dimensions"]),
+    ("x,x1,x2\n0.5,1\n", 2, &["names 3 columns", "rows have 2"]),
+];
+
+/// A target file → exit code of `evaluate` on two good samples, and words of the sentence.
+const TARGETS: &[(&str, i32, &[&str])] = &[
+    ("\u{feff}kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*(x1^2 + x2^2)\"\n", 0, &[]),
+    ("kind = \"formula\"\r\ndim = 2\r\nlog_density = \"-0.5*(x1^2 + x2^2)\"\r\n", 0, &[]),
+    ("kind = \"\\u001b[2Jx\"\n", 2, &["\\u{1b}[2Jx"]),
+    ("kind = \"formula\"\ndim = 1000000000\nlog_density = \"x1\"\n", 2, &["dim = 1000000000"]),
+];
+
+fn lines(out: &std::process::Output) -> Vec<String> {
+    stderr(out).lines().filter(|line| !line.starts_with("  ")).map(String::from).collect()
+}
+
+/// Asserts the outcome of a command: no sentence where no word is given, else one that has all of them.
+fn outcome(folder: &Path, arguments: &[&str], code: i32, words: &[&str], input: &str) {
+    let out = pushforward(folder, arguments);
+    let said = lines(&out);
+    assert_eq!(out.status.code(), Some(code), "{input:?}: {said:?}");
+    assert_eq!(said.len(), usize::from(!words.is_empty()), "{input:?}: {said:?}");
+    words.iter().for_each(|word| assert!(said[0].contains(word), "{input:?}: '{word}' is not in {}", said[0]));
+}
+
+/// Checks the tables of files.
+#[test]
+fn files_of_strangers() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    for (text, code, words) in SAMPLES {
+        fs::write(at("s.csv"), text).unwrap();
+        outcome(folder.path(), &["evaluate", "two.toml", "s.csv", "--test-size", "0"], *code, words, text);
+    }
+    fs::write(at("good.csv"), "1,2\n3,4\n").unwrap();
+    for (text, code, words) in TARGETS {
+        fs::write(at("t.toml"), text).unwrap();
+        outcome(folder.path(), &["evaluate", "t.toml", "good.csv", "--test-size", "0"], *code, words, text);
+    }
+    let means = vec!["0"; 15_000].join(",");
+    fs::write(at("wide.toml"), format!("kind = \"gaussian-mixture\"\nweights = [1]\nstd = 1\nmeans = [[{means}]]\n"))
+        .unwrap();
+    outcome(folder.path(), &["evaluate", "wide.toml", "good.csv"], 2, &["15000 dimensions", "3.4e12"], "30 kB");
+    // devices, and files that say they are larger than any memory
+    symlink("/dev/zero", at("zero.csv")).unwrap();
+    symlink("/dev/zero", at("zero.npy")).unwrap();
+    symlink("/dev/zero", at("zero.toml")).unwrap();
+    fs::File::create(at("sparse.csv")).unwrap().set_len(1 << 40).unwrap();
+    fs::File::create(at("sparse.toml")).unwrap().set_len(1 << 40).unwrap();
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (68719476736, 2), }";
+    let npy = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes()].concat();
+    let mut sparse = fs::File::create(at("sparse.npy")).unwrap();
+    sparse.write_all(&npy).unwrap();
+    sparse.set_len(npy.len() as u64 + (1 << 40)).unwrap();
+    for (target, file, words) in [
+        ("two.toml", "zero.csv", &["zero.csv, line 1", "longer than"][..]),
+        ("two.toml", "zero.npy", &["not a regular file"]),
+        ("zero.toml", "good.csv", &["zero.toml", "more than"]),
+        ("two.toml", "sparse.csv", &["sparse.csv, line 1", "longer than"]),
+        ("two.toml", "sparse.npy", &["68719476736×2", "1.1 TB"]),
+        ("sparse.toml", "good.csv", &["sparse.toml", "more than"]),
+    ] {
+        outcome(folder.path(), &["evaluate", target, file], 2, words, file);
+    }
+}
+
+/// Checks that a run whose model is no file, or one of a terabyte, is refused at once.
+#[test]
+fn models_of_strangers() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("run")).unwrap();
+    fs::write(at("run/config.toml"), "target = \"gmm9\"\n").unwrap();
+    let model = at("run/model.safetensors");
+    let sample = ["sample", "run", "-n", "10", "-o", "x.npy"];
+    outcome(folder.path(), &sample, 2, &["cannot read", "model.safetensors"], "none");
+    symlink("/dev/zero", &model).unwrap();
+    outcome(folder.path(), &sample, 2, &["not a regular file"], "device");
+    fs::remove_file(&model).unwrap();
+    fs::File::create(&model).unwrap().set_len(1 << 40).unwrap();
+    outcome(folder.path(), &sample, 2, &["1.1 TB"], "sparse");
+    assert!(!at("x.npy").exists());
+}
+
+/// Checks that flows without a network (one dimension, or no couplings) can be used after they were trained.
+#[test]
+fn small_flows_come_back() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("one.toml"), "kind = \"formula\"\ndim = 1\nlog_density = \"-0.5*x1^2\"\n").unwrap();
+    for (target, columns, more) in
+        [("one.toml", "x1", "couplings=2"), ("one.toml", "x1", "hidden=[500]"), ("two.toml", "x1,x2", "couplings=0")]
+    {
+        let train =
+            ["train", target, "--config", "flow.toml", "--set", more, "--steps", "20", "--out", "run", "--force"];
+        // what twenty steps taught does not matter
+        let centre = if target == "one.toml" { ["--set", "centre=[0.0]"] } else { ["--set", "scale=1.5"] };
+        succeeds(&pushforward(folder.path(), &[&train[..], &centre].concat()));
+        succeeds(&pushforward(folder.path(), &["sample", "run", "-n", "10000", "-o", "s.npy"]));
+        assert!(fs::read(at("s.npy")).unwrap() == fs::read(at("run/samples.npy")).unwrap(), "{more}");
+        succeeds(&pushforward(folder.path(), &["sample", "run", "-n", "3", "-o", "s.csv"]));
+        assert!(fs::read_to_string(at("s.csv")).unwrap().starts_with(&format!("{columns}\n")));
+        succeeds(&pushforward(folder.path(), &["logpdf", "run", "s.csv", "-o", "l.csv"]));
+        succeeds(&pushforward(folder.path(), &["report", "run"]));
+    }
+}
+
+/// A run of a moment in `run`.
+fn trained(folder: &Path) {
+    succeeds(&pushforward(folder, &["train", "two.toml", "--config", "small.toml", "--out", "run"]));
+}
+
+/// Checks that what no file or disk holds is refused before any work, and writes nothing.
+#[test]
+fn more_than_there_is() {
+    let folder = folder();
+    trained(folder.path());
+    let before = names(folder.path());
+    for (number, file, code, words) in [
+        ("1000000000000", "x.npz", 2, &["x.npz", "16.0 TB", "4 GiB", ".npy"][..]),
+        ("300000000", "x.npz", 2, &["4.8 GB", "4 GiB"]),
+        ("1000000000000000", "x.npy", 1, &["x.npy", "16.0 PB", "free there"]),
+        ("1000000000000000", "x.csv", 1, &["x.csv", "8.0 PB", "free there"]),
+        ("18446744073709551615", "x.npy", 1, &["free there"]),
+        ("0", "x.npy", 2, &["at least one"]),
+    ] {
+        let start = Instant::now();
+        outcome(folder.path(), &["sample", "run", "-n", number, "-o", file], code, words, number);
+        assert!(start.elapsed() < Duration::from_secs(60), "before any work");
+        assert_eq!(names(folder.path()), before);
+    }
+}
+
+/// Checks that outputs go through links, to pipes and devices, keep the mode of the file that they replace, and that a device that is full
+/// is said.
+#[test]
+fn outputs() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    trained(folder.path());
+    let sample = |file: &str| pushforward(folder.path(), &["sample", "run", "-n", "2000", "-o", file]);
+    succeeds(&sample("plain.npy"));
+    let expected = fs::read(at("plain.npy")).unwrap();
+    fs::create_dir(at("far")).unwrap();
+    fs::write(at("far/data.npy"), "old").unwrap();
+    fs::set_permissions(at("far/data.npy"), fs::Permissions::from_mode(0o604)).unwrap();
+    symlink("far/data.npy", at("link.npy")).unwrap();
+    succeeds(&sample("link.npy"));
+    assert!(at("link.npy").symlink_metadata().unwrap().is_symlink());
+    assert!(fs::read(at("far/data.npy")).unwrap() == expected);
+    assert_eq!(fs::metadata(at("far/data.npy")).unwrap().permissions().mode() & 0o777, 0o604);
+    assert_eq!(names(&at("far")), ["data.npy"]);
+    symlink("/dev/null", at("null.npy")).unwrap();
+    succeeds(&sample("null.npy"));
+    if Path::new("/dev/full").exists() {
+        symlink("/dev/full", at("full.csv")).unwrap();
+        let out = sample("full.csv");
+        assert!(out.status.code() == Some(1) && stderr(&out).contains("full.csv"), "{}", stderr(&out));
+    }
+    if Command::new("mkfifo").arg(at("pipe.npy")).status().is_ok_and(|s| s.success()) {
+        let reader = std::thread::spawn({
+            let pipe = at("pipe.npy");
+            move || fs::read(pipe).unwrap()
+        });
+        succeeds(&sample("pipe.npy"));
+        assert!(reader.join().unwrap() == expected);
+        assert!(!at("pipe.npy").symlink_metadata().unwrap().is_file());
+    }
+    // a link that waits in a run's folder leads nowhere
+    fs::write(at("precious"), "years of work").unwrap();
+    symlink(at("precious"), at("run/samples.npz")).unwrap();
+    succeeds(&pushforward(folder.path(), &["export", "run", "--format", "npz"]));
+    assert_eq!(fs::read_to_string(at("precious")).unwrap(), "years of work");
+    assert!(!names(folder.path()).iter().any(|n| n.contains(".tmp-")));
+}
+
+/// Starts a long `sample` and waits until it writes.
+fn long_sample(folder: &Path, prefix: &str) -> std::process::Child {
+    let program = env!("CARGO_BIN_EXE_pushforward");
+    let mut sh = Command::new("sh");
+    sh.args([
+        "-c",
+        &format!("{prefix} exec \"$0\" \"$@\""),
+        program,
+        "sample",
+        "run",
+        "-n",
+        "100000000",
+        "-o",
+        "long.csv",
+    ]);
+    let child = sh.current_dir(folder).stderr(Stdio::piped()).spawn().unwrap();
+    let start = Instant::now();
+    while !names(folder).iter().any(|n| n.starts_with(".long.csv.tmp-")) {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing is written");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    child
+}
+
+/// Checks that Ctrl-C, SIGTERM and SIGHUP end a command with the exit code of the signal and leave nothing, that `nohup` still does what it
+/// says, and that what `kill -9` left goes with the next command.
+#[test]
+fn signals() {
+    let folder = folder();
+    trained(folder.path());
+    let send = |child: &std::process::Child, signal: &str| {
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+    };
+    let before = names(folder.path());
+    for (signal, code, word) in [("-INT", 130, "Ctrl-C"), ("-TERM", 143, "SIGTERM"), ("-HUP", 129, "SIGHUP")] {
+        let mut child = long_sample(folder.path(), "");
+        send(&child, signal);
+        let (mut said, status) = (String::new(), child.wait().unwrap());
+        child.stderr.unwrap().read_to_string(&mut said).unwrap();
+        assert!(
+            status.code() == Some(code) && said.contains(word) && said.contains("was not written"),
+            "{status}: {said}"
+        );
+        assert_eq!(names(folder.path()), before, "{signal}");
+    }
+    if cfg!(target_os = "linux") {
+        let mut child = long_sample(folder.path(), "trap '' HUP;");
+        send(&child, "-HUP");
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(child.try_wait().unwrap().is_none(), "a hang-up that is ignored ends nothing");
+        send(&child, "-KILL");
+        child.wait().unwrap();
+        assert_eq!(names(folder.path()).len(), before.len() + 1);
+        succeeds(&pushforward(folder.path(), &["sample", "run", "-n", "10", "-o", "long.csv"]));
+        assert!(names(folder.path()).iter().all(|n| !n.contains(".tmp-")));
+    }
+}
+
+/// Checks that a stderr that is full or closed changes neither what is done nor the exit code.
+#[test]
+fn nobody_listens() {
+    let folder = folder();
+    let run = |stderr: &str, arguments: &str| {
+        let command = format!("\"$0\" {arguments} {stderr}");
+        let mut sh = Command::new("sh");
+        let sh = sh.args(["-c", &command, env!("CARGO_BIN_EXE_pushforward")]).current_dir(folder.path());
+        sh.stdout(Stdio::null()).status().unwrap().code()
+    };
+    let mut ways = vec!["2>&-"];
+    if Path::new("/dev/full").exists() {
+        ways.push("2>/dev/full");
+    }
+    for way in ways {
+        // the weights need a note
+        let target = "kind = \"gaussian-mixture\"\nweights = [1, 3]\nmeans = [[0, 0], [1, 1]]\nstd = 1\n";
+        fs::write(folder.path().join("note.toml"), target).unwrap();
+        assert_eq!(run(way, "train note.toml --config small.toml --out run --force"), Some(0), "{way}");
+        assert_eq!(run(way, "train nothing"), Some(2), "{way}");
+        assert_eq!(run(way, "sample run -n 10 -o x.npy"), Some(0), "{way}");
+        assert_eq!(run(way, "no-such-command"), Some(2), "{way}");
+    }
+}
+
+/// Checks, fifty times, that of two trainings that start together in one new folder one succeeds and the other is refused, and that the
+/// folder is the one's alone; then the same with `--force`, where each that succeeds was whole before it was replaced.
+#[test]
+fn two_trainings_in_one_folder() {
+    let folder = folder();
+    fs::write(
+        folder.path().join("tiny.toml"),
+        fs::read_to_string(folder.path().join("small.toml")).unwrap().replace("60", "3"),
+    )
+    .unwrap();
+    let train = |seed: usize, out: &str, force: bool| {
+        let seed = (seed + 1).to_string();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pushforward"));
+        command.args(["train", "two.toml", "--config", "tiny.toml", "--threads", "1", "--seed", &seed, "--out", out]);
+        let command = command.args(force.then_some("--force")).current_dir(folder.path());
+        command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for seed in 0..2 {
+        assert!(train(seed, &format!("alone{seed}"), false).wait().unwrap().success());
+    }
+    for round in 0..50 {
+        let force = round % 2 == 1;
+        let path = format!("run{}", round / 2);
+        let children = [train(0, &path, force), train(1, &path, force)];
+        let ends = children.map(|child| child.wait_with_output().unwrap());
+        let won: Vec<usize> = (0..2).filter(|&k| ends[k].status.success()).collect();
+        assert!(won.len() == 1 || (force && won.len() == 2), "round {round}: {won:?}");
+        for lost in (0..2).filter(|k| !won.contains(k)) {
+            let said = stderr(&ends[lost]);
+            assert_eq!(ends[lost].status.code(), Some(2), "{said}");
+            assert!(said.contains("exists already") || said.contains("another process"), "{said}");
+        }
+        let config = fs::read_to_string(folder.path().join(&path).join("config.toml")).unwrap();
+        let owner = won.iter().find(|&&k| config.contains(&format!("seed = {}\n", k + 1))).unwrap();
+        same_run(folder.path(), &format!("alone{owner}"), &path);
+        assert!(names(folder.path()).iter().all(|n| !n.starts_with(".run")), "round {round}");
+    }
+}
