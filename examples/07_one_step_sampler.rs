@@ -5,26 +5,26 @@
 //! Run: `cargo run --release --example 07_one_step_sampler`
 
 use pushforward::Result;
-use pushforward::density::{Density, ring8};
-use pushforward::divergence::by_name;
+use pushforward::density::{Density, Target, ring8};
 use pushforward::metric::{Options, evaluate};
-use pushforward::run::{Settings, Trainer};
+use pushforward::run::Method;
 use std::sync::Arc;
 
 fn main() -> Result<()> {
     let target: Arc<dyn Density> = Arc::new(ring8()); // 1/8 Σ N(m_k, 0.3 I), |m_k| = 4
-    let settings = Settings::small(); // 64 codes, two hidden layers of 48, 400 steps
-    let mut trainer = Trainer::<f32>::new(&target, by_name("reverse-kl")?, settings)?;
-    println!("step   bandwidth   mean log r = log Z - KL(q∗φ_h ‖ p∗φ_h), by estimate of q; Z = 1 here");
-    while !trainer.is_finished() {
-        let report = trainer.step()?;
+    let law = Target::of(Arc::clone(&target));
+    let method = Method::preset("kde-small", &law)?; // 64 codes, two hidden layers of 48, 400 steps
+    let mut run = method.start(&law, None)?;
+    while !run.is_finished() {
+        let report = run.step()?;
         if (report.step + 1) % 100 == 0 {
-            println!("{:4} {:11.3} {:12.4}", report.step + 1, report.bandwidth, report.mean_log_ratio);
+            let shown: Vec<String> = report.figures.iter().map(|f| format!("{} {:.4}", f.label, f.value)).collect();
+            println!("step {:4}: {}", report.step + 1, shown.join("; "));
         }
     }
 
     // no figure without its floor: the same figure for exact samples of the same size
-    let samples = trainer.generator().sample(4000, 1, 0);
+    let samples = run.sample(4000, 1, 0);
     let options = Options { truth_size: 100_000, transport_sizes: vec![500], pair_size: 500, ..Options::default() };
     let report = evaluate(&*target, &samples, &options)?;
     let modes = report.modes.as_ref().expect("ring8 is a mixture");

@@ -5,12 +5,15 @@
 //! Run: `cargo run --release --example 08_your_own_divergence`
 
 use pushforward::Result;
-use pushforward::density::GaussianMixture;
+use pushforward::density::{Domain, GaussianMixture};
 use pushforward::divergence::{Custom, Divergence, check};
 use pushforward::linalg::Matrix;
 use pushforward::num::Summary;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::velocity::{LogRatioClip, Scene, SmoothedDrift, Velocity};
+use pushforward::estimate::KernelSettings;
+use pushforward::model::{Particles, ParticlesSettings};
+use pushforward::run::Run;
+use pushforward::velocity::{LogRatioClip, UniversalDrift};
 use std::sync::Arc;
 
 struct SymmetricChi2;
@@ -37,14 +40,14 @@ fn main() -> Result<()> {
 
     let target = GaussianMixture::isotropic(&[0.75, 0.25], Matrix::from_rows(&[[1.0], [-2.0]]), 0.5)?;
     let (mean, var) = (target.mean()[0], target.covariance()[(0, 0)]);
-    let (divergence, clip) = (Arc::new(SymmetricChi2), LogRatioClip { low: -2.0, high: 2.0 });
-    let drift = SmoothedDrift { target: Arc::new(target), divergence, clip, draws: 2, neighbours: 0.0 };
-    let mut x: Matrix = normal_matrix(1, Purpose::Particles, 0, 500, 1);
-    for step in 0..300 {
-        let scene = Scene { particles: &x, reference: &x, bandwidth: 0.4, widest: 0.4, seed: 1, step };
-        let field = drift.evaluate(&scene)?;
-        x.add_scaled(0.01, &field.velocity);
-    }
+    let kernel = KernelSettings { bandwidth_start: 0.4, bandwidth_end: 0.4, neighbours: 0.0, ..Default::default() };
+    let drift = UniversalDrift::smoothed(Arc::new(target), Arc::new(SymmetricChi2), kernel);
+    let drift = drift.clipped(LogRatioClip { low: -2.0, high: 2.0 });
+    let start: Matrix = normal_matrix(1, Purpose::Particles, 0, 500, 1);
+    let particles = Particles::new(start, Domain::Euclidean, ParticlesSettings { dt: 0.01, ..Default::default() })?;
+    let mut run = Run::new(Box::new(particles), Box::new(drift), 300, 1)?;
+    run.finish()?;
+    let x = run.sample(500, 0, 0);
     let Summary { mean: m, variance: v, .. } = Summary::of(x.as_slice());
     println!("500 particles: mean {m:.3} (exact {mean:.3}), variance {v:.3} (exact {var:.3})");
 

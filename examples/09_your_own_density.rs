@@ -6,11 +6,10 @@
 
 use pushforward::Result;
 use pushforward::autodiff::{Var, check_gradient};
-use pushforward::density::{Density, TapeDensity};
-use pushforward::divergence::by_name;
+use pushforward::density::{Density, Target, TapeDensity};
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::run::{Settings, Trainer};
+use pushforward::run::Method;
 use std::sync::Arc;
 
 /// log p~(x) = -(|x|² - 4)²/2 + x₁/2 + cos 3x₂: a ring of radius 2, tilted and rippled; n×2 → n×1.
@@ -25,19 +24,18 @@ fn main() -> Result<()> {
     println!("score by the tape: {check}");
 
     let target: Arc<dyn Density> = Arc::new(TapeDensity::new(2, log_density));
-    let mut trainer = Trainer::<f32>::new(&target, by_name("reverse-kl")?, Settings::small())?;
-    let frame = &trainer.generator().frame;
+    let law = Target::of(Arc::clone(&target));
+    let mut run = Method::preset("kde-small", &law)?.start(&law, None)?;
+    let frame = run.model().frame();
     println!("found by a search: centre {:.2?}, scale {:.2}", frame.centre(), frame.scale());
-    while !trainer.is_finished() {
-        trainer.step()?;
-    }
+    run.finish()?;
 
     // Σ w g / Σ w: over samples with w = 1; the truth by the trapezoidal rule on [-4, 4]² with w = p~
     let mean = |points: &Matrix, weights: &[f64], g: fn(&[f64]) -> f64| {
         let weighted: f64 = points.iter_rows().zip(weights).map(|(x, w)| w * g(x)).sum();
         weighted / weights.iter().sum::<f64>()
     };
-    let samples = trainer.generator().sample(4000, 1, 0);
+    let samples = run.sample(4000, 1, 0);
     let grid = Matrix::from_fn(401 * 401, 2, |k, j| -4.0 + 0.02 * (if j == 0 { k / 401 } else { k % 401 }) as f64);
     let density: Vec<f64> = target.log_density(&grid).iter().map(|l| l.exp()).collect();
     type Function = fn(&[f64]) -> f64;

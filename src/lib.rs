@@ -5,28 +5,28 @@
 //! ([T1](theory::t01)).
 //!
 //! ```
-//! use pushforward::{density, divergence, run};
+//! use pushforward::{density, run::Method};
 //!
 //! # fn main() -> pushforward::Result<()> {
-//! let target = density::by_name("ring8")?;
-//! let settings = run::Settings { steps: 20, ..run::Settings::small() };
-//! let mut trainer: run::Trainer<f32> = run::Trainer::new(&target, divergence::by_name("reverse-kl")?, settings)?;
-//! while !trainer.is_finished() {
-//!     trainer.step()?;
-//! }
-//! let samples = trainer.generator().sample(1000, 1, 0); // 1000×2
+//! let target = density::Target::of(density::by_name("ring8")?);
+//! let mut run = Method::preset("kde-small", &target)?.with("steps", 20)?.start(&target, None)?;
+//! run.finish()?;
+//! let samples = run.sample(1000, 1, 0); // 1000×2
 //! # assert_eq!(samples.shape(), (1000, 2));
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! Three ideas carry everything; a new method is one new implementation of one of them:
+//! A new method is one new implementation of one of these traits, and one line in a registry:
 //!
 //! - a **density** is what we sample from: [`density::Density`];
-//! - a **velocity** is what moves particles, a batch in, a batch out: [`velocity::Velocity`];
-//! - a **consumer** follows it: generator training, [`run::Trainer`].
+//! - an **estimator** says what is known of the model's law q: [`estimate::Estimator`];
+//! - a **velocity** says where particles go: [`velocity::Velocity`];
+//! - a **model** follows it: [`model::Model`], particles, generators and flows.
 //!
-//! The rooms, upwards; a room imports from below only: [`num`], [`rng`], [`linalg`]; [`autodiff`], [`nn`]; [`density`], [`divergence`];
+//! [`run::Run`] has the only loop over steps, [`run::Method`] puts parts together by name.
+//!
+//! The modules, upwards; a module imports from below only: [`num`], [`rng`], [`linalg`]; [`autodiff`], [`nn`]; [`density`], [`divergence`];
 //! [`estimate`], [`metric`]; [`search`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
 #![deny(unsafe_code)]
 

@@ -132,6 +132,29 @@ setting!(Vec<usize>, "a list of whole numbers", Wholes(x) => x.iter().map(|&v| v
 setting!(Vec<f64>, "a list of numbers", Numbers(x) => x.clone(),
     Value::Numbers(x) => Some(x.clone()), Value::Wholes(x) => Some(x.iter().map(|&v| v as f64).collect()));
 
+macro_rules! into_value {
+    ($($type:ty: $x:ident => $value:expr;)+) => {
+        $(impl From<$type> for Value {
+            fn from($x: $type) -> Value {
+                $value
+            }
+        })+
+    };
+}
+
+into_value! {
+    &Value: x => x.clone();
+    bool: x => Value::Flag(x);
+    u64: x => Value::Whole(x);
+    usize: x => Value::Whole(x as u64);
+    i32: x => u64::try_from(x).map_or(Value::Number(x.into()), Value::Whole);
+    f64: x => Value::Number(x);
+    &str: x => Value::Text(x.into());
+    &[u64]: x => Value::Wholes(x.to_vec());
+    Vec<usize>: x => Value::Wholes(x.into_iter().map(|v| v as u64).collect());
+    Vec<f64>: x => Value::Numbers(x);
+}
+
 impl<T: Setting> Setting for Option<T> {
     const KIND: &'static str = T::KIND;
     fn to_value(&self) -> Value {

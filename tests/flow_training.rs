@@ -1,17 +1,17 @@
 //! Training of flows: the gradients that it follows (T8, T9), and that it reaches its target in the same bits whatever happens.
 
-use pushforward::density::Affine;
-use pushforward::density::{Density, GaussianMixture, by_name};
+use pushforward::density::{Affine, Density, GaussianMixture, Target, by_name};
 use pushforward::divergence::{Divergence, LvSurrogate, all_divergences, check};
 use pushforward::linalg::Matrix;
 use pushforward::metric::effective_fraction;
 use pushforward::model::LatentBatch;
-use pushforward::model::flow::{
-    Architecture, CouplingKind, Flow, FlowSettings, Objective, Reference, log_variance_cotangent,
-};
+use pushforward::model::FlowModel;
+use pushforward::model::flow::{Architecture, CouplingKind, Flow};
 use pushforward::num::log_mean_exp;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::run::FlowTrainer;
+use pushforward::run::{Method, Run};
+use pushforward::state::{State, Stateful};
+use pushforward::velocity::{LogVarianceReference as Reference, log_variance_cotangent};
 use std::sync::Arc;
 
 /// A flow in d dimensions with all parameters moved.
@@ -34,7 +34,7 @@ fn dot(a: &[Matrix], b: &[Matrix]) -> f64 {
     a.iter().zip(b).flat_map(|(a, b)| a.as_slice().iter().zip(b.as_slice())).map(|(a, b)| a * b).sum()
 }
 
-/// Proves T9 for flows with exact r and β: for every divergence the slope of ∫ q f(p/q) dx along its own path gradient
+/// Checks T9 for flows with exact r and β: for every divergence the slope of ∫ q f(p/q) dx along its own path gradient
 /// Σ_k π_k ∫ -V·∂x/∂θ φ(z) dz is that gradient's length, for a mixture base with smooth layers, by central differences (step 1e-4 of a
 /// unit direction: 1e-8 of the third derivative) and the midpoint rule (exact to rounding for smooth functions that vanish at the
 /// ends), to 1e-5.
@@ -82,7 +82,7 @@ fn path_gradient_is_the_derivative_of_the_divergence() {
     }
 }
 
-/// Proves that half the gradient of the unbiased sample variance of log q - log p over frozen points is leave-one-out REINFORCE,
+/// Checks that half the gradient of the unbiased sample variance of log q - log p over frozen points is leave-one-out REINFORCE,
 /// (1/S) Σ ∇log q(x_i) (f_i - mean of the other f), to rounding (1e-12 of the size for S = 12), for each kind of flow and base; and that
 /// it is the derivative of that variance (central differences of step 1e-5: 1e-8 of the size).
 #[test]
@@ -129,7 +129,7 @@ fn log_variance_is_leave_one_out_reinforce() {
     }
 }
 
-/// Proves the weights of references: equal log-weights change nothing, and a weight of zero takes a point out.
+/// Checks the weights of references: equal log-weights change nothing, and a weight of zero takes a point out.
 #[test]
 fn weighted_cotangents() {
     let f = [0.3, -1.0, 2.0, 0.5];
@@ -139,7 +139,7 @@ fn weighted_cotangents() {
     assert!(close(&without[..3], &log_variance_cotangent(&f[..3], None)) && without[3] == 0.0);
 }
 
-/// Proves that the surrogate's weight exceeds 1, does not change when log p or log q is shifted by a constant (to rounding), and is
+/// Checks that the surrogate's weight exceeds 1, does not change when log p or log q is shifted by a constant (to rounding), and is
 /// that of an f-divergence at each centre, by the laws of the others.
 #[test]
 fn surrogate_is_positive_and_blind_to_constants() {
@@ -156,24 +156,32 @@ fn surrogate_is_positive_and_blind_to_constants() {
     }
 }
 
-fn settings() -> FlowSettings {
-    FlowSettings {
-        steps: 80,
-        batch: 256,
-        couplings: 2,
-        hidden: vec![16],
-        components: Some(16),
-        ..FlowSettings::default()
-    }
+/// A small flow for ring8 under a name of [`OBJECTIVES`].
+fn method(objective: &str) -> Method {
+    let target = Target::of(by_name("ring8").unwrap());
+    let drift = Reference::by_name(objective).is_err();
+    let (preset, key) = if drift { ("flow", "divergence") } else { ("flow-lv", "reference") };
+    let method = Method::preset(preset, &target).unwrap().with(key, objective).unwrap();
+    let small: [(&str, usize); 4] = [("steps", 80), ("batch", 256), ("couplings", 2), ("components", 16)];
+    small.into_iter().fold(method, |m, (key, value)| m.with(key, value).unwrap()).with("hidden", vec![16]).unwrap()
 }
 
-fn trained(objective: Objective, settings: FlowSettings, steps: u64) -> FlowTrainer<f32> {
-    let target = by_name("ring8").unwrap();
-    let mut trainer = FlowTrainer::new(&target, objective, settings).unwrap();
+fn trained(objective: &str, steps: u64) -> Run {
+    let mut run = method(objective).start(&Target::of(by_name("ring8").unwrap()), None).unwrap();
     for _ in 0..steps {
-        trainer.step().unwrap();
+        run.step().unwrap();
     }
-    trainer
+    run
+}
+
+fn flow_of(run: &Run) -> Flow<f32> {
+    run.model_as::<FlowModel<f32>>().unwrap().flow()
+}
+
+fn state(run: &Run) -> State {
+    let mut state = State::default();
+    run.save(&mut state);
+    state
 }
 
 /// ESS over 4,000 samples, and log Z.
@@ -184,21 +192,17 @@ fn quality(flow: &Flow<f32>) -> (f64, f64) {
     (effective_fraction(&l), log_mean_exp(&l))
 }
 
-fn objectives() -> Vec<(String, Objective)> {
-    let drifts = ["reverse-kl", "jeffreys", "lv-surrogate"];
-    let named = drifts.map(|n| (n.to_string(), Objective::Drift(pushforward::divergence::by_name(n).unwrap())));
-    let references = [Reference::Model, Reference::Geometric(0.5), Reference::Replay];
-    named.into_iter().chain(references.map(|r| (format!("{r:?}"), Objective::LogVariance(r)))).collect()
-}
+/// Divergences of the drift, and references of log-variance.
+const OBJECTIVES: [&str; 6] = ["reverse-kl", "jeffreys", "lv-surrogate", "model", "geometric:0.5", "replay"];
 
-/// Proves that 80 steps take at least a tenth off what the start lacks of an ESS of 1 (about 0.06), for each objective, with log Z
+/// Checks that 80 steps take at least a tenth off what the start lacks of an ESS of 1 (about 0.06), for each objective, with log Z
 /// within 0.05 of its exact 0: ten standard errors of 4,000 samples at an ESS of 0.9.
 #[test]
 fn training_improves_the_start() {
-    let start = quality(trained(objectives().remove(0).1, settings(), 0).flow()).0;
+    let start = quality(&flow_of(&trained("reverse-kl", 0))).0;
     let mut report = String::new();
-    for (name, objective) in objectives() {
-        let (ess, log_z) = quality(trained(objective, settings(), 80).flow());
+    for name in OBJECTIVES {
+        let (ess, log_z) = quality(&flow_of(&trained(name, 80)));
         if 1.0 - ess > 0.9 * (1.0 - start) || log_z.abs() > 0.05 {
             report += &format!("{name}: ESS {ess} from {start}, log Z {log_z}\n");
         }
@@ -206,49 +210,34 @@ fn training_improves_the_start() {
     assert!(report.is_empty(), "{report}");
 }
 
-/// Proves that a stop changes nothing: state, resume and the rest of the steps give the bits of a run without a stop, on another number
+/// Checks that a stop changes nothing: state, resume and the rest of the steps give the bits of a run without a stop, on another number
 /// of threads; and that states that do not fit are refused.
 #[test]
 fn resumes_in_the_same_bits() {
-    let target = by_name("ring8").unwrap();
-    for objective in [objectives().remove(0).1, Objective::LogVariance(Reference::Replay)] {
-        let whole = trained(objective.clone(), settings(), 20);
-        let state = trained(objective.clone(), settings(), 9).state();
+    let target = Target::of(by_name("ring8").unwrap());
+    for objective in ["reverse-kl", "replay"] {
+        let whole = trained(objective, 20);
+        let stopped = state(&trained(objective, 9));
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         let again = pool.install(|| {
-            let mut rest = FlowTrainer::resume(&target, objective.clone(), settings(), &state).unwrap();
+            let mut rest = method(objective).resume(&target, &stopped).unwrap();
             for _ in 0..11 {
                 rest.step().unwrap();
             }
             rest
         });
-        assert_eq!(whole.state(), again.state());
-        let mut other = state.clone();
-        other.counters.insert("components".into(), 1 << 40);
-        assert!(FlowTrainer::<f32>::resume(&target, objective, settings(), &other).is_err());
+        assert_eq!(state(&whole), state(&again));
+        let mut other = stopped.clone();
+        other.counters.insert("model.components".into(), 1 << 40);
+        assert!(method(objective).resume(&target, &other).is_err());
     }
 }
 
-/// Proves the schedule of Adam's rate: it rises by equal steps over the first 5 % to the given rate, less what the half cosine has fallen by
-/// then (at most 1 %), and ends at 0 (below 1 %, the last step of 1,000 being π/1000 before it).
-#[test]
-fn rate_rises_then_falls() {
-    let s = FlowSettings { steps: 1000, learning_rate: 1.0, ..FlowSettings::default() };
-    assert!((s.scheduled_rate(0) - 0.02).abs() < 1e-12 && (s.scheduled_rate(9) - 0.2).abs() < 1e-3);
-    assert!((s.scheduled_rate(49) - 1.0).abs() < 0.01 && s.scheduled_rate(999) < 0.01);
-}
-
-/// Proves that settings out of range are refused by name, and that references are found by name.
+/// Checks that settings out of range are refused by name, and that references are found by name.
 #[test]
 fn mistakes() {
-    let target = by_name("ring8").unwrap();
-    let objective = || Objective::LogVariance(Reference::by_name("geometric:0.25").unwrap());
-    for (wrong, word) in [
-        (FlowSettings { batch: 1, ..settings() }, "batch"),
-        (FlowSettings { temper: 0.0, ..settings() }, "temper"),
-        (FlowSettings { components: Some(0), ..settings() }, "components"),
-    ] {
-        let error = FlowTrainer::<f32>::new(&target, objective(), wrong).err().unwrap().to_string();
+    for (key, value, word) in [("batch", 1.0, "batch"), ("temper", 0.0, "temper"), ("components", 0.0, "components")] {
+        let error = method("geometric:0.25").with(key, value).err().unwrap().to_string();
         assert!(error.contains(word), "{error}");
     }
     assert_eq!(Reference::by_name("geometric").unwrap(), Reference::Geometric(0.5));

@@ -59,6 +59,8 @@ pub struct Preset {
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Choice {
     Number(f64),
+    Whole(u64),
+    Wholes(&'static [u64]),
     Word(&'static str),
 }
 
@@ -66,9 +68,22 @@ enum Choice {
 const FLOW: &[(&str, Choice)] =
     &[("velocity.divergence", Choice::Word("forward-kl")), ("velocity.clip", Choice::Number(6.0))];
 
+/// Seconds of training for easy targets in two dimensions.
+const SMALL: &[(&str, Choice)] = &[
+    ("run.steps", Choice::Whole(400)),
+    ("model.batch", Choice::Whole(256)),
+    ("model.codes", Choice::Whole(64)),
+    ("model.hidden", Choice::Wholes(&[48, 48])),
+    ("model.learning_rate", Choice::Number(1e-2)),
+    ("velocity.draws", Choice::Whole(16)),
+    ("estimator.sample", Choice::Whole(1024)),
+    ("estimator.neighbours", Choice::Number(20.0)),
+];
+
 /// All presets.
 pub const PRESETS: &[Preset] = &[
     preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
+    preset("kde-small", ["generator", "drift", "kde"], "the same with a small network and few steps: for lessons and tests", SMALL),
     preset("flow", ["flow", "drift", "exact"], "a normalizing flow by the drift with its exact density", FLOW),
     preset("flow-lv", ["flow", "log-variance", "exact"], "a normalizing flow by the log-variance divergence", &[]),
     preset(
@@ -111,9 +126,11 @@ impl Method {
         for (key, value) in preset.overrides {
             method.set(
                 key,
-                &match *value {
-                    Choice::Number(x) => Value::Number(x),
-                    Choice::Word(word) => Value::Text(word.into()),
+                match *value {
+                    Choice::Number(x) => Value::from(x),
+                    Choice::Whole(x) => Value::from(x),
+                    Choice::Wholes(x) => Value::from(x),
+                    Choice::Word(word) => Value::from(word),
                 },
             )?;
         }
@@ -196,7 +213,8 @@ impl Method {
     /// Changes a setting: `key` alone, or `section.key` where several sections have it.
     ///
     /// `Error::Setting` with the range; a key that this method does not have is refused with the method's name and the keys that it has.
-    pub fn set(&mut self, key: &str, value: &Value) -> Result<()> {
+    pub fn set(&mut self, key: &str, value: impl Into<Value>) -> Result<()> {
+        let value = &value.into();
         let (part, name) = key.split_once('.').map_or((None, key), |(part, name)| (Some(part), name));
         let uses_estimator = self.velocity.uses_estimator();
         let holds = |s: &dyn Section| part.is_none_or(|p| p == s.part()) && s.keys().iter().any(|k| k.name == name);
@@ -213,6 +231,12 @@ impl Method {
                 Err(Error::Mismatch { what, remedy: format!("say {}", words.join(" or ")) })
             }
         }
+    }
+
+    /// The same method with a setting changed; errors as [`Method::set`].
+    pub fn with(mut self, key: &str, value: impl Into<Value>) -> Result<Self> {
+        self.set(key, value)?;
+        Ok(self)
     }
 
     /// The error for a key that it does not have.

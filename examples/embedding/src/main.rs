@@ -1,8 +1,8 @@
 //! The library from outside: a density by the trait, trained for a moment, sampled.
 
 use pushforward::density::Pointwise;
-use pushforward::divergence::ReverseKl;
-use pushforward::run::{Settings, Trainer};
+use pushforward::density::Target;
+use pushforward::run::Method;
 use std::sync::Arc;
 
 /// log p~(x) = -(x₁² + (x₂ - x₁²)²)/2.
@@ -22,12 +22,9 @@ impl Pointwise for Parabola {
 }
 
 fn main() -> pushforward::Result<()> {
-    let target: Arc<dyn pushforward::density::Density> = Arc::new(Parabola);
-    let settings = Settings { steps: 20, ..Settings::small() };
-    let mut trainer: Trainer<f32> = Trainer::new(&target, Arc::new(ReverseKl), settings)?;
-    while !trainer.is_finished() {
-        trainer.step()?;
-    }
-    println!("{:?}", trainer.generator().sample(3, 1, 0));
+    let target = Target::of(Arc::new(Parabola));
+    let mut run = Method::preset("kde-small", &target)?.with("steps", 20)?.start(&target, None)?;
+    run.finish()?;
+    println!("{:?}", run.sample(3, 1, 0));
     Ok(())
 }
