@@ -9,15 +9,15 @@ use pushforward::density;
 use pushforward::density::Affine;
 use pushforward::divergence;
 use pushforward::error::Result;
-use pushforward::estimate::{Kde, KdeGrid, Tolerance};
+use pushforward::estimate::{Exact, Kde, KdeGrid, SmoothedTarget, Tolerance};
 use pushforward::linalg::{Matrix, matmul};
-use pushforward::model::flow::{AffineCoupling, Base, Flow, FlowSettings, Layer, Objective};
-use pushforward::model::{Generator, Latent};
+use pushforward::model::flow::{AffineCoupling, Base, Flow, Layer};
+use pushforward::model::{FlowModel, FlowSettings, Generator, GeneratorModel, GeneratorSettings, Latent};
 use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::run::FlowTrainer;
-use pushforward::run::{Settings, Trainer};
-use pushforward::velocity::{Field, Scene, Velocity};
+use pushforward::run::Run;
+use pushforward::state::Stateful;
+use pushforward::velocity::{Field, Pull, Scene, UniversalDrift, Velocity};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::BufRead;
@@ -58,20 +58,19 @@ impl<'a> Request<'a> {
 }
 
 /// A velocity that was given: only the network's part of a step is timed.
-struct Given<T>(Matrix<T>);
+struct Given(Matrix);
 
-impl<T: Real> Velocity<T> for Given<T> {
-    fn evaluate(&self, _: &Scene<'_, T>) -> Result<Field<T>> {
-        let zeros = vec![0.0; self.0.rows()];
-        Ok(Field {
-            velocity: self.0.clone(),
-            log_ratio: zeros.clone(),
-            growth: zeros.clone(),
-            log_z: 0.0,
-            log_density: zeros.clone(),
-            bandwidth: zeros,
-            effective_samples: 1.0,
-        })
+impl Stateful for Given {}
+
+impl Velocity for Given {
+    fn name(&self) -> &str {
+        "given"
+    }
+    fn reference(&self) -> usize {
+        1
+    }
+    fn evaluate(&self, _: &Scene) -> Result<Pull> {
+        Ok(Pull::Points(Field::of(self.0.clone())))
     }
 }
 
@@ -82,22 +81,26 @@ fn generator<T: Real>(net: &str) -> (Generator<T>, Vec<usize>) {
     (Generator::new(frame, Latent::Gaussian, &hidden, 0), hidden)
 }
 
-fn trainer<T: Real>(net: &str, batch: usize) -> Trainer<T> {
+/// Steps that no measurement reaches.
+const STEPS: u64 = 1 << 40;
+
+fn trainer<T: Real>(net: &str, batch: usize) -> Run {
     let (generator, hidden) = generator::<T>(net);
     let velocity = Given(normal_matrix(0, Purpose::Check, 1, batch, generator.dim()));
-    let settings = Settings { steps: 1 << 40, batch, reference: 1, codes: 0, hidden, ..Settings::default() };
-    Trainer::with_velocity(generator, Box::new(velocity), settings)
+    let settings = GeneratorSettings { batch, codes: 0, hidden, ..GeneratorSettings::default() };
+    Run::new(Box::new(GeneratorModel::new(generator, settings)), Box::new(velocity), STEPS, 0).expect("a run")
 }
 
 /// Eight affine couplings (hidden 64-64, SiLU) of one Gaussian, moved to ring8 by the path gradient of reverse KL.
-fn flow_trainer<T: Real>(batch: usize) -> FlowTrainer<T> {
+fn flow_trainer<T: Real>(batch: usize) -> Run {
     let coupling = |k: usize| Layer::Affine(AffineCoupling::new(2, &[k % 2], &[64, 64]));
     let frame = Affine::identity(2);
-    let flow = Flow::of_layers(frame, Base { dim: 2, components: 1 }, (0..8).map(coupling).collect(), 0);
-    let target = density::by_name("ring8").expect("a target");
-    let objective = Objective::Drift(divergence::by_name("reverse-kl").expect("a divergence"));
-    let settings = FlowSettings { steps: 1 << 40, batch, learning_rate: 1e-3, ..FlowSettings::default() };
-    FlowTrainer::with_flow(&target, flow, Matrix::zeros(0, 2), objective, settings).expect("settings")
+    let flow: Flow<T> = Flow::of_layers(frame, Base { dim: 2, components: 1 }, (0..8).map(coupling).collect(), 0);
+    let target = SmoothedTarget::new(density::by_name("ring8").expect("a target"), 2);
+    let divergence = divergence::by_name("reverse-kl").expect("a divergence");
+    let drift = UniversalDrift::new(Box::new(target), Box::new(Exact), divergence);
+    let settings = FlowSettings { batch, learning_rate: 1e-3, ..FlowSettings::default() };
+    Run::new(Box::new(FlowModel::new(flow, settings)), Box::new(drift), STEPS, 0).expect("a run")
 }
 
 fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {

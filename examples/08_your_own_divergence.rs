@@ -7,11 +7,11 @@
 use pushforward::Result;
 use pushforward::density::{Domain, GaussianMixture};
 use pushforward::divergence::{Custom, Divergence, check};
+use pushforward::estimate::KernelSettings;
 use pushforward::linalg::Matrix;
+use pushforward::model::{Particles, ParticlesSettings};
 use pushforward::num::Summary;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::estimate::KernelSettings;
-use pushforward::model::{Particles, ParticlesSettings};
 use pushforward::run::Run;
 use pushforward::velocity::{LogRatioClip, UniversalDrift};
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 
 use pushforward::Result;
 use pushforward::autodiff::{Var, check_gradient};
-use pushforward::density::{Density, Target, TapeDensity};
+use pushforward::density::{Density, TapeDensity, Target};
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Method;

@@ -2,11 +2,12 @@
 
 use pushforward::density::{Affine, Density, GaussianMixture, Target, by_name};
 use pushforward::divergence::{Divergence, LvSurrogate, all_divergences, check};
+use pushforward::estimate::Clock;
 use pushforward::linalg::Matrix;
 use pushforward::metric::effective_fraction;
 use pushforward::model::LatentBatch;
-use pushforward::model::FlowModel;
 use pushforward::model::flow::{Architecture, CouplingKind, Flow};
+use pushforward::model::{FlowModel, FlowSettings};
 use pushforward::num::log_mean_exp;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::{Method, Run};
@@ -231,6 +232,16 @@ fn resumes_in_the_same_bits() {
         other.counters.insert("model.components".into(), 1 << 40);
         assert!(method(objective).resume(&target, &other).is_err());
     }
+}
+
+/// Checks the schedule of Adam's rate: it rises by equal steps over the first 5 % to the given rate, less what the half cosine has fallen by
+/// then (at most 1 %), and ends at 0 (below 1 %, the last step of 1,000 being π/1000 before it).
+#[test]
+fn rate_rises_then_falls() {
+    let s = FlowSettings { learning_rate: 1.0, ..FlowSettings::default() };
+    let rate = |step: u64| s.rate(Clock { step, steps: 1000 });
+    assert!((rate(0) - 0.02).abs() < 1e-12 && (rate(9) - 0.2).abs() < 1e-3);
+    assert!((rate(49) - 1.0).abs() < 0.01 && rate(999) < 0.01);
 }
 
 /// Checks that settings out of range are refused by name, and that references are found by name.

@@ -2,11 +2,14 @@
 
 use pushforward::Result;
 use pushforward::autodiff::check_score;
-use pushforward::density::{Density, Pointwise, evaluate};
+use pushforward::density::{Density, Domain, Pointwise, evaluate};
 use pushforward::divergence::{Divergence, check};
 use pushforward::linalg::Matrix;
+use pushforward::model::{Particles, ParticlesSettings};
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::velocity::{Field, Scene, Velocity};
+use pushforward::run::Run;
+use pushforward::state::Stateful;
+use pushforward::velocity::{Field, Pull, Scene, Velocity};
 use pushforward::verify::{Budget, Claim, Comparison, Outcome};
 use std::path::Path;
 
@@ -24,7 +27,7 @@ impl Pointwise for Toy {
     }
 }
 
-/// Proves the recipe for a density: one implementation, and the library's own check passes; with a wrong sign it does not.
+/// Checks the recipe for a density: one implementation, and the library's own check passes; with a wrong sign it does not.
 #[test]
 fn a_density() {
     let x: Matrix = normal_matrix(1, Purpose::Check, 0, 50, 1);
@@ -67,7 +70,7 @@ impl Divergence for ToyDivergence {
     }
 }
 
-/// Proves the recipe for a divergence: its laws hold, and a factor in the weight is found.
+/// Checks the recipe for a divergence: its laws hold, and a factor in the weight is found.
 #[test]
 fn a_divergence() {
     assert!(check(&ToyDivergence(1.0)).passed());
@@ -77,36 +80,30 @@ fn a_divergence() {
 /// A toy velocity: towards the origin.
 struct Inwards;
 
-impl Velocity<f64> for Inwards {
-    fn evaluate(&self, scene: &Scene<'_, f64>) -> Result<Field<f64>> {
-        let n = scene.particles.rows();
-        Ok(Field {
-            velocity: scene.particles.map(|x| -x),
-            log_ratio: vec![0.0; n],
-            growth: vec![0.0; n],
-            log_z: 0.0,
-            log_density: vec![0.0; n],
-            bandwidth: vec![0.0; n],
-            effective_samples: n as f64,
-        })
+impl Stateful for Inwards {}
+
+impl Velocity for Inwards {
+    fn name(&self) -> &str {
+        "inwards"
+    }
+    fn evaluate(&self, scene: &Scene) -> Result<Pull> {
+        Ok(Pull::Points(Field::of(scene.x.map(|x| -x))))
     }
 }
 
-/// Proves the recipe for a velocity: one method, a batch in, a batch out, and Euler's steps of it shrink particles by exactly (1 - η)ᵏ, k = 10.
+/// Checks the recipe for a velocity: two methods, and Euler's steps of it shrink particles by exactly (1 - η)ᵏ, k = 10.
 #[test]
 fn a_velocity() {
     let start: Matrix = normal_matrix(2, Purpose::Check, 0, 20, 3);
-    let mut x = start.clone();
-    for step in 0..10 {
-        let scene = Scene { particles: &x, reference: &start, bandwidth: 0.0, widest: 1.0, seed: 0, step };
-        let field = Inwards.evaluate(&scene).unwrap();
-        x.add_scaled(0.1, &field.velocity);
-    }
-    let exact = start.map(|v| v * 0.9f64.powi(10));
+    let settings = ParticlesSettings { dt: 0.1, ..ParticlesSettings::default() };
+    let particles = Particles::new(start.clone(), Domain::Euclidean, settings).unwrap();
+    let mut run = Run::new(Box::new(particles), Box::new(Inwards), 10, 0).unwrap();
+    run.finish().unwrap();
+    let (x, exact) = (run.sample(20, 0, 0), start.map(|v| v * 0.9f64.powi(10)));
     assert!(x.as_slice().iter().zip(exact.as_slice()).all(|(a, b)| (a - b).abs() < 1e-14));
 }
 
-/// Proves the recipe for a theorem: a claim with both sides and a false variant that the same comparison rejects.
+/// Checks the recipe for a theorem: a claim with both sides and a false variant that the same comparison rejects.
 #[test]
 fn a_theorem() {
     fn check(_: &Budget) -> Vec<Outcome> {
@@ -119,7 +116,7 @@ fn a_theorem() {
     assert!(evidence.holds() && evidence.all_mutants_caught(), "{evidence}");
 }
 
-/// Proves that every file that CONTRIBUTING.md names in backquotes exists, and that it names the registries.
+/// Checks that every file that CONTRIBUTING.md names in backquotes exists, and that it names the registries.
 #[test]
 fn named_files_exist() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));

@@ -1,186 +1,187 @@
-//! States of a training: going on from one gives the bits of a training that never stopped, and a state that does not fit is refused.
+//! States of a run: going on from one gives the bits of a run that never stopped, and a state that does not fit is refused.
 
 use pushforward::Error;
-use pushforward::density::{Density, Handwritten, by_name};
-use pushforward::divergence::{Divergence, ReverseKl};
-use pushforward::model::flow::{CouplingKind, FlowSettings, Objective, Reference};
-use pushforward::num::Real;
-use pushforward::run::FlowTrainer;
-use pushforward::run::{Settings, State, StepReport, Trainer};
+use pushforward::density::{Affine, Handwritten, Target, by_name};
+use pushforward::linalg::Matrix;
+use pushforward::run::{Method, Run, StepReport};
+use pushforward::state::{State, Stateful, Tensor};
 use std::sync::Arc;
 
 const STEPS: u64 = 24;
 
-fn settings(codes: usize) -> Settings {
-    Settings { steps: STEPS, batch: 96, reference: 320, codes, hidden: vec![8, 6], seed: 3, ..Settings::small() }
-}
-
-fn divergence() -> Arc<dyn Divergence> {
-    Arc::new(ReverseKl)
+/// A small generator in the precision and with the codes given.
+fn generator(target: &Target, codes: usize, precision: &str) -> Method {
+    let method = Method::preset("kde-small", target).unwrap().with("precision", precision).unwrap();
+    let small: [(&str, usize); 4] = [("batch", 96), ("sample", 320), ("codes", codes), ("seed", 3)];
+    let method = small.into_iter().fold(method, |m, (key, value)| m.with(key, value).unwrap());
+    method.with("steps", STEPS).unwrap().with("hidden", vec![8, 6]).unwrap()
 }
 
 /// A Gaussian that is NaN in a corner, which only some batches reach.
-fn faulty() -> Arc<dyn Density> {
+fn faulty() -> Target {
     let log_p = |x: &[f64]| if x[0] > 2.2 { f64::NAN } else { -0.5 * (x[0] * x[0] + x[1] * x[1]) };
     let score = |x: &[f64], out: &mut [f64]| out.iter_mut().zip(x).for_each(|(s, x)| *s = -x);
-    Arc::new(Handwritten::new(2, log_p, score))
+    Target::of(Arc::new(Handwritten::new(2, log_p, score)))
 }
 
-/// Everything that a training shows, as bits.
-fn bits<T: Real>(trainer: &Trainer<T>) -> Vec<u64> {
-    trainer.generator().sample(200, 9, 1).as_slice().iter().map(|x| x.to_bits()).collect()
-}
-
-fn report_bits(r: &StepReport) -> [u64; 7] {
-    let numbers = [r.drift, r.bandwidth, r.mean_log_density, r.mean_log_ratio, r.effective_samples];
-    let [a, b, c, d, e] = numbers.map(f64::to_bits);
-    [a, b, c, d, e, r.step, u64::from(r.skipped)]
+/// Everything that a step says, as bits.
+fn report_bits(r: &StepReport) -> (u64, bool, Vec<(&'static str, u64)>) {
+    (r.step, r.skipped, r.figures.iter().map(|f| (f.key, f.value.to_bits())).collect())
 }
 
 /// Runs to the end; the reports.
-fn finish<T: Real>(trainer: &mut Trainer<T>) -> Vec<[u64; 7]> {
+fn finish(run: &mut Run) -> Vec<(u64, bool, Vec<(&'static str, u64)>)> {
     let mut out = Vec::new();
-    while !trainer.is_finished() {
-        out.push(report_bits(&trainer.step().unwrap()));
+    while !run.is_finished() {
+        out.push(report_bits(&run.step().unwrap()));
     }
     out
+}
+
+fn state(run: &Run) -> State {
+    let mut state = State::default();
+    run.save(&mut state);
+    state
 }
 
 fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
-fn stops_do_not_show<T: Real>(target: &Arc<dyn Density>, codes: usize) {
-    let start = || Trainer::<T>::new(target, divergence(), settings(codes)).unwrap();
-    let mut whole = start();
-    let reports = in_pool(2, || finish(&mut whole));
-    let mut trainer = start();
-    for stop in 0..STEPS {
-        let state = trainer.state();
-        assert_eq!(state.counters["step"], stop);
-        let threads = 1 + stop as usize % 3;
-        let mut resumed = Trainer::<T>::resume(target, divergence(), settings(codes), &state).unwrap();
-        let rest = in_pool(threads, || finish(&mut resumed));
-        assert_eq!(rest, reports[stop as usize..], "stop at {stop}, {threads} threads");
-        assert_eq!(bits(&resumed), bits(&whole), "stop at {stop}, {threads} threads");
-        assert_eq!(resumed.faults().skipped, whole.faults().skipped);
-        trainer.step().unwrap();
+/// Stops before every step of a run and goes on from the state, on 1, 2 or 3 threads.
+fn stops_do_not_show(target: &Target, method: &Method) {
+    let (reports, whole, samples) = in_pool(2, || {
+        let mut run = method.start(target, None).unwrap();
+        let reports = finish(&mut run);
+        (reports, state(&run), run.sample(200, 9, 1))
+    });
+    let mut run = method.start(target, None).unwrap();
+    for stop in 0..method.run.steps {
+        let here = state(&run);
+        assert_eq!(here.counters["step"], stop);
+        let (rest, end, again) = in_pool(1 + stop as usize % 3, || {
+            let mut resumed = method.resume(target, &here).unwrap();
+            let rest = finish(&mut resumed);
+            (rest, state(&resumed), resumed.sample(200, 9, 1))
+        });
+        let name = &method.name;
+        assert_eq!(rest, reports[stop as usize..], "{name}: stop at {stop}");
+        assert!(end == whole && again == samples, "{name}: stop at {stop}");
+        run.step().unwrap();
     }
 }
 
-/// Proves that a training that stops before any of its steps and goes on from its state, on 1, 2 or 3 threads, has the reports and
+/// Checks that a run that stops before any of its steps and goes on from its state, on 1, 2 or 3 threads, has the reports and
 /// the samples of one that never stopped: with and without codes, in both precisions.
 #[test]
 fn any_stop_on_any_threads() {
-    let target = by_name("gmm9").unwrap();
-    stops_do_not_show::<f32>(&target, 16);
-    stops_do_not_show::<f64>(&target, 0);
+    let target = Target::of(by_name("gmm9").unwrap());
+    stops_do_not_show(&target, &generator(&target, 16, "f32"));
+    stops_do_not_show(&target, &generator(&target, 0, "f64"));
 }
 
-/// The same for a flow: `state` of every step, in the precision T.
-fn flow_stops_do_not_show<T: Real>(target: &Arc<dyn Density>, objective: &Objective, coupling: CouplingKind) {
-    let settings = FlowSettings {
-        steps: 8,
-        batch: 96,
-        coupling,
-        couplings: 2,
-        hidden: vec![6],
-        seed: 3,
-        ..FlowSettings::default()
-    };
-    let finish = |mut trainer: FlowTrainer<T>| {
-        let mut out = Vec::new();
-        while !trainer.is_finished() {
-            out.push(report_bits(&trainer.step().unwrap()));
-        }
-        (out, trainer.state(), trainer.flow().sample_block(200, 9, 1))
-    };
-    let mut trainer = FlowTrainer::<T>::new(target, objective.clone(), settings.clone()).unwrap();
-    let start = trainer.state();
-    let resume =
-        |state: &State<T>| FlowTrainer::<T>::resume(target, objective.clone(), settings.clone(), state).unwrap();
-    let whole = in_pool(2, || finish(resume(&start)));
-    for stop in 0..settings.steps {
-        let state = trainer.state();
-        assert_eq!(state.counters["step"], stop);
-        let rest = in_pool(1 + stop as usize % 3, || finish(resume(&state)));
-        assert_eq!(rest.0, whole.0[stop as usize..], "stop at {stop}");
-        assert!(rest.1 == whole.1 && rest.2 == whole.2, "stop at {stop}");
-        trainer.step().unwrap();
-    }
-    assert!(trainer.state() == whole.1, "the run that never stopped");
-}
-
-/// Proves the same for flows: the drift and log-variance with each reference, a mixture base and one Gaussian, splines and affine
-/// couplings, both precisions; the run that never stopped has the same bits too.
+/// Checks the same for flows: the drift and log-variance with each reference, a mixture base and one Gaussian, splines and affine
+/// couplings, both precisions.
 #[test]
 fn any_stop_of_a_flow() {
-    let (ring, moons) = (by_name("ring8").unwrap(), by_name("two-moons").unwrap());
-    let spline = CouplingKind::Spline { bins: 4, reach: 3.0 };
-    flow_stops_do_not_show::<f32>(&ring, &Objective::Drift(divergence()), CouplingKind::Affine);
-    flow_stops_do_not_show::<f64>(&moons, &Objective::Drift(divergence()), spline);
+    let flow = |name: &str, preset: &str, setting: Option<(&str, &str)>, coupling: &str, precision: &str| {
+        let target = Target::of(by_name(name).unwrap());
+        let method = Method::preset(preset, &target).unwrap();
+        let small: [(&str, usize); 5] = [("steps", 8), ("batch", 96), ("couplings", 2), ("bins", 4), ("seed", 3)];
+        let method = small.into_iter().fold(method, |m, (key, value)| m.with(key, value).unwrap());
+        let method = method.with("hidden", vec![6]).unwrap().with("reach", 3.0).unwrap();
+        let method = method.with("coupling", coupling).unwrap().with("precision", precision).unwrap();
+        let method = setting.into_iter().fold(method, |m, (key, value)| m.with(key, value).unwrap());
+        stops_do_not_show(&target, &method);
+    };
+    flow("ring8", "flow", None, "affine", "f32");
+    flow("two-moons", "flow", None, "spline", "f64");
     for name in ["replay", "model", "gaussian", "geometric:0.3"] {
-        let objective = Objective::LogVariance(Reference::by_name(name).unwrap());
-        flow_stops_do_not_show::<f32>(&ring, &objective, spline);
-        flow_stops_do_not_show::<f64>(&moons, &objective, CouplingKind::Affine);
+        flow("ring8", "flow-lv", Some(("reference", name)), "spline", "f32");
+        flow("two-moons", "flow-lv", Some(("reference", name)), "affine", "f64");
     }
 }
 
-/// Proves that steps left out before a stop are remembered after it, with their first reason.
+/// Checks the same for particles: every preset, and every stepper, with birth and death.
+#[test]
+fn any_stop_of_particles() {
+    let target = Target::of(by_name("gmm9").unwrap());
+    let small = |preset: &str| {
+        let method = Method::preset(preset, &target).unwrap();
+        method.with("steps", 8).unwrap().with("particles", 60).unwrap()
+    };
+    for preset in ["particles", "svgd", "ula", "mala"] {
+        stops_do_not_show(&target, &small(preset));
+    }
+    for stepper in ["heun", "rk4", "adaptive"] {
+        let method = small("particles").with("stepper", stepper).unwrap().with("dt", 0.3).unwrap();
+        stops_do_not_show(&target, &method.with("birth_death", 1.0).unwrap());
+    }
+}
+
+/// Checks that steps left out before a stop are remembered after it, with their first reason.
 #[test]
 fn faults_are_remembered() {
-    let many = Settings { steps: 2_000, frame: Some(frame()), ..settings(16) };
-    let mut trainer = Trainer::<f32>::new(&faulty(), divergence(), many.clone()).unwrap();
-    while trainer.faults().first.is_none() {
-        trainer.step().unwrap();
+    let target = faulty();
+    let mut method = generator(&target, 16, "f32").with("steps", 2_000).unwrap();
+    method.frame = Some(Affine::identity(2));
+    let mut run = method.start(&target, None).unwrap();
+    while run.faults().first.is_none() {
+        run.step().unwrap();
     }
-    let resumed = Trainer::<f32>::resume(&faulty(), divergence(), many, &trainer.state()).unwrap();
-    assert_eq!(resumed.faults().skipped, trainer.faults().skipped);
+    let resumed = method.resume(&target, &state(&run)).unwrap();
+    assert_eq!(resumed.faults().skipped, run.faults().skipped);
     // NaN is not equal to itself, so the words are compared
-    let words = |t: &Trainer<f32>| t.faults().first.as_ref().map(Error::to_string);
-    assert_eq!(words(&resumed), words(&trainer));
+    let words = |run: &Run| run.faults().first.as_ref().map(Error::to_string);
+    assert_eq!(words(&resumed), words(&run));
 }
 
-fn frame() -> pushforward::density::Affine {
-    pushforward::density::Affine::identity(2)
-}
-
-/// Proves that every state with a part missing, of another shape, not finite or from other settings is refused by name, and leaves the
-/// trainer as it was.
+/// Checks that every state with a part missing, of another shape, not finite or from other settings is refused by name, and leaves the
+/// run as it was.
 #[test]
 fn states_that_do_not_fit() {
-    let target = by_name("gmm9").unwrap();
-    let mut trainer = Trainer::<f32>::new(&target, divergence(), settings(16)).unwrap();
-    trainer.step().unwrap();
-    let state = trainer.state();
-    let refused = |state: &State<f32>, word: &str| {
-        let mut other = Trainer::<f32>::new(&target, divergence(), settings(16)).unwrap();
-        let before = bits(&other);
-        let error = other.restore(state).unwrap_err();
+    let target = Target::of(by_name("gmm9").unwrap());
+    let method = generator(&target, 16, "f32");
+    let mut run = method.start(&target, None).unwrap();
+    run.step().unwrap();
+    let good = state(&run);
+    let refused = |changed: &State, word: &str| {
+        let mut other = method.start(&target, None).unwrap();
+        let before = state(&other);
+        let error = other.restore(changed).unwrap_err();
         assert!(matches!(&error, Error::State { .. }) && error.to_string().contains(word), "{word}: {error}");
-        assert_eq!((bits(&other), other.steps_taken()), (before, 0));
+        assert!(state(&other) == before, "{word}");
     };
-    for name in state.matrices.keys() {
-        let mut s = state.clone();
-        s.matrices.remove(name);
-        refused(&s, name);
-        let m = s.matrices.entry(name.clone()).or_insert(state.matrices[name].clone());
-        m.as_mut_slice()[0] = f32::NAN;
-        refused(&s, name);
-        s.matrices.insert(name.clone(), pushforward::linalg::Matrix::zeros(1, 3));
-        refused(&s, name);
+    for (name, tensor) in &good.tensors {
+        let word = name.rsplit_once("estimator.").map_or(name.strip_prefix("model.").unwrap_or(name), |(_, w)| w);
+        let mut s = good.clone();
+        s.tensors.remove(name);
+        refused(&s, word);
+        let mut broken = tensor.clone();
+        match &mut broken {
+            Tensor::F32(m) => m.as_mut_slice()[0] = f32::NAN,
+            Tensor::F64(m) => m.as_mut_slice()[0] = f64::NAN,
+        }
+        s.tensors.insert(name.clone(), broken);
+        refused(&s, word);
+        let odd = match tensor {
+            Tensor::F32(_) => Tensor::F32(Matrix::zeros(1, 3)),
+            Tensor::F64(_) => Tensor::F64(Matrix::zeros(1, 3)),
+        };
+        s.tensors.insert(name.clone(), odd);
+        refused(&s, if word.starts_with("frame") { "frame" } else { word });
     }
-    for name in state.doubles.keys() {
-        let mut s = state.clone();
-        s.doubles.remove(name);
-        refused(&s, if name.starts_with("frame") { "frame" } else { name });
-    }
-    for name in state.counters.keys() {
-        let mut s = state.clone();
+    for name in ["step", "model.adam.step", "faults.skipped"] {
+        let mut s = good.clone();
         s.counters.remove(name);
-        refused(&s, name);
+        refused(&s, name.rsplit_once('.').map_or(name, |(_, word)| word));
     }
-    let mut late = state.clone();
+    for (name, word) in [("model", "flow"), ("velocity", "stein")] {
+        let mut s = good.clone();
+        s.words.insert(name.into(), word.into());
+        refused(&s, word);
+    }
+    let mut late = good.clone();
     late.counters.insert("step".into(), STEPS + 1);
     refused(&late, "25");
 }

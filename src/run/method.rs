@@ -83,7 +83,12 @@ const SMALL: &[(&str, Choice)] = &[
 /// All presets.
 pub const PRESETS: &[Preset] = &[
     preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
-    preset("kde-small", ["generator", "drift", "kde"], "the same with a small network and few steps: for lessons and tests", SMALL),
+    preset(
+        "kde-small",
+        ["generator", "drift", "kde"],
+        "the same with a small network and few steps: for lessons and tests",
+        SMALL,
+    ),
     preset("flow", ["flow", "drift", "exact"], "a normalizing flow by the drift with its exact density", FLOW),
     preset("flow-lv", ["flow", "log-variance", "exact"], "a normalizing flow by the log-variance divergence", &[]),
     preset(

@@ -231,6 +231,17 @@ impl Stateful for Run {
     /// Takes on the state of a run of the same model, velocity and settings: from there the bits are those of a run that never stopped,
     /// on any number of threads.
     fn restore(&mut self, from: &State) -> Result<()> {
+        let mut own = State::default();
+        self.save(&mut own);
+        self.take_on(from).inspect_err(|_| {
+            // what was taken on before the part that does not fit
+            self.take_on(&own).expect("its own state fits");
+        })
+    }
+}
+
+impl Run {
+    fn take_on(&mut self, from: &State) -> Result<()> {
         let step = from.counter("step")?;
         for (kind, own) in [("model", self.model.name()), ("velocity", self.velocity.name())] {
             if from.words.get(kind).is_none_or(|name| name != own) {

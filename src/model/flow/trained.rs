@@ -79,7 +79,7 @@ impl FlowSettings {
     }
 
     /// Adam's rate at a step: `learning_rate` min(1, 20 t) (1 + cos πt)/2 at t = step/steps.
-    fn rate(&self, clock: crate::estimate::Clock) -> f64 {
+    pub fn rate(&self, clock: crate::estimate::Clock) -> f64 {
         let warm = ((clock.step + 1) as f64 / (WARM_UP * clock.steps as f64)).min(1.0);
         warm * cosine_rate(self.learning_rate, clock.step, clock.steps)
     }
