@@ -4,14 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer. A module imports from lower layers; `theory` holds documentation and imports nothing.
-const LAYERS: [(&str, usize); 18] = [
+const LAYERS: [(&str, usize); 20] = [
     ("error", 0),
     ("parallel", 0),
+    ("settings", 1),
     ("num", 1),
     ("linalg", 1),
     ("rng", 1),
     ("autodiff", 2),
     ("nn", 2),
+    ("state", 3),
     ("density", 3),
     ("divergence", 3),
     ("search", 4),
