@@ -20,7 +20,7 @@ pub trait Estimator: Stateful + Send + Sync {
         0
     }
 
-    /// Called once a step, before [`Estimator::noised`]: fits what is learnt. Unchanged on an error.
+    /// Called once a step, before [`Estimator::noised`]: fits what is learnt.
     fn prepare(&mut self, _scene: &Scene) -> Result<()> {
         Ok(())
     }

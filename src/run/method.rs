@@ -187,11 +187,10 @@ impl Method {
                     (self.velocity.uses_estimator(), self.estimator.name(), target.densities.first())
                 {
                     let scale = frame_of(&**p, self.run.seed)?.scale();
-                    for key in ["bandwidth_start", "bandwidth_end"] {
-                        if let Some(Value::Number(h)) = self.estimator.get(key) {
-                            self.estimator.set(key, &Value::Number(h * scale))?;
-                        }
-                    }
+                    // a generator's wide start would hardly move them: V_h falls like 1/h²
+                    self.estimator.set("bandwidth_start", &Value::Number(0.25 * scale))?;
+                    self.estimator.set("bandwidth_end", &Value::Number(0.03 * scale))?;
+                    self.estimator.set("neighbours", &Value::Number(20.0))?;
                 }
             }
             _ => {}

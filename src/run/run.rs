@@ -138,6 +138,8 @@ impl Run {
         let drawn = self.model.draw(&request)?;
         let reference = drawn.reference.as_ref().map_or(Reference::Own, Reference::Independent);
         let scene = Scene { x: &drawn.x, reference, at_x: drawn.at_x.as_ref(), law: self.model.law(), dt, clock, seed };
+        let mut before = State::default();
+        self.velocity.save(&mut before);
         let pull = self.velocity.prepare(&scene).and_then(|()| self.velocity.evaluate(&scene));
         let moved = pull.and_then(|pull| {
             self.check(&pull, &drawn.x)?;
@@ -154,6 +156,11 @@ impl Run {
             figures.extend(self.model.follow(Step { pull, again: &mut again, clock, seed })?);
             Ok(figures)
         });
+        if moved.is_err() {
+            // a step that is left out or fails leaves no trace
+            self.velocity.restore(&before)?;
+            self.model.release();
+        }
         match moved {
             Ok(figures) => {
                 self.clock.step += 1;
@@ -162,16 +169,12 @@ impl Run {
                 Ok(StepReport { step: clock.step, figures, skipped: false })
             }
             Err(error @ (Error::NonFinite { .. } | Error::OutsideSupport { .. })) => {
-                self.model.release();
                 self.clock.step += 1;
                 let error = in_units_of_x(error, self.model.frame());
                 self.faults.count(error, self.clock)?;
                 Ok(StepReport { step: clock.step, figures: Vec::new(), skipped: true })
             }
-            Err(error) => {
-                self.model.release();
-                Err(error)
-            }
+            Err(error) => Err(error),
         }
     }
 

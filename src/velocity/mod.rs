@@ -156,7 +156,8 @@ pub trait Velocity: Stateful + Send {
         0
     }
 
-    /// Called once a step, before [`Velocity::evaluate`]: fits what is learnt, moves chains on. Unchanged on an error.
+    /// Called once a step, before [`Velocity::evaluate`]: fits what is learnt, moves chains on. The loop takes its changes back where
+    /// the step fails or is left out.
     fn prepare(&mut self, _scene: &Scene) -> Result<()> {
         Ok(())
     }
