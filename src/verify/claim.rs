@@ -135,13 +135,7 @@ impl fmt::Display for Evidence {
             writeln!(f, "  worst: {worst}")?;
         }
         for mutant in &self.mutants {
-            writeln!(
-                f,
-                "  false variant, {}: caught {} of {}",
-                mutant.what,
-                mutant.caught(),
-                mutant.tried()
-            )?;
+            writeln!(f, "  false variant, {}: caught {} of {}", mutant.what, mutant.caught(), mutant.tried())?;
             mutant.missed().take(3).try_for_each(|c| writeln!(f, "    missed: {c}"))?;
         }
         Ok(())

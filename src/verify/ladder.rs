@@ -50,6 +50,17 @@ impl Ladder {
         self.values.iter().zip(&self.rounding).all(|(v, rounding)| (v - right).abs() <= *rounding)
     }
 
+    /// The limit of the last two quotients if their error is c εᵖ: v₁ + (v₁ - v₀)/(2ᵖ - 1).
+    pub fn extrapolated(&self) -> f64 {
+        let (before, last) = (self.values[self.values.len() - 2], self.values[self.values.len() - 1]);
+        last + (last - before) / (2f64.powf(self.order) - 1.0)
+    }
+
+    /// The rung of the smallest step at which rounding is at most this; the middle one where there is none.
+    pub fn finest_rung(&self, rounding: f64) -> usize {
+        (0..self.steps.len()).rev().find(|&i| self.rounding[i] <= rounding).unwrap_or(self.steps.len() / 2)
+    }
+
     /// Whether no error is above twice what one of the first three foretells at the promised order, c εᵖ, plus three times
     /// rounding, and the errors fall at all: 16 halvings take an error of order 2 down to 2e-10 of the first. A constant error stays.
     pub fn falls_as_promised(&self, right: f64) -> bool {

@@ -19,7 +19,8 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 
 fn one_draw(draw: &Draw, divergences: &[Case]) -> Outcome {
     // T1 asks for D_f(p‖q) < ∞, which T7 decides
-    let (finite, infinite) = integrability::finite(divergences, |f| integrability::value(f.as_ref(), &draw.pair.p, &draw.pair.q));
+    let (finite, infinite) =
+        integrability::finite(divergences, |f| integrability::value(f.as_ref(), &draw.pair.p, &draw.pair.q));
     let divergences = &finite;
     let mut comparisons = resolve(divergences, |cases, attempt| Setting::new(draw, attempt).compare(cases));
     let refuse = |(f, reason): (Case, String)| Comparison::refused(format!("{}, {}", draw.label, f.name()), reason);

@@ -77,9 +77,11 @@ fn one_drift(draw: &Draw, g: &Case, fs: &[Case]) -> Outcome {
             compare(draw, &other, g, cases, &falls(&other, g.as_ref(), cases))
         }
     });
-    comparisons.extend(infinite.into_iter().map(|(f, reason)| {
-        Comparison::refused(format!("{}, {} along {}", draw.label, f.name(), g.name()), reason)
-    }));
+    comparisons.extend(
+        infinite
+            .into_iter()
+            .map(|(f, reason)| Comparison::refused(format!("{}, {} along {}", draw.label, f.name(), g.name()), reason)),
+    );
     Outcome { comparisons, mutants: mutants(draw, &first, g, fs, &ladders) }
 }
 

@@ -119,10 +119,7 @@ impl<'a> Setting<'a> {
                 |i| p(i) * (slope(i) + self.s.value(l(i)) * nodes.log_p[i].abs()),
             ),
             grid.integrate_with_noise(|i| nodes.q(i) * self.s.value(l(i)), |i| nodes.q(i) * slope(i)),
-            grid.integrate_with_noise(
-                |i| nodes.q(i) * self.s.value(log_p[i] - log_q[i]),
-                |i| nodes.q(i) * slope(i),
-            ),
+            grid.integrate_with_noise(|i| nodes.q(i) * self.s.value(log_p[i] - log_q[i]), |i| nodes.q(i) * slope(i)),
         ]
     }
 
@@ -156,9 +153,12 @@ impl<'a> Setting<'a> {
         let left = match case {
             Response::ByParts => {
                 let (left, size) = self.by_parts();
+                let (s_slope, s_bend) = (|l: f64| self.s.slope(l), |l: f64| self.s.bend(l));
                 // the terms of div ξ + ξ·s_q may cancel: 64 roundings of their size, each with that of l
                 let rounding = 64.0 * f64::EPSILON * size / scale;
-                let tolerance = (1e-2 * self.draw.tolerance()).max(rounding);
+                // the trapezoid's error is the square of its change on half of the nodes
+                let resolution = self.scene.resolution(|l| l.exp() * self.f.weight(l) * (s_slope(l) + s_bend(l).abs()));
+                let tolerance = (1e-2 * self.draw.tolerance()).max(rounding).max(4.0 * resolution * resolution);
                 return Comparison::exact(self.instance(case), left, right, scale, tolerance);
             }
             Response::Remainder => {
@@ -219,10 +219,10 @@ impl<'a> Setting<'a> {
         let push = scene.drift(self.f.as_ref());
         let setting = Setting { draw: self.draw, f: self.f, scene, push, s };
         let ladder = Ladder::central(setting.push.first_step(), |step| vec![setting.functionals(step)[0]]);
-        // the middle of the ladder: truncation and rounding both below 1e-4
         let (rise, scale) = setting.right(Response::Target);
         // where l is constant on the window nothing rises, and where rounding is larger than the rise it cannot be seen
-        let seen = rise > (1e-4 * scale).max(16.0 * ladder[0].rounding[6]);
-        Comparison::decision(setting.instance(Response::Target), ladder[0].values[6] <= 0.0).unless(!seen)
+        let rung = ladder[0].finest_rung(rise / 16.0);
+        let seen = rise > (1e-4 * scale).max(16.0 * ladder[0].rounding[rung]);
+        Comparison::decision(setting.instance(Response::Target), ladder[0].values[rung] <= 0.0).unless(!seen)
     }
 }

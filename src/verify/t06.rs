@@ -19,8 +19,7 @@ type Case = Arc<dyn Divergence>;
 fn check(budget: &Budget) -> Vec<Outcome> {
     let divergences = budget.divergences();
     let run = |draw: &Draw| {
-        let energy =
-            |f: &Case| integrability::dissipation(f.as_ref(), f.as_ref(), &draw.pair.p, &draw.pair.q);
+        let energy = |f: &Case| integrability::dissipation(f.as_ref(), f.as_ref(), &draw.pair.p, &draw.pair.q);
         let (finite, infinite) = integrability::finite(&divergences, energy);
         let mut out = if draw.pair.dim() == 1 { line(draw, &finite) } else { plane(draw, &finite) };
         let refuse = |(f, reason): (Case, String)| Comparison::refused(format!("{}, {}", draw.label, f.name()), reason);
@@ -118,9 +117,12 @@ fn sharp(draw: &Draw, scene: &Scene, f: &Case, x: f64, with_beta: bool) -> Compa
 /// Statement 3 between two levels: the log-ratio of measured inflows of f and reverse KL changes by ∫ (e_f - e_g) dλ, e_g = 0.
 fn slope(draw: &Draw, scene: &Scene, f: &Case, x: f64, sign: f64) -> Comparison {
     let (a, b) = (log_ratio(&scene.pair, x), log_ratio(&scene.pair, x + 0.2 * scene.window.radius));
-    // the middle of the ladder: truncation and rounding below 1e-6
-    let ratio =
-        |level: f64| (inflow(scene, f.as_ref(), level).values[9] / inflow(scene, &ReverseKl, level).values[9]).ln();
+    // the smallest step at which rounding is below 1e-6, where truncation is the least
+    let measured = |f: &dyn Divergence, level: f64| {
+        let ladder = inflow(scene, f, level);
+        ladder.values[ladder.finest_rung(1e-6 * ladder.values[ladder.values.len() / 2].abs())]
+    };
+    let ratio = |level: f64| (measured(f.as_ref(), level) / measured(&ReverseKl, level)).ln();
     let right = sign * GaussLegendre::new(16).integrate(a, b, 1, |l| f.elasticity(l));
     let instance = format!("{}, {}, slope of the inflow", draw.label, f.name());
     Comparison::exact(instance, ratio(b) - ratio(a), right, right.abs().max(1e-2), 1e-4)

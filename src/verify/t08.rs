@@ -82,8 +82,12 @@ impl<'a> Setting<'a> {
         let everything = Pair { p: pair.p.clone(), q: pair.q.clone() };
         let third = Pair { p: reference.clone(), q: reference.clone() };
         let finest = everything.finest().min(third.finest());
-        let ends: Vec<(f64, f64)> =
-            everything.ends_of_powers((-0.2, 1.0), 9.0).iter().zip(third.ends(9.0)).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect();
+        let ends: Vec<(f64, f64)> = everything
+            .ends_of_powers((-0.2, 1.0), 9.0)
+            .iter()
+            .zip(third.ends(9.0))
+            .map(|(a, b)| (a.0.min(b.0), a.1.max(b.1)))
+            .collect();
         let grid = Grid::covering(&ends, finest / if dim == 1 { 16.0 } else { 6.0 });
         let push = Push::new(&grid.nodes, |_, x| bumps.at(x));
         let nodes = pair.at(&grid.nodes);
@@ -253,9 +257,9 @@ fn repelled(draw: &Draw) -> Comparison {
     let lowest = (0..scene.chi.len()).map(|i| scene.nodes.l(i)).fold(f64::INFINITY, f64::min);
     let shift = mean.min(lowest - 1.1);
     let push = scene.weighted(|l| 2.0 * (1.0 - (l - shift)), |_| -2.0);
-    // the middle of the ladder: truncation and rounding are both below 1e-4
     let ladder = kl_along(&scene, &push);
     let rise = -scene.mean(|l| 2.0 * (1.0 - (l - shift)));
-    let seen = rise > 16.0 * ladder.rounding[6];
-    Comparison::decision(format!("{}, window at δ > 1", draw.label), ladder.values[6] <= 0.0).unless(!seen)
+    let rung = ladder.finest_rung(rise / 16.0);
+    let seen = rise > 16.0 * ladder.rounding[rung];
+    Comparison::decision(format!("{}, window at δ > 1", draw.label), ladder.values[rung] <= 0.0).unless(!seen)
 }

@@ -4,6 +4,7 @@ use pushforward::verify::{Budget, Evidence, claim};
 
 mod limits;
 mod machinery;
+mod own_pairs;
 mod sampling;
 mod transport;
 

@@ -86,7 +86,25 @@ impl<'a> Setting<'a> {
         Comparison::of_ladder(instance, left, right, right.abs(), self.draw.tolerance())
     }
 
+    /// Whether the growth is the rounding of φ: its variance is known to 2u max|φ| std(φ), more than the tolerance of the rate.
+    fn drowned(&self) -> bool {
+        let scene = &self.scene;
+        let phi: Vec<f64> = (0..scene.chi.len()).map(|i| self.f.first_variation(scene.nodes.l(i))).collect();
+        let mean = windowed_mean(scene, &phi);
+        let mass = |i: usize| scene.nodes.q(i) * scene.chi[i];
+        let variance = scene.grid.integrate(|i| mass(i) * (phi[i] - mean).powi(2));
+        let square = scene.grid.integrate(|i| mass(i) * phi[i] * phi[i]);
+        2.0 * f64::EPSILON * (variance * square).sqrt() > self.draw.tolerance() * self.right().abs()
+    }
+
     fn dissipation(&self) -> Comparison {
+        if self.drowned() {
+            let instance = format!("{}, {}, dissipation", self.draw.label, self.f.name());
+            return Comparison::refused(
+                instance,
+                "φ is constant on the window to rounding, and the growth is that rounding",
+            );
+        }
         let resolution = self.scene.resolution(|l| (2.0 * self.f.log_weight(l)).exp());
         self.against(&self.left(&self.growth), self.right()).resolving(
             "trapezoid on half of the nodes",
@@ -96,6 +114,9 @@ impl<'a> Setting<'a> {
     }
 
     fn mutants(&self) -> Vec<(&'static str, Comparison)> {
+        if self.drowned() {
+            return Vec::new();
+        }
         let right = self.right();
         // along another growth g the reaction changes D_f at E_q[χ…]: -E_q[φ g], beside the transport's share
         let response = |g: &[f64]| {
