@@ -1,52 +1,162 @@
 //! The theorems behind the code, one page each: statement, assumptions, proof, what the machine checks and what it does not.
 //!
-//! The pages are the files of the folder `theory/`; `theory/README.md` is the ledger with the status of each. Links from a page to
-//! an item are resolved by rustdoc, so that a renamed function breaks the page that speaks of it.
+//! The pages are the files of the folder `theory/`; `theory/README.md` is the ledger with the status of each. A page ends with the
+//! files of the items that it names, for readers of the repository; here each of these links is defined first, and so for rustdoc, as
+//! the item itself: a renamed function breaks the page that speaks of it.
 
+/// [`density::Density`]: crate::density::Density
+/// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
+/// [`divergence::Divergence::f`]: crate::divergence::Divergence::f
+/// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
+/// [`divergence::Divergence::log_weight`]: crate::divergence::Divergence::log_weight
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+///
 #[doc = include_str!("../theory/notation.md")]
 pub mod notation {}
 
+/// [`divergence::Custom`]: crate::divergence::Custom
+/// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
+/// [`divergence::Divergence::log_weight`]: crate::divergence::Divergence::log_weight
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`divergence::all_divergences`]: crate::divergence::all_divergences
+/// [`divergence::check`]: crate::divergence::check
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+/// [`verify::Comparison::of_ladder`]: crate::verify::Comparison::of_ladder
+/// [`verify::Ladder::central`]: crate::verify::Ladder::central
+/// [`verify::Nodes::drift`]: crate::verify::Nodes::drift
+/// [`verify::Push`]: crate::verify::Push
+///
 #[doc = include_str!("../theory/T01-universal-velocity.md")]
 pub mod t01 {}
 
+/// [`density::GaussianMixture`]: crate::density::GaussianMixture
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`divergence::all_divergences`]: crate::divergence::all_divergences
+/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+/// [`verify::Window`]: crate::verify::Window
+///
 #[doc = include_str!("../theory/T02-shared-target.md")]
 pub mod t02 {}
 
+/// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`divergence::all_divergences`]: crate::divergence::all_divergences
+/// [`num::observed_order`]: crate::num::observed_order
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+/// [`verify::Scene::drift`]: crate::verify::Scene::drift
+/// [`verify::integrability::dissipation`]: crate::verify::integrability::dissipation
+///
 #[doc = include_str!("../theory/T03-dissipation.md")]
 pub mod t03 {}
 
+/// [`autodiff::divergence`]: crate::autodiff::divergence
+/// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`divergence::check`]: crate::divergence::check
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+/// [`verify::hessian_of_log`]: crate::verify::hessian_of_log
+///
 #[doc = include_str!("../theory/T04-compression-elasticity.md")]
 pub mod t04 {}
 
+/// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`num::observed_order`]: crate::num::observed_order
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+/// [`verify::Scene`]: crate::verify::Scene
+///
 #[doc = include_str!("../theory/T05-regional-response.md")]
 pub mod t05 {}
 
+/// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`num::GaussLegendre`]: crate::num::GaussLegendre
+/// [`verify::Scene`]: crate::verify::Scene
+///
 #[doc = include_str!("../theory/T06-level-sets.md")]
 pub mod t06 {}
 
+/// [`density::GaussianMixture`]: crate::density::GaussianMixture
+/// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
+/// [`divergence::Divergence::log_weight`]: crate::divergence::Divergence::log_weight
+/// [`verify::Pair::ends_of_powers`]: crate::verify::Pair::ends_of_powers
+/// [`verify::integrability`]: crate::verify::integrability
+/// [`verify::integrability::dissipation`]: crate::verify::integrability::dissipation
+/// [`verify::integrability::value`]: crate::verify::integrability::value
+///
 #[doc = include_str!("../theory/T07-integrability.md")]
 pub mod t07 {}
 
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`divergence::LvSurrogate`]: crate::divergence::LvSurrogate
+/// [`divergence::ReverseKl`]: crate::divergence::ReverseKl
+/// [`model::flow::Reference`]: crate::model::flow::Reference
+/// [`model::flow::log_variance_cotangent`]: crate::model::flow::log_variance_cotangent
+/// [`verify::Scene::weighted`]: crate::verify::Scene::weighted
+///
 #[doc = include_str!("../theory/T08-log-variance.md")]
 pub mod t08 {}
 
+/// [`autodiff::Tape`]: crate::autodiff::Tape
+/// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`model::Generator::gradient`]: crate::model::Generator::gradient
+/// [`run::Trainer`]: crate::run::Trainer
+/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+///
 #[doc = include_str!("../theory/T09-generator-gradient.md")]
 pub mod t09 {}
 
+/// [`density::Density::smoothed`]: crate::density::Density::smoothed
+/// [`density::GaussianMixture::smoothed_mixture`]: crate::density::GaussianMixture::smoothed_mixture
+/// [`estimate::Kde`]: crate::estimate::Kde
+/// [`estimate::KdeValues::debiased`]: crate::estimate::KdeValues::debiased
+/// [`num::observed_order`]: crate::num::observed_order
+///
 #[doc = include_str!("../theory/T10-kde-bias.md")]
 pub mod t10 {}
 
+/// [`density::Density::smoothed`]: crate::density::Density::smoothed
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`estimate::Kde`]: crate::estimate::Kde
+/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+///
 #[doc = include_str!("../theory/T11-smoothed-velocity.md")]
 pub mod t11 {}
 
+/// [`autodiff::Tape`]: crate::autodiff::Tape
+/// [`autodiff::jacobian`]: crate::autodiff::jacobian
+/// [`density::Density`]: crate::density::Density
+/// [`model::flow::Base`]: crate::model::flow::Base
+/// [`model::flow::Flow`]: crate::model::flow::Flow
+/// [`model::flow::Layer`]: crate::model::flow::Layer
+/// [`model::flow::Layer::forward_with_score`]: crate::model::flow::Layer::forward_with_score
+///
 #[doc = include_str!("../theory/T12-change-of-variables.md")]
 pub mod t12 {}
 
+/// [`divergence::Custom::from_log_weight`]: crate::divergence::Custom::from_log_weight
+/// [`divergence::Divergence`]: crate::divergence::Divergence
+/// [`divergence::LeCam`]: crate::divergence::LeCam
+/// [`divergence::check`]: crate::divergence::check
+///
 #[doc = include_str!("../theory/T13-fastest-repair.md")]
 pub mod t13 {}
 
+/// [`density::GaussianMixture`]: crate::density::GaussianMixture
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+/// [`num::log_sum_exp`]: crate::num::log_sum_exp
+/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+///
 #[doc = include_str!("../theory/T14-silent-gaps.md")]
 pub mod t14 {}
 
+/// [`density::gmm40`]: crate::density::gmm40
+/// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+///
 #[doc = include_str!("../theory/T15-reaction.md")]
 pub mod t15 {}

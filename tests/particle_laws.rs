@@ -12,9 +12,7 @@ use pushforward::num::{Summary, mean, variance};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Run;
 use pushforward::state::Stateful;
-use pushforward::velocity::{
-    Field, Kernel, Langevin, LangevinSettings, Mala, Pull, Stein, UniversalDrift, Velocity,
-};
+use pushforward::velocity::{Field, Kernel, Langevin, LangevinSettings, Mala, Pull, Stein, UniversalDrift, Velocity};
 use std::sync::Arc;
 
 fn gaussian(mean: &[f64], covariance: &[&[f64]]) -> Arc<dyn Density> {
@@ -90,14 +88,12 @@ fn affine_score_is_the_moment_recursion() {
     let start: Matrix = normal_matrix(2, Purpose::Check, 0, 7, 2);
     let q_inverse = Cholesky::factor(&q, "Q").unwrap().inverse();
     let (mut m, mut c) = (start.column_means(), start.column_covariance());
-    let product = |a: &Matrix, b: &Matrix| {
-        Matrix::from_fn(2, 2, |i, j| (0..2).map(|k| a[(i, k)] * b[(k, j)]).sum::<f64>())
-    };
+    let product =
+        |a: &Matrix, b: &Matrix| Matrix::from_fn(2, 2, |i, j| (0..2).map(|k| a[(i, k)] * b[(k, j)]).sum::<f64>());
     for _ in 0..50 {
         let c_inverse = Cholesky::factor(&c, "C").unwrap().inverse();
-        let map = Matrix::from_fn(2, 2, |i, j| {
-            f64::from(u8::from(i == j)) + h * (c_inverse[(i, j)] - q_inverse[(i, j)])
-        });
+        let map =
+            Matrix::from_fn(2, 2, |i, j| f64::from(u8::from(i == j)) + h * (c_inverse[(i, j)] - q_inverse[(i, j)]));
         let pull = |i: usize| (0..2).map(|j| q_inverse[(i, j)] * (m[j] - b[j])).sum::<f64>();
         m = (0..2).map(|i| m[i] - h * pull(i)).collect();
         c = product(&product(&map, &c), &map.transpose());

@@ -1,4 +1,5 @@
 use super::{Draw, Pair};
+use crate::Result;
 use crate::divergence::{Divergence, all_divergences};
 use crate::rng::{Purpose, stream};
 use std::sync::Arc;
@@ -21,7 +22,7 @@ pub struct Budget {
     pub seed: u64,
     /// The user's own divergence instead of the whole table.
     pub divergence: Option<Arc<dyn Divergence>>,
-    /// The user's own (p, q) instead of random ones.
+    /// The user's own (p, q) instead of random ones; set by [`Budget::with_pair`].
     pub pair: Option<Pair>,
     /// 1 or 2 instead of both. Where a pair is given, its dimension counts.
     pub dim: Option<usize>,
@@ -48,9 +49,10 @@ impl Budget {
         Self { divergence: Some(divergence), ..self }
     }
 
-    /// With one pair (p, q) instead of random ones.
-    pub fn with_pair(self, pair: Pair) -> Self {
-        Self { pair: Some(pair), ..self }
+    /// With one pair (p, q) instead of random ones, standardised ([`Pair::standardised`]).
+    /// [`Error::Unsupported`](crate::Error::Unsupported) where no claim could be decided on it, with the reason ([`Pair::admitted`]).
+    pub fn with_pair(self, pair: &Pair) -> Result<Self> {
+        Ok(Self { pair: Some(pair.admitted()?), ..self })
     }
 
     /// In one dimension only, 1 or 2.

@@ -15,12 +15,17 @@ pub struct Claim {
 
 impl Claim {
     /// All comparisons and false variants within the budget. The same for any number of threads.
+    ///
+    /// On the user's own pair what rounding hides is refused in words, never failed and never left open.
     pub fn run(&self, budget: &Budget) -> Evidence {
         let mut evidence =
             Evidence { id: self.id, title: self.title, comparisons: Vec::new(), mutants: Vec::<Mutant>::new() };
+        let own = budget.pair.is_some();
+        let judged = |c: Comparison| if own { c.on_own_pair() } else { c };
         for outcome in (self.check)(budget) {
-            evidence.comparisons.extend(outcome.comparisons);
+            evidence.comparisons.extend(outcome.comparisons.into_iter().map(judged));
             for (what, comparison) in outcome.mutants {
+                let comparison = judged(comparison);
                 match evidence.mutants.iter_mut().find(|m| m.what == what) {
                     Some(mutant) => mutant.comparisons.push(comparison),
                     None => evidence.mutants.push(Mutant { what, comparisons: vec![comparison] }),
@@ -55,9 +60,24 @@ impl Mutant {
         self.comparisons.iter().filter(|c| c.verdict == Verdict::Fails).count()
     }
 
-    /// Whether every instance rejected it, and there was one.
+    /// How many instances could reject it: all but those on which it is true, or rounding hides it.
+    pub fn tried(&self) -> usize {
+        self.comparisons.iter().filter(|c| !matches!(c.verdict, Verdict::TrueHere | Verdict::Refused(_))).count()
+    }
+
+    /// On how many instances it happens to be true.
+    pub fn true_here(&self) -> usize {
+        self.comparisons.iter().filter(|c| c.verdict == Verdict::TrueHere).count()
+    }
+
+    /// The instances that should have rejected it and did not.
+    pub fn missed(&self) -> impl Iterator<Item = &Comparison> {
+        self.comparisons.iter().filter(|c| matches!(c.verdict, Verdict::Holds | Verdict::Unresolved))
+    }
+
+    /// Whether every instance on which it is false rejected it, and there was an instance.
     pub fn all_caught(&self) -> bool {
-        !self.comparisons.is_empty() && self.caught() == self.comparisons.len()
+        !self.comparisons.is_empty() && self.missed().next().is_none()
     }
 }
 
@@ -95,7 +115,7 @@ impl Evidence {
 
     /// The share of (false variant, instance) that was rejected; 1 where there is none.
     pub fn share_caught(&self) -> f64 {
-        let tried: usize = self.mutants.iter().map(|m| m.comparisons.len()).sum();
+        let tried: usize = self.mutants.iter().map(Mutant::tried).sum();
         let caught: usize = self.mutants.iter().map(Mutant::caught).sum();
         if tried == 0 { 1.0 } else { caught as f64 / tried as f64 }
     }
@@ -115,15 +135,8 @@ impl fmt::Display for Evidence {
             writeln!(f, "  worst: {worst}")?;
         }
         for mutant in &self.mutants {
-            writeln!(
-                f,
-                "  false variant, {}: caught {} of {}",
-                mutant.what,
-                mutant.caught(),
-                mutant.comparisons.len()
-            )?;
-            let missed = mutant.comparisons.iter().filter(|c| c.verdict != Verdict::Fails);
-            missed.take(3).try_for_each(|c| writeln!(f, "    missed: {c}"))?;
+            writeln!(f, "  false variant, {}: caught {} of {}", mutant.what, mutant.caught(), mutant.tried())?;
+            mutant.missed().take(3).try_for_each(|c| writeln!(f, "    missed: {c}"))?;
         }
         Ok(())
     }

@@ -15,7 +15,9 @@ pub enum Verdict {
     /// They agree within tolerance or rounding, but the order cannot be seen: the leading error coefficient nearly vanishes, or the
     /// functional is so large beside its derivative that rounding hides it.
     Unresolved,
-    /// An assumption of the theorem is not met, for this reason.
+    /// Of a false variant: its formula and the theorem's coincide on this instance, within the tolerance.
+    TrueHere,
+    /// An assumption of the theorem is not met, or rounding hides both sides, for this reason.
     Refused(String),
 }
 
@@ -72,7 +74,7 @@ pub struct Comparison {
 
 impl Comparison {
     fn new(instance: String, left: f64, right: f64, scale: f64, tolerance: f64) -> Self {
-        let relative_error = if left == right { 0.0 } else { (left - right).abs() / scale };
+        let relative_error = relative((left - right).abs(), scale);
         let verdict = if relative_error <= tolerance { Verdict::Holds } else { Verdict::Fails };
         Self {
             instance,
@@ -117,20 +119,42 @@ impl Comparison {
     }
 
     /// Differences on a ladder of steps against `right`: relative error at the best step ≤ `tolerance`, and the order of
-    /// the straight part within 0.1 of the ladder's over at least five halvings. Differences that are exact at every step hold
-    /// without an order.
+    /// the straight part within 0.1 of the ladder's over at least five halvings. Without a straight part of that order they hold
+    /// where every error is rounding, or falls from the first steps on at least as fast as the order promises (see
+    /// [`Ladder::falls_as_promised`]): the leading coefficient vanishes, or the first step is below resolution already.
     pub fn of_ladder(instance: impl Into<String>, left: &Ladder, right: f64, scale: f64, tolerance: f64) -> Self {
-        let errors: Vec<f64> = left.values.iter().map(|v| (v - right).abs() / scale).collect();
-        let best = (0..errors.len()).min_by(|&i, &j| errors[i].total_cmp(&errors[j])).unwrap_or(0);
+        let distance = |v: &f64| (v - right).abs();
+        let best = (0..left.values.len())
+            .min_by(|&i, &j| distance(&left.values[i]).total_cmp(&distance(&left.values[j])))
+            .unwrap_or(0);
+        let errors: Vec<f64> = left.values.iter().map(|v| relative(distance(v), scale)).collect();
         let mut out = Self::new(instance.into(), left.values[best], right, scale, tolerance);
         out.expected_order = Some(left.order);
         out.observed_order = left.straight_part(right);
         let order = out.observed_order;
-        let resolved = left.is_exact(right) || order.is_some_and(|o| o.is(left.order, ORDER_SLACK));
-        // an error that falls more slowly by a whole order is a wrong right side, however small
-        let stagnant = order.is_some_and(|o| o.order <= left.order - 1.0 + ORDER_SLACK && o.order_error <= ORDER_SLACK);
+        let resolved = left.is_exact(right)
+            || order.is_some_and(|o| o.is(left.order, ORDER_SLACK))
+            || left.falls_as_promised(right);
+        // the ladder ends while the error still falls as it should: its limit is one step of Richardson's extrapolation away
+        let falling = out.verdict == Verdict::Fails && order.is_some_and(|o| o.is(left.order, 0.1 * ORDER_SLACK));
+        if falling && relative(distance(&left.extrapolated()), scale) <= tolerance {
+            out.left = left.extrapolated();
+            out.relative_error = relative(distance(&out.left), scale);
+            out.verdict = Verdict::Holds;
+        }
+        // an error that falls more slowly by a whole order is a wrong right side, however small; one that grows is rounding
+        let stagnant = order.is_some_and(|o| {
+            o.order <= left.order - 1.0 + ORDER_SLACK && o.order > -0.5 && o.order_error <= ORDER_SLACK
+        });
         // rounding may explain an error above the tolerance, where the functional is large beside its derivative
-        let lost = errors[best] * scale <= left.rounding[best];
+        let lost = distance(&left.values[best]) <= left.rounding[best] && out.relative_error > tolerance;
+        if lost {
+            out.assumptions.push(Assumption {
+                what: "rounding of the best difference over the derivative",
+                value: relative(left.rounding[best], scale),
+                limit: f64::INFINITY,
+            });
+        }
         out.verdict = match out.verdict {
             _ if stagnant => Verdict::Fails,
             Verdict::Holds if !resolved => Verdict::Unresolved,
@@ -140,6 +164,49 @@ impl Comparison {
         out.steps = left.steps.clone();
         out.errors = errors;
         out
+    }
+
+    /// With the resolution of a quadrature; the instance is refused where it is too coarse, because then its numbers mean nothing.
+    /// It does not depend on the theorem, so that a false right side gains nothing.
+    pub fn resolving(mut self, what: &'static str, value: f64, limit: f64) -> Self {
+        let assumption = Assumption { what, value, limit };
+        if !assumption.met() {
+            self.verdict =
+                Verdict::Refused(format!("{what}: {value:.1e} is above {limit:.0e}; the grid is too coarse here"));
+        }
+        self.assumptions.push(assumption);
+        self
+    }
+
+    /// Of a false variant: [`Verdict::TrueHere`] where its side differs from `truth`, the theorem's, by less than the tolerance or
+    /// than rounding. Both are formulas, so that no measured side can turn a variant that was missed into one that is true.
+    pub fn unless_true(self, truth: f64) -> Self {
+        let gap = (self.right - truth).abs();
+        let coincide = gap <= self.tolerance * self.scale;
+        self.unless(coincide)
+    }
+
+    /// Of a false variant: [`Verdict::TrueHere`] on this condition, which must not look at the measured side.
+    pub fn unless(mut self, true_here: bool) -> Self {
+        if true_here {
+            self.verdict = Verdict::TrueHere;
+        }
+        self
+    }
+
+    /// On a pair that the user gave, what rounding decides is refused in words: it would say nothing for or against the theorem.
+    pub(super) fn on_own_pair(mut self) -> Self {
+        let finite = self.left.is_finite() && self.right.is_finite() && self.scale.is_finite();
+        self.verdict = match self.verdict {
+            Verdict::Refused(_) | Verdict::TrueHere => self.verdict,
+            _ if !finite => Verdict::Refused("a side is not finite in double precision: p/q is too uneven here".into()),
+            Verdict::Unresolved => Verdict::Refused(format!(
+                "rounding hides the order of convergence: the best relative error is {:.1e}",
+                self.relative_error
+            )),
+            other => other,
+        };
+        self
     }
 
     /// An instance outside the theorem's assumptions.
@@ -168,6 +235,11 @@ impl Comparison {
         };
         if matches!(self.verdict, Verdict::Fails | Verdict::Unresolved) { 1e100 + error } else { error }
     }
+}
+
+/// An error relative to a scale; 0/0 is 0.
+fn relative(error: f64, scale: f64) -> f64 {
+    if error == 0.0 { 0.0 } else { error / scale }
 }
 
 impl fmt::Display for Comparison {

@@ -87,9 +87,10 @@ impl Push {
         self.jacobian.iter().map(square).fold(0.0, f64::max).sqrt()
     }
 
-    /// ε₀ of the ladder: a quarter of the largest step for which T is surely a diffeomorphism.
+    /// ε₀ of the ladder: a quarter of the largest step for which T is surely a diffeomorphism; 1 for a field that vanishes.
     pub fn first_step(&self) -> f64 {
-        0.25 / self.largest_derivative()
+        let largest = self.largest_derivative();
+        if largest > 0.0 { 0.25 / largest } else { 1.0 }
     }
 
     /// T x_i: n×d.

@@ -41,6 +41,14 @@ impl Grid {
         (self.cell * sum(&values), self.cell * values.iter().map(|v| v.abs()).sum::<f64>())
     }
 
+    /// (∫ g, the size of its terms for a [`super::Ladder`]): ∫ |g|, and for integrands that depend on a rounded l by ∂g/∂l = `slope`
+    /// what these roundings, independent from node to node, add up to: cell·√Σ(slope · size of the terms of l)².
+    pub fn integrate_with_noise(&self, g: impl Fn(usize) -> f64, slope: impl Fn(usize) -> f64) -> (f64, f64) {
+        let (value, size) = self.integrate_with_size(g);
+        let square: f64 = (0..self.nodes.rows()).map(|i| slope(i).powi(2)).sum();
+        (value, size + self.cell * square.sqrt())
+    }
+
     /// |∫ g - the same on every other node|: about the square root of the error of ∫ g relative to size one.
     pub fn resolution(&self, g: impl Fn(usize) -> f64) -> f64 {
         let fast = *self.shape.last().unwrap_or(&1);

@@ -8,6 +8,7 @@ use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::{Matrix, SymmetricEigen};
 use crate::{Error, Result};
+use std::sync::Arc;
 
 /// Whether an integral is finite.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,6 +90,26 @@ pub fn value_of_powers(f: &dyn Divergence, nu_p: f64, nu_q: f64) -> Integral {
 /// Whether E_q[w_f w_g |β|²] is finite for such tails.
 pub fn dissipation_of_powers(f: &dyn Divergence, g: &dyn Divergence, nu_p: f64, nu_q: f64) -> Integral {
     decided(Exponents::of(f).and_then(|a| Ok(a.plus(Exponents::of(g)?))), |b| powers(b, nu_p, nu_q, 2.0))
+}
+
+/// The divergences whose integral is finite, and the others with the reason.
+pub(super) fn finite(
+    all: &[Arc<dyn Divergence>],
+    decide: impl Fn(&Arc<dyn Divergence>) -> Integral,
+) -> (Vec<Arc<dyn Divergence>>, Vec<(Arc<dyn Divergence>, String)>) {
+    let (mut finite, mut infinite) = (Vec::new(), Vec::new());
+    for f in all {
+        match decide(f).refusal() {
+            None => finite.push(Arc::clone(f)),
+            Some(reason) => infinite.push((Arc::clone(f), reason.to_owned())),
+        }
+    }
+    (finite, infinite)
+}
+
+/// Whether E_q[r^b] is finite for one power b, positive or negative.
+pub(super) fn moment(power: f64, p: &GaussianMixture, q: &GaussianMixture) -> Integral {
+    gaussian(Exponents { at_zero: power, at_infinity: power }, p, q)
 }
 
 fn decided(exponents: Result<Exponents>, decide: impl Fn(Exponents) -> Integral) -> Integral {

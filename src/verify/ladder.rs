@@ -50,6 +50,26 @@ impl Ladder {
         self.values.iter().zip(&self.rounding).all(|(v, rounding)| (v - right).abs() <= *rounding)
     }
 
+    /// The limit of the last two quotients if their error is c εᵖ: v₁ + (v₁ - v₀)/(2ᵖ - 1).
+    pub fn extrapolated(&self) -> f64 {
+        let (before, last) = (self.values[self.values.len() - 2], self.values[self.values.len() - 1]);
+        last + (last - before) / (2f64.powf(self.order) - 1.0)
+    }
+
+    /// The rung of the smallest step at which rounding is at most this; the middle one where there is none.
+    pub fn finest_rung(&self, rounding: f64) -> usize {
+        (0..self.steps.len()).rev().find(|&i| self.rounding[i] <= rounding).unwrap_or(self.steps.len() / 2)
+    }
+
+    /// Whether no error is above twice what one of the first three foretells at the promised order, c εᵖ, plus three times
+    /// rounding, and the errors fall at all: 16 halvings take an error of order 2 down to 2e-10 of the first. A constant error stays.
+    pub fn falls_as_promised(&self, right: f64) -> bool {
+        let errors: Vec<f64> = self.values.iter().map(|v| (v - right).abs()).collect();
+        let constant = (0..errors.len().min(3)).map(|i| errors[i] / self.steps[i].powf(self.order)).fold(0.0, f64::max);
+        let allowed = |i: usize| 2.0 * constant * self.steps[i].powf(self.order) + 3.0 * self.rounding[i];
+        (0..errors.len()).all(|i| errors[i] <= allowed(i))
+    }
+
     /// The order of |value - right| in the step over six neighbouring rungs (five halvings) above rounding: of all such windows
     /// that of the smallest scatter. Large steps are not yet asymptotic, small ones are rounding; the straight part is between.
     pub fn straight_part(&self, right: f64) -> Option<Order> {

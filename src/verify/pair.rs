@@ -1,10 +1,20 @@
-use super::{Jacobian, Vector};
+use super::{Grid, Jacobian, Vector};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::{Cholesky, Matrix};
 use crate::rng::{Stream, fill_normal, uniform};
 use crate::velocity::{LogRatioClip, drift_into};
 use crate::{Error, Result};
+
+/// Most nodes of a grid that covers an admitted pair, on the line and in the plane.
+const NODES_OF_LINE: f64 = 1e5;
+const NODES_OF_PLANE: f64 = 4e5;
+
+/// Largest |log(p/q)| near the components: the divergences of the table take its exponential to powers between -2 and 4.
+const LOG_RATIO: f64 = 40.0;
+
+/// KL(q‖p) below which l is rounding: a derivative of size KL against differences of terms of size one, 1e-16/1e-10.
+const NEAREST: f64 = 1e-10;
 
 /// Two Gaussian mixtures, the target p and the model q, on the line or in the plane.
 #[derive(Debug, Clone)]
@@ -29,6 +39,96 @@ impl Pair {
             return Err(Error::Dimension { what: "dimension of q".into(), expected: p.dim(), found: q.dim() });
         }
         Ok(Self { p, q })
+    }
+
+    /// The same pair after x ↦ L⁻¹(x - E_p x), Cov_p = LLᵀ: p then has mean 0 and covariance I, whatever the units of the user.
+    ///
+    /// Every theorem is invariant under affine maps of x, or its two sides carry the same factor, and r = p/q does not change: so
+    /// what holds here holds for the given pair. [`Error::NotPositiveDefinite`] where rounding hides the covariance.
+    pub fn standardised(&self) -> Result<Self> {
+        let (mean, d) = (self.p.mean(), self.dim());
+        let factor = Cholesky::factor(&self.p.covariance(), "covariance of p")?;
+        let solve = |v: &mut [f64]| {
+            let lower = factor.lower();
+            v[0] /= lower[(0, 0)];
+            if d == 2 {
+                v[1] = (v[1] - lower[(1, 0)] * v[0]) / lower[(1, 1)];
+            }
+        };
+        let image = |m: &GaussianMixture| {
+            let mut means = Matrix::from_fn(m.components(), d, |k, j| m.means()[(k, j)] - mean[j]);
+            (0..m.components()).for_each(|k| solve(means.row_mut(k)));
+            // rows of C, then of the transpose: L⁻¹ C L⁻ᵀ
+            let transformed = |c: &Matrix| {
+                let mut half = c.clone();
+                (0..d).for_each(|j| solve(half.row_mut(j)));
+                let mut whole = Matrix::from_fn(d, d, |i, j| half[(j, i)]);
+                (0..d).for_each(|i| solve(whole.row_mut(i)));
+                Matrix::from_fn(d, d, |i, j| 0.5 * (whole[(i, j)] + whole[(j, i)]))
+            };
+            GaussianMixture::new(m.weights(), means, m.covariances().iter().map(transformed).collect())
+        };
+        Self::new(image(&self.p)?, image(&self.q)?)
+    }
+
+    /// The pair as the claims take it: standardised, or [`Error::Unsupported`] in a sentence where double precision or the work
+    /// of quadrature forbids it. The bounds are on numbers of nodes and on l, not on time, so that the answer is always the same.
+    pub fn admitted(&self) -> Result<Self> {
+        let pair = self.standardised()?;
+        let refuse = |what: String, remedy| Err(Error::Unsupported { what, remedy });
+        let (ends, d) = (pair.ends(8.0), pair.dim());
+        let width = ends.iter().map(|(low, high)| high - low).fold(0.0, f64::max);
+        let (per_width, most) = if d == 1 { (20.0, NODES_OF_LINE) } else { (7.0, NODES_OF_PLANE) };
+        let nodes = (width / pair.finest() * per_width).powi(d as i32);
+        if nodes.is_nan() || nodes > most {
+            let what = format!(
+                "quadrature needs {nodes:.1e} nodes, more than {most:.0e}: with p at mean 0 and covariance I, the narrowest component \
+                 is {:.3e} wide in a box of {width:.3e}",
+                pair.finest()
+            );
+            return refuse(what, "bring the widths nearer to each other");
+        }
+        let reach = pair.log_ratio_reach();
+        if reach.is_nan() || reach > LOG_RATIO {
+            let what = format!(
+                "log(p/q) reaches {reach:.0} within 3 widths of a component, more than {LOG_RATIO}: the two sides would be lost in \
+                 rounding"
+            );
+            return refuse(what, "bring p and q nearer to each other");
+        }
+        let kl = pair.kl();
+        if kl < NEAREST {
+            let what = format!(
+                "p and q are the same density to rounding, KL(q‖p) = {kl:.1e} is below {NEAREST:.0e}: every side is a difference of \
+                 equal numbers"
+            );
+            return refuse(what, "give two that differ");
+        }
+        Ok(pair)
+    }
+
+    /// KL(q‖p) = E_q[r - 1 - log r], whose integrand is never negative.
+    pub fn kl(&self) -> f64 {
+        let grid = Grid::covering(&self.ends(9.0), self.finest() / if self.dim() == 1 { 16.0 } else { 5.0 });
+        let nodes = self.at(&grid.nodes);
+        // e^l - 1 - l with its own series where both cancel
+        let excess = |l: f64| if l.abs() < 1e-3 { l * l * (0.5 + l / 6.0) } else { l.exp_m1() - l };
+        grid.integrate(|i| nodes.q(i) * excess(nodes.l(i).min(700.0)))
+    }
+
+    /// The largest |l| within 3 standard deviations of a component of either, along the axes.
+    fn log_ratio_reach(&self) -> f64 {
+        let d = self.dim();
+        let mut points = Vec::new();
+        for m in [&self.p, &self.q] {
+            for (mean, c) in m.means().iter_rows().zip(m.covariances()) {
+                for (j, s) in (0..d).flat_map(|j| [-3.0, 0.0, 3.0].map(|s| (j, s))) {
+                    points.extend((0..d).map(|i| mean[i] + if i == j { s * c[(j, j)].sqrt() } else { 0.0 }));
+                }
+            }
+        }
+        let points = Matrix::from_vec(points.len() / d, d, points);
+        self.at(&points).log_ratio().into_iter().map(f64::abs).fold(0.0, f64::max)
     }
 
     /// A pair for which D_f and all energies E_q[w_f w_g |β|²] of the table are finite (T7): one to three components with means in
@@ -159,6 +259,11 @@ impl Nodes {
         beta.add_scaled(-1.0, &self.score_q);
         drift_into(divergence, LogRatioClip::NONE, &self.log_ratio(), &beta, &mut v);
         v
+    }
+
+    /// |log p| + |log q|: what the rounding of l is relative to.
+    pub fn log_size(&self, i: usize) -> f64 {
+        self.log_p[i].abs() + self.log_q[i].abs()
     }
 
     /// |β|².

@@ -32,11 +32,14 @@ fn one_draw(draw: &Draw, fs: &[Case], gs: &[Case]) -> Outcome {
         let others: Vec<Case> = gs.iter().filter(|g| g.name() != f.name()).cloned().collect();
         let collinear = |cases: &[Case], attempt| {
             let points = Points::new(draw, attempt);
-            cases.iter().map(|g| points.ratio(f, g, |_| 0.0)).collect()
+            cases.iter().map(|g| points.ratio(f, g, |_| 0.0).0).collect()
         };
         out.comparisons.extend(resolve(&others, collinear));
         let points = Points::new(draw, 0);
-        let inverted = |g: &Case| points.ratio(f, g, |l| 2.0 * (g.log_weight(l) - f.log_weight(l)));
+        let inverted = |g: &Case| {
+            let (wrong, truth) = points.ratio(f, g, |l| 2.0 * (g.log_weight(l) - f.log_weight(l)));
+            wrong.unless_true(truth)
+        };
         out.mutants.extend(others.iter().map(|g| ("ratio of the weights inverted", inverted(g))));
     }
     out.mutants.push(("V = 0 on the support of q suffices", truncated(draw, &scene)));
@@ -80,8 +83,12 @@ fn only_fixed_point(draw: &Draw, scene: &Scene, f: &Case) -> Comparison {
         let l = scene.nodes.l(i);
         scene.nodes.q(i) * (f.f(l) - slope * l.exp_m1())
     });
-    // both are sums of squares or of non-negative terms: far above the rounding of a sum of size one
-    Comparison::decision(format!("{}, {}, q ≠ p", draw.label, f.name()), energy > 1e-12 && divergence > 1e-12)
+    // both are sums of squares or of non-negative terms, of second order in l: beside the rounding of l they are its squares
+    let rounding = scene.grid.integrate(|i| {
+        let n = &scene.nodes;
+        n.q(i) * f.weight(n.l(i)) * (64.0 * f64::EPSILON * n.log_size(i)).powi(2)
+    });
+    Comparison::decision(format!("{}, {}, q ≠ p", draw.label, f.name()), energy > 0.0 && divergence > rounding)
 }
 
 /// Points, densities there, and random directions times random coefficients.
@@ -106,18 +113,20 @@ impl<'a> Points<'a> {
         Self { draw, x, nodes, directions: Matrix::from_vec(POINTS, d, normals) }
     }
 
-    /// Σ c_j·V_f(x_j) w_g against Σ c_j·V_g(x_j) w_f e^shift, where w_g on the left comes from differences of g alone.
+    /// Σ c_j·V_f(x_j) w_g against Σ c_j·V_g(x_j) w_f e^shift, and that sum without the shift, where w_g on the left comes from differences of g alone.
     ///
     /// With G(t) = g(e^(l + sinh t)), w_g = u²g'' = G''(0) - G'(0): by second and first differences, of order 2, exact for none
     /// of the table. They round by |g|/t² at best, which hides w_g where g is nearly affine and large (Neyman's u - 2 + 1/u far
     /// out); so c_j is a random direction over |V_f(x_j)| (w_g + |g| + |u g'|), and no point can hide the others. A point then rounds
     /// by 128 u/t², u = 1.1e-16, and one near r = 1 has size one: the best step is near 1e-3 and its error 2√(128 u C) = 2e-7 √C, C
     /// the constant of order 2, below 100 for weights between r^-2 and r^3.
-    fn ratio(&self, f: &Case, g: &Case, shift: impl Fn(f64) -> f64) -> Comparison {
+    fn ratio(&self, f: &Case, g: &Case, shift: impl Fn(f64) -> f64) -> (Comparison, f64) {
         let (vf, vg) = (self.nodes.drift(f.as_ref()), self.nodes.drift(g.as_ref()));
         let coefficient = |i: usize| {
             let (l, v) = (self.nodes.l(i), vector(vf.row(i)));
-            1.0 / (dot(v, v).sqrt() * (g.weight(l) + g.f(l).abs() + g.u_df(l).abs()))
+            let size = dot(v, v).sqrt() * (g.weight(l) + g.f(l).abs() + g.u_df(l).abs());
+            // both sides are zero where β is
+            if size > 0.0 { 1.0 / size } else { 0.0 }
         };
         let coefficients: Vec<f64> = (0..POINTS).map(coefficient).collect();
         let along = |v: &Matrix, i: usize| coefficients[i] * dot(vector(v.row(i)), vector(self.directions.row(i)));
@@ -140,7 +149,8 @@ impl<'a> Points<'a> {
         let right = (0..POINTS).map(terms).sum();
         let scale = (0..POINTS).map(|i| along(&vg, i).abs() * f.weight(self.nodes.l(i))).sum();
         let instance = format!("{}, {} against {}", self.draw.label, f.name(), g.name());
-        Comparison::of_ladder(instance, &left, right, scale, 1e-5)
+        let truth = (0..POINTS).map(|i| along(&vg, i) * f.weight(self.nodes.l(i))).sum::<f64>();
+        (Comparison::of_ladder(instance, &left, right, scale, 1e-5), truth)
     }
 }
 
@@ -153,7 +163,7 @@ fn truncated(draw: &Draw, scene: &Scene) -> Comparison {
     let still = inside.drift(&crate::divergence::ReverseKl).as_slice().iter().all(|v| *v == 0.0);
     // the variant concludes q = p, that is KL(q‖p) = 0, from V = 0 on Ω
     let kl = if still { -mass.ln() } else { f64::NAN };
-    Comparison::exact(format!("{}, p on a half-space", draw.label), kl, 0.0, 1.0, 1e-8)
+    Comparison::exact(format!("{}, p on a half-space", draw.label), kl, 0.0, 1.0, 1e-8).unless_true(-mass.ln())
 }
 
 /// The weight max(|l| - L, 0) with L above |l| on the window: E_q[χ|V|²] = 0, from which the variant concludes E_q[χ|β|²] = 0.

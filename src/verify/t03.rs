@@ -1,6 +1,6 @@
 //! T3: along χV_g every D_f falls at the rate E_q[χ w_f w_g |β|²]; along an exact flow, by the integral of that rate.
 
-use super::integrability::{Exponents, dissipation};
+use super::integrability::{Exponents, dissipation, finite};
 use super::window::{Scene, Window};
 use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, resolve};
 use crate::density::GaussianMixture;
@@ -65,16 +65,23 @@ fn along_the_flow(draw: &Draw, fs: &[Case]) -> Outcome {
 
 /// One drift against every functional.
 fn one_drift(draw: &Draw, g: &Case, fs: &[Case]) -> Outcome {
-    let scene = |attempt| Scene::new(&draw.pair, Window::random(&mut draw.stream(attempt), &draw.pair));
+    let scene = |attempt| Scene::new(&draw.pair, Window::attempt(&mut draw.stream(attempt), &draw.pair, attempt));
     let first = scene(0);
+    let (fs, infinite) = finite(fs, |f| dissipation(f.as_ref(), g.as_ref(), &draw.pair.p, &draw.pair.q));
+    let fs = &fs[..];
     let ladders = falls(&first, g.as_ref(), fs);
-    let comparisons = resolve(fs, |cases, attempt| match attempt {
+    let mut comparisons = resolve(fs, |cases, attempt| match attempt {
         0 => compare(draw, &first, g, cases, &ladders),
         _ => {
             let other = scene(attempt);
             compare(draw, &other, g, cases, &falls(&other, g.as_ref(), cases))
         }
     });
+    comparisons.extend(
+        infinite
+            .into_iter()
+            .map(|(f, reason)| Comparison::refused(format!("{}, {} along {}", draw.label, f.name(), g.name()), reason)),
+    );
     Outcome { comparisons, mutants: mutants(draw, &first, g, fs, &ladders) }
 }
 
@@ -84,14 +91,15 @@ pub(super) fn falls(scene: &Scene, g: &dyn Divergence, fs: &[Case]) -> Vec<Ladde
     let q: Vec<f64> = (0..scene.chi.len()).map(|i| scene.nodes.q(i)).collect();
     Ladder::central(push.first_step(), |step| {
         let l = push.log_ratio(&scene.pair, &scene.nodes.log_q, step);
-        fs.iter().map(|f| scene.grid.integrate_with_size(|i| q[i] * f.f(l[i]))).collect()
+        let noise = |f: &Case, i: usize| q[i] * f.u_df(l[i]) * scene.nodes.log_size(i);
+        fs.iter().map(|f| scene.grid.integrate_with_noise(|i| q[i] * f.f(l[i]), |i| noise(f, i))).collect()
     })
 }
 
 fn compare(draw: &Draw, scene: &Scene, g: &Case, fs: &[Case], ladders: &[Ladder]) -> Vec<Comparison> {
     let one = |(f, left): (&Case, &Ladder)| {
         let rate = |l: f64| (f.log_weight(l) + g.log_weight(l)).exp();
-        against(draw, f, g, left, -scene.mean(rate)).assuming(
+        against(draw, f, g, left, -scene.mean(rate)).resolving(
             "trapezoid on half of the nodes",
             scene.resolution(rate),
             1e-4,
@@ -108,8 +116,9 @@ fn against(draw: &Draw, f: &Case, g: &Case, left: &Ladder, right: f64) -> Compar
 fn mutants(draw: &Draw, scene: &Scene, g: &Case, fs: &[Case], ladders: &[Ladder]) -> Vec<(&'static str, Comparison)> {
     let mut out = Vec::new();
     for (f, left) in fs.iter().zip(ladders) {
-        let mut wrong = |what, right: f64| out.push((what, against(draw, f, g, left, right)));
         let rate = |l: f64| (f.log_weight(l) + g.log_weight(l)).exp();
+        let truth = -scene.mean(rate);
+        let mut wrong = |what, right: f64| out.push((what, against(draw, f, g, left, right).unless_true(truth)));
         if f.name() != g.name() {
             wrong("rate w_f² for w_f w_g", -scene.mean(|l| (2.0 * f.log_weight(l)).exp()));
         }

@@ -97,8 +97,17 @@ impl<'a> Setting<'a> {
         }
     }
 
-    /// Central differences of the shipped velocity, coordinate by coordinate.
+    /// Central differences of the shipped velocity, coordinate by coordinate. V rounds by its own size, by the roundings of the two
+    /// scores in β, and by those of l in w.
     fn divergence(&self, f: &Case) -> Ladder {
+        let n = &self.nodes;
+        let length = |m: &Matrix, i: usize| dot(vector(m.row(i)), vector(m.row(i))).sqrt();
+        let rounding = |i: usize| {
+            let (w, e) = (f.weight(n.l(i)), f.elasticity(n.l(i)));
+            let beta = n.beta2(i).sqrt();
+            w * (length(&n.score_p, i) + length(&n.score_q, i) + beta * (1.0 + e.abs() * n.log_size(i)))
+        };
+        let roundings: Vec<f64> = (0..POINTS).map(rounding).collect();
         let shifted = |j: usize, h: f64| {
             let x =
                 Matrix::from_fn(POINTS, self.points.cols(), |i, k| self.points[(i, k)] + if j == k { h } else { 0.0 });
@@ -110,20 +119,24 @@ impl<'a> Setting<'a> {
                 let (up, down) = (shifted(j, h), shifted(j, -h));
                 for (i, c) in self.coefficients.iter().enumerate() {
                     pair.0 += c * (up[(i, j)] - down[(i, j)]) / (2.0 * h);
-                    pair.1 += c.abs() * (up[(i, j)].abs() + down[(i, j)].abs()) / h;
+                    pair.1 += c.abs() * roundings[i] / h;
                 }
             }
             vec![pair]
         };
-        Ladder::quotients(0.03125, 2.0, quotient).swap_remove(0)
+        Ladder::quotients(0.03125 * self.draw.pair.finest().min(1.0), 2.0, quotient).swap_remove(0)
     }
 
     /// l = log p - log q_η at the points, q_η = (id + ηV)#q by the preimage and the determinant, at ±η.
     fn fixed_point(&self, f: &Case) -> Ladder {
         let steepest = self.points.iter_rows().map(|x| norm(&derivative(&self.draw.pair, f, x))).fold(0.0, f64::max);
-        Ladder::central(0.03125 / steepest, |step| {
+        // V may be constant: then no particle may move by more than a fraction of the finest component
+        let fastest = self.points.iter_rows().map(|x| velocity(&self.draw.pair, f, x)).map(|v| dot(v, v).sqrt());
+        let fastest = fastest.fold(0.0, f64::max) / self.draw.pair.finest();
+        let first = if steepest.max(fastest) > 0.0 { 0.03125 / steepest.max(0.25 * fastest) } else { 1.0 };
+        Ladder::central(first, |step| {
             let l: Vec<f64> = self.points.iter_rows().map(|x| pushed_log_ratio(&self.draw.pair, f, x, step)).collect();
-            let size = (0..POINTS).map(|i| self.coefficients[i].abs() * (l[i].abs() + self.nodes.log_p[i].abs())).sum();
+            let size = (0..POINTS).map(|i| self.coefficients[i].abs() * self.nodes.log_size(i)).sum();
             vec![(self.combine(&l), size)]
         })
         .swap_remove(0)
@@ -142,7 +155,9 @@ impl<'a> Setting<'a> {
     fn mutants(&self, statement: Statement, f: &Case, out: &mut Vec<(&'static str, Comparison)>) {
         let left = self.left(statement, f);
         let score = (statement == Statement::FixedPoint).then_some(&self.nodes.score_q);
-        let mut wrong = |what, right: Vec<f64>| out.push((what, self.against(statement, f, &left, &right)));
+        let truth = self.combine(&self.truth(statement, f));
+        let mut wrong =
+            |what, right: Vec<f64>| out.push((what, self.against(statement, f, &left, &right).unless_true(truth)));
         let e = |l: f64| f.elasticity(l);
         // both true for reverse KL, whose elasticity is 0
         if e(1.0) != 0.0 || e(-1.0) != 0.0 {

@@ -1,10 +1,12 @@
 //! T8: the velocities of the log-variance divergence Var_m(log q - log p), one for each reference m.
 
+use super::integrability::{Integral, moment};
 use super::pair::vector;
 use super::window::{Scene, Window};
 use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Push, Vector, dot, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::num::sum;
+use crate::rng::Stream;
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim =
@@ -15,8 +17,19 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 }
 
 fn one_draw(draw: &Draw) -> Outcome {
-    let comparisons = resolve(&Row::ALL, |rows, attempt| Setting::new(draw, attempt).compare(rows));
+    // m = p^γ q^(1-γ) with γ < 0 or γ > 1 has to be a density
+    let mass = |row: &Row| match *row {
+        Row::Moving(g) | Row::Frozen(g) => moment(g, &draw.pair.p, &draw.pair.q),
+        Row::Fixed => Integral::Finite,
+    };
+    let rows: Vec<Row> = Row::ALL.into_iter().filter(|row| mass(row).refusal().is_none()).collect();
+    let comparisons = resolve(&rows, |rows, attempt| Setting::new(draw, attempt).compare(rows));
     let mut out = Outcome { comparisons, mutants: Setting::new(draw, 0).mutants() };
+    for row in &Row::ALL {
+        if let Some(reason) = mass(row).refusal() {
+            out.comparisons.push(Comparison::refused(format!("{}, {row:?}", draw.label), reason));
+        }
+    }
     out.comparisons.extend(resolve(&[()], |_, attempt| vec![surrogate(draw, attempt)]));
     out.mutants.push(("the moving reference lowers KL(q‖p)", repelled(draw)));
     out
@@ -62,15 +75,19 @@ impl<'a> Setting<'a> {
     fn new(draw: &'a Draw, attempt: usize) -> Self {
         let mut rng = draw.stream(attempt);
         let (dim, pair) = (draw.pair.dim(), &draw.pair);
-        let reference = Pair::random(&mut rng, dim).p;
+        let reference = third(&mut rng, pair);
         let bumps = Bumps::random(&mut rng, pair);
         // the variance is not linear in its integrals, so that what does not move counts too; m = q^1.2 p^-0.2 has 1.1 times the
         // standard deviation of q
         let everything = Pair { p: pair.p.clone(), q: pair.q.clone() };
         let third = Pair { p: reference.clone(), q: reference.clone() };
         let finest = everything.finest().min(third.finest());
-        let ends: Vec<(f64, f64)> =
-            everything.ends(9.0).iter().zip(third.ends(9.0)).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect();
+        let ends: Vec<(f64, f64)> = everything
+            .ends_of_powers((-0.2, 1.0), 9.0)
+            .iter()
+            .zip(third.ends(9.0))
+            .map(|(a, b)| (a.0.min(b.0), a.1.max(b.1)))
+            .collect();
         let grid = Grid::covering(&ends, finest / if dim == 1 { 16.0 } else { 6.0 });
         let push = Push::new(&grid.nodes, |_, x| bumps.at(x));
         let nodes = pair.at(&grid.nodes);
@@ -161,7 +178,8 @@ impl<'a> Setting<'a> {
         let mut out = Vec::new();
         let mut wrong = |what, k: usize, (right, _): (f64, f64)| {
             let scale = self.right(rows[k], moments[k], true).1;
-            out.push((what, self.against(rows[k], &ladders[k], right, scale)));
+            let truth = self.right(rows[k], moments[k], true).0;
+            out.push((what, self.against(rows[k], &ladders[k], right, scale).unless_true(truth)));
         };
         wrong("no ∇log(m/q) in the fixed row", 0, self.right(rows[0], moments[0], false));
         let centre = |k: usize| (moments[k].0, moments[1].1, moments[k].2);
@@ -176,6 +194,15 @@ impl<'a> Setting<'a> {
     }
 }
 
+/// The reference of the fixed row: a random mixture of the size and place of q, whatever p's.
+fn third(rng: &mut Stream, pair: &Pair) -> GaussianMixture {
+    let m = Pair::random(rng, pair.dim()).p;
+    let scale = pair.q.covariance();
+    let scale = (0..pair.dim()).map(|j| scale[(j, j)]).fold(f64::INFINITY, f64::min).sqrt();
+    // the pairs of a claim are of size one as they are drawn
+    if (0.3..3.0).contains(&scale) { m } else { m.affine_image(&pair.q.mean(), scale).expect("a positive scale") }
+}
+
 /// (Var_m(l), size of its terms) with the unnormalised log m.
 fn variance(l: &[f64], log_m: impl Fn(usize) -> f64) -> (f64, f64) {
     let m: Vec<f64> = (0..l.len()).map(|i| log_m(i).exp()).collect();
@@ -187,7 +214,7 @@ fn variance(l: &[f64], log_m: impl Fn(usize) -> f64) -> (f64, f64) {
 
 /// A window and E_q l over it, for weights that are centred.
 fn windowed(draw: &Draw, attempt: usize) -> (Scene, f64) {
-    let scene = Scene::new(&draw.pair, Window::random(&mut draw.stream(attempt), &draw.pair));
+    let scene = Scene::new(&draw.pair, Window::attempt(&mut draw.stream(attempt), &draw.pair, attempt));
     let mass = scene.grid.integrate(|i| scene.nodes.q(i));
     let mean = scene.grid.integrate(|i| scene.nodes.q(i) * scene.nodes.l(i)) / mass;
     (scene, mean)
@@ -197,7 +224,8 @@ fn windowed(draw: &Draw, attempt: usize) -> (Scene, f64) {
 fn kl_along(scene: &Scene, push: &Push) -> Ladder {
     Ladder::central(push.first_step(), |step| {
         let l = push.log_ratio(&scene.pair, &scene.nodes.log_q, step);
-        vec![scene.grid.integrate_with_size(|i| -scene.nodes.q(i) * l[i])]
+        let noise = |i: usize| scene.nodes.q(i) * scene.nodes.log_size(i);
+        vec![scene.grid.integrate_with_noise(|i| -scene.nodes.q(i) * l[i], noise)]
     })
     .swap_remove(0)
 }
@@ -229,6 +257,9 @@ fn repelled(draw: &Draw) -> Comparison {
     let lowest = (0..scene.chi.len()).map(|i| scene.nodes.l(i)).fold(f64::INFINITY, f64::min);
     let shift = mean.min(lowest - 1.1);
     let push = scene.weighted(|l| 2.0 * (1.0 - (l - shift)), |_| -2.0);
-    // the middle of the ladder: truncation and rounding are both below 1e-4
-    Comparison::decision(format!("{}, window at δ > 1", draw.label), kl_along(&scene, &push).values[6] <= 0.0)
+    let ladder = kl_along(&scene, &push);
+    let rise = -scene.mean(|l| 2.0 * (1.0 - (l - shift)));
+    let rung = ladder.finest_rung(rise / 16.0);
+    let seen = rise > 16.0 * ladder.rounding[rung];
+    Comparison::decision(format!("{}, window at δ > 1", draw.label), ladder.values[rung] <= 0.0).unless(!seen)
 }

@@ -28,6 +28,13 @@ impl Window {
         Self { centre, radius: scale * (1.0 + 0.8 * uniform(rng)) }
     }
 
+    /// [`Window::random`] for the attempt of a draw: each after the first is 0.7 times as wide as it would be, because where no order
+    /// can be seen the weights differ too much within the window.
+    pub fn attempt(rng: &mut Stream, pair: &Pair, attempt: usize) -> Self {
+        let window = Self::random(rng, pair);
+        Self { radius: window.radius * 0.7f64.powi(attempt as i32), ..window }
+    }
+
     /// χ(x) and ∇χ(x).
     pub fn at(&self, x: &[f64]) -> (f64, Vector) {
         let x = vector(x);

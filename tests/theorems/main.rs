@@ -4,6 +4,7 @@ use pushforward::verify::{Budget, Evidence, claim};
 
 mod limits;
 mod machinery;
+mod own_pairs;
 mod sampling;
 mod transport;
 
@@ -13,5 +14,6 @@ fn established(id: &str) -> Evidence {
     assert!(evidence.holds(), "{evidence}");
     assert!(evidence.all_mutants_caught(), "{evidence}");
     assert!(!evidence.mutants.is_empty(), "{id}: a check that cannot fail proves nothing");
+    evidence.mutants.iter().for_each(|m| assert!(m.caught() > 0, "{id}: '{}' was true everywhere", m.what));
     evidence
 }

@@ -59,7 +59,7 @@ fn t01_refuses_infinite_divergences() {
         GaussianMixture::new(&[1.0], Matrix::zeros(1, 1), vec![Matrix::from_rows(&[[variance]])]).unwrap()
     };
     let pair = Pair::new(gaussian(1.0), gaussian(3.0)).unwrap();
-    let evidence = claim("T01").unwrap().run(&Budget::quick().with_pair(pair));
+    let evidence = claim("T01").unwrap().run(&Budget::quick().with_pair(&pair).unwrap());
     assert!(evidence.holds(), "{evidence}");
     for c in &evidence.comparisons {
         let refused = matches!(&c.verdict, Verdict::Refused(reason) if reason.contains("E_q[r^-1.000] diverges"));

@@ -61,7 +61,7 @@ fn variants(s: &mut String, e: &Evidence) {
                 "<tr><td>{}</td><td class=\"n\">{} of {}{mark}</td></tr>",
                 escape(m.what),
                 count(m.caught()),
-                count(m.comparisons.len())
+                count(m.tried())
             );
         }
         s.push_str("</tbody></table>\n");

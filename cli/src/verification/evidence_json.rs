@@ -38,12 +38,12 @@ fn claim(e: &Evidence) -> Value {
 }
 
 fn mutant(m: &Mutant) -> Value {
-    let missed = m.comparisons.iter().filter(|c| c.verdict != Verdict::Fails);
     json!({
         "what": m.what,
-        "tried": m.comparisons.len(),
+        "tried": m.tried(),
+        "true_here": m.true_here(),
         "caught": m.caught(),
-        "missed": missed.map(comparison).collect::<Vec<Value>>(),
+        "missed": m.missed().map(comparison).collect::<Vec<Value>>(),
     })
 }
 

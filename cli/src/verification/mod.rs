@@ -20,6 +20,8 @@ pub enum Status {
     Fails,
     /// None fails, but the order of some could not be seen.
     Unresolved,
+    /// Of a false variant: it happens to be true on the instance.
+    TrueHere,
     /// No instance meets the assumptions.
     Refused,
 }
@@ -31,6 +33,7 @@ impl Status {
             Status::Holds => "holds",
             Status::Fails => "FAILS",
             Status::Unresolved => "unresolved",
+            Status::TrueHere => "true here",
             Status::Refused => "refused",
         }
     }
@@ -52,6 +55,7 @@ pub fn word(verdict: &Verdict) -> &'static str {
         Verdict::Holds => Status::Holds,
         Verdict::Fails => Status::Fails,
         Verdict::Unresolved => Status::Unresolved,
+        Verdict::TrueHere => Status::TrueHere,
         Verdict::Refused(_) => Status::Refused,
     }
     .word()
@@ -89,6 +93,8 @@ pub struct Tally {
     pub tried: usize,
     /// Those that were rejected.
     pub caught: usize,
+    /// Pairs on which the variant happens to be true, which are not tried.
+    pub true_here: usize,
 }
 
 impl Tally {
@@ -102,8 +108,9 @@ impl Tally {
             failed: count(Verdict::Fails),
             unresolved: count(Verdict::Unresolved),
             refused: count(Verdict::Refused(String::new())),
-            tried: sum(&|e| e.mutants.iter().map(|m| m.comparisons.len()).sum()),
+            tried: sum(&|e| e.mutants.iter().map(Mutant::tried).sum()),
             caught: sum(&|e| e.mutants.iter().map(Mutant::caught).sum()),
+            true_here: sum(&|e| e.mutants.iter().map(Mutant::true_here).sum()),
         }
     }
 
@@ -115,7 +122,11 @@ impl Tally {
                 text += &format!(", {} {what}", count(n));
             }
         }
-        text + &format!("; false variants: {} of {} instances caught", count(self.caught), count(self.tried))
+        text += &format!("; false variants: {} of {} instances caught", count(self.caught), count(self.tried));
+        if self.true_here > 0 {
+            text += &format!(", {} are true here", count(self.true_here));
+        }
+        text
     }
 }
 

@@ -71,7 +71,11 @@ pub fn observed(c: &Comparison) -> String {
 
 fn variant(m: &Mutant) -> String {
     let missed = if m.all_caught() { "" } else { "  NOT CAUGHT" };
-    format!("  false variant: {}: caught on {} of {}{missed}\n", m.what, count(m.caught()), count(m.comparisons.len()))
+    let true_here = match m.true_here() {
+        0 => String::new(),
+        n => format!(", true here on {}", count(n)),
+    };
+    format!("  false variant: {}: caught on {} of {}{true_here}{missed}\n", m.what, count(m.caught()), count(m.tried()))
 }
 
 fn scientific(x: f64, digits: usize) -> String {

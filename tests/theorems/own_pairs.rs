@@ -1,0 +1,114 @@
+//! Pairs that a user may give: each is checked or refused in words, never failed; and the verdicts do not depend on units.
+
+use pushforward::Result;
+use pushforward::density::GaussianMixture;
+use pushforward::linalg::Matrix;
+use pushforward::verify::{Budget, Evidence, Pair, claim, registry};
+
+/// A mixture of isotropic Gaussians on the line.
+fn line(weights: &[f64], means: &[f64], std: f64) -> GaussianMixture {
+    GaussianMixture::isotropic(weights, Matrix::from_vec(means.len(), 1, means.to_vec()), std).unwrap()
+}
+
+/// N(mean, diag(variances)).
+fn plane(mean: [f64; 2], variances: [f64; 2]) -> GaussianMixture {
+    GaussianMixture::gaussian(&mean, Matrix::from_rows(&[[variances[0], 0.0], [0.0, variances[1]]])).unwrap()
+}
+
+fn budget(p: GaussianMixture, q: GaussianMixture) -> Result<Budget> {
+    Budget::quick().with_pair(&Pair::new(p, q)?)
+}
+
+/// Every claim on the pair: nothing fails, nothing stays open, and no false variant is missed.
+fn accepted(p: GaussianMixture, q: GaussianMixture) {
+    let budget = budget(p, q).unwrap();
+    for claim in registry() {
+        let evidence = claim.run(&budget);
+        let refused =
+            evidence.comparisons.iter().all(|c| matches!(c.verdict, pushforward::verify::Verdict::Refused(_)));
+        assert!(evidence.holds() || refused, "{evidence}");
+        assert!(evidence.mutants.iter().all(|m| m.missed().next().is_none()), "{evidence}");
+    }
+}
+
+/// Checks that a pair of equal widths, on which Δl = 0 and |β| is constant, passes, and that the variants that are true there are said
+/// to be true and not missed.
+#[test]
+fn equal_widths() {
+    accepted(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1.0], 1.0));
+    accepted(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[4.0], 1.0));
+    let budget = budget(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1.0], 1.0)).unwrap();
+    let evidence = claim("T4").unwrap().run(&budget);
+    let true_here: usize = evidence.mutants.iter().map(|m| m.true_here()).sum();
+    // Δl multiplied by anything is the same
+    assert!(true_here > 0 && evidence.mutants.iter().any(|m| m.caught() > 0), "{evidence}");
+}
+
+/// Checks that q = N(0, 2.5²) beside p = N(0, 1) is refused for Neyman with the moment that T7 finds infinite, and checked for the rest.
+#[test]
+fn too_wide_for_neyman() {
+    let pair = || (line(&[1.0], &[0.0], 1.0), line(&[1.0], &[0.0], 2.5));
+    accepted(pair().0, pair().1);
+    let evidence = claim("T5").unwrap().run(&budget(pair().0, pair().1).unwrap());
+    let reasons: Vec<String> =
+        evidence.comparisons.iter().map(|c| c.to_string()).filter(|c| c.contains("refused")).collect();
+    assert!(
+        !reasons.is_empty() && reasons.iter().all(|r| r.contains("diverges, q's tail is too heavy")),
+        "{reasons:?}"
+    );
+}
+
+/// Checks that N(0, 1) beside N(1e-3, 1) passes or is refused instance by instance, and that pairs nearer than KL = 1e-10 are refused
+/// as a whole: N(1e-6, 1), and the same density written as a mixture.
+#[test]
+fn near_pairs() {
+    accepted(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1e-3], 1.0));
+    for q in [line(&[1.0], &[1e-6], 1.0), line(&[0.5, 0.5], &[0.0, 0.0], 1.0)] {
+        let refusal = budget(line(&[1.0], &[0.0], 1.0), q).err().expect("too near").to_string();
+        assert!(refusal.contains("the same density to rounding") && refusal.contains("KL(q‖p)"), "{refusal}");
+    }
+}
+
+/// Checks a target of which one mode has a mass of 1e-8.
+#[test]
+fn uneven_masses() {
+    accepted(line(&[1.0, 1e-8], &[0.0, 5.0], 1.0), line(&[1.0, 1.0], &[0.0, 5.0], 1.0));
+}
+
+/// Checks two anisotropic pairs of the plane. The second, σ = 1.5 beside (0.2, √2), is refused as a whole: its log-ratio reaches 254.
+#[test]
+fn anisotropic() {
+    accepted(plane([0.0, 0.0], [1.0, 9.0]), plane([0.3, 0.5], [1.2, 6.0]));
+    let refusal =
+        budget(plane([0.0, 0.0], [2.25, 2.25]), plane([0.0, 0.0], [0.04, 2.0])).err().expect("too far").to_string();
+    assert!(refusal.contains("log(p/q) reaches") && refusal.contains("rounding"), "{refusal}");
+}
+
+/// What a run concluded: for each comparison and each variant the verdict in a word.
+fn verdicts(evidence: &Evidence) -> Vec<String> {
+    let word = |v: &pushforward::verify::Verdict| format!("{v:?}").split('(').next().unwrap_or_default().to_owned();
+    let variants = evidence.mutants.iter().flat_map(|m| m.comparisons.iter().map(|c| &c.verdict));
+    evidence.comparisons.iter().map(|c| &c.verdict).chain(variants).map(word).collect()
+}
+
+/// Checks that verdicts are the same after x → a x + b with a from 1e-8 to 1e8 and b up to 1e6 scales, on the line and in the plane:
+/// standardised, both are the same pair to the rounding of b, 1e6 · 1.1e-16 scales.
+#[test]
+fn verdicts_do_not_depend_on_units() {
+    let line_pair = (line(&[0.4, 0.6], &[-1.0, 0.7], 0.9), line(&[1.0], &[0.3], 1.1));
+    let plane_pair = (plane([0.0, 0.0], [1.0, 1.5]), plane([0.4, -0.3], [0.9, 1.2]));
+    for ((p, q), ids) in
+        [(line_pair, &["T1", "T3", "T4", "T5", "T6", "T7", "T8", "T13", "T15"][..]), (plane_pair, &["T1", "T4"])]
+    {
+        let run = |scale: f64, shift: f64| {
+            let image = |m: &GaussianMixture| m.affine_image(&vec![shift; m.means().cols()], scale).unwrap();
+            let budget = budget(image(&p), image(&q)).unwrap();
+            ids.iter().flat_map(|id| verdicts(&claim(id).unwrap().run(&budget))).collect::<Vec<String>>()
+        };
+        let own = run(1.0, 0.0);
+        assert!(own.iter().all(|v| v == "Holds" || v == "Fails" || v == "TrueHere" || v == "Refused"));
+        for (scale, shift) in [(1e-8, 0.0), (1e8, 1e14), (4e-4, 40.0), (1.0, 1e6)] {
+            assert_eq!(run(scale, shift), own, "x → {scale} x + {shift}");
+        }
+    }
+}
