@@ -82,4 +82,3 @@ fn print(text: &str) -> Outcome<()> {
         _ => Ok(()),
     }
 }
-
