@@ -58,7 +58,7 @@ impl CsvWriter {
 
 /// Reads rows in blocks, as pandas, R, spreadsheets and CmdStan write them: cells between commas, semicolons, tabs or blanks, with
 /// quotation marks or without; a header or none; row names, comments (#), blank lines, the columns of Stan whose names end in two
-/// underscores, and the mark at the beginning of a file in UTF-8 are left out. [`layout`] says which line is a header.
+/// underscores, and the mark at the beginning of a file in UTF-8 are left out.
 pub struct CsvReader {
     file: Box<dyn BufRead>,
     path: PathBuf,
