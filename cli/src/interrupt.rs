@@ -1,7 +1,9 @@
 //! Ctrl-C, SIGTERM and SIGHUP: the first asks long work to stop and save, the second ends the process at once. Where no work is long, the
 //! first one does. However it ends, files under construction go.
 
+use crate::failure::say;
 use crate::files::atomic;
+use crate::progress;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// The number of the signal that came; 0 before.
@@ -41,10 +43,14 @@ fn hangup_matters() -> bool {
 /// A signal came.
 fn came(signal: i32) {
     let first = SIGNAL.swap(signal, Ordering::SeqCst) == 0;
-    if !(first && PATIENT.load(Ordering::SeqCst)) {
-        atomic::remove_unfinished();
-        std::process::exit(i32::from(exit_code()));
+    if first && PATIENT.load(Ordering::SeqCst) {
+        return;
     }
+    progress::wipe();
+    let lost = atomic::remove_unfinished();
+    let what = if lost.is_empty() { String::new() } else { format!("; {} was not written", lost.join(", ")) };
+    say(format_args!("error: stopped by {}{what}", name()));
+    std::process::exit(i32::from(exit_code()));
 }
 
 /// From now on the first signal only asks: the work looks at [`requested`].

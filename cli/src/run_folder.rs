@@ -1,7 +1,7 @@
 //! Run folders: made whole in one rename, locked while a process trains in them, and kept from the first checkpoint on.
 //!
 //! A name is claimed by renaming a folder under construction to it, which the system does for one process only: it refuses where a folder
-//! with something in it stands. What `--force` replaces is moved to a random name first, which the new folder remembers in [`REPLACES`]: it
+//! with something in it stands. What `--force` replaces is moved to a random name first, which the new folder remembers in its file `.replaces`: it
 //! goes when the new run is complete and comes back where nothing was learnt. It may itself have replaced one; nothing of the chain goes
 //! before that.
 

@@ -134,7 +134,7 @@ fn stop(run: &Snapshot, ending: &Ending, job: &Job, folder: &mut RunFolder) -> O
     let (step, all, shown) = (run.taken, job.steps(), folder.path().display());
     let how = format!("after step {step} of {all}; continue with: pushforward train --resume {shown}");
     match ending {
-        Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by Ctrl-C {how}"))),
+        Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by {} {how}", interrupt::name()))),
         _ => Ok(format!("stopped by --max-time {how}\n")),
     }
 }
@@ -144,7 +144,7 @@ fn nothing_yet(ending: &Ending, folder: &mut RunFolder) -> Failure {
     folder.abandon();
     match ending {
         Ending::Interrupted => {
-            Failure::Interrupted("stopped by Ctrl-C before the first step; nothing was changed".into())
+            Failure::Interrupted(format!("stopped by {} before the first step; nothing was changed", interrupt::name()))
         }
         _ => Failure::Machine("--max-time was up before the first step; nothing was changed; give more time".into()),
     }

@@ -1,5 +1,6 @@
 //! The library's metrics in words: a stable key for files, a title and a meaning for people.
 
+use crate::files::json::real;
 use crate::report::{Judge, MetricRow, TestRow, count};
 use pushforward::metric::{Metric, Report, Test};
 use serde_json::{Value, json};
@@ -148,18 +149,20 @@ pub fn test_row(test: &Test) -> TestRow {
 
 /// A test as JSON; a test that was not done has nulls.
 fn test_json(t: &Test) -> Value {
+    let known = |x: f64| if x.is_nan() { Value::Null } else { real(x) };
     let key = TESTS.iter().find(|k| k.0 == t.name).map_or(t.name.as_str(), |k| k.1);
-    json!({ "test": key, "statistic": t.statistic, "p_value": t.p_value, "samples": t.size, "note": t.note })
+    json!({ "test": key, "statistic": known(t.statistic), "p_value": known(t.p_value), "samples": t.size, "note": t.note })
 }
 
 fn metric_json(m: &Metric) -> Value {
-    let floor = m.floor.as_ref().map(|f| json!({ "mean": f.mean, "spread": f.spread, "repeats": f.repeats }));
+    let floor =
+        m.floor.as_ref().map(|f| json!({ "mean": real(f.mean), "spread": real(f.spread), "repeats": f.repeats }));
     json!({
         "metric": find(&m.name).map_or(m.name.as_str(), |w| w.key),
         "name": m.name,
-        "value": m.value,
+        "value": real(m.value),
         "floor": floor,
-        "z": m.z(),
+        "z": m.z().map(real),
         "samples": m.size,
         "blocks": m.blocks,
         "note": m.note,

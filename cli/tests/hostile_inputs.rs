@@ -328,3 +328,60 @@ fn two_trainings_in_one_folder() {
         assert!(names(folder.path()).iter().all(|n| !n.starts_with(".run")), "round {round}");
     }
 }
+
+/// Checks that a figure that is infinite is written as the number that Python reads, and that the coordinates of a simplex are read in every
+/// precision in which they were written.
+#[test]
+fn numbers_at_their_ends() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    let simplex = "kind = \"formula\"\ndim = 3\nlog_density = \"sum(log(x))\"\nsupport = { x = \"simplex\" }\n";
+    fs::write(at("simplex.toml"), simplex).unwrap();
+    for (row, code, words) in [
+        ("0.1,0.2,0.7", 0, &[][..]),
+        ("0.33333334,0.33333334,0.33333334", 0, &[]),
+        ("0.333,0.333,0.333", 0, &[]),
+        ("0.333333,0.333333,0.33333", 0, &[]),
+        ("0.3333333333333333,0.3333333333333333,0.3333333433333333", 0, &[]),
+        ("0.3333333333333333,0.3333333333333333,0.3333334333333333", 2, &["row 0", "not inside the simplex"]),
+        ("0.3,0.3,0.3", 2, &["row 0", "not inside the simplex"]),
+        ("0.333,0.333,0.3", 2, &["row 0", "not inside the simplex"]),
+    ] {
+        fs::write(at("x.csv"), format!("{row}\n0.2,0.3,0.5\n")).unwrap();
+        outcome(folder.path(), &["evaluate", "simplex.toml", "x.csv", "--test-size", "0"], code, words, row);
+    }
+    // 0.1 as single precision has it, in a file of double precision
+    let single: Vec<f64> = [0.1f32, 0.2, 0.7].iter().map(|v| f64::from(*v)).collect();
+    let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }";
+    let numbers = single.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    let npy = [b"\x93NUMPY\x01\x00", &(header.len() as u16).to_le_bytes()[..], header.as_bytes(), &numbers, &numbers]
+        .concat();
+    fs::write(at("x.npy"), npy).unwrap();
+    outcome(folder.path(), &["evaluate", "simplex.toml", "x.npy", "--test-size", "0"], 0, &[], "single");
+}
+
+/// Checks that a column of a regression's data that does not vary is refused whatever its size is, and one that varies by little beside its
+/// size is not.
+#[test]
+fn columns_that_do_not_vary() {
+    let folder = folder();
+    fs::write(folder.path().join("r.toml"), "kind = \"linear-regression\"\ndata = \"d.csv\"\n").unwrap();
+    fs::write(folder.path().join("x.csv"), "0,1,1\n0,2,1\n").unwrap();
+    for (values, varies) in [
+        (["14.62"; 2], false),
+        (["1.0"; 2], false),
+        (["1e300"; 2], false),
+        (["-7e-300"; 2], false),
+        (["0"; 2], false),
+        (["14.62", "14.620000000000003"], false),
+        (["14.62", "14.6200001"], true),
+        (["1e-300", "2e-300"], true),
+        (["1000000000", "1000000001"], true),
+    ] {
+        let rows: String = (0..40).map(|i| format!("{},{}\n", values[i % 2], i % 3)).collect();
+        fs::write(folder.path().join("d.csv"), rows).unwrap();
+        let words: &[&str] = if varies { &[] } else { &["column 1", "does not vary", "standardise = false"] };
+        let code = if varies { 0 } else { 2 };
+        outcome(folder.path(), &["evaluate", "r.toml", "x.csv", "--test-size", "0"], code, words, values[1]);
+    }
+}

@@ -99,6 +99,78 @@ fn the_command_opens_libraries() {
     );
 }
 
+/// Compiles `code` behind the example's source to `name` in `folder`.
+fn compile_more(folder: &Path, code: &str, name: &str) {
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/stan-library/normal.c");
+    fs::write(folder.join("more.c"), format!("#include \"{}\"\n{code}\n", source.display())).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O1", "-o", name, "more.c", "-lm"]);
+    assert!(cc.current_dir(folder).status().unwrap().success());
+}
+
+/// Checks that no command on a run's folder or configuration runs the code of the library that it names, unless it is trusted: `sample` and
+/// `logpdf` do without, in the unconstrained coordinates, the others refuse.
+#[test]
+fn nothing_runs_without_trust() {
+    let Some(folder) = compiled(&[]) else { return };
+    let at = |name: &str| folder.path().join(name);
+    let run = |arguments: &[&str]| pushforward(folder.path(), arguments);
+    let said = |out: &std::process::Output| String::from_utf8_lossy(&out.stderr).into_owned();
+    fs::write(at("small.toml"), "method = \"flow\"\ncomponents = 2\nsteps = 20\nbatch = 64\nhidden = [8]\n").unwrap();
+    let out = run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
+    assert!(out.status.success(), "{}", said(&out));
+    // from here on, to open the library leaves a trace
+    fs::remove_file(at("normal.so")).unwrap();
+    let trace = at("trace");
+    let code = format!(
+        "#include <stdio.h>\n__attribute__((constructor)) static void ran(void) {{ fclose(fopen(\"{}\", \"w\")); }}",
+        trace.display()
+    );
+    compile_more(folder.path(), &code, "normal.so");
+    let out = run(&["sample", "run", "-n", "20", "-o", "u.csv"]);
+    assert!(out.status.success() && said(&out).contains("--trust-library"), "{}", said(&out));
+    assert!(fs::read_to_string(at("u.csv")).unwrap().starts_with("u1,u2\n"));
+    let out = run(&["logpdf", "run", "u.csv", "-o", "l.npy"]);
+    assert!(out.status.success() && said(&out).contains("--trust-library"), "{}", said(&out));
+    for arguments in [
+        &["export", "run", "--format", "csv"][..],
+        &["report", "run"],
+        &["train", "--resume", "run"],
+        &["train", "--config", "run/config.toml", "--out", "other"],
+        &["sample", "run", "-n", "20", "-o", "x.csv", "--polish", "3"],
+    ] {
+        let out = run(arguments);
+        let complete = arguments.contains(&"--resume");
+        assert_eq!(out.status.code(), Some(if complete { 0 } else { 2 }), "{arguments:?}: {}", said(&out));
+        assert!(complete || said(&out).contains("--trust-library"), "{arguments:?}: {}", said(&out));
+        assert!(!trace.exists(), "{arguments:?}");
+    }
+    let out = run(&["sample", "run", "-n", "20", "-o", "x.csv", "--trust-library"]);
+    assert!(out.status.success() && trace.exists(), "{}", said(&out));
+    assert!(fs::read_to_string(at("x.csv")).unwrap().starts_with("mu,sigma\n"));
+    // both are the same points: log sigma is the second free parameter
+    let rows = |name: &str| -> Vec<Vec<f64>> {
+        let text = fs::read_to_string(at(name)).unwrap();
+        text.lines().skip(1).map(|line| line.split(',').map(|v| v.parse().unwrap()).collect()).collect()
+    };
+    for (u, x) in rows("u.csv").iter().zip(rows("x.csv")) {
+        assert!(u[0] == x[0] && (u[1].exp() - x[1]).abs() <= 4.0 * f64::EPSILON * x[1], "{u:?}, {x:?}");
+    }
+}
+
+/// Checks that a library that writes another number of parameters than it names is refused.
+#[test]
+fn libraries_that_contradict_themselves() {
+    let Some(folder) = compiled(&[]) else { return };
+    fs::remove_file(folder.path().join("normal.so")).unwrap();
+    fs::write(folder.path().join("x.csv"), "1,2\n3,4\n").unwrap();
+    let three = "int bs_param_num(const bs_model *m, bool tp, bool gq) { return (void)m, (void)tp, (void)gq, 3; }";
+    compile_more(folder.path(), three, "normal.so");
+    let out = pushforward(folder.path(), &["evaluate", "normal.toml", "x.csv"]);
+    let stderr = String::from_utf8_lossy(&out.stderr).into_owned();
+    assert!(out.status.code() == Some(2) && stderr.contains("writes 3 parameters but names 2"), "{stderr}");
+}
+
 /// Proves that every mistake in the file, the data or the library is one sentence with the remedy.
 #[test]
 fn bad_libraries() {

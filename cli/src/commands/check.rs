@@ -3,6 +3,7 @@
 use crate::commands::seams::seams;
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
+use crate::files::json::{self, real};
 use crate::report::{count, number};
 use crate::target::{self, Target};
 use pushforward::autodiff::{GradientCheck, check_score};
@@ -69,7 +70,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         items.push(smoothness(p, &frame, arguments.seed));
     }
     print(&if arguments.json {
-        format!("{:#}\n", as_json(&target, &frame, &items, ladder.as_ref()))
+        json::text(&as_json(&target, &frame, &items, ladder.as_ref()))
     } else {
         as_text(&target, &items, ladder.as_ref())
     })?;
@@ -265,8 +266,9 @@ fn as_json(
     let one = |i: &Item| json!({ "check": i.key, "passed": i.passed, "found": i.found, "suggestion": i.suggestion });
     let ladder = ladder.map(|(unit, c)| {
         json!({
-            "unit": unit, "steps": c.steps.iter().map(|h| h * unit).collect::<Vec<_>>(), "errors": c.errors, "scale": c.scale, "slope": c.slope(),
-            "factor": c.factor, "best_relative_error": c.best_relative_error(),
+            "unit": unit, "steps": c.steps.iter().map(|h| h * unit).collect::<Vec<_>>(), 
+            "errors": c.errors.iter().map(|e| real(*e)).collect::<Vec<_>>(), "scale": real(c.scale), "slope": c.slope().map(real),
+            "factor": real(c.factor), "best_relative_error": real(c.best_relative_error()),
         })
     });
     json!({

@@ -2,6 +2,7 @@
 
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
+use crate::files::json;
 use crate::files::samples::read_rounded;
 use crate::report::{MetricRow, comparison, count, number};
 use crate::{target, words};
@@ -52,7 +53,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         if let (Some(out), Some(more)) = (out.as_object_mut(), words::to_json(&report).as_object()) {
             out.extend(more.clone());
         }
-        return print(&format!("{out:#}\n"));
+        return print(&json::text(&out));
     }
     let coordinates = if target.coordinates.differ() { UNCONSTRAINED } else { "" };
     print(&format!("{n} samples in {d} dimensions against {}{coordinates}\n\n{}", target.name, table(&report)))

@@ -6,6 +6,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::arviz;
 use crate::files::atomic::AtomicFile;
 use crate::files::csv::CsvWriter;
+use crate::files::json;
 use crate::files::npz::NpzWriter;
 use crate::files::read_text;
 use crate::files::samples::read_samples;
@@ -75,7 +76,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         }
         Format::Arviz => {
             let summary = read_text(&at("summary.json"), MAX_SUMMARY).ok();
-            let summary: Option<serde_json::Value> = summary.and_then(|text| serde_json::from_str(&text).ok());
+            let summary: Option<serde_json::Value> = summary.and_then(|text| json::parse(&text).ok());
             let seconds = summary.and_then(|s| s.get("train_seconds").cloned());
             let attributes = json!({
                 "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": seconds,

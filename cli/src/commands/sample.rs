@@ -8,7 +8,7 @@ use crate::model::Model;
 use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::{self, Target};
-use crate::{commands::train::load_target, interrupt, model};
+use crate::{commands::train::load_target, model};
 use pushforward::search::{Polish, PolishReport};
 use std::path::PathBuf;
 
@@ -72,19 +72,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let coordinates = target::coordinates_of(&config.target, model.dim())?;
     let mut writer = SampleWriter::output(&arguments.output, arguments.number, &coordinates.names())?;
     coordinates.note().into_iter().for_each(note);
-    interrupt::watch();
     let progress = Progress::new(arguments.number, "samples");
-    // a polished sample costs as much as many, so that Ctrl-C and the bar need smaller blocks; the samples depend on the block only
+    // a polished sample costs as much as many, so that the bar needs smaller blocks; the samples depend on the block only
     let part = if polisher.is_some() { (block / 16).max(1) } else { block };
     for (number, start) in (0..arguments.number).step_by(block as usize).enumerate() {
         let rows = (arguments.number - start).min(block);
         let drawn = model.sample(rows as usize, arguments.seed, number as u64);
         for first in (0..rows).step_by(part as usize) {
-            if interrupt::requested() {
-                let shown = arguments.output.display();
-                let what = interrupt::name();
-                return Err(Failure::Interrupted(format!("stopped by {what}; {shown} was not written")));
-            }
             let last = (first + part).min(rows);
             let mut samples = drawn.slice_rows(first as usize..last as usize);
             if let Some(polisher) = &mut polisher {

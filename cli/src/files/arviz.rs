@@ -5,6 +5,7 @@
 
 use crate::failure::Outcome;
 use crate::files::atomic::AtomicFile;
+use crate::files::json::number;
 use pushforward::linalg::Matrix;
 use serde_json::{Value, json};
 
@@ -31,19 +32,10 @@ pub fn write(mut file: AtomicFile, samples: &Matrix, names: &[String], lp: &[f64
 fn chain(file: &mut AtomicFile, draws: &[f64]) -> Outcome<()> {
     file.write(b"[[")?;
     for (k, part) in draws.chunks(PART).enumerate() {
-        let text: Vec<String> = part.iter().map(|x| real(*x)).collect();
+        let text: Vec<String> = part.iter().map(|x| number(*x)).collect();
         file.write(format!("{}{}", if k > 0 { "," } else { "" }, text.join(",")).as_bytes())?;
     }
     file.write(b"]]")
-}
-
-/// A number in the JSON that Python writes and reads: with as many digits as give back the same f64, `NaN`, `Infinity`, `-Infinity`.
-pub fn real(x: f64) -> String {
-    match x {
-        f64::INFINITY => "Infinity".into(),
-        f64::NEG_INFINITY => "-Infinity".into(),
-        _ => format!("{x:?}"),
-    }
 }
 
 #[cfg(test)]

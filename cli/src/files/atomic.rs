@@ -27,9 +27,14 @@ fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
     UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Removes every file under construction, for a process that is about to end.
-pub(crate) fn remove_unfinished() {
-    unfinished().iter().for_each(|path| drop(fs::remove_file(path)));
+/// Removes every file under construction, for a process that is about to end; the names that they would have had.
+pub(crate) fn remove_unfinished() -> Vec<String> {
+    let name = |path: &PathBuf| {
+        let _ = fs::remove_file(path);
+        let temporary = path.file_name()?.to_str()?;
+        sibling_of(temporary, "tmp").map(String::from)
+    };
+    unfinished().iter().filter_map(name).collect()
 }
 
 /// A file under construction. Dropped without [`AtomicFile::commit`], it leaves nothing behind.

@@ -142,7 +142,7 @@ pub(super) fn layout(first: &str, second: Option<&str>) -> Result<Layout, String
     // the columns of Stan's own that end in two underscores tell how the sampler went
     let is_own = |name: &str| name.len() > 2 && name.ends_with("__");
     let kept: Vec<(usize, String)> = (head.iter().enumerate())
-        .filter(|(j, c)| !(*j == 0 && row_names) && !is_own(&c.text))
+        .filter(|(j, c)| (*j > 0 || !row_names) && !is_own(&c.text))
         .map(|(j, c)| (j + skipped, c.text.to_string()))
         .collect();
     let note = counted.then(|| {

@@ -4,6 +4,7 @@ pub mod arviz;
 pub mod atomic;
 pub mod csv;
 mod csv_layout;
+pub mod json;
 pub mod npy;
 pub mod npz;
 pub mod safetensors;

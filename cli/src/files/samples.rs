@@ -140,7 +140,7 @@ mod tests {
             assert_eq!(read_rounded(&at(name)).unwrap(), (m, unit));
         }
         for (text, unit) in
-            [("0.1,0.333333\n", 5e-6), ("x1,x2\n0.1,3.3e-10\n", 0.05), ("0.1,0.33333333333333331\n", 2f64.powi(-53))]
+            [("0.1,0.333333\n", 5e-6), ("x1,x2\n0.1,3.3e-10\n", 5e-4), ("0.1,0.33333333333333331\n", 2f64.powi(-53))]
         {
             std::fs::write(at("c.csv"), text).unwrap();
             let found = read_rounded(&at("c.csv")).unwrap().1;

@@ -67,8 +67,8 @@ impl Course {
             return Ok(None);
         }
         let bad = |why: &str| Failure::input(format!("{}: {why}; this is no summary of a run", path.display()));
-        let summary: Value =
-            serde_json::from_str(&read_text(&path, MAX_SUMMARY)?).map_err(|e| bad(&format!("it is not JSON ({e})")))?;
+        let summary: Value = crate::files::json::parse(&read_text(&path, MAX_SUMMARY)?)
+            .map_err(|e| bad(&format!("it is not JSON ({e})")))?;
         if summary["version"] != 2 {
             return Err(bad(&format!("it has version {}, not 2", summary["version"])));
         }

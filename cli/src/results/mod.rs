@@ -12,6 +12,7 @@ use crate::certified::Certified;
 use crate::commands::evaluate::table;
 use crate::curves::Curves;
 use crate::failure::{Failure, Outcome};
+use crate::files::json as json_text;
 use crate::files::safetensors::{self, Metadata};
 use crate::files::samples::SampleWriter;
 use crate::model::{self, Model};
@@ -63,7 +64,7 @@ pub fn first_difference(old: &str, new: &str) -> String {
 /// Whether the folder holds a run that took all its steps.
 pub fn is_complete(folder: &Path) -> bool {
     let text = std::fs::read_to_string(folder.join("summary.json")).unwrap_or_default();
-    serde_json::from_str::<Value>(&text).is_ok_and(|v| v["ending"] == "complete")
+    json_text::parse(&text).is_ok_and(|v| v["ending"] == "complete")
 }
 
 /// What a training left, as far as its report shows it.
@@ -178,7 +179,7 @@ fn write_pictures(frames: &[Frame], path: &Path) -> Outcome<()> {
 
 /// summary.json.
 fn write_summary(trained: &Trained, job: &Job, finals: Option<&Finals>, folder: &RunFolder) -> Outcome<()> {
-    folder.write("summary.json", format!("{:#}\n", summary(trained, job, finals)).as_bytes())
+    folder.write("summary.json", json_text::text(&summary(trained, job, finals)).as_bytes())
 }
 
 /// The content of summary.json.

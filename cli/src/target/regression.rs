@@ -179,17 +179,17 @@ const ROUNDING: f64 = 4.0;
 /// The column with mean 0 and standard deviation 1 (divisor N).
 fn standard(column: &[f64], name: &str) -> Result<Vec<f64>, Reason> {
     let n = column.len() as f64;
-    let mean = column.iter().sum::<f64>() / n;
-    let sd = (column.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n).sqrt();
-    // N equal numbers of size m have the mean m to N ε m at worst, so that their deviation is rounding alone
     let size = column.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
-    let equal = column.iter().all(|v| *v == column[0]);
-    if equal || !sd.is_finite() || sd <= ROUNDING * f64::EPSILON * size {
+    // in units of a power of two, which rounds nothing and keeps squares in range
+    let unit = if size > 0.0 { size.log2().floor().exp2() } else { 1.0 };
+    let mean = column.iter().map(|v| v / unit).sum::<f64>() / n;
+    let sd = (column.iter().map(|v| (v / unit - mean) * (v / unit - mean)).sum::<f64>() / n).sqrt();
+    if column.iter().all(|v| *v == column[0]) || sd <= ROUNDING * f64::EPSILON * (size / unit) {
         return Err(Reason::new(format!(
-            "data: column '{name}' has standard deviation {} beside numbers as large as {size}, so it does not vary; remove it, or set \
+            "data: column '{name}' has standard deviation 0, to the rounding of numbers like {:?}, so it does not vary; remove it, or set \
              standardise = false",
-            if equal { 0.0 } else { sd }
+            column[0]
         )));
     }
-    Ok(column.iter().map(|v| (v - mean) / sd).collect())
+    Ok(column.iter().map(|v| (v / unit - mean) / sd).collect())
 }
