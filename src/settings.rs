@@ -228,7 +228,7 @@ impl fmt::Display for Value {
     }
 }
 
-/// Declares a struct of settings with its defaults, ranges and meanings; see the module [`settings`](crate::settings).
+/// Declares a struct of settings with its defaults, ranges and meanings; see the module [`settings`](mod@crate::settings).
 #[macro_export]
 macro_rules! settings {
     (

@@ -32,7 +32,7 @@ pub mod t01 {}
 /// [`density::GaussianMixture`]: crate::density::GaussianMixture
 /// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
 /// [`divergence::all_divergences`]: crate::divergence::all_divergences
-/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+/// [`velocity::UniversalDrift`]: crate::velocity::UniversalDrift
 /// [`velocity::drift_into`]: crate::velocity::drift_into
 /// [`verify::Window`]: crate::verify::Window
 ///
@@ -91,8 +91,8 @@ pub mod t07 {}
 /// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
 /// [`divergence::LvSurrogate`]: crate::divergence::LvSurrogate
 /// [`divergence::ReverseKl`]: crate::divergence::ReverseKl
-/// [`model::flow::Reference`]: crate::model::flow::Reference
-/// [`model::flow::log_variance_cotangent`]: crate::model::flow::log_variance_cotangent
+/// [`velocity::LogVarianceReference`]: crate::velocity::LogVarianceReference
+/// [`velocity::log_variance_cotangent`]: crate::velocity::log_variance_cotangent
 /// [`verify::Scene::weighted`]: crate::verify::Scene::weighted
 ///
 #[doc = include_str!("../theory/T08-log-variance.md")]
@@ -102,8 +102,8 @@ pub mod t08 {}
 /// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
 /// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
 /// [`model::Generator::gradient`]: crate::model::Generator::gradient
-/// [`run::Trainer`]: crate::run::Trainer
-/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+/// [`run::Run`]: crate::run::Run
+/// [`velocity::UniversalDrift`]: crate::velocity::UniversalDrift
 /// [`velocity::drift_into`]: crate::velocity::drift_into
 ///
 #[doc = include_str!("../theory/T09-generator-gradient.md")]
@@ -121,7 +121,7 @@ pub mod t10 {}
 /// [`density::Density::smoothed`]: crate::density::Density::smoothed
 /// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
 /// [`estimate::Kde`]: crate::estimate::Kde
-/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+/// [`velocity::UniversalDrift`]: crate::velocity::UniversalDrift
 /// [`velocity::drift_into`]: crate::velocity::drift_into
 ///
 #[doc = include_str!("../theory/T11-smoothed-velocity.md")]
@@ -149,7 +149,7 @@ pub mod t13 {}
 /// [`density::GaussianMixture`]: crate::density::GaussianMixture
 /// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
 /// [`num::log_sum_exp`]: crate::num::log_sum_exp
-/// [`velocity::SmoothedDrift`]: crate::velocity::SmoothedDrift
+/// [`velocity::UniversalDrift`]: crate::velocity::UniversalDrift
 ///
 #[doc = include_str!("../theory/T14-silent-gaps.md")]
 pub mod t14 {}

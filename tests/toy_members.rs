@@ -66,8 +66,8 @@ impl Velocity for Learned {
     }
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
         let n = scene.x.rows();
-        for k in 0..20 {
-            let noise: Matrix = normal_matrix(scene.seed, Purpose::Jitter, 20 * scene.clock.step + k, n, 1);
+        for k in 0..40 {
+            let noise: Matrix = normal_matrix(scene.seed, Purpose::Jitter, 40 * scene.clock.step + k, n, 1);
             let mut y = scene.x.clone();
             y.add_scaled(SIGMA, &noise);
             let tape = Tape::new();

@@ -48,11 +48,11 @@ impl Target {
         if d == 0 {
             return Err(Error::Unsupported { what: "the target is empty".into(), remedy: "give a density or samples" });
         }
-        let sizes = self.densities.iter().map(|p| p.dim()).chain(self.samples.iter().map(|s| s.points.cols()));
-        for found in sizes.filter(|&found| found != d) {
-            return Err(Error::Dimension { what: "a part of the target".into(), expected: d, found });
+        let mut sizes = self.densities.iter().map(|p| p.dim()).chain(self.samples.iter().map(|s| s.points.cols()));
+        match sizes.find(|&found| found != d) {
+            Some(found) => Err(Error::Dimension { what: "a part of the target".into(), expected: d, found }),
+            None => self.domain.check(d),
         }
-        self.domain.check(d)
     }
 
     /// The same law in the units of `frame`. On a domain other than R^d the frame must be the identity (`Error::Mismatch`).

@@ -122,7 +122,7 @@ impl<T: Real> Estimator for KernelEstimator<T> {
         self.settings.sample
     }
 
-    /// Asks anew every [`RESOLVE_EVERY`] steps what the estimate resolves.
+    /// Asks anew every 50 steps what the estimate resolves.
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
         let s = &self.settings;
         if scene.clock.step.is_multiple_of(RESOLVE_EVERY) {
