@@ -29,6 +29,7 @@ pub use affine::Affine;
 pub use banana::Banana;
 pub use chart::{Chart, Support};
 pub use constrained::Constrained;
+pub(crate) use evaluate::guarded;
 pub use evaluate::{Evaluation, evaluate, evaluate_log_density};
 pub use funnel::Funnel;
 pub use handwritten::Handwritten;

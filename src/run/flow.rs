@@ -1,6 +1,5 @@
 //! Training of a flow, with exact log-ratios.
 
-use crate::density::Affine;
 use crate::density::{Density, Evaluation, Standardised, evaluate};
 use crate::divergence::Divergence;
 use crate::error::{Error, Result};
@@ -18,7 +17,7 @@ use crate::parallel::awake;
 use crate::rng::{Purpose, normal_matrix};
 use crate::run::train::{bounded_growth, root_mean_square};
 use crate::run::{Faults, State, StepReport};
-use crate::search::search;
+use crate::search::{SearchSettings, search};
 use crate::velocity::{LogRatioClip, centred, drift_into, growth, shorten};
 use std::sync::Arc;
 
@@ -46,9 +45,10 @@ impl<T: Real> FlowTrainer<T> {
     /// A flow for `target`, started from a search. Errors of the search ([`frame_of`](crate::search::frame_of)) and of [`FlowSettings::check`].
     pub fn new(target: &Arc<dyn Density>, objective: Objective, settings: FlowSettings) -> Result<Self> {
         settings.check()?;
-        let particles = search(&**target, PARTICLES, settings.seed)?;
-        let frame = settings.frame.clone().map_or_else(|| Affine::of_particles(&particles), Ok)?;
-        let y = frame.standardise(&particles);
+        let (seed, start) = (settings.seed, settings.frame.clone());
+        let found = search(&**target, &SearchSettings { particles: PARTICLES, seed, start })?;
+        let (particles, frame) = (&found.particles, settings.frame.clone().map_or_else(|| found.frame(), Ok)?);
+        let y = frame.standardise(particles);
         let components = settings.components.unwrap_or_else(|| likelier_components(&y, &frame, settings.seed));
         let mut flow = Flow::new(frame, settings.architecture(components), settings.seed);
         flow.start_at(&y, settings.seed);

@@ -1,0 +1,364 @@
+//! The search: what is known of a target before anything is trained.
+
+use crate::density::{Affine, Density, GaussianMixture};
+use crate::error::{Error, Result};
+use crate::linalg::{Cholesky, Matrix, solve_lower};
+use crate::num::log_sum_exp;
+use crate::search::peaks::{Peak, affordable, around, covariance_factor, merged, peaks, spheres};
+use crate::search::probe::{Probe, Tally};
+use crate::search::smc::{Ended, RADII, Start, populate};
+
+/// How a search is made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SearchSettings {
+    /// Particles of each population, at least 2.
+    pub particles: usize,
+    /// Key of every random number.
+    pub seed: u64,
+    /// The units to begin in, where they are known: populations begin around its centre, at 0.1 to 1000 of its units.
+    pub start: Option<Affine>,
+}
+
+/// What a [`search`] found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// n×d, in the units of the target.
+    pub particles: Matrix,
+    /// Their log-weights, n; equal after a last resampling.
+    pub log_weights: Vec<f64>,
+    /// log Z: the logarithm of the mean of the Z of both populations, each of them unbiased.
+    pub log_z: f64,
+    /// Its standard error: the larger of half the difference between the populations and what their genealogies say.
+    pub log_z_error: f64,
+    /// Evaluations of log p~, with or without a score.
+    pub calls: u64,
+    /// Evaluations with a score among them.
+    pub score_calls: u64,
+    /// Reweightings of the first population.
+    pub stages: usize,
+    /// Points where log p~ was NaN or +inf: they were rejected, as points without mass are.
+    pub rejected: u64,
+    /// The first of them ([`Error::NonFinite`], with the point in the coordinates of the target).
+    pub first_rejected: Option<Error>,
+    /// What the two populations do not agree on by more than their errors, where there is something: a mode may be missing or have a
+    /// wrong mass.
+    pub disagreement: Option<Disagreement>,
+}
+
+/// A quantity that two independent populations of a search do not agree on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Disagreement {
+    /// Which, such as "log Z" or "mean of coordinate 1" (from 1).
+    pub quantity: String,
+    /// Its value in each population.
+    pub values: [f64; 2],
+    /// The standard error of their difference.
+    pub error: f64,
+}
+
+impl Found {
+    /// The frame of the particles.
+    pub fn frame(&self) -> Result<Affine> {
+        Affine::of_particles(&self.particles)
+    }
+
+    /// The share v of the volume that the search looked through below which it would miss a mode with probability of 5 % or more:
+    /// (1 - v)^calls = 0.05, so v = 3/calls. A needle smaller than that is seen only where something leads to it.
+    pub fn unseen_share(&self) -> f64 {
+        3.0 / self.calls.max(1) as f64
+    }
+}
+
+impl std::fmt::Display for Disagreement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Disagreement { quantity, values: [a, b], error } = self;
+        let times = ((a - b) / error).abs();
+        write!(
+            f,
+            "two searches disagree on the {quantity}: {a} and {b}, {times:.1} standard errors apart; a mode may be missing"
+        )
+    }
+}
+
+/// What to do about a search without an end.
+const REMEDY: &str = "give the target's centre and scale (--set centre=[...] --set scale=...)";
+/// Keys of the populations and of the climbs are the seed plus a multiple of this, 2^64 divided by the golden ratio.
+const KEY: u64 = 0x9e37_79b9_7f4a_7c15;
+/// Climbs from each radius.
+const EACH: usize = 2;
+/// Particles of the first population, and points of high density that its moves met, from which a climb begins.
+const FROM_PARTICLES: usize = 16;
+const FROM_BEST: usize = 8;
+/// Peaks that a start holds at most, and the smallest mass of a peak that matters: log of its share.
+const PEAKS: usize = 24;
+const LEAST_SHARE: f64 = -15.0;
+/// Width of a component of a start, in those of its peak: wide enough that weights are bounded where p is a little wider.
+const WIDER: f64 = 1.5;
+/// Gap of log Z, in nats and in standard errors, from which the first population is said to have missed mass.
+const MISSED: f64 = 0.1;
+const MISSED_ERRORS: f64 = 5.0;
+/// Standard errors from which two populations disagree, for one quantity.
+const DISAGREE: f64 = 4.0;
+/// Share of the moves of the last stage at points that are NaN or +inf from which a target is refused.
+const FAULTY_SHARE: f64 = 0.01;
+/// Distance and width, in units of a given frame, beyond which it was not the target's.
+const FARTHEST: f64 = 1000.0;
+
+/// Finds p: two independent populations of particles by sequential Monte Carlo, from wide Gaussians around the origin (or the given
+/// start), and from Gaussians at the peaks of p that Newton's method finds from 1e-3 to 1e8 units away.
+///
+/// The first population decides where it reached p and the second one, which knows the peaks, has no more mass; else a second and a third
+/// from the peaks do. For a [`GaussianMixture`] its components stand for the peaks. The same bits for any number of threads, and, where a
+/// start is given, in units changed by a power of two.
+///
+/// `Error::Unsupported` where no population reaches p, or where the mass lies more than 1000 units of the given start away;
+/// `Error::NonFinite` where log p~ is NaN or +inf at more than 1 % of the last moves; `Error::Panicked` where the target panics;
+/// `Error::Parameter` for fewer than 2 particles. Sources: Del Moral, Doucet and Jasra (2006); Lee and Whiteley (2018) for the error.
+pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> {
+    if settings.particles < 2 {
+        let (name, value) = ("particles of the search".into(), settings.particles as f64);
+        return Err(Error::Parameter { name, value, expected: "at least 2" });
+    }
+    let identity = Affine::identity(target.dim());
+    let probe = Probe { target, frame: settings.start.clone().unwrap_or(identity) };
+    let mut tally = Tally::default();
+    let mut run = |probe: &Probe, start: &Start, k: u64| -> Result<Population> {
+        let end = populate(probe, start, settings.particles, key(settings.seed, k))?;
+        tally.add(&end.tally);
+        Ok(Population { frame: probe.frame.clone(), end })
+    };
+    let first = run(&probe, &Start::Radii, 0)?;
+    let mut climbed = Tally::default();
+    let tops = match target.mixture() {
+        Some(p) => components(p, &probe.frame)?,
+        None => climbs(&probe, &first.end, key(settings.seed, 1), &mut climbed)?,
+    };
+    let (second_probe, start) = from_peaks(&probe, &first, &tops)?;
+    let second = run(&second_probe, &start, 2)?;
+    let (chosen, other) = match (first.reached(), second.reached()) {
+        (true, true) if !first.missed(&second) => (first, second),
+        (true, false) => (first, run(&probe, &Start::Radii, 3)?),
+        (_, true) => (second, run(&second_probe, &start, 3)?),
+        (false, false) => {
+            tally.add(&climbed);
+            return Err(without_end(&tally, first.end.beta.max(second.end.beta)));
+        }
+    };
+    tally.add(&climbed);
+    let last = &chosen.end.last;
+    if let (true, Some(error)) = (last.rejected as f64 > FAULTY_SHARE * last.calls as f64, &tally.first) {
+        return Err(error.clone());
+    }
+    if settings.start.is_some() {
+        near_start(&probe.frame, &chosen)?;
+    }
+    let (a, b) = (chosen.log_z(), other.log_z());
+    let both = other.reached();
+    Ok(Found {
+        disagreement: disagreement(&chosen, &other),
+        log_weights: vec![0.0; settings.particles],
+        log_z: if both { log_sum_exp(&[a, b]) - 2f64.ln() } else { a },
+        log_z_error: if both {
+            (0.5 * (a - b).abs()).max(0.5 * (chosen.log_z_variance() + other.log_z_variance()).sqrt())
+        } else {
+            chosen.log_z_variance().sqrt()
+        },
+        calls: tally.calls,
+        score_calls: tally.scores,
+        stages: chosen.end.stages,
+        rejected: tally.rejected,
+        first_rejected: tally.first,
+        particles: chosen.particles(),
+    })
+}
+
+/// The key of one of several independent parts of a search.
+fn key(seed: u64, part: u64) -> u64 {
+    seed.wrapping_add(part.wrapping_mul(KEY))
+}
+
+/// The error of a search that did not reach p.
+fn without_end(tally: &Tally, beta: f64) -> Error {
+    match &tally.first {
+        Some(error) if 2 * tally.rejected > tally.calls => error.clone(),
+        _ if beta == 0.0 => {
+            let what = "no particle of the search lies in the target's support".to_string();
+            Error::Unsupported { what, remedy: REMEDY }
+        }
+        _ => {
+            let what = format!("the search for the target's mass ended on the way, at p^b with b = {beta:.3e} in place of 1");
+            Error::Unsupported { what, remedy: REMEDY }
+        }
+    }
+}
+
+/// `Error::Unsupported` where the particles lie more than [`FARTHEST`] units of the start from its centre, or are that much wider or
+/// narrower than it.
+fn near_start(start: &Affine, found: &Population) -> Result<()> {
+    let x = found.particles();
+    let y = start.standardise(&x);
+    let (centre, n) = (y.column_means(), y.as_slice().len() as f64);
+    let distance = centre.iter().map(|c| c * c).sum::<f64>().sqrt();
+    let square = |row: &[f64]| row.iter().zip(&centre).map(|(y, c)| (y - c) * (y - c)).sum::<f64>();
+    let width = (y.iter_rows().map(square).sum::<f64>() / n).sqrt();
+    if distance <= FARTHEST && (FARTHEST.recip()..=FARTHEST).contains(&width) {
+        return Ok(());
+    }
+    let frame = Affine::of_particles(&x)?;
+    let (centre, scale) = (frame.centre(), frame.scale());
+    let what = format!(
+        "the given centre and scale are not the target's: the search found centre {centre:?} and scale {scale}"
+    );
+    Err(Error::Unsupported { what, remedy: "give these, or none" })
+}
+
+/// A population with the frame it worked in.
+struct Population {
+    frame: Affine,
+    end: Ended,
+}
+
+impl Population {
+    fn reached(&self) -> bool {
+        self.end.beta >= 1.0
+    }
+
+    /// In units of the target.
+    fn particles(&self) -> Matrix {
+        self.frame.restore(&self.end.x)
+    }
+
+    fn log_z(&self) -> f64 {
+        self.end.log_z + self.frame.log_jacobian()
+    }
+
+    /// Of log Z: Σ_a (n_a/n)², n_a the particles that descend from the start's particle a (the leading term of Lee and Whiteley,
+    /// Biometrika 2018, section 3); at least 1/n.
+    fn log_z_variance(&self) -> f64 {
+        self.variance(&vec![1.0; self.end.ancestors.len()])
+    }
+
+    /// Of the mean of f over the particles, Σ_a (Σ_{i descends from a} f_i/n)²; f centred, and not less than of independent ones.
+    fn variance(&self, f: &[f64]) -> f64 {
+        let n = f.len();
+        let mut families = vec![0.0; n];
+        self.end.ancestors.iter().zip(f).for_each(|(&a, f)| families[a] += f / n as f64);
+        let independent = f.iter().map(|f| f * f).sum::<f64>() / (n * n) as f64;
+        families.iter().map(|s| s * s).sum::<f64>().max(independent)
+    }
+
+    /// Whether another one has more mass, by more than the errors of both.
+    fn missed(&self, other: &Population) -> bool {
+        let error = (self.log_z_variance() + other.log_z_variance()).sqrt();
+        other.log_z() - self.log_z() > MISSED.max(MISSED_ERRORS * error)
+    }
+}
+
+/// The quantity on which two populations disagree most, where that is beyond their errors: log Z or the mean of a coordinate.
+fn disagreement(a: &Population, b: &Population) -> Option<Disagreement> {
+    if !b.reached() {
+        let quantity = "power of p that was reached".into();
+        return Some(Disagreement { quantity, values: [a.end.beta, b.end.beta], error: 0.0 });
+    }
+    let error = (a.log_z_variance() + b.log_z_variance()).sqrt();
+    let mut all = vec![Disagreement { quantity: "log Z".into(), values: [a.log_z(), b.log_z()], error }];
+    let (x, y) = (a.particles(), b.particles());
+    let (mean_x, mean_y) = (x.column_means(), y.column_means());
+    for j in 0..x.cols() {
+        let centred = |x: &Matrix, mean: f64| -> Vec<f64> { x.iter_rows().map(|row| row[j] - mean).collect() };
+        let (u, v) = (a.variance(&centred(&x, mean_x[j])), b.variance(&centred(&y, mean_y[j])));
+        let quantity = format!("mean of coordinate {}", j + 1);
+        all.push(Disagreement { quantity, values: [mean_x[j], mean_y[j]], error: (u + v).sqrt() });
+    }
+    // the largest of m normal numbers is about √(2 log m)
+    let limit = DISAGREE + (2.0 * (all.len() as f64).ln()).sqrt();
+    let distance = |d: &Disagreement| (d.values[0] - d.values[1]).abs() / d.error;
+    all.into_iter().max_by(|a, b| distance(a).total_cmp(&distance(b))).filter(|d| distance(d) > limit)
+}
+
+/// The components of a mixture as peaks, in units of a frame, the heaviest first.
+fn components(p: &GaussianMixture, frame: &Affine) -> Result<Vec<Peak>> {
+    let image = p.standardised(frame)?;
+    let one = |k: usize| Peak {
+        x: image.means().row(k).to_vec(),
+        factor: image.factors()[k].lower().clone(),
+        log_mass: image.weights()[k].ln() - frame.log_jacobian(),
+    };
+    let mut all: Vec<Peak> = (0..image.components()).map(one).collect();
+    all.sort_by(|a, b| b.log_mass.total_cmp(&a.log_mass));
+    Ok(all)
+}
+
+/// The peaks above the first population's particles, the best points that it met and spheres of many radii; then those around the best.
+fn climbs(probe: &Probe, first: &Ended, seed: u64, tally: &mut Tally) -> Result<Vec<Peak>> {
+    let d = probe.frame.dim();
+    let limit = affordable(d);
+    let mut from = Vec::new();
+    if first.beta >= 1.0 {
+        let n = first.x.rows();
+        let covariance = first.x.column_covariance();
+        let spread = ((0..d).map(|i| covariance[(i, i)]).sum::<f64>() / d as f64).sqrt().max(f64::MIN_POSITIVE);
+        let mut best: Vec<&(f64, Vec<f64>)> = first.best.iter().collect();
+        best.sort_by(|a, b| b.0.total_cmp(&a.0));
+        from.extend(best.iter().take(FROM_BEST).map(|(_, x)| (x.clone(), 1e-3 * spread)));
+        from.extend((0..FROM_PARTICLES).map(|k| (first.x.row(k * n / FROM_PARTICLES).to_vec(), 0.1 * spread)));
+    }
+    from.extend(spheres(d, EACH, seed));
+    let kept: Vec<_> = (0..from.len().min(limit)).map(|k| from[k * from.len() / from.len().min(limit)].clone()).collect();
+    let mut found = peaks(probe, &kept, tally)?;
+    if let Some(best) = found.first() {
+        let near = around(best, EACH.min(limit / 4), seed);
+        found = merged(found, peaks(probe, &near, tally)?);
+    }
+    Ok(found)
+}
+
+/// The probe and the start of populations that know the peaks: the frame is that of the first population where it reached p, else of a
+/// mixture's moments, else of the highest mass among the peaks; half of the start are the radii, half the peaks with a share that matters.
+fn from_peaks<'a>(probe: &Probe<'a>, first: &Population, tops: &[Peak]) -> Result<(Probe<'a>, Start)> {
+    let known = if first.reached() { lower_frame(first.end.x.column_means(), &first.end.x.column_covariance()) } else { None };
+    let moments = || {
+        let p = probe.target.mixture()?.standardised(&probe.frame).ok()?;
+        lower_frame(p.mean(), &p.covariance())
+    };
+    let highest = || {
+        let peak = tops.first()?;
+        Affine::from_parts(peak.x.clone(), covariance_factor(&peak.factor)?.lower().clone()).ok()
+    };
+    let inner = known.or_else(moments).or_else(highest).unwrap_or_else(|| Affine::identity(probe.frame.dim()));
+    let mass = if first.reached() { first.end.log_z } else { tops.first().map_or(0.0, |p| p.log_mass) };
+    let start = start_at(tops.iter().filter(|p| p.log_mass > mass + LEAST_SHARE).take(PEAKS), &inner);
+    Ok((Probe { target: probe.target, frame: probe.frame.after(&inner)? }, start))
+}
+
+/// Half [`Start::Radii`], half the peaks made wider, in units of `frame`.
+fn start_at<'a>(tops: impl Iterator<Item = &'a Peak>, frame: &Affine) -> Start {
+    let d = frame.dim();
+    let (mut means, mut factors) = (Vec::new(), Vec::new());
+    for peak in tops {
+        // rows of Aᵀ are columns of A: L⁻¹ A
+        let mut columns = peak.factor.transpose();
+        let (_, l) = frame.parts();
+        columns.as_mut_slice().chunks_exact_mut(d).for_each(|column| solve_lower(&l, column));
+        let Some(cholesky) = covariance_factor(&columns.transpose()) else { continue };
+        let mut mean = peak.x.clone();
+        frame.standardise_rows(&mut mean);
+        means.extend(mean);
+        factors.push(cholesky.lower().map(|v| WIDER * v));
+    }
+    let count = factors.len();
+    if count == 0 {
+        return Start::Radii;
+    }
+    means.extend(vec![0.0; RADII.len() * d]);
+    factors.extend(RADII.map(|r| Matrix::from_fn(d, d, |i, j| if i == j { r } else { 0.0 })));
+    let weight = |k: usize| if k < count { 0.5 / count as f64 } else { 0.5 / RADII.len() as f64 };
+    let weights = (0..factors.len()).map(weight).collect();
+    Start::Mixture(GaussianMixture::of_lower_factors(weights, Matrix::from_vec(factors.len(), d, means), factors))
+}
+
+/// The frame of a mean and a covariance, with its full factor; none where the covariance is singular.
+fn lower_frame(mean: Vec<f64>, covariance: &Matrix) -> Option<Affine> {
+    let cholesky = Cholesky::factor(covariance, "covariance of the search").ok()?;
+    Affine::from_parts(mean, cholesky.lower().clone()).ok()
+}
