@@ -89,6 +89,8 @@ const EACH: usize = 2;
 /// Particles of the first population, and points of high density that its moves met, from which a climb begins.
 const FROM_PARTICLES: usize = 16;
 const FROM_BEST: usize = 8;
+/// Particles that a mode is worth, at least, to be missed: fewer come and go by chance.
+const RESOLVED: f64 = 8.0;
 /// Peaks that a start holds at most, and the smallest mass of a peak that matters: log of its share.
 const PEAKS: usize = 24;
 const LEAST_SHARE: f64 = -15.0;
@@ -97,6 +99,10 @@ const WIDER: f64 = 1.5;
 /// Gap of log Z, in nats and in standard errors, from which the first population is said to have missed mass.
 const MISSED: f64 = 0.1;
 const MISSED_ERRORS: f64 = 5.0;
+/// Variance of log Z from which a population descends from few particles of its start: four families of equal size have 1/4.
+const FEW: f64 = 0.25;
+/// Log of the share of the mass from which a peak holds most of it.
+const MOST: f64 = -0.5;
 /// Standard errors from which two populations disagree, for one quantity.
 const DISAGREE: f64 = 4.0;
 /// Share of the moves of the last stage at points that are NaN or +inf from which a target is refused.
@@ -136,7 +142,7 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     let (second_probe, start) = from_peaks(&probe, &first, &tops)?;
     let second = run(&second_probe, &start, 2)?;
     let (chosen, other) = match (first.reached(), second.reached()) {
-        (true, true) if !first.missed(&second) => (first, second),
+        (true, true) if !first.yields_to(&second) => (first, second),
         (true, false) => (first, run(&probe, &Start::Radii, 3)?),
         (_, true) => (second, run(&second_probe, &start, 3)?),
         (false, false) => {
@@ -247,10 +253,25 @@ impl Population {
         families.iter().map(|s| s * s).sum::<f64>().max(independent)
     }
 
-    /// Whether another one has more mass, by more than the errors of both.
-    fn missed(&self, other: &Population) -> bool {
-        let error = (self.log_z_variance() + other.log_z_variance()).sqrt();
-        other.log_z() - self.log_z() > MISSED.max(MISSED_ERRORS * error)
+    /// Whether less than a quarter of the particles that a peak's mass stands for lie at it: within its ball that holds 99 % and more of a
+    /// Gaussian; not where those are fewer than [`RESOLVED`].
+    fn lacks(&self, peak: &Peak) -> bool {
+        let (n, d) = (self.end.x.rows() as f64, peak.x.len() as f64);
+        let expected = n * (peak.log_mass - self.end.log_z).exp().min(1.0);
+        let Some(cholesky) = covariance_factor(&peak.factor).filter(|_| expected >= RESOLVED) else { return false };
+        let inside = |row: &&[f64]| {
+            let gap: Vec<f64> = row.iter().zip(&peak.x).map(|(x, m)| x - m).collect();
+            cholesky.inverse_quadratic_form(&gap) < d + 4.0 * (2.0 * d).sqrt() + 4.0
+        };
+        (self.end.x.iter_rows().filter(inside).count() as f64) < 0.25 * expected
+    }
+
+    /// Whether another one is to be believed instead: it has more mass by more than the errors of both, or this one descends from a few
+    /// particles of its start and the other one, which disagrees, from many.
+    fn yields_to(&self, other: &Population) -> bool {
+        let (own, others) = (self.log_z_variance(), other.log_z_variance());
+        let missed = other.log_z() - self.log_z() > MISSED.max(MISSED_ERRORS * (own + others).sqrt());
+        missed || (own > 4.0 * others && (own > FEW || disagreement(self, other).is_some()))
     }
 }
 
@@ -313,21 +334,29 @@ fn climbs(probe: &Probe, first: &Ended, seed: u64, tally: &mut Tally) -> Result<
     Ok(found)
 }
 
-/// The probe and the start of populations that know the peaks: the frame is that of the first population where it reached p, else of a
-/// mixture's moments, else of the highest mass among the peaks; half of the start are the radii, half the peaks with a share that matters.
+/// The probe and the start of populations that know the peaks.
+///
+/// Where the first population reached p, peaks matter that lack particles or hold most of the mass (products have more peaks than any list
+/// holds, none of which does either); where it did not, all peaks of a mass that matters. The frame is that of the first peak among them,
+/// if that holds most of the mass; else of the first population, of a mixture's moments, or of the highest mass among the peaks.
 fn from_peaks<'a>(probe: &Probe<'a>, first: &Population, tops: &[Peak]) -> Result<(Probe<'a>, Start)> {
-    let known = if first.reached() { lower_frame(first.end.x.column_means(), &first.end.x.column_covariance()) } else { None };
+    let mass = if first.reached() { first.end.log_z } else { f64::INFINITY };
+    let holds_most = |p: &&Peak| p.log_mass > mass + MOST;
+    let least = tops.first().map_or(0.0, |p| p.log_mass) + LEAST_SHARE;
+    let wanted = |p: &&Peak| if first.reached() { holds_most(p) || first.lacks(p) } else { p.log_mass > least };
+    let at = |peak: &Peak| Affine::from_parts(peak.x.clone(), covariance_factor(&peak.factor)?.lower().clone()).ok();
+    let cloud = || {
+        let x = Some(&first.end.x).filter(|_| first.reached())?;
+        lower_frame(x.column_means(), &x.column_covariance())
+    };
     let moments = || {
         let p = probe.target.mixture()?.standardised(&probe.frame).ok()?;
         lower_frame(p.mean(), &p.covariance())
     };
-    let highest = || {
-        let peak = tops.first()?;
-        Affine::from_parts(peak.x.clone(), covariance_factor(&peak.factor)?.lower().clone()).ok()
-    };
-    let inner = known.or_else(moments).or_else(highest).unwrap_or_else(|| Affine::identity(probe.frame.dim()));
-    let mass = if first.reached() { first.end.log_z } else { tops.first().map_or(0.0, |p| p.log_mass) };
-    let start = start_at(tops.iter().filter(|p| p.log_mass > mass + LEAST_SHARE).take(PEAKS), &inner);
+    let dominant = || tops.first().filter(holds_most).and_then(at);
+    let inner = dominant().or_else(cloud).or_else(moments).or_else(|| at(tops.first()?));
+    let inner = inner.unwrap_or_else(|| Affine::identity(probe.frame.dim()));
+    let start = start_at(tops.iter().filter(wanted).take(PEAKS), &inner);
     Ok((Probe { target: probe.target, frame: probe.frame.after(&inner)? }, start))
 }
 

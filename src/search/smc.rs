@@ -22,6 +22,9 @@ const PARTIAL: usize = 1;
 const LAST_PARTIAL: usize = 16;
 /// Most reweightings; a population that needs more has failed.
 const MAX_STAGES: usize = 500;
+/// Reweightings over which the growth of log β is measured. A population that would need more than [`MAX_STAGES`] at this pace has failed:
+/// it is drifting towards mass that lies many of its widths away.
+const PACE: usize = 20;
 /// Particles of a task; fixed, so that the bits do not depend on the number of threads.
 const CHUNK: usize = 1024;
 
@@ -152,9 +155,10 @@ pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Res
     let (beta, moves) = (0.0, 0);
     let mut population =
         Population { probe, start, x, log_start, log_target, beta, factor, seed, moves, ancestors, log_z, tally, best };
-    let (mut stages, mut before) = (0, Tally::default());
-    while population.beta < 1.0 && stages < MAX_STAGES && population.reweight(&mut rng) {
+    let (mut stages, mut before, mut betas) = (0, Tally::default(), Vec::new());
+    while population.beta < 1.0 && !hopeless(&betas) && population.reweight(&mut rng) {
         stages += 1;
+        betas.push(population.beta);
         before.clone_from(&population.tally);
         let (whole, partial) = if population.beta < 1.0 { (SWEEPS, PARTIAL) } else { (LAST_SWEEPS, LAST_PARTIAL) };
         (0..whole).try_for_each(|_| population.sweep(Moves::Whole))?;
@@ -167,6 +171,13 @@ pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Res
         ..Tally::default()
     };
     Ok(Ended { x, beta, log_z, ancestors, stages, tally, last, best })
+}
+
+/// Whether β, stage by stage, will not reach 1 in [`MAX_STAGES`]; asked after twice [`PACE`].
+fn hopeless(betas: &[f64]) -> bool {
+    let (stages, Some(&now)) = (betas.len(), betas.last()) else { return false };
+    let pace = |then: f64| (now / then).ln() / PACE as f64;
+    stages >= 2 * PACE && stages as f64 - now.ln() / pace(betas[stages - 1 - PACE]) > MAX_STAGES as f64
 }
 
 impl Population<'_> {
