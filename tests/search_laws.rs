@@ -254,10 +254,10 @@ fn powers_of_two_change_no_bit() {
     for name in ["gmm9u", "banana", "funnel-2"] {
         let p: Arc<dyn Density> = Arc::new(Hidden(by_name(name).unwrap()));
         let start = |a: f64| Some(Affine::new(vec![0.5 * a, -a], 4.0 * a).unwrap());
-        let one = search(&*p, &SearchSettings { particles: 512, seed: 3, start: start(1.0) }).unwrap();
+        let one = search(&*p, &SearchSettings { particles: 1024, seed: 3, start: start(1.0) }).unwrap();
         for power in [-30, 20] {
             let a = 2f64.powi(power);
-            let settings = SearchSettings { particles: 512, seed: 3, start: start(a) };
+            let settings = SearchSettings { particles: 1024, seed: 3, start: start(a) };
             let scaled = search(&Scaled(p.clone(), a), &settings).unwrap();
             assert_eq!(scaled.particles.map(|v| v / a), one.particles, "{name}, 2^{power}");
             let gap = scaled.log_z - one.log_z - 2.0 * a.ln();
@@ -339,6 +339,33 @@ fn a_start_is_used() {
     let f = found(&Ball, 0, Some(start)).unwrap();
     close_to("ball", &f.particles, &[1e7; 3], &[0.01 / 5f64.sqrt(); 3], 5.0);
     right_log_z("ball", &f, (4.0 / 3.0 * std::f64::consts::PI * 1e-6).ln());
+}
+
+/// N(0, 1) in the first coordinate, constant in the others.
+struct Endless(usize);
+
+impl Pointwise for Endless {
+    fn dim(&self) -> usize {
+        self.0
+    }
+    fn at(&self, x: &[f64], score: &mut [f64]) -> f64 {
+        score.fill(0.0);
+        score[0] = -x[0];
+        -0.5 * x[0] * x[0]
+    }
+}
+
+/// Checks that a p~ without a finite integral is an error, and that a mode of nine tenths of the mass a million units away is not.
+#[test]
+fn mass_without_end_is_refused() {
+    for d in [2, 3] {
+        let error = found(&Endless(d), 0, None).unwrap_err();
+        assert!(matches!(error, Error::Unsupported { .. }), "{error}");
+    }
+    let means = Matrix::from_rows(&[[0.0], [1e6]]);
+    let p = Arc::new(GaussianMixture::isotropic(&[0.1, 0.9], means, 1.0).unwrap());
+    let f = found(&Hidden(p.clone()), 0, None).unwrap();
+    right_masses("a mode at 1e6", &p, &f.particles);
 }
 
 /// Checks that a start far from the mass is refused with the centre and scale that the search found instead.

@@ -11,7 +11,7 @@ use crate::search::smc::{Ended, RADII, Start, populate};
 /// How a search is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchSettings {
-    /// Particles of each population, at least 2.
+    /// Particles, at least 2; the second population has a quarter (at least 1,024, where there are so many).
     pub particles: usize,
     /// Key of every random number.
     pub seed: u64,
@@ -26,10 +26,12 @@ pub struct Found {
     pub particles: Matrix,
     /// Their log-weights, n; equal after a last resampling.
     pub log_weights: Vec<f64>,
-    /// log Z: the logarithm of the mean of the Z of both populations, each of them unbiased.
+    /// log Z: the logarithm of the mean of the Z of both populations, weighted by their particles; each Z is unbiased.
     pub log_z: f64,
-    /// Its standard error: the larger of half the difference between the populations and what their genealogies say.
+    /// Its standard error: what the genealogies of the populations say of one, and not less than what their difference says.
     pub log_z_error: f64,
+    /// Standard errors of the means of the particles' coordinates, of their genealogies: d.
+    pub mean_error: Vec<f64>,
     /// Evaluations of log p~, with or without a score.
     pub calls: u64,
     /// Evaluations with a score among them.
@@ -99,10 +101,16 @@ const WIDER: f64 = 1.5;
 /// Gap of log Z, in nats and in standard errors, from which the first population is said to have missed mass.
 const MISSED: f64 = 0.1;
 const MISSED_ERRORS: f64 = 5.0;
-/// Variance of log Z from which a population descends from few particles of its start: four families of equal size have 1/4.
-const FEW: f64 = 0.25;
+/// Variance of log Z from which a population descends from few particles of its start: ten families of equal size have 1/10.
+const FEW: f64 = 0.1;
+/// And from many: a hundred.
+const MANY: f64 = 0.01;
+/// Particles of the second population: a quarter, or this where that is less.
+const LEAST_CHECK: usize = 1024;
 /// Log of the share of the mass from which a peak holds most of it.
 const MOST: f64 = -0.5;
+/// Deviation, in units of the first population's, of one that found much more: mass far away, or mass without end.
+const WIDE: f64 = 30.0;
 /// Standard errors from which two populations disagree, for one quantity.
 const DISAGREE: f64 = 4.0;
 /// Share of the moves of the last stage at points that are NaN or +inf from which a target is refused.
@@ -113,8 +121,8 @@ const FARTHEST: f64 = 1000.0;
 /// Finds p: two independent populations of particles by sequential Monte Carlo, from wide Gaussians around the origin (or the given
 /// start), and from Gaussians at the peaks of p that Newton's method finds from 1e-3 to 1e8 units away.
 ///
-/// The first population decides where it reached p and the second one, which knows the peaks, has no more mass; else a second and a third
-/// from the peaks do. For a [`GaussianMixture`] its components stand for the peaks. The same bits for any number of threads, and, where a
+/// The first population decides where it reached p and the second one, which knows the peaks, has no more mass; else a third from the peaks
+/// does. For a [`GaussianMixture`] its components stand for the peaks. The same bits for any number of threads, and, where a
 /// start is given, in units changed by a power of two.
 ///
 /// `Error::Unsupported` where no population reaches p, or where the mass lies more than 1000 units of the given start away;
@@ -128,29 +136,42 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     let identity = Affine::identity(target.dim());
     let probe = Probe { target, frame: settings.start.clone().unwrap_or(identity) };
     let mut tally = Tally::default();
-    let mut run = |probe: &Probe, start: &Start, k: u64| -> Result<Population> {
-        let end = populate(probe, start, settings.particles, key(settings.seed, k))?;
+    let n = settings.particles;
+    let mut run = |probe: &Probe, start: &Start, n: usize, k: u64| -> Result<Population> {
+        let end = populate(probe, start, n, key(settings.seed, k))?;
         tally.add(&end.tally);
         Ok(Population { frame: probe.frame.clone(), end })
     };
-    let first = run(&probe, &Start::Radii, 0)?;
+    let first = run(&probe, &Start::Radii, n, 0)?;
     let mut climbed = Tally::default();
     let tops = match target.mixture() {
         Some(p) => components(p, &probe.frame)?,
         None => climbs(&probe, &first.end, key(settings.seed, 1), &mut climbed)?,
     };
     let (second_probe, start) = from_peaks(&probe, &first, &tops)?;
-    let second = run(&second_probe, &start, 2)?;
+    let check = (n / 4).max(n.min(LEAST_CHECK));
+    let second = run(&second_probe, &start, check, 2)?;
+    let has_peaks = |p: &Population| !p.in_units_of(&probe.frame).lacks_any(&tops);
+    let first_fails = || first.lacks_mass_of(&second) || (first.is_worse_than(&second) && has_peaks(&second));
     let (chosen, other) = match (first.reached(), second.reached()) {
-        (true, true) if !first.yields_to(&second) => (first, second),
-        (true, false) => (first, run(&probe, &Start::Radii, 3)?),
-        (_, true) => (second, run(&second_probe, &start, 3)?),
-        (false, false) => {
-            tally.add(&climbed);
-            return Err(without_end(&tally, first.end.beta.max(second.end.beta)));
+        (true, true) if !first_fails() => (first, second),
+        (true, false) => (first, run(&probe, &Start::Radii, check, 3)?),
+        (reached, true) => {
+            if let Some(wider) = second.cloud().filter(|_| reached && second.is_wider_than_its_frame()) {
+                let probe = Probe { target, frame: second_probe.frame.after(&wider)? };
+                let third = run(&probe, &Start::Radii, check, 4)?;
+                if third.reached() && third.is_wider_than_its_frame() && second.lacks_mass_of(&third) {
+                    return Err(endless());
+                }
+            }
+            (run(&second_probe, &start, n, 3)?, second)
         }
+        (false, false) => (first, second),
     };
     tally.add(&climbed);
+    if !chosen.reached() {
+        return Err(without_end(&tally, chosen.end.beta.max(other.end.beta)));
+    }
     let last = &chosen.end.last;
     if let (true, Some(error)) = (last.rejected as f64 > FAULTY_SHARE * last.calls as f64, &tally.first) {
         return Err(error.clone());
@@ -158,29 +179,45 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     if settings.start.is_some() {
         near_start(&probe.frame, &chosen)?;
     }
-    let (a, b) = (chosen.log_z(), other.log_z());
-    let both = other.reached();
+    let (log_z, log_z_error) = combined(&chosen, &other);
+    let particles = chosen.particles();
     Ok(Found {
         disagreement: disagreement(&chosen, &other),
         log_weights: vec![0.0; settings.particles],
-        log_z: if both { log_sum_exp(&[a, b]) - 2f64.ln() } else { a },
-        log_z_error: if both {
-            (0.5 * (a - b).abs()).max(0.5 * (chosen.log_z_variance() + other.log_z_variance()).sqrt())
-        } else {
-            chosen.log_z_variance().sqrt()
-        },
+        log_z,
+        log_z_error,
         calls: tally.calls,
         score_calls: tally.scores,
         stages: chosen.end.stages,
         rejected: tally.rejected,
         first_rejected: tally.first,
-        particles: chosen.particles(),
+        mean_error: chosen.mean_error(&particles),
+        particles,
     })
+}
+
+/// log Z by the mean of the Z of both populations, weighted by their particles, and its error: that of one population (both share the bias
+/// of a logarithm, which averaging does not lower), and not less than their difference says.
+fn combined(a: &Population, b: &Population) -> (f64, f64) {
+    if !b.reached() {
+        return (a.log_z(), a.log_z_variance().sqrt());
+    }
+    let (n, m) = (a.end.x.rows() as f64, b.end.x.rows() as f64);
+    let (u, v) = (n / (n + m), m / (n + m));
+    let log_z = log_sum_exp(&[a.log_z() + u.ln(), b.log_z() + v.ln()]);
+    let families = (u * a.log_z_variance() + v * b.log_z_variance()).sqrt();
+    (log_z, families.max((a.log_z() - b.log_z()).abs() * (u * v).sqrt()))
 }
 
 /// The key of one of several independent parts of a search.
 fn key(seed: u64, part: u64) -> u64 {
     seed.wrapping_add(part.wrapping_mul(KEY))
+}
+
+/// The error of a p~ without a finite integral.
+fn endless() -> Error {
+    let what = "log p~ seems not to fall off, so that it is no density: the wider the search begins, the more mass it finds".into();
+    Error::Unsupported { what, remedy: "add a prior or a support, or give the target's centre and scale" }
 }
 
 /// The error of a search that did not reach p.
@@ -229,6 +266,17 @@ impl Population {
         self.end.beta >= 1.0
     }
 
+    /// The frame of the particles, in units of this population's.
+    fn cloud(&self) -> Option<Affine> {
+        lower_frame(self.end.x.column_means(), &self.end.x.column_covariance())
+    }
+
+    /// Whether a coordinate's deviation is more than [`WIDE`].
+    fn is_wider_than_its_frame(&self) -> bool {
+        let covariance = self.end.x.column_covariance();
+        (0..covariance.rows()).any(|i| covariance[(i, i)].sqrt() > WIDE)
+    }
+
     /// In units of the target.
     fn particles(&self) -> Matrix {
         self.frame.restore(&self.end.x)
@@ -253,6 +301,13 @@ impl Population {
         families.iter().map(|s| s * s).sum::<f64>().max(independent)
     }
 
+    /// Standard errors of the column means of x, its particles in any units.
+    fn mean_error(&self, x: &Matrix) -> Vec<f64> {
+        let mean = x.column_means();
+        let centred = |j: usize| -> Vec<f64> { x.iter_rows().map(|row| row[j] - mean[j]).collect() };
+        (0..mean.len()).map(|j| self.variance(&centred(j)).sqrt()).collect()
+    }
+
     /// Whether less than a quarter of the particles that a peak's mass stands for lie at it: within its ball that holds 99 % and more of a
     /// Gaussian; not where those are fewer than [`RESOLVED`].
     fn lacks(&self, peak: &Peak) -> bool {
@@ -266,12 +321,27 @@ impl Population {
         (self.end.x.iter_rows().filter(inside).count() as f64) < 0.25 * expected
     }
 
-    /// Whether another one is to be believed instead: it has more mass by more than the errors of both, or this one descends from a few
-    /// particles of its start and the other one, which disagrees, from many.
-    fn yields_to(&self, other: &Population) -> bool {
+    /// The same particles in the units of another frame.
+    fn in_units_of(&self, frame: &Affine) -> Population {
+        let x = frame.standardise(&self.particles());
+        let log_z = self.log_z() - frame.log_jacobian();
+        Population { frame: frame.clone(), end: Ended { x, log_z, ..self.end.clone() } }
+    }
+
+    fn lacks_any(&self, peaks: &[Peak]) -> bool {
+        peaks.iter().take(PEAKS).any(|p| self.lacks(p))
+    }
+
+    /// Whether another one has more mass, by more than the errors of both.
+    fn lacks_mass_of(&self, other: &Population) -> bool {
+        let error = (self.log_z_variance() + other.log_z_variance()).sqrt();
+        other.log_z() - self.log_z() > MISSED.max(MISSED_ERRORS * error)
+    }
+
+    /// Whether this one descends from a few particles of its start, or disagrees with another one that descends from many more.
+    fn is_worse_than(&self, other: &Population) -> bool {
         let (own, others) = (self.log_z_variance(), other.log_z_variance());
-        let missed = other.log_z() - self.log_z() > MISSED.max(MISSED_ERRORS * (own + others).sqrt());
-        missed || (own > 4.0 * others && (own > FEW || disagreement(self, other).is_some()))
+        others < MANY && own > 10.0 * others && (own > FEW || disagreement(self, other).is_some())
     }
 }
 
@@ -285,11 +355,11 @@ fn disagreement(a: &Population, b: &Population) -> Option<Disagreement> {
     let mut all = vec![Disagreement { quantity: "log Z".into(), values: [a.log_z(), b.log_z()], error }];
     let (x, y) = (a.particles(), b.particles());
     let (mean_x, mean_y) = (x.column_means(), y.column_means());
+    let (u, v) = (a.mean_error(&x), b.mean_error(&y));
     for j in 0..x.cols() {
-        let centred = |x: &Matrix, mean: f64| -> Vec<f64> { x.iter_rows().map(|row| row[j] - mean).collect() };
-        let (u, v) = (a.variance(&centred(&x, mean_x[j])), b.variance(&centred(&y, mean_y[j])));
+        let error = (u[j] * u[j] + v[j] * v[j]).sqrt();
         let quantity = format!("mean of coordinate {}", j + 1);
-        all.push(Disagreement { quantity, values: [mean_x[j], mean_y[j]], error: (u + v).sqrt() });
+        all.push(Disagreement { quantity, values: [mean_x[j], mean_y[j]], error });
     }
     // the largest of m normal numbers is about √(2 log m)
     let limit = DISAGREE + (2.0 * (all.len() as f64).ln()).sqrt();
@@ -336,19 +406,17 @@ fn climbs(probe: &Probe, first: &Ended, seed: u64, tally: &mut Tally) -> Result<
 
 /// The probe and the start of populations that know the peaks.
 ///
-/// Where the first population reached p, peaks matter that lack particles or hold most of the mass (products have more peaks than any list
-/// holds, none of which does either); where it did not, all peaks of a mass that matters. The frame is that of the first peak among them,
+/// All peaks matter that have a share of the mass which does, where the first population did not reach p or one peak holds most of the
+/// mass; else those that lack particles (products have more peaks than any list holds). The frame is that of the first peak among them,
 /// if that holds most of the mass; else of the first population, of a mixture's moments, or of the highest mass among the peaks.
 fn from_peaks<'a>(probe: &Probe<'a>, first: &Population, tops: &[Peak]) -> Result<(Probe<'a>, Start)> {
     let mass = if first.reached() { first.end.log_z } else { f64::INFINITY };
     let holds_most = |p: &&Peak| p.log_mass > mass + MOST;
     let least = tops.first().map_or(0.0, |p| p.log_mass) + LEAST_SHARE;
-    let wanted = |p: &&Peak| if first.reached() { holds_most(p) || first.lacks(p) } else { p.log_mass > least };
+    let all = !first.reached() || tops.first().is_some_and(|p| holds_most(&p));
+    let wanted = |p: &&Peak| (all && p.log_mass > least) || (first.reached() && first.lacks(p));
     let at = |peak: &Peak| Affine::from_parts(peak.x.clone(), covariance_factor(&peak.factor)?.lower().clone()).ok();
-    let cloud = || {
-        let x = Some(&first.end.x).filter(|_| first.reached())?;
-        lower_frame(x.column_means(), &x.column_covariance())
-    };
+    let cloud = || first.cloud().filter(|_| first.reached());
     let moments = || {
         let p = probe.target.mixture()?.standardised(&probe.frame).ok()?;
         lower_frame(p.mean(), &p.covariance())

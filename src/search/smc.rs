@@ -121,6 +121,7 @@ struct Proposals {
 }
 
 /// Where a population ended, in units of its frame.
+#[derive(Clone)]
 pub(crate) struct Ended {
     /// n×d, equally weighted.
     pub x: Matrix,
