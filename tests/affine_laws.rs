@@ -85,7 +85,8 @@ fn jacobian_and_composition() {
         let y: Matrix = normal_matrix(2, Purpose::Check, 8, 20, d);
         let (one, two) = (both.restore(&y), outer.restore(&linear.restore(&y)));
         // both are products of d terms of at most this size
-        let size = y.as_slice().iter().fold(1.0f64, |m, v| m.max(v.abs())) * 10f64.powf(0.5 * f64::from(e)) * (d * d) as f64;
+        let size =
+            y.as_slice().iter().fold(1.0f64, |m, v| m.max(v.abs())) * 10f64.powf(0.5 * f64::from(e)) * (d * d) as f64;
         for (a, b) in one.as_slice().iter().zip(two.as_slice()) {
             assert!((a - b).abs() <= 40.0 * d as f64 * f64::EPSILON * size, "{a} {b}");
         }
@@ -96,7 +97,15 @@ fn jacobian_and_composition() {
 
 /// A well-conditioned lower factor.
 fn covariance_factor(d: usize) -> Matrix {
-    Matrix::from_fn(d, d, |i, j| if i == j { 1.5 } else if i > j { 0.3 / d as f64 } else { 0.0 })
+    Matrix::from_fn(d, d, |i, j| {
+        if i == j {
+            1.5
+        } else if i > j {
+            0.3 / d as f64
+        } else {
+            0.0
+        }
+    })
 }
 
 /// Checks that N(c, L Lᵀ) is N(0, I) in its own frame, in log-density and score: the image of the mixture to 10 d ε, and the density

@@ -126,7 +126,9 @@ struct Line;
 
 impl Line {
     fn data() -> impl Iterator<Item = (f64, f64)> {
-        (0..62).map(|k| (1952.0 + f64::from(k), -21.6 + 0.0148 * (1952.0 + f64::from(k)) + 1.3 * (2.3 * f64::from(k)).sin()))
+        (0..62).map(|k| {
+            (1952.0 + f64::from(k), -21.6 + 0.0148 * (1952.0 + f64::from(k)) + 1.3 * (2.3 * f64::from(k)).sin())
+        })
     }
 }
 

@@ -52,7 +52,9 @@ impl Affine {
         }
         for (i, j) in (0..d).flat_map(|i| (0..d).map(move |j| (i, j))) {
             let value = factor[(i, j)];
-            let bad = |expected| Err(Error::Parameter { name: format!("entry ({i}, {j}) of the frame's factor"), value, expected });
+            let bad = |expected| {
+                Err(Error::Parameter { name: format!("entry ({i}, {j}) of the frame's factor"), value, expected })
+            };
             match i.cmp(&j) {
                 _ if !value.is_finite() => return bad("finite numbers"),
                 std::cmp::Ordering::Less if value != 0.0 => return bad("0 above the diagonal"),
@@ -227,9 +229,7 @@ impl Affine {
         let moderate = SymmetricEigen::of(covariance, "covariance of the frame")
             .map(|e| e.values[0] * ONE_SCALE > e.values[e.values.len() - 1]);
         match Cholesky::factor(covariance, "covariance of the frame") {
-            Ok(c) if moderate == Ok(false) => {
-                Self::from_parts(self.centre.clone(), c.lower().clone()).unwrap_or(self)
-            }
+            Ok(c) if moderate == Ok(false) => Self::from_parts(self.centre.clone(), c.lower().clone()).unwrap_or(self),
             _ => self,
         }
     }

@@ -2,16 +2,16 @@
 
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::{Error, Result};
-use crate::linalg::{Cholesky, Matrix, solve_lower};
-use crate::num::log_sum_exp;
-use crate::search::peaks::{Peak, affordable, around, covariance_factor, merged, peaks, spheres};
+use crate::linalg::{Matrix, solve_lower};
+use crate::search::peaks::{PEAKS, Peak, affordable, around, covariance_factor, merged, peaks, spheres};
+use crate::search::population::{Population, combined, disagreement, lower_frame};
 use crate::search::probe::{Probe, Tally};
 use crate::search::smc::{Ended, RADII, Start, populate};
 
 /// How a search is made.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SearchSettings {
-    /// Particles, at least 2; the second population has a quarter (at least 1,024, where there are so many).
+    /// Particles, at least 2; the second population has a quarter (at least 512, where there are so many).
     pub particles: usize,
     /// Key of every random number.
     pub seed: u64,
@@ -91,28 +91,14 @@ const EACH: usize = 2;
 /// Particles of the first population, and points of high density that its moves met, from which a climb begins.
 const FROM_PARTICLES: usize = 16;
 const FROM_BEST: usize = 8;
-/// Particles that a mode is worth, at least, to be missed: fewer come and go by chance.
-const RESOLVED: f64 = 8.0;
-/// Peaks that a start holds at most, and the smallest mass of a peak that matters: log of its share.
-const PEAKS: usize = 24;
+/// The smallest mass of a peak that matters, in that of the largest: a logarithm.
 const LEAST_SHARE: f64 = -15.0;
 /// Width of a component of a start, in those of its peak: wide enough that weights are bounded where p is a little wider.
 const WIDER: f64 = 1.5;
-/// Gap of log Z, in nats and in standard errors, from which the first population is said to have missed mass.
-const MISSED: f64 = 0.1;
-const MISSED_ERRORS: f64 = 5.0;
-/// Variance of log Z from which a population descends from few particles of its start: ten families of equal size have 1/10.
-const FEW: f64 = 0.1;
-/// And from many: a hundred.
-const MANY: f64 = 0.01;
 /// Particles of the second population: a quarter, or this where that is less.
-const LEAST_CHECK: usize = 1024;
+const LEAST_CHECK: usize = 512;
 /// Log of the share of the mass from which a peak holds most of it.
 const MOST: f64 = -0.5;
-/// Deviation, in units of the first population's, of one that found much more: mass far away, or mass without end.
-const WIDE: f64 = 30.0;
-/// Standard errors from which two populations disagree, for one quantity.
-const DISAGREE: f64 = 4.0;
 /// Share of the moves of the last stage at points that are NaN or +inf from which a target is refused.
 const FAULTY_SHARE: f64 = 0.01;
 /// Distance and width, in units of a given frame, beyond which it was not the target's.
@@ -196,19 +182,6 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     })
 }
 
-/// log Z by the mean of the Z of both populations, weighted by their particles, and its error: that of one population (both share the bias
-/// of a logarithm, which averaging does not lower), and not less than their difference says.
-fn combined(a: &Population, b: &Population) -> (f64, f64) {
-    if !b.reached() {
-        return (a.log_z(), a.log_z_variance().sqrt());
-    }
-    let (n, m) = (a.end.x.rows() as f64, b.end.x.rows() as f64);
-    let (u, v) = (n / (n + m), m / (n + m));
-    let log_z = log_sum_exp(&[a.log_z() + u.ln(), b.log_z() + v.ln()]);
-    let families = (u * a.log_z_variance() + v * b.log_z_variance()).sqrt();
-    (log_z, families.max((a.log_z() - b.log_z()).abs() * (u * v).sqrt()))
-}
-
 /// The key of one of several independent parts of a search.
 fn key(seed: u64, part: u64) -> u64 {
     seed.wrapping_add(part.wrapping_mul(KEY))
@@ -216,7 +189,9 @@ fn key(seed: u64, part: u64) -> u64 {
 
 /// The error of a p~ without a finite integral.
 fn endless() -> Error {
-    let what = "log p~ seems not to fall off, so that it is no density: the wider the search begins, the more mass it finds".into();
+    let what =
+        "log p~ seems not to fall off, so that it is no density: the wider the search begins, the more mass it finds"
+            .into();
     Error::Unsupported { what, remedy: "add a prior or a support, or give the target's centre and scale" }
 }
 
@@ -229,7 +204,8 @@ fn without_end(tally: &Tally, beta: f64) -> Error {
             Error::Unsupported { what, remedy: REMEDY }
         }
         _ => {
-            let what = format!("the search for the target's mass ended on the way, at p^b with b = {beta:.3e} in place of 1");
+            let what =
+                format!("the search for the target's mass ended on the way, at p^b with b = {beta:.3e} in place of 1");
             Error::Unsupported { what, remedy: REMEDY }
         }
     }
@@ -253,118 +229,6 @@ fn near_start(start: &Affine, found: &Population) -> Result<()> {
         "the given centre and scale are not the target's: the search found centre {centre:?} and scale {scale}"
     );
     Err(Error::Unsupported { what, remedy: "give these, or none" })
-}
-
-/// A population with the frame it worked in.
-struct Population {
-    frame: Affine,
-    end: Ended,
-}
-
-impl Population {
-    fn reached(&self) -> bool {
-        self.end.beta >= 1.0
-    }
-
-    /// The frame of the particles, in units of this population's.
-    fn cloud(&self) -> Option<Affine> {
-        lower_frame(self.end.x.column_means(), &self.end.x.column_covariance())
-    }
-
-    /// Whether a coordinate's deviation is more than [`WIDE`].
-    fn is_wider_than_its_frame(&self) -> bool {
-        let covariance = self.end.x.column_covariance();
-        (0..covariance.rows()).any(|i| covariance[(i, i)].sqrt() > WIDE)
-    }
-
-    /// In units of the target.
-    fn particles(&self) -> Matrix {
-        self.frame.restore(&self.end.x)
-    }
-
-    fn log_z(&self) -> f64 {
-        self.end.log_z + self.frame.log_jacobian()
-    }
-
-    /// Of log Z: Σ_a (n_a/n)², n_a the particles that descend from the start's particle a (the leading term of Lee and Whiteley,
-    /// Biometrika 2018, section 3); at least 1/n.
-    fn log_z_variance(&self) -> f64 {
-        self.variance(&vec![1.0; self.end.ancestors.len()])
-    }
-
-    /// Of the mean of f over the particles, Σ_a (Σ_{i descends from a} f_i/n)²; f centred, and not less than of independent ones.
-    fn variance(&self, f: &[f64]) -> f64 {
-        let n = f.len();
-        let mut families = vec![0.0; n];
-        self.end.ancestors.iter().zip(f).for_each(|(&a, f)| families[a] += f / n as f64);
-        let independent = f.iter().map(|f| f * f).sum::<f64>() / (n * n) as f64;
-        families.iter().map(|s| s * s).sum::<f64>().max(independent)
-    }
-
-    /// Standard errors of the column means of x, its particles in any units.
-    fn mean_error(&self, x: &Matrix) -> Vec<f64> {
-        let mean = x.column_means();
-        let centred = |j: usize| -> Vec<f64> { x.iter_rows().map(|row| row[j] - mean[j]).collect() };
-        (0..mean.len()).map(|j| self.variance(&centred(j)).sqrt()).collect()
-    }
-
-    /// Whether less than a quarter of the particles that a peak's mass stands for lie at it: within its ball that holds 99 % and more of a
-    /// Gaussian; not where those are fewer than [`RESOLVED`].
-    fn lacks(&self, peak: &Peak) -> bool {
-        let (n, d) = (self.end.x.rows() as f64, peak.x.len() as f64);
-        let expected = n * (peak.log_mass - self.end.log_z).exp().min(1.0);
-        let Some(cholesky) = covariance_factor(&peak.factor).filter(|_| expected >= RESOLVED) else { return false };
-        let inside = |row: &&[f64]| {
-            let gap: Vec<f64> = row.iter().zip(&peak.x).map(|(x, m)| x - m).collect();
-            cholesky.inverse_quadratic_form(&gap) < d + 4.0 * (2.0 * d).sqrt() + 4.0
-        };
-        (self.end.x.iter_rows().filter(inside).count() as f64) < 0.25 * expected
-    }
-
-    /// The same particles in the units of another frame.
-    fn in_units_of(&self, frame: &Affine) -> Population {
-        let x = frame.standardise(&self.particles());
-        let log_z = self.log_z() - frame.log_jacobian();
-        Population { frame: frame.clone(), end: Ended { x, log_z, ..self.end.clone() } }
-    }
-
-    fn lacks_any(&self, peaks: &[Peak]) -> bool {
-        peaks.iter().take(PEAKS).any(|p| self.lacks(p))
-    }
-
-    /// Whether another one has more mass, by more than the errors of both.
-    fn lacks_mass_of(&self, other: &Population) -> bool {
-        let error = (self.log_z_variance() + other.log_z_variance()).sqrt();
-        other.log_z() - self.log_z() > MISSED.max(MISSED_ERRORS * error)
-    }
-
-    /// Whether this one descends from a few particles of its start, or disagrees with another one that descends from many more.
-    fn is_worse_than(&self, other: &Population) -> bool {
-        let (own, others) = (self.log_z_variance(), other.log_z_variance());
-        others < MANY && own > 10.0 * others && (own > FEW || disagreement(self, other).is_some())
-    }
-}
-
-/// The quantity on which two populations disagree most, where that is beyond their errors: log Z or the mean of a coordinate.
-fn disagreement(a: &Population, b: &Population) -> Option<Disagreement> {
-    if !b.reached() {
-        let quantity = "power of p that was reached".into();
-        return Some(Disagreement { quantity, values: [a.end.beta, b.end.beta], error: 0.0 });
-    }
-    let error = (a.log_z_variance() + b.log_z_variance()).sqrt();
-    let mut all = vec![Disagreement { quantity: "log Z".into(), values: [a.log_z(), b.log_z()], error }];
-    let (x, y) = (a.particles(), b.particles());
-    let (mean_x, mean_y) = (x.column_means(), y.column_means());
-    let (u, v) = (a.mean_error(&x), b.mean_error(&y));
-    for j in 0..x.cols() {
-        let error = (u[j] * u[j] + v[j] * v[j]).sqrt();
-        let quantity = format!("mean of coordinate {}", j + 1);
-        all.push(Disagreement { quantity, values: [mean_x[j], mean_y[j]], error });
-    }
-    // the largest of m normal numbers is about √(2 log m)
-    let limit = DISAGREE + (2.0 * (all.len() as f64).ln()).sqrt();
-    let distance = |d: &Disagreement| (d.values[0] - d.values[1]).abs() / d.error;
-    all.into_iter().max_by(|a, b| distance(a).total_cmp(&distance(b))).filter(|d| distance(d) > limit)
 }
 
 /// The components of a mixture as peaks, in units of a frame, the heaviest first.
@@ -395,7 +259,8 @@ fn climbs(probe: &Probe, first: &Ended, seed: u64, tally: &mut Tally) -> Result<
         from.extend((0..FROM_PARTICLES).map(|k| (first.x.row(k * n / FROM_PARTICLES).to_vec(), 0.1 * spread)));
     }
     from.extend(spheres(d, EACH, seed));
-    let kept: Vec<_> = (0..from.len().min(limit)).map(|k| from[k * from.len() / from.len().min(limit)].clone()).collect();
+    let kept: Vec<_> =
+        (0..from.len().min(limit)).map(|k| from[k * from.len() / from.len().min(limit)].clone()).collect();
     let mut found = peaks(probe, &kept, tally)?;
     if let Some(best) = found.first() {
         let near = around(best, EACH.min(limit / 4), seed);
@@ -452,10 +317,4 @@ fn start_at<'a>(tops: impl Iterator<Item = &'a Peak>, frame: &Affine) -> Start {
     let weight = |k: usize| if k < count { 0.5 / count as f64 } else { 0.5 / RADII.len() as f64 };
     let weights = (0..factors.len()).map(weight).collect();
     Start::Mixture(GaussianMixture::of_lower_factors(weights, Matrix::from_vec(factors.len(), d, means), factors))
-}
-
-/// The frame of a mean and a covariance, with its full factor; none where the covariance is singular.
-fn lower_frame(mean: Vec<f64>, covariance: &Matrix) -> Option<Affine> {
-    let cholesky = Cholesky::factor(covariance, "covariance of the search").ok()?;
-    Affine::from_parts(mean, cholesky.lower().clone()).ok()
 }

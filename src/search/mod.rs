@@ -5,6 +5,7 @@ mod frame;
 mod hmc;
 mod peaks;
 mod polish;
+mod population;
 mod probe;
 mod smc;
 

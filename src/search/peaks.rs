@@ -18,6 +18,8 @@ pub(crate) struct Peak {
     pub log_mass: f64,
 }
 
+/// Peaks that a start holds at most.
+pub(crate) const PEAKS: usize = 24;
 /// Newton steps from one point, at most.
 const ITERATIONS: usize = 60;
 /// Distance of the score differences, in units of A.
@@ -91,7 +93,7 @@ pub(crate) fn around(peak: &Peak, each: usize, seed: u64) -> Vec<From> {
     out
 }
 
-/// How many climbs the budget allows in d dimensions.
+/// How many climbs the budget allows in d dimensions; none beyond 2,048.
 pub(crate) fn affordable(d: usize) -> usize {
     ROWS / (2 * d)
 }
@@ -101,6 +103,9 @@ pub(crate) fn affordable(d: usize) -> usize {
 /// conditions beyond the precision of one Hessian are reached in a few.
 pub(crate) fn peaks(probe: &Probe, from: &[From], tally: &mut Tally) -> Result<Vec<Peak>> {
     let d = probe.frame.dim();
+    if from.is_empty() {
+        return Ok(Vec::new());
+    }
     let points = Matrix::from_vec(from.len(), d, from.iter().flat_map(|(x, _)| x.iter().copied()).collect());
     let (log_density, asked) = probe.log_density(&points)?;
     tally.add(&asked);
@@ -141,7 +146,7 @@ fn climb(probe: &Probe, mut active: Vec<&mut Climber>, tally: &mut Tally) -> Res
     let items: Vec<(usize, &mut &mut Climber)> = active.iter_mut().enumerate().collect();
     let steps: Vec<Vec<f64>> = parallel::collect(items.into_iter(), |(k, c)| {
         let at = k * rows..(k + 1) * rows;
-        if log_density[at.clone()].iter().any(|l| *l == f64::NEG_INFINITY) {
+        if log_density[at.clone()].contains(&f64::NEG_INFINITY) {
             c.fail();
             return Vec::new();
         }
@@ -189,9 +194,8 @@ impl Climber {
     /// Replaces A by the square root of the covariance that the scores at [`Climber::differences`] say; returns the points to try.
     fn turn(&mut self, scores: &[f64]) -> Vec<f64> {
         let d = self.x.len();
-        let along = |s: &[f64]| -> Vec<f64> {
-            (0..d).map(|j| (0..d).map(|i| self.factor[(i, j)] * s[i]).sum()).collect()
-        };
+        let along =
+            |s: &[f64]| -> Vec<f64> { (0..d).map(|j| (0..d).map(|i| self.factor[(i, j)] * s[i]).sum()).collect() };
         let row = |k: usize| along(&scores[k * d..(k + 1) * d]);
         let slope = row(0);
         let differences: Vec<Vec<f64>> = (0..d)

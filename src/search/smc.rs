@@ -21,10 +21,10 @@ const LAST_SWEEPS: usize = 30;
 const PARTIAL: usize = 1;
 const LAST_PARTIAL: usize = 16;
 /// Most reweightings; a population that needs more has failed.
-const MAX_STAGES: usize = 500;
+const MAX_STAGES: usize = 300;
 /// Reweightings over which the growth of log β is measured. A population that would need more than [`MAX_STAGES`] at this pace has failed:
 /// it is drifting towards mass that lies many of its widths away.
-const PACE: usize = 20;
+const PACE: usize = 10;
 /// Particles of a task; fixed, so that the bits do not depend on the number of threads.
 const CHUNK: usize = 1024;
 
@@ -166,11 +166,8 @@ pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Res
         (0..if d > 1 { partial * d } else { 0 }).try_for_each(|_| population.sweep(Moves::Partial))?;
     }
     let Population { x, beta, log_z, ancestors, tally, best, .. } = population;
-    let last = Tally {
-        calls: tally.calls - before.calls,
-        rejected: tally.rejected - before.rejected,
-        ..Tally::default()
-    };
+    let last =
+        Tally { calls: tally.calls - before.calls, rejected: tally.rejected - before.rejected, ..Tally::default() };
     Ok(Ended { x, beta, log_z, ancestors, stages, tally, last, best })
 }
 
@@ -322,5 +319,25 @@ fn covariance_factor(x: &Matrix) -> Matrix {
         Ok(c) => c.lower().clone(),
         // only the diagonal: all particles on one line, or numbers too large to square
         Err(_) => Matrix::from_fn(d, d, |i, j| if i == j { covariance[(i, i)].sqrt() } else { 0.0 }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::density::{Affine, by_name};
+
+    /// Checks that a population weighs 2^8 modes rightly where they are a product: in each of the eight wells of many-well-16 the particles
+    /// with u > 0 are the exact 0.8443 to 0.057, 5 standard errors of 1,024 independent ones (2,048 particles, half of them relatives);
+    /// jumps of all coordinates alone end with fractions of 0 and 1.
+    #[test]
+    fn a_population_weighs_a_product_of_wells() {
+        let target = by_name("many-well-16").unwrap();
+        let probe = Probe { target: &*target, frame: Affine::identity(16) };
+        let x = populate(&probe, &Start::Radii, 2048, 0).unwrap().x;
+        for well in 0..8 {
+            let right = x.iter_rows().filter(|row| row[2 * well] > 0.0).count() as f64 / x.rows() as f64;
+            assert!((right - 0.844307).abs() < 0.057, "well {well}: {right}");
+        }
     }
 }
