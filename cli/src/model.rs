@@ -7,6 +7,7 @@ mod particles;
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use crate::memory;
+use crate::saved::tensor;
 use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
@@ -168,8 +169,7 @@ pub fn save(path: &Path, model: &Model, config: &str) -> Outcome<()> {
 fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str) -> Outcome<()> {
     let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
     let mut tensors = Tensors::new();
-    tensors.insert("frame.centre".into(), vector(generator.frame.centre()));
-    tensors.insert("frame.scale".into(), vector(&[generator.frame.scale()]));
+    put_frame(&mut tensors, &generator.frame);
     if let Latent::Codes { logits } = &generator.latent {
         tensors.insert("latent.logits".into(), vector(logits));
     }
@@ -208,13 +208,29 @@ fn held(tensors: &Tensors, is_parameter: impl Fn(&str) -> bool) -> usize {
     tensors.iter().filter(|(name, _)| is_parameter(name)).map(|(_, t)| t.numbers.len()).sum()
 }
 
+/// Adds the units of a model: its centre, and its scale or its factor.
+fn put_frame(tensors: &mut Tensors, frame: &Affine) {
+    let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
+    tensors.insert("frame.centre".into(), vector(frame.centre()));
+    match frame.one_scale() {
+        Some(scale) => tensors.insert("frame.scale".into(), vector(&[scale])),
+        None => tensors.insert("frame.factor".into(), tensor(&frame.parts().1)),
+    };
+}
+
 /// The units of a model.
 fn frame(tensors: &Tensors) -> Result<Affine, String> {
     let centre = doubles(tensors, "frame.centre").ok_or("there is no frame.centre")?;
-    let scale = doubles(tensors, "frame.scale").and_then(|v| v.first().copied()).ok_or("there is no frame.scale")?;
     let d = centre.len();
-    let bad = || format!("the frame has {d} coordinates and scale {scale}");
-    if d == 0 { Err(bad()) } else { Affine::new(centre, scale).map_err(|_| bad()) }
+    let frame = match (doubles(tensors, "frame.factor"), doubles(tensors, "frame.scale")) {
+        (Some(factor), _) if factor.len() == d * d && d > 0 => {
+            Affine::from_parts(centre, Matrix::from_vec(d, d, factor))
+        }
+        (None, Some(scale)) if scale.len() == 1 && d > 0 => Affine::new(centre, scale[0]),
+        (None, None) => return Err("there is no frame.scale".into()),
+        _ => return Err(format!("the frame has {d} coordinates and a factor of another size")),
+    };
+    frame.map_err(|e| format!("the frame: {e}"))
 }
 
 fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> {

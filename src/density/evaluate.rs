@@ -50,7 +50,7 @@ pub fn evaluate_log_density(density: &dyn Density, x: &Matrix) -> Result<Vec<f64
 }
 
 /// Calls a density; its panic becomes an error, so that a training can be saved and a sampler embedded. What it was writing is dropped.
-fn guarded(call: impl FnOnce()) -> Result<()> {
+pub(crate) fn guarded(call: impl FnOnce()) -> Result<()> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|payload| {
         let words = payload.downcast_ref::<&str>().map(|s| s.to_string());
         let message = words.or_else(|| payload.downcast_ref::<String>().cloned()).unwrap_or_default();

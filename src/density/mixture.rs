@@ -1,7 +1,7 @@
 //! Gaussian mixtures with full covariances: log-density, score, exact samples, smoothing and affine images in closed form.
 
-use crate::density::{Density, rows};
-use crate::linalg::{Cholesky, Matrix, solve_lower_transposed_rows};
+use crate::density::{Affine, Density, rows};
+use crate::linalg::{Cholesky, Matrix, solve_lower, solve_lower_transposed_rows};
 use crate::rng::{fill_normal, uniform};
 use crate::{Error, Result};
 use std::f64::consts::TAU;
@@ -155,6 +155,40 @@ impl GaussianMixture {
         let means = Matrix::from_fn(self.components(), self.dim(), |k, j| centre[j] + scale * self.means[(k, j)]);
         Self::new(&self.weights, means, self.covariances.iter().map(|c| c.map(|v| v * scale * scale)).collect())
     }
+}
+
+impl GaussianMixture {
+    /// The law of y, X = c + L y ([`Affine`]): means L⁻¹(m_k - c), Cholesky factors L⁻¹ L_k. `Error::Dimension` where they do not fit.
+    pub fn standardised(&self, frame: &Affine) -> Result<Self> {
+        same_size("centre", self.dim(), frame.dim())?;
+        if let Some(scale) = frame.one_scale() {
+            let shift: Vec<f64> = frame.centre().iter().map(|c| -c / scale).collect();
+            return self.affine_image(&shift, 1.0 / scale);
+        }
+        let (d, factor) = (self.dim(), frame.parts().1);
+        // the factors, not the covariances, so that a condition number is not squared
+        let image = |l: &Cholesky| {
+            let mut columns = l.lower().transpose();
+            columns.as_mut_slice().chunks_exact_mut(d).for_each(|column| solve_lower(&factor, column));
+            columns.transpose()
+        };
+        let factors: Vec<Matrix> = self.factors.iter().map(image).collect();
+        let covariances = factors.iter().map(covariance_of).collect();
+        let factors = factors.into_iter().map(Cholesky::of_lower).collect();
+        Ok(Self::from_factors(self.weights.clone(), frame.standardise(&self.means), covariances, factors))
+    }
+
+    /// Σ_k w_k N(m_k, L_k L_kᵀ), with factors L_k that are lower triangular with a positive diagonal; w_k and m_k finite, Σ w_k = 1.
+    pub(crate) fn of_lower_factors(weights: Vec<f64>, means: Matrix, factors: Vec<Matrix>) -> Self {
+        let covariances = factors.iter().map(covariance_of).collect();
+        Self::from_factors(weights, means, covariances, factors.into_iter().map(Cholesky::of_lower).collect())
+    }
+}
+
+/// L Lᵀ, symmetric to the last bit.
+fn covariance_of(l: &Matrix) -> Matrix {
+    let entry = |i: usize, j: usize| (0..=i.min(j)).map(|k| l[(i, k)] * l[(j, k)]).sum();
+    Matrix::from_fn(l.rows(), l.rows(), entry)
 }
 
 impl Density for GaussianMixture {

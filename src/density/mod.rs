@@ -32,6 +32,7 @@ pub use banana::Banana;
 pub use chart::{Chart, Support};
 pub use constrained::Constrained;
 pub use domain::Domain;
+pub(crate) use evaluate::guarded;
 pub use evaluate::{Evaluation, evaluate, evaluate_log_density};
 pub use funnel::Funnel;
 pub use handwritten::Handwritten;

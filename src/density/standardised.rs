@@ -6,7 +6,7 @@ use crate::density::{Affine, Density, GaussianMixture};
 use crate::linalg::Matrix;
 use std::sync::Arc;
 
-/// The density of y, x = c + s y ([`Affine`]): log p~_Y(y) = log p~(c + s y) + log |det|, score s ∇ log p~(c + s y); the same normaliser.
+/// The density of y, x = c + L y ([`Affine`]): log p~_Y(y) = log p~(c + L y) + log |det L|, score Lᵀ ∇ log p~(c + L y); the same normaliser.
 ///
 /// Training works in these units, where the target has centre 0 and overall scale 1.
 #[derive(Clone)]
@@ -21,8 +21,7 @@ impl Standardised {
     /// `inner` in the units of `frame`. `Error::Dimension` where they do not fit.
     pub fn new(inner: Arc<dyn Density>, frame: Affine) -> Result<Self> {
         same_size("centre", inner.dim(), frame.dim())?;
-        let shift: Vec<f64> = frame.centre().iter().map(|c| -c / frame.scale()).collect();
-        let image = inner.mixture().map(|m| m.affine_image(&shift, 1.0 / frame.scale())).transpose()?;
+        let image = inner.mixture().map(|m| m.standardised(&frame)).transpose()?;
         Ok(Self { inner, frame, image })
     }
 
@@ -56,12 +55,12 @@ impl Density for Standardised {
         Some(self.frame.standardise(&self.inner.sample(n, seed)?))
     }
 
-    /// Y + hξ = (X + s h ξ - c)/s.
+    /// Y + hξ = L⁻¹(X + h L ξ - c): a closed form where X is a mixture, or where L = s I and X + s h ξ has one.
     fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
         if let Some(image) = &self.image {
             return image.smoothed(bandwidth);
         }
-        let inner = self.inner.smoothed(self.frame.scale() * bandwidth)?;
+        let inner = self.inner.smoothed(self.frame.one_scale()? * bandwidth)?;
         Self::new(inner, self.frame.clone()).ok().map(|p| Arc::new(p) as Arc<dyn Density>)
     }
 

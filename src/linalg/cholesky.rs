@@ -36,6 +36,11 @@ impl<T: Real> Cholesky<T> {
         Ok(Self { lower })
     }
 
+    /// The factorisation with a known L: n×n, lower triangular with a positive diagonal.
+    pub(crate) fn of_lower(lower: Matrix<T>) -> Self {
+        Self { lower }
+    }
+
     /// L, n×n, zero above the diagonal. Rows z ~ N(0, I) become rows of covariance A by Z Lᵀ.
     pub fn lower(&self) -> &Matrix<T> {
         &self.lower

@@ -2,19 +2,17 @@
 
 use crate::density::{Affine, Density};
 use crate::error::Result;
-use crate::search::search;
+use crate::search::{SearchSettings, search};
 
 /// Particles of the search: enough to set units.
 pub(crate) const PARTICLES: usize = 2048;
 
-/// The frame of `target`: its exact mean and variance where it is a Gaussian mixture, else those of the particles of a
-/// sequential Monte Carlo search from wide Gaussians around the origin.
-///
-/// `Error::NonFinite` where the target returns NaN or +inf, `Error::Unsupported` where no particle finds its support.
+/// The frame of `target`: of its exact mean and covariance where it is a Gaussian mixture, else of the particles of a [`search`]. Errors
+/// as there.
 pub fn frame_of(target: &dyn Density, seed: u64) -> Result<Affine> {
     match target.mixture() {
         Some(p) => Ok(Affine::of_mixture(p)),
-        None => Affine::of_particles(&search(target, PARTICLES, seed)?),
+        None => search(target, &SearchSettings { particles: PARTICLES, seed, start: None })?.frame(),
     }
 }
 

@@ -1,11 +1,15 @@
 //! Searches: Markov chains and sequential Monte Carlo, what finds and repairs samples without a model.
 
+mod found;
 mod frame;
 mod hmc;
+mod peaks;
 mod polish;
+mod population;
+mod probe;
 mod smc;
 
+pub use found::{Disagreement, Found, SearchSettings, search};
 pub use frame::frame_of;
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use polish::{Polish, PolishReport};
-pub(crate) use smc::search;

@@ -1,15 +1,17 @@
 //! Particles of the target by sequential Monte Carlo: what is known of p before a training begins.
 
-use crate::density::{Density, evaluate_log_density};
-use crate::error::{Error, Result};
+use crate::density::{Density, GaussianMixture};
+use crate::error::Result;
 use crate::linalg::{Cholesky, Matrix};
 use crate::num::log_sum_exp;
 use crate::rng::{Purpose, Stream, fill_normal, stream, uniform};
+use crate::search::probe::{Probe, Tally};
 use rayon::prelude::*;
+use std::f64::consts::TAU;
 use std::ops::Range;
 
-/// Radii of the Gaussians around the origin in which the search begins; a target further out needs its frame given.
-const RADII: [f64; 5] = [0.1, 1.0, 10.0, 100.0, 1000.0];
+/// Radii of the Gaussians around the frame's centre in which a population begins, in units of the frame.
+pub(crate) const RADII: [f64; 5] = [0.1, 1.0, 10.0, 100.0, 1000.0];
 /// Smallest fraction of particles that a reweighting leaves effective (Del Moral, Doucet and Jasra, 2006, section 3.5).
 const ESS_FRACTION: f64 = 0.5;
 /// Metropolis sweeps after each reweighting, and after the last.
@@ -18,8 +20,11 @@ const LAST_SWEEPS: usize = 30;
 /// Sweeps of moves of some coordinates, for each dimension, at the same places.
 const PARTIAL: usize = 1;
 const LAST_PARTIAL: usize = 16;
-/// Most reweightings; a target that needs more is left at the tempering that was reached.
-const MAX_STAGES: usize = 200;
+/// Most reweightings; a population that needs more has failed.
+const MAX_STAGES: usize = 300;
+/// Reweightings over which the growth of log β is measured. A population that would need more than [`MAX_STAGES`] at this pace has failed:
+/// it is drifting towards mass that lies many of its widths away.
+const PACE: usize = 10;
 /// Particles of a task; fixed, so that the bits do not depend on the number of threads.
 const CHUNK: usize = 1024;
 
@@ -35,9 +40,58 @@ enum Moves {
 /// Fraction of the moves that are jumps between modes.
 const JUMPS: [f64; 2] = [0.3, 0.8];
 
+/// The law q₀ in which a population begins.
+pub(crate) enum Start {
+    /// An equal mixture of N(0, R² I) over [`RADII`].
+    Radii,
+    /// Any mixture.
+    Mixture(GaussianMixture),
+}
+
+impl Start {
+    /// n×d particles of q₀.
+    fn draw(&self, n: usize, d: usize, seed: u64, rng: &mut Stream) -> Matrix {
+        match self {
+            Start::Radii => {
+                let mut x = Matrix::zeros(n, d);
+                fill_normal(rng, x.as_mut_slice());
+                for i in 0..n {
+                    x.row_mut(i).iter_mut().for_each(|v| *v *= RADII[i % RADII.len()]);
+                }
+                x
+            }
+            Start::Mixture(q) => q.sample(n, seed).expect("a mixture has samples"),
+        }
+    }
+
+    /// log q₀(x_i), up to [`Start::log_constant`].
+    fn log_law(&self, x: &Matrix) -> Vec<f64> {
+        match self {
+            Start::Radii => {
+                let volumes = RADII.map(|r| (r, x.cols() as f64 * r.ln()));
+                let one = |row: &[f64]| {
+                    let r2: f64 = row.iter().map(|v| v * v).sum();
+                    log_sum_exp(&volumes.map(|(r, volume)| -0.5 * r2 / (r * r) - volume))
+                };
+                x.iter_rows().map(one).collect()
+            }
+            Start::Mixture(q) => q.log_density(x),
+        }
+    }
+
+    /// log ∫ exp [`Start::log_law`].
+    fn log_constant(&self, d: usize) -> f64 {
+        match self {
+            Start::Radii => (RADII.len() as f64).ln() + 0.5 * d as f64 * TAU.ln(),
+            Start::Mixture(_) => 0.0,
+        }
+    }
+}
+
 /// Particles of the annealed law q₀^{1-β} p~^β, β from 0 to 1.
 struct Population<'a> {
-    target: &'a dyn Density,
+    probe: &'a Probe<'a>,
+    start: &'a Start,
     x: Matrix,
     /// log q₀ and log p~ at x.
     log_start: Vec<f64>,
@@ -48,6 +102,12 @@ struct Population<'a> {
     seed: u64,
     /// Half sweeps so far: part of the key of their random numbers.
     moves: u64,
+    /// The particle of the start that each one descends from.
+    ancestors: Vec<usize>,
+    log_z: f64,
+    tally: Tally,
+    /// The best proposal of each half sweep.
+    best: Vec<(f64, Vec<f64>)>,
 }
 
 /// Proposals for the particles from a row on, and which of them are taken.
@@ -57,43 +117,65 @@ struct Proposals {
     log_start: Vec<f64>,
     log_target: Vec<f64>,
     taken: Vec<bool>,
+    tally: Tally,
 }
 
-/// n×d particles of p from q₀, an equal mixture of N(0, R² I) over [`RADII`], by sequential Monte Carlo (Del Moral, Doucet and Jasra, 2006).
+/// Where a population ended, in units of its frame.
+#[derive(Clone)]
+pub(crate) struct Ended {
+    /// n×d, equally weighted.
+    pub x: Matrix,
+    /// The β that was reached.
+    pub beta: f64,
+    /// log ∫ p~ in units of the frame: the sum of the logarithms of the mean weights. Its exponential is unbiased (Del Moral, Doucet and
+    /// Jasra, 2006).
+    pub log_z: f64,
+    /// The particle of the start that each one descends from.
+    pub ancestors: Vec<usize>,
+    /// Reweightings.
+    pub stages: usize,
+    /// Everything that was asked of the target, and in the last stage alone.
+    pub tally: Tally,
+    pub last: Tally,
+    /// Points of high density that the moves met.
+    pub best: Vec<(f64, Vec<f64>)>,
+}
+
+/// n particles from q₀ to p by sequential Monte Carlo (Del Moral, Doucet and Jasra, 2006). It ends at β < 1 where no particle finds the
+/// support, or where [`MAX_STAGES`] reweightings do not suffice.
 ///
-/// `Error::NonFinite` where the target returns NaN or +inf, `Error::Unsupported` where no particle finds its support.
-pub(crate) fn search(target: &dyn Density, n: usize, seed: u64) -> Result<Matrix> {
-    let d = target.dim();
+/// `Error::Panicked` where the target panics.
+pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Result<Ended> {
+    let d = probe.frame.dim();
     let mut rng = stream(seed, Purpose::Probe, 0);
-    let mut x = Matrix::zeros(n, d);
-    fill_normal(&mut rng, x.as_mut_slice());
-    for i in 0..n {
-        x.row_mut(i).iter_mut().for_each(|v| *v *= RADII[i % RADII.len()]);
-    }
-    let log_start = log_start(&x);
-    let log_target = evaluate_log_density(target, &x)?;
+    let x = start.draw(n, d, seed, &mut rng);
+    let log_start = start.log_law(&x);
+    let (log_target, tally) = probe.log_density(&x)?;
+    let (factor, ancestors) = (Matrix::zeros(d, d), (0..n).collect());
+    let (log_z, best) = (start.log_constant(d), Vec::new());
+    let (beta, moves) = (0.0, 0);
     let mut population =
-        Population { target, x, log_start, log_target, beta: 0.0, factor: Matrix::zeros(d, d), seed, moves: 0 };
-    for _ in 0..MAX_STAGES {
-        population.reweight(&mut rng)?;
+        Population { probe, start, x, log_start, log_target, beta, factor, seed, moves, ancestors, log_z, tally, best };
+    let (mut stages, mut before, mut betas) = (0, Tally::default(), Vec::new());
+    while population.beta < 1.0 && !hopeless(&betas) && population.reweight(&mut rng) {
+        stages += 1;
+        betas.push(population.beta);
+        before.clone_from(&population.tally);
         let (whole, partial) = if population.beta < 1.0 { (SWEEPS, PARTIAL) } else { (LAST_SWEEPS, LAST_PARTIAL) };
         (0..whole).try_for_each(|_| population.sweep(Moves::Whole))?;
         (0..if d > 1 { partial * d } else { 0 }).try_for_each(|_| population.sweep(Moves::Partial))?;
-        if population.beta >= 1.0 {
-            break;
-        }
     }
-    Ok(population.x)
+    let Population { x, beta, log_z, ancestors, tally, best, .. } = population;
+    let last =
+        Tally { calls: tally.calls - before.calls, rejected: tally.rejected - before.rejected, ..Tally::default() };
+    Ok(Ended { x, beta, log_z, ancestors, stages, tally, last, best })
 }
 
-/// log q₀(x_i), up to a constant.
-fn log_start(x: &Matrix) -> Vec<f64> {
-    let volumes = RADII.map(|r| (r, x.cols() as f64 * r.ln()));
-    let one = |row: &[f64]| {
-        let r2: f64 = row.iter().map(|v| v * v).sum();
-        log_sum_exp(&volumes.map(|(r, volume)| -0.5 * r2 / (r * r) - volume))
-    };
-    x.iter_rows().map(one).collect()
+/// Whether β, stage by stage, will not reach 1 in [`MAX_STAGES`]; asked after twice [`PACE`].
+fn hopeless(betas: &[f64]) -> bool {
+    let (stages, Some(&now)) = (betas.len(), betas.last()) else { return false };
+    let pace = |then: f64| (now / then).ln() / PACE as f64;
+    stages >= 2 * PACE && stages as f64 - now.ln() / pace(betas[stages - 1 - PACE]) > MAX_STAGES as f64
 }
 
 impl Population<'_> {
@@ -102,12 +184,11 @@ impl Population<'_> {
         (1.0 - self.beta) * start + self.beta * target
     }
 
-    /// Raises β as far as the effective sample size allows, and resamples.
-    fn reweight(&mut self, rng: &mut Stream) -> Result<()> {
+    /// Raises β as far as the effective sample size allows, and resamples; false where no particle lies in the target's support.
+    fn reweight(&mut self, rng: &mut Stream) -> bool {
         let gain: Vec<f64> = self.log_target.iter().zip(&self.log_start).map(|(t, s)| t - s).collect();
         if gain.iter().all(|g| *g == f64::NEG_INFINITY) {
-            let what = "no particle of the search lies in the target's support".to_string();
-            return Err(Error::Unsupported { what, remedy: "give the target's centre and scale" });
+            return false;
         }
         let alive = gain.iter().filter(|g| **g > f64::NEG_INFINITY).count() as f64;
         let weights = |delta: f64| -> Vec<f64> { gain.iter().map(|g| delta * g).collect() };
@@ -127,12 +208,13 @@ impl Population<'_> {
         self.beta = if delta >= 1.0 - self.beta { 1.0 } else { self.beta + delta };
         self.resample(&weights(delta), rng);
         self.factor = covariance_factor(&self.x);
-        Ok(())
+        true
     }
 
     /// Systematic resampling (Kitagawa, 1996).
     fn resample(&mut self, log_weights: &[f64], rng: &mut Stream) {
         let total = log_sum_exp(log_weights);
+        self.log_z += total - (log_weights.len() as f64).ln();
         let (n, u0) = (log_weights.len(), uniform(rng));
         let mut cumulative = 0.0;
         let mut index = Vec::with_capacity(n);
@@ -146,6 +228,7 @@ impl Population<'_> {
         let last = index.last().copied().unwrap_or(0);
         index.resize(n, last);
         self.x = self.x.gather_rows(&index);
+        self.ancestors = index.iter().map(|&i| self.ancestors[i]).collect();
         self.log_start = index.iter().map(|&i| self.log_start[i]).collect();
         self.log_target = index.iter().map(|&i| self.log_target[i]).collect();
     }
@@ -158,7 +241,12 @@ impl Population<'_> {
             let chunk = |first: usize| self.propose(first..(first + CHUNK).min(moved.end), &others, moves);
             let starts: Vec<usize> = moved.clone().step_by(CHUNK).collect();
             let proposals: Vec<_> = starts.into_par_iter().map(chunk).collect();
-            proposals.into_iter().try_for_each(|p| p.map(|p| self.take(&p)))?;
+            let proposals = proposals.into_iter().collect::<Result<Vec<_>>>()?;
+            let of = |p: &Proposals, k: usize| (p.log_target[k], p.x.row(k).to_vec());
+            let every = proposals.iter().flat_map(|p| (0..p.taken.len()).map(move |k| (p, k)));
+            let best = every.max_by(|(p, k), (q, m)| p.log_target[*k].total_cmp(&q.log_target[*m]));
+            self.best.extend(best.map(|(p, k)| of(p, k)));
+            proposals.iter().for_each(|p| self.take(p));
         }
         Ok(())
     }
@@ -169,13 +257,14 @@ impl Population<'_> {
         // units 0 and 1 belong to the start
         let mut rng = stream(self.seed, Purpose::Probe, self.moves << 32 | first as u64);
         let x = self.moved(&rows, others, moves, &mut rng);
-        let (log_start, log_target) = (log_start(&x), evaluate_log_density(self.target, &x)?);
+        let log_start = self.start.log_law(&x);
+        let (log_target, tally) = self.probe.log_density(&x)?;
         let taken = |(k, i): (usize, usize)| {
             let gain = self.log_law(log_start[k], log_target[k]) - self.log_law(self.log_start[i], self.log_target[i]);
             uniform(&mut rng).ln() < gain
         };
         let taken = rows.enumerate().map(taken).collect();
-        Ok(Proposals { first, x, log_start, log_target, taken })
+        Ok(Proposals { first, x, log_start, log_target, taken, tally })
     }
 
     /// By turns: a random walk of the particles' covariance at a random fraction of its optimal size, and a differential-evolution
@@ -204,6 +293,7 @@ impl Population<'_> {
 
     /// Moves the particles whose proposals are taken.
     fn take(&mut self, proposals: &Proposals) {
+        self.tally.add(&proposals.tally);
         for k in (0..proposals.taken.len()).filter(|&k| proposals.taken[k]) {
             let i = proposals.first + k;
             self.x.row_mut(i).copy_from_slice(proposals.x.row(k));
@@ -235,14 +325,16 @@ fn covariance_factor(x: &Matrix) -> Matrix {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::density::by_name;
+    use crate::density::{Affine, by_name};
 
-    /// Proves that the search weighs 2^8 modes rightly where they are a product: in each of the eight wells of many-well-16 the particles
+    /// Checks that a population weighs 2^8 modes rightly where they are a product: in each of the eight wells of many-well-16 the particles
     /// with u > 0 are the exact 0.8443 to 0.057, 5 standard errors of 1,024 independent ones (2,048 particles, half of them relatives);
     /// jumps of all coordinates alone end with fractions of 0 and 1.
     #[test]
-    fn search_weighs_a_product_of_wells() {
-        let x = search(&*by_name("many-well-16").unwrap(), 2048, 0).unwrap();
+    fn a_population_weighs_a_product_of_wells() {
+        let target = by_name("many-well-16").unwrap();
+        let probe = Probe { target: &*target, frame: Affine::identity(16) };
+        let x = populate(&probe, &Start::Radii, 2048, 0).unwrap().x;
         for well in 0..8 {
             let right = x.iter_rows().filter(|row| row[2 * well] > 0.0).count() as f64 / x.rows() as f64;
             assert!((right - 0.844307).abs() < 0.057, "well {well}: {right}");

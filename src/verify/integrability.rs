@@ -92,11 +92,14 @@ pub fn dissipation_of_powers(f: &dyn Divergence, g: &dyn Divergence, nu_p: f64, 
     decided(Exponents::of(f).and_then(|a| Ok(a.plus(Exponents::of(g)?))), |b| powers(b, nu_p, nu_q, 2.0))
 }
 
+/// Divergences that are left out, each with the reason.
+pub(super) type Refused = Vec<(Arc<dyn Divergence>, String)>;
+
 /// The divergences whose integral is finite, and the others with the reason.
 pub(super) fn finite(
     all: &[Arc<dyn Divergence>],
     decide: impl Fn(&Arc<dyn Divergence>) -> Integral,
-) -> (Vec<Arc<dyn Divergence>>, Vec<(Arc<dyn Divergence>, String)>) {
+) -> (Vec<Arc<dyn Divergence>>, Refused) {
     let (mut finite, mut infinite) = (Vec::new(), Vec::new());
     for f in all {
         match decide(f).refusal() {

@@ -4,7 +4,9 @@ use super::{Config, FORMAT, Given, SECTIONS};
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
 use pushforward::Error;
+use pushforward::density::Affine;
 use pushforward::estimate::all_estimators;
+use pushforward::linalg::Matrix;
 use pushforward::model::all_models;
 use pushforward::run::RunSettings;
 use pushforward::settings::Section;
@@ -12,7 +14,7 @@ use pushforward::velocity::all_velocities;
 use std::path::Path;
 
 /// Keys outside the sections.
-const TOP: [&str; 8] = ["format", "method", "name", "threads", "start", "target", "centre", "scale"];
+const TOP: [&str; 9] = ["format", "method", "name", "threads", "start", "target", "centre", "scale", "factor"];
 
 /// Merges the three sources. `flags` holds the given flags only, under their keys; `settings` are texts `key=value` with a TOML value, where
 /// a bare word is a string. A key is `section.key`, or the key alone where one section of the method has it.
@@ -40,6 +42,7 @@ struct Builder {
     threads: Option<usize>,
     centre: Option<Vec<f64>>,
     scale: Option<f64>,
+    factor: Option<Matrix>,
     start: Option<String>,
     given: Vec<Given>,
 }
@@ -101,13 +104,21 @@ impl Builder {
             "scale" | "search.scale" => {
                 self.scale = Some(number(&value).filter(|s| *s > 0.0).ok_or_else(|| bad("a positive number"))?);
             }
+            "factor" | "search.factor" => {
+                let row =
+                    |v: &toml::Value| v.as_array().and_then(|a| a.iter().map(number).collect::<Option<Vec<f64>>>());
+                let rows = value.as_array().and_then(|a| a.iter().map(row).collect::<Option<Vec<Vec<f64>>>>());
+                let square = rows.filter(|rows| !rows.is_empty() && rows.iter().all(|r| r.len() == rows.len()));
+                let rows = square.ok_or_else(|| bad("the rows of a lower triangular matrix"))?;
+                self.factor = Some(Matrix::from_rows(&rows));
+            }
             "model.kind" => self.kinds[0] = Some(word()?),
             "velocity.kind" => self.kinds[1] = Some(word()?),
             "estimator.kind" => self.kinds[2] = Some(word()?),
             _ if key.starts_with("search.") => {
                 return Err(Failure::input(format!(
                     "{place}: {}",
-                    Error::unknown_name("key", key, &["search.centre", "search.scale"])
+                    Error::unknown_name("key", key, &["search.centre", "search.scale", "search.factor"])
                 )));
             }
             _ => self.given.push(Given { key: key.into(), value, place: place.into() }),
@@ -119,9 +130,13 @@ impl Builder {
         let Some(target) = self.target else {
             return Err(Failure::input("no target is given; name one, such as 'pushforward train gmm40'"));
         };
-        let frame = match (self.centre, self.scale) {
-            (Some(centre), Some(scale)) => Some((centre, scale)),
-            (None, None) => None,
+        let frame = match (self.centre, self.scale, self.factor) {
+            (Some(centre), Some(scale), None) => Some(Affine::new(centre, scale)?),
+            (Some(centre), None, Some(factor)) => Some(Affine::from_parts(centre, factor)?),
+            (None, None, None) => None,
+            (_, Some(_), Some(_)) => {
+                return Err(Failure::input("both a scale and a factor are given; give one of them"));
+            }
             _ => return Err(Failure::input("only one of centre and scale is given; give both or neither")),
         };
         let method = self.method.unwrap_or_else(|| "kde".into());

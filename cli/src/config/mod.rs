@@ -13,7 +13,7 @@ use crate::failure::{Failure, Outcome};
 use crate::target::Target;
 use pushforward::density::Affine;
 use pushforward::run::{Method, PRESETS};
-use pushforward::settings::{Section, Value};
+use pushforward::settings::Section;
 
 /// Version of config.toml.
 pub const FORMAT: i64 = 2;
@@ -34,8 +34,8 @@ pub struct Config {
     pub kinds: [Option<String>; 3],
     /// Threads; the results do not depend on it. All cores where absent.
     pub threads: Option<usize>,
-    /// Centre and scale of the target; found where absent.
-    pub frame: Option<(Vec<f64>, f64)>,
+    /// Centre and scale (or factor) of the target; found where absent.
+    pub frame: Option<Affine>,
     /// A file of points at which particles start.
     pub start: Option<String>,
     /// Settings, in the order in which they were given.
@@ -72,14 +72,14 @@ impl Config {
             }
             _ => Method::preset(&self.method, &law)?,
         };
-        if let Some((centre, scale)) = &self.frame {
-            if centre.len() != law.dim() {
-                let (found, d) = (centre.len(), law.dim());
+        if let Some(frame) = &self.frame {
+            if frame.dim() != law.dim() {
+                let (found, d) = (frame.dim(), law.dim());
                 return Err(Failure::input(format!(
                     "search.centre has {found} numbers, and the target has dimension {d}"
                 )));
             }
-            method.frame = Some(Affine::new(centre.clone(), *scale)?);
+            method.frame = Some(frame.clone());
         }
         for given in &self.given {
             let said = |e: pushforward::Error| Failure::input(format!("{}: {e}", given.place));
@@ -127,12 +127,16 @@ impl Config {
             out.insert("start".into(), word(start));
         }
         out.insert("target".into(), self.target.clone());
-        let given = self.frame.as_ref().map(|(centre, scale)| (centre.clone(), *scale));
-        let found = frame.map(|f| (f.centre().to_vec(), f.scale()));
-        if let Some((centre, scale)) = found.or(given) {
+        if let Some(frame) = frame.or(self.frame.as_ref()) {
+            let list = |v: &[f64]| toml::Value::Array(v.iter().map(|&x| toml::Value::Float(x)).collect());
             let mut search = toml::Table::new();
-            search.insert("centre".into(), to_toml(&Value::Numbers(centre)).expect("numbers"));
-            search.insert("scale".into(), toml::Value::Float(scale));
+            search.insert("centre".into(), list(frame.centre()));
+            match frame.one_scale() {
+                Some(scale) => search.insert("scale".into(), toml::Value::Float(scale)),
+                None => {
+                    search.insert("factor".into(), toml::Value::Array(frame.parts().1.iter_rows().map(list).collect()))
+                }
+            };
             out.insert("search".into(), toml::Value::Table(search));
         }
         let kinds = [

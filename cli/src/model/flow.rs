@@ -1,6 +1,6 @@
 //! Flows in files.
 
-use super::{Model, frame, held, parameter_of};
+use super::{Model, frame, held, parameter_of, put_frame};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use pushforward::linalg::Matrix;
@@ -32,10 +32,8 @@ pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
     };
     let stack = Stack { couplings: a.couplings, hidden: a.hidden.clone(), components: flow.base().components, spline };
     let tensor = |m: &Matrix| Tensor { shape: vec![m.rows(), m.cols()], numbers: Numbers::F64(m.as_slice().to_vec()) };
-    let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
     let mut tensors = Tensors::new();
-    tensors.insert("frame.centre".into(), vector(flow.frame.centre()));
-    tensors.insert("frame.scale".into(), vector(&[flow.frame.scale()]));
+    put_frame(&mut tensors, &flow.frame);
     for (name, p) in flow.parameter_names().into_iter().zip(&flow.parameters) {
         tensors.insert(name, tensor(p));
     }

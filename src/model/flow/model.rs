@@ -187,19 +187,20 @@ impl<T: Real> Flow<T> {
         if x.cols() != d {
             shape_mismatch("Flow: points and flow", x.shape(), (x.rows(), d));
         }
-        let scale = self.frame.scale();
         let log_jacobian = self.frame.log_jacobian();
         let one = |tape: &mut Tape<T>, x: &[f64], out: &mut [f64], score: Option<&mut [f64]>| {
             tape.reset();
-            let unit = |(j, x): (usize, &f64)| T::from_f64((x - self.frame.centre()[j % d]) / scale);
-            let y: Vec<T> = x.iter().enumerate().map(unit).collect();
+            let mut y = x.to_vec();
+            self.frame.standardise_rows(&mut y);
+            let y: Vec<T> = y.into_iter().map(T::from_f64).collect();
             let y = tape.leaf_from(out.len(), d, &y);
             let parameters: Vec<_> = self.parameters.iter().map(|p| tape.parameter(p)).collect();
             let l = self.log_density_of(&parameters, y);
             l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64() - log_jacobian));
             if let Some(score) = score {
                 let s = tape.gradient(l, &[y])[0];
-                s.with(|s| score.iter_mut().zip(s.as_slice()).for_each(|(o, s)| *o = s.to_f64() / scale));
+                s.with(|s| score.iter_mut().zip(s.as_slice()).for_each(|(o, s)| *o = s.to_f64()));
+                self.frame.restore_score(score);
             }
         };
         let rows = x.as_slice().par_chunks(CHUNK * d).zip(log_density.par_chunks_mut(CHUNK));
