@@ -154,6 +154,8 @@ fn answer(line: &str) -> String {
 }
 
 fn main() {
+    // as the command does
+    pushforward::run::spin(true);
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     match arguments.first().map(String::as_str) {
         Some("serve") => {

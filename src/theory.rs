@@ -160,3 +160,11 @@ pub mod t14 {}
 ///
 #[doc = include_str!("../theory/T15-reaction.md")]
 pub mod t15 {}
+
+/// [`estimate::Kde`]: crate::estimate::Kde
+/// [`estimate::KdeValues::debiased`]: crate::estimate::KdeValues::debiased
+/// [`estimate::KernelEstimator`]: crate::estimate::KernelEstimator
+/// [`estimate::Reference`]: crate::estimate::Reference
+///
+#[doc = include_str!("../theory/T16-finite-particles.md")]
+pub mod t16 {}

@@ -31,6 +31,7 @@ const COLUMNS: &[&str] =
     &["modes covered", "mode-mass TV", "beyond 4 sigma", "variance ratio", "mean log p", "W2", "sliced W2"];
 
 fn main() {
+    pushforward::run::spin(true);
     let arguments: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
     let (mut names, mut divergence) = (Vec::new(), "reverse-kl".to_string());
     let mut rest = arguments.into_iter();

@@ -11,6 +11,8 @@ use std::process::ExitCode;
 /// Exit codes: 0 done, 1 the machine refused or a check failed, 2 bad input, 130 Ctrl-C.
 fn main() -> ExitCode {
     interrupt::install();
+    // the command has the machine to itself
+    pushforward::run::spin(true);
     let outcome = match Cli::try_parse() {
         Ok(cli) => cli.run(),
         Err(e) if !e.use_stderr() || e.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {

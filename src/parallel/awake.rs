@@ -11,10 +11,22 @@ const PATIENCE: Duration = Duration::from_micros(500);
 /// How long a step waits for the others to get up.
 const GREETING: Duration = Duration::from_micros(50);
 
-/// `f` in the pool, whose other threads look for work all the time instead of falling asleep wherever one thread goes on alone.
+/// Whether threads may spin between the loops of a step.
+static SPINNING: AtomicBool = AtomicBool::new(false);
+
+/// Whether the threads of the pool look for work all the time while a step lasts, instead of falling asleep wherever one thread goes on
+/// alone: quicker on a machine of one's own, rude in a host's pool. Off unless a program switches it on; what is computed does not change.
+pub fn spin(on: bool) {
+    SPINNING.store(on, Ordering::Relaxed);
+}
+
+/// `f` in the pool; with [`spin`] on its other threads look for work all the time instead of falling asleep wherever one thread goes on alone.
 ///
 /// Waking a sleeping core takes longer than most loops of a step, of which there are about twenty. What is computed does not change.
 pub(crate) fn awake<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    if !SPINNING.load(Ordering::Relaxed) {
+        return rayon::scope(|_| f());
+    }
     let (over, up) = (AtomicBool::new(false), AtomicUsize::new(0));
     rayon::scope(|scope| {
         let threads = rayon::current_num_threads().min(parallel::cores());

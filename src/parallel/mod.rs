@@ -6,6 +6,7 @@
 mod awake;
 
 pub(crate) use awake::awake;
+pub use awake::spin;
 
 use rayon::Yield;
 use std::sync::OnceLock;

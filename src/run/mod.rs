@@ -5,6 +5,7 @@ mod method;
 #[allow(clippy::module_inception)]
 mod run;
 
+pub use crate::parallel::spin;
 pub use faults::Faults;
 pub use method::{Method, PRESETS, Preset, RunSettings, refused_pairs};
 pub use run::{Observer, Run, StepReport};

@@ -41,6 +41,7 @@ mod t12;
 mod t13;
 mod t14;
 mod t15;
+mod t16;
 mod window;
 
 pub use budget::{Budget, Size};

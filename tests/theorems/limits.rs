@@ -23,3 +23,11 @@ fn t14_no_weight_repairs_separated_modes() {
 fn t15_reaction_repairs_masses() {
     established("T15");
 }
+
+/// Checks T16 on every multinomial sample of three atoms: the own term's score to 1e-12, the drift's identity by differences of order 2,
+/// the order of what is left of the logarithm, the bound of the excess divergence; rejects an independent point, a second correction, and
+/// a logarithm that is low.
+#[test]
+fn t16_the_own_term_is_exact() {
+    established("T16");
+}
