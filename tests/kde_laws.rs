@@ -172,9 +172,10 @@ fn far_from_the_origin() {
     }
 }
 
-/// Checks the far field, at distances D h up to where |x - y| itself ends: of one sample -½|x - y|²/h² - log norm and -(x - y)/h², to the
-/// rounding of a sum of d squares, -inf where the working precision has no such number; of several samples that stand within h of one
-/// another the same but for log N and one bandwidth, and all numbers that are numbers.
+/// Checks the far field, at distances D h up to where |x - y| itself ends: of one sample -½|x - y|²/h² - log norm and
+/// -(x - y)/h², to the rounding of a sum of d squares, -inf where the working precision has no such number; of several
+/// samples that stand within h of one another the same but for log N and one bandwidth, and all numbers that are
+/// numbers.
 fn far_field<T: Real>(distances: &[f64]) {
     let eps = T::EPSILON.to_f64();
     for d in [1, 2, 3, 7, 10, 11] {

@@ -61,7 +61,8 @@ impl Failure {
     }
 }
 
-/// The text with what would steer a terminal written out: control characters but the line's end, and marks of writing direction.
+/// The text with what would steer a terminal written out: control characters but the line's end, and marks of writing
+/// direction.
 pub fn visible(text: &str) -> String {
     let steers = |c: char| {
         (c.is_control() && c != '\n')
@@ -74,7 +75,8 @@ pub fn visible(text: &str) -> String {
     out
 }
 
-/// Says a line on stderr. Where that cannot be written (a full disk, a closed pipe) nobody can be told, and nothing else changes.
+/// Says a line on stderr. Where that cannot be written (a full disk, a closed pipe) nobody can be told, and nothing
+/// else changes.
 pub fn say(line: impl fmt::Display) {
     use std::io::Write;
     let _ = writeln!(std::io::stderr(), "{}", visible(&line.to_string()));

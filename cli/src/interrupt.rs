@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP: the first asks long work to stop and save, the second ends the process at once. Where no work is long, the
-//! first one does. However it ends, files under construction go.
+//! Ctrl-C, SIGTERM and SIGHUP: the first asks long work to stop and save, the second ends the process at once. Where no
+//! work is long, the first one does. However it ends, files under construction go.
 
 use crate::failure::say;
 use crate::files::atomic;
@@ -32,7 +32,8 @@ pub fn install() {
     let _ = ctrlc::set_handler(|| came(SIGINT));
 }
 
-/// Whether the process should end with its terminal: not where `nohup` started it. Where that cannot be known, the system decides.
+/// Whether the process should end with its terminal: not where `nohup` started it. Where that cannot be known, the
+/// system decides.
 #[cfg(unix)]
 fn hangup_matters() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();

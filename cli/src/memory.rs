@@ -1,5 +1,5 @@
-//! How much there is: memory for this process, and space on a disk. What is larger is refused before any of it is asked for, because an
-//! allocation that fails ends the process without a word.
+//! How much there is: memory for this process, and space on a disk. What is larger is refused before any of it is asked
+//! for, because an allocation that fails ends the process without a word.
 
 use crate::failure::{Failure, Outcome};
 use std::fs;
@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 /// Where nothing is known: more than any machine of today has.
 const UNKNOWN: u64 = 1 << 46;
 
-/// Bytes of memory that this process can still be given: the least of what Linux says is available, what the control groups around the
-/// process leave (those of a container or a batch system), and its own limit (`ulimit -v`). Elsewhere a number that no machine of today
-/// reaches.
+/// Bytes of memory that this process can still be given: the least of what Linux says is available, what the control
+/// groups around the process leave (those of a container or a batch system), and its own limit (`ulimit -v`). Elsewhere
+/// a number that no machine of today reaches.
 pub fn available() -> u64 {
     let read = |path: &str| fs::read_to_string(path).unwrap_or_default();
     let group = read("/proc/self/cgroup");

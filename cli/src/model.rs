@@ -77,8 +77,8 @@ impl Model {
         }
     }
 
-    /// Refuses to draw or evaluate `rows` rows at a time where that needs more memory than there is: a file of a megabyte can hold a network
-    /// so wide, or a space of so many dimensions, that its samples take gigabytes.
+    /// Refuses to draw or evaluate `rows` rows at a time where that needs more memory than there is: a file of a
+    /// megabyte can hold a network so wide, or a space of so many dimensions, that its samples take gigabytes.
     pub fn fits_memory(&self, rows: u64) -> Outcome<()> {
         let (rows, threads) = (u128::from(rows), rayon::current_num_threads() as u128);
         let points = 4 * rows * self.dim() as u128;
@@ -100,13 +100,15 @@ impl Model {
     }
 }
 
-/// Numbers that a thread holds while rows go through a generator, a hundred at a time: an input, two layers and an output.
+/// Numbers that a thread holds while rows go through a generator, a hundred at a time: an input, two layers and an
+/// output.
 fn generator_layers<T: Real>(generator: &Generator<T>) -> u128 {
     let widest = generator.hidden().iter().max().copied().unwrap_or(0);
     100 * (3 * generator.dim() as u128 + 2 * widest as u128)
 }
 
-/// Numbers that a thread holds while rows go through a flow, 256 at a time: all nodes of the tape, by what each layer puts on it.
+/// Numbers that a thread holds while rows go through a flow, 256 at a time: all nodes of the tape, by what each layer
+/// puts on it.
 fn flow_layers(flow: &Flow<f64>) -> u128 {
     let d = flow.dim() as u128;
     let components = flow.base().components as u128;
@@ -272,8 +274,8 @@ mod tests {
     use super::*;
     use pushforward::model::flow::Architecture;
 
-    /// Checks that a generator that was saved and loaded draws the same bits, with and without codes and hidden layers, in both precisions,
-    /// in 1 to 5 dimensions.
+    /// Checks that a generator that was saved and loaded draws the same bits, with and without codes and hidden layers,
+    /// in both precisions, in 1 to 5 dimensions.
     #[test]
     fn generators_come_back() {
         fn check<T: Stored>(d: usize, latent: Latent, hidden: &[usize]) {
@@ -295,9 +297,9 @@ mod tests {
         }
     }
 
-    /// Checks that a flow that was saved and loaded draws the same bits and has the same density, for both kinds of couplings, any number
-    /// of them, with and without a mixture for its base, whatever the hidden layers are, also where no network has any, in 1 to 5
-    /// dimensions.
+    /// Checks that a flow that was saved and loaded draws the same bits and has the same density, for both kinds of
+    /// couplings, any number of them, with and without a mixture for its base, whatever the hidden layers are, also
+    /// where no network has any, in 1 to 5 dimensions.
     #[test]
     fn flows_come_back() {
         let folder = tempfile::tempdir().unwrap();
@@ -327,7 +329,8 @@ mod tests {
         }
     }
 
-    /// Checks that no architecture in a file is built that does not have exactly the file's numbers, however large it says it is.
+    /// Checks that no architecture in a file is built that does not have exactly the file's numbers, however large it
+    /// says it is.
     #[test]
     fn flows_of_other_sizes() {
         let folder = tempfile::tempdir().unwrap();

@@ -1,9 +1,9 @@
 //! Run folders: made whole in one rename, locked while a process trains in them, and kept from the first checkpoint on.
 //!
-//! A name is claimed by renaming a folder under construction to it, which the system does for one process only: it refuses where a folder
-//! with something in it stands. What `--force` replaces is moved to a random name first, which the new folder remembers in its file `.replaces`: it
-//! goes when the new run is complete and comes back where nothing was learnt. It may itself have replaced one; nothing of the chain goes
-//! before that.
+//! A name is claimed by renaming a folder under construction to it, which the system does for one process only: it
+//! refuses where a folder with something in it stands. What `--force` replaces is moved to a random name first, which
+//! the new folder remembers in its file `.replaces`: it goes when the new run is complete and comes back where nothing
+//! was learnt. It may itself have replaced one; nothing of the chain goes before that.
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::{self, TRIES, hold, parent, sibling, sibling_of, siblings, sync_folder, write_file};
@@ -229,7 +229,8 @@ fn discard(building: &Path, path: &Path) {
     }
 }
 
-/// Ends what processes began that are gone: removes folders under construction beside `path`, and moves back what they had moved aside.
+/// Ends what processes began that are gone: removes folders under construction beside `path`, and moves back what they
+/// had moved aside.
 fn clear(path: &Path) {
     for building in siblings(path, "partial") {
         if building.symlink_metadata().is_ok_and(|m| m.is_dir())
@@ -275,9 +276,9 @@ mod tests {
         fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
     }
 
-    /// Checks that a run is replaced only with force and only by a complete one, that nothing is lost when the new one stops before or
-    /// after it is kept, also where that one is replaced in turn, or its process dies between the two renames, and that nothing else is
-    /// left beside it.
+    /// Checks that a run is replaced only with force and only by a complete one, that nothing is lost when the new one
+    /// stops before or after it is kept, also where that one is replaced in turn, or its process dies between the two
+    /// renames, and that nothing else is left beside it.
     #[test]
     fn nothing_is_lost() {
         let folder = tempfile::tempdir().unwrap();
@@ -353,8 +354,8 @@ mod tests {
         }
     }
 
-    /// Checks that of threads that claim one name together one gets it, whole, and the others are refused; with force each in its turn, and
-    /// what is left is the last one, alone.
+    /// Checks that of threads that claim one name together one gets it, whole, and the others are refused; with force
+    /// each in its turn, and what is left is the last one, alone.
     #[test]
     fn one_claims_a_name() {
         let folder = tempfile::tempdir().unwrap();

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// A file of samples of a density in two dimensions → exit code, and words of the one sentence on stderr (of no sentence where there are
-/// none).
+/// A file of samples of a density in two dimensions → exit code, and words of the one sentence on stderr (of no
+/// sentence where there are none).
 const SAMPLES: &[(&str, i32, &[&str])] = &[
     ("1,2\n3,4\n0,1\n", 0, &[]),
     ("\u{feff}1,2\n3,4\n", 0, &[]),
@@ -164,8 +164,8 @@ fn more_than_there_is() {
     }
 }
 
-/// Checks that outputs go through links, to pipes and devices, keep the mode of the file that they replace, and that a device that is full
-/// is said.
+/// Checks that outputs go through links, to pipes and devices, keep the mode of the file that they replace, and that a
+/// device that is full is said.
 #[test]
 fn outputs() {
     let folder = folder();
@@ -199,6 +199,11 @@ fn outputs() {
         assert!(reader.join().unwrap() == expected);
         assert!(!at("pipe.npy").symlink_metadata().unwrap().is_file());
     }
+    // a page that is no text is replaced like another
+    let page = fs::read(at("run/report.html")).unwrap();
+    fs::write(at("run/report.html"), b"\xff\x00").unwrap();
+    succeeds(&pushforward(folder.path(), &["report", "run"]));
+    assert!(fs::read(at("run/report.html")).unwrap() == page);
     // a link that waits in a run's folder leads nowhere
     fs::write(at("precious"), "years of work").unwrap();
     symlink(at("precious"), at("run/samples.npz")).unwrap();
@@ -231,8 +236,8 @@ fn long_sample(folder: &Path, prefix: &str) -> std::process::Child {
     child
 }
 
-/// Checks that Ctrl-C, SIGTERM and SIGHUP end a command with the exit code of the signal and leave nothing, that `nohup` still does what it
-/// says, and that what `kill -9` left goes with the next command.
+/// Checks that Ctrl-C, SIGTERM and SIGHUP end a command with the exit code of the signal and leave nothing, that
+/// `nohup` still does what it says, and that what `kill -9` left goes with the next command.
 #[test]
 fn signals() {
     let folder = folder();
@@ -290,8 +295,9 @@ fn nobody_listens() {
     }
 }
 
-/// Checks, fifty times, that of two trainings that start together in one new folder one succeeds and the other is refused, and that the
-/// folder is the one's alone; then the same with `--force`, where each that succeeds was whole before it was replaced.
+/// Checks, fifty times, that of two trainings that start together in one new folder one succeeds and the other is
+/// refused, and that the folder is the one's alone; then the same with `--force`, where each that succeeds was whole
+/// before it was replaced.
 #[test]
 fn two_trainings_in_one_folder() {
     let folder = folder();
@@ -329,8 +335,8 @@ fn two_trainings_in_one_folder() {
     }
 }
 
-/// Checks that a figure that is infinite is written as the number that Python reads, and that the coordinates of a simplex are read in every
-/// precision in which they were written.
+/// Checks that a figure that is infinite is written as the number that Python reads, and that the coordinates of a
+/// simplex are read in every precision in which they were written.
 #[test]
 fn numbers_at_their_ends() {
     let folder = folder();
@@ -360,8 +366,8 @@ fn numbers_at_their_ends() {
     outcome(folder.path(), &["evaluate", "simplex.toml", "x.npy", "--test-size", "0"], 0, &[], "single");
 }
 
-/// Checks that a column of a regression's data that does not vary is refused whatever its size is, and one that varies by little beside its
-/// size is not.
+/// Checks that a column of a regression's data that does not vary is refused whatever its size is, and one that varies
+/// by little beside its size is not.
 #[test]
 fn columns_that_do_not_vary() {
     let folder = folder();

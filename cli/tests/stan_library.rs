@@ -108,8 +108,8 @@ fn compile_more(folder: &Path, code: &str, name: &str) {
     assert!(cc.current_dir(folder).status().unwrap().success());
 }
 
-/// Checks that no command on a run's folder or configuration runs the code of the library that it names, unless it is trusted: `sample` and
-/// `logpdf` do without, in the unconstrained coordinates, the others refuse.
+/// Checks that no command on a run's folder or configuration runs the code of the library that it names, unless it is
+/// trusted: `sample` and `logpdf` do without, in the unconstrained coordinates, the others refuse.
 #[test]
 fn nothing_runs_without_trust() {
     let Some(folder) = compiled(&[]) else { return };
@@ -143,6 +143,23 @@ fn nothing_runs_without_trust() {
         let complete = arguments.contains(&"--resume");
         assert_eq!(out.status.code(), Some(if complete { 0 } else { 2 }), "{arguments:?}: {}", said(&out));
         assert!(complete || said(&out).contains("--trust-library"), "{arguments:?}: {}", said(&out));
+        assert!(!trace.exists(), "{arguments:?}");
+    }
+    // nor through a file that the configuration names
+    fs::create_dir(at("named")).unwrap();
+    fs::copy(at("run/samples.npy"), at("named/samples.npy")).unwrap();
+    fs::write(at("named/config.toml"), "target = \"./normal.toml\"\n").unwrap();
+    for arguments in [
+        &["export", "named", "--format", "csv"][..],
+        &["report", "named"],
+        &["train", "--config", "named/config.toml", "--out", "n"],
+    ] {
+        let out = run(arguments);
+        assert!(
+            out.status.code() == Some(2) && said(&out).contains("--trust-library"),
+            "{arguments:?}: {}",
+            said(&out)
+        );
         assert!(!trace.exists(), "{arguments:?}");
     }
     let out = run(&["sample", "run", "-n", "20", "-o", "x.csv", "--trust-library"]);

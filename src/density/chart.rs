@@ -225,8 +225,8 @@ impl Chart {
         self.free_of_rounded(x, 0.5 * f64::EPSILON)
     }
 
-    /// The same for numbers that were rounded to `unit` of their size, such as 2⁻²⁴ in single precision: so far, times K, the sum on a simplex
-    /// of K coordinates may be from 1, or 10⁻⁸ where that is more.
+    /// The same for numbers that were rounded to `unit` of their size, such as 2⁻²⁴ in single precision: so far, times
+    /// K, the sum on a simplex of K coordinates may be from 1, or 10⁻⁸ where that is more.
     pub fn free_of_rounded(&self, x: &Matrix, unit: f64) -> Result<Matrix> {
         if x.cols() != self.dim {
             shape_mismatch("Chart::free", x.shape(), (x.rows(), self.dim));

@@ -54,8 +54,8 @@ impl<T: Real> Generator<T> {
         Self { latent, frame, parameters, hidden: hidden.to_vec(), network }
     }
 
-    /// Number of trainable numbers in R^d with `codes` codes (0 for a Gaussian latent) and these hidden layers; None beyond the whole
-    /// numbers. Nothing is made.
+    /// Number of trainable numbers in R^d with `codes` codes (0 for a Gaussian latent) and these hidden layers; None
+    /// beyond the whole numbers. Nothing is made.
     pub fn size_of(d: usize, codes: usize, hidden: &[usize]) -> Option<usize> {
         let inputs = if codes > 0 { d.checked_mul(2)? } else { d };
         Mlp::size(&[&[inputs], hidden, &[d]].concat())?.checked_add(codes.checked_mul(d)?)

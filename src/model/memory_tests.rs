@@ -31,8 +31,9 @@ fn flows() -> impl Iterator<Item = (String, Flow<f32>)> {
     })
 }
 
-/// Checks that the buffers that wait for the next step are as many after 200 small steps of training as after 10, for generators with and
-/// without codes and for flows of all kinds, through samples, samples with scores and log-densities, with a backward pass and without.
+/// Checks that the buffers that wait for the next step are as many after 200 small steps of training as after 10, for
+/// generators with and without codes and for flows of all kinds, through samples, samples with scores and
+/// log-densities, with a backward pass and without.
 #[test]
 fn steps_leave_nothing_behind() {
     for latent in [Latent::Gaussian, Latent::Codes { logits: vec![0.0; 3] }] {

@@ -27,7 +27,8 @@ impl Mlp {
         Self { widths }
     }
 
-    /// Number of trainable numbers with layers of `widths`, Σ_k (w_k + 1) w_{k+1}; None beyond the whole numbers. Nothing is made.
+    /// Number of trainable numbers with layers of `widths`, Σ_k (w_k + 1) w_{k+1}; None beyond the whole numbers.
+    /// Nothing is made.
     pub fn size(widths: &[usize]) -> Option<usize> {
         widths.windows(2).try_fold(0usize, |sum, w| sum.checked_add(w[0].checked_add(1)?.checked_mul(w[1])?))
     }

@@ -1,7 +1,6 @@
 //! `pushforward export`: the samples of a run in the formats of other tools.
 
-use crate::commands::{note, print, train::load_target};
-use crate::config;
+use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::arviz;
 use crate::files::atomic::AtomicFile;
@@ -10,6 +9,7 @@ use crate::files::json;
 use crate::files::npz::NpzWriter;
 use crate::files::read_text;
 use crate::files::samples::read_samples;
+use crate::{config, target};
 use pushforward::linalg::Matrix;
 use serde_json::json;
 use std::path::PathBuf;
@@ -41,7 +41,7 @@ const MAX_SUMMARY: u64 = 16 << 20;
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let at = |name: &str| arguments.run.join(name);
     let config = config::merge(Some(&at("config.toml")), toml::Table::new(), &[])?;
-    let target = load_target(&config)?;
+    let target = target::of_definition(&config.target, config.name.as_deref(), &mut note)?;
     let method = config.method(&target)?;
     let samples = read_samples(&at("samples.npy"))?;
     let (names, shown) = (target.coordinates.names(), arguments.run.display());

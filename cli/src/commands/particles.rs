@@ -108,6 +108,6 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if let Some(path) = &arguments.resume {
         return resume(toml::Table::new(), path, limits);
     }
-    let job = job_of(config::merge(None, arguments.flags()?, &arguments.settings)?)?;
+    let job = job_of(config::merge(None, arguments.flags()?, &arguments.settings)?, true)?;
     begin(job, arguments.out.clone(), arguments.force, limits)
 }

@@ -3,8 +3,8 @@
 use crate::commands::{note, print, train::job_of};
 use crate::config;
 use crate::failure::{Failure, Outcome};
-use crate::files::atomic::write_file;
-use crate::files::read_text;
+use crate::files::atomic::AtomicFile;
+use crate::files::read_bytes;
 use crate::results::reopen;
 use std::path::PathBuf;
 
@@ -29,14 +29,17 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             "{shown} is not a run folder (it has no config.toml); give one that 'train' made"
         )));
     }
-    let job = job_of(config::merge(Some(&folder.join("config.toml")), toml::Table::new(), &[])?)?;
+    let job = job_of(config::merge(Some(&folder.join("config.toml")), toml::Table::new(), &[])?, false)?;
     let reopened = reopen(folder, &job)?;
     reopened.differences.iter().cloned().for_each(note);
     let page = reopened.page();
     let own = folder.join("report.html");
     let path = arguments.output.as_ref().unwrap_or(&own);
-    let before = own.is_file().then(|| read_text(&own, MAX_PAGE)).transpose()?;
-    write_file(path, page.as_bytes())?;
+    let before = own.is_file().then(|| read_bytes(&own, MAX_PAGE)).transpose()?;
+    let before = before.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    let mut file = if arguments.output.is_some() { AtomicFile::output(path)? } else { AtomicFile::create(path)? };
+    file.write(page.as_bytes())?;
+    file.commit()?;
     let compared = match before {
         None => "the run had none".into(),
         Some(before) if before == page => "the same as the run's report.html, byte for byte".into(),

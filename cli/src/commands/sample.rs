@@ -4,11 +4,11 @@ use crate::commands::note;
 use crate::config;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of};
+use crate::model;
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::{self, Target};
-use crate::{commands::train::load_target, model};
 use pushforward::search::{Polish, PolishReport};
 use std::path::PathBuf;
 
@@ -73,7 +73,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let mut writer = SampleWriter::output(&arguments.output, arguments.number, &coordinates.names())?;
     coordinates.note().into_iter().for_each(note);
     let progress = Progress::new(arguments.number, "samples");
-    // a polished sample costs as much as many, so that the bar needs smaller blocks; the samples depend on the block only
+    // a polished sample costs as much as many, so that the bar needs smaller blocks; the samples depend on the block
+    // only
     let part = if polisher.is_some() { (block / 16).max(1) } else { block };
     for (number, start) in (0..arguments.number).step_by(block as usize).enumerate() {
         let rows = (arguments.number - start).min(block);
@@ -102,7 +103,8 @@ impl Polisher {
     /// With the step found on samples of the model that are not written.
     fn new(arguments: &Arguments, model: &Model) -> Outcome<Self> {
         let config = arguments.run.join("config.toml");
-        let target = load_target(&config::merge(Some(&config), toml::Table::new(), &[])?)?;
+        let config = config::merge(Some(&config), toml::Table::new(), &[])?;
+        let target = target::of_definition(&config.target, config.name.as_deref(), &mut note)?;
         let pilot = model.sample(PILOT, arguments.seed, PILOT_BLOCK);
         let polish = Polish::tune(&*target.density, &pilot, arguments.seed)?;
         Ok(Self { target, polish, steps: arguments.polish, total: PolishReport::default() })

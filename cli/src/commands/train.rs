@@ -105,30 +105,15 @@ impl Arguments {
     }
 }
 
-/// The target that the configuration names or contains.
-pub(super) fn load_target(config: &Config) -> Outcome<Target> {
-    match &config.target {
-        toml::Value::String(name) => target::load(name, &mut note),
-        toml::Value::Table(table) => {
-            let text = toml::to_string(table).expect("a table that was read can be written");
-            target::of_text(
-                config.name.as_deref().unwrap_or("target"),
-                "the configuration's target",
-                Path::new(""),
-                &text,
-                &mut note,
-            )
-        }
-        other => Err(Failure::input(format!("target = {other}; give a name, a path or a table"))),
-    }
-}
-
 /// More threads than any machine has cores; each takes memory for its stack.
 const MOST_THREADS: usize = 4_096;
 
-/// What the configuration asks for.
-pub(super) fn job_of(mut config: Config) -> Outcome<Job> {
-    let target = load_target(&config)?;
+/// What the configuration asks for; `named` says that the user named the target, not the configuration.
+pub(super) fn job_of(mut config: Config, named: bool) -> Outcome<Job> {
+    let target = match &config.target {
+        toml::Value::String(name) if named => target::load(name, &mut note)?,
+        definition => target::of_definition(definition, config.name.as_deref(), &mut note)?,
+    };
     // A file's content goes into config.toml, so that the run can be repeated without the file.
     config.name = target.definition.is_table().then(|| target.name.clone());
     config.target = target.definition.clone();
@@ -180,7 +165,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if let Some(path) = &arguments.resume {
         return resume(arguments.flags(), path, limits);
     }
-    let job = job_of(config::merge(arguments.config.as_deref(), arguments.flags(), &arguments.settings)?)?;
+    let config = config::merge(arguments.config.as_deref(), arguments.flags(), &arguments.settings)?;
+    let job = job_of(config, arguments.target.is_some())?;
     begin(job, arguments.out.clone(), arguments.force, limits)
 }
 
@@ -221,7 +207,7 @@ pub(super) fn resume(flags: toml::Table, path: &Path, limits: Limits) -> Outcome
         return print(&format!("the run in {shown} is complete; there is nothing to go on with\n"));
     }
     let checkpoint = Checkpoint::read(path, &mut note)?;
-    let job = job_of(config::merge(Some(&path.join("config.toml")), flags, &[])?)?;
+    let job = job_of(config::merge(Some(&path.join("config.toml")), flags, &[])?, false)?;
     if let Some(c) = &checkpoint {
         results::fits(path, &job, &c.config, "the checkpoint")?;
     }

@@ -1,7 +1,8 @@
 //! Samples in the form that ArviZ opens: JSON of its `from_dict` schema, read by `arviz.from_json` (0.x) or
 //! `arviz.from_dict(json.load(f))` (1.x, which has no attributes there).
 //!
-//! Numbers that are not finite are written as Python writes and reads them, `-Infinity` and `NaN`, so that every list is one of numbers.
+//! Numbers that are not finite are written as Python writes and reads them, `-Infinity` and `NaN`, so that every list
+//! is one of numbers.
 
 use crate::failure::Outcome;
 use crate::files::atomic::AtomicFile;

@@ -1,7 +1,8 @@
 //! Files that appear whole or not at all: write to a temporary sibling, fsync, rename.
 //!
-//! Temporary names are random, made by this process alone (never opened where one is, never through a link), and locked while they are
-//! written, so that what a killed process left is told from what another one writes; the next file of the same name clears it.
+//! Temporary names are random, made by this process alone (never opened where one is, never through a link), and locked
+//! while they are written, so that what a killed process left is told from what another one writes; the next file of
+//! the same name clears it.
 
 use crate::failure::{Failure, Outcome};
 use std::collections::BTreeSet;
@@ -96,7 +97,8 @@ fn is_named(_: &File, path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|m| m.is_file())
 }
 
-/// Whether this process holds `file` alone, and `path` is its name. Some file systems have no locks; there `path` has to do.
+/// Whether this process holds `file` alone, and `path` is its name. Some file systems have no locks; there `path` has
+/// to do.
 pub(crate) fn hold(file: &File, path: &Path) -> bool {
     !matches!(file.try_lock(), Err(TryLockError::WouldBlock)) && is_named(file, path)
 }
@@ -150,8 +152,8 @@ impl AtomicFile {
         Err(fail(&io::Error::other("no temporary name beside it is free")))
     }
 
-    /// Starts the file that a user names as an output: a link means the file behind it, a pipe or a device takes the bytes as they come, and
-    /// a file that is replaced keeps its mode.
+    /// Starts the file that a user names as an output: a link means the file behind it, a pipe or a device takes the
+    /// bytes as they come, and a file that is replaced keeps its mode.
     pub fn output(path: &Path) -> Outcome<Self> {
         let fail = |e: &io::Error| Failure::io("write", path, e);
         let Ok(found) = fs::metadata(path) else {
@@ -230,8 +232,8 @@ mod tests {
         names
     }
 
-    /// Checks that what a killed process left of a file is cleared by the next one of that name, and nothing else: not what is being written,
-    /// not what only looks like it, not the file behind a link.
+    /// Checks that what a killed process left of a file is cleared by the next one of that name, and nothing else: not
+    /// what is being written, not what only looks like it, not the file behind a link.
     #[test]
     fn left_overs_go() {
         let folder = tempfile::tempdir().unwrap();
@@ -255,8 +257,8 @@ mod tests {
         assert!(unfinished().iter().all(|path| !path.starts_with(folder.path())));
     }
 
-    /// Checks that a file that is created takes the place of a link, and an output goes to the file behind it, which may be missing; that
-    /// the mode of a file stays; and that one without permission to write is refused.
+    /// Checks that a file that is created takes the place of a link, and an output goes to the file behind it, which
+    /// may be missing; that the mode of a file stays; and that one without permission to write is refused.
     #[test]
     #[cfg(unix)]
     fn links_and_modes() {

@@ -56,9 +56,9 @@ impl CsvWriter {
     }
 }
 
-/// Reads rows in blocks, as pandas, R, spreadsheets and CmdStan write them: cells between commas, semicolons, tabs or blanks, with
-/// quotation marks or without; a header or none; row names, comments (#), blank lines, the columns of Stan whose names end in two
-/// underscores, and the mark at the beginning of a file in UTF-8 are left out.
+/// Reads rows in blocks, as pandas, R, spreadsheets and CmdStan write them: cells between commas, semicolons, tabs or
+/// blanks, with quotation marks or without; a header or none; row names, comments (#), blank lines, the columns of Stan
+/// whose names end in two underscores, and the mark at the beginning of a file in UTF-8 are left out.
 pub struct CsvReader {
     file: Box<dyn BufRead>,
     path: PathBuf,
@@ -128,8 +128,8 @@ impl CsvReader {
         note.map(|note| format!("{}: {note}", self.path.display()))
     }
 
-    /// To which part of their size the numbers so far were rounded: half a unit of the last of as many digits as the longest has, at least
-    /// four, because shorter ones alone are simple numbers and not rounded.
+    /// To which part of their size the numbers so far were rounded: half a unit of the last of as many digits as the
+    /// longest has, at least four, because shorter ones alone are simple numbers and not rounded.
     pub fn rounding(&self) -> f64 {
         (0.5 * 10f64.powi(1 - self.digits.max(4))).max(0.5 * f64::EPSILON)
     }

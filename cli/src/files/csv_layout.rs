@@ -32,8 +32,8 @@ pub(super) struct Layout {
     pub note: Option<String>,
 }
 
-/// The separator of a line: a tab, a semicolon or a comma outside quotation marks, in this order, because a comma may be that of a decimal;
-/// else blanks. A spreadsheet may say it itself, by a first line `sep=;`.
+/// The separator of a line: a tab, a semicolon or a comma outside quotation marks, in this order, because a comma may
+/// be that of a decimal; else blanks. A spreadsheet may say it itself, by a first line `sep=;`.
 pub(super) fn separator_of(line: &str) -> Separator {
     let mut quoted = false;
     let outside: String = line.chars().filter(|c| (*c == '"').then(|| quoted = !quoted).is_none() && !quoted).collect();
@@ -106,9 +106,10 @@ fn is_integer(text: &str) -> bool {
 
 /// How a table whose first lines with cells are `first` and `second` is read.
 ///
-/// The first line is a header where one of its cells is a name and no other one a decimal number, where its first cell is empty (an
-/// unnamed column of row names, as pandas and R write it), and where all its cells are quoted and those of the next line are not. Two or
-/// more columns `0,1,…` above numbers of another form are the header that pandas gives to an array without names.
+/// The first line is a header where one of its cells is a name and no other one a decimal number, where its first cell
+/// is empty (an unnamed column of row names, as pandas and R write it), and where all its cells are quoted and those of
+/// the next line are not. Two or more columns `0,1,…` above numbers of another form are the header that pandas gives to
+/// an array without names.
 pub(super) fn layout(first: &str, second: Option<&str>) -> Result<Layout, String> {
     let separator = separator_of(first);
     let head = cells(first, separator)?;

@@ -1,7 +1,7 @@
 //! JSON with numbers that are not finite, as Python's `json` writes and reads it: `NaN`, `Infinity`, `-Infinity`.
 //!
-//! A [`Value`] holds no such number. In memory it is a string with a mark in front, made by [`real`]; [`text`] writes it as the bare word and
-//! [`parse`] gives the marked string back.
+//! A [`Value`] holds no such number. In memory it is a string with a mark in front, made by [`real`]; [`text`] writes
+//! it as the bare word and [`parse`] gives the marked string back.
 
 use serde_json::Value;
 
@@ -58,8 +58,8 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// Checks that numbers of every kind come back, that the text has the words that Python reads, and that the same words in strings and names
-    /// are left alone.
+    /// Checks that numbers of every kind come back, that the text has the words that Python reads, and that the same
+    /// words in strings and names are left alone.
     #[test]
     fn round_trip() {
         let value = json!({

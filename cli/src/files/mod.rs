@@ -30,7 +30,8 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     fnv1a_from(FNV_START, bytes)
 }
 
-/// All bytes of a file of at most `most`, whatever its announced length is: a device has none, a sparse file more than there is room for.
+/// All bytes of a file of at most `most`, whatever its announced length is: a device has none, a sparse file more than
+/// there is room for.
 pub fn read_bytes(path: &Path, most: u64) -> Outcome<Vec<u8>> {
     let fail = |e: std::io::Error| Failure::unreadable(path, &e);
     let file = File::open(path).map_err(fail)?;

@@ -53,8 +53,8 @@ impl SampleWriter {
         Self::over(AtomicFile::create(path)?, path, rows, &names)
     }
 
-    /// Starts the file that a user names as an output, of `rows` samples with these columns; see [`AtomicFile::output`]. What no such file or
-    /// disk holds is refused first.
+    /// Starts the file that a user names as an output, of `rows` samples with these columns; see
+    /// [`AtomicFile::output`]. What no such file or disk holds is refused first.
     pub fn output(path: &Path, rows: u64, names: &[String]) -> Outcome<Self> {
         let (format, numbers) = (format_of(path)?, u128::from(rows) * names.len() as u128);
         let bytes = if format == Format::Csv { CSV_NUMBER * numbers } else { 8 * numbers };
@@ -101,8 +101,8 @@ pub fn read_samples(path: &Path) -> Outcome<Matrix> {
     read_rounded(path).map(|(samples, _)| samples)
 }
 
-/// All samples of a file, and to which part of their size its numbers were rounded: 2⁻²⁴ in single precision, also where they were kept in
-/// double precision after that, 2⁻⁵³ in double precision, half a digit in text.
+/// All samples of a file, and to which part of their size its numbers were rounded: 2⁻²⁴ in single precision, also
+/// where they were kept in double precision after that, 2⁻⁵³ in double precision, half a digit in text.
 pub fn read_rounded(path: &Path) -> Outcome<(Matrix, f64)> {
     let (samples, mut unit) = match format_of(path)? {
         Format::Npy => (NpyReader::open(path)?.read_block(usize::MAX)?, 0.5 * f64::EPSILON),

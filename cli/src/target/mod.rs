@@ -28,7 +28,8 @@ const MEMORY_SHARE: u128 = 120;
 /// Whether a library that a configuration names may be opened, which runs its code.
 static TRUSTED: AtomicBool = AtomicBool::new(false);
 
-/// Says whether libraries named by configurations may be opened. One that the user's own target file names always is: to name it is to ask for it.
+/// Says whether libraries named by configurations may be opened. One that the user's own target file names always is:
+/// to name it is to ask for it.
 pub fn trust_libraries(trusted: bool) {
     TRUSTED.store(trusted, Ordering::Relaxed);
 }
@@ -212,8 +213,27 @@ fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     described(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
 }
 
-/// The target called `name` that `text`, part of a configuration, describes; `place` is where the text stands, for messages, and `base` the
-/// folder from which its files are looked for. A Stan library is opened only where that was [trusted](trust_libraries).
+/// The target that a configuration names or contains; a table is called `name`. A Stan library is opened only where that was
+/// [trusted](trust_libraries), whether the configuration contains it or names a file that does.
+pub fn of_definition(definition: &toml::Value, name: Option<&str>, note: &mut dyn FnMut(String)) -> Outcome<Target> {
+    match definition {
+        toml::Value::String(path) if is_path(path) => {
+            let path = Path::new(path);
+            let text = read_text(path, MAX_FILE)?;
+            let base = path.parent().unwrap_or(Path::new(""));
+            of_text(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
+        }
+        toml::Value::String(name) => load(name, note),
+        toml::Value::Table(table) => {
+            let text = toml::to_string(table).expect("a table that was read can be written");
+            of_text(name.unwrap_or("target"), "the configuration's target", Path::new(""), &text, note)
+        }
+        other => Err(Failure::input(format!("target = {other}; give a name, a path or a table"))),
+    }
+}
+
+/// The target called `name` that `text` describes, for a configuration; `place` is where the text stands, for messages, and `base` the folder
+/// from which its files are looked for.
 pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     if kind_of(text).is_ok_and(|kind| kind == "stan-library") && !libraries_are_trusted() {
         return Err(Failure::input(format!(

@@ -128,8 +128,9 @@ impl<T: Real> Task<'_, T> {
         }
     }
 
-    /// Outputs of query i against all samples one by one, in f64, energies as differences to the nearest without the cancellation of the
-    /// squares: |x - y|² - |x - z|² = (y - z)·((y - x) + (z - x)). For the few queries that [`is_far`] names.
+    /// Outputs of query i against all samples one by one, in f64, energies as differences to the nearest without the
+    /// cancellation of the squares: |x - y|² - |x - z|² = (y - z)·((y - x) + (z - x)). For the few queries that
+    /// [`is_far`] names.
     fn far<const FMA: bool>(&mut self, i: usize) {
         let (kde, d, scale) = (self.kde, self.kde.d, self.kde.scale());
         let x: [f64; FEW] =
@@ -189,8 +190,8 @@ fn in_range<T: Real>(offset: &Lanes<T>) -> bool {
     offset.0.iter().all(|&e| e < limit)
 }
 
-/// Whether a squared distance is so large that the rounding of energies, some d ε of it, changes kernel values by factors: from 10³ bandwidths
-/// in f32 and 3·10⁷ in f64. Infinite where there is no number too.
+/// Whether a squared distance is so large that the rounding of energies, some d ε of it, changes kernel values by
+/// factors: from 10³ bandwidths in f32 and 3·10⁷ in f64. Infinite where there is no number too.
 #[inline(always)]
 fn is_far<T: Real>(offset: T) -> bool {
     offset.to_f64() * T::EPSILON.to_f64() > 0.125

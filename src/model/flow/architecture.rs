@@ -88,8 +88,8 @@ mod tests {
     use crate::model::Generator;
     use crate::model::flow::Flow;
 
-    /// Checks that the numbers of a flow and of a generator are counted as they are made, and that a count beyond the whole numbers is
-    /// none.
+    /// Checks that the numbers of a flow and of a generator are counted as they are made, and that a count beyond the
+    /// whole numbers is none.
     #[test]
     fn sizes_are_those_of_what_is_made() {
         for d in [1, 2, 3, 4, 5, 8, 9] {
