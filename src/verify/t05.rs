@@ -134,13 +134,18 @@ impl<'a> Setting<'a> {
     }
 
     /// E_p[s'(l) (div ξ + ξ·s_q)], the middle member of statement 1.
+    ///
+    /// With what its rounding is relative to: the terms, each times the exponents of its factors p, s' and χ.
     fn by_parts(&self) -> (f64, f64) {
         let nodes = &self.scene.nodes;
-        self.scene.grid.integrate_with_size(|i| {
+        let term = |i: usize| {
             let (xi, jacobian) = (self.push.displacement[i], self.push.jacobian[i]);
             let score = super::pair::vector(nodes.score_q.row(i));
             nodes.p(i) * self.s.slope(nodes.l(i)) * (jacobian[0][0] + jacobian[1][1] + dot(xi, score))
-        })
+        };
+        let exponents = |i: usize| 1.0 + nodes.log_size(i) - self.scene.chi[i].max(f64::MIN_POSITIVE).ln();
+        let size = self.scene.grid.integrate(|i| term(i).abs() * exponents(i));
+        (self.scene.grid.integrate(term), size)
     }
 
     fn compare(&self, cases: &[Response]) -> Vec<Comparison> {
@@ -154,8 +159,8 @@ impl<'a> Setting<'a> {
             Response::ByParts => {
                 let (left, size) = self.by_parts();
                 let (s_slope, s_bend) = (|l: f64| self.s.slope(l), |l: f64| self.s.bend(l));
-                // the terms of div ξ + ξ·s_q may cancel: 64 roundings of their size, each with that of l
-                let rounding = 64.0 * f64::EPSILON * size / scale;
+                // the terms of div ξ + ξ·s_q may cancel: some tens of roundings of their size
+                let rounding = 16.0 * f64::EPSILON * size / scale;
                 // the trapezoid's error is the square of its change on half of the nodes
                 let resolution = self.scene.resolution(|l| l.exp() * self.f.weight(l) * (s_slope(l) + s_bend(l).abs()));
                 let tolerance = (1e-2 * self.draw.tolerance()).max(rounding).max(4.0 * resolution * resolution);

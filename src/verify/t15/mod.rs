@@ -86,15 +86,13 @@ impl<'a> Setting<'a> {
         Comparison::of_ladder(instance, left, right, right.abs(), self.draw.tolerance())
     }
 
-    /// Whether the growth is the rounding of φ: its variance is known to 2u max|φ| std(φ), more than the tolerance of the rate.
+    /// Whether the mean of φ is known too coarsely: the growth then makes mass at the rate u E_q[χ|φ|], and D_f rises or falls by φ
+    /// times that, more than the tolerance of the rate.
     fn drowned(&self) -> bool {
         let scene = &self.scene;
         let phi: Vec<f64> = (0..scene.chi.len()).map(|i| self.f.first_variation(scene.nodes.l(i))).collect();
-        let mean = windowed_mean(scene, &phi);
-        let mass = |i: usize| scene.nodes.q(i) * scene.chi[i];
-        let variance = scene.grid.integrate(|i| mass(i) * (phi[i] - mean).powi(2));
-        let square = scene.grid.integrate(|i| mass(i) * phi[i] * phi[i]);
-        2.0 * f64::EPSILON * (variance * square).sqrt() > self.draw.tolerance() * self.right().abs()
+        let square = scene.grid.integrate(|i| scene.nodes.q(i) * scene.chi[i] * phi[i] * phi[i]);
+        f64::EPSILON * square > self.draw.tolerance() * self.right().abs()
     }
 
     fn dissipation(&self) -> Comparison {
@@ -102,7 +100,7 @@ impl<'a> Setting<'a> {
             let instance = format!("{}, {}, dissipation", self.draw.label, self.f.name());
             return Comparison::refused(
                 instance,
-                "φ is constant on the window to rounding, and the growth is that rounding",
+                "φ is so nearly constant on the window that rounding of its mean makes more mass than the growth moves",
             );
         }
         let resolution = self.scene.resolution(|l| (2.0 * self.f.log_weight(l)).exp());
