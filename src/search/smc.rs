@@ -21,7 +21,7 @@ const LAST_SWEEPS: usize = 30;
 const PARTIAL: usize = 1;
 const LAST_PARTIAL: usize = 16;
 /// Most reweightings; a population that needs more has failed.
-const MAX_STAGES: usize = 300;
+const MAX_STAGES: usize = 200;
 /// Reweightings over which the growth of log β is measured. A population that would need more than [`MAX_STAGES`] at this pace has failed:
 /// it is drifting towards mass that lies many of its widths away.
 const PACE: usize = 10;
