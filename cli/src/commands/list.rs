@@ -1,9 +1,10 @@
-//! `pushforward list`: names, formulas, constants, sources.
+//! `pushforward list`: names, formulas, constants, sources, and the machine.
 
 use crate::commands::print;
 use crate::failure::Outcome;
 use pushforward::density::{Dimensions, all_densities};
 use pushforward::divergence::{all_divergences, by_name};
+use pushforward::num::{ISA, Shell, check_isa, shell, shells, strict};
 
 /// Arguments of `list`.
 #[derive(clap::Args)]
@@ -17,18 +18,14 @@ pub struct Arguments {
 enum What {
     Targets,
     Divergences,
+    Machine,
 }
 
 /// Prints the lists.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
-    let mut text = String::new();
-    if arguments.what != Some(What::Divergences) {
-        text += &targets();
-    }
-    if arguments.what != Some(What::Targets) {
-        text += &divergences();
-    }
-    print(&text)
+    let lists = [(What::Targets, targets as fn() -> String), (What::Divergences, divergences), (What::Machine, machine)];
+    let asked = lists.iter().filter(|(what, _)| arguments.what.is_none_or(|asked| asked == *what));
+    print(&asked.map(|(_, list)| list()).collect::<String>())
 }
 
 /// A name and the lines about it, indented.
@@ -67,4 +64,52 @@ fn divergences() -> String {
     format!(
         "DIVERGENCES (q is the model, p the target, r = p/q, w(r) = r² f''(r); alpha takes any number after its colon)\n\n{list}"
     )
+}
+
+/// What this process computes with, and what its bits depend on.
+fn machine() -> String {
+    let features = features();
+    let found = if features.is_empty() { "none of those that have kernels of their own".into() } else { features.join(", ") };
+    let sets = ["strict"].into_iter().chain(shells().into_iter().map(Shell::name)).collect::<Vec<_>>().join(", ");
+    let in_use = match check_isa() {
+        Ok(()) if strict() => "strict".into(),
+        Ok(()) => shell().name().to_owned(),
+        Err(e) => format!("none; {e}"),
+    };
+    let products = match shell() {
+        _ if strict() => "plain loops",
+        Shell::Avx2 | Shell::Avx512 if pushforward::linalg::OWN_KERNELS => "own tiles; matrixmultiply for large factors",
+        _ => "matrixmultiply",
+    };
+    let bits = match shell() {
+        _ if strict() => "on the seed, for kernels and products; the C library gives a few functions outside them",
+        Shell::Portable => "on the seed and on what matrixmultiply finds in the processor, not on the number of threads",
+        _ => "on the seed and on fused multiply-add: avx2 and avx512 agree; not on the number of threads",
+    };
+    let text = entry(
+        std::env::consts::ARCH,
+        &[
+            ("features", &found),
+            ("sets", &sets),
+            ("in use", &in_use),
+            ("products", products),
+            ("threads", &rayon::current_num_threads().to_string()),
+            ("bits depend", bits),
+        ],
+    );
+    format!("MACHINE (choose a set with {ISA})\n\n{text}")
+}
+
+/// The processor's features that kernels ask for.
+fn features() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        macro_rules! found {
+            ($($name:tt)*) => { [$(($name, is_x86_feature_detected!($name))),*] };
+        }
+        let all = found!("avx2" "fma" "avx512f" "avx512dq" "avx512vl" "avx512bw");
+        all.into_iter().filter(|(_, found)| *found).map(|(name, _)| name).collect()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    vec![]
 }

@@ -14,6 +14,7 @@ mod verify;
 
 use crate::failure::{Failure, Outcome};
 use clap::{Parser, Subcommand};
+use pushforward::num::check_isa;
 use std::io::Write;
 
 /// One-step samplers for densities known only up to a constant.
@@ -51,6 +52,10 @@ enum Command {
 impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Outcome<()> {
+        // the list says what there is to choose
+        if !matches!(self.command, Command::List(_)) {
+            check_isa()?;
+        }
         match self.command {
             Command::Train(arguments) => train::run(&arguments),
             Command::Sample(arguments) => sample::run(&arguments),
