@@ -112,7 +112,10 @@ fn asked(value: Option<&OsStr>) -> Result<(Shell, bool)> {
         "avx512" => Shell::Avx512,
         other => {
             let what = format!("{ISA} = {other:?} names no instruction set");
-            return Err(Error::Unsupported { what, remedy: "choose strict, portable, avx2 or avx512, or leave it unset" });
+            return Err(Error::Unsupported {
+                what,
+                remedy: "choose strict, portable, avx2 or avx512, or leave it unset",
+            });
         }
     };
     if !shell.is_available() {

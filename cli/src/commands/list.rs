@@ -23,7 +23,8 @@ enum What {
 
 /// Prints the lists.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
-    let lists = [(What::Targets, targets as fn() -> String), (What::Divergences, divergences), (What::Machine, machine)];
+    let lists =
+        [(What::Targets, targets as fn() -> String), (What::Divergences, divergences), (What::Machine, machine)];
     let asked = lists.iter().filter(|(what, _)| arguments.what.is_none_or(|asked| asked == *what));
     print(&asked.map(|(_, list)| list()).collect::<String>())
 }
@@ -69,7 +70,8 @@ fn divergences() -> String {
 /// What this process computes with, and what its bits depend on.
 fn machine() -> String {
     let features = features();
-    let found = if features.is_empty() { "none of those that have kernels of their own".into() } else { features.join(", ") };
+    let found =
+        if features.is_empty() { "none of those that have kernels of their own".into() } else { features.join(", ") };
     let sets = ["strict"].into_iter().chain(shells().into_iter().map(Shell::name)).collect::<Vec<_>>().join(", ");
     let in_use = match check_isa() {
         Ok(()) if strict() => "strict".into(),
@@ -78,12 +80,16 @@ fn machine() -> String {
     };
     let products = match shell() {
         _ if strict() => "plain loops",
-        Shell::Avx2 | Shell::Avx512 if pushforward::linalg::OWN_KERNELS => "own tiles; matrixmultiply for large factors",
+        Shell::Avx2 | Shell::Avx512 if pushforward::linalg::OWN_KERNELS => {
+            "own tiles; matrixmultiply for large factors"
+        }
         _ => "matrixmultiply",
     };
     let bits = match shell() {
         _ if strict() => "on the seed, for kernels and products; the C library gives a few functions outside them",
-        Shell::Portable => "on the seed and on what matrixmultiply finds in the processor, not on the number of threads",
+        Shell::Portable => {
+            "on the seed and on what matrixmultiply finds in the processor, not on the number of threads"
+        }
         _ => "on the seed and on fused multiply-add: avx2 and avx512 agree; not on the number of threads",
     };
     let text = entry(

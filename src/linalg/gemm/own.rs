@@ -116,7 +116,8 @@ mod tests {
                     for start in [Start::Scaled(T::ZERO), Start::Scaled(alpha), Start::Row(row.as_slice())] {
                         let on = |shell: Shell| {
                             let mut c = old.clone();
-                            let panels = Panels { data: b.as_slice(), shape: (k, n), steps: (1, n + 64), columns: 0..n };
+                            let panels =
+                                Panels { data: b.as_slice(), shape: (k, n), steps: (1, n + 64), columns: 0..n };
                             // SAFETY: all of C is ours.
                             unsafe { own_columns(shell, alpha, a, panels, start, &Shared::of(c.as_mut_slice())) };
                             c.into_vec().iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>()

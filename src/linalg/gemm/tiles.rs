@@ -39,9 +39,10 @@ impl<T: Real> Factors<T> {
     }
 }
 
-/// The same for either precision and width: vectors of `$w` numbers of type `$t`, tiles of at most `$tile` rows, fewer ones by name.
+/// The same for either precision and width: vectors of `$w` numbers of type `$t`, tiles of at most `$tile` rows. The numbers of
+/// the rows are written out, because the compiler leaves a loop over many of them a loop, and the sums then in memory.
 macro_rules! tiles {
-    ($name:ident, $features:tt, $t:ident, $w:literal, $tile:literal, [$($few:literal)*], $splat:ident, $load:ident, $store:ident, $zero:ident, $fma:ident, $mul:ident) => {
+    ($name:ident, $features:tt, $t:ident, $w:literal, $tile:literal, [$($row:literal)*], $splat:ident, $load:ident, $store:ident, $zero:ident, $fma:ident, $mul:ident) => {
         pub(super) mod $name {
             use super::GROUP;
             use std::arch::x86_64::*;
@@ -92,9 +93,9 @@ macro_rules! tiles {
                         // the last ones in two even tiles: the sums of two rows are too few for the latency of a multiply-add
                         let left = end - i;
                         let rows = if left > TILE && left < 2 * TILE { left.div_ceil(2) } else { left.min(TILE) };
-                        match rows {
-                            $($few => tile::<$few, V>(x, i, first, c),)*
-                            _ => tile::<TILE, V>(x, i, first, c),
+                        match rows - 1 {
+                            $($row => tile::<{ $row + 1 }, V>(x, i, first, c),)*
+                            _ => unreachable!("a tile has at most {TILE} rows"),
                         }
                         i += rows;
                     }
@@ -121,7 +122,11 @@ macro_rules! tiles {
                     if !x.row.is_null() {
                         let mut edge = [0.0; WIDTH];
                         let row = if whole { x.row.add(first) } else { copied(x.row.add(first), width, &mut edge) };
-                        (0..R * V).for_each(|rv| sums[rv / V][rv % V] = $load(row.add(rv % V * $w)));
+                        let row = [$load(row), $load(row.add((V - 1) * $w))];
+                        $(if $row < R {
+                            sums[$row][0] = row[0];
+                            sums[$row][V - 1] = row[V - 1];
+                        })*
                     }
                     let mut b = x.panels.add(first * x.column_step);
                     // bases of their own, or the compiler would make the addresses of all rows one chain of additions, as long as the products
@@ -130,12 +135,14 @@ macro_rules! tiles {
                         bases[g] = black_box(bases[0].wrapping_add(g * GROUP * x.row_stride));
                     }
                     for _ in 0..x.k {
-                        for r in 0..R {
-                            let factor = $splat(*bases[r / GROUP].add(r % GROUP * x.row_stride));
-                            for v in 0..V {
-                                sums[r][v] = $fma(factor, $load(b.add(v * $w)), sums[r][v]);
+                        let vectors = [$load(b), $load(b.add((V - 1) * $w))];
+                        $(if $row < R {
+                            let factor = $splat(*bases[$row / GROUP].add($row % GROUP * x.row_stride));
+                            sums[$row][0] = $fma(factor, vectors[0], sums[$row][0]);
+                            if V > 1 {
+                                sums[$row][1 % V] = $fma(factor, vectors[1], sums[$row][1 % V]);
                             }
-                        }
+                        })*
                         for g in 0..R.div_ceil(GROUP) {
                             bases[g] = bases[g].wrapping_add(x.col_stride);
                         }
@@ -144,22 +151,25 @@ macro_rules! tiles {
                     if whole && x.alpha == 1.0 && x.beta == 0.0 {
                         // from the registers
                         let out = c.add(i * x.n + first);
-                        (0..R * V).for_each(|rv| $store(out.add(rv / V * x.n + rv % V * $w), sums[rv / V][rv % V]));
+                        $(if $row < R {
+                            $store(out.add($row * x.n), sums[$row][0]);
+                            $store(out.add($row * x.n + (V - 1) * $w), sums[$row][V - 1]);
+                        })*
                         return;
                     }
                     let (alpha, beta) = ($splat(x.alpha), $splat(x.beta));
-                    for r in 0..R {
-                        let out = c.add((i + r) * x.n + first);
+                    $(if $row < R {
+                        let out = c.add((i + $row) * x.n + first);
                         let mut edge = [0.0; WIDTH];
                         let target = if whole { out } else { copied(out, width, &mut edge).cast_mut() };
                         for v in 0..V {
-                            let (sum, target) = ($mul(alpha, sums[r][v]), target.add(v * $w));
+                            let (sum, target) = ($mul(alpha, sums[$row][v]), target.add(v * $w));
                             $store(target, if x.beta == 0.0 { sum } else { $fma(beta, $load(target), sum) });
                         }
                         if !whole {
                             std::ptr::copy_nonoverlapping(edge.as_ptr(), out, width);
                         }
-                    }
+                    })*
                 }
             }
         }
@@ -173,7 +183,7 @@ tiles!(
     f32,
     8,
     6,
-    [1 2 3 4 5],
+    [0 1 2 3 4 5],
     _mm256_set1_ps,
     _mm256_loadu_ps,
     _mm256_storeu_ps,
@@ -187,7 +197,7 @@ tiles!(
     f64,
     4,
     6,
-    [1 2 3 4 5],
+    [0 1 2 3 4 5],
     _mm256_set1_pd,
     _mm256_loadu_pd,
     _mm256_storeu_pd,
@@ -202,7 +212,7 @@ tiles!(
     f32,
     16,
     14,
-    [1 2 3 4 5 6 7 8 9 10 11 12 13],
+    [0 1 2 3 4 5 6 7 8 9 10 11 12 13],
     _mm512_set1_ps,
     _mm512_loadu_ps,
     _mm512_storeu_ps,
@@ -216,7 +226,7 @@ tiles!(
     f64,
     8,
     14,
-    [1 2 3 4 5 6 7 8 9 10 11 12 13],
+    [0 1 2 3 4 5 6 7 8 9 10 11 12 13],
     _mm512_set1_pd,
     _mm512_loadu_pd,
     _mm512_storeu_pd,
