@@ -5,25 +5,23 @@
 //! machine has. In the body, take multiply-add from [`Real::fused`](crate::num::Real::fused) and elementary functions from the `*_body` methods
 //! of [`Real`](crate::num::Real), mark helper functions `#[inline(always)]`, and prefer `for` loops to closures (a closure that is not inlined
 //! falls back to the portable set).
-//!
-//! The environment variable `PUSHFORWARD_ISA` chooses another set than the widest one, to compare bits and times on one machine:
-//!
-//! | value | kernels | matrix products |
-//! |---|---|---|
-//! | `avx512` | 512-bit vectors, fused multiply-add | own tiles of 512 bits, `matrixmultiply` for large factors |
-//! | `avx2` | 256-bit vectors, fused multiply-add: the bits of `avx512` | own tiles of 256 bits, `matrixmultiply` for large factors |
-//! | `portable` | what every machine of the target has; products and sums round separately | `matrixmultiply`, by what the machine has |
-//! | `strict` | as `portable` | plain loops: the same bits on every machine, at several times the cost |
-//!
-//! It is read once. A value that is unknown, or that this machine cannot run, is an error of [`check_isa`], which a program asks before it
-//! computes (the command does); kernels that run without that question take the widest set, as if nothing were set.
 #![allow(unsafe_code)]
 
 use crate::error::{Error, Result};
 use std::ffi::OsStr;
 use std::sync::OnceLock;
 
-/// The environment variable that chooses an instruction set: strict, portable, avx2 or avx512.
+/// The environment variable that chooses another instruction set than the widest one, to compare bits and times on one machine.
+///
+/// | value | kernels | matrix products |
+/// |---|---|---|
+/// | `avx512` | 512-bit vectors, fused multiply-add | own tiles of 512 bits, `matrixmultiply` for large factors |
+/// | `avx2` | 256-bit vectors, fused multiply-add: the bits of `avx512` | own tiles of 256 bits, `matrixmultiply` for large factors |
+/// | `portable` | what every machine of the target has; products and sums round separately | `matrixmultiply`, by what the machine has |
+/// | `strict` | as `portable` | plain loops: the same bits on every machine, at several times the cost |
+///
+/// It is read once. A value that is unknown, or that this machine cannot run, is an error of [`check_isa`], which a program asks before it
+/// computes (the command does); kernels that run without that question take the widest set, as if nothing were set.
 pub const ISA: &str = "PUSHFORWARD_ISA";
 
 /// A computation whose body is compiled once for each instruction set.
