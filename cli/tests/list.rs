@@ -3,7 +3,9 @@
 mod common;
 
 use common::pushforward;
+use pushforward::num::shells;
 use std::path::Path;
+use std::process::{Command, Output};
 
 /// Checks that every registered target, divergence, method and velocity is listed with its formula or meaning, that the settings of every
 /// method are shown with the defaults of a target, and that a list can be asked for alone.
@@ -26,7 +28,7 @@ fn everything_is_listed() {
     for velocity in pushforward::velocity::all_velocities() {
         assert!(velocities.contains(velocity.name()) && velocities.contains(velocity.formula()), "{}", velocity.name());
     }
-    assert_eq!(all, targets + &divergences + &methods + &velocities);
+    assert_eq!(all, targets + &divergences + &methods + &velocities + &text(&["list", "machine"]));
 }
 
 /// Proves that a mistyped command line is answered in one line with exit code 2, and that help and version are no failures.
@@ -43,4 +45,32 @@ fn command_line_mistakes() {
         assert_eq!(pushforward(Path::new("."), arguments).status.code(), Some(0));
     }
     assert_eq!(pushforward(Path::new("."), &[]).status.code(), Some(2));
+}
+
+/// `pushforward` with an instruction set asked for.
+fn with_isa(value: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushforward"));
+    command.args(arguments).env("PUSHFORWARD_ISA", value).output().unwrap()
+}
+
+/// Checks that the list of the machine names each set that it can run and the one in use, and that an unknown set is said in one line with
+/// exit code 2 by a command that computes, while the list still shows what to choose.
+#[test]
+fn instruction_sets() {
+    let listed = |value: &str| String::from_utf8(with_isa(value, &["list", "machine"]).stdout).unwrap();
+    let line = |text: &str, key: &str| {
+        text.lines().find_map(|l| l.trim().strip_prefix(key)).unwrap_or_else(|| panic!("{text}")).trim().to_owned()
+    };
+    for name in ["strict"].into_iter().chain(shells().into_iter().map(|shell| shell.name())) {
+        let text = listed(name);
+        assert_eq!(line(&text, "in use"), name);
+        assert!(line(&text, "sets").split(", ").any(|set| set == name), "{text}");
+    }
+    let widest = shells().last().unwrap().name();
+    assert_eq!(line(&listed(""), "in use"), widest);
+    let out = with_isa("sse9", &["check", "gmm9"]);
+    let stderr = String::from_utf8(out.stderr).unwrap();
+    assert_eq!((out.status.code(), stderr.lines().count()), (Some(2), 1), "{stderr}");
+    assert!(stderr.contains("sse9") && stderr.contains("avx512") && out.stdout.is_empty(), "{stderr}");
+    assert!(line(&listed("sse9"), "in use").contains("sse9"));
 }

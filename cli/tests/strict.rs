@@ -1,4 +1,4 @@
-//! Strict mode, `PUSHFORWARD_STRICT=1`: bits that do not depend on the instruction sets of the machine.
+//! Strict mode, `PUSHFORWARD_ISA=strict`: bits that do not depend on the instruction sets of the machine.
 #![cfg(unix)]
 
 mod common;
@@ -10,7 +10,7 @@ use std::process::{Command, Output};
 
 fn strict(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pushforward"));
-    command.args(arguments).current_dir(folder).env("PUSHFORWARD_STRICT", "1").envs(environment.iter().copied());
+    command.args(arguments).current_dir(folder).env("PUSHFORWARD_ISA", "strict").envs(environment.iter().copied());
     command.output().unwrap()
 }
 

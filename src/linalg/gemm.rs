@@ -15,28 +15,30 @@ pub use factor::Factor;
 pub(crate) use packed::Packed;
 
 use crate::linalg::matrix::{Matrix, View, shape_mismatch};
-use crate::num::{Real, strict};
+use crate::num::{Real, shell, strict};
 use crate::parallel;
 use own::{Panels, Shared, own, own_columns};
 use packed::{Layout, layout, pack_panel, stays_in_cache, width};
 use std::any::TypeId;
 
+/// Whether small factors have tiles of their own where the machine has vectors: the feature `own-kernels`. Else every product goes through
+/// `matrixmultiply`.
+pub const OWN_KERNELS: bool = cfg!(feature = "own-kernels");
+
 /// Below this many operations (2mnk) the product stays on one thread. In training products come from chunks of a batch that run in
 /// parallel already: blocks of those of the slowest threads are then taken over by those that are ready.
 const PARALLEL_FLOPS: usize = 8_000_000;
 
-/// Fewest rows of a block: 11 tiles.
+/// Fewest rows of a block: 11 tiles of AVX2, 5 of AVX-512.
 const MIN_BLOCK_ROWS: usize = 66;
 
-/// Columns of a block where B is packed panel by panel.
-const BLOCK_BYTES: usize = 4 * PANEL_BYTES;
+/// Panels of a block where B is packed panel by panel.
+const BLOCK_PANELS: usize = 4;
 
-/// Most rows of B for own tiles: a panel then takes half of the first-level cache.
+/// Most rows of B for own tiles: a panel then takes half of the first-level cache, or two thirds where vectors have 512 bits.
 const MOST_TERMS: usize = 256;
 /// Most bytes of B for own tiles: half of a second-level cache.
 const MOST_BYTES: usize = 1 << 18;
-/// Bytes of a row of a panel: two vectors of 256 bits.
-const PANEL_BYTES: usize = 64;
 
 /// Most rows of A for which B is not worth packing where it can be read in place.
 const FEW_ROWS: usize = 72;
@@ -134,7 +136,7 @@ fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, 
     }
     let (k, n, w) = (b.rows, b.cols, width::<T>());
     let c = Shared::of(c);
-    let block = if alone { n } else { BLOCK_BYTES / size_of::<T>() };
+    let block = if alone { n } else { BLOCK_PANELS * w };
     parallel::pieces((0..n).step_by(block), |low| {
         let mut panel = vec![T::ZERO; k * w];
         for first in (low..(low + block).min(n)).step_by(w) {
@@ -142,7 +144,7 @@ fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, 
             let columns = first..(first + w).min(n);
             let panels = Panels { data: &panel, shape: (k, n), steps: (0, w), columns };
             // SAFETY: C is ours, and no other task has these columns.
-            unsafe { own_columns(alpha, a, panels, start, &c) };
+            unsafe { own_columns(shell(), alpha, a, panels, start, &c) };
         }
     });
 }

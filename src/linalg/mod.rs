@@ -10,7 +10,7 @@ mod triangular;
 
 pub use cholesky::Cholesky;
 pub use eigen::SymmetricEigen;
-pub use gemm::{Factor, gemm, matmul};
+pub use gemm::{Factor, OWN_KERNELS, gemm, matmul};
 pub(crate) use gemm::{Packed, Start, affine};
 pub use lu::{Lu, log_abs_det};
 pub(crate) use matrix::shape_mismatch;

@@ -19,6 +19,6 @@ pub use fit::{Line, Order, fit_line, observed_order};
 pub use logsumexp::{log_mean_exp, log_sum_exp};
 pub use quadrature::GaussLegendre;
 pub use real::Real;
-pub use simd::{Kernel, Shell, dispatch, dispatch_on, shell, shells, strict};
+pub use simd::{ISA, Kernel, Shell, check_isa, dispatch, dispatch_on, shell, shells, strict};
 pub(crate) use sum::sum_of_squares;
 pub use sum::{Summary, mean, sum, variance};

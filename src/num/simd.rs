@@ -7,7 +7,22 @@
 //! falls back to the portable set).
 #![allow(unsafe_code)]
 
+use crate::error::{Error, Result};
+use std::ffi::OsStr;
 use std::sync::OnceLock;
+
+/// The environment variable that chooses another instruction set than the widest one, to compare bits and times on one machine.
+///
+/// | value | kernels | matrix products |
+/// |---|---|---|
+/// | `avx512` | 512-bit vectors, fused multiply-add | own tiles of 512 bits, `matrixmultiply` for large factors |
+/// | `avx2` | 256-bit vectors, fused multiply-add: the bits of `avx512` | own tiles of 256 bits, `matrixmultiply` for large factors |
+/// | `portable` | what every machine of the target has; products and sums round separately | `matrixmultiply`, by what the machine has |
+/// | `strict` | as `portable` | plain loops: the same bits on every machine, at several times the cost |
+///
+/// It is read once. A value that is unknown, or that this machine cannot run, is an error of [`check_isa`], which a program asks before it
+/// computes (the command does); kernels that run without that question take the widest set, as if nothing were set.
+pub const ISA: &str = "PUSHFORWARD_ISA";
 
 /// A computation whose body is compiled once for each instruction set.
 ///
@@ -50,6 +65,15 @@ pub enum Shell {
 }
 
 impl Shell {
+    /// Its value of [`ISA`].
+    pub fn name(self) -> &'static str {
+        match self {
+            Shell::Portable => "portable",
+            Shell::Avx2 => "avx2",
+            Shell::Avx512 => "avx512",
+        }
+    }
+
     /// Whether this machine can run it. The standard library remembers the answer, so asking is free.
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
@@ -76,20 +100,53 @@ pub fn shells() -> Vec<Shell> {
     [Shell::Portable, Shell::Avx2, Shell::Avx512].into_iter().filter(|s| s.is_available()).collect()
 }
 
-/// Whether this process is in strict mode: the environment variable `PUSHFORWARD_STRICT` is set, and not to 0.
+/// What a value of [`ISA`] asks for: a shell, and whether strictly.
+fn asked(value: Option<&OsStr>) -> Result<(Shell, bool)> {
+    let shell = match value.unwrap_or_default().to_string_lossy().as_ref() {
+        "" => shells()[shells().len() - 1],
+        "strict" => return Ok((Shell::Portable, true)),
+        "portable" => Shell::Portable,
+        "avx2" => Shell::Avx2,
+        "avx512" => Shell::Avx512,
+        other => {
+            let what = format!("{ISA} = {other:?} names no instruction set");
+            return Err(Error::Unsupported {
+                what,
+                remedy: "choose strict, portable, avx2 or avx512, or leave it unset",
+            });
+        }
+    };
+    if !shell.is_available() {
+        let what = format!("{ISA} = {} asks for what this processor has not", shell.name());
+        return Err(Error::Unsupported { what, remedy: "choose one of `pushforward list machine`, or leave it unset" });
+    }
+    Ok((shell, false))
+}
+
+/// What this process runs on, from its first question on.
+fn choice() -> &'static Result<(Shell, bool)> {
+    static CHOICE: OnceLock<Result<(Shell, bool)>> = OnceLock::new();
+    CHOICE.get_or_init(|| asked(std::env::var_os(ISA).as_deref()))
+}
+
+/// Whether [`ISA`] names an instruction set that this machine can run, or is not set. Ask before the first computation: kernels take the widest
+/// set where it does not.
+pub fn check_isa() -> Result<()> {
+    choice().clone().map(|_| ())
+}
+
+/// Whether this process is in strict mode, `PUSHFORWARD_ISA=strict`.
 ///
 /// Then kernels run on [`Shell::Portable`] and products as plain loops, so that their bits are those of any machine with IEEE
 /// arithmetic, whatever its instruction sets, at several times the cost. It does not cover the elementary functions that code outside
 /// kernels takes from the system's C library.
 pub fn strict() -> bool {
-    static STRICT: OnceLock<bool> = OnceLock::new();
-    *STRICT.get_or_init(|| std::env::var_os("PUSHFORWARD_STRICT").is_some_and(|v| !v.is_empty() && v != "0"))
+    matches!(choice(), Ok((_, true)))
 }
 
-/// The instruction set that [`dispatch`] takes: the widest of this machine, or the portable one in strict mode.
+/// The instruction set that [`dispatch`] takes: that of [`ISA`], else the widest of this machine.
 pub fn shell() -> Shell {
-    let widest = || [Shell::Avx512, Shell::Avx2].into_iter().find(|s| s.is_available());
-    if strict() { Shell::Portable } else { widest().unwrap_or(Shell::Portable) }
+    choice().as_ref().map_or_else(|_| shells()[shells().len() - 1], |&(shell, _)| shell)
 }
 
 /// Runs a kernel on the instruction set of [`shell`].
@@ -150,7 +207,25 @@ mod tests {
             let fused = shell != Shell::Portable;
             assert_eq!(dispatch_on(shell, Probe(e)), (fused, if fused { e * e } else { 0.0 }), "{shell:?}");
         }
-        let expected = if strict() { Shell::Portable } else { *shells().last().unwrap() };
-        assert_eq!(dispatch(Probe(e)), dispatch_on(expected, Probe(e)));
+        assert_eq!(dispatch(Probe(e)), dispatch_on(shell(), Probe(e)));
+    }
+
+    /// Checks that each value of the variable is read as documented, that nothing is the widest set, and that a value that is unknown or not of
+    /// this machine is refused with the value in the sentence.
+    #[test]
+    fn values_of_the_variable() {
+        let asked = |value: &str| asked(Some(OsStr::new(value)));
+        assert_eq!(asked("strict"), Ok((Shell::Portable, true)));
+        for shell in [Shell::Portable, Shell::Avx2, Shell::Avx512] {
+            match asked(shell.name()) {
+                Ok(found) => assert!(found == (shell, false) && shell.is_available()),
+                Err(e) => assert!(!shell.is_available() && e.to_string().contains(shell.name()), "{e}"),
+            }
+        }
+        assert_eq!(super::asked(None), Ok((*shells().last().unwrap(), false)));
+        assert_eq!(asked(""), super::asked(None));
+        for unknown in ["AVX2", "sse", "1"] {
+            assert!(asked(unknown).unwrap_err().to_string().contains(unknown));
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! `pushforward list`: names, formulas, constants, sources.
+//! `pushforward list`: names, formulas, constants, sources, and the machine.
 
 use crate::commands::{note, print};
 use crate::failure::Outcome;
@@ -6,6 +6,7 @@ use crate::target;
 use pushforward::density::{Dimensions, all_densities};
 use pushforward::divergence::{all_divergences, by_name};
 use pushforward::model::all_models;
+use pushforward::num::{ISA, Shell, check_isa, shell, shells, strict};
 use pushforward::run::{Method, PRESETS, Preset, refused_pairs};
 use pushforward::settings::{Rule, Value};
 use pushforward::velocity::{VelocitySettings, all_velocities};
@@ -30,6 +31,7 @@ enum What {
     Methods,
     Velocities,
     Settings,
+    Machine,
 }
 
 /// Prints the lists.
@@ -40,7 +42,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         Some(What::Methods) => methods(),
         Some(What::Velocities) => velocities(),
         Some(What::Settings) => settings(arguments.method.as_deref().unwrap_or("kde"), &arguments.target)?,
-        None => targets() + &divergences() + &methods() + &velocities(),
+        Some(What::Machine) => machine(),
+        None => targets() + &divergences() + &methods() + &velocities() + &machine(),
     };
     print(&text)
 }
@@ -123,4 +126,57 @@ fn settings(method: &str, target: &str) -> Outcome<String> {
         }
     }
     Ok(text)
+}
+
+/// What this process computes with, and what its bits depend on.
+fn machine() -> String {
+    let features = features();
+    let found =
+        if features.is_empty() { "none of those that have kernels of their own".into() } else { features.join(", ") };
+    let sets = ["strict"].into_iter().chain(shells().into_iter().map(Shell::name)).collect::<Vec<_>>().join(", ");
+    let in_use = match check_isa() {
+        Ok(()) if strict() => "strict".into(),
+        Ok(()) => shell().name().to_owned(),
+        Err(e) => format!("none; {e}"),
+    };
+    let products = match shell() {
+        _ if strict() => "plain loops",
+        Shell::Avx2 | Shell::Avx512 if pushforward::linalg::OWN_KERNELS => {
+            "own tiles; matrixmultiply for large factors"
+        }
+        _ => "matrixmultiply",
+    };
+    let bits = match shell() {
+        _ if strict() => "on the seed, for kernels and products; the C library gives a few functions outside them",
+        Shell::Portable => {
+            "on the seed and on what matrixmultiply finds in the processor, not on the number of threads"
+        }
+        _ => "on the seed and on fused multiply-add: avx2 and avx512 agree; not on the number of threads",
+    };
+    let text = entry(
+        std::env::consts::ARCH,
+        &[
+            ("features", &found),
+            ("sets", &sets),
+            ("in use", &in_use),
+            ("products", products),
+            ("threads", &rayon::current_num_threads().to_string()),
+            ("bits depend", bits),
+        ],
+    );
+    format!("MACHINE (choose a set with {ISA})\n\n{text}")
+}
+
+/// The processor's features that kernels ask for.
+fn features() -> Vec<&'static str> {
+    #[cfg(target_arch = "x86_64")]
+    {
+        macro_rules! found {
+            ($($name:tt)*) => { [$(($name, is_x86_feature_detected!($name))),*] };
+        }
+        let all = found!("avx2" "fma" "avx512f" "avx512dq" "avx512vl" "avx512bw");
+        all.into_iter().filter(|(_, found)| *found).map(|(name, _)| name).collect()
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    vec![]
 }

@@ -17,6 +17,7 @@ pub(crate) use crate::failure::note;
 use crate::failure::{Failure, Outcome, visible};
 use crate::target;
 use clap::{Parser, Subcommand};
+use pushforward::num::check_isa;
 use std::io::Write;
 
 /// One-step samplers for densities known only up to a constant.
@@ -60,6 +61,10 @@ impl Cli {
     /// Does what was asked.
     pub fn run(self) -> Outcome<()> {
         target::trust_libraries(self.trust_library);
+        // the list says what there is to choose
+        if !matches!(self.command, Command::List(_)) {
+            check_isa()?;
+        }
         match self.command {
             Command::Train(arguments) => train::run(&arguments),
             Command::Particles(arguments) => particles::run(&arguments),

@@ -13,10 +13,10 @@ use crate::num::{Kernel, Real, dispatch};
 use kernels::{Add, Highest, Places, Powers, Prepare};
 use rayon::prelude::*;
 
-/// Queries of a panel: two vectors of 256 bits in f32, four in f64.
-pub(super) const LANES: usize = 16;
+/// Queries of a panel: two vectors of 512 bits in f32, four in f64.
+pub(super) const LANES: usize = 32;
 
-/// Bytes of a column of a block's kernel values: a tile of 8 kB and samples of 32 dimensions stay in the first-level cache.
+/// Bytes of a column of a block's kernel values: a tile of 16 kB and samples of 32 dimensions (17 kB) stay in the first-level cache.
 const BLOCK_BYTES: usize = 512;
 
 /// Samples from which the largest kernel value of a query is first estimated.

@@ -1,6 +1,6 @@
 //! Right factors prepared for own tiles.
 
-use super::{MOST_BYTES, MOST_TERMS, PANEL_BYTES, Panels, Start, general, own, thin};
+use super::{MOST_BYTES, MOST_TERMS, OWN_KERNELS, Panels, Start, general, own, thin};
 use crate::linalg::matrix::{View, shape_mismatch};
 use crate::num::{Real, Shell, shell};
 
@@ -16,7 +16,7 @@ pub(crate) struct Packed<T> {
 /// How a prepared factor lies in memory.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) enum Layout {
-    /// For own tiles: panels of w = `PANEL_BYTES` columns, entry (p, j) of panel q at (q k + p) w + j - q w, zeros beyond the last column.
+    /// For own tiles: panels of w = [`width`] columns, entry (p, j) of panel q at (q k + p) w + j - q w, zeros beyond the last column.
     Panels,
     /// For inner products: entry (p, j) at j k + p.
     Columns,
@@ -112,12 +112,22 @@ impl<T: Real> Piece<'_, T> {
 
 /// Columns of a panel.
 pub(super) fn width<T>() -> usize {
-    PANEL_BYTES / size_of::<T>()
+    width_on::<T>(shell())
+}
+
+/// Columns of a panel for the tiles of a shell: two vectors.
+pub(super) fn width_on<T>(shell: Shell) -> usize {
+    2 * if shell == Shell::Avx512 { 64 } else { 32 } / size_of::<T>()
+}
+
+/// Whether there are own tiles for the vectors of this process; without the feature `own-kernels` there are none.
+fn tiles() -> bool {
+    OWN_KERNELS && shell() != Shell::Portable
 }
 
 /// The fastest way for a right factor of k×n that is prepared once.
 pub(super) fn layout<T>(k: usize, n: usize) -> Layout {
-    if shell() == Shell::Portable {
+    if !tiles() {
         Layout::Rows
     } else if n <= thin::FEW {
         Layout::Columns
@@ -130,7 +140,7 @@ pub(super) fn layout<T>(k: usize, n: usize) -> Layout {
 
 /// Whether own tiles are the fastest way for sums of k terms with one factor of n rows or columns in the second-level cache.
 pub(super) fn stays_in_cache<T>(k: usize, n: usize) -> bool {
-    shell() != Shell::Portable && (1..=MOST_TERMS).contains(&k) && k * n * size_of::<T>() <= MOST_BYTES
+    tiles() && (1..=MOST_TERMS).contains(&k) && k * n * size_of::<T>() <= MOST_BYTES
 }
 
 /// Columns [first, first + [`width`]) of B, row after row; what is beyond the last column stays.

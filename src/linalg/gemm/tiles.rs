@@ -1,13 +1,13 @@
-//! The inner loops of [`gemm`](super::gemm): a tile of six rows of C and one panel of B, its sums in registers while k runs.
+//! The inner loops of [`gemm`](super::gemm): a tile of some rows of C and one panel of B, its sums in registers while k runs.
+//!
+//! Each entry of C is summed over k in order, one fused multiply-add after the other, so that the bits do not depend on the shape of the
+//! tile nor on the width of the vectors.
 
 use crate::num::Real;
 use std::any::TypeId;
 
-/// Rows of a tile: 12 vectors of sums, 2 of B and a broadcast number of A are 15 of the 16 registers.
-const TILE: usize = 6;
-
-/// Rows of A that go against all panels before the next ones: they stay in the second-level cache.
-const ROWS: usize = 16 * TILE;
+/// Rows of A that share an address: as many as one register and a scale reach.
+const GROUP: usize = 3;
 
 /// What C is made of.
 pub(super) struct Factors<T> {
@@ -39,14 +39,21 @@ impl<T: Real> Factors<T> {
     }
 }
 
-/// The same for either precision: vectors of `$w` numbers of type `$t`.
+/// The same for either precision and width: vectors of `$w` numbers of type `$t`, tiles of at most `$tile` rows. The numbers of
+/// the rows are written out, because the compiler leaves a loop over many of them a loop, and the sums then in memory.
 macro_rules! tiles {
-    ($name:ident, $t:ident, $w:literal, $splat:ident, $load:ident, $store:ident, $zero:ident, $fma:ident, $mul:ident) => {
+    ($name:ident, $features:tt, $t:ident, $w:literal, $tile:literal, [$($row:literal)*], $splat:ident, $load:ident, $store:ident, $zero:ident, $fma:ident, $mul:ident) => {
         pub(super) mod $name {
-            use super::{ROWS, TILE};
+            use super::GROUP;
             use std::arch::x86_64::*;
             use std::hint::black_box;
             use std::ops::Range;
+
+            /// Rows of a tile.
+            const TILE: usize = $tile;
+
+            /// Rows of A that go against all panels before the next ones: they stay in the second-level cache.
+            const ROWS: usize = 16 * TILE;
 
             /// Columns of a panel.
             const WIDTH: usize = 2 * $w;
@@ -56,10 +63,10 @@ macro_rules! tiles {
             /// Some columns of the first m rows of C.
             ///
             /// # Safety
-            /// The machine has AVX2 and FMA; A has m rows and k columns; there is a panel of k rows for every WIDTH columns, the last one
+            /// The machine has the features; A has m rows and k columns; there is a panel of k rows for every WIDTH columns, the last one
             /// of one vector where that is enough for B; `row` is null or has n numbers; C has m·n, and nobody else uses
             /// these columns of it.
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = $features)]
             pub unsafe fn product(x: &Factors, m: usize, columns: Range<usize>, c: *mut $t) {
                 for start in (0..m).step_by(ROWS) {
                     let end = (start + ROWS).min(m);
@@ -77,7 +84,7 @@ macro_rules! tiles {
             }
 
             /// Rows [i, end) of C at the panel of column `first`, of which V vectors are needed.
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = $features)]
             #[inline]
             unsafe fn column<const V: usize>(x: &Factors, mut i: usize, end: usize, first: usize, c: *mut $t) {
                 // SAFETY: as in `product`.
@@ -86,13 +93,9 @@ macro_rules! tiles {
                         // the last ones in two even tiles: the sums of two rows are too few for the latency of a multiply-add
                         let left = end - i;
                         let rows = if left > TILE && left < 2 * TILE { left.div_ceil(2) } else { left.min(TILE) };
-                        match rows {
-                            1 => tile::<1, V>(x, i, first, c),
-                            2 => tile::<2, V>(x, i, first, c),
-                            3 => tile::<3, V>(x, i, first, c),
-                            4 => tile::<4, V>(x, i, first, c),
-                            5 => tile::<5, V>(x, i, first, c),
-                            _ => tile::<TILE, V>(x, i, first, c),
+                        match rows - 1 {
+                            $($row => tile::<{ $row + 1 }, V>(x, i, first, c),)*
+                            _ => unreachable!("a tile has at most {TILE} rows"),
                         }
                         i += rows;
                     }
@@ -108,7 +111,7 @@ macro_rules! tiles {
             }
 
             /// R rows of C from i at the panel of column `first`.
-            #[target_feature(enable = "avx2,fma")]
+            #[target_feature(enable = $features)]
             #[inline]
             unsafe fn tile<const R: usize, const V: usize>(x: &Factors, i: usize, first: usize, c: *mut $t) {
                 let width = (V * $w).min(x.n - first);
@@ -119,51 +122,68 @@ macro_rules! tiles {
                     if !x.row.is_null() {
                         let mut edge = [0.0; WIDTH];
                         let row = if whole { x.row.add(first) } else { copied(x.row.add(first), width, &mut edge) };
-                        (0..R * V).for_each(|rv| sums[rv / V][rv % V] = $load(row.add(rv % V * $w)));
+                        let row = [$load(row), $load(row.add((V - 1) * $w))];
+                        $(if $row < R {
+                            sums[$row][0] = row[0];
+                            sums[$row][V - 1] = row[V - 1];
+                        })*
                     }
-                    let (mut a, mut b) = (x.a.wrapping_add(i * x.row_stride), x.panels.add(first * x.column_step));
-                    // a base of its own, or the compiler would make the addresses of six rows one chain of additions, as long as the products
-                    let mut low = black_box(a.wrapping_add(TILE / 2 * x.row_stride));
+                    let mut b = x.panels.add(first * x.column_step);
+                    // bases of their own, or the compiler would make the addresses of all rows one chain of additions, as long as the products
+                    let mut bases = [x.a.wrapping_add(i * x.row_stride); TILE.div_ceil(GROUP)];
+                    for g in 1..R.div_ceil(GROUP) {
+                        bases[g] = black_box(bases[0].wrapping_add(g * GROUP * x.row_stride));
+                    }
                     for _ in 0..x.k {
-                        for r in 0..R {
-                            let base = if r < TILE / 2 { a } else { low };
-                            let factor = $splat(*base.add(r % (TILE / 2) * x.row_stride));
-                            for v in 0..V {
-                                sums[r][v] = $fma(factor, $load(b.add(v * $w)), sums[r][v]);
+                        let vectors = [$load(b), $load(b.add((V - 1) * $w))];
+                        $(if $row < R {
+                            let factor = $splat(*bases[$row / GROUP].add($row % GROUP * x.row_stride));
+                            sums[$row][0] = $fma(factor, vectors[0], sums[$row][0]);
+                            if V > 1 {
+                                sums[$row][1 % V] = $fma(factor, vectors[1], sums[$row][1 % V]);
                             }
+                        })*
+                        for g in 0..R.div_ceil(GROUP) {
+                            bases[g] = bases[g].wrapping_add(x.col_stride);
                         }
-                        (a, low) = (a.wrapping_add(x.col_stride), low.wrapping_add(x.col_stride));
                         b = b.wrapping_add(x.row_step);
                     }
                     if whole && x.alpha == 1.0 && x.beta == 0.0 {
                         // from the registers
                         let out = c.add(i * x.n + first);
-                        (0..R * V).for_each(|rv| $store(out.add(rv / V * x.n + rv % V * $w), sums[rv / V][rv % V]));
+                        $(if $row < R {
+                            $store(out.add($row * x.n), sums[$row][0]);
+                            $store(out.add($row * x.n + (V - 1) * $w), sums[$row][V - 1]);
+                        })*
                         return;
                     }
                     let (alpha, beta) = ($splat(x.alpha), $splat(x.beta));
-                    for r in 0..R {
-                        let out = c.add((i + r) * x.n + first);
+                    $(if $row < R {
+                        let out = c.add((i + $row) * x.n + first);
                         let mut edge = [0.0; WIDTH];
                         let target = if whole { out } else { copied(out, width, &mut edge).cast_mut() };
                         for v in 0..V {
-                            let (sum, target) = ($mul(alpha, sums[r][v]), target.add(v * $w));
+                            let (sum, target) = ($mul(alpha, sums[$row][v]), target.add(v * $w));
                             $store(target, if x.beta == 0.0 { sum } else { $fma(beta, $load(target), sum) });
                         }
                         if !whole {
                             std::ptr::copy_nonoverlapping(edge.as_ptr(), out, width);
                         }
-                    }
+                    })*
                 }
             }
         }
     };
 }
 
+// 12 vectors of sums, 2 of B and a broadcast number of A are 15 of the 16 registers.
 tiles!(
-    single,
+    single256,
+    "avx2,fma",
     f32,
     8,
+    6,
+    [0 1 2 3 4 5],
     _mm256_set1_ps,
     _mm256_loadu_ps,
     _mm256_storeu_ps,
@@ -172,13 +192,45 @@ tiles!(
     _mm256_mul_ps
 );
 tiles!(
-    double,
+    double256,
+    "avx2,fma",
     f64,
     4,
+    6,
+    [0 1 2 3 4 5],
     _mm256_set1_pd,
     _mm256_loadu_pd,
     _mm256_storeu_pd,
     _mm256_setzero_pd,
     _mm256_fmadd_pd,
     _mm256_mul_pd
+);
+// 28 vectors of sums, 2 of B and a broadcast number of A are 31 of the 32 registers.
+tiles!(
+    single512,
+    "avx512f",
+    f32,
+    16,
+    14,
+    [0 1 2 3 4 5 6 7 8 9 10 11 12 13],
+    _mm512_set1_ps,
+    _mm512_loadu_ps,
+    _mm512_storeu_ps,
+    _mm512_setzero_ps,
+    _mm512_fmadd_ps,
+    _mm512_mul_ps
+);
+tiles!(
+    double512,
+    "avx512f",
+    f64,
+    8,
+    14,
+    [0 1 2 3 4 5 6 7 8 9 10 11 12 13],
+    _mm512_set1_pd,
+    _mm512_loadu_pd,
+    _mm512_storeu_pd,
+    _mm512_setzero_pd,
+    _mm512_fmadd_pd,
+    _mm512_mul_pd
 );
