@@ -101,14 +101,14 @@ fn methods() -> String {
 fn velocities() -> String {
     let refused = refused_pairs();
     let models: Vec<&str> = all_models().iter().map(|m| m.name()).collect();
-    let one = |v: &Box<dyn VelocitySettings>| {
+    let one = |v: &dyn VelocitySettings| {
         let fits = |model: &&&str| !refused.contains(&(v.name(), **model));
         let with: Vec<&str> = models.iter().filter(fits).copied().collect();
         let lines =
             [("what", v.summary()), ("formula", v.formula()), ("models", &with.join(", ")), ("source", v.source())];
         entry(v.name(), &lines)
     };
-    let list: String = all_velocities().iter().map(one).collect();
+    let list: String = all_velocities().iter().map(|v| one(&**v)).collect();
     format!("VELOCITIES (of 'particles --velocity' and 'train --velocity')\n\n{list}")
 }
 

@@ -131,7 +131,7 @@ const PICTURES: usize = 6;
 /// Trajectories, and mode masses over time.
 fn way(s: &mut String, record: &Record) {
     let plane = record.frames.last().is_some_and(|f| f.samples.cols() >= 2);
-    if !record.particles || record.frames.len() < 2 || !(plane || !record.courses.is_empty()) {
+    if !record.particles || record.frames.len() < 2 || !plane && record.courses.is_empty() {
         return;
     }
     s.push_str("<section><h2>The way of the particles</h2><p>Crosses are starts, dots ends; dotted lines are the target’s masses.</p><div class=\"row\">\n");
