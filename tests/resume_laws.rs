@@ -24,13 +24,16 @@ fn faulty() -> Target {
     Target::of(Arc::new(Handwritten::new(2, log_p, score)))
 }
 
+/// A step, whether it was left out, and its figures as bits.
+type Bits = (u64, bool, Vec<(&'static str, u64)>);
+
 /// Everything that a step says, as bits.
-fn report_bits(r: &StepReport) -> (u64, bool, Vec<(&'static str, u64)>) {
+fn report_bits(r: &StepReport) -> Bits {
     (r.step, r.skipped, r.figures.iter().map(|f| (f.key, f.value.to_bits())).collect())
 }
 
 /// Runs to the end; the reports.
-fn finish(run: &mut Run) -> Vec<(u64, bool, Vec<(&'static str, u64)>)> {
+fn finish(run: &mut Run) -> Vec<Bits> {
     let mut out = Vec::new();
     while !run.is_finished() {
         out.push(report_bits(&run.step().unwrap()));
