@@ -46,8 +46,10 @@ pub mod run;
 pub mod search;
 pub mod settings;
 pub mod state;
+#[cfg(feature = "verify")]
 pub mod theory;
 pub mod velocity;
+#[cfg(feature = "verify")]
 pub mod verify;
 
 pub use error::{Error, Result};
