@@ -29,7 +29,7 @@ fn convolution(p: &dyn Density, x: &[f64], h: f64, step: f64) -> (f64, Vec<f64>)
     sum
 }
 
-/// Proves that the closed form of a smoothed mixture is the convolution, density and gradient, in 1-D and 2-D. The integrand has
+/// Checks that the closed form of a smoothed mixture is the convolution, density and gradient, in 1-D and 2-D. The integrand has
 /// standard deviation s ≥ 0.5 in z (1/s² = 1 + h²/0.3, h ≤ 0.9) and step 0.2, so the trapezium rule errs by 2 exp(-2π² s²/0.04) < 1e-50; what
 /// remains are roundings of sums of 91^d terms: 1e-11 of the density's largest value.
 #[test]
@@ -52,7 +52,7 @@ fn smoothing_is_convolution() {
     }
 }
 
-/// Proves that the importance estimate of the smoothed density is unbiased, and its gradient too: means over 200 independent keys
+/// Checks that the importance estimate of the smoothed density is unbiased, and its gradient too: means over 200 independent keys
 /// against the closed form at 8 points. |z| < 5.2 on 24 tests fails by chance in 5e-6.
 #[test]
 fn smoothed_estimate_is_unbiased() {
@@ -78,7 +78,7 @@ fn smoothed_estimate_is_unbiased() {
     }
 }
 
-/// Proves that the controlled score is exact on an isotropic Gaussian for any draws (b + c (a - b) is then the same for all of them), up to
+/// Checks that the controlled score is exact on an isotropic Gaussian for any draws (b + c (a - b) is then the same for all of them), up to
 /// roundings of terms of size ε/h ≤ 40 whose regression coefficient is a ratio of sums of 16 terms; that on a mixture its squared error, over
 /// 100 keys and 8 points, is below half of the plain estimate's, from small to large h; and that h = 0 is the density itself.
 #[test]
@@ -109,7 +109,7 @@ fn controlled_score_has_less_variance() {
     assert_eq!(still.evaluate_controlled(&x).unwrap(), evaluate(&still, &x).unwrap());
 }
 
-/// Proves that `smooth` takes the closed form where there is one, that h = 0 is the identity of the estimate, that draws come in
+/// Checks that `smooth` takes the closed form where there is one, that h = 0 is the identity of the estimate, that draws come in
 /// opposite pairs (the estimate at the centre of symmetry has score 0 to rounding), and that the key decides the draws.
 #[test]
 fn smoothing_estimate_keys_and_pairs() {
@@ -134,7 +134,7 @@ fn smoothing_estimate_keys_and_pairs() {
     assert_eq!(closed.mixture().unwrap().covariances()[0][(0, 0)], 0.3f64.sqrt().powi(2) + 0.4 * 0.4);
 }
 
-/// Proves that tempering a Gaussian is dividing its covariance by β: equal scores, log-densities that differ by a constant.
+/// Checks that tempering a Gaussian is dividing its covariance by β: equal scores, log-densities that differ by a constant.
 #[test]
 fn tempered_gaussian_is_gaussian() {
     let covariance = Matrix::from_rows(&[[2.0, 0.6], [0.6, 0.5]]);
@@ -154,7 +154,7 @@ fn tempered_gaussian_is_gaussian() {
     }
 }
 
-/// Proves that rescaling by the wrapper and rescaling the mixture agree, that there and back is the identity, and that smoothing
+/// Checks that rescaling by the wrapper and rescaling the mixture agree, that there and back is the identity, and that smoothing
 /// commutes with rescaling (h in units of the scale). Tolerance: means of size 40 in units of s = 0.06 amplify a rounding 40/0.06 times.
 #[test]
 fn standardised_by_two_roads() {
@@ -175,7 +175,7 @@ fn standardised_by_two_roads() {
     assert_eq!(units.log_normaliser(), Some(0.0));
 }
 
-/// Proves mean and covariance of a mixture against its samples (z-scores, |z| < 5 on 5 tests: chance 3e-6), and that responsibilities
+/// Checks mean and covariance of a mixture against its samples (z-scores, |z| < 5 on 5 tests: chance 3e-6), and that responsibilities
 /// sum to 1, average to the weights (z), and are the score's weights: s = -Σ γ_k C_k⁻¹ (x - m_k), to rounding.
 #[test]
 fn mixture_moments_and_responsibilities() {
@@ -215,7 +215,7 @@ fn mixture_moments_and_responsibilities() {
     }
 }
 
-/// Proves the facts that literature states of the wells: P(u > 0) = 0.844307 in each of 16 wells (z-scores: chance of |z| > 5 in 16 is
+/// Checks the facts that literature states of the wells: P(u > 0) = 0.844307 in each of 16 wells (z-scores: chance of |z| > 5 in 16 is
 /// 1e-5), and mean energy -137.1985 with standard deviation 4.8374 (half a printed digit beside the z-score).
 #[test]
 fn many_well_facts() {
@@ -232,7 +232,7 @@ fn many_well_facts() {
     assert!((energy.standard_deviation() - 4.8374).abs() < 5.0 * 4.8374 / (2.0 * n as f64).sqrt() + 5e-5);
 }
 
-/// Proves that the first offending point is reported with its value, and that -inf is no offence and has score 0.
+/// Checks that the first offending point is reported with its value, and that -inf is no offence and has score 0.
 #[test]
 fn evaluation_reports_the_first_offender() {
     let root = Handwritten::new(1, |x| x[0].sqrt(), |x, s| s[0] = if x[0] < 4.0 { 1.0 } else { f64::INFINITY });
@@ -250,7 +250,7 @@ fn evaluation_reports_the_first_offender() {
     assert_eq!((at.log_density[0], at.score[(0, 0)]), (f64::NEG_INFINITY, 0.0));
 }
 
-/// Proves that wrappers refuse parameters outside their range.
+/// Checks that wrappers refuse parameters outside their range.
 #[test]
 fn wrappers_refuse_bad_parameters() {
     let p: Arc<dyn Density> = Arc::new(gmm9());

@@ -81,7 +81,7 @@ fn conditions(layer: &Layer, parameters: &[Matrix], x: &Matrix, forward: bool) -
     x.iter_rows().map(one).collect()
 }
 
-/// Proves T⁻¹ T = T T⁻¹ = id for every layer to 64 ε (size of the points) (1 + ‖(DT)⁻¹‖), a few dozen roundings on either side of
+/// Checks T⁻¹ T = T T⁻¹ = id for every layer to 64 ε (size of the points) (1 + ‖(DT)⁻¹‖), a few dozen roundings on either side of
 /// the map, in both precisions; that this is 1e-10 in f64 wherever the condition is at most 1000; and that the log-determinants of
 /// both directions cancel (to 1e4 of the same roundings: the slope of a spline changes by its curvature times the error).
 #[test]
@@ -116,7 +116,7 @@ fn inverses() {
     run::<f32>();
 }
 
-/// Proves that the log-determinant is that of the dense Jacobian from the tape, in both directions, to 1e-9 (d² roundings times the
+/// Checks that the log-determinant is that of the dense Jacobian from the tape, in both directions, to 1e-9 (d² roundings times the
 /// condition), and that the check bites: the other sign is far off somewhere.
 #[test]
 fn log_determinants() {
@@ -142,7 +142,7 @@ fn log_determinants() {
     }
 }
 
-/// Proves that initial parameters give the identity, so that a flow starts as its base (12 roundings of numbers up to 40).
+/// Checks that initial parameters give the identity, so that a flow starts as its base (12 roundings of numbers up to 40).
 #[test]
 fn starts_as_identity() {
     for d in DIMENSIONS {
@@ -175,7 +175,7 @@ fn flows<T: Real>(d: usize) -> Vec<(String, Flow<T>)> {
     out
 }
 
-/// Proves that q has mass 1 on the line and in the plane, by the trapezium rule on a grid that holds all but e^-15 of it (the rule's
+/// Checks that q has mass 1 on the line and in the plane, by the trapezium rule on a grid that holds all but e^-15 of it (the rule's
 /// error on a spline flow, whose density has corners, is of order 2 in the spacing: below 1e-4), and that samples follow q: the means
 /// of three bounded functions over 40,000 samples within 4.5 standard errors of the integrals (fails by chance in 1 of 6,000 for 24).
 #[test]
@@ -204,7 +204,7 @@ fn mass_and_samples() {
     }
 }
 
-/// Proves ∇ log q against central differences of log q by slope, for flows without corners.
+/// Checks ∇ log q against central differences of log q by slope, for flows without corners.
 #[test]
 fn scores() {
     for d in DIMENSIONS {
@@ -222,7 +222,7 @@ fn scores() {
     }
 }
 
-/// Proves the recursion of T12 for the score, layer by layer: the score at y = T(x) pushed forward from a standard normal law of x is
+/// Checks the recursion of T12 for the score, layer by layer: the score at y = T(x) pushed forward from a standard normal law of x is
 /// ∇ (log φ(T⁻¹y) + log |det DT⁻¹(y)|) by reverse mode through the inverse, within 1e4 ε (1 + ‖(DT)⁻¹‖)² of its size; that whole flows have
 /// the log q and the score of their inverse road at their own samples; and that the law bites: the score of x itself is far off.
 #[test]
@@ -269,7 +269,7 @@ fn agree(a: &Matrix, b: &Matrix, tolerance: impl Fn(usize) -> f64) -> Option<(us
     (0..a.rows()).map(one).find(|&(i, apart, size)| apart.is_nan() || apart > tolerance(i) * (1.0 + size))
 }
 
-/// Proves that log q of samples agrees between precisions (f32 to 2e-3: a thousand roundings), that the same bits come from 1 and 3
+/// Checks that log q of samples agrees between precisions (f32 to 2e-3: a thousand roundings), that the same bits come from 1 and 3
 /// threads, and that blocks differ.
 #[test]
 fn precision_threads_and_blocks() {

@@ -38,7 +38,7 @@ fn points<T: Real>(n: usize, d: usize, unit: u64, scale: f64) -> Matrix<T> {
     normal_matrix::<T>(3, Purpose::Check, unit, n, d).map(|v| v * T::from_f64(scale))
 }
 
-/// Proves agreement with the plain loop for bandwidths from far too small to far too large, in dimensions with and without
+/// Checks agreement with the plain loop for bandwidths from far too small to far too large, in dimensions with and without
 /// special cases, with queries 40 bandwidths away, duplicates, and one sample.
 ///
 /// Bound: the energy ½|x-y|²/h² carries a relative error of (d + 4) ε, so k one of (d + 4) ε max-energy-difference; energies that
@@ -75,19 +75,19 @@ fn agrees<T: Real>() {
     }
 }
 
-/// Proves the law above in double precision.
+/// Checks the law above in double precision.
 #[test]
 fn f64_agrees_with_the_plain_loop() {
     agrees::<f64>();
 }
 
-/// Proves the law above in single precision.
+/// Checks the law above in single precision.
 #[test]
 fn f32_agrees_with_the_plain_loop() {
     agrees::<f32>();
 }
 
-/// Proves that 1, 2, 3 and 64 threads give the same bits, by vectors of queries (d = 2) and by matrix products (d = 20).
+/// Checks that 1, 2, 3 and 64 threads give the same bits, by vectors of queries (d = 2) and by matrix products (d = 20).
 #[test]
 fn bits_do_not_depend_on_threads() {
     for d in [2, 20] {
@@ -105,7 +105,7 @@ fn bits_do_not_depend_on_threads() {
     }
 }
 
-/// Proves that in many dimensions the bits of a query do not depend on how many others come with it: on panels, tasks, unused lanes. In f32,
+/// Checks that in many dimensions the bits of a query do not depend on how many others come with it: on panels, tasks, unused lanes. In f32,
 /// with far queries among near ones, so that some panels scale their sums anew and others do not.
 #[test]
 fn bits_do_not_depend_on_the_task() {
@@ -123,7 +123,7 @@ fn bits_do_not_depend_on_the_task() {
     }
 }
 
-/// Proves that another bandwidth by `with_bandwidth` gives what a new estimate gives, to the bound of the plain loop: samples are kept in a
+/// Checks that another bandwidth by `with_bandwidth` gives what a new estimate gives, to the bound of the plain loop: samples are kept in a
 /// unit that the first bandwidth sets, from 2^-40 to 2^40 of the second here.
 #[test]
 fn bandwidth_changes_in_many_dimensions() {
@@ -144,7 +144,7 @@ fn bandwidth_changes_in_many_dimensions() {
     }
 }
 
-/// Proves that leaving the second moments out changes no bit of the rest.
+/// Checks that leaving the second moments out changes no bit of the rest.
 #[test]
 fn without_second_moments() {
     for d in [1, 2, 7, 11, 12, 40] {
@@ -155,7 +155,7 @@ fn without_second_moments() {
     }
 }
 
-/// Proves that moving samples and queries together by 1000 changes the f32 values no more than the rounding of the moved points,
+/// Checks that moving samples and queries together by 1000 changes the f32 values no more than the rounding of the moved points,
 /// 1000 ε/2 in each coordinate: by half of |second derivative| (1 + reach²)/h² for the score, with a factor 8 for d = 2 and both ends.
 #[test]
 fn far_from_the_origin() {
@@ -220,7 +220,7 @@ fn far_field_is_exact() {
     far_field::<f32>(&[1.0, 1e2, 1e3, 2e3, 1e4, 1e5, 1e6, 1e8, 1e12, 1e18, 1e25, 1e30]);
 }
 
-/// Proves that a query or a sample that is not a number gives NaN, not a plausible density, and leaves other queries alone.
+/// Checks that a query or a sample that is not a number gives NaN, not a plausible density, and leaves other queries alone.
 #[test]
 fn nan_shows() {
     for d in [2, 20] {
@@ -235,7 +235,7 @@ fn nan_shows() {
     }
 }
 
-/// Proves that the correction is the gradient of 1/2m, by differences: order 2 in the step.
+/// Checks that the correction is the gradient of 1/2m, by differences: order 2 in the step.
 #[test]
 fn correction_is_a_gradient() {
     let samples = points::<f64>(50, 2, 1, 1.0);
@@ -255,7 +255,7 @@ fn correction_is_a_gradient() {
     }
 }
 
-/// Proves T10's bias of the logarithm and its removal: over 4,000 batches of 40 samples of N(0, 1) the mean of log q̂_h at x = 1.5
+/// Checks T10's bias of the logarithm and its removal: over 4,000 batches of 40 samples of N(0, 1) the mean of log q̂_h at x = 1.5
 /// is low by many standard errors, and the corrected one is at least five times closer to log N(1.5; 0, 1 + h²).
 #[test]
 fn debiasing_removes_the_first_order() {
@@ -275,7 +275,7 @@ fn debiasing_removes_the_first_order() {
     assert!(bias(&corrected).abs() < bias(&plain).abs() / 5.0, "{} against {}", bias(&corrected), bias(&plain));
 }
 
-/// Proves that the chosen bandwidth has the neighbours that were asked for, and a slightly smaller one has not.
+/// Checks that the chosen bandwidth has the neighbours that were asked for, and a slightly smaller one has not.
 #[test]
 fn resolved_bandwidth_is_the_smallest() {
     let samples = points::<f64>(500, 2, 1, 1.0);
@@ -288,7 +288,7 @@ fn resolved_bandwidth_is_the_smallest() {
     assert!(quartile(h) >= 30.0 && quartile(h / 1.06) < 30.0);
 }
 
-/// Proves that a bandwidth or a sample without meaning is refused with its value.
+/// Checks that a bandwidth or a sample without meaning is refused with its value.
 #[test]
 fn refusals() {
     let samples = points::<f64>(5, 2, 1, 1.0);
@@ -298,7 +298,7 @@ fn refusals() {
     assert!(Kde::<f64>::new(&Matrix::zeros(0, 2), 1.0).is_err());
 }
 
-/// Proves Scott's rule on points whose variances are known (1 to 4 have 5/3, their doubles 20/3, to rounding), and that one point has
+/// Checks Scott's rule on points whose variances are known (1 to 4 have 5/3, their doubles 20/3, to rounding), and that one point has
 /// bandwidth 0 rather than none.
 #[test]
 fn scott_by_hand() {
@@ -309,7 +309,7 @@ fn scott_by_hand() {
     assert_eq!(scott_bandwidth(&Matrix::from_rows(&[[3.0, 1.0]])), 0.0);
 }
 
-/// Proves the correction of the logarithm by hand: log q̂ + ½(1/m - 1/N) with the gradient of 1/2m added, not multiplied, to the score.
+/// Checks the correction of the logarithm by hand: log q̂ + ½(1/m - 1/N) with the gradient of 1/2m added, not multiplied, to the score.
 #[test]
 fn debiased_by_hand() {
     let rows = |v: [f64; 4]| Matrix::from_rows(&[[v[0], v[1]], [v[2], v[3]]]);

@@ -67,13 +67,13 @@ fn cited(text: &str) -> Vec<usize> {
     numbers.filter(|d| d.bytes().all(|b| b.is_ascii_digit())).map(|d| d.parse().unwrap()).collect()
 }
 
-/// Proves that the finder of citations sees every form in use and nothing else.
+/// Checks that the finder of citations sees every form in use and nothing else.
 #[test]
 fn citations_are_found() {
     assert_eq!(cited("(T1), T12: see T03–T5; [T7](x) but not ST1, T1x, T123, T_2, T"), [1, 12, 3, 5, 7]);
 }
 
-/// Proves that every page has its number as title and all the headings, once and in order.
+/// Checks that every page has its number as title and all the headings, once and in order.
 #[test]
 fn pages_have_all_headings() {
     for page in pages() {
@@ -113,7 +113,7 @@ fn links_work_on_a_host_and_in_the_docs() {
     }
 }
 
-/// Proves that every page is a module of `theory.rs`, so that rustdoc resolves its links.
+/// Checks that every page is a module of `theory.rs`, so that rustdoc resolves its links.
 #[test]
 fn pages_have_modules() {
     let source = read("src/theory.rs");
@@ -123,7 +123,7 @@ fn pages_have_modules() {
     }
 }
 
-/// Proves that the ledger has one row per theorem in order, linked to its page, and that nothing without a page is called proved.
+/// Checks that the ledger has one row per theorem in order, linked to its page, and that nothing without a page is called proved.
 #[test]
 fn ledger_rows_match_pages() {
     let (rows, pages) = (ledger(), pages());
@@ -141,7 +141,7 @@ fn ledger_rows_match_pages() {
     assert_eq!(pages.len(), rows.iter().filter(|r| r[0].starts_with('[')).count(), "two pages share a number");
 }
 
-/// Proves that no comment in `src/` cites a theorem that has no page.
+/// Checks that no comment in `src/` cites a theorem that has no page.
 #[test]
 fn comments_cite_existing_theorems() {
     let numbers: Vec<usize> = pages().iter().map(|p| p.number).collect();
@@ -155,7 +155,7 @@ fn comments_cite_existing_theorems() {
     }
 }
 
-/// Proves that a test named in the ledger exists, and that every claim of `src/verify/` has a test `tnn_…`.
+/// Checks that a test named in the ledger exists, and that every claim of `src/verify/` has a test `tnn_…`.
 #[test]
 fn claims_have_tests() {
     let sources = |folder| rust_files(folder).iter().map(|p| fs::read_to_string(p).unwrap()).collect::<String>();
@@ -173,7 +173,7 @@ fn claims_have_tests() {
     }
 }
 
-/// Proves that the registry holds a claim for every theorem whose row names a test, with the page's number.
+/// Checks that the registry holds a claim for every theorem whose row names a test, with the page's number.
 #[test]
 fn tested_theorems_have_claims() {
     let ids: Vec<&str> = pushforward::verify::registry().iter().map(|c| c.id).collect();

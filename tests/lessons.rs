@@ -28,7 +28,7 @@ fn binary(name: &str) -> PathBuf {
     profile.join("examples").join(format!("{name}{}", std::env::consts::EXE_SUFFIX))
 }
 
-/// Proves that lessons are numbered from 1 without gaps, are short, open with what one learns and how to run them, assert something,
+/// Checks that lessons are numbered from 1 without gaps, are short, open with what one learns and how to run them, assert something,
 /// and can end with "lesson … holds" only by the last statement.
 #[test]
 fn lessons_have_the_form() {
@@ -48,7 +48,7 @@ fn lessons_have_the_form() {
     }
 }
 
-/// Proves that every lesson runs to its last line, so that all of its asserts hold. `cargo test` has compiled the examples; after
+/// Checks that every lesson runs to its last line, so that all of its asserts hold. `cargo test` has compiled the examples; after
 /// `cargo test --test lessons`, which does not, a missing or outdated program is refused with the remedy.
 #[test]
 fn lessons_run() {

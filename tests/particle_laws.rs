@@ -294,11 +294,13 @@ fn birth_and_death_repair_masses_across_a_gap() {
 }
 
 /// Checks the own term (T16): at a particle's own jittered point the estimated score has no bias, E[y ∂ log q̂(y)] = -1 for q = N(0, 1),
-/// h = 0.3, at N = 50 and 200, within 4 standard errors of 40,000 points (6e-5), and log q̂ is corrected downwards to less than a third of
-/// its bias; the correction for an independent sample would be found out.
+/// h = 0.3, at N = 50 and 200, within 4 standard errors of 40,000 points (6e-5), and the correction of log q̂ leaves less than a third of
+/// its bias, against log (q ∗ φ_h) at the same points: terms of the next order are a quarter of it at N = 50, a fifth at 200. The
+/// correction for an independent sample would be found out.
 #[test]
 fn own_term_is_not_corrected_twice() {
     let h: f64 = 0.3;
+    let v = 1.0 + h * h;
     let settings =
         KernelSettings { bandwidth_start: h, bandwidth_end: h, neighbours: 0.0, ..KernelSettings::default() };
     let estimator = KernelEstimator::<f64>::new(settings);
@@ -315,8 +317,13 @@ fn own_term_is_not_corrected_twice() {
                 noised.y.as_slice().iter().zip(score.as_slice()).map(|(y, s)| y * s).sum::<f64>() / n as f64
             };
             own.push(product(&noised.q.score));
-            logs.push(mean(&noised.q.log_density));
-            raw.push(mean(&values.log_density));
+            // less log (q ∗ φ_h)(y) at the same points, which takes most of the noise away
+            let exact = |y: f64| -0.5 * (y * y / v + (std::f64::consts::TAU * v).ln());
+            let excess = |log_q: &[f64]| -> f64 {
+                noised.y.as_slice().iter().zip(log_q).map(|(y, l)| l - exact(*y)).sum::<f64>() / n as f64
+            };
+            logs.push(excess(&noised.q.log_density));
+            raw.push(excess(&values.log_density));
             corrected.push(product(&values.debiased(n).1));
         }
         let z = |values: &[f64]| {
@@ -324,8 +331,11 @@ fn own_term_is_not_corrected_twice() {
             (s.mean + 1.0) / s.standard_error()
         };
         assert!(z(&own).abs() < 4.0 && z(&corrected) > 4.0, "N = {n}: {} {}", z(&own), z(&corrected));
-        let exact = -0.5 * (std::f64::consts::TAU * (1.0 + h * h)).ln() - 0.5;
-        let (bias, left) = (mean(&raw) - exact, mean(&logs) - exact);
-        assert!(bias > 0.0 && left.abs() < bias / 3.0, "N = {n}: {bias}, {left}");
+        // paired over clouds: |what is left| is below a third of the bias by more than 4 standard errors
+        let below = |sign: f64| {
+            let s = Summary::of(&raw.iter().zip(&logs).map(|(r, l)| r / 3.0 - sign * l).collect::<Vec<f64>>());
+            s.mean / s.standard_error()
+        };
+        assert!(below(1.0) > 4.0 && below(-1.0) > 4.0, "N = {n}: {} {}", below(1.0), below(-1.0));
     }
 }

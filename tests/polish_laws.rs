@@ -11,7 +11,7 @@ fn normal(unit: u64, n: usize, d: usize) -> Matrix {
     normal_matrix(13, Purpose::Check, unit, n, d)
 }
 
-/// Proves that p is invariant: 20 steps at three step sizes (the tuned one, a third, three times) on 20,000 exact samples leave the means of
+/// Checks that p is invariant: 20 steps at three step sizes (the tuned one, a third, three times) on 20,000 exact samples leave the means of
 /// every x_j, x_j² and of log p~ as they were, by paired differences: |z| < 5 on 40 figures fails by chance in 1 of 4e4. Without the
 /// accept-reject step, or with a wrong proposal ratio, the second moments move: the twin below proves that the test sees it.
 #[test]
@@ -42,7 +42,7 @@ fn features(p: &dyn Density, x: &Matrix) -> Vec<Vec<f64>> {
     all
 }
 
-/// Proves that the test of invariance has teeth: a score that is wrong by a factor of 0.8 while the proposal ratio uses the same wrong score
+/// Checks that the test of invariance has teeth: a score that is wrong by a factor of 0.8 while the proposal ratio uses the same wrong score
 /// is still exact (any drift is), but log p~ that is wrong by a factor of 0.9 is not (|z| > 5).
 #[test]
 fn invariance_has_teeth() {
@@ -65,7 +65,7 @@ fn invariance_has_teeth() {
     assert!(z(&twin(1.0, 0.9)).abs() > 5.0);
 }
 
-/// Proves the tuning: on exact pilots the frozen step has an acceptance within 0.05 of 0.574 on 20,000 fresh samples, for targets of
+/// Checks the tuning: on exact pilots the frozen step has an acceptance within 0.05 of 0.574 on 20,000 fresh samples, for targets of
 /// 2 to 50 dimensions and widths from 0.3 to 1,000.
 #[test]
 fn tuned_acceptance() {
@@ -84,7 +84,7 @@ fn tuned_acceptance() {
     }
 }
 
-/// Proves what polish repairs and what it does not: gmm9 with modes of half the width and masses 2:1 instead of 1:1. 60 steps bring
+/// Checks what polish repairs and what it does not: gmm9 with modes of half the width and masses 2:1 instead of 1:1. 60 steps bring
 /// the variance ratio from 0.25 to 1 (binomial-like error of 9,000 points × 2: 5 sd = 0.06) and leave the masses as they were (sd of
 /// a share at most 0.003: nothing crosses 5 units at width 0.3).
 #[test]
@@ -104,7 +104,7 @@ fn repairs_widths_not_masses() {
     assert!(moved < 0.02 && after.total_variation > 0.1, "{moved} {after:?}");
 }
 
-/// Proves that strays far out in steep tails come back without an overflow (|score| of a quartic well at 100 is 4e6), and that samples
+/// Checks that strays far out in steep tails come back without an overflow (|score| of a quartic well at 100 is 4e6), and that samples
 /// outside a support get inside and never leave it.
 #[test]
 fn strays_and_supports() {
@@ -125,7 +125,7 @@ fn strays_and_supports() {
     assert!(x.as_slice().iter().all(|&x| x > 0.0));
 }
 
-/// Proves that a score that is not a number ends the polish with the point, and leaves the samples as they were; that threads do not
+/// Checks that a score that is not a number ends the polish with the point, and leaves the samples as they were; that threads do not
 /// matter; and that reports of parts join to the report of the whole.
 #[test]
 fn errors_threads_and_parts() {

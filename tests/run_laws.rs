@@ -1,9 +1,10 @@
 //! The one loop: every velocity with every model, wrong velocities by name, and who may move a model.
 
 use pushforward::density::{Affine, Target, by_name};
+use pushforward::estimate::all_estimators;
 use pushforward::linalg::Matrix;
 use pushforward::model::{Particles, ParticlesSettings, all_models};
-use pushforward::run::{Method, Run, refused_pairs};
+use pushforward::run::{Method, PRESETS, Run, refused_pairs};
 use pushforward::settings::Section;
 use pushforward::state::{State, Stateful};
 use pushforward::velocity::{Field, Kind, Pull, Scene, Velocity, all_velocities};
@@ -191,6 +192,21 @@ fn settings_describe_themselves() {
             let method = Method::of(model.name(), velocity.name(), "kde", &target).unwrap();
             method.sections().into_iter().for_each(check);
         }
+    }
+    for estimator in all_estimators() {
+        let mut method = Method::of("particles", "drift", estimator.name(), &target).unwrap();
+        method.sections().into_iter().for_each(check);
+        let words = method.set("colour", 1.0).unwrap_err().to_string();
+        let keys =
+            method.sections().into_iter().flat_map(|s| s.keys().iter().map(|k| format!("{}.{}", s.part(), k.name)));
+        let missing: Vec<String> = keys.filter(|key| !words.contains(key.as_str())).collect();
+        assert!(
+            words.contains("'particles-drift'") && words.contains("'colour'") && missing.is_empty(),
+            "{missing:?}: {words}"
+        );
+    }
+    for preset in PRESETS {
+        Method::preset(preset.name, &target).unwrap().check().unwrap();
     }
     let mut method = Method::preset("flow", &target).unwrap();
     let words = method.set("bandwidth_start", 1.0).unwrap_err().to_string();

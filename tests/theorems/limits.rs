@@ -1,6 +1,6 @@
 use super::established;
 
-/// Proves on random instances of T13 the gain of a frozen region along random fields and along every shipped drift, the bound and its
+/// Checks on random instances of T13 the gain of a frozen region along random fields and along every shipped drift, the bound and its
 /// equality, f* by three roads and Le Cam as steepest descent of the live region; rejects equality for the drifts of the table,
 /// f* with e^τ, and efficiencies in a wrong measure.
 #[test]
@@ -8,7 +8,7 @@ fn t13_fastest_repair_is_a_drift() {
     established("T13");
 }
 
-/// Proves the halving times of the page by a solver of its own, Kramers' prefactor and exponent, the capacity identity for every divergence
+/// Checks the halving times of the page by a solver of its own, Kramers' prefactor and exponent, the capacity identity for every divergence
 /// (order 2 in the cells) with its bound along the flow, and two deltas at rest under the shipped field (|z| ≤ 4, chance 6e-5 each);
 /// rejects 2𝒞, L²/4, the oscillation of w, and "at rest, hence at the target".
 #[test]
@@ -16,7 +16,7 @@ fn t14_no_weight_repairs_separated_modes() {
     established("T14");
 }
 
-/// Proves on random instances of T15 the dissipation of transport with reaction, both exact laws, the local rate w(1), the page's
+/// Checks on random instances of T15 the dissipation of transport with reaction, both exact laws, the local rate w(1), the page's
 /// halving times and the descent of the code step that ships; rejects a wrong sign, a growth that is not centred, f' for φ, w(1)/m_k,
 /// and Var_q(φ) for the code step.
 #[test]

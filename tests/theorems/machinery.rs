@@ -6,7 +6,7 @@ fn ladder() -> Ladder {
     Ladder::central(0.125, |x| vec![(x.exp(), x.exp())]).swap_remove(0)
 }
 
-/// Proves that a ladder of a smooth function holds against its derivative at order 2, and that any other number fails.
+/// Checks that a ladder of a smooth function holds against its derivative at order 2, and that any other number fails.
 #[test]
 fn ladders_decide() {
     let holds = Comparison::of_ladder("exp", &ladder(), 1.0, 1.0, 1e-8);
@@ -18,7 +18,7 @@ fn ladders_decide() {
     }
 }
 
-/// Proves that x², which central differences differentiate exactly, holds without an order, and that its wrong derivatives fail.
+/// Checks that x², which central differences differentiate exactly, holds without an order, and that its wrong derivatives fail.
 #[test]
 fn exact_differences_hold_without_an_order() {
     let square = Ladder::central(0.125, |x| vec![((1.0 + x).powi(2), 1.0)]).swap_remove(0);
@@ -27,7 +27,7 @@ fn exact_differences_hold_without_an_order() {
     assert_eq!(Comparison::of_ladder("square", &square, 2.001, 2.0, 1e-8).verdict, Verdict::Fails);
 }
 
-/// Proves that a one-sided quotient, of order 1, is not accepted for order 2 though its best step may be accurate.
+/// Checks that a one-sided quotient, of order 1, is not accepted for order 2 though its best step may be accurate.
 #[test]
 fn wrong_order_does_not_hold() {
     let mut one_sided = Ladder::quotients(1e-4, 2.0, |h| vec![(h.exp_m1() / h, 1.0 / h)]);
@@ -35,7 +35,7 @@ fn wrong_order_does_not_hold() {
     assert_eq!(comparison.verdict, Verdict::Fails, "{comparison}");
 }
 
-/// Proves that an unmet assumption spoils a comparison, and that z-scores decide at their limit.
+/// Checks that an unmet assumption spoils a comparison, and that z-scores decide at their limit.
 #[test]
 fn assumptions_and_scores() {
     let exact = || Comparison::exact("one", 1.0, 1.0, 1.0, 0.0);
@@ -46,7 +46,7 @@ fn assumptions_and_scores() {
     assert_eq!(Comparison::monte_carlo("mean", 1.5, 0.1, 1.0, 4.0).verdict, Verdict::Fails);
 }
 
-/// Proves that ids are in order and found in every spelling, and that a wrong one comes back with the known ones.
+/// Checks that ids are in order and found in every spelling, and that a wrong one comes back with the known ones.
 #[test]
 fn claims_are_found() {
     let ids: Vec<&str> = registry().iter().map(|c| c.id).collect();
@@ -59,7 +59,7 @@ fn claims_are_found() {
     }
 }
 
-/// Proves that evidence does not depend on the number of threads, to the last bit.
+/// Checks that evidence does not depend on the number of threads, to the last bit.
 #[test]
 fn same_bits_on_any_number_of_threads() {
     let run = |threads| {

@@ -3,56 +3,56 @@ use pushforward::density::GaussianMixture;
 use pushforward::linalg::Matrix;
 use pushforward::verify::{Budget, Pair, Verdict, claim};
 
-/// Proves on random instances of T1, over all divergences, that differences of D_f meet -E_q[ξ·V] at order 2, and that a wrong weight, a wrong
+/// Checks on random instances of T1, over all divergences, that differences of D_f meet -E_q[ξ·V] at order 2, and that a wrong weight, a wrong
 /// sign and a pushed density without its determinant are seen.
 #[test]
 fn t01_velocity_is_the_gradient() {
     established("T01");
 }
 
-/// Proves on random instances of T2 that q = p written otherwise is at rest to rounding, that q ≠ p is not, and that V_f/V_g is the ratio of weights
+/// Checks on random instances of T2 that q = p written otherwise is at rest to rounding, that q ≠ p is not, and that V_f/V_g is the ratio of weights
 /// taken from f by differences; rejects the inverted ratio, rest on the support only, and a weight with an interval of zeros.
 #[test]
 fn t02_only_the_target_is_at_rest() {
     established("T02");
 }
 
-/// Proves on random instances of T3, for every ordered pair of divergences, that D_f falls along V_g at E_q[χ w_f w_g |β|²], order 2.
+/// Checks on random instances of T3, for every ordered pair of divergences, that D_f falls along V_g at E_q[χ w_f w_g |β|²], order 2.
 #[test]
 fn t03_every_drift_lowers_every_divergence() {
     let evidence = established("T03");
     assert!(evidence.comparisons.len() >= 300, "all 100 ordered pairs on three pairs (p, q)");
 }
 
-/// Proves on random instances of T4 that differences of the shipped velocity, and of log p/q_η at a fixed point after a real Euler step, meet
+/// Checks on random instances of T4 that differences of the shipped velocity, and of log p/q_η at a fixed point after a real Euler step, meet
 /// w(Δl + e|β|²) and the same with β·s_q; rejects a missing or shifted elasticity.
 #[test]
 fn t04_compression_is_weight_and_elasticity() {
     established("T04");
 }
 
-/// Proves on random instances of T5 the three regional responses, their two forms and the remainder's order; rejects a missing s'',
+/// Checks on random instances of T5 the three regional responses, their two forms and the remainder's order; rejects a missing s'',
 /// the wrong mean, a frozen formula for a live region, and "U always falls".
 #[test]
 fn t05_regional_response_to_one_step() {
     established("T05");
 }
 
-/// Proves on random instances of T8 the velocity of every row by differences of the variance itself, and the surrogate's descent; rejects a live reference
+/// Checks on random instances of T8 the velocity of every row by differences of the variance itself, and the surrogate's descent; rejects a live reference
 /// taken as frozen and the reverse, a missing ∇log(m/q), a wrong centre, a missing 2, and descent of the moving row.
 #[test]
 fn t08_log_variance_for_each_reference() {
     established("T08");
 }
 
-/// Proves on random instances of T7 that the verdict from the tails is that of windows growing to 30 standard deviations (Student-t: to e¹²⁰), in one and
+/// Checks on random instances of T7 that the verdict from the tails is that of windows growing to 30 standard deviations (Student-t: to e¹²⁰), in one and
 /// two dimensions; rejects the thresholds of the value for the energy, exchanged arguments, the narrowest component and a missing 2k.
 #[test]
 fn t07_tails_decide_integrability() {
     established("T07");
 }
 
-/// Proves that a pair outside the assumptions is refused by T1 with the moment that diverges, and that nothing else is refused.
+/// Checks that a pair outside the assumptions is refused by T1 with the moment that diverges, and that nothing else is refused.
 #[test]
 fn t01_refuses_infinite_divergences() {
     let gaussian = |variance: f64| {
@@ -67,7 +67,7 @@ fn t01_refuses_infinite_divergences() {
     }
 }
 
-/// Proves on random instances of T6 that volume integrals are integrals over extracted level sets (roots on the line, marching triangles in the plane) with one G, that
+/// Checks on random instances of T6 that volume integrals are integrals over extracted level sets (roots on the line, marching triangles in the plane) with one G, that
 /// the mass crossing a moved boundary is w(e^λ)G(λ), and the slope e_f - e_g; rejects p for q, w(1/r), G without |β|, e_g - e_f.
 #[test]
 fn t06_one_geometry_for_all_divergences() {
