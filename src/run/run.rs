@@ -158,8 +158,10 @@ impl Run {
         });
         if moved.is_err() {
             // a step that is left out or fails leaves no trace
-            self.velocity.restore(&before)?;
             self.model.release();
+            if let Err(state) = self.velocity.restore(&before) {
+                return Err(moved.err().unwrap_or(state));
+            }
         }
         match moved {
             Ok(figures) => {
