@@ -97,7 +97,6 @@ pub(super) unsafe fn own_columns<T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linalg::Matrix;
     use crate::num::shells;
     use crate::rng::{Purpose, normal_matrix};
 
