@@ -44,11 +44,11 @@ fn numbers<T: Real>() -> String {
     let mut x: Vec<T> = draw(1, 1, 1003).into_vec().into_iter().map(|x| x * x).collect();
     ln_slice(&mut x);
     text += &line("ln", &x);
-    text + &line("training", trained::<T>().as_slice())
+    text + &line(&format!("training in {}", T::NAME), trained::<T>().as_slice())
 }
 
 /// Samples of a generator after some steps.
-fn trained<T: Real>() -> Matrix<T> {
+fn trained<T: Real>() -> Matrix {
     let settings = Settings { steps: 8, batch: 96, hidden: vec![64, 64], ..Settings::small() };
     let (target, divergence) = (density::by_name("ring8").unwrap(), divergence::by_name("reverse-kl").unwrap());
     let mut trainer: Trainer<T> = Trainer::new(&target, divergence, settings).unwrap();
