@@ -44,7 +44,7 @@ fn numbers<T: Real>() -> String {
     let mut x: Vec<T> = draw(1, 1, 1003).into_vec().into_iter().map(|x| x * x).collect();
     ln_slice(&mut x);
     text += &line("ln", &x);
-    text + &line("training", trained::<T>().as_slice())
+    text + &line(&format!("training in {}", T::NAME), trained::<T>().as_slice())
 }
 
 /// Samples of a generator after some steps.

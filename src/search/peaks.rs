@@ -265,7 +265,8 @@ impl Climber {
 fn positive_factor(hessian: &Matrix, largest: f64) -> Option<(Matrix, f64)> {
     let d = hessian.rows();
     let mut lift = FLATTEST.max(NOISE * largest);
-    while lift <= 100.0 * d as f64 * largest.max(FLATTEST) {
+    // the product may overflow
+    while lift.is_finite() && lift <= 100.0 * d as f64 * largest.max(FLATTEST) {
         let lifted = Matrix::from_fn(d, d, |i, j| hessian[(i, j)] + if i == j { lift } else { 0.0 });
         match Cholesky::factor(&lifted, "curvature") {
             Ok(c) => return Some((c.lower().clone(), lift)),
