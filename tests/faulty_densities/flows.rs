@@ -1,6 +1,6 @@
 //! The faulty densities against the training of flows: every objective and reference, both kinds of couplings and of bases.
 
-use crate::faults::{At, FAULTS, Faulty, MISTAKE, only_mistakes_of_others, verdict, words};
+use crate::faults::{At, FAULTS, Faulty, MISTAKE, Outcome, only_mistakes_of_others, verdict, words};
 use crate::{finish, state};
 use pushforward::density::{Affine, Target};
 use pushforward::linalg::Matrix;
@@ -70,7 +70,13 @@ fn every_fault_has_its_outcome_for_flows() {
             let behind_search = (d == 3).then_some(("replay", true, false));
             for (name, search, wide) in all.chain(behind_search) {
                 count += 1;
-                let expected = if search { searched } else { framed };
+                // log-variance never asks for a score
+                let unseen = fault.starts_with("a gradient of") && !["reverse-kl", "neyman"].contains(&name);
+                let expected = match (unseen, search) {
+                    (true, _) => Outcome::Trained,
+                    (false, true) => searched,
+                    (false, false) => framed,
+                };
                 let what = format!("{fault}, d = {d}, {name}, search {search}, splines {wide}");
                 match std::panic::catch_unwind(|| one(d, at, name, search, wide)) {
                     Err(payload) => wrong.push(format!("{what} panicked: {:?}", words(&*payload))),
