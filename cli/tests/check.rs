@@ -44,8 +44,6 @@ fn good_targets_pass() {
 fn faults_are_found() {
     let folder = tempfile::tempdir().unwrap();
     for (formula, failed) in [
-        // NaN far out: the standard deviation rounds to 0
-        ("normal_lpdf(x1, 0, 3) + normal_lpdf(x2, 0, exp(x1/2))", "scale"),
         // no density: it grows for ever
         ("x1 + x2", "scale"),
         // NaN in a part of space

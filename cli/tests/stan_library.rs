@@ -116,7 +116,8 @@ fn nothing_runs_without_trust() {
     let at = |name: &str| folder.path().join(name);
     let run = |arguments: &[&str]| pushforward(folder.path(), arguments);
     let said = |out: &std::process::Output| String::from_utf8_lossy(&out.stderr).into_owned();
-    fs::write(at("small.toml"), "method = \"flow\"\ncomponents = 2\nsteps = 20\nbatch = 64\nhidden = [8]\n").unwrap();
+    let small = "method = \"flow\"\n[run]\nsteps = 20\n[model]\ncomponents = 2\nbatch = 64\nhidden = [8]\n";
+    fs::write(at("small.toml"), small).unwrap();
     let out = run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
     assert!(out.status.success(), "{}", said(&out));
     // from here on, to open the library leaves a trace

@@ -2,7 +2,7 @@
 
 use super::window::{Scene, Window};
 use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, dot, integrability, resolve};
-use crate::density::Density;
+use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::rng::uniform;
 use rayon::prelude::*;
@@ -85,6 +85,14 @@ impl Response {
     const ALL: [Self; 5] = [Self::Target, Self::Model, Self::Frozen, Self::Remainder, Self::ByParts];
 }
 
+/// The largest trace of an inverse covariance of a component.
+fn precision(p: &GaussianMixture) -> f64 {
+    let d = p.means().cols();
+    let unit = |j: usize| (0..d).map(|i| if i == j { 1.0 } else { 0.0 }).collect::<Vec<f64>>();
+    let trace = |k: usize| (0..d).map(|j| p.factors()[k].inverse_quadratic_form(&unit(j))).sum::<f64>();
+    (0..p.components()).map(trace).fold(0.0, f64::max)
+}
+
 struct Setting<'a> {
     draw: &'a Draw,
     f: &'a Case,
@@ -135,16 +143,24 @@ impl<'a> Setting<'a> {
 
     /// E_p[s'(l) (div ξ + ξ·s_q)], the middle member of statement 1.
     ///
-    /// With what its rounding is relative to: the terms, each times the exponents of its factors p, s' and χ.
+    /// With what its rounding is relative to: the terms, each times the exponents of its factors p, s' and χ; and where p and q nearly
+    /// coincide, the scores and curvatures whose differences ξ and div ξ are.
     fn by_parts(&self) -> (f64, f64) {
         let nodes = &self.scene.nodes;
+        let score = |i: usize| super::pair::vector(nodes.score_q.row(i));
+        let slope = |i: usize| nodes.p(i) * self.s.slope(nodes.l(i));
         let term = |i: usize| {
-            let (xi, jacobian) = (self.push.displacement[i], self.push.jacobian[i]);
-            let score = super::pair::vector(nodes.score_q.row(i));
-            nodes.p(i) * self.s.slope(nodes.l(i)) * (jacobian[0][0] + jacobian[1][1] + dot(xi, score))
+            let jacobian = self.push.jacobian[i];
+            slope(i) * (jacobian[0][0] + jacobian[1][1] + dot(self.push.displacement[i], score(i)))
+        };
+        let curvature = precision(&self.scene.pair.p) + precision(&self.scene.pair.q);
+        let differences = |i: usize| {
+            let length = |v: [f64; 2]| dot(v, v).sqrt();
+            let (a, b) = (length(super::pair::vector(nodes.score_p.row(i))), length(score(i)));
+            slope(i) * self.f.weight(nodes.l(i)) * self.scene.chi[i] * ((a + b) * b + curvature)
         };
         let exponents = |i: usize| 1.0 + nodes.log_size(i) - self.scene.chi[i].max(f64::MIN_POSITIVE).ln();
-        let size = self.scene.grid.integrate(|i| term(i).abs() * exponents(i));
+        let size = self.scene.grid.integrate(|i| term(i).abs() * exponents(i) + differences(i));
         (self.scene.grid.integrate(term), size)
     }
 

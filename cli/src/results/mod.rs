@@ -30,9 +30,11 @@ use std::path::Path;
 /// Samples in samples.npy.
 const SAMPLES: usize = 10_000;
 
-/// The units that config.toml names: those that a search found, for models that have units of their own.
+/// The units that config.toml names: those that a search found, where a repetition in them does not search again. A flow does (it starts
+/// at the particles), and particles have no units of their own.
 fn units<'a>(run: &'a Snapshot, job: &'a Job) -> Option<&'a Affine> {
-    if job.method.model.name() == "particles" { job.method.frame.as_ref() } else { Some(&run.units) }
+    let searches = ["particles", "flow"].contains(&job.method.model.name());
+    if searches { job.method.frame.as_ref() } else { Some(&run.units) }
 }
 
 /// The text of config.toml: every choice written out, the units that were found among them.
