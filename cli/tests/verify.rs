@@ -83,7 +83,7 @@ fn bad_input() {
     fs::write(path.join("bad.toml"), "kind = \"gaussian-mixture\"\nweights = [1, -1]\nmeans = [[0], [1]]\nstd = 1\n")
         .unwrap();
     let cases: &[(&[&str], &[&str])] = &[
-        (&["T99"], &["unknown theorem 'T99'", "T06"]),
+        (&["T99"], &["unknown theorem 'T99'", "T09"]),
         (&["entropy"], &["unknown theorem 'entropy'", "T01", "T08"]),
         (&["T0"], &["unknown theorem"]),
         (&["T1", "--weight", "x^2"], &["'x^2'", "c*r^a"]),
