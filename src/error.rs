@@ -254,7 +254,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 mod tests {
     use super::*;
 
-    /// Proves that a slip of the pen and a part of a name find their names, and that nonsense lists all of them.
+    /// Checks that a slip of the pen and a part of a name find their names, and that nonsense lists all of them.
     #[test]
     fn near_names() {
         let near = |name: &str| match Error::unknown_name("target", name, &["gmm9", "gmm40", "banana"]) {

@@ -15,7 +15,7 @@ fn cubic<'t>(x: Var<'t>) -> Var<'t> {
     x.column(0).square() * x.column(1) + x.column(0) * x.column(2) * 3.0
 }
 
-/// Proves Jacobian and Hessian of polynomials on integers to the last bit, a Jacobian with more outputs than inputs among them.
+/// Checks Jacobian and Hessian of polynomials on integers to the last bit, a Jacobian with more outputs than inputs among them.
 #[test]
 fn polynomials_are_exact() {
     let x = [2.0, 3.0, 5.0];
@@ -32,7 +32,7 @@ fn polynomials_are_exact() {
     assert_eq!(jacobian(&[], |x: Var<'_>| x).shape(), (0, 0));
 }
 
-/// Proves H v for a batch of integer points, row by row, to the last bit; and that it can be differentiated once more.
+/// Checks H v for a batch of integer points, row by row, to the last bit; and that it can be differentiated once more.
 #[test]
 fn hessian_vector_product_of_a_batch() {
     let tape = Tape::new();
@@ -45,7 +45,7 @@ fn hessian_vector_product_of_a_batch() {
     assert_eq!(third.value(), Matrix::from_rows(&[[8.0, 2.0, 0.0], [0.0, 2.0, 0.0]]));
 }
 
-/// Proves the divergence of fields: (x₁², x₁ x₂, 3 x₃) has 3 x₁ + 3, a rotation 0, the identity d, without points nothing.
+/// Checks the divergence of fields: (x₁², x₁ x₂, 3 x₃) has 3 x₁ + 3, a rotation 0, the identity d, without points nothing.
 #[test]
 fn divergence_of_fields() {
     let tape = Tape::new();
@@ -90,7 +90,7 @@ fn second_derivative(x: &[f64], i: usize, j: usize) -> Dual<Dual<Path>> {
     on_duals(&numbers)
 }
 
-/// Proves gradient, Hessian, Hessian-vector product and Laplacian (the divergence of the score) of a mixture-like log-density
+/// Checks gradient, Hessian, Hessian-vector product and Laplacian (the divergence of the score) of a mixture-like log-density
 /// at 20 random points against nested dual numbers, to 4 ε of the path sum.
 #[test]
 fn log_density_against_duals() {
@@ -119,7 +119,7 @@ fn log_density_against_duals() {
     }
 }
 
-/// Proves that the gradient of a value with respect to itself is 1, for a leaf and for what was computed last.
+/// Checks that the gradient of a value with respect to itself is 1, for a leaf and for what was computed last.
 #[test]
 fn gradient_of_itself() {
     let tape: Tape<f64> = Tape::new();

@@ -62,7 +62,7 @@ fn step(tape: &mut Tape<f64>, x: &Matrix, weights: &mut Arc<Matrix>) -> f64 {
     loss
 }
 
-/// Proves that after the first step no matrix is allocated any more, that every step makes the same number of allocations
+/// Checks that after the first step no matrix is allocated any more, that every step makes the same number of allocations
 /// (small lists, and the packing buffers of the matrix products), and that nothing accumulates over 50 steps.
 #[test]
 fn steps_reuse_their_memory() {

@@ -47,7 +47,7 @@ impl Pair {
     }
 }
 
-/// Proves log Z (both sides), ELBO, EUBO, and both ESS against closed forms as means of 200 certificates of 2,000 samples: |z| < 5 on
+/// Checks log Z (both sides), ELBO, EUBO, and both ESS against closed forms as means of 200 certificates of 2,000 samples: |z| < 5 on
 /// 18 figures fails by chance in 1 of 1e5; their bias of order 1/n is below 0.2 of these standard errors. And that the standard errors
 /// are true: variance over the 200 against the mean stated one, with relative sd √(2/199) = 0.1, within 5 of them.
 #[test]
@@ -88,7 +88,7 @@ fn exponential(n: usize, unit: u64) -> Vec<f64> {
     u.iter().map(|u| -(-u).ln_1p()).collect()
 }
 
-/// Proves k-hat against the true tail index: q = Exp(1), p = Exp(1 - k) has w = (1 - k) e^(kx), an exact Pareto law of index k. Of
+/// Checks k-hat against the true tail index: q = Exp(1), p = Exp(1 - k) has w = (1 - k) e^(kx), an exact Pareto law of index k. Of
 /// n = 40,000 the tail has M = 600 weights; the prior moves k to (600 k + 5)/610. Means over 40 seeds, |z| < 5 by Student's t on 6
 /// values fails in 1 of 1e4; and the spread is the efficient (1 + k)/√M: variance within 5 sd of its own, 5 √(2/39).
 #[test]
@@ -107,7 +107,7 @@ fn true_tail_index() {
     }
 }
 
-/// Proves the verdicts on known ratios at n = 10,000 (M = 300, threshold 0.7, sd of k-hat (1 + k)/17): light tails are reliable, k = 0.85
+/// Checks the verdicts on known ratios at n = 10,000 (M = 300, threshold 0.7, sd of k-hat (1 + k)/17): light tails are reliable, k = 0.85
 /// is not (3 sd to either side at a fixed seed), k = 1.5 is useless; w ≤ const is reliable; heavy weights at n = 10 cannot be judged.
 #[test]
 fn verdicts() {
@@ -123,7 +123,7 @@ fn verdicts() {
     assert_eq!(verdict(&|x| 0.3 * x, 10), Verdict::Useless);
 }
 
-/// Proves that the figures from the model alone are blind to a missing mode and those from exact samples are not: q is one of two modes
+/// Checks that the figures from the model alone are blind to a missing mode and those from exact samples are not: q is one of two modes
 /// that are 14 sigma apart. From q: ESS 1, log Z = log ½, k-hat fine; from p: log Z = 0 (z by its own error), forward ESS below 1 %,
 /// half of p missed (z), and the findings say it.
 #[test]
@@ -141,7 +141,7 @@ fn missing_mode() {
     assert!(c.to_string().ends_with(Certificate::CAVEAT));
 }
 
-/// Proves reweighted means against E_p x = m, E_p x² = m² + s² and their error bars: 200 sets of 2,000, thresholds as above.
+/// Checks reweighted means against E_p x = m, E_p x² = m² + s² and their error bars: 200 sets of 2,000, thresholds as above.
 #[test]
 fn reweighted_means() {
     for pair in PAIRS {
@@ -161,7 +161,7 @@ fn reweighted_means() {
     }
 }
 
-/// Proves systematic resampling: every sample appears ⌊m w̃⌋ or ⌈m w̃⌉ times, one of weight 0 never, whatever the seed; the order
+/// Checks systematic resampling: every sample appears ⌊m w̃⌋ or ⌈m w̃⌉ times, one of weight 0 never, whatever the seed; the order
 /// rises; and its mean count over 2,000 seeds is m w̃ (Bernoulli beyond the floor, |z| < 5).
 #[test]
 fn resampling() {
@@ -187,7 +187,7 @@ fn resampling() {
     }
 }
 
-/// Proves that a constant in l moves log Z by it and nothing else (rounding of l + c: ε c, magnified at most 600-fold by the fit), and the
+/// Checks that a constant in l moves log Z by it and nothing else (rounding of l + c: ε c, magnified at most 600-fold by the fit), and the
 /// exact edges of ESS: equal weights 1, one positive weight 1/n, none 0.
 #[test]
 fn constants_and_edges() {
@@ -212,7 +212,7 @@ fn constants_and_edges() {
     assert!(c.exact.clone().unwrap().forward_ess == 0.0 && c.exact.clone().unwrap().missed.value == 1.0, "{c}");
 }
 
-/// Proves that values that no density gives are refused with their index, and too few of them too.
+/// Checks that values that no density gives are refused with their index, and too few of them too.
 #[test]
 fn refusals() {
     let message = |l: &[f64], exact: Option<&[f64]>| Certificate::of(l, exact).unwrap_err().to_string();

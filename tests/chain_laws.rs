@@ -16,7 +16,7 @@ fn correlated() -> GaussianMixture {
     GaussianMixture::gaussian(&[1.0, -20.0, 3.0, 0.0], c).unwrap()
 }
 
-/// Proves that means and variances of a badly scaled, correlated Gaussian come out right by z-scores with the claimed standard errors: 8 scores
+/// Checks that means and variances of a badly scaled, correlated Gaussian come out right by z-scores with the claimed standard errors: 8 scores
 /// beyond 5 by chance in 1 of 2e5; and that all is well with the run: R-hat, acceptance near its target, no divergence.
 #[test]
 fn moments_of_a_gaussian() {
@@ -33,7 +33,7 @@ fn moments_of_a_gaussian() {
     }
 }
 
-/// Proves that chains in different modes are found out: R-hat far above 1 where each stays in its own mode.
+/// Checks that chains in different modes are found out: R-hat far above 1 where each stays in its own mode.
 #[test]
 fn chains_that_disagree_are_found() {
     let p = by_name("gmm9").unwrap();
@@ -43,7 +43,7 @@ fn chains_that_disagree_are_found() {
     assert!(d.r_hat > 1.5 && d.effective_samples < 100.0, "{d:?}");
 }
 
-/// Proves the effective size on autoregressive chains of coefficient a, where it is n(1 - a)/(1 + a), also above n for a < 0: 200,000 draws give
+/// Checks the effective size on autoregressive chains of coefficient a, where it is n(1 - a)/(1 + a), also above n for a < 0: 200,000 draws give
 /// the sum of correlations to a few per cent; 10 % is allowed.
 #[test]
 fn effective_size_of_autoregressions() {
@@ -63,7 +63,7 @@ fn effective_size_of_autoregressions() {
     }
 }
 
-/// Proves the posteriors against quadrature: the mean of a logistic regression's one coefficient by Gauss–Legendre, and of a linear regression by
+/// Checks the posteriors against quadrature: the mean of a logistic regression's one coefficient by Gauss–Legendre, and of a linear regression by
 /// its known noise, which is a Gaussian in closed form whose log-density differs from the sum over data by a constant.
 #[test]
 fn regressions_against_quadrature() {

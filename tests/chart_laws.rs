@@ -46,7 +46,7 @@ fn jacobian(blocks: &[Support], chart: &Chart, u: &[f64]) -> Matrix {
     out
 }
 
-/// Proves for every chart that its log-Jacobian is the logarithm of the determinant of its dense Jacobian by dual numbers, by LU: 8 steps of
+/// Checks for every chart that its log-Jacobian is the logarithm of the determinant of its dense Jacobian by dual numbers, by LU: 8 steps of
 /// elimination on entries down to e^-8 err by far less than 1e-11 of 1 + |log|.
 #[test]
 fn log_jacobians_are_log_determinants() {
@@ -60,7 +60,7 @@ fn log_jacobians_are_log_determinants() {
     }
 }
 
-/// Proves for every chart that points land inside and `free` undoes `constrain`. |u| < 9 here, so 1 - σ(u) > 1e-4 keeps 12 digits.
+/// Checks for every chart that points land inside and `free` undoes `constrain`. |u| < 9 here, so 1 - σ(u) > 1e-4 keeps 12 digits.
 #[test]
 fn charts_are_one_to_one() {
     for blocks in charts() {
@@ -73,7 +73,7 @@ fn charts_are_one_to_one() {
     }
 }
 
-/// Proves for every chart, around a density that couples all coordinates, that the score is the gradient of the log-density.
+/// Checks for every chart, around a density that couples all coordinates, that the score is the gradient of the log-density.
 #[test]
 fn scores_are_gradients() {
     for blocks in charts() {
@@ -105,7 +105,7 @@ fn mass(p: &dyn Density) -> f64 {
     p.log_density(&u).iter().map(|l| l.exp()).sum::<f64>() * 0.25f64.powi(m as i32)
 }
 
-/// Proves that constrained densities keep their mass: Gamma(3) = 2 on x > 0, Beta(2, 3) on (1, 3), Dirichlet(2, 3, 4) on the simplex, against
+/// Checks that constrained densities keep their mass: Gamma(3) = 2 on x > 0, Beta(2, 3) on (1, 3), Dirichlet(2, 3, 4) on the simplex, against
 /// the closed forms. In u they are analytic in a strip of half-width above 1, so step 1/4 errs by less than e^(-8π) = 1e-11.
 #[test]
 fn masses_are_kept() {
@@ -132,7 +132,7 @@ fn masses_are_kept() {
     }
 }
 
-/// Proves that far out, where x rounds to the edge of its support, log p~ is -inf with score 0 even for a density that is 0/0 there.
+/// Checks that far out, where x rounds to the edge of its support, log p~ is -inf with score 0 even for a density that is 0/0 there.
 #[test]
 fn edges_are_outside() {
     let wild = Handwritten::new(1, |x| (x[0] / x[0]).ln() - x[0], |x, s| s[0] = -x[0] / x[0]);
@@ -144,7 +144,7 @@ fn edges_are_outside() {
     assert_eq!(p.log_density(&Matrix::from_rows(&[[-800.0], [800.0], [0.0]])), at.log_density);
 }
 
-/// Proves that points outside, charts without inside, and sizes that do not fit are errors that say so.
+/// Checks that points outside, charts without inside, and sizes that do not fit are errors that say so.
 #[test]
 fn bad_charts_and_points() {
     let interval = |low, high| Chart::new(vec![Support::Interval { low, high }]);

@@ -33,7 +33,7 @@ fn close(a: f64, b: f64, ulps: f64) -> bool {
     a == b || (a - b).abs() <= ulps * f64::EPSILON * a.abs().max(b.abs())
 }
 
-/// Proves for every member that f, u f', φ, w and e belong together: integrals of w to rounding for |l| in [1e-12, 700],
+/// Checks for every member that f, u f', φ, w and e belong together: integrals of w to rounding for |l| in [1e-12, 700],
 /// second differences of f at order 2, differences of log w.
 #[test]
 fn formulas_belong_together() {
@@ -44,7 +44,7 @@ fn formulas_belong_together() {
     }
 }
 
-/// Proves each weight and f against the plain formula of the table in r, where that does not overflow or cancel.
+/// Checks each weight and f against the plain formula of the table in r, where that does not overflow or cancel.
 #[test]
 #[allow(clippy::type_complexity)]
 fn table_of_theory() {
@@ -73,7 +73,7 @@ fn table_of_theory() {
     }
 }
 
-/// Proves that nothing is NaN for |l| up to 1e4, that log w is finite there, and that log w at ±∞ is not NaN.
+/// Checks that nothing is NaN for |l| up to 1e4, that log w is finite there, and that log w at ±∞ is not NaN.
 #[test]
 fn nothing_is_nan() {
     for d in members().iter().filter(|d| d.name() != "le-cam again") {
@@ -86,7 +86,7 @@ fn nothing_is_nan() {
     }
 }
 
-/// Proves that f is convex in u: f at a midpoint is at most the mean, for all pairs of a grid over 14 decades of u.
+/// Checks that f is convex in u: f at a midpoint is at most the mean, for all pairs of a grid over 14 decades of u.
 #[test]
 fn convex() {
     let points: Vec<f64> = (-16..=16).map(f64::from).collect();
@@ -101,7 +101,7 @@ fn convex() {
     }
 }
 
-/// Proves the exchange of arguments: D_f(p‖q) = D_g(q‖p) with g(u) = u f(1/u) and w_g(r) = r w_f(1/r).
+/// Checks the exchange of arguments: D_f(p‖q) = D_g(q‖p) with g(u) = u f(1/u) and w_g(r) = r w_f(1/r).
 #[test]
 fn exchange_of_arguments() {
     let pairs = [
@@ -125,7 +125,7 @@ fn exchange_of_arguments() {
     }
 }
 
-/// Proves the known multiples: GAN's is twice Jensen–Shannon's up to (u-1) log 2, alpha at 2, ½ and -1 is half Pearson,
+/// Checks the known multiples: GAN's is twice Jensen–Shannon's up to (u-1) log 2, alpha at 2, ½ and -1 is half Pearson,
 /// four Hellinger, half Neyman, and a power is its multiple of alpha.
 #[test]
 fn multiples() {
@@ -144,7 +144,7 @@ fn multiples() {
     }
 }
 
-/// Proves that alpha is continuous at 0 and 1: from w_α/w_0 = e^{αs}, |s| ≤ |l|, follows |f_α - f_0| ≤ |αl| e^{|αl|} f_0, so at
+/// Checks that alpha is continuous at 0 and 1: from w_α/w_0 = e^{αs}, |s| ≤ |l|, follows |f_α - f_0| ≤ |αl| e^{|αl|} f_0, so at
 /// α = 1e-9 the relative change is below that and a few ulps: no cancellation in 1/α.
 #[test]
 fn alpha_is_continuous_at_its_poles() {
@@ -172,7 +172,7 @@ fn alpha_is_continuous_at_its_poles() {
     }
 }
 
-/// Proves that a divergence built from f'' alone has the f of the closed form (both have f'(1) = 0).
+/// Checks that a divergence built from f'' alone has the f of the closed form (both have f'(1) = 0).
 #[test]
 fn custom_recovers_f() {
     let custom = custom_le_cam();
@@ -226,7 +226,7 @@ impl Divergence for Wrong {
     }
 }
 
-/// Proves that the check has teeth: a weight off by 1e-6 (integrals) or 0.05 (differences too), an elasticity off by 1e-6 and
+/// Checks that the check has teeth: a weight off by 1e-6 (integrals) or 0.05 (differences too), an elasticity off by 1e-6 and
 /// an f off by 1e-6 l³ are each caught, by the laws concerned, and the right formulas pass.
 #[test]
 fn planted_errors_are_caught() {
@@ -242,7 +242,7 @@ fn planted_errors_are_caught() {
     assert!(broken(Wrong { pole: true, ..right }, "u f'"), "an infinite f'(1) must not make every law hold");
 }
 
-/// Proves that members with a parameter have it in their name and their formulas.
+/// Checks that members with a parameter have it in their name and their formulas.
 #[test]
 fn names_with_parameters() {
     let power = Power::new(2.5, 0.7).unwrap();
@@ -262,7 +262,7 @@ fn names_with_parameters() {
     assert!(words[0].contains(&words[1]) && words[2].contains('σ'), "{words:?}");
 }
 
-/// Proves that every member is found by its name, that a slip of the pen is answered with the near names, and that total
+/// Checks that every member is found by its name, that a slip of the pen is answered with the near names, and that total
 /// variation is explained.
 #[test]
 fn registry() {
@@ -282,7 +282,7 @@ fn registry() {
     assert_eq!(by_name("alpha:-0.25").unwrap().elasticity(1.0), -0.25);
 }
 
-/// Proves that `c*r^a` is read in all its short forms, and that nonsense, c ≤ 0 and infinite exponents are refused.
+/// Checks that `c*r^a` is read in all its short forms, and that nonsense, c ≤ 0 and infinite exponents are refused.
 #[test]
 fn powers_are_parsed() {
     let weight = |text: &str| text.parse::<Power>().map(|p| (p.weight(0.0), p.elasticity(0.0)));

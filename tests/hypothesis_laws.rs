@@ -20,7 +20,7 @@ fn two_modes(separation: f64, first: f64) -> GaussianMixture {
     GaussianMixture::isotropic(&[first, 1.0 - first], means, 1.0).unwrap()
 }
 
-/// Proves KSD against the definition: u(x, y) = (s(x) + ∇_x)·(s(y) + ∇_y) k with the derivatives of k by central differences of step
+/// Checks KSD against the definition: u(x, y) = (s(x) + ∇_x)·(s(y) + ∇_y) k with the derivatives of k by central differences of step
 /// h = 1e-4 (error h²/6 × fourth derivatives below 100, and ε/h² = 2e-8 for the mixed ones: together below 1e-6), n = 12, d = 3.
 #[test]
 fn stein_against_differences() {
@@ -51,7 +51,7 @@ fn stein_against_differences() {
     assert!((found.unbiased - (all - diagonal) / 132.0).abs() < 1e-6);
 }
 
-/// Proves KSD² for p = N(0, 1), q = N(μ, 1) by its other formula E_q[(s_p - s_q)(x) (s_p - s_q)(y) k] = μ² E 1/√(c² + 2 Z²), by quadrature:
+/// Checks KSD² for p = N(0, 1), q = N(μ, 1) by its other formula E_q[(s_p - s_q)(x) (s_p - s_q)(y) k] = μ² E 1/√(c² + 2 Z²), by quadrature:
 /// the mean of 40 unbiased estimates of 300 points, |z| < 5 by Student's t with 39 degrees of freedom fails in 1 of 8e4.
 #[test]
 fn stein_of_a_shift() {
@@ -69,7 +69,7 @@ fn stein_of_a_shift() {
     assert!(z.abs() < 5.0, "{} {exact}, z = {z}", found.mean);
 }
 
-/// Proves the law of units, exactly for powers of two: x → 4x, s → s/4, c → 4c divides KSD² by 4³ and leaves the p-value; and the scale
+/// Checks the law of units, exactly for powers of two: x → 4x, s → s/4, c → 4c divides KSD² by 4³ and leaves the p-value; and the scale
 /// follows: c = σ d/√(median χ²_d), within 5 % at n = 2,000.
 #[test]
 fn stein_units() {
@@ -96,7 +96,7 @@ fn rejections(p: &[f64], level: f64) -> (f64, f64) {
     (share, (share - level) / (level * (1.0 - level) / p.len() as f64).sqrt())
 }
 
-/// Proves that p-values are uniform under the null over 600 seeds, with 99 copies (p is uniform on {0.01, …, 1}, mean 0.505, variance
+/// Checks that p-values are uniform under the null over 600 seeds, with 99 copies (p is uniform on {0.01, …, 1}, mean 0.505, variance
 /// (1 - 1e-4)/12), by z-scores of the mean and of the shares below 0.05, 0.2 and 0.5: |z| < 4.5 on 16 figures fails by chance in 1 of
 /// 9,000. MMD and mode masses are exact at any n; the bootstrap of KSD has n = 200.
 #[test]
@@ -134,7 +134,7 @@ fn calibrated_under_the_null() {
     }
 }
 
-/// Proves power: a shift of half a standard deviation (KSD, MMD) and masses 60/40 for 50/50 (mode masses) at n = 300 are rejected at 5 %
+/// Checks power: a shift of half a standard deviation (KSD, MMD) and masses 60/40 for 50/50 (mode masses) at n = 300 are rejected at 5 %
 /// in at least 48 of 50 seeds, each.
 #[test]
 fn power() {
@@ -160,7 +160,7 @@ fn power() {
     }
 }
 
-/// Proves that KSD cannot be the only judge: masses 90/10 where 50/50 is right, modes 10 sigma apart, n = 300, 200 seeds at 5 %. KSD
+/// Checks that KSD cannot be the only judge: masses 90/10 where 50/50 is right, modes 10 sigma apart, n = 300, 200 seeds at 5 %. KSD
 /// rejects no more often than exact samples would (share below 0.05 + 4.5 sd = 0.119), the mode masses and MMD reject always.
 #[test]
 fn stein_is_blind_to_mode_masses() {
@@ -183,7 +183,7 @@ fn stein_is_blind_to_mode_masses() {
     assert!(shares[0] < 0.119 && shares[1] == 1.0 && shares[2] == 1.0, "{shares:?}");
 }
 
-/// Proves the permutation statistic against [`mmd2`] (sums of 120² terms in (0, 1]), its invariance under a change of roles, and the
+/// Checks the permutation statistic against [`mmd2`] (sums of 120² terms in (0, 1]), its invariance under a change of roles, and the
 /// smallest p-value 1/(B + 1) for laws far apart.
 #[test]
 fn mmd_against_the_plain_statistic() {
@@ -196,7 +196,7 @@ fn mmd_against_the_plain_statistic() {
     assert_eq!(mmd_test(&x, &y.map(|v| v + 20.0), 199, 3).unwrap().p_value, 1.0 / 200.0);
 }
 
-/// Proves that the tests have the same bits on 1 and 3 threads and that the key of the seed decides.
+/// Checks that the tests have the same bits on 1 and 3 threads and that the key of the seed decides.
 #[test]
 fn bits_do_not_depend_on_threads() {
     let (x, y) = (normal(31, 150, 2), normal(32, 150, 2));
@@ -212,7 +212,7 @@ fn bits_do_not_depend_on_threads() {
     assert_ne!(run(1, 4).0.p_value, run(1, 5).0.p_value);
 }
 
-/// Proves the refusals: a scale or a bandwidth that is no length; and X² = ∞ for a sample in a cell that has no mass.
+/// Checks the refusals: a scale or a bandwidth that is no length; and X² = ∞ for a sample in a cell that has no mass.
 #[test]
 fn refusals() {
     let x = normal(41, 10, 2);

@@ -19,7 +19,7 @@ fn errors(samples: &Matrix, x: &Matrix, h: f64, tolerance: Tolerance) -> (f64, f
     (density, difference.fold(0.0, f64::max), grid.uses_grid())
 }
 
-/// Proves the caller's bound, in 1, 2 and 3 dimensions, three tolerances, bandwidths from far too small to far too large, with queries
+/// Checks the caller's bound, in 1, 2 and 3 dimensions, three tolerances, bandwidths from far too small to far too large, with queries
 /// far outside, duplicates and queries on samples; and that the grid is in use in the middle of the range for d ≤ 2, for values and not
 /// in name only: its bits are not those of the exact kernel.
 #[test]
@@ -44,7 +44,7 @@ fn within_the_tolerance() {
     }
 }
 
-/// Proves that 1, 2, 3 and 64 threads give the same bits.
+/// Checks that 1, 2, 3 and 64 threads give the same bits.
 #[test]
 fn bits_do_not_depend_on_threads() {
     let (samples, x) = (points(20_000, 2, 1), points(3_000, 2, 2));
@@ -59,7 +59,7 @@ fn bits_do_not_depend_on_threads() {
     }
 }
 
-/// Proves that a tolerance without meaning is refused, and that few points go to the exact kernel.
+/// Checks that a tolerance without meaning is refused, and that few points go to the exact kernel.
 #[test]
 fn refusals_and_fallback() {
     let few = points(50, 2, 1);

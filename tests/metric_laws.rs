@@ -33,7 +33,7 @@ fn normal(unit: u64, n: usize, d: usize) -> Matrix {
     normal_matrix(5, Purpose::Check, unit, n, d)
 }
 
-/// Proves for every distance: symmetry, zero on the same set in another order, invariance under a common permutation,
+/// Checks for every distance: symmetry, zero on the same set in another order, invariance under a common permutation,
 /// translation and rotation, and the degree under scaling. Sums of n² terms of size at most 20 err by 20 n ε, W2 by the root.
 #[test]
 fn symmetries() {
@@ -61,7 +61,7 @@ fn symmetries() {
     }
 }
 
-/// Proves that every distance sees a shift of (0.5, 0.5) of a normal cloud at n = 400, at least 5 standard deviations above the floor of
+/// Checks that every distance sees a shift of (0.5, 0.5) of a normal cloud at n = 400, at least 5 standard deviations above the floor of
 /// 20 exact pairs, and that an exact pair is not that far (|z| < 5 on 4 nearly normal figures: below 1 in 1e5).
 #[test]
 fn shifts_stand_out_from_the_floor() {
@@ -76,7 +76,7 @@ fn shifts_stand_out_from_the_floor() {
     }
 }
 
-/// Proves W2 against an exact answer in any dimension: x ↦ Ax + b with A symmetric positive definite is the gradient of a convex
+/// Checks W2 against an exact answer in any dimension: x ↦ Ax + b with A symmetric positive definite is the gradient of a convex
 /// function, so pairing each point with its image is optimal (Brenier); also for duplicates, with several optimal plans.
 #[test]
 fn transport_of_affine_images() {
@@ -119,7 +119,7 @@ fn brute_force(costs: &Matrix, row: usize, used: &mut Vec<bool>) -> f64 {
     best
 }
 
-/// Proves the solver against all permutations for n ≤ 7: small integers (many ties, exact equality), negative ones too, and reals.
+/// Checks the solver against all permutations for n ≤ 7: small integers (many ties, exact equality), negative ones too, and reals.
 #[test]
 fn assignment_against_brute_force() {
     for n in 0..=7 {
@@ -134,7 +134,7 @@ fn assignment_against_brute_force() {
     }
 }
 
-/// Proves optimality on hundreds of points by the certificate: prices feasible and tight. A price changes at most once a search and
+/// Checks optimality on hundreds of points by the certificate: prices feasible and tight. A price changes at most once a search and
 /// reduction, each time with an error of ε max c, so 4 n ε max c bounds both. Instances: clouds, noise, equal costs, a chain.
 #[test]
 fn assignment_certificates() {
@@ -164,7 +164,7 @@ fn assignment_certificates() {
     }
 }
 
-/// Proves that in one dimension the three roads agree: assignment, sorted pairs, the single slice.
+/// Checks that in one dimension the three roads agree: assignment, sorted pairs, the single slice.
 #[test]
 fn one_dimension() {
     let n = 150;
@@ -181,7 +181,7 @@ fn one_dimension() {
     }
 }
 
-/// Proves the coupling of unequal sizes: repeating every point k and m times gives equal sizes and the same measures.
+/// Checks the coupling of unequal sizes: repeating every point k and m times gives equal sizes and the same measures.
 #[test]
 fn unequal_sizes() {
     for (n, m) in [(3, 7), (4, 6), (1, 5), (10, 10)] {
@@ -198,7 +198,7 @@ fn unequal_sizes() {
     }
 }
 
-/// Proves the sliced distance of a pure shift b: E (θ·b)² = |b|²/d exactly, over 2,000 directions; in d = 2 (θ·b)² = |b|² cos²
+/// Checks the sliced distance of a pure shift b: E (θ·b)² = |b|²/d exactly, over 2,000 directions; in d = 2 (θ·b)² = |b|² cos²
 /// has variance |b|⁴/8, so |z| < 5 fails in 1 of 1.7e6.
 #[test]
 fn sliced_shift() {
@@ -209,7 +209,7 @@ fn sliced_shift() {
     assert!(z.abs() < 5.0, "z = {z}");
 }
 
-/// Proves the unbiased statistics against the closed forms for N(0, 1) and N(0.5, 4) on the line (energy: equal means), as means of 40
+/// Checks the unbiased statistics against the closed forms for N(0, 1) and N(0.5, 4) on the line (energy: equal means), as means of 40
 /// independent samples of 200: |z| < 5 by Student's t with 39 degrees of freedom fails in 1 of 8e4.
 #[test]
 fn gaussians_on_the_line() {
@@ -230,7 +230,7 @@ fn gaussians_on_the_line() {
     assert!(mmd.abs() < 5.0 && energy.abs() < 5.0, "z of MMD² {mmd}, of energy {energy}");
 }
 
-/// Proves the pair statistics against the plain double loop, n ≠ m.
+/// Checks the pair statistics against the plain double loop, n ≠ m.
 #[test]
 fn pair_statistics_against_double_loop() {
     let (x, y, h) = (normal(81, 37, 2), normal(82, 53, 2), 0.8);
@@ -257,7 +257,7 @@ fn pair_statistics_against_double_loop() {
     assert!(mmd2(&x, &y, 0.0).is_err() && mmd2(&x, &y, f64::NAN).is_err());
 }
 
-/// Proves that every distance has the same bits on 1 and 3 threads.
+/// Checks that every distance has the same bits on 1 and 3 threads.
 #[test]
 fn bits_do_not_depend_on_threads() {
     let (x, y) = (normal(91, 150, 3), normal(92, 150, 3));

@@ -19,7 +19,7 @@ fn small() -> Options {
     }
 }
 
-/// Proves the mode figures on hand-made points: two modes at ±10 with deviations 1 and 2, equal weights.
+/// Checks the mode figures on hand-made points: two modes at ±10 with deviations 1 and 2, equal weights.
 #[test]
 fn modes_by_hand() {
     let means = Matrix::from_rows(&[[-10.0, 0.0], [10.0, 0.0]]);
@@ -41,7 +41,7 @@ fn modes_by_hand() {
     assert!(nowhere.outside == 1.0 && nowhere.variance_ratio.is_nan());
 }
 
-/// Proves that overlapping, unequal and correlated components cause no bias: exact samples have a variance ratio of 1 and a TV at
+/// Checks that overlapping, unequal and correlated components cause no bias: exact samples have a variance ratio of 1 and a TV at
 /// the multinomial scale E ½ Σ |a_k - m_k| ≈ Σ √(m_k (1 - m_k)/(2 π n)), within 5 and 8 of their standard deviations (below).
 #[test]
 fn overlapping_components_are_unbiased() {
@@ -61,7 +61,7 @@ fn overlapping_components_are_unbiased() {
     assert!((report.variance_ratio - 1.0).abs() < 5.0 * (1.0 / n as f64 + 1e-6).sqrt() / 0.8, "{report:?}");
 }
 
-/// Proves the known floors of gmm40: TV of mode masses near 0.025 at 10,000, W2 near 4.4 ± 0.7 at 1,000, mean log p near -6.859
+/// Checks the known floors of gmm40: TV of mode masses near 0.025 at 10,000, W2 near 4.4 ± 0.7 at 1,000, mean log p near -6.859
 /// (figures measured outside this code), and that exact samples lie at their floors: |z| < 7 on 9 figures
 /// with at least 8 repeats each fails for less than 1 seed in 500 (Student's t with 7 degrees of freedom).
 #[test]
@@ -81,7 +81,7 @@ fn floors_of_gmm40() {
     }
 }
 
-/// Proves that each fault is seen by the figures made for it, at |z| > 6: a missing mode, modes too narrow, points between modes.
+/// Checks that each fault is seen by the figures made for it, at |z| > 6: a missing mode, modes too narrow, points between modes.
 #[test]
 fn faults_are_seen() {
     let p = gmm9();
@@ -130,7 +130,7 @@ impl Density for Half {
     }
 }
 
-/// Proves that a target without a sampler has its mean log p~ without a floor, and says what was left out.
+/// Checks that a target without a sampler has its mean log p~ without a floor, and says what was left out.
 #[test]
 fn target_without_sampler() {
     let x = Matrix::from_vec(4, 1, vec![0.0, -2.0, 5.0, -1.0]);
@@ -141,7 +141,7 @@ fn target_without_sampler() {
     assert!(report.modes.is_none() && metric.z().is_none());
 }
 
-/// Proves that bad samples are refused with the place: NaN, infinity, wrong width, too few, a density that is NaN there.
+/// Checks that bad samples are refused with the place: NaN, infinity, wrong width, too few, a density that is NaN there.
 #[test]
 fn bad_samples_are_refused() {
     let judge = |x: Matrix| evaluate(&gmm9(), &x, &small()).unwrap_err();
@@ -155,7 +155,7 @@ fn bad_samples_are_refused() {
     assert!(matches!(bad, Error::NonFinite { .. }));
 }
 
-/// Proves that few samples are enough for a report, and that it has the same bits on 1 and 3 threads.
+/// Checks that few samples are enough for a report, and that it has the same bits on 1 and 3 threads.
 #[test]
 fn small_samples_and_threads() {
     let x = gmm9().sample(150, 1).unwrap();
@@ -168,7 +168,7 @@ fn small_samples_and_threads() {
     assert!(metrics.iter().all(|m| m.size <= 150 && m.value.is_finite() && m.floor.is_some()), "{metrics:?}");
 }
 
-/// Proves that every target of the registry can be reported on: exact samples have finite figures, all with a floor, and lie
+/// Checks that every target of the registry can be reported on: exact samples have finite figures, all with a floor, and lie
 /// within 20 spreads of it (with 4 repeats Student's t with 3 degrees of freedom, beyond 20 for 1 figure in 3,600).
 #[test]
 fn every_target_has_a_report() {

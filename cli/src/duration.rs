@@ -34,7 +34,7 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    /// Proves that each unit and their sums are read, and that everything else is refused with the text.
+    /// Checks that each unit and their sums are read, and that everything else is refused with the text.
     #[test]
     fn units() {
         for (text, milliseconds) in [

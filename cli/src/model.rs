@@ -370,7 +370,7 @@ mod tests {
         Affine::new((0..d).map(|j| j as f64 - 2.0).collect(), 7.0).unwrap()
     }
 
-    /// Proves that a file with a right checksum and wrong content is refused before its announced sizes are believed.
+    /// Checks that a file with a right checksum and wrong content is refused before its announced sizes are believed.
     #[test]
     fn wrong_content() {
         let folder = tempfile::tempdir().unwrap();

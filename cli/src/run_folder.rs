@@ -388,7 +388,7 @@ mod tests {
         }
     }
 
-    /// Proves that a folder has one process at a time, and that what killed processes left beside and inside it goes.
+    /// Checks that a folder has one process at a time, and that what killed processes left beside and inside it goes.
     #[test]
     fn one_process_at_a_time() {
         let folder = tempfile::tempdir().unwrap();
@@ -412,7 +412,7 @@ mod tests {
         assert!(!again.file(&torn).exists() && again.file(".x.tmp-mine").exists());
     }
 
-    /// Proves that `--force` does not remove a folder that is no run.
+    /// Checks that `--force` does not remove a folder that is no run.
     #[test]
     fn force_spares_other_folders() {
         let folder = tempfile::tempdir().unwrap();

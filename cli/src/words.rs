@@ -175,7 +175,7 @@ mod tests {
     use pushforward::density::by_name;
     use pushforward::metric::{Options, evaluate};
 
-    /// Proves that every metric and test that the library computes has a key and words, and no two metrics of one size share a key.
+    /// Checks that every metric and test that the library computes has a key and words, and no two metrics of one size share a key.
     #[test]
     fn every_metric_has_words() {
         let p = by_name("ring8").unwrap();

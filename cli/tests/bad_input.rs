@@ -71,7 +71,7 @@ const BAD_TARGETS: &[(&str, &[&str])] = &[
     ("weights = [1]\nweights = [2]\nmeans = [[0, 0]]\nstd = 1", &["line 3", "duplicate key"]),
 ];
 
-/// Proves that every malformed target file is refused with the file's name and the words that say what is wrong and where.
+/// Checks that every malformed target file is refused with the file's name and the words that say what is wrong and where.
 #[test]
 fn target_files() {
     let folder = folder();
@@ -117,7 +117,7 @@ const BAD_FORMULAS: &[(&str, &[&str])] = &[
     ("dim = 2\nlog_density = \"-x1^2\"\n[support]\nx1 = \"postive\"", &["support", "did you mean positive"]),
 ];
 
-/// Proves that every mistake in a formula's file is refused with its place, and a picture of the line below the sentence.
+/// Checks that every mistake in a formula's file is refused with its place, and a picture of the line below the sentence.
 #[test]
 fn formulas() {
     let folder = folder();
@@ -158,7 +158,7 @@ const BAD_REGRESSIONS: &[(&str, &str, &[&str])] = &[
     ("linear", "data = \".\"", &["data"]),
 ];
 
-/// Proves that every mistake in a regression's file or data is refused with the key, the column or the row.
+/// Checks that every mistake in a regression's file or data is refused with the key, the column or the row.
 #[test]
 fn regressions() {
     let folder = folder();
@@ -178,7 +178,7 @@ fn regressions() {
     }
 }
 
-/// Proves that a name that is not known is answered with the near ones, and wrong dimensions with the allowed ones.
+/// Checks that a name that is not known is answered with the near ones, and wrong dimensions with the allowed ones.
 #[test]
 fn target_names() {
     let folder = folder();
@@ -187,7 +187,7 @@ fn target_names() {
     refused(folder.path(), &["evaluate", "", "x.csv"], &["''"]);
 }
 
-/// Proves that files of samples that cannot be judged are refused with the file's name and the offending number.
+/// Checks that files of samples that cannot be judged are refused with the file's name and the offending number.
 #[test]
 fn sample_files() {
     let folder = folder();

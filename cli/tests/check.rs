@@ -17,7 +17,7 @@ fn check(folder: &Path, target: &str, more: &[&str]) -> (Option<i32>, String, St
     (out.status.code(), text(out.stdout), text(out.stderr))
 }
 
-/// Proves that registry names, formulas with and without support, and regressions pass, with slope 2 where there is one.
+/// Checks that registry names, formulas with and without support, and regressions pass, with slope 2 where there is one.
 #[test]
 fn good_targets_pass() {
     let folder = tempfile::tempdir().unwrap();
@@ -39,7 +39,7 @@ fn good_targets_pass() {
     assert!(slope.is_none_or(|s| (s - 2.0).abs() < 0.2), "{stdout}");
 }
 
-/// Proves that each fault of a formula is found by its check, with exit code 1, one line on stderr that names the check, and a suggestion.
+/// Checks that each fault of a formula is found by its check, with exit code 1, one line on stderr that names the check, and a suggestion.
 #[test]
 fn faults_are_found() {
     let folder = tempfile::tempdir().unwrap();
@@ -62,7 +62,7 @@ fn faults_are_found() {
     assert!(code == Some(2) && stderr.contains("gmm40"), "{stderr}");
 }
 
-/// Proves that a jump that no point meets is found, with its height to a tenth and its place, however small or far from the middle; that a
+/// Checks that a jump that no point meets is found, with its height to a tenth and its place, however small or far from the middle; that a
 /// kink is told from it and passes; and that steep but smooth functions, Gaussians of 1e-4 of the width among them, are neither.
 #[test]
 fn jumps_and_kinks() {
@@ -94,7 +94,7 @@ fn jumps_and_kinks() {
     }
 }
 
-/// Proves that a wrong score and a density with a memory are found behind the C interface, and that the right library passes. Skipped without
+/// Checks that a wrong score and a density with a memory are found behind the C interface, and that the right library passes. Skipped without
 /// `cc`.
 #[test]
 fn libraries() {

@@ -39,7 +39,7 @@ fn without_times(mut answer: Value) -> Value {
     answer
 }
 
-/// Proves that a comparison has a cell for each divergence with a trial for each seed, figures with floors and a transient from step 0 to
+/// Checks that a comparison has a cell for each divergence with a trial for each seed, figures with floors and a transient from step 0 to
 /// the last; that it is written as it is printed, beside a report; that it repeats bit for bit on another number of threads; and that it
 /// replaces a former one only with --force.
 #[test]
@@ -85,7 +85,7 @@ fn a_comparison_can_be_repeated() {
     assert!(replaced.status.code() == Some(0) && table.contains("exact samples"), "{table}");
 }
 
-/// Proves that flows stand beside generators: a cell for each divergence and each reference, with the certificate's figures for flows alone.
+/// Checks that flows stand beside generators: a cell for each divergence and each reference, with the certificate's figures for flows alone.
 #[test]
 fn flows_stand_beside_generators() {
     let folder = tempfile::tempdir().unwrap();
@@ -119,7 +119,7 @@ fn flows_stand_beside_generators() {
     assert!(report.contains("log-variance, replay") && report.contains("ESS, reverse"));
 }
 
-/// Proves that mistakes end with exit code 2 and one sentence that lists near names, before anything is trained or written.
+/// Checks that mistakes end with exit code 2 and one sentence that lists near names, before anything is trained or written.
 #[test]
 fn mistakes_write_nothing() {
     let folder = tempfile::tempdir().unwrap();
@@ -141,7 +141,7 @@ fn mistakes_write_nothing() {
     }
 }
 
-/// Proves that Ctrl-C ends a comparison with exit code 130: the complete runs are kept and said to be, the one under way is not.
+/// Checks that Ctrl-C ends a comparison with exit code 130: the complete runs are kept and said to be, the one under way is not.
 #[cfg(unix)]
 #[test]
 fn interrupt_keeps_complete_runs() {

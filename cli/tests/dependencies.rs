@@ -26,7 +26,7 @@ const LIBRARY: &[&str] = &[
 /// Most packages in the whole lock file, tests and all platforms included.
 const MOST: usize = 110;
 
-/// Proves that the library with everything it brings is the list above, that every package is from crates.io with a checksum, and that the whole
+/// Checks that the library with everything it brings is the list above, that every package is from crates.io with a checksum, and that the whole
 /// tree stays small. Whoever adds a dependency changes this list, and says why in CHANGELOG.md.
 #[test]
 fn the_tree_is_the_one_we_know() {

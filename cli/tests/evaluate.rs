@@ -23,7 +23,7 @@ fn metric<'a>(answer: &'a Value, key: &str) -> &'a Value {
     answer["metrics"].as_array().unwrap().iter().find(|m| m["metric"] == key).unwrap_or_else(|| panic!("no {key}"))
 }
 
-/// Proves that exact samples score as exact and a shifted sample does not, and that `.npy` and `.csv` give the same JSON.
+/// Checks that exact samples score as exact and a shifted sample does not, and that `.npy` and `.csv` give the same JSON.
 ///
 /// Exact: all modes, the mean of log p within 6 standard errors, distances below 3 floors (the squares among them
 /// are under the null means of sums of weighted chi-squares, whose tail beyond 3 means is below 1 in 100; seeds are fixed). Shifted by s = (2.5, 2.5): W2 and sliced W2 are at least the distance of
@@ -49,7 +49,7 @@ fn exact_samples_score_as_exact() {
     assert!(metric(&shifted, "mean_log_density")["z"].as_f64().unwrap() < -6.0);
 }
 
-/// Proves that all tests pass exact samples (three p-values above 0.002, the smallest possible: fails by chance in 1 of 160 seeds, and the
+/// Checks that all tests pass exact samples (three p-values above 0.002, the smallest possible: fails by chance in 1 of 160 seeds, and the
 /// seed is fixed), and that wrong masses of far modes fail the mode masses and MMD while KSD does not see them.
 #[test]
 fn tests_beside_each_other() {
@@ -70,7 +70,7 @@ fn tests_beside_each_other() {
     assert!(found[0] <= 0.002 && found[1] <= 0.002 && found[2] > 0.01, "{found:?}");
 }
 
-/// Proves that the keys that programs read are there, with the version, and that the table for people names every metric and its floor.
+/// Checks that the keys that programs read are there, with the version, and that the table for people names every metric and its floor.
 #[test]
 fn two_forms() {
     let folder = tempfile::tempdir().unwrap();

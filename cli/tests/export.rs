@@ -39,7 +39,7 @@ fn python(folder: &Path, packages: &str, script: &str) {
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
-/// Proves that every format holds the run's samples and their log p~ (of log x2, so -x1²/2 - x2 + log x2), read back here: npz by `evaluate` and
+/// Checks that every format holds the run's samples and their log p~ (of log x2, so -x1²/2 - x2 + log x2), read back here: npz by `evaluate` and
 /// `sample`, csv and JSON by parsers of their own.
 #[test]
 fn formats_hold_the_samples() {
@@ -72,7 +72,7 @@ fn formats_hold_the_samples() {
     assert_eq!(out.status.code(), Some(2));
 }
 
-/// Proves that NumPy and ArviZ open the files: shapes, (chain, draw) first, lp, attributes, a summary.
+/// Checks that NumPy and ArviZ open the files: shapes, (chain, draw) first, lp, attributes, a summary.
 #[test]
 fn python_opens_them() {
     let folder = run();

@@ -28,7 +28,7 @@ fn stopped(folder: &Path) {
     assert!(String::from_utf8_lossy(&out.stdout).contains("--resume run"));
 }
 
-/// Proves that a disk that fills up (a limit on the size of files stands in for it) stops no training: checkpoints that do not fit are
+/// Checks that a disk that fills up (a limit on the size of files stands in for it) stops no training: checkpoints that do not fit are
 /// said and left out, the run ends with exit code 1 and the name of the file that did not fit, and with more room it goes on from the
 /// last checkpoint to the bits of a run that always had room. Where not even the first checkpoint fits, nothing is left.
 #[test]
@@ -53,7 +53,7 @@ fn full_disk() {
     assert!(!names(folder.path()).iter().any(|n| n.contains("none")));
 }
 
-/// Proves that a place where nothing can be written is said in one line with exit code 1, before any training.
+/// Checks that a place where nothing can be written is said in one line with exit code 1, before any training.
 #[test]
 fn folders_that_cannot_be_written() {
     let folder = folder();
@@ -66,7 +66,7 @@ fn folders_that_cannot_be_written() {
     }
 }
 
-/// Proves that a damaged checkpoint is said and the one before it used, to the same bits; that two damaged ones, an edited
+/// Checks that a damaged checkpoint is said and the one before it used, to the same bits; that two damaged ones, an edited
 /// configuration and a missing one are refused with exit code 2 and the reason; and that none of it harms the run.
 #[test]
 fn damaged_checkpoints() {
@@ -104,7 +104,7 @@ fn damaged_checkpoints() {
     same_run(folder.path(), "whole", "run");
 }
 
-/// Proves that sizes beyond any machine are refused within two seconds with the memory that they would need, before it is asked for (the
+/// Checks that sizes beyond any machine are refused within two seconds with the memory that they would need, before it is asked for (the
 /// process may have 3 GB), and leave no folder.
 #[test]
 fn sizes_beyond_any_machine() {

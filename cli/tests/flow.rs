@@ -32,7 +32,7 @@ fn numbers(path: &Path) -> Vec<Vec<f64>> {
     fs::read_to_string(path).unwrap().lines().filter_map(read).collect()
 }
 
-/// Proves that a flow's run has a certificate with both words of caution and a log Z near the true 0 (within 0.2, for a target of two
+/// Checks that a flow's run has a certificate with both words of caution and a log Z near the true 0 (within 0.2, for a target of two
 /// Gaussians on which an unreliable one would be off by log 2), and that it is repeated bit for bit by its config.toml on another
 /// number of threads.
 #[test]
@@ -54,7 +54,7 @@ fn a_flow_has_a_certificate() {
     assert!(same("samples.npy") && same("metrics.jsonl"));
 }
 
-/// Proves that `logpdf` gives the density that made the samples: the mean of p/q over 4,000 samples, p by hand, is 1 within 0.2 (its
+/// Checks that `logpdf` gives the density that made the samples: the mean of p/q over 4,000 samples, p by hand, is 1 within 0.2 (its
 /// standard error is below 0.04 at the least ESS that this flow reaches), and that wrong files and generators are refused in words.
 #[test]
 fn logpdf_is_the_density_of_the_samples() {

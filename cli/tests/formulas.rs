@@ -163,7 +163,7 @@ fn log_jacobian(name: &str, x: &[f64]) -> f64 {
     }
 }
 
-/// Proves that 24 densities of the literature written as formulas agree with the built-in ones or with closed forms to 1e-12.
+/// Checks that 24 densities of the literature written as formulas agree with the built-in ones or with closed forms to 1e-12.
 #[test]
 fn formulas_agree_with_closed_forms() {
     assert!(CLOSED.len() + BUILT_IN.len() >= 20);
@@ -189,7 +189,7 @@ fn formulas_agree_with_closed_forms() {
     }
 }
 
-/// Proves that the scores of all example targets are gradients of their log-densities, by differences; LJ-13 from a relaxed lattice, because
+/// Checks that the scores of all example targets are gradients of their log-densities, by differences; LJ-13 from a relaxed lattice, because
 /// random points are on its wall.
 #[test]
 fn scores_of_formulas_are_gradients() {
@@ -211,7 +211,7 @@ fn scores_of_formulas_are_gradients() {
     }
 }
 
-/// Proves that every file of examples/targets loads, so that none can rot.
+/// Checks that every file of examples/targets loads, so that none can rot.
 #[test]
 fn every_example_target_loads() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../examples/targets");

@@ -31,7 +31,7 @@ fn everything_is_listed() {
     assert_eq!(all, targets + &divergences + &methods + &velocities + &text(&["list", "machine"]));
 }
 
-/// Proves that a mistyped command line is answered in one line with exit code 2, and that help and version are no failures.
+/// Checks that a mistyped command line is answered in one line with exit code 2, and that help and version are no failures.
 #[test]
 fn command_line_mistakes() {
     for arguments in [&["lisst"][..], &["list", "foo"], &["list", "--bar"]] {

@@ -7,7 +7,7 @@ use pushforward::density::by_name;
 use pushforward::linalg::Matrix;
 use pushforward_cli::files::samples::read_samples;
 
-/// Proves that 40 steps bring the mean log p of a model of 60 training steps within 0.1 of the truth (10,000
+/// Checks that 40 steps bring the mean log p of a model of 60 training steps within 0.1 of the truth (10,000
 /// exact samples, error 0.01), which it was not; that the report says so on stderr; that it repeats.
 #[test]
 fn polish_repairs_shape() {

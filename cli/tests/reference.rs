@@ -69,7 +69,7 @@ fn reference() -> Vec<Vec<f64>> {
     rows.map(|l| l.split(',').map(|c| c.parse().unwrap()).collect()).collect()
 }
 
-/// Proves that a flow with default settings reaches the reference: resampled by their weights, its samples have every mean within 0.1
+/// Checks that a flow with default settings reaches the reference: resampled by their weights, its samples have every mean within 0.1
 /// posterior standard deviations and every standard deviation within 7 % (five standard errors of 10,000 samples of which 7,000 differ:
 /// 0.06 and 4 %, with room for the reference's own). Prints the figures of examples/data/README.md, of plain samples too.
 #[test]
@@ -98,7 +98,7 @@ fn a_flow_reaches_the_reference() {
     }
 }
 
-/// Proves that the shipped reference belongs to the shipped data and target: a short run with another seed agrees in every mean and standard
+/// Checks that the shipped reference belongs to the shipped data and target: a short run with another seed agrees in every mean and standard
 /// deviation, z-scores from the claimed errors; 62 of them beyond 5 by chance in 1 of 28,000.
 #[test]
 fn the_reference_holds() {

@@ -20,7 +20,7 @@ fn said(out: &Output) -> String {
     String::from_utf8_lossy(&out.stdout).into_owned()
 }
 
-/// Proves that the page made again is that of the run, byte for byte: generators of both precisions and flows of both objectives, a target
+/// Checks that the page made again is that of the run, byte for byte: generators of both precisions and flows of both objectives, a target
 /// with exact samples, one without, one with a support; written over the old one, to another place, and where there is none any more.
 #[test]
 fn the_same_page_again() {
@@ -53,7 +53,7 @@ fn the_same_page_again() {
     }
 }
 
-/// Proves that a run that stopped has a report of its last checkpoint, which says so, that making it changes nothing about going on, and
+/// Checks that a run that stopped has a report of its last checkpoint, which says so, that making it changes nothing about going on, and
 /// that a run without a checkpoint has none.
 #[test]
 fn a_run_that_stopped() {
@@ -78,7 +78,7 @@ fn a_run_that_stopped() {
     assert!(none.status.code() == Some(2) && stderr(&none).contains("nothing to report yet"), "{}", stderr(&none));
 }
 
-/// Proves that whatever is not as the run left it is named: other samples, missing pictures or samples, another figure in summary.json, an
+/// Checks that whatever is not as the run left it is named: other samples, missing pictures or samples, another figure in summary.json, an
 /// edited page; and that what cannot be read is refused in one sentence, with exit code 2 and the old page in its place.
 #[test]
 fn what_is_not_as_it_was() {

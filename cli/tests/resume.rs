@@ -91,7 +91,7 @@ fn kills(config: &str, count: u64) {
     println!("{config}: {kills} kills in {k} runs: all {k} end with the bits of the run that was never killed");
 }
 
-/// Proves that a run that is killed (SIGKILL) at random moments of its life, again and again, and resumed on other numbers of threads,
+/// Checks that a run that is killed (SIGKILL) at random moments of its life, again and again, and resumed on other numbers of threads,
 /// ends with the model, samples and curves of a run that was never killed, and with no file beside them: a generator, and flows by both
 /// objectives.
 #[test]
@@ -111,7 +111,7 @@ fn killed_a_thousand_times() {
     kills("flow-lv.toml", count.div_ceil(3));
 }
 
-/// Proves that Ctrl-C ends a training within a second with exit code 130, says how to go on, leaves a model that can be sampled and a
+/// Checks that Ctrl-C ends a training within a second with exit code 130, says how to go on, leaves a model that can be sampled and a
 /// checkpoint, and that the run then ends as if nothing had happened, also when it is stopped a second time by the time limit.
 #[test]
 fn ctrl_c_and_time_limit() {
@@ -147,7 +147,7 @@ fn ctrl_c_and_time_limit() {
     assert!(String::from_utf8_lossy(&out.stdout).contains("nothing to go on with"));
 }
 
-/// Proves that Ctrl-C in the middle of a step of many seconds, and during the search for the target's scale, ends the process within a
+/// Checks that Ctrl-C in the middle of a step of many seconds, and during the search for the target's scale, ends the process within a
 /// second: the first with a checkpoint, the second without a trace. A second Ctrl-C ends it at once.
 #[test]
 fn ctrl_c_in_long_work() {

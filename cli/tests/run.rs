@@ -25,7 +25,7 @@ fn succeeds(out: Output) {
     assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
 }
 
-/// Proves that a run leaves every promised file and nothing beside them, is repeated bit for bit by its config.toml on another number
+/// Checks that a run leaves every promised file and nothing beside them, is repeated bit for bit by its config.toml on another number
 /// of threads (and without the target's file), is never overwritten unasked, and gives its samples again through `sample`.
 #[test]
 fn a_run_can_be_repeated() {
@@ -85,7 +85,7 @@ fn a_run_can_be_repeated() {
     assert!(fs::read(at("s.csv")).unwrap() == before);
 }
 
-/// Proves that a formula with a support trains, that its samples are written inside the support by `train` and by `sample`, the same from both,
+/// Checks that a formula with a support trains, that its samples are written inside the support by `train` and by `sample`, the same from both,
 /// also without the target's file, that `evaluate` takes them, and that both say which coordinates the figures are in.
 #[test]
 fn a_formula_with_a_support() {
@@ -116,7 +116,7 @@ fn a_formula_with_a_support() {
     }
 }
 
-/// Proves that a regression trains from a table beside its file, that its run is repeated from another folder, that samples hold the noise itself
+/// Checks that a regression trains from a table beside its file, that its run is repeated from another folder, that samples hold the noise itself
 /// (positive) and not its logarithm, and that a run whose data have changed is not repeated in silence.
 #[test]
 fn a_regression_finds_its_data() {
@@ -137,7 +137,7 @@ fn a_regression_finds_its_data() {
     assert!(String::from_utf8_lossy(&changed.stderr).contains("has changed since the run"));
 }
 
-/// Proves that every mistake in the command line or the configuration ends with exit code 2, one line, and no run folder.
+/// Checks that every mistake in the command line or the configuration ends with exit code 2, one line, and no run folder.
 #[test]
 fn mistakes_write_nothing() {
     let folder = folder();
@@ -167,7 +167,7 @@ fn mistakes_write_nothing() {
     }
 }
 
-/// Proves that a file system that is full in the middle of writing (a limit on the size of files stands in for it) gives exit code 1,
+/// Checks that a file system that is full in the middle of writing (a limit on the size of files stands in for it) gives exit code 1,
 /// one line, and leaves neither a file nor a temporary.
 #[cfg(unix)]
 #[test]

@@ -34,7 +34,7 @@ fn load(folder: &Path, name: &str) -> Target {
     target::load(folder.join(name).to_str().unwrap(), &mut |_| ()).unwrap()
 }
 
-/// Proves that the library's log-density, score, transform and names come through, by the same model as a formula: 1e-12 of the log-density's
+/// Checks that the library's log-density, score, transform and names come through, by the same model as a formula: 1e-12 of the log-density's
 /// size, both being sums of a dozen terms; and that a batch on four threads has the bits of single calls.
 #[test]
 fn two_doors_to_one_model() {
@@ -74,7 +74,7 @@ fn two_doors_to_one_model() {
     assert_eq!((far.log_density[0], far.score.row(0)), (f64::NEG_INFINITY, &[0.0, 0.0][..]));
 }
 
-/// Proves that the command trains from a library, writes constrained samples, the same from `train` and from `sample`, and that `evaluate` takes
+/// Checks that the command trains from a library, writes constrained samples, the same from `train` and from `sample`, and that `evaluate` takes
 /// them back and refuses points outside.
 #[test]
 fn the_command_opens_libraries() {
@@ -189,7 +189,7 @@ fn libraries_that_contradict_themselves() {
     assert!(out.status.code() == Some(2) && stderr.contains("writes 3 parameters but names 2"), "{stderr}");
 }
 
-/// Proves that every mistake in the file, the data or the library is one sentence with the remedy.
+/// Checks that every mistake in the file, the data or the library is one sentence with the remedy.
 #[test]
 fn bad_libraries() {
     let Some(folder) = compiled(&["-Dbs_param_unc_num=another_name"]) else { return };
@@ -217,7 +217,7 @@ fn bad_libraries() {
     }
 }
 
-/// Proves that `unsafe` in the command stays in the one file that opens libraries.
+/// Checks that `unsafe` in the command stays in the one file that opens libraries.
 #[test]
 fn unsafe_stays_in_one_file() {
     fn files(folder: &Path) -> Vec<PathBuf> {

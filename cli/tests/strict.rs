@@ -14,7 +14,7 @@ fn strict(folder: &Path, environment: &[(&str, &str)], arguments: &[&str]) -> Ou
     command.output().unwrap()
 }
 
-/// Proves that strict mode changes the arithmetic (on a machine with fused multiply-add), is the same on 1 and 3 threads and where the
+/// Checks that strict mode changes the arithmetic (on a machine with fused multiply-add), is the same on 1 and 3 threads and where the
 /// C library is told that the machine has neither AVX nor FMA, and that going on in another arithmetic is said.
 #[test]
 fn strict_bits() {

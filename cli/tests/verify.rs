@@ -13,7 +13,7 @@ fn gaussian(folder: &Path, name: &str, mean: f64, std: f64) {
     fs::write(folder.join(name), text).unwrap();
 }
 
-/// Proves that two theorems hold on a user's own pair and weight with all false variants caught, that the table names them, and that
+/// Checks that two theorems hold on a user's own pair and weight with all false variants caught, that the table names them, and that
 /// the page is one file that fetches nothing.
 #[test]
 fn table_and_report() {
@@ -37,7 +37,7 @@ fn table_and_report() {
     }
 }
 
-/// Proves that --json parses, repeats bit by bit, and holds the errors at every step with the order fitted to them.
+/// Checks that --json parses, repeats bit by bit, and holds the errors at every step with the order fitted to them.
 #[test]
 fn json() {
     let arguments = ["verify", "T1", "--dim", "1", "--divergence", "alpha:0.3", "--json", "--seed", "5"];
@@ -57,7 +57,7 @@ fn json() {
     assert_eq!(value["summary"]["false_variants_tried"], value["summary"]["false_variants_caught"]);
 }
 
-/// Proves that a pair for which D_f is infinite is refused with the moment, and that nothing but refusals is no success.
+/// Checks that a pair for which D_f is infinite is refused with the moment, and that nothing but refusals is no success.
 #[test]
 fn infinite_integrals_are_refused() {
     let folder = tempfile::tempdir().unwrap();
@@ -71,7 +71,7 @@ fn infinite_integrals_are_refused() {
     assert!(stderr.contains("diverges") && stderr.contains("too heavy") && stderr.lines().count() == 1, "{stderr}");
 }
 
-/// Proves that every mistake is answered in one sentence with exit code 2, nothing printed and nothing written.
+/// Checks that every mistake is answered in one sentence with exit code 2, nothing printed and nothing written.
 #[test]
 fn bad_input() {
     let folder = tempfile::tempdir().unwrap();
@@ -118,7 +118,7 @@ fn bad_input() {
     }
 }
 
-/// Proves that a report that cannot be written is the machine's fault: exit code 1, before anything is computed.
+/// Checks that a report that cannot be written is the machine's fault: exit code 1, before anything is computed.
 #[test]
 fn report_in_the_way() {
     let folder = tempfile::tempdir().unwrap();

@@ -247,7 +247,7 @@ mod tests {
         x.iter_rows().map(|r| r.iter().map(|x| x.powi(4) + x).sum()).collect()
     }
 
-    /// Proves that right gradients pass with slope 2 (the next term is O(h²) = 1e-3 of the first, so 0.05 is ample), for
+    /// Checks that right gradients pass with slope 2 (the next term is O(h²) = 1e-3 of the first, so 0.05 is ample), for
     /// batches, single points and functions of the whole matrix.
     #[test]
     fn right_gradients_have_slope_two() {
@@ -265,7 +265,7 @@ mod tests {
         }
     }
 
-    /// Proves that wrong ones fail and say by what factor: factors, signs, a missing term, and one wrong row in 100.
+    /// Checks that wrong ones fail and say by what factor: factors, signs, a missing term, and one wrong row in 100.
     #[test]
     fn wrong_gradients_fail() {
         let (x, v) = points(100, 2);
@@ -289,7 +289,7 @@ mod tests {
         assert!(!check_gradient(|x| x.abs(), &zero, &one).unwrap().passed());
     }
 
-    /// Proves that polynomials of degree ≤ 2, whose differences are exact, pass without a slope, and that their wrong gradients
+    /// Checks that polynomials of degree ≤ 2, whose differences are exact, pass without a slope, and that their wrong gradients
     /// fail by more than round-off; a function that rounds coarsely (to 2^-20) is not declared exact.
     #[test]
     fn exact_differences_and_floors() {
@@ -313,7 +313,7 @@ mod tests {
         assert!(drowned.verdict == Verdict::Unresolved && !drowned.passed(), "{drowned}");
     }
 
-    /// Proves that a function that is not finite is an error that names the point.
+    /// Checks that a function that is not finite is an error that names the point.
     #[test]
     fn not_finite_is_an_error() {
         let (x, v) = (Matrix::from_rows(&[[1.0], [0.001]]), Matrix::filled(2, 1, 1.0));

@@ -239,7 +239,7 @@ mod tests {
         (y.slope.value, y.slope.slope)
     }
 
-    /// Proves the rules by hand-computed first and second derivatives: where small integers make them exact, and at
+    /// Checks the rules by hand-computed first and second derivatives: where small integers make them exact, and at
     /// x = ½ to 8 ulp of the largest term otherwise.
     #[test]
     fn derivatives_by_hand() {

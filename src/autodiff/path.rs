@@ -110,7 +110,7 @@ impl Scalar for Path {
 mod tests {
     use super::*;
 
-    /// Proves the path sum on a sum of n rounded ones: roundings of sizes 2, …, n, each with one path to the end.
+    /// Checks the path sum on a sum of n rounded ones: roundings of sizes 2, …, n, each with one path to the end.
     #[test]
     fn path_sum_of_a_running_sum() {
         let one = Path::constant(1.0);
@@ -118,7 +118,7 @@ mod tests {
         assert_eq!((total.value, total.sum), (10.0, (2..=10).sum::<i32>() as f64));
     }
 
-    /// Proves the path sum of functions by hand: e² has the rounding of its argument times e², and its own.
+    /// Checks the path sum of functions by hand: e² has the rounding of its argument times e², and its own.
     #[test]
     fn path_sum_of_a_function() {
         let x = Path { value: 2.0, sum: 3.0 };

@@ -88,7 +88,7 @@ fn draw_well(rng: &mut Stream, mut normal: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Proves that the rejection bound 2.6 holds. On a grid of step 1e-4 over [-2.5, 2.5] the ratio stays below 2.5913; the slope of
+    /// Checks that the rejection bound 2.6 holds. On a grid of step 1e-4 over [-2.5, 2.5] the ratio stays below 2.5913; the slope of
     /// its logarithm is at most 33 + 17 there, so between grid points it exceeds its neighbour by a factor below e^0.0025. Outside,
     /// the quartic falls faster than the Gaussians, from a ratio below 0.01 (second assertion).
     #[test]
@@ -99,7 +99,7 @@ mod tests {
         assert!(ratio(2.5) < 0.01 && ratio(-2.5) < 0.01);
     }
 
-    /// Proves log Z(32) against the published 164.695675 (half a printed digit).
+    /// Checks log Z(32) against the published 164.695675 (half a printed digit).
     #[test]
     fn published_normaliser() {
         let log_z = Pointwise::log_normaliser(&ManyWell::new(32).unwrap()).unwrap();

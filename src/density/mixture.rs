@@ -286,7 +286,7 @@ fn whitener(factor: &Cholesky) -> Matrix {
 mod tests {
     use super::*;
 
-    /// Proves that each kind of bad input gives its own error, naming the component and the value.
+    /// Checks that each kind of bad input gives its own error, naming the component and the value.
     #[test]
     fn bad_mixtures_are_refused() {
         let means = || Matrix::from_rows(&[[0.0, 0.0], [1.0, 1.0]]);
@@ -312,7 +312,7 @@ mod tests {
         assert!(message.starts_with("mean of component 0, entry 1 = NaN"), "{message}");
     }
 
-    /// Proves that a point too far away for any component gives -inf with score 0, and that NaN is not swallowed.
+    /// Checks that a point too far away for any component gives -inf with score 0, and that NaN is not swallowed.
     #[test]
     fn far_points_and_nan() {
         let p = GaussianMixture::standard(2).unwrap();

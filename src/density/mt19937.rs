@@ -48,7 +48,7 @@ impl Mt19937 {
 mod tests {
     use super::*;
 
-    /// Proves the generator by a published value: the 10000th output of seed 5489 is 4123659995 (ISO C++, [rand.predef], mt19937).
+    /// Checks the generator by a published value: the 10000th output of seed 5489 is 4123659995 (ISO C++, [rand.predef], mt19937).
     #[test]
     fn ten_thousandth_output() {
         let mut rng = Mt19937::new(5489);

@@ -69,7 +69,7 @@ mod tests {
         [15.720396, 33.141975], [34.808292, 35.294270], [7.960582, -34.783306], [3.679700, -25.024214],
     ];
 
-    /// Proves the 40 means against the printed table: half a unit of the last printed digit.
+    /// Checks the 40 means against the printed table: half a unit of the last printed digit.
     #[test]
     fn gmm40_means_are_the_published_ones() {
         let p = gmm40();
@@ -80,7 +80,7 @@ mod tests {
         }
     }
 
-    /// Proves mean, standard deviations and E log p of `gmm40` against the published figures. The moments are exact (last printed digit);
+    /// Checks mean, standard deviations and E log p of `gmm40` against the published figures. The moments are exact (last printed digit);
     /// E log p is an average of n = 100,000 exact samples: z-score below 4.5 plus half a printed digit, chance 1 in 1e5.
     #[test]
     fn gmm40_moments_are_the_published_ones() {

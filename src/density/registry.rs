@@ -167,7 +167,7 @@ pub fn by_name(name: &str) -> Result<Arc<dyn Density>> {
 mod tests {
     use super::*;
 
-    /// Proves that every listed name builds in the dimension it names, and that an unknown name answers with a near one.
+    /// Checks that every listed name builds in the dimension it names, and that an unknown name answers with a near one.
     #[test]
     fn names_build_and_unknown_names_suggest() {
         for name in all_densities().iter().flat_map(Entry::names) {
@@ -179,7 +179,7 @@ mod tests {
         }
     }
 
-    /// Proves that the dimension in a name is parsed and checked.
+    /// Checks that the dimension in a name is parsed and checked.
     #[test]
     fn dimensions_in_names() {
         assert_eq!(by_name("funnel-7").unwrap().dim(), 7);

@@ -43,7 +43,7 @@ pub(super) fn times_u(l: f64, x: f64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Proves φ₂ to 4 ulps against partial sums of its series in the other order, on both sides of the switch.
+    /// Checks φ₂ to 4 ulps against partial sums of its series in the other order, on both sides of the switch.
     #[test]
     fn phi2_against_series() {
         for x in [-1.5, -1.0, -0.999, -0.3, -1e-9, 0.0, 1e-9, 0.5, 0.999, 1.0, 1.5f64] {

@@ -31,7 +31,7 @@ pub fn centre_log_ratio(log_ratio: &mut [f64]) -> LogZ {
 mod tests {
     use super::*;
 
-    /// Proves log Z, the centred log-ratios and the effective sample size on r = 1, 2, 0, 3 times e^700, exact by hand, to the roundings of a
+    /// Checks log Z, the centred log-ratios and the effective sample size on r = 1, 2, 0, 3 times e^700, exact by hand, to the roundings of a
     /// dozen operations on numbers near 700; and that a batch outside the support has neither.
     #[test]
     fn four_ratios() {

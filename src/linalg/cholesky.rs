@@ -101,7 +101,7 @@ mod tests {
         Matrix::from_fn(n, n, |i, j| 1.0 / (i + j + 1) as f64)
     }
 
-    /// Proves |L Lᵀ - A|_ij ≤ 2 (n+1) ε √(a_ii a_jj) and |A x - b|_i ≤ 2 (3n+1) ε Σ_j √(a_ii a_jj) |x_j| (Higham, thms 10.3
+    /// Checks |L Lᵀ - A|_ij ≤ 2 (n+1) ε √(a_ii a_jj) and |A x - b|_i ≤ 2 (3n+1) ε Σ_j √(a_ii a_jj) |x_j| (Higham, thms 10.3
     /// and 10.4; doubled for the rounding of the check), L lower triangular, for random, Hilbert, diagonal and zero-block matrices.
     #[test]
     fn factor_and_solve() {
@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// Proves three roads to log det A (Cholesky, LU, eigenvalues) and two to bᵀ A⁻¹ b, to 10 n² ε κ with κ ≤ trace A / 0.1,
+    /// Checks three roads to log det A (Cholesky, LU, eigenvalues) and two to bᵀ A⁻¹ b, to 10 n² ε κ with κ ≤ trace A / 0.1,
     /// because 0.1 is below the smallest eigenvalue.
     #[test]
     fn roads_agree() {
@@ -150,7 +150,7 @@ mod tests {
         }
     }
 
-    /// Proves the inverse and the determinant of Hilbert's matrix, n = 4, whose inverse has known integers (16, -120, …, 2800)
+    /// Checks the inverse and the determinant of Hilbert's matrix, n = 4, whose inverse has known integers (16, -120, …, 2800)
     /// and determinant 1/6048000, to condition number 1.6e4 times 10 n ε.
     #[test]
     fn hilbert_by_hand() {
@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(Cholesky::factor(&Matrix::<f64>::zeros(0, 0), "nothing").unwrap().log_det(), 0.0);
     }
 
-    /// Proves that an indefinite, a semidefinite, a numerically singular and a NaN matrix are refused, with pivot and value.
+    /// Checks that an indefinite, a semidefinite, a numerically singular and a NaN matrix are refused, with pivot and value.
     #[test]
     fn refusals() {
         let indefinite = Matrix::from_rows(&[[4.0, 2.0], [2.0, -3.0]]);

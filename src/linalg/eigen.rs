@@ -107,7 +107,7 @@ mod tests {
         size(&Matrix::from_fn(a.rows(), a.cols(), |i, j| a[(i, j)] - b[(i, j)]))
     }
 
-    /// Proves A = Σ λ v vᵀ and v_j · v_k = δ_jk to 40 n ε max(|A|, 1) (a few sweeps of backward stable rotations), ascending order, and
+    /// Checks A = Σ λ v vᵀ and v_j · v_k = δ_jk to 40 n ε max(|A|, 1) (a few sweeps of backward stable rotations), ascending order, and
     /// a symmetric f(A), for normal, zero, rank-one, repeated, zero-block and zero-diagonal matrices, n = 0 … 100.
     #[test]
     fn definition() {
@@ -137,7 +137,7 @@ mod tests {
         }
     }
 
-    /// Proves the eigenvalues 2 - 2 cos(kπ/(n+1)) of the second-difference matrix to 10 n ε, and trace = Σ λ.
+    /// Checks the eigenvalues 2 - 2 cos(kπ/(n+1)) of the second-difference matrix to 10 n ε, and trace = Σ λ.
     #[test]
     fn second_difference_matrix() {
         for n in [1, 2, 5, 30, 80] {
@@ -151,7 +151,7 @@ mod tests {
         }
     }
 
-    /// Proves relative accuracy of tiny eigenvalues: D B D with D = diag(1, 1e-10, 1e-20) and well-conditioned B has smallest
+    /// Checks relative accuracy of tiny eigenvalues: D B D with D = diag(1, 1e-10, 1e-20) and well-conditioned B has smallest
     /// eigenvalue 1e-40 · det B / det B' up to a relative 1e-20, B' the leading 2×2 block; a normwise method returns noise.
     #[test]
     fn graded_matrix() {
@@ -164,7 +164,7 @@ mod tests {
         assert!((values[0] / exact - 1.0).abs() <= 100.0 * f64::EPSILON, "{} {exact}", values[0]);
     }
 
-    /// Proves √A √A = A, exp and log as inverses of each other, to 100 n ε |A|, and the refusal of an asymmetric matrix.
+    /// Checks √A √A = A, exp and log as inverses of each other, to 100 n ε |A|, and the refusal of an asymmetric matrix.
     #[test]
     fn matrix_functions() {
         let g: Matrix = normal_matrix(10, Purpose::Check, 0, 6, 6);

@@ -227,7 +227,7 @@ mod tests {
         Matrix::from_fn(a.rows(), b.cols(), |i, j| (0..a.cols()).map(|k| a[(i, k)] * b[(k, j)]).sum())
     }
 
-    /// Proves every shape up to 7, empty ones too, with small integers (exact) and poisoned output.
+    /// Checks every shape up to 7, empty ones too, with small integers (exact) and poisoned output.
     #[test]
     fn exact_on_integers_for_all_small_shapes() {
         let integers = |r, c, s: usize| Matrix::from_fn(r, c, |i, j| ((i * 7 + j * 3 + s) % 11) as f64 - 5.0);
@@ -248,7 +248,7 @@ mod tests {
         }
     }
 
-    /// Proves own tiles and the general product on integers (exact) around the edges of tiles, panels and blocks, in both precisions.
+    /// Checks own tiles and the general product on integers (exact) around the edges of tiles, panels and blocks, in both precisions.
     #[test]
     fn packed_products_are_exact() {
         fn check<T: Real>() {
@@ -278,7 +278,7 @@ mod tests {
         check::<f64>();
     }
 
-    /// Proves that the bits are those of one thread for 2, 3 and 8 threads, in both precisions.
+    /// Checks that the bits are those of one thread for 2, 3 and 8 threads, in both precisions.
     #[test]
     fn bits_do_not_depend_on_threads() {
         fn run<T: Real>(threads: usize) -> Matrix<T> {

@@ -126,7 +126,7 @@ mod tests {
     use crate::linalg::matmul;
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Proves |L U - P A| ≤ 2 n ε |L||U| and |A x - b| ≤ 6 n ε Pᵀ|L||U||x| entry by entry (Higham, thms 9.3 and 9.4; doubled for the
+    /// Checks |L U - P A| ≤ 2 n ε |L||U| and |A x - b| ≤ 6 n ε Pᵀ|L||U||x| entry by entry (Higham, thms 9.3 and 9.4; doubled for the
     /// check), and |L_ij| ≤ 1, for n = 0 … 100, a zero block, a zero corner and a graded matrix.
     #[test]
     fn factor_and_solve() {
@@ -166,7 +166,7 @@ mod tests {
         }
     }
 
-    /// Proves signs and determinants on integers: permutations, Vandermonde (Π_{i<j} (x_j - x_i) = 1!2!3!4!), singular matrices.
+    /// Checks signs and determinants on integers: permutations, Vandermonde (Π_{i<j} (x_j - x_i) = 1!2!3!4!), singular matrices.
     #[test]
     fn determinants_by_hand() {
         let cycle: Matrix = Matrix::from_fn(4, 4, |i, j| if (i + 1) % 4 == j { 1.0 } else { 0.0 });
@@ -185,7 +185,7 @@ mod tests {
         assert!(Lu::factor(&Matrix::filled(2, 2, f64::NAN)).sign().is_nan());
     }
 
-    /// Proves log|det AB| = log|det A| + log|det B|, log|det A⁻¹| = -log|det A| and their signs on normal matrices: each
+    /// Checks log|det AB| = log|det A| + log|det B|, log|det A⁻¹| = -log|det A| and their signs on normal matrices: each
     /// log-determinant is off by at most n · n ε κ, κ < 1e4 for these fixed seeds.
     #[test]
     fn determinant_is_multiplicative() {

@@ -36,7 +36,7 @@ pub(crate) fn check_symmetric<T: Real>(a: &Matrix<T>, what: &str) -> Result<()> 
 mod tests {
     use super::*;
 
-    /// Proves that rounding is let through and that an asymmetric or non-finite entry is named with its value.
+    /// Checks that rounding is let through and that an asymmetric or non-finite entry is named with its value.
     #[test]
     fn names_the_entry() {
         let mut a = Matrix::from_rows(&[[1.0, 2.0], [2.0 + 8.0 * f64::EPSILON, 3.0]]);

@@ -87,7 +87,7 @@ mod tests {
     use crate::linalg::matmul;
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Proves L y = x, Lᵀ y = x and U y = x with componentwise residual ≤ n ε |T| |y| (Higham, Accuracy and Stability, thm 8.5;
+    /// Checks L y = x, Lᵀ y = x and U y = x with componentwise residual ≤ n ε |T| |y| (Higham, Accuracy and Stability, thm 8.5;
     /// doubled for the rounding of the residual), for n = 0 … 60 with NaN in the half that must not be read, and that a batch
     /// gives the bits of its rows.
     #[test]
@@ -124,7 +124,7 @@ mod tests {
         }
     }
 
-    /// Proves exactness on a triangle of powers of two, and X L⁻ᵀ by multiplying back.
+    /// Checks exactness on a triangle of powers of two, and X L⁻ᵀ by multiplying back.
     #[test]
     fn exact_on_powers_of_two() {
         let l = Matrix::from_rows(&[[2.0, 0.0, 0.0], [1.0, 4.0, 0.0], [-1.0, 2.0, 0.5]]);
@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(b, x);
     }
 
-    /// Proves that sizes that do not fit panic with both shapes.
+    /// Checks that sizes that do not fit panic with both shapes.
     #[test]
     #[should_panic(expected = "3×3 and 1×2")]
     fn shapes_are_checked() {

@@ -127,7 +127,7 @@ mod tests {
     use crate::model::Latent;
     use crate::rng::Purpose;
 
-    /// Proves that the map without a tape has the bits of the forward pass with one, for both latents and across block borders.
+    /// Checks that the map without a tape has the bits of the forward pass with one, for both latents and across block borders.
     #[test]
     fn map_is_the_forward_pass() {
         fn check<T: Real>(latent: Latent) {

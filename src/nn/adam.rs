@@ -114,7 +114,7 @@ pub(crate) fn cosine_rate(rate: f64, step: u64, steps: u64) -> f64 {
 mod tests {
     use super::*;
 
-    /// Proves the first two steps against the recursion of the paper, written out by hand in f64.
+    /// Checks the first two steps against the recursion of the paper, written out by hand in f64.
     #[test]
     fn follows_the_paper() {
         let (b1, b2, eps, rate) = (0.9, 0.999, 1e-8, 0.1);

@@ -151,7 +151,7 @@ impl Bits for f32 {
 mod tests {
     use super::*;
 
-    /// Proves the constants: the split of log 2 has exact products and the right sum, and exp's bounds are where they should be.
+    /// Checks the constants: the split of log 2 has exact products and the right sum, and exp's bounds are where they should be.
     #[test]
     fn constants() {
         assert_eq!(f64::LN2_HIGH + f64::LN2_LOW, std::f64::consts::LN_2);
@@ -164,7 +164,7 @@ mod tests {
         assert!((f64::EXP_LOW * f64::LOG2_E).round() > -1022.0 && (f32::EXP_LOW * f32::LOG2_E).round() > -126.0);
     }
 
-    /// Proves that a positive normal number is 2^k m exactly, with m in [√½, √2).
+    /// Checks that a positive normal number is 2^k m exactly, with m in [√½, √2).
     #[test]
     fn exponent_splits_exactly() {
         for x in [1.0, 0.5, f64::MIN_POSITIVE, f64::MAX, 0.707, 0.708, 1.414, 1.415, 3e-200, 7e150] {

@@ -147,7 +147,7 @@ mod tests {
         worst
     }
 
-    /// Proves the stated error bounds in every shell and both precisions on 400 000 points each, and that FMA shells agree
+    /// Checks the stated error bounds in every shell and both precisions on 400 000 points each, and that FMA shells agree
     /// bit for bit. f32 is compared with f64 rounded; the f64 oracle, the standard library, is itself off by up to 1 ulp
     /// (tanh: 2), hence the larger distances allowed there.
     #[test]
@@ -165,7 +165,7 @@ mod tests {
         check("softplus", (3, 2), worst(Softplus, softplus, (-700.0, 700.0), (-86.0, 86.0)));
     }
 
-    /// Proves the edges in every shell: infinities, zeros, NaN, overflow, flush to zero, subnormal numbers.
+    /// Checks the edges in every shell: infinities, zeros, NaN, overflow, flush to zero, subnormal numbers.
     #[test]
     fn edges() {
         let payload = f64::from_bits(0x7ff8_0000_0000_0fff);
@@ -218,7 +218,7 @@ mod tests {
         }
     }
 
-    /// Proves 3 ulp (f32: 2) for the unchecked 2ˣ, one of which may be the oracle, exact powers at integers, and the floor below the smallest exponent.
+    /// Checks 3 ulp (f32: 2) for the unchecked 2ˣ, one of which may be the oracle, exact powers at integers, and the floor below the smallest exponent.
     #[test]
     fn exp2_without_checks() {
         let worst = worst(Exp2, f64::exp2, (-1021.0, 1022.0), (-125.0, 126.0));
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// Proves that f32 near both ends of exp's range has no gap: every float from -87.1 to -86.8 and from 88.7 to 88.8.
+    /// Checks that f32 near both ends of exp's range has no gap: every float from -87.1 to -86.8 and from 88.7 to 88.8.
     #[test]
     fn single_precision_ends() {
         let every = |low: f32, high: f32| {

@@ -76,7 +76,7 @@ pub fn observed_order(steps: &[f64], errors: &[f64], floor: f64) -> Result<Order
 mod tests {
     use super::*;
 
-    /// Proves that points on a line give that line, with no error, to 8 ε of the numbers involved.
+    /// Checks that points on a line give that line, with no error, to 8 ε of the numbers involved.
     #[test]
     fn exact_line() {
         let x: Vec<f64> = (0..9).map(|i| f64::from(i * i) - 7.0).collect();
@@ -91,14 +91,14 @@ mod tests {
         assert_eq!(fit_line(&[0.0, 2.0], &[1.0, 5.0]).unwrap(), Line { slope: 2.0, intercept: 1.0, slope_error: 0.0 });
     }
 
-    /// Proves the standard error on the smallest case by hand: (0,0), (1,1), (2,0) has slope 0, residual 2/3, spread 2.
+    /// Checks the standard error on the smallest case by hand: (0,0), (1,1), (2,0) has slope 0, residual 2/3, spread 2.
     #[test]
     fn slope_error_by_hand() {
         let line = fit_line(&[0.0, 1.0, 2.0], &[0.0, 1.0, 0.0]).unwrap();
         assert!((line.slope).abs() < 1e-15 && (line.slope_error - (1.0f64 / 3.0).sqrt()).abs() < 1e-15);
     }
 
-    /// Proves that the order and constant of 3 h² + round-off come out once the floor removes the flat part, and not before;
+    /// Checks that the order and constant of 3 h² + round-off come out once the floor removes the flat part, and not before;
     /// that second-order differences of exp have order 2; and that too few points are refused.
     #[test]
     fn orders() {
@@ -117,7 +117,7 @@ mod tests {
         assert!(observed_order(&h, &e, 1e-11).unwrap().is(2.0, 0.02));
     }
 
-    /// Proves that points without a line are refused: none, one, equal x, NaN; and that a NaN error is not dropped silently.
+    /// Checks that points without a line are refused: none, one, equal x, NaN; and that a NaN error is not dropped silently.
     #[test]
     fn refusals() {
         for (x, y) in [

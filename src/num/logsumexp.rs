@@ -83,7 +83,7 @@ mod tests {
     use crate::num::{Shell, dispatch_on, shells};
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Proves agreement with the plain loop in f64 for every length around the lane and block sizes, in every shell and both
+    /// Checks agreement with the plain loop in f64 for every length around the lane and block sizes, in every shell and both
     /// precisions, within the stated (n/1024 + 70) ε (+ 4 ε max(|m|, 1) for the shift and the last logarithm).
     #[test]
     fn agrees_with_the_plain_loop() {
@@ -106,7 +106,7 @@ mod tests {
         }
     }
 
-    /// Proves log Σ exp(x + c) = c + log Σ exp(x) exactly, where c and the x are integers, far outside exp's range.
+    /// Checks log Σ exp(x + c) = c + log Σ exp(x) exactly, where c and the x are integers, far outside exp's range.
     #[test]
     fn shift_invariant() {
         let x: Vec<f64> = (0..50).map(|i| -f64::from(i % 7)).collect();
@@ -118,7 +118,7 @@ mod tests {
         assert!((log_mean_exp(&[-3000.0; 77]) + 3000.0).abs() < 3000.0 * 2.0 * f64::EPSILON);
     }
 
-    /// Proves the edges: nothing, all -∞, one +∞, NaN among anything, in the vector part and in the remainder.
+    /// Checks the edges: nothing, all -∞, one +∞, NaN among anything, in the vector part and in the remainder.
     #[test]
     fn edges() {
         let inf = f64::INFINITY;

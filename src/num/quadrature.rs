@@ -58,7 +58,7 @@ fn legendre(n: usize, x: f64) -> (f64, f64) {
 mod tests {
     use super::*;
 
-    /// Proves the degree of exactness 2n - 1, and that degree 2n is not integrated exactly.
+    /// Checks the degree of exactness 2n - 1, and that degree 2n is not integrated exactly.
     #[test]
     fn exact_below_degree_2n() {
         for n in 1..=16 {

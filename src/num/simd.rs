@@ -198,7 +198,7 @@ mod tests {
         }
     }
 
-    /// Proves that each shell runs the body it claims: with FMA, 1 - (1 + e)(1 - e) = e² survives; without, it is 0.
+    /// Checks that each shell runs the body it claims: with FMA, 1 - (1 + e)(1 - e) = e² survives; without, it is 0.
     #[test]
     fn shells_fuse_as_they_say() {
         let e = 2f64.powi(-40);

@@ -79,7 +79,7 @@ pub fn variance<T: Real>(x: &[T]) -> T {
 mod tests {
     use super::*;
 
-    /// Proves that cancelled terms leave the small ones exact, in either order of magnitude; the plain sum gives 0.
+    /// Checks that cancelled terms leave the small ones exact, in either order of magnitude; the plain sum gives 0.
     #[test]
     fn cancellation() {
         assert_eq!(sum(&[1.0, 1e100, 1.0, -1e100]), 2.0);
@@ -88,7 +88,7 @@ mod tests {
         assert_eq!(sum(&vec![0.1f32; 1 << 20]), 0.1f32 * (1 << 20) as f32);
     }
 
-    /// Proves the edges: nothing, one number, infinities, NaN.
+    /// Checks the edges: nothing, one number, infinities, NaN.
     #[test]
     fn edges() {
         assert_eq!(sum::<f64>(&[]), 0.0);
@@ -98,7 +98,7 @@ mod tests {
         assert!(sum(&[1.0, f64::NAN]).is_nan() && sum(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan());
     }
 
-    /// Proves mean and variance of 0, …, n-1 on an offset of 1e9: n(n+1)/12 exactly, where the one-pass formula has lost
+    /// Checks mean and variance of 0, …, n-1 on an offset of 1e9: n(n+1)/12 exactly, where the one-pass formula has lost
     /// all digits; and the standard error.
     #[test]
     fn moments_on_a_large_offset() {

@@ -112,7 +112,7 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Proves that every item is taken once, in pools of 1 and of 3 threads and from outside a pool, and that a panic comes through.
+    /// Checks that every item is taken once, in pools of 1 and of 3 threads and from outside a pool, and that a panic comes through.
     #[test]
     fn every_task_runs_once() {
         let run = || {

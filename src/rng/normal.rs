@@ -97,7 +97,7 @@ pub fn normal_matrix<T: Real>(seed: u64, purpose: Purpose, unit: u64, rows: usiz
 mod tests {
     use super::*;
 
-    /// Proves mean, variance, third and fourth moment of the normals by z-scores: |z| < 5 on 4 tests fails by chance in 1 of 4e5.
+    /// Checks mean, variance, third and fourth moment of the normals by z-scores: |z| < 5 on 4 tests fails by chance in 1 of 4e5.
     #[test]
     fn normal_moments() {
         let n = 200_000;

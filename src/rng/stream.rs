@@ -60,7 +60,7 @@ mod tests {
     use super::*;
     use rand::Rng;
 
-    /// Proves that each part of the key matters, and that the key alone decides: a golden first draw.
+    /// Checks that each part of the key matters, and that the key alone decides: a golden first draw.
     #[test]
     fn keys_separate_streams() {
         let first = |s, p, u| stream(s, p, u).next_u64();

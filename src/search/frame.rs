@@ -38,7 +38,7 @@ mod tests {
         }
     }
 
-    /// Proves that the search finds centre and scale of separated modes to a fifth of the scale, near the origin and
+    /// Checks that the search finds centre and scale of separated modes to a fifth of the scale, near the origin and
     /// 360 away from it: enough for a frame, whose role is to set units.
     #[test]
     fn search_agrees_with_the_exact_moments() {
@@ -56,7 +56,7 @@ mod tests {
         }
     }
 
-    /// Proves that a target without mass near the search is an error with a remedy, and NaN one with the point.
+    /// Checks that a target without mass near the search is an error with a remedy, and NaN one with the point.
     #[test]
     fn targets_without_an_answer() {
         struct Constant(f64);

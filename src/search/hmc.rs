@@ -1,4 +1,4 @@
-//! Hamiltonian Monte Carlo on many chains at once: the slow, trusted road to a posterior's moments.
+//! Hamiltonian Monte Carlo on many chains at once: slow, and the reference for a posterior's moments.
 
 use crate::density::{Density, Evaluation, evaluate};
 use crate::linalg::{Cholesky, Matrix, gemm};

@@ -277,7 +277,7 @@ mod tests {
     use super::*;
     use crate::rng::normal_matrix;
 
-    /// Proves that the buffer's moves leave p invariant and take up what q offers: from exact points of p = N(0, 1), 200 moves with proposals
+    /// Checks that the buffer's moves leave p invariant and take up what q offers: from exact points of p = N(0, 1), 200 moves with proposals
     /// from q = N(0.5, 1.2²) keep mean and variance within 5 standard errors (of 4,000 points: 0.079 and 0.112, false alarm 1e-6), though
     /// nearly every point was replaced; and that points where q has no density stay.
     #[test]

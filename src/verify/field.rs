@@ -120,7 +120,7 @@ mod tests {
     use crate::autodiff::jacobian;
     use crate::rng::{Purpose, stream};
 
-    /// Proves the bumps' Jacobian against the tape's, to 32 roundings of its size.
+    /// Checks the bumps' Jacobian against the tape's, to 32 roundings of its size.
     #[test]
     fn jacobian_by_the_tape() {
         for d in 1..=2usize {

@@ -62,7 +62,7 @@ impl Grid {
 mod tests {
     use super::*;
 
-    /// Proves the rule on a Gaussian in one and two dimensions to rounding, and that halving the nodes squares the error.
+    /// Checks the rule on a Gaussian in one and two dimensions to rounding, and that halving the nodes squares the error.
     #[test]
     fn gaussians() {
         for d in 1..=2usize {

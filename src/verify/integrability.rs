@@ -243,7 +243,7 @@ mod tests {
         GaussianMixture::new(&[1.0], Matrix::from_rows(&[[mean]]), vec![Matrix::from_rows(&[[variance]])]).unwrap()
     }
 
-    /// Proves the thresholds of T7's table on single Gaussians, 1% to either side, with the moment in the reason.
+    /// Checks the thresholds of T7's table on single Gaussians, 1% to either side, with the moment in the reason.
     #[test]
     fn thresholds_of_the_table() {
         let p = line(0.0, 1.0);
@@ -259,7 +259,7 @@ mod tests {
         assert!(reason.refusal().unwrap().contains("E_q[r^-1.000] diverges, q's tail is too heavy"), "{reason:?}");
     }
 
-    /// Proves part 3: at ρ = 1/2 exactly, q = N(0, 1/2) and p = N(m, 1), Pearson's r² q = p²/q has the linear term 2m at both ends,
+    /// Checks part 3: at ρ = 1/2 exactly, q = N(0, 1/2) and p = N(m, 1), Pearson's r² q = p²/q has the linear term 2m at both ends,
     /// which is never negative at one and positive at the other.
     #[test]
     fn equality_on_the_line() {

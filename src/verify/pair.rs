@@ -353,7 +353,7 @@ mod tests {
     use super::*;
     use crate::rng::{Purpose, stream};
 
-    /// Proves the box of q²/p, p²/q on N(0, 1), N(3, 1), which are multiples of N(6, 1) and N(-3, 1), and that a divergent power adds nothing.
+    /// Checks the box of q²/p, p²/q on N(0, 1), N(3, 1), which are multiples of N(6, 1) and N(-3, 1), and that a divergent power adds nothing.
     #[test]
     fn box_of_powers() {
         let gaussian = |mean: f64| GaussianMixture::gaussian(&[mean], Matrix::identity(1)).unwrap();
@@ -370,7 +370,7 @@ mod tests {
         assert_eq!(pair.ends_of_powers((-1.0, 1.0), 9.0), pair.ends(9.0));
     }
 
-    /// Proves the Hessian against central differences of the score: h² = 1e-8 times third derivatives below 1e2, in both dimensions.
+    /// Checks the Hessian against central differences of the score: h² = 1e-8 times third derivatives below 1e2, in both dimensions.
     #[test]
     fn hessian_by_differences() {
         for d in 1..=2usize {

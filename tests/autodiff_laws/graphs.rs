@@ -106,7 +106,7 @@ fn run(from: u64, to: u64) -> (Worst, f64) {
     (worst, sharpness[sharpness.len() / 2])
 }
 
-/// Proves values, gradients and gradients of gradients on random graphs to 4 ε of the path sum; and that this is a sharp
+/// Checks values, gradients and gradients of gradients on random graphs to 4 ε of the path sum; and that this is a sharp
 /// comparison: for half of the graphs a relative error of 1e-9 in the largest derivative would show.
 #[test]
 fn random_graphs_agree_with_dual_numbers() {
@@ -115,7 +115,7 @@ fn random_graphs_agree_with_dual_numbers() {
     assert!(sharpness > BOUND / 1e-9, "median sharpness {sharpness:e}");
 }
 
-/// Proves the same on 100 000 graphs.
+/// Checks the same on 100 000 graphs.
 #[test]
 #[ignore = "ten seconds"]
 fn many_random_graphs_agree_with_dual_numbers() {
@@ -123,7 +123,7 @@ fn many_random_graphs_agree_with_dual_numbers() {
     println!("{worst:.2?}, median sharpness {sharpness:.1e}");
 }
 
-/// Proves the negative control: with every rule off by a factor 1 + 2⁻¹⁰, at least 19 graphs of 20 are caught. (A graph that
+/// Checks the negative control: with every rule off by a factor 1 + 2⁻¹⁰, at least 19 graphs of 20 are caught. (A graph that
 /// ends in a constant, such as a - a, has no derivative to be wrong.)
 #[test]
 fn wrong_rules_show_in_random_graphs() {

@@ -35,7 +35,7 @@ fn all_operations_obey<T: Real>() {
     assert!(report.is_empty(), "{}: more than {BOUND} ε of the path sum:\n{report}", T::NAME);
 }
 
-/// Proves values, gradients, gradients of gradients and the inner-product identity for every operation on every kind of shape,
+/// Checks values, gradients, gradients of gradients and the inner-product identity for every operation on every kind of shape,
 /// in both precisions, to 4 ε of the path sum.
 #[test]
 fn operations_agree_with_dual_numbers() {
@@ -43,7 +43,7 @@ fn operations_agree_with_dual_numbers() {
     all_operations_obey::<f32>();
 }
 
-/// Proves that the same machinery catches a wrong rule: with every rule off by a factor 1 + 2⁻¹⁰ or by its sign, each case's
+/// Checks that the same machinery catches a wrong rule: with every rule off by a factor 1 + 2⁻¹⁰ or by its sign, each case's
 /// gradient is far beyond the bound while its value is right; and the factor also shows in second derivatives and tangents.
 /// (Two wrong signs make a right one: a second derivative passes through an even number of rules.)
 #[test]
@@ -63,7 +63,7 @@ fn wrong_rules_are_caught() {
     }
 }
 
-/// Proves that no operation is left out: each variant of the table is recorded by some case.
+/// Checks that no operation is left out: each variant of the table is recorded by some case.
 #[test]
 fn every_operation_has_a_case() {
     let mut seen = BTreeSet::new();
@@ -79,7 +79,7 @@ fn every_operation_has_a_case() {
     assert!(missing.is_empty(), "operations without a case in src/autodiff/laws/cases.rs: {missing:?}");
 }
 
-/// Proves first and second derivatives by a third road that knows no rule at all: central differences at six halving steps
+/// Checks first and second derivatives by a third road that knows no rule at all: central differences at six halving steps
 /// have slope 2, or are exact, for the function ⟨g, f(x)⟩ and for its directional derivative.
 #[test]
 fn differences_converge_with_slope_two() {
@@ -124,7 +124,7 @@ fn on_row<'t>(case: &Case<f64>, shapes: &[Shape], row: Var<'t>, weights: &Matrix
     (y * row.tape().leaf_from(r, c, &weights.as_slice()[..r * c])).sum()
 }
 
-/// Proves that nothing is read from reused memory: a step on buffers full of NaN has the bits of a step on fresh ones.
+/// Checks that nothing is read from reused memory: a step on buffers full of NaN has the bits of a step on fresh ones.
 #[test]
 fn poisoned_memory_does_not_show() {
     let bits = |m: &Matrix| m.as_slice().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
@@ -166,7 +166,7 @@ const SPECIAL: [f64; 12] = [
     800.0,
 ];
 
-/// Proves that no operation panics on special values, that NaN comes through (but for the indicator functions, which are 0
+/// Checks that no operation panics on special values, that NaN comes through (but for the indicator functions, which are 0
 /// there), and that elsewhere infinities and zeros are those of the formula.
 #[test]
 fn special_values_come_through() {
@@ -205,7 +205,7 @@ fn special_values_come_through() {
 /// 0 or 1 by definition, or constant.
 const INDICATORS: [&str; 3] = ["step", "a ≥ b", "x^0"];
 
-/// Proves that log Σ exp of a row longer than any register, whose entries lie 50 apart in scattered places up to 1,950, is its largest entry
+/// Checks that log Σ exp of a row longer than any register, whose entries lie 50 apart in scattered places up to 1,950, is its largest entry
 /// (the next one adds e^-50, below rounding): the shift is the largest entry, else the sum overflows.
 #[test]
 fn log_sum_exp_does_not_overflow() {
@@ -216,7 +216,7 @@ fn log_sum_exp_does_not_overflow() {
     }
 }
 
-/// Proves that shapes that do not fit are a panic with both shapes, for each of the two conditions of every operation on shapes.
+/// Checks that shapes that do not fit are a panic with both shapes, for each of the two conditions of every operation on shapes.
 #[test]
 fn shapes_that_do_not_fit() {
     type Wrong = for<'t> fn(Var<'t, f64>) -> Var<'t, f64>;

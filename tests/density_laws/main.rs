@@ -15,7 +15,7 @@ use pushforward::linalg::Matrix;
 /// |z| of the largest of 16 dependent normals stays below 5.5 but for a chance of 16 · 3.8e-8 = 6e-7 a member, 2e-5 a test.
 const Z: f64 = 5.5;
 
-/// Proves for every member that the score is the gradient of the log-density: differences converge to it with order 2.
+/// Checks for every member that the score is the gradient of the log-density: differences converge to it with order 2.
 #[test]
 fn scores_are_gradients() {
     for m in members() {
@@ -24,7 +24,7 @@ fn scores_are_gradients() {
     }
 }
 
-/// Proves for every member with d ≤ 2 and known log Z that p~ integrates to Z. Tolerance: N roundings of a sum of N < 3e5 terms that
+/// Checks for every member with d ≤ 2 and known log Z that p~ integrates to Z. Tolerance: N roundings of a sum of N < 3e5 terms that
 /// adds to 1, and 1e-12 of log-densities of size 1e3: 1e-10.
 #[test]
 fn normalisers_are_integrals() {
@@ -35,7 +35,7 @@ fn normalisers_are_integrals() {
     }
 }
 
-/// Proves for every member with a grid and a sampler that samples have the density's characteristic function at 16 frequencies.
+/// Checks for every member with a grid and a sampler that samples have the density's characteristic function at 16 frequencies.
 #[test]
 fn samples_have_the_characteristic_function() {
     for m in members().iter().filter(|m| m.density.sample(1, 0).is_some()) {
@@ -45,7 +45,7 @@ fn samples_have_the_characteristic_function() {
     }
 }
 
-/// Proves for every member with a sampler, in any dimension, that its samples are in detailed balance under its log-density.
+/// Checks for every member with a sampler, in any dimension, that its samples are in detailed balance under its log-density.
 #[test]
 fn samples_are_in_balance() {
     for m in members().iter().filter(|m| m.density.sample(1, 0).is_some()) {
@@ -54,7 +54,7 @@ fn samples_are_in_balance() {
     }
 }
 
-/// Proves that batches are rows: a batch of 300 equals its rows one by one and in reverse, bit for bit; the two evaluations agree;
+/// Checks that batches are rows: a batch of 300 equals its rows one by one and in reverse, bit for bit; the two evaluations agree;
 /// empty batches work; samples have the right shape, depend on the seed, and nothing else.
 #[test]
 fn batches_are_rows() {
@@ -78,7 +78,7 @@ fn batches_are_rows() {
     }
 }
 
-/// Proves that samples, log-densities and scores of 1,000 points have the same bits on 1 and on 3 threads.
+/// Checks that samples, log-densities and scores of 1,000 points have the same bits on 1 and on 3 threads.
 #[test]
 fn bits_do_not_depend_on_threads() {
     for m in members() {
@@ -93,7 +93,7 @@ fn bits_do_not_depend_on_threads() {
     }
 }
 
-/// Proves that the checkers can fail: a score with one wrong sign, a score off by a relative 1e-4, a normaliser off by 1e-8,
+/// Checks that the checkers can fail: a score with one wrong sign, a score off by a relative 1e-4, a normaliser off by 1e-8,
 /// samples of other weights and of another variance are all caught.
 #[test]
 fn wrong_densities_are_caught() {

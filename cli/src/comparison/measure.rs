@@ -181,7 +181,7 @@ impl Ruler {
 mod tests {
     use super::*;
 
-    /// Proves when a transient counts as settled: at the first moment after the last excursion; never where it ends outside.
+    /// Checks when a transient counts as settled: at the first moment after the last excursion; never where it ends outside.
     #[test]
     fn settled_after_the_last_excursion() {
         let of = |figures: &[f64]| {

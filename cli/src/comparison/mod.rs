@@ -234,7 +234,7 @@ fn moments(total: u64) -> Vec<u64> {
 mod tests {
     use super::*;
 
-    /// Proves that the moments rise, start at 0 and end at the last step, for any number of steps.
+    /// Checks that the moments rise, start at 0 and end at the last step, for any number of steps.
     #[test]
     fn moments_cover_the_run() {
         for total in [1, 2, 7, 40, 1_000, 123_456] {

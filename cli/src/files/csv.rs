@@ -222,7 +222,7 @@ fn clip(cell: &str) -> String {
 mod tests {
     use super::*;
 
-    /// Proves that the text gives back the same bits, with the extremes of f64 among them.
+    /// Checks that the text gives back the same bits, with the extremes of f64 among them.
     #[test]
     fn round_trip() {
         let folder = tempfile::tempdir().unwrap();
@@ -311,7 +311,7 @@ mod tests {
         assert_eq!(r.names().unwrap(), names);
     }
 
-    /// Proves that bad rows are refused with the line's number.
+    /// Checks that bad rows are refused with the line's number.
     #[test]
     fn bad_rows() {
         let folder = tempfile::tempdir().unwrap();

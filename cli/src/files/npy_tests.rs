@@ -14,7 +14,7 @@ fn write(path: &Path, dtype: Dtype) {
     w.finish().unwrap();
 }
 
-/// Proves that f64 files give back the same bits and f32 files the nearest f32, whatever the block size.
+/// Checks that f64 files give back the same bits and f32 files the nearest f32, whatever the block size.
 #[test]
 fn round_trip() {
     let folder = tempfile::tempdir().unwrap();
@@ -34,7 +34,7 @@ fn round_trip() {
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file may stay");
 }
 
-/// Proves that the preamble is the one of NumPy 2: these are the bytes of `np.save(f, np.zeros((2, 1)))`.
+/// Checks that the preamble is the one of NumPy 2: these are the bytes of `np.save(f, np.zeros((2, 1)))`.
 #[test]
 fn preamble_is_numpys() {
     let head = preamble(2, 1, Dtype::F64);
@@ -44,7 +44,7 @@ fn preamble_is_numpys() {
     assert_eq!(head[127], b'\n');
 }
 
-/// Proves that every truncation and every flipped bit of the preamble ends in an answer or a sentence, never in a panic, and
+/// Checks that every truncation and every flipped bit of the preamble ends in an answer or a sentence, never in a panic, and
 /// that every truncation is refused.
 #[test]
 fn damage_never_panics() {
@@ -69,7 +69,7 @@ fn damage_never_panics() {
     }
 }
 
-/// Proves that hostile headers are refused before anything is allocated, with a sentence that names the number.
+/// Checks that hostile headers are refused before anything is allocated, with a sentence that names the number.
 #[test]
 fn hostile_headers() {
     let folder = tempfile::tempdir().unwrap();

@@ -252,7 +252,7 @@ mod tests {
         (path, x)
     }
 
-    /// Proves the checksum by its published check value, and that samples come back with the same bits.
+    /// Checks the checksum by its published check value, and that samples come back with the same bits.
     #[test]
     fn round_trip() {
         assert_eq!(crc32(crc32(0, b"1234"), b"56789"), 0xcbf4_3926);
@@ -261,7 +261,7 @@ mod tests {
         assert_eq!(open_samples(&path).unwrap().read_block(usize::MAX).unwrap().unwrap(), x);
     }
 
-    /// Proves that every truncation, and every bit flip in samples, descriptors or directory, is an error or leaves the samples' bits as they
+    /// Checks that every truncation, and every bit flip in samples, descriptors or directory, is an error or leaves the samples' bits as they
     /// were (a flip in a date); never a panic.
     #[test]
     fn damage_is_found() {

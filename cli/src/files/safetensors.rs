@@ -267,7 +267,7 @@ mod tests {
         (tensors, Metadata::from([("config".into(), r#"{"target":"gmm9","text":"\"checksum\":\"x"}"#.into())]))
     }
 
-    /// Proves that tensors and metadata come back bit for bit.
+    /// Checks that tensors and metadata come back bit for bit.
     #[test]
     fn round_trip() {
         let folder = tempfile::tempdir().unwrap();
@@ -280,7 +280,7 @@ mod tests {
         assert_eq!(m["format_version"], "1");
     }
 
-    /// Proves that every single flipped bit and every truncation of the file is refused (FNV-1a's steps are bijections, so this holds
+    /// Checks that every single flipped bit and every truncation of the file is refused (FNV-1a's steps are bijections, so this holds
     /// for any content), and so is a byte too many.
     #[test]
     fn every_flip_is_found() {
@@ -302,7 +302,7 @@ mod tests {
         assert!(parse(Cursor::new(&longer), longer.len() as u64).is_err());
     }
 
-    /// Proves that hostile headers with a *correct* checksum are refused too: overlap, gaps, overflow of sizes, huge lengths.
+    /// Checks that hostile headers with a *correct* checksum are refused too: overlap, gaps, overflow of sizes, huge lengths.
     #[test]
     fn hostile_headers() {
         let file = |tensors: &str, data: &[u8]| {

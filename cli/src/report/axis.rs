@@ -91,7 +91,7 @@ fn linear_ticks(low: f64, high: f64, n: usize) -> Vec<(f64, String)> {
 mod tests {
     use super::*;
 
-    /// Proves that ticks are round, lie inside the range and are neither too few nor too many, over 40 orders of magnitude.
+    /// Checks that ticks are round, lie inside the range and are neither too few nor too many, over 40 orders of magnitude.
     #[test]
     fn ticks_are_few_and_inside() {
         for power in -20..20 {

@@ -277,7 +277,7 @@ mod tests {
         html(&plan, &comparison, &ruler, "pushforward compare x")
     }
 
-    /// Proves that the page is balanced, fetches nothing, draws only numbers, names every cell and failure, for a target with modes, one
+    /// Checks that the page is balanced, fetches nothing, draws only numbers, names every cell and failure, for a target with modes, one
     /// with an exact sampler only and one without.
     #[test]
     fn page_is_whole() {

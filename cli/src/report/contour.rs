@@ -98,7 +98,7 @@ mod tests {
         Field { x: (-5.0, 5.0), y: (-5.0, 5.0), log_p }
     }
 
-    /// Proves that the level of mass m of a standard normal in the plane is log(1 - m), as P(½|x|² ≤ t) = 1 - e^{-t}. The level is that
+    /// Checks that the level of mass m of a standard normal in the plane is log(1 - m), as P(½|x|² ≤ t) = 1 - e^{-t}. The level is that
     /// of one grid point, so its error is at most the change of ½r² over half a cell's diagonal, r·step/√2 with r = √(-2 log(1-m)),
     /// plus the counting error of the grid, below one more.
     #[test]
@@ -111,7 +111,7 @@ mod tests {
         }
     }
 
-    /// Proves that every end of a border segment lies on the circle of the level, to the interpolation error step²/8 · max|∂²log p| / |∇ log p|
+    /// Checks that every end of a border segment lies on the circle of the level, to the interpolation error step²/8 · max|∂²log p| / |∇ log p|
     /// and the rounding of coordinates to a tenth.
     #[test]
     fn border_is_the_level_set() {

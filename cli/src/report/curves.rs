@@ -239,7 +239,7 @@ mod tests {
     use super::*;
     use pushforward::divergence::{ForwardKl, ReverseKl};
 
-    /// Proves both columns against T14's table, (log 2)/4𝒞 at L = 4 and 8, and T15's closed forms log 2 and log(log 4/log(0.65/0.35)).
+    /// Checks both columns against T14's table, (log 2)/4𝒞 at L = 4 and 8, and T15's closed forms log 2 and log(log 4/log(0.65/0.35)).
     #[test]
     fn halving_times() {
         let transport = |l: f64| 0.25 * LN_2 * inverse_capacity(l);
@@ -249,7 +249,7 @@ mod tests {
         assert!((reaction_time(&ReverseKl) - exact).abs() < 1e-12);
     }
 
-    /// Proves by Cauchy and Schwarz that no divergence beats the fastest repair.
+    /// Checks by Cauchy and Schwarz that no divergence beats the fastest repair.
     #[test]
     fn efficiency_is_at_most_one() {
         let measure = Measure::new(&example());

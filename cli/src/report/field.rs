@@ -35,7 +35,7 @@ mod tests {
     use super::*;
     use pushforward::density::by_name;
 
-    /// Proves that the box of a known mixture holds its mass (the Riemann sum of p over it is within 2% of 1: at most 4% of mass
+    /// Checks that the box of a known mixture holds its mass (the Riemann sum of p over it is within 2% of 1: at most 4% of mass
     /// lies outside the quantiles before a sixth is added) and that rows of the grid are the second coordinate.
     #[test]
     fn grid_of_a_mixture() {

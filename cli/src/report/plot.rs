@@ -215,7 +215,7 @@ impl Plot {
 mod tests {
     use super::*;
 
-    /// Proves that degenerate ranges and numbers that are not finite still give a drawing without NaN in it.
+    /// Checks that degenerate ranges and numbers that are not finite still give a drawing without NaN in it.
     #[test]
     fn degenerate_input_draws() {
         for (low, high) in [(0.0, 0.0), (3.0, 3.0), (f64::NAN, 1.0), (f64::NEG_INFINITY, f64::INFINITY)] {

@@ -109,7 +109,7 @@ pub fn number(x: f64, digits: usize) -> String {
 mod tests {
     use super::*;
 
-    /// Proves the four shapes that a number can take.
+    /// Checks the four shapes that a number can take.
     #[test]
     fn numbers() {
         assert_eq!(number(0.04312, 3), "0.0431");

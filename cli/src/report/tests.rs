@@ -8,7 +8,7 @@ use pushforward::rng::{Purpose, normal_matrix};
 /// Elements that have no end tag in HTML.
 const VOID: [&str; 1] = ["meta"];
 
-/// Proves that every element that is opened is closed in order, so that every browser draws the same page.
+/// Checks that every element that is opened is closed in order, so that every browser draws the same page.
 pub(super) fn assert_balanced(page: &str) {
     let mut open: Vec<&str> = Vec::new();
     for part in page.split('<').skip(2) {
@@ -23,7 +23,7 @@ pub(super) fn assert_balanced(page: &str) {
     assert!(open.is_empty(), "{open:?}");
 }
 
-/// Proves that every coordinate of every diagram is a number.
+/// Checks that every coordinate of every diagram is a number.
 pub(super) fn assert_drawable(page: &str) {
     for svg in page.split("<svg").skip(1) {
         let svg = svg.split("</svg>").next().unwrap();
@@ -31,7 +31,7 @@ pub(super) fn assert_drawable(page: &str) {
     }
 }
 
-/// Proves that the page fetches nothing and runs nothing, is balanced, holds every section, and no number that is not one.
+/// Checks that the page fetches nothing and runs nothing, is balanced, holds every section, and no number that is not one.
 #[test]
 fn self_contained() {
     let page = html(&ring());
@@ -56,7 +56,7 @@ fn self_contained() {
     assert!(page.len() < 1_000_000, "{} bytes", page.len());
 }
 
-/// Proves that every part can be missing, that any dimension can be drawn, and that names cannot break the page.
+/// Checks that every part can be missing, that any dimension can be drawn, and that names cannot break the page.
 #[test]
 fn parts_and_dimensions() {
     assert_balanced(&html(&Record::default()));
@@ -72,7 +72,7 @@ fn parts_and_dimensions() {
     }
 }
 
-/// Proves that a run of one step, of equal values, or with numbers that are not finite still gives a page without NaN.
+/// Checks that a run of one step, of equal values, or with numbers that are not finite still gives a page without NaN.
 #[test]
 fn degenerate_runs() {
     let mut record = ring();

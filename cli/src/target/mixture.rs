@@ -197,7 +197,7 @@ mod tests {
         (m, notes)
     }
 
-    /// Proves that `std` and `covariances` describe the same mixture, and that weights are normalised with a note.
+    /// Checks that `std` and `covariances` describe the same mixture, and that weights are normalised with a note.
     #[test]
     fn two_ways_to_say_the_same() {
         let start = "kind = \"gaussian-mixture\"\nweights = [1, 3]\nmeans = [[0, 1], [2.5, -1]]\n";

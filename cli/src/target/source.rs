@@ -67,7 +67,7 @@ impl Excerpt {
 mod tests {
     use super::*;
 
-    /// Proves that carets stand below what they mean in every kind of TOML string, and that long lines are cut around them.
+    /// Checks that carets stand below what they mean in every kind of TOML string, and that long lines are cut around them.
     #[test]
     fn carets() {
         for (text, line, column) in [

@@ -79,7 +79,7 @@ fn kind(key: &str, value: &toml::Value) -> Result<Support, Reason> {
 mod tests {
     use super::*;
 
-    /// Proves that keys reach their coordinates in any order, and that each mistake is named.
+    /// Checks that keys reach their coordinates in any order, and that each mistake is named.
     #[test]
     fn tables() {
         let read = |text: &str| chart(&toml::from_str(text).unwrap(), 6);

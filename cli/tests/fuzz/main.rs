@@ -74,7 +74,7 @@ fn fuzz(names: &str, count: u64, threads: u64) {
     }
 }
 
-/// Proves that no parser panics, hangs or takes unbounded memory on 2,000 damaged inputs each (a fixed sample).
+/// Checks that no parser panics, hangs or takes unbounded memory on 2,000 damaged inputs each (a fixed sample).
 #[test]
 fn parsers_survive() {
     fuzz("", 2_000, 2);
@@ -91,7 +91,7 @@ fn parsers_survive_long() {
     fuzz(&names, number("PUSHFORWARD_FUZZ").unwrap_or(10_000_000), number("PUSHFORWARD_FUZZ_THREADS").unwrap_or(cores));
 }
 
-/// Proves that each of the single bit flips and each truncation of a small checkpoint is refused, with the name of the file, within its
+/// Checks that each of the single bit flips and each truncation of a small checkpoint is refused, with the name of the file, within its
 /// length and 16 MiB of memory.
 #[test]
 fn every_flip_of_a_checkpoint_is_found() {
@@ -122,7 +122,7 @@ fn every_flip_of_a_checkpoint_is_found() {
     );
 }
 
-/// Proves that hostile headers with a right checksum take no more than the file's length and 16 MiB: very many tensors, words and sizes,
+/// Checks that hostile headers with a right checksum take no more than the file's length and 16 MiB: very many tensors, words and sizes,
 /// and sizes that announce more than any machine has.
 #[test]
 fn hostile_headers_take_little_memory() {
@@ -158,7 +158,7 @@ fn hostile_headers_take_little_memory() {
     }
 }
 
-/// Proves that the mutations are what they claim: input k is the same each time, most inputs differ from their seed, and the allocator
+/// Checks that the mutations are what they claim: input k is the same each time, most inputs differ from their seed, and the allocator
 /// counts.
 #[test]
 fn the_fuzzer_itself() {

@@ -267,7 +267,7 @@ mod tests {
     use super::*;
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Proves the bound, order by order and reach by reach, in 1, 2 and 3 dimensions against plain loops, and that it has something to
+    /// Checks the bound, order by order and reach by reach, in 1, 2 and 3 dimensions against plain loops, and that it has something to
     /// bound: at order 4 the error is above 1e-6 and falls by 100 to order 12, and so from reach 1 to 5.
     #[test]
     fn error_is_below_its_bound_at_every_order() {

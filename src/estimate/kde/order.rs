@@ -128,7 +128,7 @@ mod tests {
     use super::*;
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Proves that the order is a permutation, also with equal points, infinities and NaN, that scatter undoes gather, and that the boxes of
+    /// Checks that the order is a permutation, also with equal points, infinities and NaN, that scatter undoes gather, and that the boxes of
     /// 64 blocks of 4096 normal points in the plane are small: a square of 1/64 of the unit normal's mass has side 0.31 in the middle.
     #[test]
     fn order_is_a_permutation_with_small_boxes() {
@@ -148,7 +148,7 @@ mod tests {
         assert!(order.iter().enumerate().all(|(k, &i)| k == i as usize));
     }
 
-    /// Proves that a gap is a lower bound of the distances, close to the smallest one for blocks far away, and NaN for a block with NaN.
+    /// Checks that a gap is a lower bound of the distances, close to the smallest one for blocks far away, and NaN for a block with NaN.
     #[test]
     fn gaps_are_lower_bounds() {
         let mut points = normal_matrix::<f64>(1, Purpose::Check, 1, 640, 3).into_vec();

@@ -246,7 +246,7 @@ mod tests {
     use crate::num::{Shell, dispatch_on, shells};
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Proves that the vector shells agree bit for bit, and the portable one up to the rounding of fused and separate multiply-adds:
+    /// Checks that the vector shells agree bit for bit, and the portable one up to the rounding of fused and separate multiply-adds:
     /// the exponent is at most 30 + 40 bits where k counts, so k is right to 70 ε, and a mean of lengths below 10 units to 700 ε.
     #[test]
     fn shells_agree() {

@@ -101,7 +101,7 @@ mod tests {
     use super::*;
     use crate::linalg::matmul;
 
-    /// Proves that products are those of the matrix as it is after each change, from the right as it is and transposed, on integers (exact).
+    /// Checks that products are those of the matrix as it is after each change, from the right as it is and transposed, on integers (exact).
     #[test]
     fn forgets_what_it_prepared() {
         let integers = |r, c| Matrix::from_fn(r, c, |i, j| ((i * 5 + j * 3) % 7) as f64 - 3.0);

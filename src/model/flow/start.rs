@@ -204,7 +204,7 @@ mod tests {
     use super::*;
     use crate::density::by_name;
 
-    /// Proves the choice of the base where it is known: a mixture for a ring of modes, one Gaussian with marginals for the product of
+    /// Checks the choice of the base where it is known: a mixture for a ring of modes, one Gaussian with marginals for the product of
     /// wells, whose 2^8 modes no mixture of 64 holds.
     #[test]
     fn base_by_held_out_likelihood() {

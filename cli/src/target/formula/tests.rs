@@ -20,7 +20,7 @@ fn at(formula: &str) -> Result<f64, Mistake> {
     Ok(density.log_density(&Matrix::from_rows(&[[9.0, 9.0, 9.0], [0.5, -1.0, 2.0]]))[1])
 }
 
-/// Proves precedence, association, indices, loops and every function on hand-computed values: x = (0.5, -1, 2), a = 3, v = (1, -2, 5),
+/// Checks precedence, association, indices, loops and every function on hand-computed values: x = (0.5, -1, 2), a = 3, v = (1, -2, 5),
 /// A = (1 2 3; 4 5 6). A few roundings of numbers below 1e3: 1e-12.
 #[test]
 fn formulas_mean_what_they_say() {
@@ -142,7 +142,7 @@ const MISTAKES: &[(&str, &str, &str)] = &[
     ("vector(x1)", "vector(x1)", "needs a loop"),
 ];
 
-/// Proves that each mistake is found at its place and that the sentence says what to do.
+/// Checks that each mistake is found at its place and that the sentence says what to do.
 #[test]
 fn mistakes_have_places_and_remedies() {
     for (formula, part, word) in MISTAKES {
@@ -152,7 +152,7 @@ fn mistakes_have_places_and_remedies() {
     }
 }
 
-/// Proves that depth, length, loops and powers have limits with names, reached without harm and in less than a second each; and that a sum
+/// Checks that depth, length, loops and powers have limits with names, reached without harm and in less than a second each; and that a sum
 /// of 10,000 terms and a loop of 10,000 are no trouble.
 #[test]
 fn limits() {
@@ -182,7 +182,7 @@ fn limits() {
     assert_eq!(at(&format!("r0 = x2; {doubling} r60")).unwrap(), 1.0);
 }
 
-/// Proves that 200,000 texts of random words, most of them nonsense, neither panic nor take long: each is answered within a second.
+/// Checks that 200,000 texts of random words, most of them nonsense, neither panic nor take long: each is answered within a second.
 #[test]
 fn random_texts_do_no_harm() {
     let words = [
