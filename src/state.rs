@@ -13,6 +13,13 @@ pub trait Stateful {
     /// Adds all that changes from step to step. Nothing to save by default.
     fn save(&self, _to: &mut State) {}
 
+    /// All that [`Stateful::save`] adds.
+    fn state(&self) -> State {
+        let mut out = State::default();
+        self.save(&mut out);
+        out
+    }
+
     /// Takes on what [`Stateful::save`] of an object of the same shape added; unchanged where it does not fit (`Error::State`).
     fn restore(&mut self, _from: &State) -> Result<()> {
         Ok(())
@@ -80,8 +87,7 @@ impl State {
 
     /// Adds all of `part` under names that start with `name` and a dot.
     pub fn put_part(&mut self, name: &str, part: &dyn Stateful) {
-        let mut inner = State::default();
-        part.save(&mut inner);
+        let inner = part.state();
         let under = |key: String| format!("{name}.{key}");
         self.counters.extend(inner.counters.into_iter().map(|(k, v)| (under(k), v)));
         self.tensors.extend(inner.tensors.into_iter().map(|(k, v)| (under(k), v)));

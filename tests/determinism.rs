@@ -5,7 +5,7 @@ use pushforward::linalg::Matrix;
 use pushforward::model::FlowModel;
 use pushforward::num::Real;
 use pushforward::run::{Method, Run};
-use pushforward::state::{State, Stateful, Tensor};
+use pushforward::state::{Stateful, Tensor};
 
 /// Everything that a training leaves, as bits: parameters, moments, latent, samples.
 fn bits(target: &Target, divergence: &str, codes: usize, precision: &str) -> Vec<u64> {
@@ -21,8 +21,7 @@ fn bits(target: &Target, divergence: &str, codes: usize, precision: &str) -> Vec
 
 /// The state of a run and samples, as bits.
 fn run_bits(run: &Run, samples: &Matrix) -> Vec<u64> {
-    let mut state = State::default();
-    run.save(&mut state);
+    let state = run.state();
     let numbers = |t: &Tensor| match t {
         Tensor::F32(m) => m.as_slice().iter().map(|x| x.to_f64()).collect::<Vec<f64>>(),
         Tensor::F64(m) => m.as_slice().to_vec(),

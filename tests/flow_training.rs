@@ -11,7 +11,7 @@ use pushforward::model::{FlowModel, FlowSettings};
 use pushforward::num::log_mean_exp;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::{Method, Run};
-use pushforward::state::{State, Stateful};
+use pushforward::state::Stateful;
 use pushforward::velocity::{LogVarianceReference as Reference, log_variance_cotangent};
 use std::sync::Arc;
 
@@ -179,12 +179,6 @@ fn flow_of(run: &Run) -> Flow<f32> {
     run.model_as::<FlowModel<f32>>().unwrap().flow()
 }
 
-fn state(run: &Run) -> State {
-    let mut state = State::default();
-    run.save(&mut state);
-    state
-}
-
 /// ESS over 4,000 samples, and log Z.
 fn quality(flow: &Flow<f32>) -> (f64, f64) {
     let (x, log_q) = flow.cast::<f64>().sample_with_log_density(4000, 3, 0);
@@ -218,7 +212,7 @@ fn resumes_in_the_same_bits() {
     let target = Target::of(by_name("ring8").unwrap());
     for objective in ["reverse-kl", "replay"] {
         let whole = trained(objective, 20);
-        let stopped = state(&trained(objective, 9));
+        let stopped = trained(objective, 9).state();
         let pool = rayon::ThreadPoolBuilder::new().num_threads(3).build().unwrap();
         let again = pool.install(|| {
             let mut rest = method(objective).resume(&target, &stopped).unwrap();
@@ -227,7 +221,7 @@ fn resumes_in_the_same_bits() {
             }
             rest
         });
-        assert_eq!(state(&whole), state(&again));
+        assert_eq!(whole.state(), again.state());
         let mut other = stopped.clone();
         other.counters.insert("model.components".into(), 1 << 40);
         assert!(method(objective).resume(&target, &other).is_err());

@@ -41,12 +41,6 @@ fn finish(run: &mut Run) -> Vec<Bits> {
     out
 }
 
-fn state(run: &Run) -> State {
-    let mut state = State::default();
-    run.save(&mut state);
-    state
-}
-
 fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
@@ -56,16 +50,16 @@ fn stops_do_not_show(target: &Target, method: &Method) {
     let (reports, whole, samples) = in_pool(2, || {
         let mut run = method.start(target, None).unwrap();
         let reports = finish(&mut run);
-        (reports, state(&run), run.sample(200, 9, 1))
+        (reports, run.state(), run.sample(200, 9, 1))
     });
     let mut run = method.start(target, None).unwrap();
     for stop in 0..method.run.steps {
-        let here = state(&run);
+        let here = run.state();
         assert_eq!(here.counters["step"], stop);
         let (rest, end, again) = in_pool(1 + stop as usize % 3, || {
             let mut resumed = method.resume(target, &here).unwrap();
             let rest = finish(&mut resumed);
-            (rest, state(&resumed), resumed.sample(200, 9, 1))
+            (rest, resumed.state(), resumed.sample(200, 9, 1))
         });
         let name = &method.name;
         assert_eq!(rest, reports[stop as usize..], "{name}: stop at {stop}");
@@ -132,7 +126,7 @@ fn faults_are_remembered() {
     while run.faults().first.is_none() {
         run.step().unwrap();
     }
-    let resumed = method.resume(&target, &state(&run)).unwrap();
+    let resumed = method.resume(&target, &run.state()).unwrap();
     assert_eq!(resumed.faults().skipped, run.faults().skipped);
     // NaN is not equal to itself, so the words are compared
     let words = |run: &Run| run.faults().first.as_ref().map(Error::to_string);
@@ -147,13 +141,13 @@ fn states_that_do_not_fit() {
     let method = generator(&target, 16, "f32");
     let mut run = method.start(&target, None).unwrap();
     run.step().unwrap();
-    let good = state(&run);
+    let good = run.state();
     let refused = |changed: &State, word: &str| {
         let mut other = method.start(&target, None).unwrap();
-        let before = state(&other);
+        let before = other.state();
         let error = other.restore(changed).unwrap_err();
         assert!(matches!(&error, Error::State { .. }) && error.to_string().contains(word), "{word}: {error}");
-        assert!(state(&other) == before, "{word}");
+        assert!(other.state() == before, "{word}");
     };
     for (name, tensor) in &good.tensors {
         let word = name.rsplit_once("estimator.").map_or(name.strip_prefix("model.").unwrap_or(name), |(_, w)| w);

@@ -6,7 +6,7 @@ use pushforward::linalg::Matrix;
 use pushforward::model::{Particles, ParticlesSettings, all_models};
 use pushforward::run::{Method, PRESETS, Run, refused_pairs};
 use pushforward::settings::Section;
-use pushforward::state::{State, Stateful};
+use pushforward::state::Stateful;
 use pushforward::velocity::{Field, Kind, Pull, Scene, Velocity, all_velocities};
 use pushforward::{Error, Result};
 use std::path::Path;
@@ -20,12 +20,6 @@ const REFUSED: [(&str, &str); 6] = [
     ("log-variance", "generator"),
     ("log-variance", "particles"),
 ];
-
-fn state(run: &Run) -> State {
-    let mut state = State::default();
-    run.save(&mut state);
-    state
-}
 
 fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
@@ -69,7 +63,7 @@ fn every_velocity_with_every_model() {
             let start = run.sample(64, 0, 0);
             let mut states = Vec::new();
             while !run.is_finished() {
-                states.push(state(&run));
+                states.push(run.state());
                 let report = run.step().unwrap();
                 assert!(!report.skipped && !report.figures.is_empty(), "{v} with {m}");
                 assert!(report.figures.iter().all(|f| !f.key.is_empty() && !f.label.is_empty() && f.value.is_finite()));
@@ -80,9 +74,9 @@ fn every_velocity_with_every_model() {
                 let again = in_pool(1 + k % 3, || {
                     let mut again = method.resume(&target, saved).unwrap();
                     again.finish().unwrap();
-                    state(&again)
+                    again.state()
                 });
-                assert!(again == state(&run), "{v} with {m}, resumed at step {k}");
+                assert!(again == run.state(), "{v} with {m}, resumed at step {k}");
             }
         }
     }
@@ -140,13 +134,13 @@ fn wrong_velocities_are_refused_by_name() {
             };
             let built = method.model.build(start).unwrap().model;
             let mut run = Run::new(built, Box::new(wrong), 3, 0).unwrap();
-            let before = state(&run);
+            let before = run.state();
             match (wrong, run.step()) {
-                (Wrong::Nothing, Ok(_)) => assert!(state(&run) != before),
+                (Wrong::Nothing, Ok(_)) => assert!(run.state() != before),
                 (Wrong::Nothing, Err(error)) => panic!("{model}: {error}"),
                 (_, Err(error @ Error::BadVelocity { .. })) => {
                     assert!(error.to_string().contains("'wrong'"), "{error}");
-                    assert!(state(&run) == before, "{model}, {wrong:?}");
+                    assert!(run.state() == before, "{model}, {wrong:?}");
                 }
                 (_, other) => panic!("{model}, {wrong:?}: {other:?}"),
             }

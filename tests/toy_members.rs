@@ -19,12 +19,6 @@ fn particles(start: Matrix, domain: Domain, dt: f64) -> Box<Particles> {
     Box::new(Particles::new(start, domain, ParticlesSettings { dt, ..Default::default() }).unwrap())
 }
 
-fn state(run: &Run) -> State {
-    let mut state = State::default();
-    run.save(&mut state);
-    state
-}
-
 /// A velocity that trains a network in `prepare`: s ≈ ∇ log q by denoising score matching at noise [`SIGMA`], V = s_p - s.
 struct Learned {
     target: Arc<dyn Density>,
@@ -102,14 +96,14 @@ fn a_velocity_that_trains_a_network() {
     };
     let mut run = begin();
     (0..40).for_each(|_| drop(run.step().unwrap()));
-    let middle = state(&run);
+    let middle = run.state();
     run.finish().unwrap();
     let mut again = begin();
     again.restore(&middle).unwrap();
     again.finish().unwrap();
-    assert_eq!(state(&run), state(&again));
+    assert_eq!(run.state(), again.state());
     let mut velocity = Learned::new(target);
-    velocity.restore(&state(&run).part("velocity")).unwrap();
+    velocity.restore(&run.state().part("velocity")).unwrap();
     let ends = Matrix::from_rows(&[[-1.0], [1.0]]);
     let slope = |score: Matrix| (score[(1, 0)] - score[(0, 0)]) / 2.0;
     let exact = Kde::new(&run.sample(400, 0, 0), SIGMA).unwrap().evaluate(&ends).score;
@@ -344,7 +338,7 @@ fn a_model_and_an_estimator() {
     };
     let (mut run, mut theta, mut states) = (begin(), [0.0; 2], Vec::new());
     for step in 0..steps {
-        states.push(state(&run));
+        states.push(run.state());
         run.step().unwrap();
         let z: Matrix = normal_matrix(5, Purpose::Latent, step, POINTS, 2);
         let mean = z.column_means();
@@ -356,7 +350,7 @@ fn a_model_and_an_estimator() {
         let mut again = begin();
         again.restore(saved).unwrap();
         again.finish().unwrap();
-        assert_eq!(state(&again), state(&run));
+        assert_eq!(again.state(), run.state());
     }
     let refused = Run::new(model(), Box::new(Newton(Matrix::identity(2))), 1, 0).err().unwrap().to_string();
     assert!(refused.contains("'newton'") && refused.contains("'shift'"), "{refused}");

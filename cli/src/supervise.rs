@@ -33,7 +33,7 @@ const COPY_EVERY: Duration = Duration::from_millis(250);
 const COPY_SHARE: u32 = 50;
 
 /// What both threads share. Who writes holds the folder.
-struct Desk {
+struct Shared {
     job: Job,
     limits: Limits,
     folder: Mutex<RunFolder>,
@@ -41,7 +41,7 @@ struct Desk {
     latest: Mutex<Option<Snapshot>>,
 }
 
-impl Desk {
+impl Shared {
     fn folder(&self) -> MutexGuard<'_, RunFolder> {
         self.folder.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -53,9 +53,9 @@ impl Desk {
 
 /// Trains the job in `folder`, from the start or from a checkpoint; the sentence to say at the end.
 pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: Limits) -> Outcome<String> {
-    let desk = Arc::new(Desk { job, limits, folder: Mutex::new(folder), latest: Mutex::new(None) });
+    let shared = Arc::new(Shared { job, limits, folder: Mutex::new(folder), latest: Mutex::new(None) });
     let (tell, hear) = channel();
-    let theirs = Arc::clone(&desk);
+    let theirs = Arc::clone(&shared);
     // The size of a main thread's stack: the reader of formulas and the like may recurse.
     let thread = std::thread::Builder::new().name("training".into()).stack_size(8 << 20);
     let spawned = thread.spawn(move || {
@@ -66,10 +66,10 @@ pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: 
     loop {
         match hear.recv_timeout(TICK) {
             Ok(outcome) => {
-                desk.folder().abandon();
+                shared.folder().abandon();
                 return outcome;
             }
-            Err(RecvTimeoutError::Disconnected) => return Err(panicked(&desk)),
+            Err(RecvTimeoutError::Disconnected) => return Err(panicked(&shared)),
             Err(RecvTimeoutError::Timeout) => {}
         }
         let now = Instant::now();
@@ -79,26 +79,26 @@ pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: 
             Some(t) if now + WRITING >= t => Ending::TimeLimit,
             _ => continue,
         };
-        let mut folder = desk.folder();
+        let mut folder = shared.folder();
         // While this thread waited for the folder the other one may have ended.
         if let Ok(outcome) = hear.try_recv() {
             return outcome;
         }
         progress::wipe();
-        let run = desk.latest().take();
+        let run = shared.latest().take();
         return match run {
-            Some(run) => stop(&run, &ending, &desk.job, &mut folder),
+            Some(run) => stop(&run, &ending, &shared.job, &mut folder),
             None => Err(nothing_yet(&ending, &mut folder)),
         };
     }
 }
 
 /// The work of the training's thread.
-fn work(desk: &Desk, from: Option<Checkpoint>) -> Outcome<String> {
+fn work(shared: &Shared, from: Option<Checkpoint>) -> Outcome<String> {
     let now = Instant::now();
     let written = from.is_some();
-    let mut clerk = Clerk {
-        desk,
+    let mut recorder = Recorder {
+        shared,
         written,
         last_write: now,
         last_copy: now,
@@ -106,13 +106,13 @@ fn work(desk: &Desk, from: Option<Checkpoint>) -> Outcome<String> {
         last_look: now,
         step: Duration::ZERO,
     };
-    let (run, ending) = train(&desk.job, from, &mut clerk)?;
-    let step = format!("{} of {} steps", run.taken, desk.job.steps());
-    *desk.latest() = Some(run.clone());
+    let (run, ending) = train(&shared.job, from, &mut recorder)?;
+    let step = format!("{} of {} steps", run.taken, shared.job.steps());
+    *shared.latest() = Some(run.clone());
     match ending {
         Ending::Complete | Ending::Faulty(_) => {
-            let finals = results::judge(Trained::of(&run, &ending, &desk.job), &desk.job)?;
-            let mut folder = desk.folder();
+            let finals = results::judge(Trained::of(&run, &ending, &shared.job), &shared.job)?;
+            let mut folder = shared.folder();
             finals.write(&run, &folder)?;
             if ending == Ending::Complete {
                 folder.finish(crate::checkpoint::FILES)?;
@@ -123,7 +123,7 @@ fn work(desk: &Desk, from: Option<Checkpoint>) -> Outcome<String> {
                 _ => Ok(format!("{}\nwritten to {shown}; open {shown}/report.html\n", finals.words())),
             }
         }
-        Ending::Interrupted | Ending::TimeLimit => stop(&run, &ending, &desk.job, &mut desk.folder()),
+        Ending::Interrupted | Ending::TimeLimit => stop(&run, &ending, &shared.job, &mut shared.folder()),
     }
 }
 
@@ -151,8 +151,8 @@ fn nothing_yet(ending: &Ending, folder: &mut RunFolder) -> Failure {
 }
 
 /// A panic in the training's thread, which has said so itself by now.
-fn panicked(desk: &Desk) -> Failure {
-    let mut folder = desk.folder();
+fn panicked(shared: &Shared) -> Failure {
+    let mut folder = shared.folder();
     folder.abandon();
     let shown = folder.path().display();
     let left = if folder.path().exists() { format!("; the last checkpoint is in {shown}") } else { String::new() };
@@ -166,8 +166,8 @@ fn write_checkpoint(run: &Snapshot, job: &Job, folder: &mut RunFolder) -> Outcom
 }
 
 /// Stops the training in time, copies it now and then, and writes checkpoints.
-struct Clerk<'a> {
-    desk: &'a Desk,
+struct Recorder<'a> {
+    shared: &'a Shared,
     /// Whether there is a checkpoint.
     written: bool,
     last_write: Instant,
@@ -178,10 +178,10 @@ struct Clerk<'a> {
     step: Duration,
 }
 
-impl Clerk<'_> {
+impl Recorder<'_> {
     /// The first checkpoint must succeed; later ones may fail (a full disk), and the training goes on from what is kept.
     fn write(&mut self, run: &Snapshot) -> Outcome<()> {
-        let (job, mut folder) = (&self.desk.job, self.desk.folder());
+        let (job, mut folder) = (&self.shared.job, self.shared.folder());
         if !self.written {
             folder.write("config.toml", results::config_text(run, job).as_bytes())?;
             write_checkpoint(run, job, &mut folder)?;
@@ -197,21 +197,22 @@ impl Clerk<'_> {
     }
 }
 
-impl Watcher for Clerk<'_> {
+impl Watcher for Recorder<'_> {
     fn stop(&mut self) -> Option<Ending> {
         if interrupt::requested() {
             return Some(Ending::Interrupted);
         }
         // another step, with room for a slower one, must end before the time for writing begins
         let enough = |t: Instant| Instant::now() + 2 * self.step + 2 * WRITING < t;
-        self.desk.limits.deadline.filter(|&t| !enough(t)).map(|_| Ending::TimeLimit)
+        self.shared.limits.deadline.filter(|&t| !enough(t)).map(|_| Ending::TimeLimit)
     }
 
     fn look(&mut self, run: &dyn Fn() -> Snapshot) -> Outcome<()> {
         let now = Instant::now();
         self.step = now - std::mem::replace(&mut self.last_look, now);
-        let write = !self.written || now - self.last_write >= self.desk.limits.checkpoint_every;
-        let copy = self.desk.latest().is_none() || now - self.last_copy >= COPY_EVERY.max(COPY_SHARE * self.copy_cost);
+        let write = !self.written || now - self.last_write >= self.shared.limits.checkpoint_every;
+        let copy =
+            self.shared.latest().is_none() || now - self.last_copy >= COPY_EVERY.max(COPY_SHARE * self.copy_cost);
         if write || copy {
             let run = run();
             self.copy_cost = now.elapsed();
@@ -219,7 +220,7 @@ impl Watcher for Clerk<'_> {
             if write {
                 self.write(&run)?;
             }
-            *self.desk.latest() = Some(run);
+            *self.shared.latest() = Some(run);
             self.last_look = Instant::now();
         }
         Ok(())

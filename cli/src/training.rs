@@ -14,7 +14,7 @@ use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
 use pushforward::metric::ModeTruth;
 use pushforward::run::{Faults, Method, Run, StepReport};
-use pushforward::state::{State, Stateful};
+use pushforward::state::Stateful;
 use std::time::Instant;
 
 /// What is to be done.
@@ -206,8 +206,6 @@ impl<'a> Training<'a> {
 
     /// The run so far.
     fn snapshot(&self) -> Snapshot {
-        let mut state = State::default();
-        self.run.save(&mut state);
         Snapshot {
             model: Model::of(&self.run),
             units: self.run.model().frame().clone(),
@@ -216,7 +214,7 @@ impl<'a> Training<'a> {
             faults: self.run.faults().clone(),
             taken: self.run.clock().step,
             seconds: self.seconds + self.start.elapsed().as_secs_f64(),
-            saved: Saved::of(&state),
+            saved: Saved::of(&self.run.state()),
         }
     }
 

@@ -138,8 +138,7 @@ impl Run {
         let drawn = self.model.draw(&request)?;
         let reference = drawn.reference.as_ref().map_or(Reference::Own, Reference::Independent);
         let scene = Scene { x: &drawn.x, reference, at_x: drawn.at_x.as_ref(), law: self.model.law(), dt, clock, seed };
-        let mut before = State::default();
-        self.velocity.save(&mut before);
+        let before = self.velocity.state();
         let pull = self.velocity.prepare(&scene).and_then(|()| self.velocity.evaluate(&scene));
         let moved = pull.and_then(|pull| {
             self.check(&pull, &drawn.x)?;
@@ -236,8 +235,7 @@ impl Stateful for Run {
     /// Takes on the state of a run of the same model, velocity and settings: from there the bits are those of a run that never stopped,
     /// on any number of threads.
     fn restore(&mut self, from: &State) -> Result<()> {
-        let mut own = State::default();
-        self.save(&mut own);
+        let own = self.state();
         self.take_on(from).inspect_err(|_| {
             // what was taken on before the part that does not fit
             self.take_on(&own).expect("its own state fits");

@@ -1,7 +1,7 @@
 //! The faulty densities against the training of flows: every objective and reference, both kinds of couplings and of bases.
 
 use crate::faults::{At, FAULTS, Faulty, MISTAKE, Outcome, only_mistakes_of_others, verdict, words};
-use crate::{finish, state};
+use crate::finish;
 use pushforward::density::{Affine, Target};
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::Flow;
@@ -9,6 +9,7 @@ use pushforward::model::{FlowModel, FlowSettings};
 use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::{Method, Run};
+use pushforward::state::Stateful;
 use pushforward::velocity::{Ingredients, LogVarianceReference};
 use pushforward::{Error, Result};
 use std::sync::Arc;
@@ -96,9 +97,9 @@ fn a_panic_changes_nothing_of_a_flow() {
     let target = Target::of(Arc::new(Faulty { d: 2, at: |_, _| panic!("{MISTAKE}") }));
     for name in OBJECTIVES {
         let mut run = given::<f64>(&target, name, true).unwrap();
-        let before = state(&run);
+        let before = run.state();
         let error = run.step().unwrap_err();
         assert!(matches!(&error, Error::Panicked { message, .. } if message == MISTAKE), "{error}");
-        assert_eq!(state(&run), before, "{name}");
+        assert_eq!(run.state(), before, "{name}");
     }
 }

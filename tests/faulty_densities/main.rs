@@ -11,13 +11,6 @@ use pushforward::state::{State, Stateful, Tensor};
 use pushforward::{Error, Result};
 use std::sync::Arc;
 
-/// The state of a run.
-fn state(run: &Run) -> State {
-    let mut state = State::default();
-    run.save(&mut state);
-    state
-}
-
 /// Whether all numbers of a state are finite; the point of a first fault may be any.
 fn is_finite(state: &State) -> bool {
     state.tensors.iter().filter(|(name, _)| *name != "faults.point").all(|(_, t)| match t {
@@ -30,7 +23,7 @@ fn is_finite(state: &State) -> bool {
 fn finish(run: &mut Run) -> Result<()> {
     while !run.is_finished() {
         let step = run.step();
-        assert!(is_finite(&state(run)), "a number of the state is not finite");
+        assert!(is_finite(&run.state()), "a number of the state is not finite");
         assert!(run.sample(64, 1, 0).is_finite(), "a sample is not finite");
         let report = step?;
         for figure in &report.figures {
@@ -100,8 +93,8 @@ fn a_panic_changes_nothing() {
     let mut method = Method::preset("kde-small", &target).unwrap();
     method.frame = Some(Affine::identity(2));
     let mut run = method.start(&target, None).unwrap();
-    let before = state(&run);
+    let before = run.state();
     let error = run.step().unwrap_err();
     assert!(matches!(&error, Error::Panicked { message, .. } if message == MISTAKE), "{error}");
-    assert_eq!(state(&run), before);
+    assert_eq!(run.state(), before);
 }
