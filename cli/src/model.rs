@@ -12,7 +12,7 @@ use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
-use pushforward::model::{Generator, Latent};
+use pushforward::model::{Generator, Latent, Pieces};
 use pushforward::num::Real;
 use std::path::Path;
 use std::sync::Arc;
@@ -175,6 +175,11 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
     if let Latent::Codes { logits } = &generator.latent {
         tensors.insert("latent.logits".into(), vector(logits));
     }
+    if let Some(pieces) = &generator.pieces {
+        tensors.insert("latent.means".into(), tensor(pieces.means()));
+        tensors.insert("latent.factors".into(), tensor(pieces.factors()));
+        tensors.insert("latent.noise".into(), vector(&[generator.noise]));
+    }
     for (name, p) in generator.parameter_names().into_iter().zip(&generator.parameters) {
         let tensor = Tensor { shape: vec![p.rows(), p.cols()], numbers: T::pack(p.as_slice()) };
         tensors.insert(format!("network.{name}"), tensor);
@@ -250,6 +255,16 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
         return Err(format!("layers {hidden:?} with {codes} codes do not fit a file of {held} parameters"));
     }
     let mut generator: Generator<T> = Generator::new(frame, latent, &hidden, 0);
+    if codes > 0 {
+        let d = generator.dim();
+        let (means, factors) = ("latent.means", "latent.factors");
+        let pieces = (parameter_of(tensors, means, (codes, d))?, parameter_of(tensors, factors, (codes, d * d))?);
+        generator.pieces = Some(Pieces::new(pieces.0, pieces.1));
+        generator.noise = match doubles(tensors, "latent.noise").as_deref() {
+            Some(&[h]) if (0.0..=1.0).contains(&h) => h,
+            _ => return Err("latent.noise is not a number from 0 to 1".into()),
+        };
+    }
     for (name, parameter) in generator.parameter_names().into_iter().zip(&mut generator.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?.into());
     }

@@ -82,6 +82,7 @@ const SMALL: &[(&str, Choice)] = &[
 
 /// All presets.
 pub const PRESETS: &[Preset] = &[
+    preset("generator", ["generator", "drift", "exact"], "a generator by the drift with its own density, estimated over centres", &[]),
     preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
     preset(
         "kde-small",

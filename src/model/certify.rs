@@ -1,0 +1,206 @@
+//! The certificate of a generator with noise: importance weights against the exact density of its own draws (T25).
+
+use crate::density::{Density, Standardised, evaluate_log_density};
+use crate::error::{Error, Result};
+use crate::linalg::Matrix;
+use crate::metric::{Certificate, Estimate};
+use crate::model::Generator;
+use crate::num::Real;
+use crate::rng::{Purpose, fill_normal, stream};
+use crate::search::Found;
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+/// Degrees of freedom of the defensive stratum, Student's t around the frame's centre in its units.
+const FREEDOM: usize = 3;
+/// A place is missed where the generator's density is below this share of the target's: a logarithm.
+const MISSED: f64 = -std::f64::consts::LN_10;
+
+/// What a certificate is made from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CertifySettings {
+    /// N, centres with one point each.
+    pub centres: usize,
+    /// Share of the points of the defensive stratum beside them, below 1.
+    pub defence: f64,
+    /// Key of all randomness.
+    pub seed: u64,
+}
+
+impl Default for CertifySettings {
+    fn default() -> Self {
+        Self { centres: 10_000, defence: 0.05, seed: 0 }
+    }
+}
+
+/// What N draws of a generator say about it and about p.
+///
+/// Draws x_i come from centres, one each; ψ is the exact density of the mixture of all centres, so that E (1/N) Σ p~(x_i)/ψ(x_i) = Z for
+/// every N and whatever the centres are (T25). Nothing of it sees a mode that no centre is near; the defensive stratum and the search do.
+#[derive(Debug, Clone)]
+pub struct GeneratorCertificate {
+    /// From the draws alone: log p~ - log ψ.
+    pub bare: Certificate,
+    /// From the draws and the defensive stratum, whose density joins ψ: a finite variance wherever p's tails are lighter than Student's t.
+    pub defended: Certificate,
+    /// E[log p~ - log ψ] with the own centre in ψ, and without it: they bracket the ELBO log Z - KL(q‖p) of the generator's law q.
+    pub elbo: [Estimate; 2],
+    /// The points of the defended certificate, in the units of the target, and their log-weights.
+    pub points: Matrix,
+    /// log p~ - log of their density, n.
+    pub log_weights: Vec<f64>,
+    /// What the search says beside it.
+    pub search: Option<AgainstSearch>,
+}
+
+/// A generator beside the particles of the search that it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgainstSearch {
+    /// log Z of the search.
+    pub log_z: Estimate,
+    /// Particles of the search.
+    pub particles: usize,
+    /// The fraction of them where the generator's density is below a tenth of the target's.
+    pub missed: Estimate,
+    /// The mean of these, in the units of the target, and their standard deviations; None where there are none.
+    pub region: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl GeneratorCertificate {
+    /// Standard errors between log Z of the defended certificate and of the search; 0 without a search.
+    pub fn log_z_gap(&self) -> f64 {
+        self.search.as_ref().map_or(0.0, |s| {
+            let error = s.log_z.standard_error.hypot(self.defended.log_z.standard_error);
+            (s.log_z.value - self.defended.log_z.value).abs() / error
+        })
+    }
+}
+
+impl<T: Real> Generator<T> {
+    /// The certificate for `target` (in its own units), beside what a search found. `Error::Unsupported` for a generator without noise.
+    ///
+    /// Cost: N(1 + share) evaluations of log p~, and those of ψ at as many points and at the particles of the search.
+    pub fn certify(
+        &self,
+        target: &Arc<dyn Density>,
+        found: Option<&Found>,
+        settings: &CertifySettings,
+    ) -> Result<GeneratorCertificate> {
+        let p = Standardised::new(Arc::clone(target), self.frame.clone())?;
+        let (n, d) = (settings.centres, self.dim());
+        let latent = self.draw(n, true, (settings.seed, Purpose::Certificate, 0));
+        let Some(density) = self.density(&latent, false) else {
+            let (what, remedy) = ("a generator without noise has no density".into(), "train it with codes");
+            return Err(Error::Unsupported { what, remedy });
+        };
+        let y = self.map(&latent);
+        let (log_p, log_psi) = (evaluate_log_density(&p, &y)?, density.log_density(&y));
+        let bare: Vec<f64> = log_p.iter().zip(&log_psi).map(|(p, q)| p - q).collect();
+        let own = self.own_terms(&latent);
+        let without: Vec<f64> = (0..n).map(|i| log_p[i] - less(log_psi[i], own[i] - (n as f64).ln()) + rest(n)).collect();
+
+        let more = (settings.defence / (1.0 - settings.defence) * n as f64).round() as usize;
+        let stray = student(more, d, settings.seed);
+        let log_p_stray = evaluate_log_density(&p, &stray)?;
+        let all = Matrix::from_vec(n + more, d, [y.as_slice(), stray.as_slice()].concat());
+        let log_psi_all = log_psi.into_iter().chain(density.log_density(&stray));
+        let share = more as f64 / (n + more) as f64;
+        let log_mix = |psi: f64, y: &[f64]| {
+            let (a, b) = ((1.0 - share).ln() + psi, share.ln() + log_student(y));
+            let top = a.max(b);
+            top + ((a - top).exp() + (b - top).exp()).ln()
+        };
+        let log_q = log_psi_all.zip(all.iter_rows()).map(|(psi, y)| log_mix(psi, y));
+        let log_weights: Vec<f64> = log_p.iter().chain(&log_p_stray).zip(log_q).map(|(p, q)| p - q).collect();
+        let defended = Certificate::of(&log_weights, None)?;
+        let search = found.map(|found| self.against(found, target, &defended, settings)).transpose()?;
+        Ok(GeneratorCertificate {
+            elbo: [Estimate::mean(&bare), Estimate::mean(&without)],
+            bare: Certificate::of(&bare, None)?,
+            defended,
+            points: self.frame.restore(&all),
+            log_weights,
+            search,
+        })
+    }
+
+    /// log N(y_i; m_k + A_k c_i, h² A_k A_kᵀ) at the draw of each centre, n.
+    fn own_terms(&self, latent: &crate::model::LatentBatch<T>) -> Vec<f64> {
+        let (Some(pieces), Some(codes), Some(jitter)) = (&self.pieces, &latent.codes, &latent.jitter) else {
+            return Vec::new();
+        };
+        let d = self.dim();
+        let log_det = |k: usize| (0..d).map(|i| pieces.factors()[(k, i * (d + 1))].ln()).sum::<f64>();
+        let constant = 0.5 * d as f64 * (2.0 * PI).ln() + d as f64 * self.noise.ln();
+        let square = |row: &[T]| row.iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
+        codes.iter().zip(jitter.iter_rows()).map(|(&k, xi)| -0.5 * square(xi) - log_det(k) - constant).collect()
+    }
+
+    /// What the particles of the search say.
+    fn against(
+        &self,
+        found: &Found,
+        target: &Arc<dyn Density>,
+        defended: &Certificate,
+        settings: &CertifySettings,
+    ) -> Result<AgainstSearch> {
+        let latent = self.draw(settings.centres, true, (settings.seed, Purpose::Certificate, 1));
+        let density = self.density(&latent, true).expect("a generator with noise");
+        let log_q = density.log_density(&self.frame.standardise(&found.particles));
+        let log_p = evaluate_log_density(&**target, &found.particles)?;
+        let log_z = found.log_z.max(defended.log_z.value);
+        let is_missed = |i: usize| log_q[i] - self.frame.log_jacobian() - (log_p[i] - log_z) < MISSED;
+        let missed: Vec<usize> = (0..log_p.len()).filter(|&i| is_missed(i)).collect();
+        let flags: Vec<f64> = (0..log_p.len()).map(|i| f64::from(u8::from(is_missed(i)))).collect();
+        let region = (!missed.is_empty()).then(|| {
+            let x = found.particles.gather_rows(&missed);
+            let centre = x.column_means();
+            let square = |j: usize| x.iter_rows().map(|r| (r[j] - centre[j]).powi(2)).sum::<f64>();
+            let spread = |j: usize| (square(j) / x.rows() as f64).sqrt();
+            (centre.clone(), (0..x.cols()).map(spread).collect())
+        });
+        Ok(AgainstSearch {
+            log_z: Estimate { value: found.log_z, standard_error: found.log_z_error },
+            particles: log_p.len(),
+            missed: Estimate::mean(&flags),
+            region,
+        })
+    }
+}
+
+/// log(n/(n - 1)) taken off log ψ: the mixture without one centre has n - 1 of them.
+fn rest(n: usize) -> f64 {
+    -((n as f64 - 1.0) / n as f64).ln().abs()
+}
+
+/// log(e^a - e^b), a ≥ b up to rounding.
+fn less(a: f64, b: f64) -> f64 {
+    a + (-(b - a).min(0.0).exp()).ln_1p()
+}
+
+/// n draws of Student's t with 3 degrees of freedom in R^d: z √(3/χ²_3).
+fn student(n: usize, d: usize, seed: u64) -> Matrix {
+    let mut rng = stream(seed, Purpose::Certificate, 2);
+    let mut out = Matrix::zeros(n, d);
+    let mut squares = [0.0; FREEDOM];
+    for row in out.as_mut_slice().chunks_exact_mut(d) {
+        fill_normal(&mut rng, row);
+        fill_normal(&mut rng, &mut squares);
+        let scale = (FREEDOM as f64 / squares.iter().map(|z: &f64| z * z).sum::<f64>()).sqrt();
+        row.iter_mut().for_each(|v| *v *= scale);
+    }
+    out
+}
+
+/// Its log-density.
+fn log_student(y: &[f64]) -> f64 {
+    let (d, nu) = (y.len() as f64, FREEDOM as f64);
+    let square: f64 = y.iter().map(|v| v * v).sum();
+    ln_gamma_half(FREEDOM + y.len()) - ln_gamma_half(FREEDOM) - 0.5 * d * (nu * PI).ln() - 0.5 * (nu + d) * (square / nu).ln_1p()
+}
+
+/// log Γ(k/2), k ≥ 1.
+fn ln_gamma_half(k: usize) -> f64 {
+    let start = if k.is_multiple_of(2) { 0.0 } else { 0.5 * PI.ln() };
+    (1..k.div_ceil(2)).fold(start, |sum, j| sum + (0.5 * k as f64 - j as f64).ln())
+}
