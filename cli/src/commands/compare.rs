@@ -3,6 +3,7 @@
 use crate::commands::{note, print};
 use crate::comparison::{Comparison, Plan, Ruler, compare, method, table};
 use crate::failure::{Failure, Outcome};
+use crate::files::json;
 use crate::report::comparison::html;
 use crate::run_folder::RunFolder;
 use crate::{interrupt, target};
@@ -62,7 +63,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             "stopped by Ctrl-C before the first run was complete; nothing was written".into(),
         ));
     }
-    let json = format!("{:#}\n", table::json(&plan, &comparison, &ruler));
+    let json = json::text(&table::json(&plan, &comparison, &ruler));
     folder.write("comparison.json", json.as_bytes())?;
     folder.write("report.html", html(&plan, &comparison, &ruler, &command(arguments)).as_bytes())?;
     folder.finish(&[])?;

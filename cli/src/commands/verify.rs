@@ -3,6 +3,7 @@
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::write_file;
+use crate::files::json::text;
 use crate::progress::Progress;
 use crate::report::theorems;
 use crate::verification::{Request, Status, Tally, json, status, table};
@@ -60,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let evidence = check(&request.claims, &request.budget);
     let page = arguments.report.as_deref().map(|folder| write_report(folder, &request, &evidence)).transpose()?;
     if arguments.json {
-        print(&format!("{:#}\n", json(&request, &evidence)))?;
+        print(&text(&json(&request, &evidence)))?;
     } else {
         print(&table(&evidence))?;
     }

@@ -6,7 +6,7 @@ mod page;
 mod reopened;
 
 pub use course::Course;
-pub use reopened::{Reopened, fits, reopen};
+pub use reopened::{Left, Reopened};
 
 use crate::certified::Certified;
 use crate::commands::evaluate::table;
@@ -16,6 +16,7 @@ use crate::files::json as json_text;
 use crate::files::safetensors::{self, Metadata};
 use crate::files::samples::SampleWriter;
 use crate::model::{self, Model};
+use crate::opened;
 use crate::report::{Frame, html};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
@@ -45,22 +46,6 @@ pub fn config_text(run: &Snapshot, job: &Job) -> String {
 /// The configuration of a run as JSON, as checkpoints and models carry it.
 pub fn config_json(run: &Snapshot, job: &Job) -> String {
     job.config.json(&job.method, units(run, job))
-}
-
-/// The first key in which two configurations as JSON differ; one level into sections.
-pub fn first_difference(old: &str, new: &str) -> String {
-    let read = |text: &str| serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap_or_default();
-    let (old, new) = (read(old), read(new));
-    let Some(key) = old.keys().chain(new.keys()).find(|key| old.get(*key) != new.get(*key)) else {
-        return "something".into();
-    };
-    let inner =
-        |map: &serde_json::Map<String, Value>| map.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-    let (old, new) = (inner(&old), inner(&new));
-    match old.keys().chain(new.keys()).find(|k| old.get(*k) != new.get(*k)) {
-        Some(name) => format!("'{key}.{name}'"),
-        None => format!("'{key}'"),
-    }
 }
 
 /// Whether the folder holds a run that took all its steps.
@@ -181,7 +166,9 @@ fn write_pictures(frames: &[Frame], path: &Path) -> Outcome<()> {
 
 /// summary.json.
 fn write_summary(trained: &Trained, job: &Job, finals: Option<&Finals>, folder: &RunFolder) -> Outcome<()> {
-    folder.write("summary.json", json_text::text(&summary(trained, job, finals)).as_bytes())
+    let mut summary = summary(trained, job, finals);
+    summary["files"] = opened::prints(folder.path())?;
+    folder.write("summary.json", json_text::text(&summary).as_bytes())
 }
 
 /// The content of summary.json.

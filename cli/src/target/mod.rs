@@ -11,6 +11,7 @@ pub(crate) mod support;
 
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
+use crate::fingerprint;
 use crate::memory;
 use coordinates::Coordinates;
 use pushforward::density::{self, Chart, Constrained, Density, Entry};
@@ -235,12 +236,30 @@ pub fn of_definition(definition: &toml::Value, name: Option<&str>, note: &mut dy
 /// The target called `name` that `text` describes, for a configuration; `place` is where the text stands, for messages, and `base` the folder
 /// from which its files are looked for.
 pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
+    refuse_untrusted_text(place, text)?;
+    described(name, place, base, text, note)
+}
+
+/// Refuses a definition that is a Stan library, or names a file that describes one, where libraries are not trusted.
+pub fn refuse_untrusted(definition: &toml::Value) -> Outcome<()> {
+    match definition {
+        toml::Value::String(path) if is_path(path) => {
+            refuse_untrusted_text(path, &read_text(Path::new(path), MAX_FILE)?)
+        }
+        toml::Value::Table(table) if table.get("kind").and_then(toml::Value::as_str) == Some("stan-library") => {
+            refuse_untrusted_text("the configuration's target", "kind = \"stan-library\"")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn refuse_untrusted_text(place: &str, text: &str) -> Outcome<()> {
     if kind_of(text).is_ok_and(|kind| kind == "stan-library") && !libraries_are_trusted() {
         return Err(Failure::input(format!(
             "{place} is a Stan library, whose code would run; look at what it names as library, and give --trust-library"
         )));
     }
-    described(name, place, base, text, note)
+    Ok(())
 }
 
 fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
@@ -263,6 +282,12 @@ fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn Fn
         source,
         definition: toml::Value::Table(table),
     })
+}
+
+/// Refuses the file under `key` where it has another fingerprint than the target says.
+fn unchanged(key: &str, path: &Path, expected: Option<&str>, found: &str) -> Result<(), Reason> {
+    let changed = fingerprint::difference(key, path, expected, found);
+    changed.map_or(Ok(()), |sentence| Err(Reason::new(format!("{sentence}; {}", fingerprint::REMEDY))))
 }
 
 /// The kind of the target that `text` describes.

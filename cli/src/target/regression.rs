@@ -2,7 +2,8 @@
 
 use crate::files::csv::CsvReader;
 use crate::files::{fnv1a, read_bytes};
-use crate::target::{Described, Reason};
+use crate::fingerprint;
+use crate::target::{Described, Reason, unchanged};
 use pushforward::density::{Chart, Density, LinearRegression, LogisticRegression, Support};
 use pushforward::linalg::Matrix;
 use serde::Deserialize;
@@ -74,14 +75,7 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     }
     let path = base.join(&keys.data);
     let table = read(&path, note)?;
-    if keys.data_checksum.as_ref().is_some_and(|sum| *sum != table.checksum) {
-        return Err(Reason::new(format!(
-            "data: {} has changed since the run (checksum {}, not {}); restore it, or remove data_checksum",
-            path.display(),
-            table.checksum,
-            keys.data_checksum.unwrap_or_default()
-        )));
-    }
+    unchanged("data", &path, keys.data_checksum.as_deref(), &table.checksum)?;
     let (design, response, names) = split(&table, &keys, &path)?;
     let (n, d) = design.shape();
     let words = |e: pushforward::Error| Reason::new(format!("{}: {e}", path.display()));
@@ -126,7 +120,7 @@ pub(crate) fn noise_chart(d: usize) -> Chart {
 fn read(path: &Path, note: &mut dyn FnMut(String)) -> Result<Table, Reason> {
     let bad = |e: &dyn std::fmt::Display| Reason::new(format!("data: {e}"));
     let bytes = read_bytes(path, MAX_DATA).map_err(|e| bad(&e))?;
-    let checksum = format!("{:016x}", fnv1a(&bytes));
+    let checksum = fingerprint::text(fnv1a(&bytes));
     let mut reader = CsvReader::of(Cursor::new(bytes), path);
     let rows = reader.read_block(usize::MAX).map_err(|e| bad(&e))?;
     let rows = rows.ok_or_else(|| Reason::new(format!("data: {} holds no rows", path.display())))?;
