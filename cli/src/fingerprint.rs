@@ -66,7 +66,9 @@ mod tests {
     fn published_values() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a");
-        for (bytes, sum) in [(&b""[..], "cbf29ce484222325"), (b"a", "af63dc4c8601ec8c"), (b"foobar", "85944171f73967e8")] {
+        for (bytes, sum) in
+            [(&b""[..], "cbf29ce484222325"), (b"a", "af63dc4c8601ec8c"), (b"foobar", "85944171f73967e8")]
+        {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(of_file(&path).unwrap(), sum);
         }

@@ -26,5 +26,6 @@ pub mod saved;
 pub mod supervise;
 pub mod target;
 pub mod training;
+pub mod verdict;
 pub mod verification;
 pub mod words;

@@ -202,7 +202,8 @@ pub fn load_with_config(path: &Path) -> Outcome<(Model, String)> {
     } else {
         rebuild::<f64>(&tensors, &metadata)
     };
-    let model = model.map_err(|why| Failure::input(format!("{}: {why}; this is not the model of a run", path.display())))?;
+    let model =
+        model.map_err(|why| Failure::input(format!("{}: {why}; this is not the model of a run", path.display())))?;
     Ok((model, metadata.remove("config").unwrap_or_default()))
 }
 

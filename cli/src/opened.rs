@@ -69,7 +69,9 @@ impl Opened {
     /// The coordinates of its samples, without its data and, where that is not trusted, without its library. Says which
     /// of the files behind the run have changed: nothing that is written depends on them.
     pub fn coordinates(&self) -> Outcome<Coordinates> {
-        fingerprint::changed(&self.table).into_iter().for_each(|sentence| note(format!("{sentence}; the model is of the run")));
+        fingerprint::changed(&self.table)
+            .into_iter()
+            .for_each(|sentence| note(format!("{sentence}; the model is of the run")));
         target::coordinates_of(&self.config.target, self.model.dim())
     }
 

@@ -215,7 +215,8 @@ fn changed_libraries_and_data() {
     fs::write(at("y.json"), data).unwrap();
     let library = fs::read(at("normal.so")).unwrap();
     fs::remove_file(at("normal.so")).unwrap();
-    let code = "#include <stdio.h>\n__attribute__((constructor)) static void ran(void) { fclose(fopen(\"ran\", \"w\")); }";
+    let code =
+        "#include <stdio.h>\n__attribute__((constructor)) static void ran(void) { fclose(fopen(\"ran\", \"w\")); }";
     compile_more(folder.path(), code, "normal.so");
     all_refuse("normal.so");
     assert!(!at("ran").exists());
@@ -227,6 +228,57 @@ fn changed_libraries_and_data() {
     for arguments in commands {
         let out = run(arguments);
         assert!(out.status.success(), "{arguments:?}: {}", said(&out));
+    }
+}
+
+/// Checks that a library that calls exit(0), when it is opened or while it is evaluated, ends no command with success, and
+/// that one that changes the working folder moves no output.
+#[test]
+fn libraries_that_leave() {
+    let Some(folder) = compiled(&[]) else { return };
+    let at = |name: &str| folder.path().join(name);
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/stan-library/normal.c");
+    let compile = |opened: &str, evaluated: &str| {
+        let _ = fs::remove_file(at("normal.so"));
+        let code = format!(
+            "#define bs_log_density_gradient inner\n#include \"{}\"\n#undef bs_log_density_gradient\n#include <unistd.h>\n\
+             __attribute__((constructor)) static void opened(void) {{ {opened} }}\n\
+             int bs_log_density_gradient(const bs_model *m, bool p, bool j, const double *u, double *v, double *g, char **e) \
+             {{ static int calls = 0; if (calls++ == 3000) {{ {evaluated} }} return inner(m, p, j, u, v, g, e); }}\n",
+            source.display()
+        );
+        fs::write(at("more.c"), code).unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o", "normal.so", "more.c", "-lm"]);
+        assert!(cc.current_dir(folder.path()).status().unwrap().success());
+    };
+    let small = "[run]\nsteps = 100\n[search]\ncentre = [1.0, 0.0]\nscale = 1.0\n[model]\nbatch = 64\nhidden = [8]\n[estimator]\nsample = 128\n";
+    fs::write(at("small.toml"), small).unwrap();
+    let train =
+        || pushforward(folder.path(), &["train", "normal.toml", "--config", "small.toml", "--out", "run", "--force"]);
+    for (opened, evaluated) in [("exit(0);", ""), ("", "exit(0);")] {
+        compile(opened, evaluated);
+        let out = train();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(1) && said.contains("library ended the process"), "{said}");
+    }
+    fs::create_dir(at("far")).unwrap();
+    let leave = format!("if (chdir(\"{}\")) abort();", at("far").display());
+    for (opened, evaluated) in [(leave.as_str(), ""), ("", leave.as_str())] {
+        compile(opened, evaluated);
+        let out = train();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        for arguments in [
+            &["sample", "run", "-n", "5", "-o", "s.csv", "--polish", "300", "--trust-library"][..],
+            &["export", "run", "--format", "npz", "--trust-library"],
+            &["report", "run", "--trust-library"],
+        ] {
+            let out = pushforward(folder.path(), arguments);
+            assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        assert!(at("run/samples.npy").is_file() && at("run/samples.npz").is_file() && at("s.csv").is_file());
+        assert_eq!(fs::read_dir(at("far")).unwrap().count(), 0);
+        fs::remove_file(at("s.csv")).unwrap();
     }
 }
 

@@ -67,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     folder.write("comparison.json", json.as_bytes())?;
     folder.write("report.html", html(&plan, &comparison, &ruler, &command(arguments)).as_bytes())?;
     folder.finish(&[])?;
-    let shown = folder.path();
+    let shown = folder.shown();
     table::failures(&comparison).into_iter().for_each(note);
     if arguments.json {
         print(&json)?;

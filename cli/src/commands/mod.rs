@@ -16,13 +16,14 @@ mod verify;
 pub(crate) use crate::failure::note;
 use crate::failure::{Failure, Outcome, visible};
 use crate::target;
+use crate::verdict::EXIT_CODES;
 use clap::{Parser, Subcommand};
 use pushforward::num::check_isa;
 use std::io::Write;
 
 /// One-step samplers for densities known only up to a constant.
 #[derive(Parser)]
-#[command(name = "pushforward", version, arg_required_else_help = true)]
+#[command(name = "pushforward", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,

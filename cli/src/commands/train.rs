@@ -7,7 +7,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::samples::read_samples;
 use crate::opened::{agree, table};
 use crate::run_folder::{RunFolder, default_path};
-use crate::supervise::{Limits, supervise};
+use crate::supervise::{Ended, Limits, supervise};
 use crate::target::{self, Target};
 use crate::training::Job;
 use crate::{duration, fingerprint, interrupt, results};
@@ -111,7 +111,8 @@ const MOST_THREADS: usize = 4_096;
 
 /// What the configuration asks for; `named` says that the user named the target, not the configuration.
 pub(super) fn job_of(mut config: Config, named: bool) -> Outcome<Job> {
-    let start = config.start.take().map(|path| Start::read(Path::new(&path), config.start_checksum.take())).transpose()?;
+    let start =
+        config.start.take().map(|path| Start::read(Path::new(&path), config.start_checksum.take())).transpose()?;
     config.start = start.as_ref().map(|start| start.path.clone());
     config.start_checksum = start.as_ref().map(|start| start.checksum.clone());
     let job = job_without_start(config, named)?;
@@ -224,7 +225,13 @@ pub(super) fn begin(job: Job, out: Option<PathBuf>, force: bool, limits: Limits)
     }
     interrupt::watch();
     let folder = RunFolder::create(&path, force, &config)?;
-    print(&supervise(job, folder, None, limits)?)
+    end(supervise(job, folder, None, limits)?)
+}
+
+/// Says how a run ended; fails where its samples are not to be trusted.
+fn end(ended: Ended) -> Outcome<()> {
+    print(&ended.words)?;
+    ended.verdict.outcome(&ended.place.display().to_string())
 }
 
 /// Dimensions beyond which generators come out too narrow: on N(0, I), 600 steps of 512 particles, reference of 2,048, their variances are
@@ -261,5 +268,5 @@ pub(super) fn resume(flags: toml::Table, path: &Path, limits: Limits) -> Outcome
         note(format!("the run began in {old} arithmetic and goes on in {new}: a good result, but not the same bits"));
     }
     interrupt::watch();
-    print(&supervise(job, folder, checkpoint, limits)?)
+    end(supervise(job, folder, checkpoint, limits)?)
 }

@@ -40,7 +40,7 @@ pub struct Arguments {
     /// Print all evidence as JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Write a page with plots into this folder, as report.html
+    /// Write a page with plots into this folder, as report.html; without it there is none
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
@@ -56,6 +56,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let pair = arguments.p.as_deref().zip(arguments.q.as_deref());
     let request = Request::read(&arguments.ids, budget(arguments)?, pair, &mut note)?;
     if let Some(folder) = &arguments.report {
+        refuse_switch(folder)?;
         std::fs::create_dir_all(folder).map_err(|e| Failure::io("create", folder, &e))?;
     }
     let evidence = check(&request.claims, &request.budget);
@@ -69,6 +70,17 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         note(format!("the report is {}", path.display()));
     }
     judge(&evidence)
+}
+
+/// Words that are meant as a switch, not as the name of a folder.
+const SWITCHES: [&str; 9] = ["never", "always", "auto", "none", "no", "yes", "true", "false", "off"];
+
+/// Refuses `--report never` and its like, which would make a folder of that name.
+fn refuse_switch(folder: &Path) -> Outcome<()> {
+    let Some(word) = folder.to_str().filter(|word| SWITCHES.contains(word)) else { return Ok(()) };
+    Err(Failure::input(format!(
+        "--report {word}: this option takes a folder for the page; leave it out for no page, or write ./{word} for a folder of that name"
+    )))
 }
 
 fn budget(arguments: &Arguments) -> Outcome<Budget> {

@@ -21,6 +21,7 @@ use crate::report::{Frame, html};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
 use crate::training::{Ending, Job, Snapshot};
+use crate::verdict::Verdict;
 use crate::words;
 use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
@@ -91,8 +92,8 @@ pub struct Finals<'a> {
 pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     let samples = trained.model.sample(SAMPLES, job.seed(), 0);
     if !samples.is_finite() {
-        return Err(Failure::input(
-            "the trained sampler's samples are not finite; lower learning_rate; none were written",
+        return Err(Failure::Failed(
+            "the trained sampler's samples are not finite; lower learning_rate; none were written".into(),
         ));
     }
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
@@ -121,6 +122,11 @@ impl Finals<'_> {
     /// report.html.
     pub fn page(&self) -> String {
         html(&page::record(self))
+    }
+
+    /// What the figures say of the samples.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(&self.report, self.certified.as_ref())
     }
 
     /// What the terminal says: how it went, and the metrics.
@@ -199,6 +205,10 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
         (out.as_object_mut(), report.map(words::to_json).as_ref().and_then(Value::as_object))
     {
         out.extend(more.clone());
+    }
+    if let Some(verdict) = finals.map(Finals::verdict) {
+        out["trusted"] = (verdict == Verdict::Sound).into();
+        out["doubts"] = verdict.reasons().into();
     }
     if let Some(c) = finals.and_then(|f| f.certified.as_ref()) {
         out["certificate"] = c.to_json(job.target.density.log_normaliser());

@@ -86,12 +86,7 @@ fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value, model: Mo
 }
 
 /// A run that has a checkpoint only.
-fn stopped<'a>(
-    folder: &Path,
-    job: &'a Job,
-    checkpoint: Checkpoint,
-    differences: Vec<String>,
-) -> Outcome<Reopened<'a>> {
+fn stopped<'a>(folder: &Path, job: &'a Job, checkpoint: Checkpoint, differences: Vec<String>) -> Outcome<Reopened<'a>> {
     let run = at_checkpoint(job, checkpoint)?;
     let old = Course::read(folder)?.map(|(course, _)| course).filter(|course| course.taken == run.taken);
     let course = old.unwrap_or_else(|| Course::so_far(&run, "none"));
