@@ -123,8 +123,19 @@ fn work(shared: &Shared, from: Option<Checkpoint>) -> Outcome<Ended> {
     *shared.latest() = Some(run.clone());
     match ending {
         Ending::Complete | Ending::Faulty(_) => {
-            let finals = results::judge(Trained::of(&run, &ending, &shared.job), &shared.job)?;
+            let judged = results::judge(Trained::of(&run, &ending, &shared.job), &shared.job);
             let mut folder = shared.folder();
+            let finals = match (judged, &ending) {
+                // the target is not finite at the samples either
+                (Err(failure), Ending::Faulty(reason)) => {
+                    results::write_stopped(&run, &ending, &shared.job, &folder)?;
+                    let shown = folder.shown().display();
+                    return Err(Failure::Failed(format!(
+                        "{reason}; its samples cannot be judged ({failure}); the model of {step} is in {shown}"
+                    )));
+                }
+                (judged, _) => judged?,
+            };
             finals.write(&run, &folder)?;
             if ending == Ending::Complete {
                 folder.finish(crate::checkpoint::FILES)?;

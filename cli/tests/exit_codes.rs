@@ -21,7 +21,7 @@ fn how_a_run_ended() {
         ("two.toml", &[][..], 0, &[][..]),
         ("gmm9", &far, 3, &["not to be trusted", "beyond 4 sigma of every mode", "run/report.html"]),
         ("wall.toml", &near, 0, &[]),
-        ("nan.toml", &near, 1, &["NaN"]),
+        ("nan.toml", &near, 1, &["left out because the target is not finite", "NaN", "is in run"]),
         ("two.toml", &["--set", "learning_rate=1e300"], 1, &["not finite"]),
         ("two.toml", &["--set", "learning_rate=-1"], 2, &["learning_rate"]),
         ("nothing", &[], 2, &["nothing"]),

@@ -4,6 +4,7 @@
 mod common;
 
 use common::{folder, names, pushforward, same_run, stderr, succeeds, wait_for};
+use pushforward_cli::files::json;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
@@ -350,6 +351,22 @@ fn numbers_at_their_ends() {
         fs::write(at("x.csv"), format!("{row}\n0.2,0.3,0.5\n")).unwrap();
         outcome(folder.path(), &["evaluate", "simplex.toml", "x.csv", "--test-size", "0"], code, words, row);
     }
+    // half of the samples are impossible
+    let wall = "kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*(x1^2 + x2^2) + log(step(x1))\"\n";
+    fs::write(at("wall.toml"), wall).unwrap();
+    fs::write(at("half.csv"), "1,0\n2,0\n-1,0\n-2,0\n").unwrap();
+    let out = pushforward(folder.path(), &["evaluate", "wall.toml", "half.csv", "--json"]);
+    succeeds(&out);
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert!(text.contains("\"value\": -Infinity") && text.contains("\"statistic\": Infinity"), "{text}");
+    let answer = json::parse(&text).unwrap();
+    let figures: Vec<(&str, f64)> = answer["metrics"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|m| (m["metric"].as_str().unwrap(), json::as_real(&m["value"]).unwrap()))
+        .collect();
+    assert_eq!(figures, [("mean_log_density", f64::NEG_INFINITY), ("outside_support", 0.5)]);
     // 0.1 as single precision has it, in a file of double precision
     let single: Vec<f64> = [0.1f32, 0.2, 0.7].iter().map(|v| f64::from(*v)).collect();
     let header = "{'descr': '<f8', 'fortran_order': False, 'shape': (2, 3), }";

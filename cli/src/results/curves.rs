@@ -73,3 +73,27 @@ fn row(v: &Value, columns: &[Column]) -> Result<Row, String> {
         values: columns.iter().map(|c| number(&c.key)).collect::<Result<_, String>>()?,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks that curves come back from the file as they are said to, infinite figures among them, and that a figure that
+    /// a step does not have is absent from its line.
+    #[test]
+    fn infinite_figures_come_back() {
+        let column = |key: &str| Column { key: key.into(), label: key.to_uppercase() };
+        let row = |step, values: &[f64]| Row { step, skipped: false, values: values.to_vec() };
+        let rows = vec![row(1, &[0.1]), row(2, &[f64::NEG_INFINITY, f64::INFINITY]), row(3, &[f64::NAN, 2.0])];
+        let curves = Curves { columns: vec![column("a"), column("b")], rows };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        std::fs::write(&path, text(&curves)).unwrap();
+        let back = read(&path).unwrap();
+        // NaN is not equal to itself
+        assert_eq!(format!("{back:?}"), format!("{:?}", written(&curves)));
+        let lines: Vec<String> = text(&curves).lines().skip(1).map(String::from).collect();
+        assert_eq!(lines[1], r#"{"step":2,"skipped":false,"a":-Infinity,"b":Infinity}"#);
+        assert_eq!(lines[2], r#"{"step":3,"skipped":false,"b":2.0}"#);
+    }
+}
