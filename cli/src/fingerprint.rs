@@ -72,7 +72,7 @@ mod tests {
             std::fs::write(&path, bytes).unwrap();
             assert_eq!(of_file(&path).unwrap(), sum);
         }
-        let long: Vec<u8> = (0..200_000u32).map(|k| (k * k >> 7) as u8).collect();
+        let long: Vec<u8> = (0..200_000u32).map(|k| (k % 251) as u8).collect();
         std::fs::write(&path, &long).unwrap();
         assert_eq!(of_file(&path).unwrap(), text(crate::files::fnv1a(&long)));
         assert!(of_file(Path::new("/dev/zero")).is_err());

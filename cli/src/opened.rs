@@ -52,9 +52,11 @@ impl Opened {
         Ok(opened)
     }
 
-    /// Refuses the file `name` of the run where summary.json says another fingerprint.
+    /// Refuses the file `name` of the run where summary.json says another fingerprint. A run that can go on may have been
+    /// killed between its files.
     fn same(&self, name: &str) -> Outcome<()> {
-        let (path, expected) = (self.folder.join(name), self.summary["files"][name].as_str());
+        let (path, ended) = (self.folder.join(name), self.summary["ending"] == "complete");
+        let expected = self.summary["files"][name].as_str().filter(|_| ended);
         let found = fingerprint::of_file(&path)?;
         if expected.is_none_or(|expected| expected == found) {
             return Ok(());

@@ -41,7 +41,7 @@ impl Verdict {
         let excess = |name: &str| {
             let metric = report.metrics.iter().find(|m| m.name == name)?;
             let excess = metric.value - metric.floor.as_ref().map_or(0.0, |f| f.mean);
-            (excess > MOST).then(|| 100.0 * metric.value)
+            (excess > MOST).then_some(100.0 * metric.value)
         };
         let exact = certified.and_then(|c| c.certificate().exact.as_ref());
         let missed = exact.map(|e| e.missed.value).filter(|share| *share > MOST);

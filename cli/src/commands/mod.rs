@@ -35,8 +35,10 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train a one-step sampler of a target and write a run folder
+    #[command(after_help = EXIT_CODES)]
     Train(Box<train::Arguments>),
     /// Move particles of a target along a velocity and write a run folder
+    #[command(after_help = EXIT_CODES)]
     Particles(Box<particles::Arguments>),
     /// Draw samples from a trained run into a file
     Sample(sample::Arguments),

@@ -8,6 +8,10 @@ pub(crate) mod source;
 pub mod stan;
 mod stan_keys;
 pub(crate) mod support;
+mod trust;
+mod working_folder;
+
+pub use trust::{refuse_untrusted, trust_libraries};
 
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
@@ -18,26 +22,13 @@ use pushforward::density::{self, Chart, Constrained, Density, Entry};
 use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use trust::{libraries_are_trusted, refuse_untrusted_text};
 
 /// Longest target file that is read.
 const MAX_FILE: u64 = 64 << 20;
 
 /// Bytes of memory that a byte of it takes: a list of one-digit numbers, read three times.
 const MEMORY_SHARE: u128 = 120;
-
-/// Whether a library that a configuration names may be opened, which runs its code.
-static TRUSTED: AtomicBool = AtomicBool::new(false);
-
-/// Says whether libraries named by configurations may be opened. One that the user's own target file names always is:
-/// to name it is to ask for it.
-pub fn trust_libraries(trusted: bool) {
-    TRUSTED.store(trusted, Ordering::Relaxed);
-}
-
-fn libraries_are_trusted() -> bool {
-    TRUSTED.load(Ordering::Relaxed)
-}
 
 /// The kinds that a target file can have; each has a parser in a file of its own.
 const KINDS: &[&str] = &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "stan-library"];
@@ -238,28 +229,6 @@ pub fn of_definition(definition: &toml::Value, name: Option<&str>, note: &mut dy
 pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     refuse_untrusted_text(place, text)?;
     described(name, place, base, text, note)
-}
-
-/// Refuses a definition that is a Stan library, or names a file that describes one, where libraries are not trusted.
-pub fn refuse_untrusted(definition: &toml::Value) -> Outcome<()> {
-    match definition {
-        toml::Value::String(path) if is_path(path) => {
-            refuse_untrusted_text(path, &read_text(Path::new(path), MAX_FILE)?)
-        }
-        toml::Value::Table(table) if table.get("kind").and_then(toml::Value::as_str) == Some("stan-library") => {
-            refuse_untrusted_text("the configuration's target", "kind = \"stan-library\"")
-        }
-        _ => Ok(()),
-    }
-}
-
-fn refuse_untrusted_text(place: &str, text: &str) -> Outcome<()> {
-    if kind_of(text).is_ok_and(|kind| kind == "stan-library") && !libraries_are_trusted() {
-        return Err(Failure::input(format!(
-            "{place} is a Stan library, whose code would run; look at what it names as library, and give --trust-library"
-        )));
-    }
-    Ok(())
 }
 
 fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {

@@ -5,15 +5,16 @@
 #![allow(unsafe_code)]
 
 use crate::target::Reason;
+use crate::target::working_folder::{remember, stay};
 use libloading::Library;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use rayon::prelude::*;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::ptr::{null, null_mut};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, Once, OnceLock, PoisonError};
+use std::sync::{Mutex, Once, PoisonError};
 
 type Model = *mut c_void;
 type Message = *mut c_char;
@@ -215,18 +216,6 @@ unsafe fn find<T: Copy>(library: &Library, name: &str) -> Result<T, String> {
     }
 }
 
-/// The working folder before the first library was opened.
-static FOLDER: OnceLock<Option<PathBuf>> = OnceLock::new();
-
-/// Goes back to the working folder of the command, where a library's code has left it.
-fn stay() {
-    if let Some(Some(folder)) = FOLDER.get()
-        && std::env::current_dir().ok().as_ref() != Some(folder)
-    {
-        let _ = std::env::set_current_dir(folder);
-    }
-}
-
 /// Whether an end of the process now would be the doing of a library.
 static AT_WORK: AtomicBool = AtomicBool::new(false);
 
@@ -238,7 +227,7 @@ pub fn at_work(yes: bool) {
 /// Before the first library is opened: remembers the working folder, and sees to it that a library that calls `exit`
 /// does not end the command as if all were done.
 fn guard() {
-    FOLDER.get_or_init(|| std::env::current_dir().ok());
+    remember();
     #[cfg(unix)]
     {
         static ONCE: Once = Once::new();
