@@ -1,6 +1,7 @@
 //! The certificate of a run whose model has a density: computed, in JSON, and as the report shows it.
 
 use crate::failure::Outcome;
+use crate::files::json::real;
 use crate::report::{CertificateCard, Field};
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
@@ -45,7 +46,7 @@ impl Certified {
     /// For summary.json; the keys never change.
     pub fn to_json(&self, log_normaliser: Option<f64>) -> Value {
         let c = &self.certificate;
-        let estimate = |e: &Estimate| json!({ "value": e.value, "standard_error": e.standard_error });
+        let estimate = |e: &Estimate| json!({ "value": real(e.value), "standard_error": real(e.standard_error) });
         let verdict = match c.verdict() {
             Verdict::Reliable => "reliable",
             Verdict::Unreliable => "unreliable",
@@ -53,13 +54,13 @@ impl Certified {
         };
         let exact = c.exact.as_ref().map(|e| {
             json!({
-                "samples": e.samples, "eubo": estimate(&e.eubo), "log_z": estimate(&e.log_z), "forward_ess": e.forward_ess,
+                "samples": e.samples, "eubo": estimate(&e.eubo), "log_z": estimate(&e.log_z), "forward_ess": real(e.forward_ess),
                 "missed": estimate(&e.missed),
             })
         });
         json!({
-            "samples": c.samples, "log_z": estimate(&c.log_z), "true_log_z": log_normaliser, "elbo": estimate(&c.elbo),
-            "reverse_ess": c.reverse_ess, "pareto_k": c.pareto_k, "verdict": verdict, "exact": exact,
+            "samples": c.samples, "log_z": estimate(&c.log_z), "true_log_z": log_normaliser.map(real), "elbo": estimate(&c.elbo),
+            "reverse_ess": real(c.reverse_ess), "pareto_k": real(c.pareto_k), "verdict": verdict, "exact": exact,
             "reweighted_means": self.means.iter().map(estimate).collect::<Vec<_>>(),
             "findings": c.findings(), "caveat": Certificate::CAVEAT,
         })

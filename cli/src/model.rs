@@ -191,7 +191,12 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
 
 /// Reads a model that [`save`] wrote.
 pub fn load(path: &Path) -> Outcome<Model> {
-    let (tensors, metadata) = safetensors::read(path)?;
+    load_with_config(path).map(|(model, _)| model)
+}
+
+/// The same, with the configuration that it carries.
+pub fn load_with_config(path: &Path) -> Outcome<(Model, String)> {
+    let (tensors, mut metadata) = safetensors::read(path)?;
     let single = tensors.values().any(|t| matches!(t.numbers, Numbers::F32(_)));
     let model = if metadata.contains_key(flow::KEY) {
         flow::rebuild(&tensors, &metadata)
@@ -202,7 +207,9 @@ pub fn load(path: &Path) -> Outcome<Model> {
     } else {
         rebuild::<f64>(&tensors, &metadata)
     };
-    model.map_err(|why| Failure::input(format!("{}: {why}; this is not the model of a run", path.display())))
+    let model =
+        model.map_err(|why| Failure::input(format!("{}: {why}; this is not the model of a run", path.display())))?;
+    Ok((model, metadata.remove("config").unwrap_or_default()))
 }
 
 /// The numbers of a tensor in double precision.

@@ -3,6 +3,7 @@
 use crate::commands::{note, print};
 use crate::comparison::{Comparison, Plan, Ruler, compare, method, table};
 use crate::failure::{Failure, Outcome};
+use crate::files::json;
 use crate::report::comparison::html;
 use crate::run_folder::RunFolder;
 use crate::{interrupt, target};
@@ -62,11 +63,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             "stopped by Ctrl-C before the first run was complete; nothing was written".into(),
         ));
     }
-    let json = format!("{:#}\n", table::json(&plan, &comparison, &ruler));
+    let json = json::text(&table::json(&plan, &comparison, &ruler));
     folder.write("comparison.json", json.as_bytes())?;
     folder.write("report.html", html(&plan, &comparison, &ruler, &command(arguments)).as_bytes())?;
     folder.finish(&[])?;
-    let shown = folder.path();
+    let shown = folder.shown();
     table::failures(&comparison).into_iter().for_each(note);
     if arguments.json {
         print(&json)?;

@@ -6,7 +6,7 @@
 mod merge;
 mod value;
 
-pub use merge::merge;
+pub use merge::{merge, read};
 pub use value::{to_toml, to_value};
 
 use crate::failure::{Failure, Outcome};
@@ -38,6 +38,8 @@ pub struct Config {
     pub frame: Option<Affine>,
     /// A file of points at which particles start.
     pub start: Option<String>,
+    /// Fingerprint of that file.
+    pub start_checksum: Option<String>,
     /// Settings, in the order in which they were given.
     pub given: Vec<Given>,
 }
@@ -125,6 +127,9 @@ impl Config {
         }
         if let Some(start) = &self.start {
             out.insert("start".into(), word(start));
+        }
+        if let Some(checksum) = &self.start_checksum {
+            out.insert("start_checksum".into(), word(checksum));
         }
         out.insert("target".into(), self.target.clone());
         if let Some(frame) = frame.or(self.frame.as_ref()) {
