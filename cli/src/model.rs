@@ -12,7 +12,7 @@ use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
-use pushforward::model::{Generator, Latent, Pieces};
+use pushforward::model::{Generator, Latent, Pieces, Searched};
 use pushforward::num::Real;
 use std::path::Path;
 use std::sync::Arc;
@@ -180,6 +180,10 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
         tensors.insert("latent.factors".into(), tensor(pieces.factors()));
         tensors.insert("latent.noise".into(), vector(&[generator.noise]));
     }
+    if let Some(search) = &generator.search {
+        tensors.insert("search.particles".into(), tensor(&search.particles));
+        tensors.insert("search.log_z".into(), vector(&[search.log_z, search.log_z_error, search.calls as f64]));
+    }
     for (name, p) in generator.parameter_names().into_iter().zip(&generator.parameters) {
         let tensor = Tensor { shape: vec![p.rows(), p.cols()], numbers: T::pack(p.as_slice()) };
         tensors.insert(format!("network.{name}"), tensor);
@@ -270,6 +274,14 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
         generator.noise = match doubles(tensors, "latent.noise").as_deref() {
             Some(&[h]) if (0.0..=1.0).contains(&h) => h,
             _ => return Err("latent.noise is not a number from 0 to 1".into()),
+        };
+    }
+    if let Some(particles) = tensors.get("search.particles") {
+        let shape = (particles.shape.first().copied().unwrap_or(0), generator.dim());
+        let particles = parameter_of(tensors, "search.particles", shape)?;
+        generator.search = match doubles(tensors, "search.log_z").as_deref() {
+            Some(&[log_z, log_z_error, calls]) => Some(Searched { particles, log_z, log_z_error, calls: calls as u64 }),
+            _ => return Err("search.log_z does not hold three numbers".into()),
         };
     }
     for (name, parameter) in generator.parameter_names().into_iter().zip(&mut generator.parameters) {

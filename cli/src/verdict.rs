@@ -45,7 +45,9 @@ impl Verdict {
         };
         let exact = certified.and_then(|c| c.certificate().exact.as_ref());
         let missed = exact.map(|e| e.missed.value).filter(|share| *share > MOST);
+        let region = certified.and_then(|c| c.against_search()).and_then(|s| s.missed_region());
         let reasons = [
+            region,
             excess("outside the support").map(|p| format!("{p:.0} % of the samples are outside the target's support")),
             excess("beyond 4 sigma").map(|p| format!("{p:.0} % of the samples are beyond 4 sigma of every mode")),
             missed.map(|share| {

@@ -1,6 +1,6 @@
 //! The density of a generator with noise: a mixture over centres.
 
-use crate::density::{Density, GaussianMixture};
+use crate::density::{Affine, Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::num::exp_slice;
 
@@ -26,6 +26,8 @@ pub struct CentreDensity {
     /// b_i; empty where plain.
     base: Vec<Vec<f64>>,
     noise: f64,
+    /// The units of the points, where they are not those of the pieces.
+    frame: Option<Affine>,
 }
 
 /// A mixture over centres at one local point v: the logarithm of Σ_i N(v; c_i, h² I)/n, relative to N(v; 0, I), and its gradient in v.
@@ -37,7 +39,13 @@ struct Kernel {
 impl CentreDensity {
     /// From local `centres` (n×d) with their pieces `codes` (n), those of a zero network in `base` (n×d) where it is to be controlled,
     /// and the noise level 0 < h ≤ 1. A piece without a centre is its Gaussian where controlled, and nothing where plain.
-    pub(crate) fn new(pieces: GaussianMixture, codes: &[usize], centres: &Matrix, base: Option<&Matrix>, noise: f64) -> Self {
+    pub(crate) fn new(
+        pieces: GaussianMixture,
+        codes: &[usize],
+        centres: &Matrix,
+        base: Option<&Matrix>,
+        noise: f64,
+    ) -> Self {
         let d = centres.cols();
         let mut index = vec![Vec::new(); pieces.components()];
         codes.iter().enumerate().for_each(|(i, &k)| index[k].push(i));
@@ -45,7 +53,38 @@ impl CentreDensity {
             let one = |rows: &Vec<usize>| (0..d).flat_map(|j| rows.iter().map(move |&i| m[(i, j)])).collect();
             index.iter().map(one).collect()
         };
-        Self { centres: columns(centres), base: base.map_or(Vec::new(), columns), pieces, noise }
+        Self { centres: columns(centres), base: base.map_or(Vec::new(), columns), pieces, noise, frame: None }
+    }
+
+    /// The density of x in the units of the target, y in those of `frame`.
+    pub(crate) fn restored(self, frame: Affine) -> Self {
+        Self { frame: Some(frame), ..self }
+    }
+
+    /// log ψ at the rows of x, and its gradient where asked for.
+    fn values(&self, x: &Matrix, log_density: &mut [f64], mut score: Option<&mut Matrix>) {
+        let y = self.frame.as_ref().map(|f| f.standardise(x));
+        let y = y.as_ref().unwrap_or(x);
+        let (gamma, log_p) = (self.pieces.responsibilities(y), self.pieces.log_density(y));
+        let d = self.pieces.dim();
+        let log_jacobian = self.frame.as_ref().map_or(0.0, Affine::log_jacobian);
+        let mut scores = score.as_deref_mut().map(|s| s.as_mut_slice().chunks_mut(CHUNK * d));
+        let tasks: Vec<_> = log_density
+            .chunks_mut(CHUNK)
+            .zip(y.as_slice().chunks(CHUNK * d))
+            .map(|(out, y)| (out, y, scores.as_mut().and_then(|s| s.next())))
+            .collect();
+        crate::parallel::for_each(tasks.into_iter().enumerate(), |(chunk, (out, y, mut score))| {
+            let mut room = Vec::new();
+            for (i, (o, y)) in out.iter_mut().zip(y.chunks_exact(d)).enumerate() {
+                let row = chunk * CHUNK + i;
+                let score = score.as_deref_mut().map(|s| &mut s[i * d..(i + 1) * d]);
+                *o = self.at(y, gamma.row(row), log_p[row], score, &mut room) - log_jacobian;
+            }
+        });
+        if let (Some(score), Some(frame)) = (score, &self.frame) {
+            score.as_mut_slice().chunks_exact_mut(d).for_each(|row| frame.restore_score(row));
+        }
     }
 
     /// log ψ at one point, and its gradient where `score` is asked for.   `gamma`: responsibilities of the pieces, `log_p` their log-density.
@@ -131,29 +170,11 @@ impl Density for CentreDensity {
     }
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        let (gamma, log_p) = (self.pieces.responsibilities(x), self.pieces.log_density(x));
-        let d = self.dim();
-        let each = out.chunks_mut(CHUNK).zip(x.as_slice().chunks(CHUNK * d)).enumerate();
-        crate::parallel::for_each(each, |(chunk, (out, x))| {
-            let mut room = Vec::new();
-            for (i, (o, x)) in out.iter_mut().zip(x.chunks_exact(d)).enumerate() {
-                let i = chunk * CHUNK + i;
-                *o = self.at(x, gamma.row(i), log_p[i], None, &mut room);
-            }
-        });
+        self.values(x, out, None);
     }
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
-        let (gamma, log_p) = (self.pieces.responsibilities(x), self.pieces.log_density(x));
-        let d = self.dim();
-        let points = x.as_slice().chunks(CHUNK * d).zip(score.as_mut_slice().chunks_mut(CHUNK * d));
-        crate::parallel::for_each(log_density.chunks_mut(CHUNK).zip(points).enumerate(), |(chunk, (out, (x, score)))| {
-            let mut room = Vec::new();
-            for (i, ((o, x), s)) in out.iter_mut().zip(x.chunks_exact(d)).zip(score.chunks_exact_mut(d)).enumerate() {
-                let i = chunk * CHUNK + i;
-                *o = self.at(x, gamma.row(i), log_p[i], Some(s), &mut room);
-            }
-        });
+        self.values(x, log_density, Some(score));
     }
 
     fn log_normaliser(&self) -> Option<f64> {

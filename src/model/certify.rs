@@ -3,35 +3,25 @@
 use crate::density::{Density, Standardised, evaluate_log_density};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::metric::{Certificate, Estimate};
+use crate::metric::{Certificate, Estimate, shown};
 use crate::model::Generator;
+use crate::model::Searched;
 use crate::num::Real;
 use crate::rng::{Purpose, fill_normal, stream};
-use crate::search::Found;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
 /// Degrees of freedom of the defensive stratum, Student's t around the frame's centre in its units.
 const FREEDOM: usize = 3;
+/// Share of its points.
+const DEFENCE: f64 = 0.05;
 /// A place is missed where the generator's density is below this share of the target's: a logarithm.
 const MISSED: f64 = -std::f64::consts::LN_10;
-
-/// What a certificate is made from.
-#[derive(Debug, Clone, PartialEq)]
-pub struct CertifySettings {
-    /// N, centres with one point each.
-    pub centres: usize,
-    /// Share of the points of the defensive stratum beside them, below 1.
-    pub defence: f64,
-    /// Key of all randomness.
-    pub seed: u64,
-}
-
-impl Default for CertifySettings {
-    fn default() -> Self {
-        Self { centres: 10_000, defence: 0.05, seed: 0 }
-    }
-}
+/// Share of the search's particles, and their number, from which missed ones are a region and no tail.
+const REGION: f64 = 0.005;
+const FEWEST: usize = 8;
+/// Standard errors between two log Z from which they are said to differ.
+const GAP: f64 = 4.0;
 
 /// What N draws of a generator say about it and about p.
 ///
@@ -58,6 +48,8 @@ pub struct GeneratorCertificate {
 pub struct AgainstSearch {
     /// log Z of the search.
     pub log_z: Estimate,
+    /// Its evaluations of log p~.
+    pub calls: u64,
     /// Particles of the search.
     pub particles: usize,
     /// The fraction of them where the generator's density is below a tenth of the target's.
@@ -74,21 +66,75 @@ impl GeneratorCertificate {
             (s.log_z.value - self.defended.log_z.value).abs() / error
         })
     }
+
+    /// Name, value and meaning of each figure beside those of the bare certificate.
+    pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut rows = vec![
+            (
+                "ELBO, own centre out",
+                shown(self.elbo[1]),
+                "at least that of the generator's law; ELBO above is at most",
+            ),
+            ("log Z, defended", shown(self.defended.log_z), "with a stratum of Student's t: its variance is finite"),
+            ("ESS, defended", format!("{:.4}", self.defended.reverse_ess), "falls where the generator misses mass"),
+        ];
+        if let Some(s) = &self.search {
+            rows.push(("log Z of the search", shown(s.log_z), "from the particles that the training began with"));
+            rows.push(("missed, of the search", shown(s.missed), "of its particles: there q < p/10"));
+        }
+        rows
+    }
+
+    /// What speaks against the generator, one sentence each.
+    pub fn findings(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.search.iter().filter_map(AgainstSearch::missed_region).collect();
+        if let Some(s) = self.search.as_ref().filter(|_| self.log_z_gap() > GAP) {
+            let side = if s.log_z.value > self.defended.log_z.value { "above" } else { "below" };
+            found.push(format!(
+                "log Z of the search is {:.1} standard errors {side} that of the generator: a mode may be missing in one of them",
+                self.log_z_gap()
+            ));
+        }
+        // P(Z^ ≥ Z/δ) ≤ δ by Markov's inequality, Z^ ≥ 0 unbiased
+        found.push(format!(
+            "with probability 0.99, log Z is at least {:.3} (Markov's inequality); nothing bounds it from above",
+            self.defended.log_z.value + 0.01f64.ln()
+        ));
+        found
+    }
+}
+
+impl AgainstSearch {
+    /// The sentence that a mode is missing, where a region is: [`REGION`] of the search's particles, and [`FEWEST`] of them.
+    pub fn missed_region(&self) -> Option<String> {
+        let (centre, spread) = self.region.as_ref()?;
+        let count = (self.missed.value * self.particles as f64).round() as usize;
+        if self.missed.value < REGION || count < FEWEST {
+            return None;
+        }
+        let list = |v: &[f64]| {
+            let some: Vec<String> = v.iter().take(6).map(|x| format!("{x:.4}")).collect();
+            format!("[{}{}]", some.join(", "), if v.len() > 6 { ", ..." } else { "" })
+        };
+        Some(format!(
+            "{count} of {} particles of the search lie where the model's density is below a tenth of the target's: around {}, with \
+             standard deviations {}; a mode may be missing",
+            self.particles,
+            list(centre),
+            list(spread)
+        ))
+    }
 }
 
 impl<T: Real> Generator<T> {
-    /// The certificate for `target` (in its own units), beside what a search found. `Error::Unsupported` for a generator without noise.
+    /// The certificate for `target` (in its own units) from the n samples that [`Generator::sample`] gives under `seed` as its block 0, beside
+    /// what the search found. `Error::Unsupported` for a generator without noise.
     ///
-    /// Cost: N(1 + share) evaluations of log p~, and those of ψ at as many points and at the particles of the search.
-    pub fn certify(
-        &self,
-        target: &Arc<dyn Density>,
-        found: Option<&Found>,
-        settings: &CertifySettings,
-    ) -> Result<GeneratorCertificate> {
+    /// Cost: n(1 + 1/19) evaluations of log p~, and those of ψ at as many points and at the particles of the search.
+    pub fn certify(&self, target: &Arc<dyn Density>, n: usize, seed: u64) -> Result<GeneratorCertificate> {
         let p = Standardised::new(Arc::clone(target), self.frame.clone())?;
-        let (n, d) = (settings.centres, self.dim());
-        let latent = self.draw(n, true, (settings.seed, Purpose::Certificate, 0));
+        let d = self.dim();
+        let latent = self.draw(n, false, (seed, Purpose::Sample, 0));
         let Some(density) = self.density(&latent, false) else {
             let (what, remedy) = ("a generator without noise has no density".into(), "train it with codes");
             return Err(Error::Unsupported { what, remedy });
@@ -97,10 +143,11 @@ impl<T: Real> Generator<T> {
         let (log_p, log_psi) = (evaluate_log_density(&p, &y)?, density.log_density(&y));
         let bare: Vec<f64> = log_p.iter().zip(&log_psi).map(|(p, q)| p - q).collect();
         let own = self.own_terms(&latent);
-        let without: Vec<f64> = (0..n).map(|i| log_p[i] - less(log_psi[i], own[i] - (n as f64).ln()) + rest(n)).collect();
+        let without: Vec<f64> =
+            (0..n).map(|i| log_p[i] - less(log_psi[i], own[i] - (n as f64).ln()) + rest(n)).collect();
 
-        let more = (settings.defence / (1.0 - settings.defence) * n as f64).round() as usize;
-        let stray = student(more, d, settings.seed);
+        let more = (DEFENCE / (1.0 - DEFENCE) * n as f64).round() as usize;
+        let stray = student(more, d, seed);
         let log_p_stray = evaluate_log_density(&p, &stray)?;
         let all = Matrix::from_vec(n + more, d, [y.as_slice(), stray.as_slice()].concat());
         let log_psi_all = log_psi.into_iter().chain(density.log_density(&stray));
@@ -113,7 +160,7 @@ impl<T: Real> Generator<T> {
         let log_q = log_psi_all.zip(all.iter_rows()).map(|(psi, y)| log_mix(psi, y));
         let log_weights: Vec<f64> = log_p.iter().chain(&log_p_stray).zip(log_q).map(|(p, q)| p - q).collect();
         let defended = Certificate::of(&log_weights, None)?;
-        let search = found.map(|found| self.against(found, target, &defended, settings)).transpose()?;
+        let search = self.search.as_ref().map(|s| self.against(s, target, &defended, n, seed)).transpose()?;
         Ok(GeneratorCertificate {
             elbo: [Estimate::mean(&bare), Estimate::mean(&without)],
             bare: Certificate::of(&bare, None)?,
@@ -139,17 +186,17 @@ impl<T: Real> Generator<T> {
     /// What the particles of the search say.
     fn against(
         &self,
-        found: &Found,
+        found: &Searched,
         target: &Arc<dyn Density>,
         defended: &Certificate,
-        settings: &CertifySettings,
+        n: usize,
+        seed: u64,
     ) -> Result<AgainstSearch> {
-        let latent = self.draw(settings.centres, true, (settings.seed, Purpose::Certificate, 1));
-        let density = self.density(&latent, true).expect("a generator with noise");
-        let log_q = density.log_density(&self.frame.standardise(&found.particles));
+        let density = self.density_of_samples(n, seed, true).expect("a generator with noise");
+        let log_q = density.log_density(&found.particles);
         let log_p = evaluate_log_density(&**target, &found.particles)?;
         let log_z = found.log_z.max(defended.log_z.value);
-        let is_missed = |i: usize| log_q[i] - self.frame.log_jacobian() - (log_p[i] - log_z) < MISSED;
+        let is_missed = |i: usize| log_q[i] - (log_p[i] - log_z) < MISSED;
         let missed: Vec<usize> = (0..log_p.len()).filter(|&i| is_missed(i)).collect();
         let flags: Vec<f64> = (0..log_p.len()).map(|i| f64::from(u8::from(is_missed(i)))).collect();
         let region = (!missed.is_empty()).then(|| {
@@ -161,6 +208,7 @@ impl<T: Real> Generator<T> {
         });
         Ok(AgainstSearch {
             log_z: Estimate { value: found.log_z, standard_error: found.log_z_error },
+            calls: found.calls,
             particles: log_p.len(),
             missed: Estimate::mean(&flags),
             region,
@@ -196,7 +244,10 @@ fn student(n: usize, d: usize, seed: u64) -> Matrix {
 fn log_student(y: &[f64]) -> f64 {
     let (d, nu) = (y.len() as f64, FREEDOM as f64);
     let square: f64 = y.iter().map(|v| v * v).sum();
-    ln_gamma_half(FREEDOM + y.len()) - ln_gamma_half(FREEDOM) - 0.5 * d * (nu * PI).ln() - 0.5 * (nu + d) * (square / nu).ln_1p()
+    ln_gamma_half(FREEDOM + y.len())
+        - ln_gamma_half(FREEDOM)
+        - 0.5 * d * (nu * PI).ln()
+        - 0.5 * (nu + d) * (square / nu).ln_1p()
 }
 
 /// log Γ(k/2), k ≥ 1.

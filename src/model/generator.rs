@@ -8,7 +8,7 @@ use crate::model::centres::CentreDensity;
 use crate::model::latent::{Latent, LatentBatch};
 use crate::model::pieces::Pieces;
 use crate::nn::{Inference, Mlp, Parameters};
-use crate::num::{Real, log_sum_exp, tanh_slice};
+use crate::num::{Real, tanh_slice};
 use crate::parallel;
 use crate::rng::{Purpose, stream};
 use std::sync::Arc;
@@ -32,12 +32,27 @@ pub struct Generator<T: Real = f32> {
     pub pieces: Option<Pieces>,
     /// h; 0 without codes.
     pub noise: f64,
+    /// What the search found that it started from.
+    pub search: Option<Searched>,
     hidden: Vec<usize>,
     network: Mlp,
 }
 
 /// Largest output of the network of a generator with noise, in units of a piece.
 const REACH: f64 = 3.0;
+
+/// What is kept of a search: a sample of its particles (N×d, in the units of the target), log Z with its error, and its calls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Searched {
+    /// N×d.
+    pub particles: Matrix,
+    /// log Z.
+    pub log_z: f64,
+    /// Its standard error.
+    pub log_z_error: f64,
+    /// Evaluations of log p~.
+    pub calls: u64,
+}
 
 /// Rows that go through the whole network before the next ones; a multiple of the rows of a tile, and few enough for the second-level
 /// cache at the usual widths.
@@ -52,7 +67,7 @@ impl<T: Real> Generator<T> {
         let pieces = (codes > 0).then(|| Pieces::fresh(codes, d, &mut rng));
         let own = pieces.iter().flat_map(|p| [p.means().cast(), Matrix::zeros(codes, d)]);
         let parameters: Vec<_> = own.chain(network.initialise(&mut rng)).map(|m| Arc::new(m.into())).collect();
-        Self { latent, frame, parameters, pieces, noise: 0.0, hidden: hidden.to_vec(), network }
+        Self { latent, frame, parameters, pieces, noise: 0.0, search: None, hidden: hidden.to_vec(), network }
     }
 
     /// The generator whose law is the mixture p, in units of the frame: a code for each component, and a network whose output is 0; with
@@ -112,7 +127,8 @@ impl<T: Real> Generator<T> {
                 let (code, shift) = (parameters[0].gather_rows(index), parameters[1].gather_rows(index));
                 let reach = self.network.forward(&parameters[2..], code.concat_columns(noise));
                 let bounded = self.noise > 0.0;
-                let reach = if bounded { (reach * T::from_f64(1.0 / REACH)).tanh() * T::from_f64(REACH) } else { reach };
+                let reach =
+                    if bounded { (reach * T::from_f64(1.0 / REACH)).tanh() * T::from_f64(REACH) } else { reach };
                 noise + shift + reach
             }
         }
@@ -154,7 +170,8 @@ impl<T: Real> Generator<T> {
                 let reach = network.forward(noise.to_vec(), rows.len());
                 return out.iter_mut().zip(noise).zip(&reach).for_each(|((u, &z), &r)| *u = z + r);
             };
-            let inputs = index.iter().zip(noise.chunks_exact(d)).flat_map(|(&k, z)| self.parameters[0].row(k).iter().chain(z));
+            let inputs =
+                index.iter().zip(noise.chunks_exact(d)).flat_map(|(&k, z)| self.parameters[0].row(k).iter().chain(z));
             let mut reach = network.forward(inputs.copied().collect(), rows.len());
             if self.noise > 0.0 {
                 reach.iter_mut().for_each(|r| *r *= T::from_f64(1.0 / REACH));
@@ -193,7 +210,11 @@ impl<T: Real> Generator<T> {
             let shrink = T::from_f64((1.0 - self.noise * self.noise).sqrt());
             let both = &batch.noise;
             let jitter = Matrix::from_fn(n, d, |i, j| both[(i, d + j)]);
-            batch = LatentBatch { noise: Matrix::from_fn(n, d, |i, j| shrink * both[(i, j)]), jitter: Some(jitter), ..batch };
+            batch = LatentBatch {
+                noise: Matrix::from_fn(n, d, |i, j| shrink * both[(i, j)]),
+                jitter: Some(jitter),
+                ..batch
+            };
         }
         batch
     }
@@ -201,22 +222,23 @@ impl<T: Real> Generator<T> {
     /// The density of the law of y, in units of the frame, by the centres of `latent`; `controlled` by what they would be if the network
     /// were 0, or plain: the density of what their noise gives. None without noise.
     pub fn density(&self, latent: &LatentBatch<T>, controlled: bool) -> Option<CentreDensity> {
-        let (pieces, codes, Latent::Codes { logits }) = (self.pieces.as_ref()?, latent.codes.as_ref()?, &self.latent) else {
-            return None;
-        };
-        if self.noise <= 0.0 {
-            return None;
-        }
+        let (Some(pieces), Some(codes), true) = (&self.pieces, &latent.codes, self.noise > 0.0) else { return None };
         let weights = if controlled {
-            let total = log_sum_exp(logits);
-            logits.iter().map(|l| (l - total).exp()).collect()
+            self.latent.probabilities()
         } else {
-            let mut counts = vec![0.0; logits.len()];
-            codes.iter().for_each(|&k| counts[k] += 1.0 / codes.len() as f64);
-            counts
+            let mut shares = vec![0.0; pieces.codes()];
+            codes.iter().for_each(|&k| shares[k] += 1.0 / codes.len() as f64);
+            shares
         };
         let (centres, base): (Matrix, Matrix) = (self.inner(latent).cast(), latent.noise.cast());
         Some(CentreDensity::new(pieces.mixture(weights), codes, &centres, controlled.then_some(&base), self.noise))
+    }
+
+    /// The density ([`Generator::density`], in the units of the target) by the centres behind the n samples that [`Generator::sample`] gives
+    /// under `seed` as its block 0. Plain, it is the density from which exactly these were drawn.
+    pub fn density_of_samples(&self, n: usize, seed: u64, controlled: bool) -> Option<CentreDensity> {
+        let latent = self.draw(n, false, (seed, Purpose::Sample, 0));
+        self.density(&latent, controlled).map(|q| q.restored(self.frame.clone()))
     }
 
     /// n independent samples x (n×d) under `seed`: block number `block` of a stream, so that any number can be drawn in

@@ -41,6 +41,17 @@ impl Latent {
         }
     }
 
+    /// π, summing to 1; one entry for a Gaussian latent.
+    pub fn probabilities(&self) -> Vec<f64> {
+        match self {
+            Latent::Gaussian => vec![1.0],
+            Latent::Codes { logits } => {
+                let total = log_sum_exp(logits);
+                logits.iter().map(|l| (l - total).exp()).collect()
+            }
+        }
+    }
+
     /// n independent latent points of dimension d under the key (seed, purpose, unit).
     pub fn sample<T: Real>(&self, n: usize, d: usize, key: (u64, Purpose, u64)) -> LatentBatch<T> {
         self.draw(n, d, key, |rng| {

@@ -17,11 +17,11 @@ mod pieces;
 mod trained;
 
 pub use centres::CentreDensity;
-pub use certify::{AgainstSearch, CertifySettings, GeneratorCertificate};
+pub use certify::{AgainstSearch, GeneratorCertificate};
 pub use flow::{FlowModel, FlowSettings};
-pub use generator::Generator;
+pub use generator::{Generator, Searched};
 pub use latent::{Latent, LatentBatch};
 pub use model::{Built, Drawn, Model, ModelSettings, Request, Start, Step, all_models};
-pub use pieces::Pieces;
 pub use particles::{Particles, ParticlesSettings};
+pub use pieces::Pieces;
 pub use trained::{GeneratorModel, GeneratorSettings};

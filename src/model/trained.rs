@@ -2,14 +2,14 @@
 
 use crate::density::{Affine, Density};
 use crate::error::{Error, Result};
-use crate::linalg::Matrix;
 use crate::estimate::{Clock, LawUse};
+use crate::linalg::Matrix;
 use crate::model::CentreDensity;
 use crate::model::batch::Batch;
 use crate::model::best::Best;
 use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
-use crate::model::{Generator, Latent, LatentBatch, Pieces};
+use crate::model::{Generator, Latent, LatentBatch, Pieces, Searched};
 use crate::nn::{Adam, AdamState, cosine_rate};
 use crate::num::Real;
 use crate::parallel;
@@ -49,8 +49,6 @@ pub struct GeneratorModel<T: Real> {
     /// The best iterate, where the steps follow its own density: with a kernel estimate their objective changes with the bandwidth.
     best: Best<T>,
     follows_law: bool,
-    /// The search that it started from.
-    found: Option<Found>,
     /// The density of its law, by centres of the step.
     law: Option<CentreDensity>,
     /// The latent batch of the step.
@@ -114,16 +112,18 @@ impl GeneratorSettings {
         };
         let points = points.filter(|_| self.codes > 0);
         let Some(y) = points.map(|points| frame.standardise(points)) else {
-            return Ok(Built { model: Box::new(GeneratorModel::<T>::fresh(frame, self.clone(), seed)), particles: None });
+            return Ok(Built {
+                model: Box::new(GeneratorModel::<T>::fresh(frame, self.clone(), seed)),
+                particles: None,
+            });
         };
         let mut mixture = fit_mixture(&y, self.codes, seed);
         if let Some(p) = target.standardised(&frame)?.densities.first() {
             mixture = refine(mixture, &**p, seed)?.0;
         }
-        let generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
-        let mut model = GeneratorModel::new(generator, self.clone());
-        model.found = found;
-        Ok(Built { model: Box::new(model), particles: Some(y) })
+        let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
+        generator.search = found.map(|found| searched(&found));
+        Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) })
     }
 
     /// h, in d dimensions: by default 8^(-1/2d), at which an eighth of the centres of a piece count at its middle.
@@ -138,6 +138,13 @@ impl GeneratorSettings {
         model.restore(state)?;
         Ok(Box::new(model))
     }
+}
+
+/// What a generator keeps of a search: every fourth particle.
+fn searched(found: &Found) -> Searched {
+    let kept: Vec<usize> = (0..found.particles.rows()).step_by(4).collect();
+    let (log_z, log_z_error, calls) = (found.log_z, found.log_z_error, found.calls);
+    Searched { particles: found.particles.gather_rows(&kept), log_z, log_z_error, calls }
 }
 
 impl<T: Real> GeneratorModel<T> {
@@ -156,12 +163,17 @@ impl<T: Real> GeneratorModel<T> {
         let optimiser = AdamState::new(&generator.parameters);
         let best = Best::new(&generator.parameters, &generator.latent);
         let law = generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true);
-        Self { generator, settings, optimiser, gradient, moved: Batch::default(), best, follows_law: false, found: None, law, latent: None }
-    }
-
-    /// The search that it started from, where it made one: its particles, its log Z and its calls.
-    pub fn found(&self) -> Option<&Found> {
-        self.found.as_ref()
+        Self {
+            generator,
+            settings,
+            optimiser,
+            gradient,
+            moved: Batch::default(),
+            best,
+            follows_law: false,
+            law,
+            latent: None,
+        }
     }
 
     /// What is trained.
@@ -182,6 +194,11 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             to.put("latent.factors", pieces.factors());
             to.put_row("latent.noise", &[self.generator.noise]);
         }
+        if let Some(search) = &self.generator.search {
+            to.put("search.particles", &search.particles);
+            to.put_row("search.log_z", &[search.log_z, search.log_z_error]);
+            to.counters.insert("search.calls".into(), search.calls);
+        }
         self.best.save(to, &self.generator.parameter_names());
     }
 
@@ -199,11 +216,21 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             let logits = from.matrix::<f64>("latent.logits", (1, codes))?.row(0).to_vec();
             self.generator.latent = Latent::Codes { logits };
             let d = self.generator.dim();
-            let (means, factors) = (from.matrix("latent.means", (codes, d))?, from.matrix("latent.factors", (codes, d * d))?);
+            let (means, factors) =
+                (from.matrix("latent.means", (codes, d))?, from.matrix("latent.factors", (codes, d * d))?);
             self.generator.pieces = Some(Pieces::new(means.clone(), factors.clone()));
             self.generator.noise = from.matrix::<f64>("latent.noise", (1, 1))?[(0, 0)];
         }
         (self.generator.parameters, self.optimiser) = (parameters, optimiser);
+        self.generator.search = match from.tensors.get("search.particles") {
+            None => None,
+            Some(held) => {
+                let particles: &Matrix = from.matrix("search.particles", (held.shape().0, self.generator.dim()))?;
+                let log_z: &Matrix = from.matrix("search.log_z", (1, 2))?;
+                let (calls, particles) = (from.counter("search.calls")?, particles.clone());
+                Some(Searched { particles, log_z: log_z[(0, 0)], log_z_error: log_z[(0, 1)], calls })
+            }
+        };
         Ok(())
     }
 }
@@ -236,7 +263,8 @@ impl<T: Real> Model for GeneratorModel<T> {
                 (batch, particles)
             },
             || {
-                let reference = (request.reference > 0).then(|| generator.map(&draw(request.reference, Purpose::Reference)));
+                let reference =
+                    (request.reference > 0).then(|| generator.map(&draw(request.reference, Purpose::Reference)));
                 let asked = request.law != LawUse::None;
                 (reference, asked.then(|| generator.density(&draw(s.centres, Purpose::Reference), true)).flatten())
             },

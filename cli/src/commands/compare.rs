@@ -20,7 +20,7 @@ pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: String,
     /// Methods, by commas: names from 'list methods'
-    #[arg(long, value_delimiter = ',', default_value = "kde")]
+    #[arg(long, value_delimiter = ',', default_value = pushforward::run::DEFAULT)]
     methods: Vec<String>,
     /// Names from 'list divergences', by commas, or 'all'
     #[arg(long, value_delimiter = ',', default_value = DEFAULT)]

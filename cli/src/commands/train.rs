@@ -197,7 +197,7 @@ pub(super) fn folder_of(job: &Job) -> PathBuf {
     };
     let what = word("divergence").or_else(|| word("reference"));
     let name = match (job.method.name.as_str(), what) {
-        ("kde", Some(divergence)) => divergence,
+        (pushforward::run::DEFAULT, Some(divergence)) => divergence,
         (method, Some(what)) => format!("{method}-{what}"),
         (method, None) => method.into(),
     };

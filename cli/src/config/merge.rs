@@ -8,7 +8,7 @@ use pushforward::density::Affine;
 use pushforward::estimate::all_estimators;
 use pushforward::linalg::Matrix;
 use pushforward::model::all_models;
-use pushforward::run::RunSettings;
+use pushforward::run::{DEFAULT, RunSettings};
 use pushforward::settings::Section;
 use pushforward::velocity::all_velocities;
 use std::path::Path;
@@ -142,7 +142,7 @@ impl Builder {
             }
             _ => return Err(Failure::input("only one of centre and scale is given; give both or neither")),
         };
-        let method = self.method.unwrap_or_else(|| "kde".into());
+        let method = self.method.unwrap_or_else(|| DEFAULT.into());
         let Builder { name, kinds, threads, start, start_checksum, given, .. } = self;
         Ok(Config { target, name, method, kinds, threads, frame, start, start_checksum, given })
     }

@@ -63,10 +63,10 @@ impl Config {
         let mut method = match preset {
             Some(preset) if self.kinds.iter().any(Option::is_some) => {
                 let kind = |k: usize| self.kinds[k].as_deref().unwrap_or(preset.parts[k]);
-                // a flow knows its own density
+                // a flow knows its own density, particles have none
                 let estimator = match (&self.kinds[2], kind(0)) {
                     (None, "flow") => "exact",
-                    (None, _) if preset.parts[2] == "exact" => "kde",
+                    (None, "particles") if preset.parts[2] == "exact" => "kde",
                     _ => kind(2),
                 };
                 let same = [kind(0), kind(1), estimator] == preset.parts;

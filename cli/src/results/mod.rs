@@ -99,8 +99,7 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
     let options = Options { seed: job.seed(), transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
     let report = evaluate(&*job.target.density, &samples, &options)?;
-    let density = trained.model.density();
-    let certified = density.map(|q| Certified::of(&*job.target.density, q, &samples, job.seed())).transpose()?;
+    let certified = Certified::of(&job.target.density, &trained.model, &samples, job.seed())?;
     Ok(Finals { trained, job, samples, report, certified })
 }
 

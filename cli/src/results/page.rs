@@ -20,7 +20,7 @@ pub(super) fn record(finals: &Finals) -> Record {
         m.truths.iter().zip(&m.masses).map(|(&truth, &model)| ModeMass { truth, model }).collect()
     });
     let field = Field::around(density, exact.as_ref().unwrap_or(samples));
-    let certificate = certified.as_ref().zip(trained.model.density()).map(|(c, q)| c.card(q, field.as_ref()));
+    let certificate = certified.as_ref().map(|c| c.card(&trained.model, field.as_ref()));
     Record {
         target: TargetCard {
             name: target.name.clone(),

@@ -6,6 +6,7 @@ mod words;
 
 pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
+pub(crate) use words::shown;
 
 use crate::num::log_mean_exp;
 use crate::{Error, Result};

@@ -86,7 +86,8 @@ impl fmt::Display for Certificate {
 }
 
 /// value ± error, with two digits of the error.
-fn shown(e: Estimate) -> String {
+/// value ± standard error, with the digits that the error leaves.
+pub(crate) fn shown(e: Estimate) -> String {
     if !(e.standard_error > 0.0 && e.standard_error.is_finite()) {
         return format!("{:.4}", e.value);
     }

@@ -80,7 +80,8 @@ fn affine_parts(g: &Generator<f64>) -> (f64, f64) {
     let mut probe = g.clone();
     let shapes = || g.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols()));
     let value = |g: &Generator<f64>, z: f64| {
-        let at = |z: f64| g.map(&LatentBatch { noise: Matrix::filled(1, d, z), jitter: None, codes: Some(vec![0]) })[(0, 0)];
+        let at =
+            |z: f64| g.map(&LatentBatch { noise: Matrix::filled(1, d, z), jitter: None, codes: Some(vec![0]) })[(0, 0)];
         at(z) - g.pieces.as_ref().map_or(0.0, |pieces| pieces.means()[(0, 0)])
     };
     probe.parameters = shapes().map(|m| Arc::new(m.into())).collect();
