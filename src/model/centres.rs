@@ -6,7 +6,7 @@ use crate::num::exp_slice;
 
 /// Responsibility below which a piece is left out at a point.
 const NEGLIGIBLE: f64 = 1e-18;
-/// The least share of the plain estimate that the controlled one keeps: differences of positive sums can be negative.
+/// The least controlled estimate, in the smaller one of the plain one and the piece's Gaussian: differences of sums can be negative.
 const LEAST: f64 = 0.2;
 
 /// ψ(y) = Σ_k π_k ψ_k(y), the density of y = m_k + A_k (c + hξ) with c among the centres of piece k, ξ ~ N(0, I), in units of the frame.
@@ -14,7 +14,7 @@ const LEAST: f64 = 0.2;
 /// - plain: ψ_k is the mixture of N(m_k + A_k c_i, h² A_k A_kᵀ) over the centres c_i, i < n_k: the law of what is drawn from them, exactly;
 /// - controlled: N(m_k, A_k A_kᵀ) is added and the mixture over the points b_i taken away that the centres would be if the network were 0.
 ///   That mixture has this Gaussian for its mean, so the estimate stays unbiased for the law of the generator, and it is exact where the
-///   network is 0. A fifth of the plain estimate is kept at least.
+///   network is 0. At least a fifth of the plain estimate or of the Gaussian is kept.
 ///
 /// Cost of n points: n K d² and n n_k d for each piece near by.   Source: semi-implicit laws, Yin and Zhou (2018); control variates.
 #[derive(Debug, Clone)]
@@ -102,10 +102,11 @@ impl CentreDensity {
             let base = self.base.get(k).map(|base| self.kernel(base, &v, room));
             match (plain, base) {
                 (Some(plain), Some(Some(base))) => {
-                    // 1 - b < -(1 - LEAST) a: the difference would fall below its least share
+                    // 1 + a - b, at least LEAST min(1, a)
                     let (a, b) = (plain.log_mass, base.log_mass);
-                    if b > 0.0 && b + (-(-b).exp()).ln_1p() > (1.0 - LEAST).ln() + a {
-                        terms.push((k, share + a + LEAST.ln(), 1.0, plain.score));
+                    let (top, least) = (a.max(b).max(0.0), LEAST.ln() + a.min(0.0));
+                    if (a - top).exp() + (-top).exp() - (b - top).exp() < (least - top).exp() {
+                        terms.push((k, share + least, 1.0, if a < 0.0 { plain.score } else { own() }));
                     } else {
                         terms.push((k, share + a, 1.0, plain.score));
                         terms.push((k, share, 1.0, own()));
