@@ -31,7 +31,13 @@ pub(crate) struct Best<T: Real> {
 impl<T: Real> Best<T> {
     /// With the parameters of the start.
     pub fn new(parameters: &Parameters<T>, latent: &Latent) -> Self {
-        Self { window: [0.0; 3], first: 0.0, value: f64::INFINITY, kept: (parameters.clone(), latent.clone()), rate: 1.0 }
+        Self {
+            window: [0.0; 3],
+            first: 0.0,
+            value: f64::INFINITY,
+            kept: (parameters.clone(), latent.clone()),
+            rate: 1.0,
+        }
     }
 
     /// Takes the objective of a step into account, with what the step led to; what to go back to, where that is better. `left` steps follow.

@@ -81,7 +81,8 @@ impl ModelSettings for GeneratorSettings {
         let widths: Vec<f64> = [inputs].into_iter().chain(self.hidden.iter().map(|&w| w as f64)).chain([d]).collect();
         let layers: f64 = widths.windows(2).map(|w| w[0] * w[1] + w[1]).sum();
         let parameters = layers + self.codes as f64 * d;
-        let rows = self.batch as f64 + reference as f64;
+        let centres = if self.codes > 0 { self.centres as f64 } else { 0.0 };
+        let rows = self.batch as f64 + (reference as f64).max(centres);
         // each hidden layer keeps its input and its output for the way back
         let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
         size * (4.0 * parameters + batches)
