@@ -120,7 +120,7 @@ fn any_stop_of_particles() {
 #[test]
 fn faults_are_remembered() {
     let target = faulty();
-    let mut method = generator(&target, 16, "f32").with("steps", 2_000).unwrap();
+    let mut method = generator(&target, 0, "f32").with("steps", 2_000).unwrap();
     method.frame = Some(Affine::identity(2));
     let mut run = method.start(&target, None).unwrap();
     while run.faults().first.is_none() {

@@ -191,7 +191,7 @@ fn panicked(shared: &Shared) -> Failure {
 }
 
 fn write_checkpoint(run: &Snapshot, job: &Job, folder: &mut RunFolder) -> Outcome<()> {
-    Checkpoint::of(run, &config_json(run, job)).write(folder.path())?;
+    Checkpoint::of(run, &config_json(job)).write(folder.path())?;
     folder.keep();
     Ok(())
 }
@@ -214,7 +214,7 @@ impl Recorder<'_> {
     fn write(&mut self, run: &Snapshot) -> Outcome<()> {
         let (job, mut folder) = (&self.shared.job, self.shared.folder());
         if !self.written {
-            folder.write("config.toml", results::config_text(run, job).as_bytes())?;
+            folder.write("config.toml", results::config_text(job).as_bytes())?;
             write_checkpoint(run, job, &mut folder)?;
             self.written = true;
         } else {

@@ -10,7 +10,6 @@ use crate::report::Frame;
 use crate::saved::Saved;
 use crate::target::Target;
 use pushforward::Error;
-use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
 use pushforward::metric::ModeTruth;
 use pushforward::run::{Faults, Method, Run, StepReport};
@@ -85,8 +84,6 @@ pub enum Ending {
 pub struct Snapshot {
     /// What was learnt.
     pub model: Model,
-    /// The units in which it works.
-    pub units: Affine,
     /// The curves.
     pub curves: Curves,
     /// Samples at some moments.
@@ -208,7 +205,6 @@ impl<'a> Training<'a> {
     fn snapshot(&self) -> Snapshot {
         Snapshot {
             model: Model::of(&self.run),
-            units: self.run.model().frame().clone(),
             curves: self.curves.clone(),
             frames: self.frames.clone(),
             faults: self.run.faults().clone(),

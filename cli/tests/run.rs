@@ -44,6 +44,7 @@ fn a_run_can_be_repeated() {
             "model.safetensors",
             "pictures.safetensors",
             "report.html",
+            "resampled.npy",
             "samples.npy",
             "summary.json"
         ]

@@ -144,6 +144,11 @@ impl GeneratorSettings {
     }
 }
 
+/// The density by one centre: until the first step draws others, to say that there is one.
+fn any_law<T: Real>(generator: &Generator<T>) -> Option<CentreDensity> {
+    generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true)
+}
+
 /// What a generator keeps of a search: every fourth particle.
 fn searched(found: &Found) -> Searched {
     let kept: Vec<usize> = (0..found.particles.rows()).step_by(4).collect();
@@ -166,7 +171,7 @@ impl<T: Real> GeneratorModel<T> {
         let gradient = generator.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect();
         let optimiser = AdamState::new(&generator.parameters);
         let best = Best::new(&generator.parameters, &generator.latent);
-        let law = generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true);
+        let law = any_law(&generator);
         Self {
             generator,
             settings,
@@ -239,6 +244,7 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             (self.generator.latent, self.generator.pieces, self.generator.noise) = (latent, Some(pieces), noise);
         }
         self.generator.search = search;
+        self.law = any_law(&self.generator);
         Ok(())
     }
 }

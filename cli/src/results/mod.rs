@@ -23,7 +23,6 @@ use crate::saved::tensor;
 use crate::training::{Ending, Job, Snapshot};
 use crate::verdict::Verdict;
 use crate::words;
-use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Options, Report, evaluate};
 use serde_json::{Value, json};
@@ -32,21 +31,14 @@ use std::path::Path;
 /// Samples in samples.npy.
 const SAMPLES: usize = 10_000;
 
-/// The units that config.toml names: those that a search found, where a repetition in them does not search again. A flow does (it starts
-/// at the particles), and particles have no units of their own.
-fn units<'a>(run: &'a Snapshot, job: &'a Job) -> Option<&'a Affine> {
-    let searches = ["particles", "flow"].contains(&job.method.model.name());
-    if searches { job.method.frame.as_ref() } else { Some(&run.units) }
-}
-
-/// The text of config.toml: every choice written out, the units that were found among them.
-pub fn config_text(run: &Snapshot, job: &Job) -> String {
-    job.config.text(&job.method, units(run, job))
+/// The text of config.toml: every choice written out. Units are named where they were given: a search that is repeated finds the same.
+pub fn config_text(job: &Job) -> String {
+    job.config.text(&job.method, job.method.frame.as_ref())
 }
 
 /// The configuration of a run as JSON, as checkpoints and models carry it.
-pub fn config_json(run: &Snapshot, job: &Job) -> String {
-    job.config.json(&job.method, units(run, job))
+pub fn config_json(job: &Job) -> String {
+    job.config.json(&job.method, job.method.frame.as_ref())
 }
 
 /// Whether the folder holds a run that took all its steps.
@@ -73,7 +65,7 @@ impl Trained {
     /// By this process.
     pub fn of(run: &Snapshot, ending: &Ending, job: &Job) -> Self {
         let (model, frames) = (run.model.clone(), run.frames.clone());
-        let config = config_text(run, job);
+        let config = config_text(job);
         Self { model, frames, config, curves: curves::written(&run.curves), course: Course::of(run, ending) }
     }
 }
@@ -152,8 +144,8 @@ pub fn write_stopped(run: &Snapshot, ending: &Ending, job: &Job, folder: &RunFol
 
 /// config.toml and model.safetensors.
 fn write_model(run: &Snapshot, job: &Job, folder: &RunFolder) -> Outcome<()> {
-    folder.write("config.toml", config_text(run, job).as_bytes())?;
-    model::save(&folder.file("model.safetensors"), &run.model, &config_json(run, job))
+    folder.write("config.toml", config_text(job).as_bytes())?;
+    model::save(&folder.file("model.safetensors"), &run.model, &config_json(job))
 }
 
 /// metrics.jsonl.
