@@ -94,7 +94,7 @@ impl Certified {
                     "ess": real(beside.defended.reverse_ess), "pareto_k": real(beside.defended.pareto_k),
                 },
                 "search": beside.search.as_ref().map(|s| json!({
-                    "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed),
+                    "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed), "together": s.together,
                     "region": s.region.as_ref().map(|(centre, spread)| json!({ "centre": centre, "spread": spread })),
                 })),
             })),

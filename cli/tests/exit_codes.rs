@@ -15,7 +15,7 @@ fn how_a_run_ended() {
     let wall = "kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*(x1^2 + x2^2) + log(step(x1 - 50))\"\n";
     fs::write(at("wall.toml"), wall).unwrap();
     let steps = ["--config", "small.toml", "--steps", "3", "--out", "run", "--force"];
-    let far = ["--set", "centre=[300.0, 0.0]", "--set", "scale=1.0"];
+    let far = ["--method", "kde", "--set", "codes=0", "--set", "centre=[300.0, 0.0]", "--set", "scale=1.0"];
     let near = ["--set", "centre=[51.0, 0.0]", "--set", "scale=0.1"];
     for (target, more, code, words) in [
         ("two.toml", &[][..], 0, &[][..]),

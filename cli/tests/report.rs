@@ -33,7 +33,7 @@ fn the_same_page_again() {
     .unwrap();
     let flow = ["--method", "flow", "--coupling", "spline"];
     for (target, more) in [
-        ("gmm9", &["--precision", "f64"][..]),
+        ("gmm9", &["--precision", "f64", "--set", "codes=16"][..]),
         ("two.toml", &[]),
         ("half.toml", &[]),
         ("two.toml", &flow),
@@ -59,8 +59,10 @@ fn the_same_page_again() {
 fn a_run_that_stopped() {
     let folder = folder();
     let at = folder.path();
-    succeeds(&train(at, "two.toml", "whole", &["--steps", "4000"]));
-    succeeds(&train(at, "two.toml", "run", &["--steps", "4000", "--max-time", "1100ms"]));
+    // without codes, so that no search takes time before the first step
+    let steps = ["--steps", "4000", "--set", "method=kde", "--set", "codes=0", "--set", "sample=128"];
+    succeeds(&train(at, "two.toml", "whole", &steps));
+    succeeds(&train(at, "two.toml", "run", &[&steps[..], &["--max-time", "1100ms"]].concat()));
     succeeds(&pushforward(at, &["report", "run"]));
     let page = fs::read_to_string(at.join("run/report.html")).unwrap();
     assert!(page.contains("stopped by --max-time") && page.contains("of 4,000 steps") && page.contains("<h2>Steps"));

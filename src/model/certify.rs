@@ -20,6 +20,8 @@ const MISSED: f64 = -std::f64::consts::LN_10;
 /// Share of the search's particles, and their number, from which missed ones are a region and no tail.
 const REGION: f64 = 0.005;
 const FEWEST: usize = 8;
+/// Nearest particles that tell a region from a tail.
+const NEAREST: usize = 8;
 /// Standard errors between two log Z from which they are said to differ.
 const GAP: f64 = 4.0;
 
@@ -54,7 +56,9 @@ pub struct AgainstSearch {
     pub particles: usize,
     /// The fraction of them where the generator's density is below a tenth of the target's.
     pub missed: Estimate,
-    /// The mean of these, in the units of the target, and their standard deviations; None where there are none.
+    /// How many of these lie together: most of the particles next to each are missed too. Tails are missed here and there, modes as a whole.
+    pub together: usize,
+    /// The mean of those, in the units of the target, and their standard deviations; None where they are too few for a region.
     pub region: Option<(Vec<f64>, Vec<f64>)>,
 }
 
@@ -105,20 +109,17 @@ impl GeneratorCertificate {
 }
 
 impl AgainstSearch {
-    /// The sentence that a mode is missing, where a region is: [`REGION`] of the search's particles, and [`FEWEST`] of them.
+    /// The sentence that a mode is missing, where there is a region: one in 200 of the search's particles, and eight at least.
     pub fn missed_region(&self) -> Option<String> {
         let (centre, spread) = self.region.as_ref()?;
-        let count = (self.missed.value * self.particles as f64).round() as usize;
-        if self.missed.value < REGION || count < FEWEST {
-            return None;
-        }
+        let count = self.together;
         let list = |v: &[f64]| {
             let some: Vec<String> = v.iter().take(6).map(|x| format!("{x:.4}")).collect();
             format!("[{}{}]", some.join(", "), if v.len() > 6 { ", ..." } else { "" })
         };
         Some(format!(
-            "{count} of {} particles of the search lie where the model's density is below a tenth of the target's: around {}, with \
-             standard deviations {}; a mode may be missing",
+            "{count} of {} particles of the search lie together where the model's density is below a tenth of the target's: around {}, \
+             with standard deviations {}; a mode may be missing",
             self.particles,
             list(centre),
             list(spread)
@@ -199,8 +200,9 @@ impl<T: Real> Generator<T> {
         let is_missed = |i: usize| log_q[i] - (log_p[i] - log_z) < MISSED;
         let missed: Vec<usize> = (0..log_p.len()).filter(|&i| is_missed(i)).collect();
         let flags: Vec<f64> = (0..log_p.len()).map(|i| f64::from(u8::from(is_missed(i)))).collect();
-        let region = (!missed.is_empty()).then(|| {
-            let x = found.particles.gather_rows(&missed);
+        let together = together(&self.frame.standardise(&found.particles), &missed, &flags);
+        let region = (together.len() >= FEWEST && together.len() as f64 >= REGION * log_p.len() as f64).then(|| {
+            let x = found.particles.gather_rows(&together);
             let centre = x.column_means();
             let square = |j: usize| x.iter_rows().map(|r| (r[j] - centre[j]).powi(2)).sum::<f64>();
             let spread = |j: usize| (square(j) / x.rows() as f64).sqrt();
@@ -211,9 +213,23 @@ impl<T: Real> Generator<T> {
             calls: found.calls,
             particles: log_p.len(),
             missed: Estimate::mean(&flags),
+            together: together.len(),
             region,
         })
     }
+}
+
+/// Those of the `missed` rows of y of whose nearest rows most are missed too.
+fn together(y: &Matrix, missed: &[usize], flags: &[f64]) -> Vec<usize> {
+    let near = |i: usize| {
+        let gap = |j: usize| y.row(i).iter().zip(y.row(j)).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+        let mut gaps: Vec<(f64, f64)> = (0..y.rows()).filter(|&j| j != i).map(|j| (gap(j), flags[j])).collect();
+        let count = NEAREST.min(gaps.len().saturating_sub(1));
+        gaps.select_nth_unstable_by(count, |a, b| a.0.total_cmp(&b.0));
+        gaps[..count].iter().map(|g| g.1).sum::<f64>() > 0.5 * count as f64
+    };
+    let near = crate::parallel::collect(missed.iter(), |&i| near(i));
+    missed.iter().zip(near).filter(|(_, near)| *near).map(|(&i, _)| i).collect()
 }
 
 /// log(n/(n - 1)) taken off log ψ: the mixture without one centre has n - 1 of them.

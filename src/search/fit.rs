@@ -33,7 +33,7 @@ pub fn fit_mixture(y: &Matrix, components: usize, seed: u64) -> GaussianMixture 
     let unseen = y.gather_rows(&(1..n).step_by(2).collect::<Vec<_>>());
     let most = components.min(n).max(1);
     let (mut best, mut size) = ((1, f64::NEG_INFINITY), 1);
-    while n > 1 {
+    while unseen.rows() > 0 {
         let likelihood = expectation_maximisation(&seen, size, seed).log_density(&unseen).iter().sum::<f64>();
         if likelihood <= best.1 {
             break;
