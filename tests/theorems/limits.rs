@@ -31,3 +31,38 @@ fn t15_reaction_repairs_masses() {
 fn t16_the_own_term_is_exact() {
     established("T16");
 }
+
+/// Checks T17 on random windowed steps: p- and q-mass above a level by the moved boundary (order 2), the average over levels, the
+/// reaction, and the running example with its e_c; rejects e - 1 for e in the q-mass, a wrong sign, and "every drift repairs".
+#[test]
+fn t17_elasticity_decides_repair() {
+    established("T17");
+}
+
+/// Checks T18 on random chains: range, order, contraction in total variation, both rates, and what is common near p to second order
+/// (orders 2 and 3 fitted); rejects contraction in L², the rate at p from the start, and agreement with reverse KL.
+#[test]
+fn t18_every_flow_is_one_diffusion() {
+    established("T18");
+}
+
+/// Checks T20 on chains with a closed gap: sup p/q, KL(p‖q) and total variation below the scalar equation, (H) for the table, closed
+/// forms and an equality; rejects Pearson, α > 1, and the rate of reverse KL for Neyman.
+#[test]
+fn t20_reaction_sees_no_gap() {
+    established("T20");
+}
+
+/// Checks T21 for one and two particles and every pair of divergences (order 2), with the page's digits; rejects collinearity, descent
+/// across divergences, descent of U_h, and the formula for one particle at two.
+#[test]
+fn t21_smoothing_destroys_descent() {
+    established("T21");
+}
+
+/// Checks T22: the bounds at rest, their equality, the bounds along Gaussian flows and a kernel estimate's best mean square; rejects
+/// half of each bound, a density with a jump, and the rate 2ρ.
+#[test]
+fn t22_score_error_bounds_the_law() {
+    established("T22");
+}
