@@ -48,6 +48,7 @@ mod t18;
 mod t20;
 mod t21;
 mod t22;
+mod t23;
 mod window;
 
 pub use budget::{Budget, Size};

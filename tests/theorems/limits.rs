@@ -66,3 +66,10 @@ fn t21_smoothing_destroys_descent() {
 fn t22_score_error_bounds_the_law() {
     established("T22");
 }
+
+/// Checks T23: two states reach half of the imbalance when the integral says so, the page's table, and the flow on cells at two gaps;
+/// rejects one time for every weight, and the formula as exact at a finite gap.
+#[test]
+fn t23_one_integral_gives_the_time() {
+    established("T23");
+}
