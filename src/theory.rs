@@ -201,3 +201,8 @@ pub mod t22 {}
 ///
 #[doc = include_str!("../theory/T23-time-to-repair.md")]
 pub mod t23 {}
+
+/// [`divergence::Custom::from_log_weight`]: crate::divergence::Custom::from_log_weight
+///
+#[doc = include_str!("../theory/T24-minimax-weight.md")]
+pub mod t24 {}

@@ -49,6 +49,7 @@ mod t20;
 mod t21;
 mod t22;
 mod t23;
+mod t24;
 mod window;
 
 pub use budget::{Budget, Size};

@@ -73,3 +73,10 @@ fn t22_score_error_bounds_the_law() {
 fn t23_one_integral_gives_the_time() {
     established("T23");
 }
+
+/// Checks T24 on the page's pair (three figures) and random ones: the shortest combination attains its square, and no divergence and no
+/// signed weight does better; rejects the average and the sum without norms.
+#[test]
+fn t24_the_shortest_combination_is_minimax() {
+    established("T24");
+}
