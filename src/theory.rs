@@ -181,6 +181,11 @@ pub mod t17 {}
 #[doc = include_str!("../theory/T18-one-nonlinear-diffusion.md")]
 pub mod t18 {}
 
+/// [`velocity::log_variance_cotangent`]: crate::velocity::log_variance_cotangent
+///
+#[doc = include_str!("../theory/T19-log-variance-flows.md")]
+pub mod t19 {}
+
 /// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
 ///
 #[doc = include_str!("../theory/T20-reaction-sees-no-gap.md")]

@@ -45,6 +45,7 @@ mod t15;
 mod t16;
 mod t17;
 mod t18;
+mod t19;
 mod t20;
 mod t21;
 mod t22;

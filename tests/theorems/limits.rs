@@ -80,3 +80,10 @@ fn t23_one_integral_gives_the_time() {
 fn t24_the_shortest_combination_is_minimax() {
     established("T24");
 }
+
+/// Checks T19: the response of a soft region for a fixed and a moving reference (order 2, the page's figures), silent references, and
+/// Var_m(l) that falls while total variation grows; rejects a missing cross term, and that no reference or every reference is silent.
+#[test]
+fn t19_log_variance_flows() {
+    established("T19");
+}
