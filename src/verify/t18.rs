@@ -64,7 +64,7 @@ fn order(k: usize, chain: &Chain, f: &Case, u: &[f64], v: &[f64]) -> Outcome {
     // a common lower start, and its distance from both in one direction
     let below: Vec<f64> = u.iter().zip(v).map(|(u, v)| u.min(*v)).collect();
     let distance = |a: &[f64], b: &[f64]| 0.5 * chain.mean(|i| (a[i] - b[i]).abs());
-    let step = [u, v, &below].map(|u| chain.stable_step(f, u)).into_iter().fold(f64::INFINITY, f64::min);
+    let step = [u, v, below.as_slice()].map(|u| chain.stable_step(f, u)).into_iter().fold(f64::INFINITY, f64::min);
     let span = 0.2 / (chain.gap().0 * slowest(f, &below));
     let mut state = [u.to_vec(), v.to_vec(), below];
     let (mut inside, mut ordered, mut contracts) = (true, true, true);
@@ -122,7 +122,7 @@ fn sobolev(f: &Case) -> Outcome {
     let f = f.as_ref();
     let chain = Chain::gaussian(0.25, 5.0);
     // a slope that is cut off on both sides, so that u is bounded; u reaches 5.5 where the weights of (b) are small
-    let raw: Vec<f64> = (0..chain.p.len()).map(|i| (2.0 * (0.25 * i as f64 - 5.0).clamp(-1.0, 1.5)).exp()).collect();
+    let raw: Vec<f64> = (0..chain.p.len()).map(|i| (2.0 * (0.25 * i as f64 - 5.0).clamp(-0.5, 1.5)).exp()).collect();
     let total = chain.mean(|i| raw[i]);
     let u: Vec<f64> = raw.iter().map(|r| r / total).collect();
     let kl = |u: &[f64]| chain.mean(|i| u[i] * u[i].ln());

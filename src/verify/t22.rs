@@ -162,8 +162,8 @@ fn along_the_flow() -> Outcome {
         let root = |k: usize| limit + decay(k, rho) * (start - limit);
         let simple = |k: usize, rate: f64, bound: f64| decay(k, rate) * start * start + bound * (1.0 - decay(k, rate));
         let below = |bound: &dyn Fn(usize) -> f64| (0..=steps).all(|k| path[k].kl(rho) <= bound(k) + 1e-9);
-        let above = (0..=steps).take_while(|&k| path[k].kl(rho) >= 0.25 * limit * limit);
-        let holds = above.clone().all(|k| path[k].kl(rho).sqrt() <= root(k) + 1e-9);
+        let mut above = (0..=steps).take_while(|&k| path[k].kl(rho) >= 0.25 * limit * limit);
+        let holds = above.all(|k| path[k].kl(rho).sqrt() <= root(k) + 1e-9);
         let name = |what: &str| format!("ρ = {rho}, from N({m}, {v}), ϱ = {a} + {b} x, {what}");
         out.comparisons.push(Comparison::decision(name("√KL"), holds));
         let bound = limit * limit;
