@@ -171,7 +171,8 @@ fn no_pinsker() -> Outcome {
     };
     let mut out = Outcome::default();
     let mut last = f64::NAN;
-    for (spread, printed) in [(0.3, 0.3088), (0.1, 0.4868), (0.03, 0.4180), (0.01, 0.2760), (0.003, 0.1479), (0.001, 0.0759)]
+    for (spread, printed) in
+        [(0.3, 0.3088), (0.1, 0.4868), (0.03, 0.4180), (0.01, 0.2760), (0.003, 0.1479), (0.001, 0.0759)]
     {
         let (variance, distance) = moments(spread);
         let name = format!("ς = {spread}, TV = {distance:.3}");
