@@ -211,3 +211,9 @@ pub mod t23 {}
 ///
 #[doc = include_str!("../theory/T24-minimax-weight.md")]
 pub mod t24 {}
+
+/// [`model::Generator`]: crate::model::Generator
+/// [`model::CentreDensity`]: crate::model::CentreDensity
+///
+#[doc = include_str!("../theory/T25-certificate.md")]
+pub mod t25 {}

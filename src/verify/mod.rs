@@ -51,6 +51,7 @@ mod t21;
 mod t22;
 mod t23;
 mod t24;
+mod t25;
 mod window;
 
 pub use budget::{Budget, Size};

@@ -87,3 +87,10 @@ fn t24_the_shortest_combination_is_minimax() {
 fn t19_log_variance_flows() {
     established("T19");
 }
+
+/// Checks T25 on generators with random networks: Z by quadrature over the noise of 1, 2 and 8 centres to 1e-9, and both sides of the bracket
+/// of the ELBO; rejects the own centre left out, points without noise, the mixture of other centres, and bounds with the wrong sign.
+#[test]
+fn t25_one_point_per_centre_gives_z() {
+    established("T25");
+}
