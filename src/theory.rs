@@ -169,6 +169,49 @@ pub mod t15 {}
 #[doc = include_str!("../theory/T16-finite-particles.md")]
 pub mod t16 {}
 
+/// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+///
+#[doc = include_str!("../theory/T17-thresholds-of-repair.md")]
+pub mod t17 {}
+
+/// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+///
+#[doc = include_str!("../theory/T18-one-nonlinear-diffusion.md")]
+pub mod t18 {}
+
+/// [`velocity::log_variance_cotangent`]: crate::velocity::log_variance_cotangent
+///
+#[doc = include_str!("../theory/T19-log-variance-flows.md")]
+pub mod t19 {}
+
+/// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation
+///
+#[doc = include_str!("../theory/T20-reaction-sees-no-gap.md")]
+pub mod t20 {}
+
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+///
+#[doc = include_str!("../theory/T21-what-smoothing-destroys.md")]
+pub mod t21 {}
+
+/// [`estimate::Kde`]: crate::estimate::Kde
+/// [`velocity::drift_into`]: crate::velocity::drift_into
+///
+#[doc = include_str!("../theory/T22-from-score-error-to-law.md")]
+pub mod t22 {}
+
+/// [`divergence::Divergence::weight`]: crate::divergence::Divergence::weight
+///
+#[doc = include_str!("../theory/T23-time-to-repair.md")]
+pub mod t23 {}
+
+/// [`divergence::Custom::from_log_weight`]: crate::divergence::Custom::from_log_weight
+///
+#[doc = include_str!("../theory/T24-minimax-weight.md")]
+pub mod t24 {}
+
 /// [`model::Generator`]: crate::model::Generator
 /// [`model::CentreDensity`]: crate::model::CentreDensity
 ///

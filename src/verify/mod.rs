@@ -17,6 +17,7 @@
 
 mod atoms;
 mod budget;
+mod chain;
 mod claim;
 mod comparison;
 mod draw;
@@ -42,6 +43,14 @@ mod t13;
 mod t14;
 mod t15;
 mod t16;
+mod t17;
+mod t18;
+mod t19;
+mod t20;
+mod t21;
+mod t22;
+mod t23;
+mod t24;
 mod t25;
 mod window;
 

@@ -41,6 +41,17 @@ impl Pair {
         Ok(Self { p, q })
     }
 
+    /// Mixtures on the line from rows (mass, mean, standard deviation).
+    pub(super) fn on_the_line(p: &[[f64; 3]], q: &[[f64; 3]]) -> Self {
+        let mixture = |rows: &[[f64; 3]]| {
+            let masses: Vec<f64> = rows.iter().map(|r| r[0]).collect();
+            let means = Matrix::from_fn(rows.len(), 1, |i, _| rows[i][1]);
+            let covariances = rows.iter().map(|r| Matrix::filled(1, 1, r[2] * r[2])).collect();
+            GaussianMixture::new(&masses, means, covariances).expect("positive masses and deviations")
+        };
+        Self { p: mixture(p), q: mixture(q) }
+    }
+
     /// The same pair after x ↦ L⁻¹(x - E_p x), Cov_p = LLᵀ: p then has mean 0 and covariance I, whatever the units of the user.
     ///
     /// Every theorem is invariant under affine maps of x, or its two sides carry the same factor, and r = p/q does not change: so

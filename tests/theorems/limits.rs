@@ -32,6 +32,62 @@ fn t16_the_own_term_is_exact() {
     established("T16");
 }
 
+/// Checks T17 on random windowed steps: p- and q-mass above a level by the moved boundary (order 2), the average over levels, the
+/// reaction, and the running example with its e_c; rejects e - 1 for e in the q-mass, a wrong sign, and "every drift repairs".
+#[test]
+fn t17_elasticity_decides_repair() {
+    established("T17");
+}
+
+/// Checks T18 on random chains: range, order, contraction in total variation, both rates, and what is common near p to second order
+/// (orders 2 and 3 fitted); rejects contraction in L², the rate at p from the start, and agreement with reverse KL.
+#[test]
+fn t18_every_flow_is_one_diffusion() {
+    established("T18");
+}
+
+/// Checks T20 on chains with a closed gap: sup p/q, KL(p‖q) and total variation below the scalar equation, (H) for the table, closed
+/// forms and an equality; rejects Pearson, α > 1, and the rate of reverse KL for Neyman.
+#[test]
+fn t20_reaction_sees_no_gap() {
+    established("T20");
+}
+
+/// Checks T21 for one and two particles and every pair of divergences (order 2), with the page's digits; rejects collinearity, descent
+/// across divergences, descent of U_h, and the formula for one particle at two.
+#[test]
+fn t21_smoothing_destroys_descent() {
+    established("T21");
+}
+
+/// Checks T22: the bounds at rest, their equality, the bounds along Gaussian flows and a kernel estimate's best mean square; rejects
+/// half of each bound, a density with a jump, and the rate 2ρ.
+#[test]
+fn t22_score_error_bounds_the_law() {
+    established("T22");
+}
+
+/// Checks T23: two states reach half of the imbalance when the integral says so, the page's table, and the flow on cells at two gaps;
+/// rejects one time for every weight, and the formula as exact at a finite gap.
+#[test]
+fn t23_one_integral_gives_the_time() {
+    established("T23");
+}
+
+/// Checks T24 on the page's pair (three figures) and random ones: the shortest combination attains its square, and no divergence and no
+/// signed weight does better; rejects the average and the sum without norms.
+#[test]
+fn t24_the_shortest_combination_is_minimax() {
+    established("T24");
+}
+
+/// Checks T19: the response of a soft region for a fixed and a moving reference (order 2, the page's figures), silent references, and
+/// Var_m(l) that falls while total variation grows; rejects a missing cross term, and that no reference or every reference is silent.
+#[test]
+fn t19_log_variance_flows() {
+    established("T19");
+}
+
 /// Checks T25 on generators with random networks: Z by quadrature over the noise of 1, 2 and 8 centres to 1e-9, and both sides of the bracket
 /// of the ELBO; rejects the own centre left out, points without noise, the mixture of other centres, and bounds with the wrong sign.
 #[test]

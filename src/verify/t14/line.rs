@@ -19,7 +19,7 @@ pub(super) fn start(l: f64, x: f64) -> (f64, f64) {
 }
 
 /// Cells of equal width centred at x_i, with ±L/2 and 0 among the centres.
-pub(super) struct Line {
+pub(in crate::verify) struct Line {
     l: f64,
     width: f64,
     x: Vec<f64>,
@@ -30,7 +30,7 @@ pub(super) struct Line {
 }
 
 /// A run until the mass left of 0 is 0.35.
-pub(super) struct Run {
+pub(in crate::verify) struct Run {
     /// When.
     pub time: f64,
     /// |E[ψ](T) - E[ψ](0)|.

@@ -8,7 +8,7 @@ use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, Summary};
 use crate::velocity::{Clock, Pull, Reference, Scene, UniversalDrift, Velocity};
 use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome};
-use line::Line;
+pub(super) use line::Line;
 use rayon::prelude::*;
 use std::sync::Arc;
 

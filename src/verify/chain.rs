@@ -1,0 +1,113 @@
+//! p_i du_i/dt = Σ_j c_ij (W(u_j) - W(u_i)) [+ p_i u_i g_i] on a chain of cells, u = q/p, W'(u) = w(1/u): every f-flow on a line.
+
+use crate::divergence::Divergence;
+use crate::rng::{Stream, uniform};
+
+/// Cells with masses of p and the conductances between neighbours.
+#[derive(Debug, Clone)]
+pub(super) struct Chain {
+    /// p_i, sum 1.
+    pub p: Vec<f64>,
+    /// c between i and i + 1.
+    pub conductance: Vec<f64>,
+}
+
+impl Chain {
+    /// n cells; masses and conductances differ by factors up to three.
+    pub fn random(rng: &mut Stream, n: usize) -> Self {
+        let raw: Vec<f64> = (0..n).map(|_| 0.5 + uniform(rng)).collect();
+        let total: f64 = raw.iter().sum();
+        let conductance = (1..n).map(|_| 0.5 + uniform(rng)).collect();
+        Self { p: raw.iter().map(|r| r / total).collect(), conductance }
+    }
+
+    /// N(0, 1) on cells of this width between ±reach, geometric means at the faces: the finite-volume scheme, of order 2.
+    pub fn gaussian(width: f64, reach: f64) -> Self {
+        let n = (2.0 * reach / width).round() as usize + 1;
+        let at = |i: usize| (-0.5 * (i as f64 * width - reach).powi(2)).exp();
+        let total: f64 = (0..n).map(at).sum();
+        let p: Vec<f64> = (0..n).map(|i| at(i) / total).collect();
+        let conductance = p.windows(2).map(|p| (p[0] * p[1]).sqrt() / (width * width)).collect();
+        Self { p, conductance }
+    }
+
+    /// E_p.
+    pub fn mean(&self, k: impl Fn(usize) -> f64) -> f64 {
+        (0..self.p.len()).map(|i| self.p[i] * k(i)).sum()
+    }
+
+    /// u with entries between `low` and `high` before E_p u = 1.
+    pub fn start(&self, rng: &mut Stream, low: f64, high: f64) -> Vec<f64> {
+        let raw: Vec<f64> = self.p.iter().map(|_| low * (high / low).powf(uniform(rng))).collect();
+        let total = self.mean(|i| raw[i]);
+        raw.iter().map(|r| r / total).collect()
+    }
+
+    /// du/dt.
+    pub fn rate(&self, f: &dyn Divergence, u: &[f64], reaction: bool) -> Vec<f64> {
+        let w: Vec<f64> = u.iter().map(|&u| -u * f.u_df(-u.ln())).collect();
+        let mut rate = vec![0.0; u.len()];
+        for (k, c) in self.conductance.iter().enumerate() {
+            let flux = c * (w[k + 1] - w[k]);
+            rate[k] += flux / self.p[k];
+            rate[k + 1] -= flux / self.p[k + 1];
+        }
+        if reaction {
+            let phi: Vec<f64> = u.iter().map(|&u| f.first_variation(-u.ln())).collect();
+            let mean = self.mean(|i| u[i] * phi[i]);
+            (0..u.len()).for_each(|i| rate[i] -= u[i] * (phi[i] - mean));
+        }
+        rate
+    }
+
+    /// The largest step at which the explicit scheme is stable at u, a third of 2.78 over the largest rate.
+    pub fn stable_step(&self, f: &dyn Divergence, u: &[f64]) -> f64 {
+        let steepest = u.iter().map(|&u| f.weight(-u.ln())).fold(0.0, f64::max);
+        let at = |i: usize| {
+            let right = self.conductance.get(i).unwrap_or(&0.0);
+            (right + if i > 0 { self.conductance[i - 1] } else { 0.0 }) / self.p[i]
+        };
+        0.45 / (steepest * (0..u.len()).map(at).fold(0.0, f64::max)).max(1e-3)
+    }
+
+    /// One step of the classical Runge–Kutta method.
+    pub fn step(&self, f: &dyn Divergence, u: &[f64], h: f64, reaction: bool) -> Vec<f64> {
+        let ahead = |k: &[f64], h: f64| -> Vec<f64> { u.iter().zip(k).map(|(u, k)| u + h * k).collect() };
+        let a = self.rate(f, u, reaction);
+        let b = self.rate(f, &ahead(&a, 0.5 * h), reaction);
+        let c = self.rate(f, &ahead(&b, 0.5 * h), reaction);
+        let d = self.rate(f, &ahead(&c, h), reaction);
+        (0..u.len()).map(|i| u[i] + h / 6.0 * (a[i] + 2.0 * b[i] + 2.0 * c[i] + d[i])).collect()
+    }
+
+    /// u at the time, in equal steps no longer than `step`.
+    pub fn after(&self, f: &dyn Divergence, u: &[f64], time: f64, step: f64, reaction: bool) -> Vec<f64> {
+        let steps = (time / step).ceil().max(1.0);
+        (0..steps as usize).fold(u.to_vec(), |u, _| self.step(f, &u, time / steps, reaction))
+    }
+
+    /// λ₁: the least positive eigenvalue of -𝓛, with its eigenvector, by inverse iteration on functions of mean zero.
+    pub fn gap(&self) -> (f64, Vec<f64>) {
+        let n = self.p.len();
+        let mut v: Vec<f64> = (0..n).map(|i| i as f64).collect();
+        let mut lambda = 0.0;
+        for _ in 0..400 {
+            let mean = self.mean(|i| v[i]);
+            v.iter_mut().for_each(|v| *v -= mean);
+            let size = self.mean(|i| v[i] * v[i]).sqrt();
+            v.iter_mut().for_each(|v| *v /= size);
+            lambda = (0..n - 1).map(|k| self.conductance[k] * (v[k + 1] - v[k]).powi(2)).sum();
+            // -𝓛 x = v: the flux through a face is minus the sum of p v on its left
+            let (mut next, mut sum) = (vec![0.0; n], 0.0);
+            for k in 0..n - 1 {
+                sum += self.p[k] * v[k];
+                next[k + 1] = next[k] - sum / self.conductance[k];
+            }
+            v = next;
+        }
+        let mean = self.mean(|i| v[i]);
+        let centred: Vec<f64> = v.iter().map(|v| v - mean).collect();
+        let size = self.mean(|i| centred[i] * centred[i]).sqrt();
+        (lambda, centred.iter().map(|v| v / size).collect())
+    }
+}

@@ -1,0 +1,155 @@
+//! T24: the weight that is best for the worst of several levels is the shortest vector of a convex hull.
+
+use super::t05::SoftStep;
+use super::{Budget, Claim, Comparison, Grid, Nodes, Outcome, Pair};
+use crate::divergence::Divergence;
+use crate::rng::{Purpose, stream, uniform};
+use std::sync::Arc;
+
+pub(super) const CLAIM: Claim = Claim {
+    id: "T24",
+    title: "the weight with the best worst-case efficiency over levels is the shortest convex combination of s'/‖s'‖",
+    check,
+};
+
+/// Levels on a range.
+const LEVELS: usize = 41;
+
+fn check(budget: &Budget) -> Vec<Outcome> {
+    // the pair of T8's table
+    let page = Pair::on_the_line(&[[0.5, -2.0, 0.8], [0.5, 2.0, 0.8]], &[[0.9, -2.0, 0.9], [0.1, 2.0, 0.9]]);
+    let divergences = budget.divergences();
+    let mut out: Vec<Outcome> = [(-2.0, 3.0, 0.7723), (0.0, 3.0, 0.8920), (-1.0, 1.0, 0.9310)]
+        .iter()
+        .map(|(low, high, printed)| {
+            let levels = Levels::new(&page, *low, *high);
+            let mut out = levels.compare("the page's pair", &divergences, budget.seed);
+            out.comparisons.push(Comparison::exact(
+                format!("levels {low} to {high}"),
+                levels.best().1,
+                *printed,
+                1.0,
+                2e-4,
+            ));
+            out
+        })
+        .collect();
+    for draw in budget.draws(24, [3, 0], [60, 0]) {
+        out.push(Levels::new(&draw.pair, -1.5, 2.0).compare(&draw.label, &divergences, budget.seed));
+    }
+    out
+}
+
+/// The Gram matrix of ŝ_τ = s'_τ/‖s'_τ‖ in L²(q|β|²) for levels at equal distances.
+struct Levels {
+    grid: Grid,
+    nodes: Nodes,
+    steps: Vec<SoftStep>,
+    gram: Vec<Vec<f64>>,
+}
+
+impl Levels {
+    fn new(pair: &Pair, low: f64, high: f64) -> Self {
+        let grid = Grid::covering(&pair.ends(9.0), pair.finest() / 16.0);
+        let nodes = pair.at(&grid.nodes);
+        let level = |k: usize| low + (high - low) * k as f64 / (LEVELS - 1) as f64;
+        let steps: Vec<SoftStep> = (0..LEVELS).map(|k| SoftStep { level: level(k), width: 1.0 }).collect();
+        let mut out = Self { grid, nodes, steps, gram: Vec::new() };
+        let norms: Vec<f64> = (0..LEVELS).map(|a| out.product(|l| out.steps[a].slope(l).powi(2)).sqrt()).collect();
+        let entry =
+            |a: usize, b: usize| out.product(|l| out.steps[a].slope(l) * out.steps[b].slope(l)) / (norms[a] * norms[b]);
+        out.gram = (0..LEVELS).map(|a| (0..LEVELS).map(|b| entry(a, b)).collect()).collect();
+        out
+    }
+
+    /// E_q[k(l) |β|²].
+    fn product(&self, k: impl Fn(f64) -> f64) -> f64 {
+        self.grid.integrate(|i| self.nodes.q(i) * self.nodes.beta2(i) * k(self.nodes.l(i)))
+    }
+
+    /// ⟨z, ŝ_a⟩ for z = Σ λ_b ŝ_b.
+    fn products(&self, weights: &[f64]) -> Vec<f64> {
+        self.gram.iter().map(|row| row.iter().zip(weights).map(|(g, w)| g * w).sum()).collect()
+    }
+
+    /// The shortest convex combination, by Frank–Wolfe steps between the worst and the best active level; and its square.
+    fn best(&self) -> (Vec<f64>, f64) {
+        let mut weights = vec![1.0 / LEVELS as f64; LEVELS];
+        for _ in 0..100_000 {
+            let products = self.products(&weights);
+            let active = (0..LEVELS).filter(|&k| weights[k] > 0.0);
+            let worst = (0..LEVELS).min_by(|&a, &b| products[a].total_cmp(&products[b])).unwrap_or(0);
+            let from = active.max_by(|&a, &b| products[a].total_cmp(&products[b])).unwrap_or(0);
+            let gap = products[from] - products[worst];
+            let curvature = self.gram[from][from] + self.gram[worst][worst] - 2.0 * self.gram[from][worst];
+            if gap < 1e-12 || curvature <= 0.0 {
+                break;
+            }
+            let step = (gap / curvature).min(weights[from]);
+            weights[worst] += step;
+            weights[from] -= step;
+        }
+        let square = self.products(&weights).iter().zip(&weights).map(|(p, w)| p * w).sum();
+        (weights, square)
+    }
+
+    /// The least squared cosine of a weight with ŝ_τ over the levels, by integrals of the weight itself.
+    fn efficiency(&self, weight: impl Fn(f64) -> f64) -> f64 {
+        let norm = self.product(|l| weight(l).powi(2));
+        let cosine = |s: &SoftStep| {
+            let inner = self.product(|l| weight(l) * s.slope(l));
+            inner.max(0.0).powi(2) / (norm * self.product(|l| s.slope(l).powi(2)))
+        };
+        self.steps.iter().map(cosine).fold(f64::INFINITY, f64::min)
+    }
+
+    /// The weight Σ λ_k ŝ_k.
+    fn combination(&self, weights: &[f64]) -> impl Fn(f64) -> f64 + '_ {
+        let norms = self.steps.iter().map(|s| self.product(|l| s.slope(l).powi(2)).sqrt());
+        let scaled: Vec<(f64, SoftStep)> = weights
+            .iter()
+            .zip(norms)
+            .zip(&self.steps)
+            .filter(|((w, _), _)| **w > 0.0)
+            .map(|((w, n), s)| (w / n, *s))
+            .collect();
+        move |l| scaled.iter().map(|(w, s)| w * s.slope(l)).sum()
+    }
+
+    fn compare(&self, name: &str, divergences: &[Arc<dyn Divergence>], seed: u64) -> Outcome {
+        let (weights, value) = self.best();
+        let name =
+            |what: &str| format!("{name}, levels {} to {}, {what}", self.steps[0].level, self.steps[LEVELS - 1].level);
+        let mut out = Outcome::default();
+        let attained = self.efficiency(self.combination(&weights));
+        out.comparisons.push(Comparison::exact(name("z attains ‖z‖²"), attained, value, 1.0, 1e-7));
+        let least = |w: &[f64]| self.products(w).into_iter().fold(f64::INFINITY, f64::min);
+        out.comparisons.push(Comparison::exact(name("least ⟨z, ŝ⟩"), least(&weights), value, 1.0, 1e-7));
+        for f in divergences {
+            let other = self.efficiency(|l| f.weight(l));
+            out.comparisons
+                .push(Comparison::decision(name(&format!("{} is no better", f.name())), other <= value + 1e-9));
+        }
+        // signed combinations of the levels: no better either
+        let mut rng = stream(seed, Purpose::Check, 24_000);
+        for k in 0..20 {
+            let signed: Vec<f64> = weights.iter().map(|w| w + 0.3 * (uniform(&mut rng) - 0.5)).collect();
+            let square: f64 = self.products(&signed).iter().zip(&signed).map(|(p, w)| p * w).sum();
+            let other = least(&signed).max(0.0).powi(2) / square;
+            out.comparisons.push(Comparison::decision(name(&format!("signed weight {k}")), other <= value + 1e-9));
+        }
+        let uniform = self.efficiency(self.combination(&[1.0 / LEVELS as f64; LEVELS]));
+        // where it is as good to 1e-4 it is nearly z, and nothing can be rejected
+        let best = |found: f64| {
+            let says = Comparison::decision(name(&format!("efficiency {found:.4}")), found >= value - 1e-6);
+            says.unless(value - found < 1e-4)
+        };
+        out.mutants.push(("the average of the levels is best", best(uniform)));
+        // without norms, the sum of s'_τ at the same weights: true only where the norms agree
+        let raw: Vec<(f64, SoftStep)> =
+            weights.iter().zip(&self.steps).filter(|(w, _)| **w > 0.0).map(|(w, s)| (*w, *s)).collect();
+        let raw = self.efficiency(|l| raw.iter().map(|(w, s)| w * s.slope(l)).sum());
+        out.mutants.push(("the sum without norms is best", best(raw)));
+        out
+    }
+}
