@@ -6,7 +6,7 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    LangevinSettings, LogVarianceSettings, MalaSettings, SteinSettings, UniversalSettings, Velocity,
+    LangevinSettings, LogVarianceSettings, MalaSettings, MultiSettings, SteinSettings, UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -18,6 +18,7 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<LangevinSettings>::default(),
         Box::<MalaSettings>::default(),
         Box::<LogVarianceSettings>::default(),
+        Box::<MultiSettings>::default(),
     ]
 }
 
