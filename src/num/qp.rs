@@ -50,12 +50,33 @@ pub fn min_norm(u: &[f64], count: usize) -> MinNorm {
             (active, weights) = (set, trial);
         }
     }
+    polish(&at, scale, &mut weights);
     let product = product(&weights);
     let value = value(&weights, &product);
     let violation = |(w, g): (&f64, &f64)| if *w > 0.0 { (g - value).abs() } else { (value - g).max(0.0) };
     let residual =
         weights.iter().zip(&product).map(violation).fold(0.0, f64::max) / if scale > 0.0 { scale } else { 1.0 };
     MinNorm { weights, product, value, residual }
+}
+
+/// Moves weight between the worst pair, as far as that lowers the value, until the conditions hold to rounding: where vectors are equal to
+/// nine digits, the systems of the active sets are singular, and pairs are not.
+fn polish(u: &impl Fn(usize, usize) -> f64, scale: f64, w: &mut [f64]) {
+    for _ in 0..MOST_CHANGES {
+        let g: Vec<f64> = (0..w.len()).map(|i| (0..w.len()).map(|j| u(i, j) * w[j]).sum()).collect();
+        let low = (0..w.len()).min_by(|&i, &j| g[i].total_cmp(&g[j]));
+        let high = (0..w.len()).filter(|&i| w[i] > 0.0).max_by(|&i, &j| g[i].total_cmp(&g[j]));
+        let (Some(low), Some(high)) = (low, high) else { return };
+        let gap = g[high] - g[low];
+        // NaN ends it too
+        if low == high || !(gap > 10.0 * ROUNDING * scale) {
+            return;
+        }
+        let curvature = u(low, low) + u(high, high) - 2.0 * u(low, high);
+        let step = (gap / curvature.max(f64::EPSILON * scale)).min(w[high]);
+        w[low] += step;
+        w[high] = if step < w[high] { w[high] - step } else { 0.0 };
+    }
 }
 
 /// w ← the minimiser on the affine hull of the active set; where that leaves the simplex, the way there ends at its boundary, the weights

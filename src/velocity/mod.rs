@@ -9,6 +9,7 @@ mod langevin;
 mod log_variance;
 mod multi;
 mod registry;
+mod riesz;
 mod stein;
 mod universal;
 
@@ -19,6 +20,7 @@ pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
 pub use multi::{Metric, Multi, MultiSettings, Scheme};
 pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
+pub use riesz::{Riesz, RieszSettings, bernoulli, truncation};
 pub use stein::{Kernel, Stein, SteinSettings};
 pub use universal::{UniversalDrift, UniversalSettings};
 
