@@ -5,6 +5,7 @@
 
 mod drift;
 mod figure;
+mod functional;
 mod langevin;
 mod log_variance;
 mod multi;
@@ -16,6 +17,7 @@ mod universal;
 pub use drift::{LogRatioClip, drift_into, growth};
 pub(crate) use drift::{centred, shorten};
 pub use figure::{Figure, Unit};
+pub use functional::{FunctionalGradient, FunctionalSettings, Young};
 pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
 pub use multi::{Metric, Multi, MultiSettings, Scheme};

@@ -6,8 +6,8 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    LangevinSettings, LogVarianceSettings, MalaSettings, MultiSettings, RieszSettings, SteinSettings,
-    UniversalSettings, Velocity,
+    FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MultiSettings, RieszSettings,
+    SteinSettings, UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -21,6 +21,7 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<LogVarianceSettings>::default(),
         Box::<MultiSettings>::default(),
         Box::<RieszSettings>::default(),
+        Box::<FunctionalSettings>::default(),
     ]
 }
 
