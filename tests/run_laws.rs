@@ -12,13 +12,15 @@ use pushforward::{Error, Result};
 use std::path::Path;
 
 /// The pairs (velocity, model) that make no sense.
-const REFUSED: [(&str, &str); 6] = [
+const REFUSED: [(&str, &str); 8] = [
     ("ula", "generator"),
     ("ula", "flow"),
     ("mala", "generator"),
     ("mala", "flow"),
     ("log-variance", "generator"),
     ("log-variance", "particles"),
+    ("riesz", "generator"),
+    ("riesz", "flow"),
 ];
 
 fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {

@@ -1,6 +1,6 @@
 //! Methods: a model, a velocity and an estimator with all their settings, under one name.
 
-use crate::density::{Affine, Target};
+use crate::density::{Affine, Domain, Target};
 use crate::error::{Error, Result};
 use crate::estimate::{EstimatorSettings, all_estimators};
 use crate::linalg::Matrix;
@@ -277,6 +277,13 @@ impl Method {
     pub fn start(&self, target: &Target, points: Option<Matrix>) -> Result<Run> {
         self.check()?;
         target.check()?;
+        if let (Domain::Torus(_), model @ ("generator" | "flow")) = (&target.domain, self.model.name()) {
+            let velocity = self.velocity.name();
+            return Err(Error::Mismatch {
+                what: format!("the model '{model}' cannot start on a torus, where the velocity '{velocity}' leads"),
+                remedy: "choose the model 'particles'".into(),
+            });
+        }
         let start = self.beginning(target, points);
         let Built { model, particles } = self.model.build(start)?;
         let standard = target.standardised(model.frame())?;

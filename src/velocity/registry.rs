@@ -6,8 +6,8 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MultiSettings, RieszSettings,
-    SteinSettings, UniversalSettings, Velocity,
+    FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MultiSettings, NewtonSettings,
+    RieszSettings, SteinSettings, UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -22,6 +22,7 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<MultiSettings>::default(),
         Box::<RieszSettings>::default(),
         Box::<FunctionalSettings>::default(),
+        Box::<NewtonSettings>::default(),
     ]
 }
 
