@@ -171,9 +171,7 @@ fn contraction_near_the_minimum() {
         let z: Matrix = normal_matrix(2, Purpose::Check, 0, 50, 1);
         let mut x = Matrix::from_fn(100, 1, |i, _| if i < 50 { 1e-3 * z[(i, 0)] } else { -1e-3 * z[(i - 50, 0)] });
         let v = newton(QuarticQuadratic, 1.0, epsilon, Solver::Lanczos(30), true);
-        let distance = |x: &Matrix| {
-            (x.as_slice().iter().map(|x| (x.abs() - 0.5).powi(2)).sum::<f64>() / 100.0).sqrt()
-        };
+        let distance = |x: &Matrix| (x.as_slice().iter().map(|x| (x.abs() - 0.5).powi(2)).sum::<f64>() / 100.0).sqrt();
         let mut distances = Vec::new();
         for k in 0..40 {
             x = step(&v, &x, k);

@@ -43,6 +43,7 @@ mod t14;
 mod t15;
 mod t16;
 mod t25;
+mod t30;
 mod window;
 
 pub use budget::{Budget, Size};

@@ -38,3 +38,10 @@ fn t16_the_own_term_is_exact() {
 fn t25_one_point_per_centre_gives_z() {
     established("T25");
 }
+
+/// Checks T30 on two and three Gaussian targets and five divergences: every rate of descent by differences of quadratures to 1e-6, and that none
+/// is below the shortest combination's; rejects rates without cross terms, of equal weights, and without the weight w.
+#[test]
+fn t30_every_divergence_falls() {
+    established("T30");
+}

@@ -43,7 +43,7 @@ crate::settings! {
     }
 }
 
-/// V = ∇g*(w(r) ∇ log r): d/dt D_f = -E⟨s, ∇g*(s)⟩ with s = w(r) ∇ log r; for g = (1/p)|·|_p^p it is -E|s|_q^q (T28).
+/// V = ∇g*(w(r) ∇ log r): d/dt D_f = -E⟨s, ∇g*(s)⟩ with s = w(r) ∇ log r; for g = (1/p)|·|_p^p it is -E|s|_q^q.
 ///
 /// For reverse KL the field is fitted without a density of q: V = argmax_f E_q[⟨∇ log p, f⟩ + div f - g(f)] over a class of fields.
 pub struct FunctionalGradient {
@@ -75,7 +75,7 @@ impl VelocitySettings for FunctionalSettings {
         "V = grad g*(w(r) grad log r), g(f) = (1/p) sum |f_k|^p"
     }
     fn source(&self) -> &'static str {
-        "Cheng et al. (NeurIPS 2023), GWG; other divergences: T28"
+        "Cheng et al. (NeurIPS 2023), GWG"
     }
     fn uses_estimator(&self) -> bool {
         self.field == "estimate"

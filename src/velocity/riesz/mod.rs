@@ -25,7 +25,7 @@ crate::settings! {
 }
 
 /// V(x) = -∫ K(x - y) [∇ρ - ρ ∇ log p](y) dy on the torus, K̂(k) = |k|^{-2s} for k ≠ 0, K̂(0) = 0: d/dt KL(ρ‖p) = -KSD², the norm of
-/// ∇ρ - ρ ∇ log p in H^{-s} (T27). s = 1 is the Coulomb kernel.
+/// ∇ρ - ρ ∇ log p in H^{-s}. s = 1 is the Coulomb kernel.
 ///
 /// On particles V(x_i) = (1/N) Σ_j [K(x_i - x_j) ∇ log p(x_j) - ∇K(x_i - x_j)], with ∇K(0) = 0. In one dimension and for s = 1, 2, 3 by
 /// Bernoulli polynomials, exactly; else by the Fourier sum over |n_j| ≤ M, whose distance from ∇K is at most [`truncation`].
@@ -50,7 +50,7 @@ impl VelocitySettings for RieszSettings {
         "V = -K*(grad rho - rho grad log p), K^(k) = |k|^(-2s)"
     }
     fn source(&self) -> &'static str {
-        "Chizat, M. Colombo, R. Colombo and Fernandez-Real (arXiv 2605.09456, abstract); T27"
+        "Chizat, M. Colombo, R. Colombo and Fernandez-Real (arXiv 2605.09456, abstract)"
     }
     fn trial(&self) -> Target {
         let waves =
