@@ -68,8 +68,7 @@ fn polish(u: &impl Fn(usize, usize) -> f64, scale: f64, w: &mut [f64]) {
         let high = (0..w.len()).filter(|&i| w[i] > 0.0).max_by(|&i, &j| g[i].total_cmp(&g[j]));
         let (Some(low), Some(high)) = (low, high) else { return };
         let gap = g[high] - g[low];
-        // NaN ends it too
-        if low == high || !(gap > 10.0 * ROUNDING * scale) {
+        if low == high || gap <= 10.0 * ROUNDING * scale || gap.is_nan() {
             return;
         }
         let curvature = u(low, low) + u(high, high) - 2.0 * u(low, high);
