@@ -217,3 +217,9 @@ pub mod t24 {}
 ///
 #[doc = include_str!("../theory/T25-certificate.md")]
 pub mod t25 {}
+
+/// [`num::min_norm`]: crate::num::min_norm
+/// [`velocity::Multi`]: crate::velocity::Multi
+///
+#[doc = include_str!("../theory/T30-several-targets.md")]
+pub mod t30 {}

@@ -25,6 +25,7 @@ mod standardised;
 mod tape_density;
 mod target;
 mod tempered;
+mod torus;
 mod two_moons;
 
 pub use affine::Affine;
@@ -47,6 +48,7 @@ pub use standardised::Standardised;
 pub use tape_density::TapeDensity;
 pub use target::{Target, WeightedSamples};
 pub use tempered::Tempered;
+pub use torus::{Harmonic, TorusDensity};
 pub use two_moons::TwoMoons;
 
 use crate::linalg::Matrix;

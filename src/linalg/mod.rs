@@ -3,6 +3,7 @@
 mod cholesky;
 mod eigen;
 mod gemm;
+mod lanczos;
 mod lu;
 pub(crate) mod matrix;
 mod symmetric;
@@ -12,6 +13,7 @@ pub use cholesky::Cholesky;
 pub use eigen::SymmetricEigen;
 pub use gemm::{Factor, OWN_KERNELS, gemm, matmul};
 pub(crate) use gemm::{Packed, Start, affine};
+pub use lanczos::Lanczos;
 pub use lu::{Lu, log_abs_det};
 pub(crate) use matrix::shape_mismatch;
 pub use matrix::{Matrix, View};

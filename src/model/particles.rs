@@ -26,7 +26,8 @@ crate::settings! {
         trust: f64 = 0.5, Rule::Positive;
         /// Rate of birth and death by the reaction (T15), in units of its own; 0 for none.
         birth_death: f64 = 0.0, Rule::NotNegative;
-        /// Where they start: "wide", a Gaussian with the target's mean and overall scale, or "gaussian", N(0, I).
+        /// Where they start: "wide", a Gaussian with the target's mean and overall scale, or "gaussian", N(0, I). On a torus they start
+        /// with equal chances everywhere.
         start: String = "wide".into(), Rule::OneOf(&["wide", "gaussian"]);
     }
 }
@@ -56,6 +57,9 @@ impl ModelSettings for ParticlesSettings {
     fn build(&self, start: Start<'_>) -> Result<Built> {
         let points = match start.points {
             Some(points) => points,
+            None if matches!(start.target.domain, Domain::Torus(_)) => {
+                uniform(self.particles, &start.target.domain, start.seed)
+            }
             None => {
                 let (n, d) = (self.particles, start.target.dim());
                 let z: Matrix = normal_matrix(start.seed, Purpose::Particles, 0, n, d);
@@ -84,6 +88,15 @@ impl ModelSettings for ParticlesSettings {
     fn copy(&self) -> Box<dyn ModelSettings> {
         Box::new(self.clone())
     }
+}
+
+/// n uniform points of a torus, n×d.
+fn uniform(n: usize, domain: &Domain, seed: u64) -> Matrix {
+    let Domain::Torus(period) = domain else { return Matrix::zeros(n, 0) };
+    let d = period.len();
+    let mut u = vec![0.0; n * d];
+    fill_uniform(&mut stream(seed, Purpose::Particles, 0), &mut u);
+    Matrix::from_fn(n, d, |i, j| period[j] * u[i * d + j])
 }
 
 impl ParticlesSettings {

@@ -6,6 +6,7 @@ mod exp;
 mod fit;
 mod ln;
 mod logsumexp;
+mod qp;
 mod quadrature;
 mod real;
 mod simd;
@@ -17,6 +18,7 @@ pub use elementwise::{
 };
 pub use fit::{Line, Order, fit_line, observed_order};
 pub use logsumexp::{log_mean_exp, log_sum_exp};
+pub use qp::{MinNorm, min_norm};
 pub use quadrature::GaussLegendre;
 pub use real::Real;
 pub use simd::{ISA, Kernel, Shell, check_isa, dispatch, dispatch_on, shell, shells, strict};

@@ -1,6 +1,6 @@
 //! Methods: a model, a velocity and an estimator with all their settings, under one name.
 
-use crate::density::{Affine, Density, Target};
+use crate::density::{Affine, Domain, Target};
 use crate::error::{Error, Result};
 use crate::estimate::{EstimatorSettings, all_estimators};
 use crate::linalg::Matrix;
@@ -286,6 +286,13 @@ impl Method {
     pub fn start(&self, target: &Target, points: Option<Matrix>) -> Result<Run> {
         self.check()?;
         target.check()?;
+        if let (Domain::Torus(_), model @ ("generator" | "flow")) = (&target.domain, self.model.name()) {
+            let velocity = self.velocity.name();
+            return Err(Error::Mismatch {
+                what: format!("the model '{model}' cannot start on a torus, where the velocity '{velocity}' leads"),
+                remedy: "choose the model 'particles'".into(),
+            });
+        }
         let start = self.beginning(target, points);
         let Built { model, particles } = self.model.build(start)?;
         let standard = target.standardised(model.frame())?;
@@ -335,9 +342,9 @@ impl Clone for Method {
 /// Pairs (velocity, model) that are refused: what a model cannot follow.
 pub fn refused_pairs() -> Vec<(&'static str, &'static str)> {
     let models = all_models();
-    let target = Target::of(std::sync::Arc::new(crate::density::gmm9()) as std::sync::Arc<dyn Density>);
     let mut out = Vec::new();
     for velocity in all_velocities() {
+        let target = velocity.trial();
         for model in &models {
             let estimator = if model.name() == "flow" { "exact" } else { "kde" };
             let built = Method::of(model.name(), velocity.name(), estimator, &target).and_then(|mut m| {

@@ -5,18 +5,26 @@
 
 mod drift;
 mod figure;
+mod functional;
 mod langevin;
 mod log_variance;
+mod multi;
+mod newton;
 mod registry;
+mod riesz;
 mod stein;
 mod universal;
 
 pub use drift::{LogRatioClip, drift_into, growth};
 pub(crate) use drift::{centred, shorten};
 pub use figure::{Figure, Unit};
+pub use functional::{FunctionalGradient, FunctionalSettings, Young};
 pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
+pub use multi::{Metric, Multi, MultiSettings, Scheme};
+pub use newton::{Functional, Mmd, Newton, NewtonSettings, QuarticQuadratic, Solver, VarianceCosine};
 pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
+pub use riesz::{Riesz, RieszSettings, bernoulli, truncation};
 pub use stein::{Kernel, Stein, SteinSettings};
 pub use universal::{UniversalDrift, UniversalSettings};
 

@@ -6,7 +6,8 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    LangevinSettings, LogVarianceSettings, MalaSettings, SteinSettings, UniversalSettings, Velocity,
+    FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MultiSettings, NewtonSettings,
+    RieszSettings, SteinSettings, UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -18,6 +19,10 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<LangevinSettings>::default(),
         Box::<MalaSettings>::default(),
         Box::<LogVarianceSettings>::default(),
+        Box::<MultiSettings>::default(),
+        Box::<RieszSettings>::default(),
+        Box::<FunctionalSettings>::default(),
+        Box::<NewtonSettings>::default(),
     ]
 }
 
@@ -50,6 +55,10 @@ pub trait VelocitySettings: Section {
     /// The first setting that no range of a single key refuses but that cannot be: an unknown name, for instance.
     fn validate(&self) -> Result<()> {
         Ok(())
+    }
+    /// A target that it can follow: for lists and tests.
+    fn trial(&self) -> Target {
+        Target::of(Arc::new(crate::density::gmm9()))
     }
     /// Bytes that it takes at least in `dim` dimensions; in f64, so that nothing overflows.
     fn memory(&self, _dim: usize) -> f64 {

@@ -74,11 +74,7 @@ impl VelocitySettings for SteinSettings {
         divergence::by_name(&self.divergence).map(drop)
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
-        let kernel = match self.kernel.as_str() {
-            "imq" => Kernel::Imq(self.width),
-            "linear" => Kernel::Linear,
-            _ => Kernel::Rbf(self.width),
-        };
+        let kernel = Kernel::named(&self.kernel, self.width);
         let target = ingredients.density()?;
         if !self.uses_estimator() {
             return Ok(Box::new(Stein::new(target, kernel)));
@@ -117,8 +113,17 @@ fn square_distance(x: &[f64], y: &[f64]) -> f64 {
 }
 
 impl Kernel {
+    /// The kernel of that name in the settings.
+    pub(super) fn named(name: &str, width: Option<f64>) -> Self {
+        match name {
+            "imq" => Kernel::Imq(width),
+            "linear" => Kernel::Linear,
+            _ => Kernel::Rbf(width),
+        }
+    }
+
     /// The kernel with its width chosen.
-    fn resolved(self, x: &Matrix) -> Result<Self> {
+    pub(super) fn resolved(self, x: &Matrix) -> Result<Self> {
         Ok(match self {
             Kernel::Rbf(None) => Kernel::Rbf(Some(median_width(x)?)),
             Kernel::Imq(None) => Kernel::Imq(Some(median_width(x)?)),
@@ -127,7 +132,7 @@ impl Kernel {
     }
 
     /// k(x, y) and c with ∇_y k(x, y) = c (x - y); for the linear kernel the gradient is x itself.
-    fn at(&self, x: &[f64], y: &[f64]) -> (f64, f64) {
+    pub(super) fn at(&self, x: &[f64], y: &[f64]) -> (f64, f64) {
         match self {
             Kernel::Rbf(w) => {
                 let w = w.unwrap_or(1.0);
@@ -144,7 +149,7 @@ impl Kernel {
         }
     }
 
-    fn width(&self) -> Option<f64> {
+    pub(super) fn width(&self) -> Option<f64> {
         match self {
             Kernel::Rbf(w) | Kernel::Imq(w) => *w,
             Kernel::Linear => None,
@@ -159,7 +164,7 @@ impl Stein {
     }
 
     /// (1/n) Σ_j [k(x_i, y_j) b_j + ∇_{y_j} k(x_i, y_j), the latter where `repulsion`], row by row.
-    fn average(kernel: &Kernel, x: &Matrix, y: &Matrix, b: &Matrix, repulsion: bool) -> Matrix {
+    pub(super) fn average(kernel: &Kernel, x: &Matrix, y: &Matrix, b: &Matrix, repulsion: bool) -> Matrix {
         let (n, d) = x.shape();
         let (share, mut out) = (1.0 / y.rows() as f64, Matrix::zeros(n, d));
         let rows = out.as_mut_slice().chunks_mut(CHUNK * d).zip(x.as_slice().chunks(CHUNK * d));

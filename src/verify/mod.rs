@@ -52,6 +52,7 @@ mod t22;
 mod t23;
 mod t24;
 mod t25;
+mod t30;
 mod window;
 
 pub use budget::{Budget, Size};

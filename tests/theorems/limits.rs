@@ -94,3 +94,10 @@ fn t19_log_variance_flows() {
 fn t25_one_point_per_centre_gives_z() {
     established("T25");
 }
+
+/// Checks T30 on two and three Gaussian targets and five divergences: every rate of descent by differences of quadratures to 1e-6, and that none
+/// is below the shortest combination's; rejects rates without cross terms, of equal weights, and without the weight w.
+#[test]
+fn t30_every_divergence_falls() {
+    established("T30");
+}

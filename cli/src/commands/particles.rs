@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 /// Arguments of `particles`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// A name from 'list targets', or the path of a TOML file
-    target: Option<String>,
+    /// A name from 'list targets', or the path of a TOML file; several for '--velocity multi'
+    target: Vec<String>,
     /// What they follow: a name from 'list velocities' [default: drift]
     #[arg(long, value_name = "NAME")]
     velocity: Option<String>,
@@ -71,9 +71,14 @@ impl Arguments {
     fn flags(&self) -> Outcome<toml::Table> {
         let text = |v: &Option<String>| v.clone().map(toml::Value::String);
         let whole = |v: Option<i64>| v.map(toml::Value::Integer);
+        let target = match self.target.as_slice() {
+            [] => None,
+            [one] => Some(toml::Value::String(one.clone())),
+            all => Some(toml::Value::Array(all.iter().cloned().map(toml::Value::String).collect())),
+        };
         let file = self.start.clone().filter(|s| s != "wide" && s != "gaussian");
         let mut all = vec![
-            ("target", text(&self.target)),
+            ("target", target),
             ("method", Some(toml::Value::String("particles".into()))),
             ("velocity.kind", text(&self.velocity)),
             ("estimator.kind", text(&self.estimator)),

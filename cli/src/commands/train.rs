@@ -139,10 +139,14 @@ pub(super) fn job_of_run(folder: &Path, flags: toml::Table, begun: bool) -> Outc
 fn job_without_start(mut config: Config, named: bool) -> Outcome<Job> {
     let target = match &config.target {
         toml::Value::String(name) if named => target::load(name, &mut note)?,
+        toml::Value::Array(all) if named => target::together(all, |one| match one {
+            toml::Value::String(name) => target::load(name, &mut note),
+            other => target::of_definition(other, None, &mut note),
+        })?,
         definition => target::of_definition(definition, config.name.as_deref(), &mut note)?,
     };
     // A file's content goes into config.toml, so that the run can be repeated without the file.
-    config.name = target.definition.is_table().then(|| target.name.clone());
+    config.name = (!target.definition.is_str()).then(|| target.name.clone());
     config.target = target.definition.clone();
     let threads = config.threads;
     let job = Job::new(target, config)?;

@@ -38,8 +38,10 @@ const KINDS: &[&str] = &["gaussian-mixture", "formula", "logistic-regression", "
 pub struct Target {
     /// The registry's name, or the file's name without its ending.
     pub name: String,
-    /// The density; of unconstrained coordinates where the target has a support.
+    /// The density; of unconstrained coordinates where the target has a support. The first one of several.
     pub density: Arc<dyn Density>,
+    /// The other densities of several targets.
+    pub others: Vec<Arc<dyn Density>>,
     /// The coordinates in which samples are written.
     pub coordinates: Coordinates,
     /// Formula of log p~ in plain characters.
@@ -55,7 +57,9 @@ pub struct Target {
 impl Target {
     /// What a run leads to.
     pub fn law(&self) -> pushforward::density::Target {
-        pushforward::density::Target::of(Arc::clone(&self.density))
+        let one = pushforward::density::Target::of(Arc::clone(&self.density));
+        let densities = one.densities.into_iter().chain(self.others.iter().cloned()).collect();
+        pushforward::density::Target { densities, ..one }
     }
 }
 
@@ -191,6 +195,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
         name: target.into(),
         coordinates: Coordinates::Same(density.dim()),
         density,
+        others: Vec::new(),
         formula: words(|e| e.formula),
         constants: words(|e| e.constants),
         source: words(|e| e.source),
@@ -220,8 +225,42 @@ pub fn of_definition(definition: &toml::Value, name: Option<&str>, note: &mut dy
             let text = toml::to_string(table).expect("a table that was read can be written");
             of_text(name.unwrap_or("target"), "the configuration's target", Path::new(""), &text, note)
         }
+        toml::Value::Array(all) => {
+            let all = together(all, |one| of_definition(one, None, note))?;
+            Ok(Target { name: name.map_or(all.name.clone(), str::to_owned), ..all })
+        }
         other => Err(Failure::input(format!("target = {other}; give a name, a path or a table"))),
     }
+}
+
+/// Several targets in one, for methods that follow several densities; their names stand together.
+pub fn together(all: &[toml::Value], mut one: impl FnMut(&toml::Value) -> Outcome<Target>) -> Outcome<Target> {
+    let all = all.iter().map(&mut one).collect::<Outcome<Vec<Target>>>()?;
+    let names: Vec<&str> = all.iter().map(|t| t.name.as_str()).collect();
+    let name = names.join("+");
+    let join = |word: fn(&Target) -> &str| all.iter().map(word).collect::<Vec<_>>().join("; ");
+    let (formula, constants) = (join(|t| &t.formula), join(|t| &t.constants));
+    let Some(first) = all.first() else {
+        return Err(Failure::input("target = []; give at least one"));
+    };
+    let d = first.density.dim();
+    if let Some(other) = all.iter().find(|t| t.density.dim() != d) {
+        return Err(Failure::input(format!(
+            "the targets {} and {} have dimensions {d} and {}; give targets of one dimension",
+            first.name,
+            other.name,
+            other.density.dim()
+        )));
+    }
+    if let Some(bounded) = all.iter().find(|t| t.coordinates.differ()) {
+        return Err(Failure::input(format!(
+            "the target {} has a support, and several targets share their coordinates; give targets on all of R^{d}",
+            bounded.name
+        )));
+    }
+    let definition = toml::Value::Array(all.iter().map(|t| t.definition.clone()).collect());
+    let others = all[1..].iter().map(|t| Arc::clone(&t.density)).collect();
+    Ok(Target { name, formula, constants, definition, others, ..first.clone() })
 }
 
 /// The target called `name` that `text` describes, for a configuration; `place` is where the text stands, for messages, and `base` the folder
@@ -245,6 +284,7 @@ fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn Fn
     Ok(Target {
         name: name.into(),
         density: described.density,
+        others: Vec::new(),
         coordinates: described.coordinates,
         formula: described.formula,
         constants: described.constants,

@@ -1,0 +1,149 @@
+//! Functionals of a cloud with their Wasserstein gradients and Hessian actions.
+
+use crate::linalg::Matrix;
+use crate::parallel;
+use std::f64::consts::PI;
+
+/// F on the empirical law of N particles x (N×d).
+///
+/// Gradient and Hessian are those of Wasserstein space: N times the derivatives of F_N(x_1, …, x_N). F((id + hu)#μ) =
+/// F + h ⟨v, u⟩ + (h²/2) ⟨u, Hu⟩ + O(h³) with ⟨a, b⟩ = (1/N) Σ a_i·b_i.
+pub trait Functional: Send + Sync {
+    /// Its name.
+    fn name(&self) -> &'static str;
+    /// F.
+    fn value(&self, x: &Matrix) -> f64;
+    /// v, N×d.
+    fn gradient(&self, x: &Matrix) -> Matrix;
+    /// Hu, N×d.
+    fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix;
+}
+
+/// F = (a/2) Var + β cos(π m) on the line: saddles at even m, minima at odd ones. H has a (N - 1 times) and -β π² cos(π m).
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct VarianceCosine {
+    /// a.
+    pub a: f64,
+    /// β.
+    pub beta: f64,
+}
+
+impl Functional for VarianceCosine {
+    fn name(&self) -> &'static str {
+        "variance-cosine"
+    }
+    fn value(&self, x: &Matrix) -> f64 {
+        let m = x.column_means()[0];
+        let variance = x.as_slice().iter().map(|x| (x - m).powi(2)).sum::<f64>() / x.rows() as f64;
+        0.5 * self.a * variance + self.beta * (PI * m).cos()
+    }
+    fn gradient(&self, x: &Matrix) -> Matrix {
+        let m = x.column_means()[0];
+        x.map(|x| self.a * (x - m) - self.beta * PI * (PI * m).sin())
+    }
+    fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let (m, mean) = (x.column_means()[0], u.column_means()[0]);
+        u.map(|u| self.a * (u - mean) - self.beta * PI * PI * (PI * m).cos() * mean)
+    }
+}
+
+/// F = ½ E W(x - y), W(z) = z⁴/4 - z²/2 on the line: a saddle where all particles are equal, minima at two atoms 1 apart.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct QuarticQuadratic;
+
+impl Functional for QuarticQuadratic {
+    fn name(&self) -> &'static str {
+        "quartic-quadratic"
+    }
+    fn value(&self, x: &Matrix) -> f64 {
+        let m = x.column_means()[0];
+        let moment = |k: i32| x.as_slice().iter().map(|x| (x - m).powi(k)).sum::<f64>() / x.rows() as f64;
+        // E(x - y)⁴ = 2 m₄ + 6 m₂², E(x - y)² = 2 m₂
+        0.25 * moment(4) + 0.75 * moment(2).powi(2) - 0.5 * moment(2)
+    }
+    fn gradient(&self, x: &Matrix) -> Matrix {
+        let n = x.rows() as f64;
+        x.map(|a| x.as_slice().iter().map(|b| (a - b).powi(3) - (a - b)).sum::<f64>() / n)
+    }
+    fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let n = x.rows() as f64;
+        Matrix::from_fn(x.rows(), 1, |i, _| {
+            let pairs = x.as_slice().iter().zip(u.as_slice());
+            pairs.map(|(b, w)| (3.0 * (x[(i, 0)] - b).powi(2) - 1.0) * (u[(i, 0)] - w)).sum::<f64>() / n
+        })
+    }
+}
+
+/// F = ½ MMD²(μ, ν) with k = exp(-|x - y|²/(2σ²)) and ν the law of samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mmd {
+    /// The samples of ν, M×d.
+    pub samples: Matrix,
+    /// σ.
+    pub sigma: f64,
+}
+
+/// Particles of one task.
+const CHUNK: usize = 16;
+
+impl Mmd {
+    fn kernel(&self, a: &[f64], b: &[f64]) -> f64 {
+        let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
+        (-0.5 * square / (self.sigma * self.sigma)).exp()
+    }
+
+    /// Rows in their order, side by side.
+    fn rows(&self, x: &Matrix, f: impl Fn(usize, &mut [f64]) + Sync) -> Matrix {
+        let (n, d) = x.shape();
+        let mut out = Matrix::zeros(n, d);
+        parallel::for_each(out.as_mut_slice().chunks_mut(CHUNK * d).enumerate(), |(chunk, rows)| {
+            rows.chunks_exact_mut(d).enumerate().for_each(|(k, row)| f(chunk * CHUNK + k, row));
+        });
+        out
+    }
+
+    fn mean(&self, x: &Matrix, y: &Matrix) -> f64 {
+        let sums = parallel::collect(x.iter_rows().collect::<Vec<_>>().into_iter(), |a| {
+            y.iter_rows().map(|b| self.kernel(a, b)).sum::<f64>()
+        });
+        sums.iter().sum::<f64>() / (x.rows() * y.rows()) as f64
+    }
+}
+
+impl Functional for Mmd {
+    fn name(&self) -> &'static str {
+        "mmd"
+    }
+    fn value(&self, x: &Matrix) -> f64 {
+        let nu = &self.samples;
+        0.5 * (self.mean(x, x) - 2.0 * self.mean(x, nu) + self.mean(nu, nu))
+    }
+    fn gradient(&self, x: &Matrix) -> Matrix {
+        let variance = self.sigma * self.sigma;
+        self.rows(x, |i, out| {
+            for (cloud, sign) in [(x, -1.0), (&self.samples, 1.0)] {
+                let share = sign / (cloud.rows() as f64 * variance);
+                for y in cloud.iter_rows() {
+                    let k = share * self.kernel(x.row(i), y);
+                    out.iter_mut().zip(x.row(i).iter().zip(y)).for_each(|(o, (a, b))| *o += k * (a - b));
+                }
+            }
+        })
+    }
+    fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let variance = self.sigma * self.sigma;
+        self.rows(x, |i, out| {
+            let here = x.row(i);
+            for (own, cloud, sign) in [(true, x, 1.0), (false, &self.samples, -1.0)] {
+                let share = sign / (cloud.rows() as f64 * variance);
+                for (j, y) in cloud.iter_rows().enumerate() {
+                    let k = share * self.kernel(here, y);
+                    let gap = |e: usize| u[(i, e)] - if own { u[(j, e)] } else { 0.0 };
+                    // ∇²k = k (z zᵀ/σ² - I)/σ², z = x - y
+                    let along: f64 = (0..here.len()).map(|e| (here[e] - y[e]) * gap(e)).sum::<f64>() / variance;
+                    (0..here.len()).for_each(|e| out[e] += k * ((here[e] - y[e]) * along - gap(e)));
+                }
+            }
+        })
+    }
+}
