@@ -7,7 +7,7 @@ use crate::transport::sweep::LANES;
 use std::cmp::Ordering;
 
 /// log₂ of a weight that no sum notices, in place of -∞.
-const NOTHING: f64 = -1e6;
+const NOTHING: f64 = -1e30;
 
 /// Σ_i a_i δ(x_i), Σ a_i = 1.
 #[derive(Debug, Clone, PartialEq)]

@@ -183,7 +183,7 @@ fn schedule<T: Real>(a: &Cloud<T>, b: &Cloud<T>, settings: &Sinkhorn) -> Vec<f64
 fn rescale<T: Real>(phi: &mut [T], before: Option<f64>, epsilon: f64) {
     let Some(before) = before else { return };
     let factor = T::from_f64(before / epsilon);
-    phi.iter_mut().for_each(|p| *p = *p * factor);
+    phi.iter_mut().for_each(|p| *p *= factor);
 }
 
 /// log₂ b + γ, padded.
@@ -198,15 +198,7 @@ fn side<'a, T: Real>(y: &'a Cloud<T>, h: &'a [T], epsilon: f64, cost: Cost, mask
 }
 
 /// Moves the potentials of a's points; the error of their marginal before.
-fn half<T: Real>(
-    a: &Cloud<T>,
-    b: &Cloud<T>,
-    epsilon: f64,
-    cost: Cost,
-    phi: &mut [T],
-    gamma: &[T],
-    omega: f64,
-) -> f64 {
+fn half<T: Real>(a: &Cloud<T>, b: &Cloud<T>, epsilon: f64, cost: Cost, phi: &mut [T], gamma: &[T], omega: f64) -> f64 {
     let sums = row_sums(a.points(), side(b, &weighted(b, gamma), epsilon, cost, false), phi);
     let error = excess(a, &sums, phi);
     move_by(phi, &sums, omega);

@@ -7,8 +7,11 @@ mod drift;
 mod figure;
 mod langevin;
 mod log_variance;
+mod mmd;
 mod registry;
+mod sinkhorn;
 mod stein;
+mod target_points;
 mod universal;
 
 pub use drift::{LogRatioClip, drift_into, growth};
@@ -16,7 +19,9 @@ pub(crate) use drift::{centred, shorten};
 pub use figure::{Figure, Unit};
 pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
+pub use mmd::{MmdFlow, MmdSettings};
 pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
+pub use sinkhorn::{SinkhornFlow, SinkhornSettings};
 pub use stein::{Kernel, Stein, SteinSettings};
 pub use universal::{UniversalDrift, UniversalSettings};
 

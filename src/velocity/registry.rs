@@ -6,7 +6,8 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    LangevinSettings, LogVarianceSettings, MalaSettings, SteinSettings, UniversalSettings, Velocity,
+    LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings, SinkhornSettings, SteinSettings,
+    UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<LangevinSettings>::default(),
         Box::<MalaSettings>::default(),
         Box::<LogVarianceSettings>::default(),
+        Box::<SinkhornSettings>::default(),
+        Box::<MmdSettings>::default(),
     ]
 }
 
