@@ -77,6 +77,10 @@ impl Ingredients {
     pub fn density(&self) -> Result<Arc<dyn Density>> {
         match self.target.densities.as_slice() {
             [density] => Ok(Arc::clone(density)),
+            [] if self.target.samples.is_some() => Err(Error::Mismatch {
+                what: "this velocity follows a density, and the target is known by samples alone".into(),
+                remedy: "choose the velocity sinkhorn or mmd".into(),
+            }),
             several => Err(Error::Mismatch {
                 what: format!("this velocity follows one density, and the target has {}", several.len()),
                 remedy: "give one target, or a velocity that takes several".into(),

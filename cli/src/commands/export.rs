@@ -52,6 +52,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             names.len()
         )));
     }
+    target.known("export")?;
     let lp = target.density.log_density(&target.coordinates.free(samples.clone())?);
     if target.coordinates.differ() {
         note("log p~ is that of the unconstrained coordinates, with the Jacobian".into());

@@ -106,7 +106,7 @@ impl Polisher {
         let config = config::merge(Some(&config), toml::Table::new(), &[])?;
         let target = target::of_definition(&config.target, config.name.as_deref(), &mut note)?;
         let pilot = model.sample(PILOT, arguments.seed, PILOT_BLOCK);
-        let polish = Polish::tune(&*target.density, &pilot, arguments.seed)?;
+        let polish = Polish::tune(target.known("--polish")?, &pilot, arguments.seed)?;
         Ok(Self { target, polish, steps: arguments.polish, total: PolishReport::default() })
     }
 

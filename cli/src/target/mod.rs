@@ -4,6 +4,7 @@ pub mod coordinates;
 pub mod formula;
 mod mixture;
 mod regression;
+mod samples;
 pub(crate) mod source;
 pub mod stan;
 mod stan_keys;
@@ -13,7 +14,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
 use crate::memory;
 use coordinates::Coordinates;
-use pushforward::density::{self, Chart, Constrained, Density, Entry};
+use pushforward::density::{self, Chart, Constrained, Density, Entry, WeightedSamples};
 use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
@@ -39,15 +40,19 @@ fn libraries_are_trusted() -> bool {
 }
 
 /// The kinds that a target file can have; each has a parser in a file of its own.
-const KINDS: &[&str] = &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "stan-library"];
+const KINDS: &[&str] =
+    &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "samples", "stan-library"];
 
 /// A target, ready to be sampled from.
 #[derive(Clone)]
 pub struct Target {
     /// The registry's name, or the file's name without its ending.
     pub name: String,
-    /// The density; of unconstrained coordinates where the target has a support.
+    /// The density; of unconstrained coordinates where the target has a support. Where the target is known by samples alone, the law of those
+    /// that were held out.
     pub density: Arc<dyn Density>,
+    /// The samples to learn from, where the target is known by samples alone.
+    pub samples: Option<WeightedSamples>,
     /// The coordinates in which samples are written.
     pub coordinates: Coordinates,
     /// Formula of log p~ in plain characters.
@@ -63,7 +68,21 @@ pub struct Target {
 impl Target {
     /// What a run leads to.
     pub fn law(&self) -> pushforward::density::Target {
-        pushforward::density::Target::of(Arc::clone(&self.density))
+        match &self.samples {
+            Some(samples) => pushforward::density::Target::of_samples(samples.clone()),
+            None => pushforward::density::Target::of(Arc::clone(&self.density)),
+        }
+    }
+
+    /// Its density; a failure in the name of `what` where it is known by samples alone.
+    pub fn known(&self, what: &str) -> Outcome<&dyn Density> {
+        if self.samples.is_none() {
+            return Ok(&*self.density);
+        }
+        let name = &self.name;
+        Err(Failure::input(format!(
+            "{what} asks for a density, and {name} is known by samples alone; give a target with a density"
+        )))
     }
 }
 
@@ -93,6 +112,8 @@ pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coor
 /// What the parser of one kind of target file makes of it.
 pub(crate) struct Described {
     pub density: Arc<dyn Density>,
+    /// The samples to learn from, where nothing else is known.
+    pub samples: Option<WeightedSamples>,
     pub coordinates: Coordinates,
     pub formula: String,
     pub constants: String,
@@ -105,7 +126,8 @@ pub(crate) struct Described {
 impl Described {
     pub(crate) fn new(density: Arc<dyn Density>, formula: impl Into<String>, constants: String) -> Self {
         let coordinates = Coordinates::Same(density.dim());
-        Self { density, coordinates, formula: formula.into(), constants, source: String::new(), replaced: Vec::new() }
+        let (source, replaced) = (String::new(), Vec::new());
+        Self { density, samples: None, coordinates, formula: formula.into(), constants, source, replaced }
     }
 
     /// Lets config.toml say `key = value`.
@@ -199,6 +221,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
         name: target.into(),
         coordinates: Coordinates::Same(density.dim()),
         density,
+        samples: None,
         formula: words(|e| e.formula),
         constants: words(|e| e.constants),
         source: words(|e| e.source),
@@ -257,6 +280,7 @@ fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn Fn
     Ok(Target {
         name: name.into(),
         density: described.density,
+        samples: described.samples,
         coordinates: described.coordinates,
         formula: described.formula,
         constants: described.constants,
@@ -287,6 +311,7 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
     match kind.as_str() {
         "gaussian-mixture" => mixture::describe(text, note),
         "formula" => formula::describe(text),
+        "samples" => samples::describe(text, base, note),
         "stan-library" => stan_keys::describe(text, base),
         "logistic-regression" | "linear-regression" => regression::describe(text, base, note),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
