@@ -168,3 +168,9 @@ pub mod t15 {}
 ///
 #[doc = include_str!("../theory/T16-finite-particles.md")]
 pub mod t16 {}
+
+/// [`model::Generator`]: crate::model::Generator
+/// [`model::CentreDensity`]: crate::model::CentreDensity
+///
+#[doc = include_str!("../theory/T25-certificate.md")]
+pub mod t25 {}

@@ -130,15 +130,97 @@ impl Density for Half {
     }
 }
 
-/// Checks that a target without a sampler has its mean log p~ without a floor, and says what was left out.
+/// Checks that a target without a sampler has its mean log p~ without a floor, and that a sample outside the support makes
+/// it -inf and is counted.
 #[test]
 fn target_without_sampler() {
-    let x = Matrix::from_vec(4, 1, vec![0.0, -2.0, 5.0, -1.0]);
+    let x = Matrix::from_vec(4, 1, vec![0.0, -2.0, 0.5, -1.0]);
     let report = evaluate(&Half, &x, &small()).unwrap();
     let [metric] = report.metrics.as_slice() else { panic!("{report:?}") };
-    assert_eq!((metric.name.as_str(), metric.value, &metric.floor), ("mean log p~", -1.0, &None));
-    assert!(metric.note.contains("1 of 4") && metric.note.contains("no floor"), "{}", metric.note);
+    assert_eq!((metric.name.as_str(), metric.value, &metric.floor), ("mean log p~", -0.625, &None));
+    assert!(metric.note.contains("no floor") && !metric.note.contains("outside"), "{}", metric.note);
     assert!(report.modes.is_none() && metric.z().is_none());
+
+    let x = Matrix::from_vec(4, 1, vec![0.0, -2.0, 5.0, -1.0]);
+    let report = evaluate(&Half, &x, &small()).unwrap();
+    let [mean, share] = report.metrics.as_slice() else { panic!("{report:?}") };
+    assert_eq!((mean.name.as_str(), mean.value, mean.size), ("mean log p~", f64::NEG_INFINITY, 4));
+    assert!(mean.note.contains("1 of 4") && mean.note.contains("others is -1.0"), "{}", mean.note);
+    assert_eq!((share.name.as_str(), share.value, share.size), ("outside the support", 0.25, 4));
+}
+
+/// The length of a normal vector in space: log p~ = 2 log x - x²/2 for x > 0, else -inf; it vanishes at the wall, as KSD asks.
+struct Wall;
+
+impl Density for Wall {
+    fn dim(&self) -> usize {
+        1
+    }
+    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
+        out.iter_mut()
+            .zip(x.as_slice())
+            .for_each(|(l, &x)| *l = if x > 0.0 { 2.0 * x.ln() - 0.5 * x * x } else { f64::NEG_INFINITY });
+    }
+    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        self.log_density_into(x, log_density);
+        score
+            .as_mut_slice()
+            .iter_mut()
+            .zip(x.as_slice())
+            .for_each(|(s, &x)| *s = if x > 0.0 { 2.0 / x - x } else { 0.0 });
+    }
+    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
+        let z: Matrix = normal_matrix(seed, Purpose::Check, 2, n, 3);
+        Some(Matrix::from_fn(n, 1, |i, _| z.row(i).iter().map(|z| z * z).sum::<f64>().sqrt()))
+    }
+}
+
+/// Checks that samples of which a tenth is impossible look perfect in no figure about the density: mean log p~ is -inf and
+/// beyond every floor, their share has a floor of 0, and KSD is infinite with the least p-value, while the others alone
+/// would pass.
+#[test]
+fn impossible_samples_are_not_left_out() {
+    let x = Wall.sample(1_000, 3).unwrap();
+    let options = Options { test_size: 1_000, ..small() };
+    let exact = evaluate(&Wall, &x, &options).unwrap();
+    let ksd = |report: &Report| report.tests.iter().find(|t| t.name == "KSD").unwrap().clone();
+    assert!(exact.metrics.iter().all(|m| m.name != "outside the support" && m.z().unwrap().abs() < 10.0));
+    assert!(ksd(&exact).p_value > 0.01 && ksd(&exact).statistic.is_finite());
+    let moved = Matrix::from_fn(1_000, 1, |i, _| if i % 10 == 0 { -x[(i, 0)] } else { x[(i, 0)] });
+    let report = evaluate(&Wall, &moved, &options).unwrap();
+    let found = |name: &str| report.metrics.iter().find(|m| m.name == name).unwrap();
+    assert_eq!((found("mean log p~").value, found("mean log p~").z()), (f64::NEG_INFINITY, Some(f64::NEG_INFINITY)));
+    let share = found("outside the support");
+    assert_eq!((share.value, share.floor.as_ref().unwrap().mean, share.z()), (0.1, 0.0, Some(f64::INFINITY)));
+    let test = ksd(&report);
+    assert_eq!((test.statistic, test.p_value), (f64::INFINITY, 1.0 / (options.resamples + 1) as f64));
+    assert!(test.size == 1_000 && test.note.contains("100 of 1000 samples are outside the support"), "{}", test.note);
+}
+
+/// Checks that points so far off that their distances overflow are in no mode, and that figures about a part of the sample
+/// say which: a sample of exact points of which half is far away has TV of at least ½, half of it behind the variance
+/// ratio, and the least p-value for its masses.
+#[test]
+fn points_in_no_mode() {
+    let target = gmm9();
+    let exact = target.sample(2_000, 5).unwrap();
+    let x = Matrix::from_fn(2_000, 2, |i, j| if i < 1_000 { 1e150 } else { exact[(i, j)] });
+    let options = Options { truth_size: 50_000, resamples: 99, ..small() };
+    let truth = ModeTruth::new(&target, 50_000, 1).report(&x);
+    // 1e300 is finite, and far beyond every mode; in a mixture of narrow modes its square overflows
+    assert_eq!((truth.nowhere, truth.near <= 1_000, truth.outside >= 0.5), (0, true, true));
+    let narrow = GaussianMixture::isotropic(&[0.5, 0.5], Matrix::from_rows(&[[0.0, 0.0], [1e-3, 0.0]]), 1e-5).unwrap();
+    let exact = narrow.sample(2_000, 5).unwrap();
+    let x = Matrix::from_fn(2_000, 2, |i, j| if i < 1_000 { 1e150 } else { exact[(i, j)] });
+    let truth = ModeTruth::new(&narrow, 50_000, 1).report(&x);
+    assert!(truth.nowhere == 1_000 && truth.outside >= 0.5, "{truth:?}");
+    // the masses are half of what they should be, and so is the share in no cell: ½ (½ + ½)
+    assert!((truth.total_variation - 0.5).abs() < 0.05 && (truth.masses.iter().sum::<f64>() - 0.5).abs() < 1e-12);
+    let report = evaluate(&narrow, &x, &options).unwrap();
+    let ratio = report.metrics.iter().find(|m| m.name == "variance ratio").unwrap();
+    assert!(ratio.size <= 1_000 && ratio.note.contains("of 2000 samples, the others are beyond 4 sigma"), "{ratio:?}");
+    let masses = report.tests.iter().find(|t| t.name == "mode masses").unwrap();
+    assert_eq!(masses.p_value, 0.01);
 }
 
 /// Checks that bad samples are refused with the place: NaN, infinity, wrong width, too few, a density that is NaN there.

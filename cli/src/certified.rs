@@ -1,11 +1,16 @@
 //! The certificate of a run whose model has a density: computed, in JSON, and as the report shows it.
 
 use crate::failure::Outcome;
+use crate::files::json::real;
+use crate::model::Model;
 use crate::report::{CertificateCard, Field};
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate, Verdict, resample, weighted_means};
+use pushforward::model::{AgainstSearch, CentreDensity, Generator, GeneratorCertificate};
+use pushforward::num::Real;
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// A certificate and the log-weights behind it.
 pub struct Certified {
@@ -15,6 +20,8 @@ pub struct Certified {
     exact_log_weights: Vec<f64>,
     /// E_p x by reweighting, a number for each coordinate; empty where no weight is positive.
     means: Vec<Estimate>,
+    /// What a generator says beside it, and its density.
+    generator: Option<(GeneratorCertificate, CentreDensity)>,
 }
 
 /// log p~ - log q at the rows of x.
@@ -23,13 +30,35 @@ fn log_weights(target: &dyn Density, model: &dyn Density, x: &Matrix) -> Vec<f64
 }
 
 impl Certified {
-    /// From samples of the model, and as many exact ones where the target has them.
-    pub fn of(target: &dyn Density, model: &dyn Density, samples: &Matrix, seed: u64) -> Outcome<Self> {
-        let own = log_weights(target, model, samples);
-        let exact = target.sample(samples.rows(), seed ^ 0x5eed).map(|x| log_weights(target, model, &x));
+    /// From the first samples of the model under `seed`, and as many exact ones where the target has them. None for a model or a
+    /// target without a density.
+    pub fn of(target: &Arc<dyn Density>, model: &Model, samples: &Matrix, seed: u64) -> Outcome<Option<Self>> {
+        if !target.is_known() {
+            return Ok(None);
+        }
+        let n = samples.rows();
+        let generator = match model {
+            Model::F32(g) => of_generator(g, target, n, seed)?,
+            Model::F64(g) => of_generator(g, target, n, seed)?,
+            Model::Flow(_) | Model::Particles(_) => None,
+        };
+        let (own, law): (&dyn Density, &dyn Density) = match (&generator, model.density()) {
+            (Some((plain, law, _)), _) => (plain, law),
+            (None, Some(q)) => (q, q),
+            (None, None) => return Ok(None),
+        };
+        let own = log_weights(&**target, own, samples);
+        let exact = target.sample(n, seed ^ 0x5eed).map(|x| log_weights(&**target, law, &x));
         let certificate = Certificate::of(&own, exact.as_deref())?;
         let means = weighted_means(&own, samples).unwrap_or_default();
-        Ok(Self { certificate, log_weights: own, exact_log_weights: exact.unwrap_or_default(), means })
+        let generator = generator.map(|(_, law, beside)| (beside, law));
+        let exact_log_weights = exact.unwrap_or_default();
+        Ok(Some(Self { certificate, log_weights: own, exact_log_weights, means, generator }))
+    }
+
+    /// What a generator says of the search that it came from.
+    pub fn against_search(&self) -> Option<&AgainstSearch> {
+        self.generator.as_ref().and_then(|(beside, _)| beside.search.as_ref())
     }
 
     /// The figures.
@@ -45,7 +74,7 @@ impl Certified {
     /// For summary.json; the keys never change.
     pub fn to_json(&self, log_normaliser: Option<f64>) -> Value {
         let c = &self.certificate;
-        let estimate = |e: &Estimate| json!({ "value": e.value, "standard_error": e.standard_error });
+        let estimate = |e: &Estimate| json!({ "value": real(e.value), "standard_error": real(e.standard_error) });
         let verdict = match c.verdict() {
             Verdict::Reliable => "reliable",
             Verdict::Unreliable => "unreliable",
@@ -53,35 +82,82 @@ impl Certified {
         };
         let exact = c.exact.as_ref().map(|e| {
             json!({
-                "samples": e.samples, "eubo": estimate(&e.eubo), "log_z": estimate(&e.log_z), "forward_ess": e.forward_ess,
+                "samples": e.samples, "eubo": estimate(&e.eubo), "log_z": estimate(&e.log_z), "forward_ess": real(e.forward_ess),
                 "missed": estimate(&e.missed),
             })
         });
         json!({
-            "samples": c.samples, "log_z": estimate(&c.log_z), "true_log_z": log_normaliser, "elbo": estimate(&c.elbo),
-            "reverse_ess": c.reverse_ess, "pareto_k": c.pareto_k, "verdict": verdict, "exact": exact,
+            "samples": c.samples, "log_z": estimate(&c.log_z), "true_log_z": log_normaliser.map(real), "elbo": estimate(&c.elbo),
+            "reverse_ess": real(c.reverse_ess), "pareto_k": real(c.pareto_k), "verdict": verdict, "exact": exact,
             "reweighted_means": self.means.iter().map(estimate).collect::<Vec<_>>(),
-            "findings": c.findings(), "caveat": Certificate::CAVEAT,
+            "generator": self.generator.as_ref().map(|(beside, _)| json!({
+                "elbo_bracket": [estimate(&beside.elbo[0]), estimate(&beside.elbo[1])],
+                "defended": {
+                    "samples": beside.defended.samples, "log_z": estimate(&beside.defended.log_z),
+                    "ess": real(beside.defended.reverse_ess), "pareto_k": real(beside.defended.pareto_k),
+                },
+                "search": beside.search.as_ref().map(|s| json!({
+                    "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed),
+                    "region": s.region.as_ref().map(|(centre, spread)| json!({ "centre": centre, "spread": spread })),
+                })),
+            })),
+            "findings": self.findings(), "caveat": Certificate::CAVEAT,
         })
+    }
+
+    /// What the figures add up to, one sentence each; that a mode may be missing first.
+    fn findings(&self) -> Vec<String> {
+        let beside = self.generator.as_ref().map(|(beside, _)| beside.findings());
+        beside.into_iter().flatten().chain(self.certificate.findings()).collect()
+    }
+
+    /// Name, value and meaning of each figure.
+    fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut rows = self.certificate.rows();
+        rows.extend(self.generator.iter().flat_map(|(beside, _)| beside.rows()));
+        rows
     }
 
     /// As the terminal shows it.
     pub fn text(&self) -> String {
-        self.certificate.to_string()
+        let exact =
+            self.certificate.exact.as_ref().map_or(String::new(), |e| format!(" and {} exact samples", e.samples));
+        let mut out = format!("certificate from {} samples of the model{exact}\n", self.certificate.samples);
+        for (name, value, meaning) in self.rows() {
+            out += &format!("  {name:<26}{value:>22}   {meaning}\n");
+        }
+        for line in self.findings().iter().map(String::as_str).chain([Certificate::CAVEAT]) {
+            out += &format!("  {line}\n");
+        }
+        out.trim_end().into()
     }
 
     /// As the report shows it; the learned density over the box of the target's `field`.
-    pub fn card(&self, model: &dyn Density, field: Option<&Field>) -> CertificateCard {
+    pub fn card(&self, model: &Model, field: Option<&Field>) -> CertificateCard {
         let centre = self.certificate.log_z.value;
         let centred = |l: &[f64]| l.iter().map(|l| l - centre).filter(|l| l.is_finite()).collect::<Vec<f64>>();
         let row = |(name, value, meaning): (&str, String, &str)| (name.to_string(), value, meaning.to_string());
+        let law = self.generator.as_ref().map(|(_, law)| law as &dyn Density).or(model.density());
         CertificateCard {
-            rows: self.certificate.rows().into_iter().map(row).collect(),
-            findings: self.certificate.findings(),
+            rows: self.rows().into_iter().map(row).collect(),
+            findings: self.findings(),
             caveat: Certificate::CAVEAT.into(),
             log_weights: centred(&self.log_weights),
             exact_log_weights: centred(&self.exact_log_weights),
-            field: field.map(|f| f.of(model)),
+            field: field.zip(law).map(|(f, q)| f.of(q)),
         }
     }
+}
+
+/// The exact density behind the first n samples of a generator, the estimate of the density of its law, and its certificate; None for one
+/// without noise.
+fn of_generator<T: Real>(
+    generator: &Generator<T>,
+    target: &Arc<dyn Density>,
+    n: usize,
+    seed: u64,
+) -> Outcome<Option<(CentreDensity, CentreDensity, GeneratorCertificate)>> {
+    let of = |controlled| generator.density_of_samples(n, seed, controlled);
+    let Some((plain, law)) = of(false).zip(of(true)) else { return Ok(None) };
+    Ok(Some((plain, law, generator.certify(target, n, seed)?)))
 }

@@ -1,5 +1,6 @@
 //! How the command fails: one sentence and an exit code.
 
+use crate::verdict::ExitCode;
 use std::fmt;
 use std::path::Path;
 
@@ -17,6 +18,10 @@ pub enum Failure {
     },
     /// The machine refused (disk full, no permission, broken file system): exit code 1.
     Machine(String),
+    /// The work failed: the model diverged, or the target was not finite too often: exit code 1.
+    Failed(String),
+    /// A run ended, and its samples are not to be trusted: exit code 3.
+    NotToBeTrusted(String),
     /// A theorem or a target failed its check, or a false variant passed it: exit code 1.
     Refuted(String),
     /// Ctrl-C or a signal: exit code 130, or that of the signal.
@@ -54,8 +59,9 @@ impl Failure {
     /// The exit code of the process.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Failure::Input(_) | Failure::Source { .. } => 2,
-            Failure::Machine(_) | Failure::Refuted(_) => 1,
+            Failure::Input(_) | Failure::Source { .. } => ExitCode::BadInput as u8,
+            Failure::Machine(_) | Failure::Failed(_) | Failure::Refuted(_) => ExitCode::Failed as u8,
+            Failure::NotToBeTrusted(_) => ExitCode::NotToBeTrusted as u8,
             Failure::Interrupted(_) => crate::interrupt::exit_code(),
         }
     }
@@ -91,7 +97,12 @@ impl fmt::Display for Failure {
     /// One line, whatever the parts were, and the excerpt of a file where there is one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (sentence, excerpt) = match self {
-            Failure::Input(s) | Failure::Machine(s) | Failure::Refuted(s) | Failure::Interrupted(s) => (s, ""),
+            Failure::Input(s)
+            | Failure::Machine(s)
+            | Failure::Failed(s)
+            | Failure::NotToBeTrusted(s)
+            | Failure::Refuted(s)
+            | Failure::Interrupted(s) => (s, ""),
             Failure::Source { sentence, excerpt } => (sentence, excerpt.as_str()),
         };
         let words: Vec<&str> = sentence.split_whitespace().collect();
@@ -102,6 +113,10 @@ impl fmt::Display for Failure {
 
 impl From<pushforward::Error> for Failure {
     fn from(error: pushforward::Error) -> Self {
-        Failure::Input(error.to_string())
+        use pushforward::Error::{Diverged, Panicked, TooManyFaults};
+        match error {
+            Diverged { .. } | Panicked { .. } | TooManyFaults { .. } => Failure::Failed(error.to_string()),
+            _ => Failure::Input(error.to_string()),
+        }
     }
 }

@@ -4,6 +4,7 @@
 use crate::failure::say;
 use crate::files::atomic;
 use crate::progress;
+use crate::target::stan::at_work;
 use std::sync::atomic::{AtomicBool, AtomicI32, Ordering};
 
 /// The number of the signal that came; 0 before.
@@ -51,6 +52,7 @@ fn came(signal: i32) {
     let lost = atomic::remove_unfinished();
     let what = if lost.is_empty() { String::new() } else { format!("; {} was not written", lost.join(", ")) };
     say(format_args!("error: stopped by {}{what}", name()));
+    at_work(false);
     std::process::exit(i32::from(exit_code()));
 }
 

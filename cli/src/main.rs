@@ -6,11 +6,13 @@ use clap::error::ErrorKind;
 use pushforward_cli::commands::Cli;
 use pushforward_cli::failure::{Failure, say};
 use pushforward_cli::interrupt;
+use pushforward_cli::target::stan::at_work;
 use std::process::ExitCode;
 
-/// Exit codes: 0 done, 1 the machine refused or a check failed, 2 bad input, 130 Ctrl-C.
+/// Exit codes: [`pushforward_cli::verdict::ExitCode`], and those of signals.
 fn main() -> ExitCode {
     interrupt::install();
+    at_work(true);
     // the command has the machine to itself
     pushforward::run::spin(true);
     let outcome = match Cli::try_parse() {
@@ -21,6 +23,7 @@ fn main() -> ExitCode {
         }
         Err(e) => Err(usage(&e)),
     };
+    at_work(false);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

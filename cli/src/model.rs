@@ -12,7 +12,7 @@ use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
-use pushforward::model::{Generator, Latent};
+use pushforward::model::{Generator, Latent, Pieces, Searched};
 use pushforward::num::Real;
 use std::path::Path;
 use std::sync::Arc;
@@ -175,6 +175,15 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
     if let Latent::Codes { logits } = &generator.latent {
         tensors.insert("latent.logits".into(), vector(logits));
     }
+    if let Some(pieces) = &generator.pieces {
+        tensors.insert("latent.means".into(), tensor(pieces.means()));
+        tensors.insert("latent.factors".into(), tensor(pieces.factors()));
+        tensors.insert("latent.noise".into(), vector(&[generator.noise]));
+    }
+    if let Some(search) = &generator.search {
+        tensors.insert("search.particles".into(), tensor(&search.particles));
+        tensors.insert("search.log_z".into(), vector(&[search.log_z, search.log_z_error, search.calls as f64]));
+    }
     for (name, p) in generator.parameter_names().into_iter().zip(&generator.parameters) {
         let tensor = Tensor { shape: vec![p.rows(), p.cols()], numbers: T::pack(p.as_slice()) };
         tensors.insert(format!("network.{name}"), tensor);
@@ -186,7 +195,12 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
 
 /// Reads a model that [`save`] wrote.
 pub fn load(path: &Path) -> Outcome<Model> {
-    let (tensors, metadata) = safetensors::read(path)?;
+    load_with_config(path).map(|(model, _)| model)
+}
+
+/// The same, with the configuration that it carries.
+pub fn load_with_config(path: &Path) -> Outcome<(Model, String)> {
+    let (tensors, mut metadata) = safetensors::read(path)?;
     let single = tensors.values().any(|t| matches!(t.numbers, Numbers::F32(_)));
     let model = if metadata.contains_key(flow::KEY) {
         flow::rebuild(&tensors, &metadata)
@@ -197,7 +211,9 @@ pub fn load(path: &Path) -> Outcome<Model> {
     } else {
         rebuild::<f64>(&tensors, &metadata)
     };
-    model.map_err(|why| Failure::input(format!("{}: {why}; this is not the model of a run", path.display())))
+    let model =
+        model.map_err(|why| Failure::input(format!("{}: {why}; this is not the model of a run", path.display())))?;
+    Ok((model, metadata.remove("config").unwrap_or_default()))
 }
 
 /// The numbers of a tensor in double precision.
@@ -250,6 +266,24 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
         return Err(format!("layers {hidden:?} with {codes} codes do not fit a file of {held} parameters"));
     }
     let mut generator: Generator<T> = Generator::new(frame, latent, &hidden, 0);
+    if codes > 0 {
+        let d = generator.dim();
+        let (means, factors) = ("latent.means", "latent.factors");
+        let pieces = (parameter_of(tensors, means, (codes, d))?, parameter_of(tensors, factors, (codes, d * d))?);
+        generator.pieces = Some(Pieces::new(pieces.0, pieces.1));
+        generator.noise = match doubles(tensors, "latent.noise").as_deref() {
+            Some(&[h]) if (0.0..=1.0).contains(&h) => h,
+            _ => return Err("latent.noise is not a number from 0 to 1".into()),
+        };
+    }
+    if let Some(particles) = tensors.get("search.particles") {
+        let shape = (particles.shape.first().copied().unwrap_or(0), generator.dim());
+        let particles = parameter_of(tensors, "search.particles", shape)?;
+        generator.search = match doubles(tensors, "search.log_z").as_deref() {
+            Some(&[log_z, log_z_error, calls]) => Some(Searched { particles, log_z, log_z_error, calls: calls as u64 }),
+            _ => return Err("search.log_z does not hold three numbers".into()),
+        };
+    }
     for (name, parameter) in generator.parameter_names().into_iter().zip(&mut generator.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?.into());
     }

@@ -24,7 +24,10 @@ const REPLACES: &str = ".replaces";
 
 /// A run folder that this process trains in.
 pub struct RunFolder {
+    /// Absolute: a library of a target may change the working folder.
     path: PathBuf,
+    /// As it was given.
+    shown: PathBuf,
     /// Whether the folder goes when this value goes: it was made here and nothing has been learnt yet.
     empty: bool,
     /// Held for as long as this value lives.
@@ -98,7 +101,7 @@ impl RunFolder {
             return Err(if path.symlink_metadata().is_ok() { exists_already(path) } else { fail(e) });
         }
         sync_folder(parent(path)).map_err(fail)?;
-        Ok(Made::Folder(Self { path: path.to_owned(), empty: true, _lock: lock }))
+        Ok(Made::Folder(Self { path: absolute(path), shown: path.to_owned(), empty: true, _lock: lock }))
     }
 
     /// Opens the folder of a run that stopped, to go on with it; clears what a killed process left half-written.
@@ -118,12 +121,17 @@ impl RunFolder {
                 atomic::remove_left_over(&entry.path());
             }
         }
-        Ok(Self { path: path.to_owned(), empty: false, _lock: lock })
+        Ok(Self { path: absolute(path), shown: path.to_owned(), empty: false, _lock: lock })
     }
 
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// The folder as the user named it, for messages.
+    pub fn shown(&self) -> &Path {
+        &self.shown
     }
 
     /// Where to write the file `name` of the run.
@@ -182,6 +190,10 @@ impl Drop for RunFolder {
     fn drop(&mut self) {
         self.abandon();
     }
+}
+
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
 }
 
 /// Takes the lock of a folder; None where another process has it.

@@ -8,6 +8,8 @@ use crate::progress;
 use crate::results::{self, Trained, config_json};
 use crate::run_folder::RunFolder;
 use crate::training::{Ending, Job, Snapshot, Watcher, train};
+use crate::verdict::Verdict;
+use std::path::PathBuf;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -51,8 +53,18 @@ impl Shared {
     }
 }
 
-/// Trains the job in `folder`, from the start or from a checkpoint; the sentence to say at the end.
-pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: Limits) -> Outcome<String> {
+/// A run that ended as it should, or by the time limit.
+pub struct Ended {
+    /// What to say.
+    pub words: String,
+    /// Its folder.
+    pub place: PathBuf,
+    /// What it says of its samples; nothing is known of those of a run that can go on.
+    pub verdict: Verdict,
+}
+
+/// Trains the job in `folder`, from the start or from a checkpoint.
+pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: Limits) -> Outcome<Ended> {
     let shared = Arc::new(Shared { job, limits, folder: Mutex::new(folder), latest: Mutex::new(None) });
     let (tell, hear) = channel();
     let theirs = Arc::clone(&shared);
@@ -94,7 +106,7 @@ pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: 
 }
 
 /// The work of the training's thread.
-fn work(shared: &Shared, from: Option<Checkpoint>) -> Outcome<String> {
+fn work(shared: &Shared, from: Option<Checkpoint>) -> Outcome<Ended> {
     let now = Instant::now();
     let written = from.is_some();
     let mut recorder = Recorder {
@@ -111,16 +123,31 @@ fn work(shared: &Shared, from: Option<Checkpoint>) -> Outcome<String> {
     *shared.latest() = Some(run.clone());
     match ending {
         Ending::Complete | Ending::Faulty(_) => {
-            let finals = results::judge(Trained::of(&run, &ending, &shared.job), &shared.job)?;
+            let judged = results::judge(Trained::of(&run, &ending, &shared.job), &shared.job);
             let mut folder = shared.folder();
+            let finals = match (judged, &ending) {
+                // the target is not finite at the samples either
+                (Err(failure), Ending::Faulty(reason)) => {
+                    results::write_stopped(&run, &ending, &shared.job, &folder)?;
+                    let shown = folder.shown().display();
+                    return Err(Failure::Failed(format!(
+                        "{reason}; its samples cannot be judged ({failure}); the model of {step} is in {shown}"
+                    )));
+                }
+                (judged, _) => judged?,
+            };
             finals.write(&run, &folder)?;
             if ending == Ending::Complete {
                 folder.finish(crate::checkpoint::FILES)?;
             }
-            let shown = folder.path().display();
+            let shown = folder.shown().display();
             match ending {
-                Ending::Faulty(reason) => Err(Failure::Input(format!("{reason}; what {step} taught is in {shown}"))),
-                _ => Ok(format!("{}\nwritten to {shown}; open {shown}/report.html\n", finals.words())),
+                Ending::Faulty(reason) => Err(Failure::Failed(format!("{reason}; what {step} taught is in {shown}"))),
+                _ => Ok(Ended {
+                    words: format!("{}\nwritten to {shown}; open {shown}/report.html\n", finals.words()),
+                    place: folder.shown().to_owned(),
+                    verdict: finals.verdict(),
+                }),
             }
         }
         Ending::Interrupted | Ending::TimeLimit => stop(&run, &ending, &shared.job, &mut shared.folder()),
@@ -128,14 +155,18 @@ fn work(shared: &Shared, from: Option<Checkpoint>) -> Outcome<String> {
 }
 
 /// Leaves a run that can go on, in a moment: no judging, no report.
-fn stop(run: &Snapshot, ending: &Ending, job: &Job, folder: &mut RunFolder) -> Outcome<String> {
+fn stop(run: &Snapshot, ending: &Ending, job: &Job, folder: &mut RunFolder) -> Outcome<Ended> {
     write_checkpoint(run, job, folder)?;
     results::write_stopped(run, ending, job, folder)?;
-    let (step, all, shown) = (run.taken, job.steps(), folder.path().display());
+    let (step, all, shown) = (run.taken, job.steps(), folder.shown().display());
     let how = format!("after step {step} of {all}; continue with: pushforward train --resume {shown}");
     match ending {
         Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by {} {how}", interrupt::name()))),
-        _ => Ok(format!("stopped by --max-time {how}\n")),
+        _ => Ok(Ended {
+            words: format!("stopped by --max-time {how}\n"),
+            place: folder.shown().to_owned(),
+            verdict: Verdict::Sound,
+        }),
     }
 }
 
@@ -154,7 +185,7 @@ fn nothing_yet(ending: &Ending, folder: &mut RunFolder) -> Failure {
 fn panicked(shared: &Shared) -> Failure {
     let mut folder = shared.folder();
     folder.abandon();
-    let shown = folder.path().display();
+    let shown = folder.shown().display();
     let left = if folder.path().exists() { format!("; the last checkpoint is in {shown}") } else { String::new() };
     Failure::Machine(format!("a mistake of this program or of the target's code stopped the training{left}"))
 }

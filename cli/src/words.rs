@@ -35,6 +35,13 @@ const TABLE: &[Words] = &[
         "Average log-density of the samples. Higher than exact samples: modes too narrow or tails missing; lower: stray samples.",
     ),
     words(
+        "outside the support",
+        "outside_support",
+        "share outside the support",
+        Judge::Difference,
+        "Share of samples where the target has no density at all; exact samples are never there.",
+    ),
+    words(
         "modes covered",
         "modes_covered",
         "modes covered",

@@ -54,3 +54,34 @@ fn the_tree_is_the_one_we_know() {
     }
     assert!(packages.len() <= MOST, "{} packages", packages.len());
 }
+
+/// Licences that permissive software may bring with it; MIT, which is ours, can be given with all of them.
+const LICENCES: &[&str] =
+    &["MIT", "Apache-2.0", "ISC", "Zlib", "Unlicense", "Unicode-3.0", "LLVM-exception", "BSD-2-Clause", "BSD-3-Clause"];
+
+/// Checks that every package that is built here, as cargo knows it without a network, states its licence, and that each
+/// word of it is in the list above. Where cargo cannot say without a network, the test says so and ends.
+#[test]
+fn licences_are_permissive() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let host = std::process::Command::new("rustc").arg("-vV").output().expect("rustc is there where cargo is");
+    let host = String::from_utf8(host.stdout).unwrap();
+    let host = host.lines().find_map(|line| line.strip_prefix("host: ")).unwrap().to_string();
+    let out = std::process::Command::new(cargo)
+        .args(["metadata", "--offline", "--locked", "--format-version", "1", "--filter-platform", &host])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    if !out.status.success() {
+        println!("skipped: {}", String::from_utf8_lossy(&out.stderr));
+        return;
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap();
+    assert!(packages.len() > LIBRARY.len() / 2);
+    for package in packages {
+        let (name, licence) = (&package["name"], package["license"].as_str().unwrap_or("none stated"));
+        let words = licence.split([' ', '/', '(', ')']).filter(|w| !["", "OR", "AND", "WITH"].contains(w));
+        words.for_each(|word| assert!(LICENCES.contains(&word), "{name}: {licence}"));
+    }
+}

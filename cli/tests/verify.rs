@@ -118,6 +118,22 @@ fn bad_input() {
     }
 }
 
+/// Checks that a word that is meant as a switch makes no folder, and that a folder may still have such a name.
+#[test]
+fn reports_are_folders() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |report: &str| pushforward(folder.path(), &["verify", "T1", "--dim", "1", "--report", report]);
+    for word in ["never", "always", "no"] {
+        let out = run(word);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("./{word}")) && out.stdout.is_empty(), "{said}");
+        assert!(!folder.path().join(word).exists());
+    }
+    assert_eq!(run("./never").status.code(), Some(0));
+    assert!(folder.path().join("never/report.html").is_file());
+}
+
 /// Checks that a report that cannot be written is the machine's fault: exit code 1, before anything is computed.
 #[test]
 fn report_in_the_way() {

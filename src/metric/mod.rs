@@ -29,6 +29,7 @@ mod sliced;
 mod transport;
 
 pub use assignment::{Assignment, assign};
+pub(crate) use certificate::shown;
 pub use certificate::{
     Certificate, Estimate, ExactPart, Verdict, effective_fraction, pareto_k, resample, weighted_means,
 };

@@ -33,13 +33,17 @@ pub struct ModeReport {
     pub modes: usize,
     /// How many of them have more than 0.2 of their true mass.
     pub covered: usize,
-    /// ½ Σ_k |mass_k - truth_k|, between 0 and 1.
+    /// ½ (Σ_k |mass_k - truth_k| + the share of points in no cell), between 0 and 1.
     pub total_variation: f64,
     /// Fraction of points beyond Mahalanobis distance 4 of every mode.
     pub outside: f64,
     /// Mean of Mahalanobis²/d to the mode of the own cell, over points within distance 4 of it, divided by the same mean over exact
     /// samples: 1 for the truth, below 1 for modes that are too narrow. NaN where no point is within distance 4.
     pub variance_ratio: f64,
+    /// Points within distance 4 of the mode of their cell, which the variance ratio is about.
+    pub near: usize,
+    /// Points so far off that every Mahalanobis distance overflows, which are in no cell.
+    pub nowhere: usize,
     /// Fraction of the sample in each cell: K.
     pub masses: Vec<f64>,
     /// True mass of each cell: K.
@@ -52,6 +56,8 @@ struct Tally {
     /// Points within 4σ of the mode of their cell, and the sum of their Mahalanobis².
     near: u64,
     squares: f64,
+    /// Points in no cell.
+    nowhere: u64,
     /// Points beyond 4σ of every mode.
     outside: u64,
 }
@@ -81,9 +87,13 @@ impl ModeTruth {
         ModeReport {
             modes: self.mixture.weights().iter().filter(|&&w| w > 0.0).count(),
             covered: pairs().filter(|&(mass, truth)| *mass > COVERED * truth).count(),
-            total_variation: 0.5 * pairs().map(|(mass, truth)| (mass - truth).abs()).sum::<f64>(),
+            total_variation: 0.5
+                * (pairs().map(|(mass, truth)| (mass - truth).abs()).sum::<f64>()
+                    + tally.nowhere as f64 / samples.rows() as f64),
             outside: tally.outside as f64 / samples.rows() as f64,
             variance_ratio: tally.squares / tally.near as f64 / self.width,
+            near: tally.near as usize,
+            nowhere: tally.nowhere as usize,
             masses,
             truths: self.masses.clone(),
         }
@@ -91,14 +101,19 @@ impl ModeTruth {
 }
 
 impl Tally {
+    fn empty(mixture: &GaussianMixture) -> Self {
+        Tally { cells: vec![0; mixture.components()], near: 0, squares: 0.0, nowhere: 0, outside: 0 }
+    }
+
     /// Over all rows of x, in chunks of fixed size.
     fn of(mixture: &GaussianMixture, x: &Matrix) -> Self {
         let parts: Vec<Tally> =
             x.as_slice().par_chunks(ROWS * x.cols()).map(|rows| Self::of_rows(mixture, rows)).collect();
-        let empty = Tally { cells: vec![0; mixture.components()], near: 0, squares: 0.0, outside: 0 };
+        let empty = Tally::empty(mixture);
         parts.into_iter().fold(empty, |mut all, part| {
             all.cells.iter_mut().zip(&part.cells).for_each(|(a, b)| *a += b);
             (all.near, all.outside) = (all.near + part.near, all.outside + part.outside);
+            all.nowhere += part.nowhere;
             all.squares += part.squares;
             all
         })
@@ -107,7 +122,7 @@ impl Tally {
     /// Over one chunk of rows.
     fn of_rows(mixture: &GaussianMixture, rows: &[f64]) -> Self {
         let d = mixture.dim();
-        let mut tally = Tally { cells: vec![0; mixture.components()], near: 0, squares: 0.0, outside: 0 };
+        let mut tally = Tally::empty(mixture);
         for point in rows.chunks_exact(d) {
             // log w_k N(x; m_k, C_k) differs from log_constant - ½ Mahalanobis² by nothing that depends on k
             let (mut cell, mut best, mut own, mut nearest) = (0, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY);
@@ -119,7 +134,11 @@ impl Tally {
                     (cell, best, own) = (k, score, square);
                 }
             }
-            tally.cells[cell] += 1;
+            if best > f64::NEG_INFINITY {
+                tally.cells[cell] += 1;
+            } else {
+                tally.nowhere += 1;
+            }
             tally.outside += u64::from(nearest > SIGMAS * SIGMAS);
             if own <= SIGMAS * SIGMAS {
                 tally.near += 1;

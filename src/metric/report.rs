@@ -72,7 +72,7 @@ pub struct Metric {
     pub value: f64,
     /// What exact samples reach; None where the target has no exact sampler.
     pub floor: Option<Floor>,
-    /// Points of the sample in one comparison.
+    /// Points of the sample in one comparison; `note` says what became of the others where there are any.
     pub size: usize,
     /// Disjoint parts of the sample that were used.
     pub blocks: usize,
@@ -87,7 +87,7 @@ impl Metric {
         let floor = self.floor.as_ref()?;
         let difference = self.value - floor.mean;
         let scale = (1.0 / self.blocks as f64 + 1.0 / floor.repeats as f64).sqrt();
-        Some(if difference == 0.0 { 0.0 } else { difference / (floor.spread * scale) })
+        Some(if self.value == floor.mean { 0.0 } else { difference / (floor.spread * scale) })
     }
 }
 
@@ -113,10 +113,7 @@ pub struct Report {
 pub fn evaluate(target: &dyn Density, samples: &Matrix, options: &Options) -> Result<Report> {
     check_samples(target.dim(), samples)?;
     let job = Job { target, samples: random_rows(samples, samples.rows(), options.seed), options };
-    let mut metrics = Vec::new();
-    if target.is_known() {
-        metrics.push(job.mean_log_density()?);
-    }
+    let mut metrics = if target.is_known() { job.log_density()? } else { Vec::new() };
     let truth = target.mixture().map(|m| ModeTruth::new(m, options.truth_size, job.seed(TRUTH)));
     if let Some(truth) = &truth {
         metrics.extend(job.mode_metrics(truth));
@@ -174,8 +171,9 @@ impl Job<'_> {
         self.target.sample(n, self.seed(unit)).expect("the target has an exact sampler")
     }
 
-    /// The mean of log p (log p~ where Z is unknown) over all samples with log p~ > -∞.
-    fn mean_log_density(&self) -> Result<Metric> {
+    /// The mean of log p (log p~ where Z is unknown) over all samples: -∞ where log p~ is at one of them, and then also the share of
+    /// such samples, outside the support.
+    fn log_density(&self) -> Result<Vec<Metric>> {
         let log_z = self.target.log_normaliser();
         let values = self.target.log_density(&self.samples);
         if let Some(i) = values.iter().position(|v| v.is_nan() || *v == f64::INFINITY) {
@@ -184,21 +182,37 @@ impl Job<'_> {
         }
         let inside = |values: Vec<f64>| -> Vec<f64> { values.into_iter().filter(|v| v.is_finite()).collect() };
         let (n, values) = (values.len(), inside(values));
-        let floor = self.target.sample(self.options.log_density_size, self.seed(LOG_DENSITY)).map(|exact| {
+        let (outside, shift) = (n - values.len(), log_z.unwrap_or(0.0));
+        let mut floors = None;
+        if let Some(exact) = self.target.sample(self.options.log_density_size, self.seed(LOG_DENSITY)) {
+            let size = exact.rows();
+            // an exact sample is outside by rounding only
             let exact = Summary::of(&inside(self.target.log_density(&exact)));
-            let spread = (exact.variance / n as f64).sqrt();
-            Floor { mean: exact.mean - log_z.unwrap_or(0.0), spread, repeats: (exact.count / n).max(1) }
-        });
-        let mut note = if log_z.is_some() { String::new() } else { "up to the unknown log Z".to_string() };
-        if values.len() < n {
-            note += &format!(" {} of {n} samples are outside the support and left out", n - values.len());
+            let (share, repeats) = ((size - exact.count) as f64 / size as f64, (size / n).max(1));
+            let level = (exact.mean - shift, (exact.variance / n as f64).sqrt());
+            let floor = |(mean, spread)| Floor { mean, spread, repeats };
+            floors = Some([level, (share, (share * (1.0 - share) / n as f64).sqrt())].map(floor));
         }
-        if floor.is_none() {
-            note += " no exact sampler, hence no floor";
+        let [level, share] = floors.map_or([None, None], |both| both.map(Some));
+        let mut notes = Vec::new();
+        if log_z.is_none() {
+            notes.push("up to the unknown log Z".to_string());
+        }
+        let mean = Summary::of(&values).mean - shift;
+        if outside > 0 {
+            let others = if outside < n { format!("; the mean of the others is {mean:.6}") } else { String::new() };
+            notes.push(format!("{outside} of {n} samples are outside the support, where log p = -inf{others}"));
+        }
+        if level.is_none() {
+            notes.push("no exact sampler, hence no floor".into());
         }
         let name = if log_z.is_some() { "mean log p" } else { "mean log p~" }.to_string();
-        let value = Summary::of(&values).mean - log_z.unwrap_or(0.0);
-        Ok(Metric { name, value, floor, size: n, blocks: 1, note: note.trim_start().into() })
+        let value = if outside > 0 { f64::NEG_INFINITY } else { mean };
+        let level = Metric { name, value, floor: level, size: n, blocks: 1, note: notes.join("; ") };
+        let (name, value) = ("outside the support".to_string(), outside as f64 / n as f64);
+        let note = format!("{outside} of {n} samples with log p = -inf; exact samples are never there");
+        let share = Metric { name, value, floor: share, size: n, blocks: 1, note };
+        Ok(if outside > 0 { vec![level, share] } else { vec![level] })
     }
 
     /// The four mode figures, on all samples at once.
@@ -210,16 +224,24 @@ impl Job<'_> {
             let floor = floor_of(&exact.iter().map(figure).collect::<Vec<_>>());
             Metric { name: name.into(), value: figure(&found), floor: Some(floor), size: n, blocks: 1, note }
         };
-        let cells = format!("cells of largest responsibility; true masses from {} exact samples", truth.size());
-        let inside = "Mahalanobis²/d within 4 sigma of the own mode, relative to exact samples".to_string();
-        vec![
+        let mut cells = format!("cells of largest responsibility; true masses from {} exact samples", truth.size());
+        if found.nowhere > 0 {
+            cells += &format!("; {} of {n} samples are too far off for any cell and count as misplaced", found.nowhere);
+        }
+        let mut inside = "Mahalanobis²/d within 4 sigma of the own mode, relative to exact samples".to_string();
+        if found.near < n {
+            inside += &format!("; {} of {n} samples, the others are beyond 4 sigma", found.near);
+        }
+        let mut metrics = vec![
             metric("modes covered", format!("of {}; mass above 0.2 of the true one", found.modes), |m| {
                 m.covered as f64
             }),
             metric("mode-mass TV", cells, |m| m.total_variation),
             metric("beyond 4 sigma", "Mahalanobis distance above 4 to every mode".into(), |m| m.outside),
             metric("variance ratio", inside, |m| m.variance_ratio),
-        ]
+        ];
+        metrics[3].size = found.near;
+        metrics
     }
 
     /// Distances to exact samples.
@@ -260,6 +282,10 @@ impl Job<'_> {
         let (n, repeats) = (self.samples.rows(), repeats.max(2));
         let size = size.clamp(2, n);
         let blocks = (n / size).min(repeats);
+        let used = match size * blocks {
+            used if used < n => format!("; {used} of {n} samples, drawn at random, in {blocks} sets"),
+            _ => String::new(),
+        };
         let (values, floor): (Vec<f64>, Vec<f64>) = (0..repeats)
             .into_par_iter()
             .map(|r| {
@@ -270,7 +296,14 @@ impl Job<'_> {
             })
             .unzip();
         let value = Summary::of(&values).mean;
-        Metric { name: format!("{name} {size}"), value, floor: Some(floor_of(&floor)), size, blocks, note }
+        Metric {
+            name: format!("{name} {size}"),
+            value,
+            floor: Some(floor_of(&floor)),
+            size,
+            blocks,
+            note: note + &used,
+        }
     }
 }
 

@@ -30,7 +30,7 @@ struct Chunk<T: Real> {
 }
 
 impl<T: Real> Batch<T> {
-    /// y = G(latent), n×d in units of the frame. Keeps the tapes for [`Batch::pull_back`].
+    /// u of G(latent), n×d ([`Generator::forward`]). Keeps the tapes for [`Batch::pull_back`].
     pub(crate) fn forward(&mut self, generator: &Generator<T>, latent: &LatentBatch<T>) -> Matrix<T> {
         let (n, d) = latent.noise.shape();
         let mut out = Matrix::zeros(n, d);
@@ -134,7 +134,8 @@ mod tests {
             let frame = Affine::identity(3);
             let generator: Generator<T> = Generator::new(frame, latent, &[20, 33], 1);
             let points: LatentBatch<T> = generator.latent.sample(2 * CHUNK + 5, 3, (1, Purpose::Check, 0));
-            assert_eq!(generator.map(&points), Batch::default().forward(&generator, &points));
+            let inner = Batch::default().forward(&generator, &points);
+            assert_eq!(generator.map(&points), generator.place(&inner, &points));
         }
         for latent in [Latent::Gaussian, Latent::Codes { logits: vec![0.0; 7] }] {
             check::<f32>(latent.clone());

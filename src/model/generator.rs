@@ -1,19 +1,24 @@
 //! The generator: a network that maps latent points to samples in one pass.
 
 use crate::autodiff::Var;
-use crate::density::Affine;
+use crate::density::{Affine, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::model::batch::Batch;
+use crate::model::centres::CentreDensity;
 use crate::model::latent::{Latent, LatentBatch};
+use crate::model::pieces::Pieces;
 use crate::nn::{Inference, Mlp, Parameters};
-use crate::num::Real;
+use crate::num::{Real, tanh_slice};
 use crate::parallel;
-use crate::rng::{Purpose, fill_normal, stream};
+use crate::rng::{Purpose, stream};
 use std::sync::Arc;
 
 /// A one-step sampler: x = centre + scale · y with
 ///
-/// - y = c_k + a z + b MLP(c_k, z) for a latent with codes, c_k ∈ R^d learned for each code k;
+/// - y = m_k + A_k (z' + s_k + MLP(c_k, z') + hξ), z' = √(1 - h²) z, for a latent with codes: the [`Pieces`] m_k and A_k and the noise
+///   level 0 ≤ h ≤ 1 are fixed, a shift s_k ∈ R^d and an embedding c_k ∈ R^d are learned for each code k; ξ ~ N(0, I) beside z. With
+///   h > 0 the law has a density that can be estimated and certified ([`CentreDensity`]), and the network's output goes through
+///   3 tanh(·/3), so that the law's tails are those of the pieces;
 /// - y = z + MLP(z) for a Gaussian latent.
 #[derive(Debug, Clone)]
 pub struct Generator<T: Real = f32> {
@@ -23,42 +28,68 @@ pub struct Generator<T: Real = f32> {
     pub frame: Affine,
     /// Trainable matrices in the order of [`Generator::parameter_names`].
     pub parameters: Parameters<T>,
+    /// m_k and A_k, for a latent with codes.
+    pub pieces: Option<Pieces>,
+    /// h; 0 without codes.
+    pub noise: f64,
+    /// What the search found that it started from.
+    pub search: Option<Searched>,
     hidden: Vec<usize>,
     network: Mlp,
 }
 
-/// a: noise of a fresh code, in units of the frame.
-const CODE_NOISE: f64 = 0.1;
-/// b: reach of the network around a code.
-const CODE_REACH: f64 = 0.3;
+/// Largest output of the network of a generator with noise, in units of a piece.
+const REACH: f64 = 3.0;
+
+/// What is kept of a search: a sample of its particles (N×d, in the units of the target), log Z with its error, and its calls.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Searched {
+    /// N×d.
+    pub particles: Matrix,
+    /// log Z.
+    pub log_z: f64,
+    /// Its standard error.
+    pub log_z_error: f64,
+    /// Evaluations of log p~.
+    pub calls: u64,
+}
 
 /// Rows that go through the whole network before the next ones; a multiple of the rows of a tile, and few enough for the second-level
 /// cache at the usual widths.
 const BLOCK: usize = 96;
 
 impl<T: Real> Generator<T> {
-    /// A fresh generator in R^d, d the frame's, with hidden layers of the given widths; its parameters are drawn under `seed`.
+    /// A fresh generator in R^d, d the frame's, with hidden layers of the given widths; its parameters and pieces are drawn under `seed`.
     pub fn new(frame: Affine, latent: Latent, hidden: &[usize], seed: u64) -> Self {
-        let d = frame.dim();
-        let inputs = if latent.codes() > 0 { 2 * d } else { d };
-        let network = Mlp::new([&[inputs], hidden, &[d]].concat());
+        let (d, codes) = (frame.dim(), latent.codes());
+        let network = Mlp::new([&[if codes > 0 { 2 * d } else { d }], hidden, &[d]].concat());
         let mut rng = stream(seed, Purpose::Initialise, 0);
-        let mut parameters = Vec::new();
-        if latent.codes() > 0 {
-            let mut codes = Matrix::zeros(latent.codes(), d);
-            fill_normal(&mut rng, codes.as_mut_slice());
-            parameters.push(codes);
+        let pieces = (codes > 0).then(|| Pieces::fresh(codes, d, &mut rng));
+        let own = pieces.iter().flat_map(|p| [p.means().cast(), Matrix::zeros(codes, d)]);
+        let parameters: Vec<_> = own.chain(network.initialise(&mut rng)).map(|m| Arc::new(m.into())).collect();
+        Self { latent, frame, parameters, pieces, noise: 0.0, search: None, hidden: hidden.to_vec(), network }
+    }
+
+    /// The generator whose law is the mixture p, in units of the frame: a code for each component, and a network whose output is 0; with
+    /// noise h, 0 ≤ h ≤ 1.
+    pub fn at_mixture(frame: Affine, p: &GaussianMixture, hidden: &[usize], noise: f64, seed: u64) -> Self {
+        let latent = Latent::Codes { logits: p.weights().iter().map(|w| w.ln()).collect() };
+        let mut out = Self::new(frame, latent, hidden, seed);
+        let pieces = Pieces::of_mixture(p);
+        out.parameters[0] = Arc::new(pieces.means().cast().into());
+        (out.pieces, out.noise) = (Some(pieces), noise);
+        let last = out.parameters.len() - 2;
+        for p in &mut out.parameters[last..] {
+            *p = Arc::new(Matrix::zeros(p.rows(), p.cols()).into());
         }
-        parameters.extend(network.initialise(&mut rng));
-        let parameters = parameters.into_iter().map(|m| Arc::new(m.into())).collect();
-        Self { latent, frame, parameters, hidden: hidden.to_vec(), network }
+        out
     }
 
     /// Number of trainable numbers in R^d with `codes` codes (0 for a Gaussian latent) and these hidden layers; None
     /// beyond the whole numbers. Nothing is made.
     pub fn size_of(d: usize, codes: usize, hidden: &[usize]) -> Option<usize> {
         let inputs = if codes > 0 { d.checked_mul(2)? } else { d };
-        Mlp::size(&[&[inputs], hidden, &[d]].concat())?.checked_add(codes.checked_mul(d)?)
+        Mlp::size(&[&[inputs], hidden, &[d]].concat())?.checked_add(codes.checked_mul(d)?.checked_mul(2)?)
     }
 
     /// d.
@@ -71,10 +102,10 @@ impl<T: Real> Generator<T> {
         &self.hidden
     }
 
-    /// Names of the trainable matrices: `codes` (K×d) where there are any, then those of the network.
+    /// Names of the trainable matrices: `codes` and `shifts` (K×d) where there are codes, then those of the network.
     pub fn parameter_names(&self) -> Vec<String> {
-        let codes = (self.latent.codes() > 0).then(|| "codes".to_string());
-        codes.into_iter().chain(self.network.parameter_names()).collect()
+        let own = if self.pieces.is_some() { &["codes", "shifts"][..] } else { &[] };
+        own.iter().map(|n| n.to_string()).chain(self.network.parameter_names()).collect()
     }
 
     /// Number of trainable numbers.
@@ -82,7 +113,7 @@ impl<T: Real> Generator<T> {
         self.parameters.iter().map(|p| p.as_slice().len()).sum()
     }
 
-    /// y (n×d, in units of the frame) on the tape, for latent points `noise` (n×d) and their codes.
+    /// u (n×d) on the tape for latent points `noise` (n×d) and their codes: y itself, or what the pieces place.
     #[track_caller]
     pub(crate) fn forward<'t>(
         &self,
@@ -93,35 +124,64 @@ impl<T: Real> Generator<T> {
         match codes {
             None => noise + self.network.forward(parameters, noise),
             Some(index) => {
-                let code = parameters[0].gather_rows(index);
-                let reach = self.network.forward(&parameters[1..], code.concat_columns(noise));
-                code + noise * T::from_f64(CODE_NOISE) + reach * T::from_f64(CODE_REACH)
+                let (code, shift) = (parameters[0].gather_rows(index), parameters[1].gather_rows(index));
+                let reach = self.network.forward(&parameters[2..], code.concat_columns(noise));
+                let bounded = self.noise > 0.0;
+                let reach =
+                    if bounded { (reach * T::from_f64(1.0 / REACH)).tanh() * T::from_f64(REACH) } else { reach };
+                noise + shift + reach
             }
         }
     }
 
     /// y = G(latent), n×d in units of the frame: the bits of the forward pass of training, in blocks that stay in cache.
     #[track_caller]
-    pub fn map(&self, latent: &LatentBatch<T>) -> Matrix<T> {
+    pub fn map(&self, latent: &LatentBatch<T>) -> Matrix {
+        self.place(&self.inner(latent), latent)
+    }
+
+    /// y of u.
+    pub(crate) fn place(&self, u: &Matrix<T>, latent: &LatentBatch<T>) -> Matrix {
+        match (&self.pieces, &latent.codes) {
+            (Some(pieces), Some(codes)) => pieces.place(u, latent.jitter.as_ref().map(|j| (j, self.noise)), codes),
+            _ => u.cast(),
+        }
+    }
+
+    /// The cotangent of u of that of y.
+    pub(crate) fn cotangent(&self, g: &Matrix, latent: &LatentBatch<T>) -> Matrix<T> {
+        match (&self.pieces, &latent.codes) {
+            (Some(pieces), Some(codes)) => pieces.pull_back(g, codes).cast(),
+            _ => g.cast(),
+        }
+    }
+
+    /// u, n×d.
+    #[track_caller]
+    fn inner(&self, latent: &LatentBatch<T>) -> Matrix<T> {
         let (n, d) = latent.noise.shape();
-        let codes = latent.codes.as_ref().map(|k| (k, &self.parameters[0]));
-        let network = Inference::new(&self.network, &self.parameters[usize::from(codes.is_some())..]);
+        let own = if latent.codes.is_some() { 2 } else { 0 };
+        let network = Inference::new(&self.network, &self.parameters[own..]);
         let mut out = Matrix::zeros(n, d);
         parallel::for_each(out.as_mut_slice().chunks_mut((BLOCK * d).max(1)).enumerate(), |(block, out)| {
             let rows = block * BLOCK..block * BLOCK + out.len() / d;
             let noise = &latent.noise.as_slice()[rows.start * d..rows.end * d];
-            let Some((index, code)) = codes else {
+            let Some(index) = latent.codes.as_ref().map(|k| &k[rows.clone()]) else {
                 let reach = network.forward(noise.to_vec(), rows.len());
-                return out.iter_mut().zip(noise).zip(&reach).for_each(|((y, &z), &r)| *y = z + r);
+                return out.iter_mut().zip(noise).zip(&reach).for_each(|((u, &z), &r)| *u = z + r);
             };
-            let code_of = |i: usize| code.row(index[i]);
-            let inputs = rows.clone().zip(noise.chunks_exact(d)).flat_map(|(i, z)| code_of(i).iter().chain(z)).copied();
-            let reach = network.forward(inputs.collect(), rows.len());
+            let inputs =
+                index.iter().zip(noise.chunks_exact(d)).flat_map(|(&k, z)| self.parameters[0].row(k).iter().chain(z));
+            let mut reach = network.forward(inputs.copied().collect(), rows.len());
+            if self.noise > 0.0 {
+                reach.iter_mut().for_each(|r| *r *= T::from_f64(1.0 / REACH));
+                tanh_slice(&mut reach);
+                reach.iter_mut().for_each(|r| *r *= T::from_f64(REACH));
+            }
             let parts = out.chunks_exact_mut(d).zip(noise.chunks_exact(d)).zip(reach.chunks_exact(d));
-            for (i, ((y, z), r)) in rows.zip(parts) {
-                for (c, &k) in code_of(i).iter().enumerate() {
-                    y[c] = k + z[c] * T::from_f64(CODE_NOISE) + r[c] * T::from_f64(CODE_REACH);
-                }
+            for (((u, z), r), &k) in parts.zip(index) {
+                let shift = self.parameters[1].row(k);
+                (0..d).for_each(|c| u[c] = z[c] + shift[c] + r[c]);
             }
         });
         out
@@ -130,18 +190,61 @@ impl<T: Real> Generator<T> {
     /// Σ_i (∂y_i/∂θ_p)ᵀ g_i for each matrix θ_p of the parameters, by the pull-back that training uses.   `cotangent` g: n×d.
     ///
     /// With g_i = -η V(y_i)/n this is the gradient of the stop-gradient loss, η times that of D_f (T9).
-    pub fn gradient(&self, latent: &LatentBatch<T>, cotangent: &Matrix<T>) -> Vec<Matrix<T>> {
+    pub fn gradient(&self, latent: &LatentBatch<T>, cotangent: &Matrix) -> Vec<Matrix<T>> {
         let mut gradient: Vec<_> = self.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect();
         let mut batch = Batch::default();
         batch.forward(self, latent);
-        batch.pull_back(cotangent, &mut gradient);
+        batch.pull_back(&self.cotangent(cotangent, latent), &mut gradient);
         gradient
+    }
+
+    /// n latent points under a key: z' and ξ, and codes that are independent, or `stratified` ([`Latent::stratified`]).
+    pub fn draw(&self, n: usize, stratified: bool, key: (u64, Purpose, u64)) -> LatentBatch<T> {
+        let d = self.dim();
+        let columns = if self.noise > 0.0 { 2 * d } else { d };
+        let draw = |columns| {
+            if stratified { self.latent.stratified(n, columns, key) } else { self.latent.sample(n, columns, key) }
+        };
+        let mut batch: LatentBatch<T> = draw(columns);
+        if self.noise > 0.0 {
+            let shrink = T::from_f64((1.0 - self.noise * self.noise).sqrt());
+            let both = &batch.noise;
+            let jitter = Matrix::from_fn(n, d, |i, j| both[(i, d + j)]);
+            batch = LatentBatch {
+                noise: Matrix::from_fn(n, d, |i, j| shrink * both[(i, j)]),
+                jitter: Some(jitter),
+                ..batch
+            };
+        }
+        batch
+    }
+
+    /// The density of the law of y, in units of the frame, by the centres of `latent`; `controlled` by what they would be if the network
+    /// were 0, or plain: the density of what their noise gives. None without noise.
+    pub fn density(&self, latent: &LatentBatch<T>, controlled: bool) -> Option<CentreDensity> {
+        let (Some(pieces), Some(codes), true) = (&self.pieces, &latent.codes, self.noise > 0.0) else { return None };
+        let weights = if controlled {
+            self.latent.probabilities()
+        } else {
+            let mut shares = vec![0.0; pieces.codes()];
+            codes.iter().for_each(|&k| shares[k] += 1.0 / codes.len() as f64);
+            shares
+        };
+        let (centres, base): (Matrix, Matrix) = (self.inner(latent).cast(), latent.noise.cast());
+        Some(CentreDensity::new(pieces.mixture(weights), codes, &centres, controlled.then_some(&base), self.noise))
+    }
+
+    /// The density ([`Generator::density`], in the units of the target) by the centres behind the n samples that [`Generator::sample`] gives
+    /// under `seed` as its block 0. Plain, it is the density from which exactly these were drawn.
+    pub fn density_of_samples(&self, n: usize, seed: u64, controlled: bool) -> Option<CentreDensity> {
+        let latent = self.draw(n, false, (seed, Purpose::Sample, 0));
+        self.density(&latent, controlled).map(|q| q.restored(self.frame.clone()))
     }
 
     /// n independent samples x (n×d) under `seed`: block number `block` of a stream, so that any number can be drawn in
     /// constant memory. Blocks are independent.
     pub fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {
-        let latent: LatentBatch<T> = self.latent.sample(n, self.dim(), (seed, Purpose::Sample, block));
+        let latent = self.draw(n, false, (seed, Purpose::Sample, block));
         self.frame.restore(&self.map(&latent))
     }
 }

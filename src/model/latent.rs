@@ -6,8 +6,8 @@ use crate::rng::{Purpose, fill_uniform, normal_matrix, stream_beside};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// Largest distance of a code's logit from the mean: probabilities between e⁻³/K and e³/K.
-const MAX_LOGIT: f64 = 3.0;
+/// Least probability of a code, in 1/K: none dies out.
+const LEAST: f64 = 1e-3;
 
 /// The law of a generator's input.
 #[derive(Debug, Clone, PartialEq)]
@@ -26,6 +26,8 @@ pub enum Latent {
 pub struct LatentBatch<T: Real> {
     /// z, n×d.
     pub noise: Matrix<T>,
+    /// ξ, n×d, for generators with noise.
+    pub jitter: Option<Matrix<T>>,
     /// k, n.
     pub codes: Option<Vec<usize>>,
 }
@@ -36,6 +38,17 @@ impl Latent {
         match self {
             Latent::Gaussian => 0,
             Latent::Codes { logits } => logits.len(),
+        }
+    }
+
+    /// π, summing to 1; one entry for a Gaussian latent.
+    pub fn probabilities(&self) -> Vec<f64> {
+        match self {
+            Latent::Gaussian => vec![1.0],
+            Latent::Codes { logits } => {
+                let total = log_sum_exp(logits);
+                logits.iter().map(|l| (l - total).exp()).collect()
+            }
         }
     }
 
@@ -59,7 +72,7 @@ impl Latent {
     }
 
     /// log π_k += η E[g | k] over a batch with codes `codes` and growth rates `growth`: a multiplicative-weights step of the
-    /// reaction (T15). Logits stay within ±[`MAX_LOGIT`] of their mean, so that no code dies out.
+    /// reaction (T15). No probability falls below [`LEAST`]/K.
     pub(crate) fn react(&mut self, codes: &[usize], growth: &[f64], rate: f64) {
         let Latent::Codes { logits } = self else { return };
         let mut sums = vec![(0.0, 0usize); logits.len()];
@@ -70,8 +83,8 @@ impl Latent {
         for (logit, (sum, count)) in logits.iter_mut().zip(sums) {
             *logit += rate * sum / count.max(1) as f64;
         }
-        let centre = logits.iter().sum::<f64>() / logits.len() as f64;
-        logits.iter_mut().for_each(|l| *l = (*l - centre).clamp(-MAX_LOGIT, MAX_LOGIT));
+        let (total, least) = (log_sum_exp(logits), (LEAST / logits.len() as f64).ln());
+        logits.iter_mut().for_each(|l| *l = (*l - total).max(least));
     }
 
     fn draw<T: Real>(
@@ -85,7 +98,7 @@ impl Latent {
             Latent::Gaussian => None,
             Latent::Codes { logits } => Some(invert(logits, &quantiles(&mut stream_beside(seed, purpose, unit)))),
         };
-        LatentBatch { noise: normal_matrix(seed, purpose, unit, n, d), codes }
+        LatentBatch { noise: normal_matrix(seed, purpose, unit, n, d), jitter: None, codes }
     }
 }
 

@@ -1,6 +1,9 @@
 //! Models: who follows a velocity. One file a model; generators and normalizing flows are one-step samplers.
 
 pub(crate) mod batch;
+mod best;
+mod centres;
+mod certify;
 pub mod flow;
 mod frame_state;
 mod generator;
@@ -10,11 +13,15 @@ mod memory_tests;
 #[allow(clippy::module_inception)]
 mod model;
 mod particles;
+mod pieces;
 mod trained;
 
+pub use centres::CentreDensity;
+pub use certify::{AgainstSearch, GeneratorCertificate};
 pub use flow::{FlowModel, FlowSettings};
-pub use generator::Generator;
+pub use generator::{Generator, Searched};
 pub use latent::{Latent, LatentBatch};
 pub use model::{Built, Drawn, Model, ModelSettings, Request, Start, Step, all_models};
 pub use particles::{Particles, ParticlesSettings};
+pub use pieces::Pieces;
 pub use trained::{GeneratorModel, GeneratorSettings};

@@ -1,19 +1,22 @@
 //! A generator under training: G ← G + η V in the least-squares sense, V frozen (T9).
 
-use crate::density::Affine;
+use crate::density::{Affine, Density};
 use crate::error::{Error, Result};
+use crate::estimate::{Clock, LawUse};
 use crate::linalg::Matrix;
+use crate::model::CentreDensity;
 use crate::model::batch::Batch;
+use crate::model::best::Best;
 use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
-use crate::model::{Generator, Latent, LatentBatch};
+use crate::model::{Generator, Latent, LatentBatch, Pieces, Searched};
 use crate::nn::{Adam, AdamState, cosine_rate};
 use crate::num::Real;
 use crate::parallel;
 use crate::rng::Purpose;
-use crate::search::frame_of;
+use crate::search::{Found, SearchSettings, fit_mixture, refine, search};
 use crate::state::{State, Stateful};
-use crate::velocity::{Figure, Kind, Pull, root_mean_square};
+use crate::velocity::{Figure, Kind, Pull, root_mean_square, shorten};
 use std::any::Any;
 
 crate::settings! {
@@ -27,6 +30,10 @@ crate::settings! {
         hidden: Vec<usize> = vec![128; 3], Rule::AtLeast(1);
         /// Adam's rate at the start; it falls to 0 along a half cosine.
         learning_rate: f64 = 2e-3, Rule::Positive;
+        /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density. Chosen by the dimension.
+        noise: Option<f64> = None, Rule::Fraction;
+        /// Centres behind that density in a step.
+        centres: usize = 2048, Rule::AtLeast(1);
         /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
         reaction: f64 = 0.05, Rule::Unit;
     }
@@ -39,10 +46,19 @@ pub struct GeneratorModel<T: Real> {
     optimiser: AdamState<T>,
     gradient: Vec<Matrix<T>>,
     moved: Batch<T>,
+    /// The best iterate, where the steps follow its own density: with a kernel estimate their objective changes with the bandwidth.
+    best: Best<T>,
+    follows_law: bool,
+    /// The density of its law, by centres of the step.
+    law: Option<CentreDensity>,
     /// The latent batch of the step.
     latent: Option<LatentBatch<T>>,
 }
 
+/// Longest pull on a particle in units of its piece, in √d: there a velocity of 1 in each coordinate already crosses the piece.
+const STEEPEST: f64 = 2.0;
+/// Particles of the search.
+const PARTICLES: usize = 8192;
 /// Largest growth rate of the reaction that is followed: weights that grow with r give one particle any rate.
 const MAX_GROWTH: f64 = 4.0;
 
@@ -54,26 +70,10 @@ impl ModelSettings for GeneratorSettings {
         "a network G, x = G(z): one pass a sample"
     }
     fn build(&self, start: Start<'_>) -> Result<Built> {
-        let frame = match start.frame {
-            Some(frame) => frame,
-            None => match start.target.densities.first() {
-                Some(density) => frame_of(&**density, start.seed)?,
-                None => match &start.target.samples {
-                    Some(samples) => Affine::of_particles(&samples.points)?,
-                    None => Affine::identity(start.target.dim()),
-                },
-            },
-        };
-        let model: Box<dyn Model> = match start.single {
-            true => Box::new(GeneratorModel::<f32>::fresh(frame, self.clone(), start.seed)),
-            false => Box::new(GeneratorModel::<f64>::fresh(frame, self.clone(), start.seed)),
-        };
-        Ok(Built { model, particles: None })
+        if start.single { self.build_as::<f32>(start) } else { self.build_as::<f64>(start) }
     }
     fn rebuild(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
-        let mut built = self.build(Start { frame: Some(frame_of_state(state)?), ..start })?;
-        built.model.restore(state)?;
-        Ok(built.model)
+        if start.single { self.rebuild_as::<f32>(start, state) } else { self.rebuild_as::<f64>(start, state) }
     }
     fn memory(&self, dim: usize, reference: usize, single: bool) -> f64 {
         let (d, size) = (dim as f64, if single { 4.0 } else { 8.0 });
@@ -91,6 +91,62 @@ impl ModelSettings for GeneratorSettings {
     }
 }
 
+impl GeneratorSettings {
+    /// With codes: at the mixture that follows the target, as far as a search found it ([`fit_mixture`], [`refine`]), or its samples.
+    fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
+        let (target, seed) = (start.target, start.seed);
+        let found = match target.densities.first() {
+            Some(p) => Some(search(&**p, &SearchSettings { particles: PARTICLES, seed, start: start.frame.clone() })?),
+            None => None,
+        };
+        let points = match (&found, &target.samples) {
+            (Some(found), _) => Some(&found.particles),
+            (None, Some(samples)) => Some(&samples.points),
+            (None, None) => None,
+        };
+        let frame = match (start.frame, target.densities.first().and_then(|p| p.mixture()), points) {
+            (Some(frame), ..) => frame,
+            (None, Some(mixture), _) => Affine::of_mixture(mixture),
+            (None, None, Some(points)) => Affine::of_particles(points)?,
+            (None, None, None) => Affine::identity(target.dim()),
+        };
+        let points = points.filter(|_| self.codes > 0);
+        let Some(y) = points.map(|points| frame.standardise(points)) else {
+            return Ok(Built {
+                model: Box::new(GeneratorModel::<T>::fresh(frame, self.clone(), seed)),
+                particles: None,
+            });
+        };
+        let mut mixture = fit_mixture(&y, self.codes, seed);
+        if let Some(p) = target.standardised(&frame)?.densities.first() {
+            mixture = refine(mixture, &**p, seed)?.0;
+        }
+        let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
+        generator.search = found.map(|found| searched(&found));
+        Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) })
+    }
+
+    /// h, in d dimensions: by default 8^(-1/2d), at which an eighth of the centres of a piece count at its middle.
+    fn noise_in(&self, d: usize) -> f64 {
+        self.noise.unwrap_or(8f64.powf(-0.5 / d as f64))
+    }
+
+    fn rebuild_as<T: Real>(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
+        let held = state.tensors.get("latent.logits").map_or(0, |m| m.shape().1);
+        let settings = Self { codes: held, ..self.clone() };
+        let mut model = GeneratorModel::<T>::fresh(frame_of_state(state)?, settings, start.seed);
+        model.restore(state)?;
+        Ok(Box::new(model))
+    }
+}
+
+/// What a generator keeps of a search: every fourth particle.
+fn searched(found: &Found) -> Searched {
+    let kept: Vec<usize> = (0..found.particles.rows()).step_by(4).collect();
+    let (log_z, log_z_error, calls) = (found.log_z, found.log_z_error, found.calls);
+    Searched { particles: found.particles.gather_rows(&kept), log_z, log_z_error, calls }
+}
+
 impl<T: Real> GeneratorModel<T> {
     /// A fresh generator in the units of `frame`; its parameters are drawn under `seed`.
     pub fn fresh(frame: Affine, settings: GeneratorSettings, seed: u64) -> Self {
@@ -105,7 +161,19 @@ impl<T: Real> GeneratorModel<T> {
     pub fn new(generator: Generator<T>, settings: GeneratorSettings) -> Self {
         let gradient = generator.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect();
         let optimiser = AdamState::new(&generator.parameters);
-        Self { generator, settings, optimiser, gradient, moved: Batch::default(), latent: None }
+        let best = Best::new(&generator.parameters, &generator.latent);
+        let law = generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true);
+        Self {
+            generator,
+            settings,
+            optimiser,
+            gradient,
+            moved: Batch::default(),
+            best,
+            follows_law: false,
+            law,
+            latent: None,
+        }
     }
 
     /// What is trained.
@@ -121,6 +189,17 @@ impl<T: Real> Stateful for GeneratorModel<T> {
         if let Latent::Codes { logits } = &self.generator.latent {
             to.put_row("latent.logits", logits);
         }
+        if let Some(pieces) = &self.generator.pieces {
+            to.put("latent.means", pieces.means());
+            to.put("latent.factors", pieces.factors());
+            to.put_row("latent.noise", &[self.generator.noise]);
+        }
+        if let Some(search) = &self.generator.search {
+            to.put("search.particles", &search.particles);
+            to.put_row("search.log_z", &[search.log_z, search.log_z_error]);
+            to.counters.insert("search.calls".into(), search.calls);
+        }
+        self.best.save(to, &self.generator.parameter_names());
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {
@@ -132,11 +211,26 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             return Err(Error::State { what: format!("it is in {frame:?}") });
         }
         let codes = self.generator.latent.codes();
+        self.best = Best::restore(from, &names, &self.generator.parameters, codes)?;
         if codes > 0 {
             let logits = from.matrix::<f64>("latent.logits", (1, codes))?.row(0).to_vec();
             self.generator.latent = Latent::Codes { logits };
+            let d = self.generator.dim();
+            let (means, factors) =
+                (from.matrix("latent.means", (codes, d))?, from.matrix("latent.factors", (codes, d * d))?);
+            self.generator.pieces = Some(Pieces::new(means.clone(), factors.clone()));
+            self.generator.noise = from.matrix::<f64>("latent.noise", (1, 1))?[(0, 0)];
         }
         (self.generator.parameters, self.optimiser) = (parameters, optimiser);
+        self.generator.search = match from.tensors.get("search.particles") {
+            None => None,
+            Some(held) => {
+                let particles: &Matrix = from.matrix("search.particles", (held.shape().0, self.generator.dim()))?;
+                let log_z: &Matrix = from.matrix("search.log_z", (1, 2))?;
+                let (calls, particles) = (from.counter("search.calls")?, particles.clone());
+                Some(Searched { particles, log_z: log_z[(0, 0)], log_z_error: log_z[(0, 1)], calls })
+            }
+        };
         Ok(())
     }
 }
@@ -154,46 +248,74 @@ impl<T: Real> Model for GeneratorModel<T> {
         &[Kind::Points, Kind::Displacement]
     }
 
+    fn law(&self) -> Option<&dyn Density> {
+        self.law.as_ref().map(|law| law as &dyn Density)
+    }
+
     fn draw(&mut self, request: &Request) -> Result<Drawn> {
-        let (d, step) = (self.generator.dim(), request.clock.step);
+        let step = request.clock.step;
         let (generator, moved, s) = (&self.generator, &mut self.moved, &self.settings);
-        let draw = |n: usize, purpose: Purpose| generator.latent.stratified::<T>(n, d, (request.seed, purpose, step));
-        let ((batch, particles), reference) = parallel::both(
+        let draw = |n: usize, purpose: Purpose| generator.draw(n, true, (request.seed, purpose, step));
+        let ((batch, particles), (reference, law)) = parallel::both(
             || {
                 let batch = draw(s.batch, Purpose::Latent);
-                let particles = moved.forward(generator, &batch);
+                let particles = generator.place(&moved.forward(generator, &batch), &batch);
                 (batch, particles)
             },
-            || (request.reference > 0).then(|| generator.map(&draw(request.reference, Purpose::Reference))),
+            || {
+                let reference =
+                    (request.reference > 0).then(|| generator.map(&draw(request.reference, Purpose::Reference)));
+                let asked = request.law != LawUse::None;
+                (reference, asked.then(|| generator.density(&draw(s.centres, Purpose::Reference), true)).flatten())
+            },
         );
         if !particles.is_finite() || !reference.as_ref().is_none_or(|r| r.is_finite()) {
             self.moved.release();
             return Err(Error::Diverged { step });
         }
         self.latent = Some(batch);
+        self.follows_law = law.is_some();
+        if law.is_some() {
+            self.law = law;
+        }
         // a sample of its own even where nobody asked for one would be work for nothing
-        Ok(Drawn { x: particles.cast(), reference: reference.map(|r| r.cast()), at_x: None })
+        Ok(Drawn { x: particles, reference, at_x: None })
     }
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {
+        let objective = step.pull.figures().iter().find(|f| f.key == "kl").map(|f| f.value);
         let (velocity, growth) = match step.pull {
             Pull::Points(field) => (field.velocity, field.growth),
             Pull::Displacement { by, .. } => (by, None),
             _ => return Err(Error::Diverged { step: step.clock.step }),
         };
         let latent = self.latent.take();
-        let mut cotangent: Matrix<T> = velocity.cast();
-        let drift = root_mean_square(&cotangent);
-        // T9: the regression's cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range
-        let n = cotangent.rows() as f64;
-        let factor = if drift > 0.0 { T::from_f64(-1.0 / (drift * n)) } else { T::ZERO };
-        cotangent.as_mut_slice().iter_mut().for_each(|v| *v *= factor);
-        self.moved.pull_back(&cotangent, &mut self.gradient);
-        let rate = cosine_rate(self.settings.learning_rate, step.clock.step, step.clock.steps);
+        if let Some(latent) = &latent {
+            let mut cotangent = self.generator.cotangent(&velocity.map(|v| -v), latent);
+            let limit = STEEPEST * (velocity.cols() as f64).sqrt();
+            if self.generator.pieces.is_some() {
+                cotangent.as_mut_slice().chunks_exact_mut(velocity.cols()).for_each(|row| shorten(row, limit));
+            }
+            // T9: the regression's cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range
+            let drift = root_mean_square(&cotangent);
+            let factor = if drift > 0.0 { T::from_f64(1.0 / (drift * velocity.rows() as f64)) } else { T::ZERO };
+            cotangent.as_mut_slice().iter_mut().for_each(|v| *v *= factor);
+            self.moved.pull_back(&cotangent, &mut self.gradient);
+        }
+        let rate = self.best.rate * cosine_rate(self.settings.learning_rate, step.clock.step, step.clock.steps);
         Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
         let codes = latent.as_ref().and_then(|latent| latent.codes.as_ref());
         if let (Some(codes), Some(growth), true) = (codes, growth, self.settings.reaction > 0.0) {
             self.generator.latent.react(codes, &bounded_growth(&growth), self.settings.reaction);
+        }
+        if let (Some(objective), true) = (objective, self.follows_law) {
+            let Clock { step: now, steps } = step.clock;
+            let generator = &mut self.generator;
+            let back = self.best.after(objective, steps, steps - now - 1, &generator.parameters, &generator.latent);
+            if let Some(back) = back {
+                (generator.parameters, generator.latent) = back;
+                self.optimiser = AdamState::new(&generator.parameters);
+            }
         }
         Ok(Vec::new())
     }

@@ -36,7 +36,7 @@ pub(crate) fn sum_of_squares<T: Real>(x: &[T]) -> f64 {
 pub struct Summary {
     /// n.
     pub count: usize,
-    /// x̄ = (1/n) Σ x_i; NaN for n = 0.
+    /// x̄ = (1/n) Σ x_i; NaN for n = 0, infinite where an x_i is.
     pub mean: f64,
     /// s² = 1/(n - 1) Σ (x_i - x̄)²; NaN for n < 2.
     pub variance: f64,
@@ -46,7 +46,10 @@ impl Summary {
     /// Of `x`, in two passes, with the correction of Chan, Golub and LeVeque (1983) for the rounding of x̄.
     pub fn of<T: Real>(x: &[T]) -> Self {
         let n = x.len() as f64;
-        let mean = compensated(x.iter().map(|x| x.to_f64())) / n;
+        let numbers = || x.iter().map(|x| x.to_f64());
+        let mean = compensated(numbers()) / n;
+        // the compensation of an infinite sum is NaN, the plain sum is not
+        let mean = if mean.is_nan() { numbers().sum::<f64>() / n } else { mean };
         let difference = || x.iter().map(|x| x.to_f64() - mean);
         let drift = compensated(difference());
         let squares = compensated(difference().map(|d| d * d)) - drift * drift / n;
@@ -78,6 +81,17 @@ pub fn variance<T: Real>(x: &[T]) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Checks that an infinite number makes the mean infinite, and infinities of both signs or NaN make it NaN.
+    #[test]
+    fn infinite_means() {
+        let mean = |x: &[f64]| Summary::of(x).mean;
+        assert_eq!(
+            (mean(&[1.0, f64::NEG_INFINITY, 2.0]), mean(&[f64::INFINITY, 1.0])),
+            (f64::NEG_INFINITY, f64::INFINITY)
+        );
+        assert!(mean(&[f64::INFINITY, f64::NEG_INFINITY]).is_nan() && mean(&[f64::NAN, 1.0]).is_nan());
+    }
 
     /// Checks that cancelled terms leave the small ones exact, in either order of magnitude; the plain sum gives 0.
     #[test]

@@ -31,6 +31,8 @@ pub enum Purpose {
     Particles = 11,
     /// Proposals of a Markov chain.
     Chain = 12,
+    /// Draws behind the certificate of a generator.
+    Certificate = 21,
 }
 
 /// Finaliser of splitmix64 (Steele, Lea and Flood, 2014): a bijection of u64 that mixes every bit into every bit.

@@ -80,8 +80,12 @@ const SMALL: &[(&str, Choice)] = &[
     ("estimator.neighbours", Choice::Number(20.0)),
 ];
 
+/// The method of who names none.
+pub const DEFAULT: &str = "generator";
+
 /// All presets.
 pub const PRESETS: &[Preset] = &[
+    preset("generator", ["generator", "drift", "exact"], "a generator by the drift with its own density", &[]),
     preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
     preset(
         "kde-small",
@@ -165,6 +169,11 @@ impl Method {
     fn adapt(&mut self, target: &Target) -> Result<()> {
         let modes = target.densities.first().and_then(|p| p.mixture().map(|m| m.components()));
         match (self.model.name(), modes) {
+            // it starts near p, and its own density has no bandwidth that has to fall
+            ("generator", _) if self.estimator.name() == "exact" => {
+                self.run.steps = 400;
+                self.model.set("learning_rate", &Value::Number(1e-3))?;
+            }
             // what 40 modes need (2,500 steps, 100 reference particles a mode), scaled by the number of modes
             ("generator", Some(modes)) => {
                 self.run.steps = (500 + 50 * modes as u64).clamp(1000, 2500);

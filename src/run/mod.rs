@@ -7,5 +7,5 @@ mod run;
 
 pub use crate::parallel::spin;
 pub use faults::Faults;
-pub use method::{Method, PRESETS, Preset, RunSettings, refused_pairs};
+pub use method::{DEFAULT, Method, PRESETS, Preset, RunSettings, refused_pairs};
 pub use run::{Observer, Run, StepReport};

@@ -1,5 +1,6 @@
 //! Searches: Markov chains and sequential Monte Carlo, what finds and repairs samples without a model.
 
+mod fit;
 mod found;
 mod frame;
 mod hmc;
@@ -9,6 +10,7 @@ mod population;
 mod probe;
 mod smc;
 
+pub use fit::{fit_mixture, refine};
 pub use found::{Disagreement, Found, SearchSettings, search};
 pub use frame::frame_of;
 pub use hmc::{HmcRun, HmcSettings, hmc};

@@ -53,9 +53,10 @@ pub(crate) fn centred(divergence: &dyn Divergence, log_ratio: &[f64]) -> Option<
 }
 
 /// Shortens a vector to `largest`.
-pub(crate) fn shorten(v: &mut [f64], largest: f64) {
-    let size = v.iter().map(|x| x * x).sum::<f64>().sqrt();
+pub(crate) fn shorten<T: Real>(v: &mut [T], largest: f64) {
+    let size = v.iter().map(|x| x.to_f64() * x.to_f64()).sum::<f64>().sqrt();
     if size > largest {
-        v.iter_mut().for_each(|x| *x *= largest / size);
+        let factor = T::from_f64(largest / size);
+        v.iter_mut().for_each(|x| *x *= factor);
     }
 }

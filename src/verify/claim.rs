@@ -1,5 +1,5 @@
 use super::{
-    Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15, t16,
+    Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15, t16, t25,
 };
 use crate::{Error, Result};
 use std::fmt;
@@ -163,6 +163,7 @@ pub fn registry() -> Vec<Claim> {
         t14::CLAIM,
         t15::CLAIM,
         t16::CLAIM,
+        t25::CLAIM,
     ]
 }
 

@@ -42,6 +42,7 @@ mod t13;
 mod t14;
 mod t15;
 mod t16;
+mod t25;
 mod window;
 
 pub use budget::{Budget, Size};

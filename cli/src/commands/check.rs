@@ -262,7 +262,7 @@ fn as_json(
     let one = |i: &Item| json!({ "check": i.key, "passed": i.passed, "found": i.found, "suggestion": i.suggestion });
     let ladder = ladder.map(|(unit, c)| {
         json!({
-            "unit": unit, "steps": c.steps.iter().map(|h| h * unit).collect::<Vec<_>>(), 
+            "unit": real(*unit), "steps": c.steps.iter().map(|h| real(h * unit)).collect::<Vec<_>>(), 
             "errors": c.errors.iter().map(|e| real(*e)).collect::<Vec<_>>(), "scale": real(c.scale), "slope": c.slope().map(real),
             "factor": real(c.factor), "best_relative_error": real(c.best_relative_error()),
         })

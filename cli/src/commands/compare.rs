@@ -3,6 +3,7 @@
 use crate::commands::{note, print};
 use crate::comparison::{Comparison, Plan, Ruler, compare, method, table};
 use crate::failure::{Failure, Outcome};
+use crate::files::json;
 use crate::report::comparison::html;
 use crate::run_folder::RunFolder;
 use crate::{interrupt, target};
@@ -19,7 +20,7 @@ pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: String,
     /// Methods, by commas: names from 'list methods'
-    #[arg(long, value_delimiter = ',', default_value = "kde")]
+    #[arg(long, value_delimiter = ',', default_value = pushforward::run::DEFAULT)]
     methods: Vec<String>,
     /// Names from 'list divergences', by commas, or 'all'
     #[arg(long, value_delimiter = ',', default_value = DEFAULT)]
@@ -62,11 +63,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             "stopped by Ctrl-C before the first run was complete; nothing was written".into(),
         ));
     }
-    let json = format!("{:#}\n", table::json(&plan, &comparison, &ruler));
+    let json = json::text(&table::json(&plan, &comparison, &ruler));
     folder.write("comparison.json", json.as_bytes())?;
     folder.write("report.html", html(&plan, &comparison, &ruler, &command(arguments)).as_bytes())?;
     folder.finish(&[])?;
-    let shown = folder.path();
+    let shown = folder.shown();
     table::failures(&comparison).into_iter().for_each(note);
     if arguments.json {
         print(&json)?;

@@ -63,13 +63,20 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
 const UNCONSTRAINED: &str =
     ", read in its own coordinates; all figures are in the unconstrained ones, with the Jacobian";
 
-/// The metrics as aligned text.
+/// The metrics as aligned text; what became of samples that a figure is not about stands below it.
 pub fn table(report: &Report) -> String {
-    let mut text = format!("{:<34}{:>12}{:>12}{:>11}{:>12}\n", "metric", "value", "floor", "± spread", "comparison");
-    for row in report.metrics.iter().map(words::row) {
+    let all = report.metrics.iter().map(|m| m.size * m.blocks).max().unwrap_or(0);
+    let head = format!("{:<34}{:>12}{:>12}{:>11}{:>12}", "metric", "value", "floor", "± spread", "comparison");
+    let mut text = format!("{head}{:>11}\n", "samples");
+    for (metric, row) in report.metrics.iter().map(|m| (m, words::row(m))) {
         let MetricRow { name, value, floor, .. } = &row;
         let (mean, spread) = floor.map_or(("–".into(), "–".into()), |(m, s)| (number(m, 4), number(s, 2)));
-        text += &format!("{name:<34}{:>12}{mean:>12}{spread:>11}{:>12}\n", number(*value, 4), comparison(&row));
+        let used = metric.size * metric.blocks;
+        text += &format!("{name:<34}{:>12}{mean:>12}{spread:>11}{:>12}", number(*value, 4), comparison(&row));
+        text += &format!("{:>11}\n", count(used));
+        if used < all || !value.is_finite() {
+            text += &format!("    {}\n", metric.note);
+        }
     }
     if !report.tests.is_empty() {
         text += &format!("\n{:<34}{:>12}{:>12}{:>11}\n", "test", "statistic", "p-value", "samples");

@@ -1,15 +1,12 @@
 //! `pushforward export`: the samples of a run in the formats of other tools.
 
 use crate::commands::{note, print};
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 use crate::files::arviz;
 use crate::files::atomic::AtomicFile;
 use crate::files::csv::CsvWriter;
-use crate::files::json;
 use crate::files::npz::NpzWriter;
-use crate::files::read_text;
-use crate::files::samples::read_samples;
-use crate::{config, target};
+use crate::opened::Opened;
 use pushforward::linalg::Matrix;
 use serde_json::json;
 use std::path::PathBuf;
@@ -34,25 +31,15 @@ enum Format {
     Arviz,
 }
 
-/// Longest summary.json that is read.
-const MAX_SUMMARY: u64 = 16 << 20;
-
 /// Reads samples.npy of the run, evaluates log p~, writes.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let at = |name: &str| arguments.run.join(name);
-    let config = config::merge(Some(&at("config.toml")), toml::Table::new(), &[])?;
-    let target = target::of_definition(&config.target, config.name.as_deref(), &mut note)?;
-    let method = config.method(&target)?;
-    let samples = read_samples(&at("samples.npy"))?;
-    let (names, shown) = (target.coordinates.names(), arguments.run.display());
-    if samples.cols() != names.len() {
-        return Err(Failure::input(format!(
-            "{shown}/samples.npy has {} columns but the run's target has {}; take both from one run",
-            samples.cols(),
-            names.len()
-        )));
-    }
+    let run = Opened::open(&arguments.run, true)?;
+    let target = run.target()?;
     target.known("export")?;
+    let method = run.config.method(&target)?;
+    let samples = run.samples(&target)?;
+    let names = target.coordinates.names();
     let lp = target.density.log_density(&target.coordinates.free(samples.clone())?);
     if target.coordinates.differ() {
         note("log p~ is that of the unconstrained coordinates, with the Jacobian".into());
@@ -76,11 +63,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             file.finish()?;
         }
         Format::Arviz => {
-            let summary = read_text(&at("summary.json"), MAX_SUMMARY).ok();
-            let summary: Option<serde_json::Value> = summary.and_then(|text| json::parse(&text).ok());
-            let seconds = summary.and_then(|s| s.get("train_seconds").cloned());
             let attributes = json!({
-                "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": seconds,
+                "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": run.summary["train_seconds"],
                 "target": target.name, "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
             });
             arviz::write(start()?, &samples, &names, &lp, attributes)?;

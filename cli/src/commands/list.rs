@@ -41,7 +41,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         Some(What::Divergences) => divergences(),
         Some(What::Methods) => methods(),
         Some(What::Velocities) => velocities(),
-        Some(What::Settings) => settings(arguments.method.as_deref().unwrap_or("kde"), &arguments.target)?,
+        Some(What::Settings) => {
+            settings(arguments.method.as_deref().unwrap_or(pushforward::run::DEFAULT), &arguments.target)?
+        }
         Some(What::Machine) => machine(),
         None => targets() + &divergences() + &methods() + &velocities() + &machine(),
     };

@@ -3,7 +3,7 @@
 use crate::commands::note;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of, read_rounded};
-use crate::{config, model, target};
+use crate::opened::Opened;
 use pushforward::linalg::Matrix;
 use std::path::PathBuf;
 
@@ -23,15 +23,15 @@ pub struct Arguments {
 /// Evaluates and writes.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     format_of(&arguments.output)?;
-    let model = model::load(&arguments.run.join("model.safetensors"))?;
+    let run = Opened::open(&arguments.run, false)?;
+    let model = &run.model;
     let Some(density) = model.density() else {
         return Err(Failure::input(format!(
             "{} holds a generator, whose density is not known; train a flow: 'pushforward train TARGET --method flow'",
             arguments.run.display()
         )));
     };
-    let config = config::merge(Some(&arguments.run.join("config.toml")), toml::Table::new(), &[])?;
-    let coordinates = target::coordinates_of(&config.target, model.dim())?;
+    let coordinates = run.coordinates()?;
     let ((points, unit), shown) = (read_rounded(&arguments.points)?, arguments.points.display());
     let (n, d) = points.shape();
     if d != coordinates.dim() {

@@ -17,13 +17,14 @@ mod verify;
 pub(crate) use crate::failure::note;
 use crate::failure::{Failure, Outcome, visible};
 use crate::target;
+use crate::verdict::EXIT_CODES;
 use clap::{Parser, Subcommand};
 use pushforward::num::check_isa;
 use std::io::Write;
 
 /// One-step samplers for densities known only up to a constant.
 #[derive(Parser)]
-#[command(name = "pushforward", version, arg_required_else_help = true)]
+#[command(name = "pushforward", version, arg_required_else_help = true, after_help = EXIT_CODES)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -35,8 +36,10 @@ pub struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Train a one-step sampler of a target and write a run folder
+    #[command(after_help = EXIT_CODES)]
     Train(Box<train::Arguments>),
     /// Move particles of a target along a velocity and write a run folder
+    #[command(after_help = EXIT_CODES)]
     Particles(Box<particles::Arguments>),
     /// Draw samples from a trained run into a file
     Sample(sample::Arguments),

@@ -1,11 +1,11 @@
 //! `pushforward report`: the report of a run, made again from its folder.
 
-use crate::commands::{note, print, train::job_of};
-use crate::config;
-use crate::failure::{Failure, Outcome};
+use crate::commands::{note, print, train::job_of_run};
+use crate::failure::Outcome;
 use crate::files::atomic::AtomicFile;
 use crate::files::read_bytes;
-use crate::results::reopen;
+use crate::results::Left;
+use crate::{opened, target};
 use std::path::PathBuf;
 
 /// Arguments of `report`.
@@ -23,14 +23,11 @@ const MAX_PAGE: u64 = 256 << 20;
 
 /// Judges the run again, writes the page, and says how it differs from the one that is there.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
-    let (folder, shown) = (&arguments.run, arguments.run.display());
-    if !folder.join("config.toml").is_file() {
-        return Err(Failure::input(format!(
-            "{shown} is not a run folder (it has no config.toml); give one that 'train' made"
-        )));
-    }
-    let job = job_of(config::merge(Some(&folder.join("config.toml")), toml::Table::new(), &[])?, false)?;
-    let reopened = reopen(folder, &job)?;
+    let folder = &arguments.run;
+    opened::table(folder)?.get("target").map_or(Ok(()), target::refuse_untrusted)?;
+    let left = Left::read(folder)?;
+    let job = job_of_run(folder, toml::Table::new(), true)?;
+    let reopened = left.judge(folder, &job)?;
     reopened.differences.iter().cloned().for_each(note);
     let page = reopened.page();
     let own = folder.join("report.html");

@@ -1,14 +1,12 @@
 //! `pushforward sample`: as many samples as wanted, in constant memory.
 
 use crate::commands::note;
-use crate::config;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of};
-use crate::model;
-use crate::model::Model;
+use crate::opened::Opened;
 use crate::progress::Progress;
 use crate::report::{count, number};
-use crate::target::{self, Target};
+use crate::target::Target;
 use pushforward::search::{Polish, PolishReport};
 use std::path::PathBuf;
 
@@ -58,7 +56,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.number == 0 {
         return Err(Failure::input("-n 0; ask for at least one sample"));
     }
-    let model = model::load(&arguments.run.join("model.safetensors"))?;
+    let run = Opened::open(&arguments.run, arguments.polish > 0)?;
+    let model = &run.model;
     if let Some(most) = model.most_samples().filter(|most| arguments.number > *most) {
         return Err(Failure::input(format!(
             "-n {}; the run holds {most} particles and can draw no more: ask for at most {most}, or train a generator along the same velocity",
@@ -67,9 +66,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let block = block_rows(model.dim());
     model.fits_memory(block)?;
-    let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &model)).transpose()?;
-    let config = config::merge(Some(&arguments.run.join("config.toml")), toml::Table::new(), &[])?;
-    let coordinates = target::coordinates_of(&config.target, model.dim())?;
+    let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &run)).transpose()?;
+    let coordinates = run.coordinates()?;
     let mut writer = SampleWriter::output(&arguments.output, arguments.number, &coordinates.names())?;
     coordinates.note().into_iter().for_each(note);
     let progress = Progress::new(arguments.number, "samples");
@@ -101,11 +99,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
 
 impl Polisher {
     /// With the step found on samples of the model that are not written.
-    fn new(arguments: &Arguments, model: &Model) -> Outcome<Self> {
-        let config = arguments.run.join("config.toml");
-        let config = config::merge(Some(&config), toml::Table::new(), &[])?;
-        let target = target::of_definition(&config.target, config.name.as_deref(), &mut note)?;
-        let pilot = model.sample(PILOT, arguments.seed, PILOT_BLOCK);
+    fn new(arguments: &Arguments, run: &Opened) -> Outcome<Self> {
+        let target = run.target()?;
+        let pilot = run.model.sample(PILOT, arguments.seed, PILOT_BLOCK);
         let polish = Polish::tune(target.known("--polish")?, &pilot, arguments.seed)?;
         Ok(Self { target, polish, steps: arguments.polish, total: PolishReport::default() })
     }

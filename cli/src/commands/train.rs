@@ -5,11 +5,12 @@ use crate::commands::{note, print};
 use crate::config::{self, Config};
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::read_samples;
+use crate::opened::{agree, table};
 use crate::run_folder::{RunFolder, default_path};
-use crate::supervise::{Limits, supervise};
+use crate::supervise::{Ended, Limits, supervise};
 use crate::target::{self, Target};
 use crate::training::Job;
-use crate::{duration, interrupt, results};
+use crate::{duration, fingerprint, interrupt, results};
 use pushforward::linalg::Matrix;
 use pushforward::settings::Value;
 use std::path::{Path, PathBuf};
@@ -110,6 +111,32 @@ const MOST_THREADS: usize = 4_096;
 
 /// What the configuration asks for; `named` says that the user named the target, not the configuration.
 pub(super) fn job_of(mut config: Config, named: bool) -> Outcome<Job> {
+    let start =
+        config.start.take().map(|path| Start::read(Path::new(&path), config.start_checksum.take())).transpose()?;
+    config.start = start.as_ref().map(|start| start.path.clone());
+    config.start_checksum = start.as_ref().map(|start| start.checksum.clone());
+    let job = job_without_start(config, named)?;
+    let start = start.map(|start| start.points_for(&job.target)).transpose()?;
+    Ok(Job { start, ..job })
+}
+
+/// What the run in `folder` does. One that has `begun` holds its particles: where they started is not read again, and a
+/// change of that file is said.
+pub(super) fn job_of_run(folder: &Path, flags: toml::Table, begun: bool) -> Outcome<Job> {
+    let config = config::merge(Some(&folder.join("config.toml")), flags, &[])?;
+    if !begun {
+        return job_of(config, false);
+    }
+    let start = config.start.as_ref().map(PathBuf::from);
+    let found = start.as_ref().and_then(|path| fingerprint::of_file(path).ok());
+    if let (Some(path), Some(found)) = (start, found) {
+        let difference = fingerprint::difference("start", &path, config.start_checksum.as_deref(), &found);
+        difference.into_iter().for_each(|sentence| note(format!("{sentence}; the run goes on from its own particles")));
+    }
+    job_without_start(config, false)
+}
+
+fn job_without_start(mut config: Config, named: bool) -> Outcome<Job> {
     let target = match &config.target {
         toml::Value::String(name) if named => target::load(name, &mut note)?,
         definition => target::of_definition(definition, config.name.as_deref(), &mut note)?,
@@ -117,9 +144,8 @@ pub(super) fn job_of(mut config: Config, named: bool) -> Outcome<Job> {
     // A file's content goes into config.toml, so that the run can be repeated without the file.
     config.name = target.definition.is_table().then(|| target.name.clone());
     config.target = target.definition.clone();
-    let start = config.start.as_ref().map(|path| start_points(path, &target)).transpose()?;
     let threads = config.threads;
-    let job = Job { start, ..Job::new(target, config)? };
+    let job = Job::new(target, config)?;
     if let Some(threads) = threads {
         if threads > MOST_THREADS {
             return Err(Failure::input(format!("threads = {threads}; give at most {MOST_THREADS}")));
@@ -130,17 +156,37 @@ pub(super) fn job_of(mut config: Config, named: bool) -> Outcome<Job> {
     Ok(job)
 }
 
-/// The points of a file at which particles start, in the coordinates of the target's density.
-fn start_points(path: &str, target: &Target) -> Outcome<Matrix> {
-    let points = read_samples(Path::new(path))?;
-    let d = target.density.dim();
-    if points.cols() == d && !target.coordinates.differ() {
-        return Ok(points);
+/// A file of points at which particles start.
+struct Start {
+    path: String,
+    checksum: String,
+    points: Matrix,
+}
+
+impl Start {
+    /// Reads the file; refuses it where it has not the fingerprint that is expected.
+    fn read(path: &Path, expected: Option<String>) -> Outcome<Self> {
+        let points = read_samples(path)?;
+        let checksum = fingerprint::of_file(path)?;
+        if let Some(sentence) = fingerprint::difference("start", path, expected.as_deref(), &checksum) {
+            return Err(Failure::input(format!("{sentence}; {}", fingerprint::REMEDY)));
+        }
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        Ok(Self { path: path.to_string_lossy().into_owned(), checksum, points })
     }
-    let (found, why) = (points.cols(), if target.coordinates.differ() { ", without its support" } else { "" });
-    Err(Failure::input(format!(
-        "{path} has {found} columns, and the target's density has {d} coordinates{why}; give points of that size"
-    )))
+
+    /// In the coordinates of the target's density.
+    fn points_for(self, target: &Target) -> Outcome<Matrix> {
+        let d = target.density.dim();
+        if self.points.cols() == d && !target.coordinates.differ() {
+            return Ok(self.points);
+        }
+        let why = if target.coordinates.differ() { ", without its support" } else { "" };
+        let (path, found) = (self.path, self.points.cols());
+        Err(Failure::input(format!(
+            "{path} has {found} columns, and the target's density has {d} coordinates{why}; give points of that size"
+        )))
+    }
 }
 
 /// The name of a folder for the runs of a job: target, method and what tells its runs apart.
@@ -151,7 +197,7 @@ pub(super) fn folder_of(job: &Job) -> PathBuf {
     };
     let what = word("divergence").or_else(|| word("reference"));
     let name = match (job.method.name.as_str(), what) {
-        ("kde", Some(divergence)) => divergence,
+        (pushforward::run::DEFAULT, Some(divergence)) => divergence,
         (method, Some(what)) => format!("{method}-{what}"),
         (method, None) => method.into(),
     };
@@ -179,7 +225,13 @@ pub(super) fn begin(job: Job, out: Option<PathBuf>, force: bool, limits: Limits)
     }
     interrupt::watch();
     let folder = RunFolder::create(&path, force, &config)?;
-    print(&supervise(job, folder, None, limits)?)
+    end(supervise(job, folder, None, limits)?)
+}
+
+/// Says how a run ended; fails where its samples are not to be trusted.
+fn end(ended: Ended) -> Outcome<()> {
+    print(&ended.words)?;
+    ended.verdict.outcome(&ended.place.display().to_string())
 }
 
 /// Dimensions beyond which generators come out too narrow: on N(0, I), 600 steps of 512 particles, reference of 2,048, their variances are
@@ -207,14 +259,14 @@ pub(super) fn resume(flags: toml::Table, path: &Path, limits: Limits) -> Outcome
         return print(&format!("the run in {shown} is complete; there is nothing to go on with\n"));
     }
     let checkpoint = Checkpoint::read(path, &mut note)?;
-    let job = job_of(config::merge(Some(&path.join("config.toml")), flags, &[])?, false)?;
     if let Some(c) = &checkpoint {
-        results::fits(path, &job, &c.config, "the checkpoint")?;
+        agree(path, &table(path)?, &c.config, "the checkpoint")?;
     }
+    let job = job_of_run(path, flags, checkpoint.is_some())?;
     if let Some(c) = checkpoint.as_ref().filter(|c| c.arithmetic != arithmetic()) {
         let (old, new) = (&c.arithmetic, arithmetic());
         note(format!("the run began in {old} arithmetic and goes on in {new}: a good result, but not the same bits"));
     }
     interrupt::watch();
-    print(&supervise(job, folder, checkpoint, limits)?)
+    end(supervise(job, folder, checkpoint, limits)?)
 }

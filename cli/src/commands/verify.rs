@@ -3,6 +3,7 @@
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::write_file;
+use crate::files::json::text;
 use crate::progress::Progress;
 use crate::report::theorems;
 use crate::verification::{Request, Status, Tally, json, status, table};
@@ -39,7 +40,7 @@ pub struct Arguments {
     /// Print all evidence as JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Write a page with plots into this folder, as report.html
+    /// Write a page with plots into this folder, as report.html; without it there is none
     #[arg(long, value_name = "DIR")]
     report: Option<PathBuf>,
 }
@@ -55,12 +56,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let pair = arguments.p.as_deref().zip(arguments.q.as_deref());
     let request = Request::read(&arguments.ids, budget(arguments)?, pair, &mut note)?;
     if let Some(folder) = &arguments.report {
+        refuse_switch(folder)?;
         std::fs::create_dir_all(folder).map_err(|e| Failure::io("create", folder, &e))?;
     }
     let evidence = check(&request.claims, &request.budget);
     let page = arguments.report.as_deref().map(|folder| write_report(folder, &request, &evidence)).transpose()?;
     if arguments.json {
-        print(&format!("{:#}\n", json(&request, &evidence)))?;
+        print(&text(&json(&request, &evidence)))?;
     } else {
         print(&table(&evidence))?;
     }
@@ -68,6 +70,17 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         note(format!("the report is {}", path.display()));
     }
     judge(&evidence)
+}
+
+/// Words that are meant as a switch, not as the name of a folder.
+const SWITCHES: [&str; 9] = ["never", "always", "auto", "none", "no", "yes", "true", "false", "off"];
+
+/// Refuses `--report never` and its like, which would make a folder of that name.
+fn refuse_switch(folder: &Path) -> Outcome<()> {
+    let Some(word) = folder.to_str().filter(|word| SWITCHES.contains(word)) else { return Ok(()) };
+    Err(Failure::input(format!(
+        "--report {word}: this option takes a folder for the page; leave it out for no page, or write ./{word} for a folder of that name"
+    )))
 }
 
 fn budget(arguments: &Arguments) -> Outcome<Budget> {

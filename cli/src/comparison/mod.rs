@@ -216,9 +216,7 @@ fn trial(job: &Job, ruler: &Ruler, at: &mut dyn FnMut(u64)) -> Outcome<Option<Tr
 /// The metrics of final samples, and the certificate's figures where the model has a density.
 fn judged(run: &Run, ruler: &Ruler, samples: &Matrix, seed: u64) -> Outcome<Vec<(&'static str, f64)>> {
     let mut metrics = ruler.judge(samples)?;
-    if let Some(density) = Model::of(run).density() {
-        metrics.extend(ruler.certify(density, samples, seed)?);
-    }
+    metrics.extend(ruler.certify(&Model::of(run), samples, seed)?);
     Ok(metrics)
 }
 

@@ -1,6 +1,7 @@
 //! A comparison as text and as JSON.
 
 use super::{Cell, Column, Comparison, Part, Plan, Ruler, Settled, Spread};
+use crate::files::json::real;
 use crate::report::number;
 use serde_json::{Map, Value, json};
 
@@ -67,16 +68,16 @@ pub fn failures(comparison: &Comparison) -> Vec<String> {
 pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
     let settled = ruler.settled();
     let names = ruler.transient_names();
-    let pair = |mean: f64, spread: f64| json!({ "mean": mean, "spread": spread });
+    let pair = |mean: f64, spread: f64| json!({ "mean": real(mean), "spread": real(spread) });
     let cells: Vec<Value> = comparison
         .cells
         .iter()
         .map(|cell| {
             let trials: Vec<Value> = cell.trials.iter().map(|t| {
-            let figures: Map<String, Value> = t.metrics.iter().map(|(k, v)| (k.to_string(), json!(v))).collect();
+            let figures: Map<String, Value> = t.metrics.iter().map(|(k, v)| (k.to_string(), real(*v))).collect();
             let transient: Vec<Value> = t.transient.iter().map(|p| {
                 let mut point = Map::from_iter([("step".to_string(), json!(p.step))]);
-                point.extend(names.iter().zip(&p.figures).map(|(n, v)| (n.0.to_string(), json!(v))));
+                point.extend(names.iter().zip(&p.figures).map(|(n, v)| (n.0.to_string(), real(*v))));
                 Value::Object(point)
             }).collect();
             json!({
@@ -88,7 +89,9 @@ pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
             let summary: Map<String, Value> = columns
                 .filter_map(|c| {
                     cell.spread(c.key, settled.as_ref()).map(|s| {
-                        (c.key.to_string(), json!({ "mean": s.mean, "spread": s.deviation, "seeds": s.count }))
+                        // one seed has no spread
+                        let spread = (s.count > 1).then(|| real(s.deviation));
+                        (c.key.to_string(), json!({ "mean": real(s.mean), "spread": spread, "seeds": s.count }))
                     })
                 })
                 .collect();
@@ -112,7 +115,7 @@ pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
         "samples": { "final": ruler.final_size(), "transient": ruler.transient_size() },
         "floors": floors,
         "transient_floors": transient_floors,
-        "settled_limit": settled.map(|s| s.limit),
+        "settled_limit": settled.map(|s| real(s.limit)),
         "cells": cells,
     })
 }

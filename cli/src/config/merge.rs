@@ -8,13 +8,14 @@ use pushforward::density::Affine;
 use pushforward::estimate::all_estimators;
 use pushforward::linalg::Matrix;
 use pushforward::model::all_models;
-use pushforward::run::RunSettings;
+use pushforward::run::{DEFAULT, RunSettings};
 use pushforward::settings::Section;
 use pushforward::velocity::all_velocities;
 use std::path::Path;
 
 /// Keys outside the sections.
-const TOP: [&str; 9] = ["format", "method", "name", "threads", "start", "target", "centre", "scale", "factor"];
+const TOP: [&str; 10] =
+    ["format", "method", "name", "threads", "start", "start_checksum", "target", "centre", "scale", "factor"];
 
 /// Merges the three sources. `flags` holds the given flags only, under their keys; `settings` are texts `key=value` with a TOML value, where
 /// a bare word is a string. A key is `section.key`, or the key alone where one section of the method has it.
@@ -44,6 +45,7 @@ struct Builder {
     scale: Option<f64>,
     factor: Option<Matrix>,
     start: Option<String>,
+    start_checksum: Option<String>,
     given: Vec<Given>,
 }
 
@@ -93,6 +95,7 @@ impl Builder {
             "name" => self.name = Some(word()?),
             "method" => self.method = Some(word()?),
             "start" => self.start = Some(word()?),
+            "start_checksum" => self.start_checksum = Some(word()?),
             "threads" => {
                 let threads = value.as_integer().and_then(|n| usize::try_from(n).ok()).filter(|n| *n > 0);
                 self.threads = Some(threads.ok_or_else(|| bad("a whole number, at least 1, or leave it out"))?);
@@ -139,9 +142,9 @@ impl Builder {
             }
             _ => return Err(Failure::input("only one of centre and scale is given; give both or neither")),
         };
-        let method = self.method.unwrap_or_else(|| "kde".into());
-        let (name, kinds, threads, start, given) = (self.name, self.kinds, self.threads, self.start, self.given);
-        Ok(Config { target, name, method, kinds, threads, frame, start, given })
+        let method = self.method.unwrap_or_else(|| DEFAULT.into());
+        let Builder { name, kinds, threads, start, start_checksum, given, .. } = self;
+        Ok(Config { target, name, method, kinds, threads, frame, start, start_checksum, given })
     }
 }
 
@@ -159,7 +162,8 @@ fn setting_names() -> Vec<&'static str> {
 /// Longest configuration that is read; it may hold a whole target.
 const MAX_FILE: u64 = 64 << 20;
 
-fn read(path: &Path) -> Outcome<toml::Table> {
+/// The table of a configuration file.
+pub fn read(path: &Path) -> Outcome<toml::Table> {
     let text = read_text(path, MAX_FILE)?;
     toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);

@@ -6,7 +6,7 @@
 mod merge;
 mod value;
 
-pub use merge::merge;
+pub use merge::{merge, read};
 pub use value::{to_toml, to_value};
 
 use crate::failure::{Failure, Outcome};
@@ -38,6 +38,8 @@ pub struct Config {
     pub frame: Option<Affine>,
     /// A file of points at which particles start.
     pub start: Option<String>,
+    /// Fingerprint of that file.
+    pub start_checksum: Option<String>,
     /// Settings, in the order in which they were given.
     pub given: Vec<Given>,
 }
@@ -66,10 +68,10 @@ impl Config {
         let mut method = match preset {
             Some(preset) if kinds.iter().any(Option::is_some) => {
                 let kind = |k: usize| kinds[k].as_deref().unwrap_or(preset.parts[k]);
-                // a flow knows its own density
+                // a flow knows its own density, particles have none
                 let estimator = match (&kinds[2], kind(0)) {
                     (None, "flow") => "exact",
-                    (None, _) if preset.parts[2] == "exact" => "kde",
+                    (None, "particles") if preset.parts[2] == "exact" => "kde",
                     _ => kind(2),
                 };
                 let same = [kind(0), kind(1), estimator] == preset.parts;
@@ -130,6 +132,9 @@ impl Config {
         }
         if let Some(start) = &self.start {
             out.insert("start".into(), word(start));
+        }
+        if let Some(checksum) = &self.start_checksum {
+            out.insert("start_checksum".into(), word(checksum));
         }
         out.insert("target".into(), self.target.clone());
         if let Some(frame) = frame.or(self.frame.as_ref()) {

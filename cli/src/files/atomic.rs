@@ -136,7 +136,8 @@ impl AtomicFile {
         siblings(path, "tmp").iter().for_each(|path| remove_left_over(path));
         let fail = |e: &io::Error| Failure::io("write", path, e);
         for _ in 0..TRIES {
-            let temporary = sibling(path, "tmp");
+            // an absolute place: a library of a target may change the working folder before the file is whole
+            let temporary = sibling(&std::path::absolute(path).map_err(|e| fail(&e))?, "tmp");
             let mut registered = unfinished();
             match OpenOptions::new().write(true).create_new(true).open(&temporary) {
                 Err(e) if e.kind() == io::ErrorKind::AlreadyExists => continue,
@@ -194,8 +195,8 @@ impl AtomicFile {
             let file = writer.into_inner().map_err(|e| e.into_error())?;
             let Some(temporary) = &self.temporary else { return Ok(()) };
             file.sync_all()?;
-            fs::rename(temporary, &self.target)?;
-            sync_folder(parent(&self.target))
+            fs::rename(temporary, temporary.with_file_name(self.target.file_name().unwrap_or_default()))?;
+            sync_folder(parent(temporary))
         };
         finish().map_err(|e| Failure::io("write", &self.target, &e))
     }

@@ -25,9 +25,29 @@ pub fn real(x: f64) -> Value {
     if x.is_finite() { x.into() } else { format!("{MARK}{}", number(x)).into() }
 }
 
+/// The number of a value that [`real`] made or that is one; None for anything else.
+pub fn as_real(value: &Value) -> Option<f64> {
+    match value.as_str().and_then(|word| word.strip_prefix(MARK)) {
+        Some("NaN") => Some(f64::NAN),
+        Some("Infinity") => Some(f64::INFINITY),
+        Some("-Infinity") => Some(f64::NEG_INFINITY),
+        _ => value.as_f64(),
+    }
+}
+
 /// The value on lines of its own, with a last line's end.
 pub fn text(value: &Value) -> String {
-    WORDS.iter().fold(format!("{value:#}\n"), |text, word| text.replace(&format!("\"{MARK}{word}\""), word))
+    bare(format!("{value:#}\n"))
+}
+
+/// The value on one line, with its end.
+pub fn line(value: &Value) -> String {
+    bare(format!("{value}\n"))
+}
+
+/// The text with the marked words as they are.
+fn bare(text: String) -> String {
+    WORDS.iter().fold(text, |text, word| text.replace(&format!("\"{MARK}{word}\""), word))
 }
 
 /// The value of a text.
@@ -69,6 +89,10 @@ mod tests {
         });
         let text = text(&value);
         assert_eq!(parse(&text).unwrap(), value);
+        assert_eq!(parse(&line(&value)).unwrap(), value);
+        let back: Vec<f64> = value["a"].as_array().unwrap().iter().map(|v| as_real(v).unwrap()).collect();
+        assert!(back[..2] == [f64::INFINITY, f64::NEG_INFINITY] && back[2].is_nan() && back[3..] == [0.1, -1e300]);
+        assert_eq!((as_real(&value["b"]), as_real(&json!("NaN"))), (None, None));
         let packed: String = text.split_whitespace().collect();
         assert!(
             packed.contains(r#""a":[Infinity,-Infinity,NaN,0.1,-1e+300]"#) && packed.contains(r#""-Infinity":"NaNand"#),

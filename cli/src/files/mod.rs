@@ -49,7 +49,12 @@ pub fn read_bytes(path: &Path, most: u64) -> Outcome<Vec<u8>> {
 
 /// The whole text of a file of at most `most` bytes, without the mark with which some programs begin a file in UTF-8.
 pub fn read_text(path: &Path, most: u64) -> Outcome<String> {
-    let text = String::from_utf8(read_bytes(path, most)?).map_err(|e| {
+    text_of(read_bytes(path, most)?, path)
+}
+
+/// The bytes of `path` as a text, without that mark.
+pub(crate) fn text_of(bytes: Vec<u8>, path: &Path) -> Outcome<String> {
+    let text = String::from_utf8(bytes).map_err(|e| {
         let at = e.utf8_error().valid_up_to();
         Failure::input(format!("{}: byte {at} is not text; this must be a file in UTF-8", path.display()))
     })?;

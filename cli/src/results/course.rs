@@ -2,13 +2,11 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
+use crate::opened::MAX_SUMMARY;
 use crate::report::{count, number};
 use crate::training::{Ending, Job, Snapshot};
 use serde_json::Value;
 use std::path::Path;
-
-/// Longest summary.json that is read: some thousand modes.
-const MAX_SUMMARY: u64 = 16 << 20;
 
 /// How a training went.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,7 +2,7 @@
 
 use crate::curves::{Column, Curves, Row};
 use crate::failure::{Failure, Outcome};
-use crate::files::read_text;
+use crate::files::{json, read_text};
 use serde_json::{Map, Value, json};
 use std::path::Path;
 
@@ -12,24 +12,24 @@ const VERSION: u32 = 2;
 /// Longest file that is read: ten times the rows that a run writes.
 const MAX_FILE: u64 = 64 << 20;
 
-/// The file's text; a figure that a step does not have is absent from its line.
+/// The file's text; a figure that a step does not have is absent from its line, an infinite one is `Infinity`.
 pub fn text(curves: &Curves) -> String {
     let names: Map<String, Value> = curves.columns.iter().map(|c| (c.key.clone(), json!(c.label))).collect();
     let head = json!({ "version": VERSION, "figures": names });
     let line = |r: &Row| {
         let mut line = json!({ "step": r.step, "skipped": r.skipped });
-        for (column, value) in curves.columns.iter().zip(&r.values).filter(|(_, v)| v.is_finite()) {
-            line[&column.key] = json!(value);
+        for (column, value) in curves.columns.iter().zip(&r.values).filter(|(_, v)| !v.is_nan()) {
+            line[&column.key] = json::real(*value);
         }
-        format!("{line}\n")
+        json::line(&line)
     };
     std::iter::once(format!("{head}\n")).chain(curves.rows.iter().map(line)).collect()
 }
 
-/// The curves as they come back from the file: what is not finite is NaN.
+/// The curves as they come back from the file: a step has a number for every column, NaN where it has none.
 pub fn written(curves: &Curves) -> Curves {
     let width = curves.columns.len();
-    let known = |r: &Row, k: usize| r.values.get(k).copied().filter(|v| v.is_finite()).unwrap_or(f64::NAN);
+    let known = |r: &Row, k: usize| r.values.get(k).copied().unwrap_or(f64::NAN);
     let row = |r: &Row| Row { values: (0..width).map(|k| known(r, k)).collect(), ..r.clone() };
     Curves { columns: curves.columns.clone(), rows: curves.rows.iter().map(row).collect() }
 }
@@ -40,7 +40,7 @@ pub fn read(path: &Path) -> Outcome<Curves> {
     let bad = |k: usize, why: String| Failure::input(format!("{}, line {}: {why}", path.display(), k + 1));
     let mut out = Curves::default();
     for (k, line) in text.lines().enumerate() {
-        let v: Value = serde_json::from_str(line).map_err(|e| bad(k, format!("it is not JSON ({e})")))?;
+        let v: Value = json::parse(line).map_err(|e| bad(k, format!("it is not JSON ({e})")))?;
         if k == 0 {
             out.columns = columns(&v).map_err(|why| bad(k, why))?;
         } else {
@@ -65,11 +65,35 @@ fn columns(v: &Value) -> Result<Vec<Column>, String> {
 fn row(v: &Value, columns: &[Column]) -> Result<Row, String> {
     let number = |key: &str| match v.get(key) {
         None | Some(Value::Null) => Ok(f64::NAN),
-        Some(value) => value.as_f64().ok_or_else(|| format!("its {key} is {value}")),
+        Some(value) => json::as_real(value).ok_or_else(|| format!("its {key} is {value}")),
     };
     Ok(Row {
         step: v["step"].as_u64().ok_or_else(|| format!("its step is {}", v["step"]))? as usize,
         skipped: v["skipped"].as_bool().ok_or_else(|| format!("its skipped is {}", v["skipped"]))?,
         values: columns.iter().map(|c| number(&c.key)).collect::<Result<_, String>>()?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks that curves come back from the file as they are said to, infinite figures among them, and that a figure that
+    /// a step does not have is absent from its line.
+    #[test]
+    fn infinite_figures_come_back() {
+        let column = |key: &str| Column { key: key.into(), label: key.to_uppercase() };
+        let row = |step, values: &[f64]| Row { step, skipped: false, values: values.to_vec() };
+        let rows = vec![row(1, &[0.1]), row(2, &[f64::NEG_INFINITY, f64::INFINITY]), row(3, &[f64::NAN, 2.0])];
+        let curves = Curves { columns: vec![column("a"), column("b")], rows };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("metrics.jsonl");
+        std::fs::write(&path, text(&curves)).unwrap();
+        let back = read(&path).unwrap();
+        // NaN is not equal to itself
+        assert_eq!(format!("{back:?}"), format!("{:?}", written(&curves)));
+        let lines: Vec<String> = text(&curves).lines().skip(1).map(String::from).collect();
+        assert_eq!(lines[1], r#"{"step":2,"skipped":false,"a":-Infinity,"b":Infinity}"#);
+        assert_eq!(lines[2], r#"{"step":3,"skipped":false,"b":2.0}"#);
+    }
 }

@@ -6,7 +6,7 @@ mod page;
 mod reopened;
 
 pub use course::Course;
-pub use reopened::{Reopened, fits, reopen};
+pub use reopened::{Left, Reopened};
 
 use crate::certified::Certified;
 use crate::commands::evaluate::table;
@@ -16,10 +16,12 @@ use crate::files::json as json_text;
 use crate::files::safetensors::{self, Metadata};
 use crate::files::samples::SampleWriter;
 use crate::model::{self, Model};
+use crate::opened;
 use crate::report::{Frame, html};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
 use crate::training::{Ending, Job, Snapshot};
+use crate::verdict::Verdict;
 use crate::words;
 use pushforward::density::Affine;
 use pushforward::linalg::Matrix;
@@ -45,22 +47,6 @@ pub fn config_text(run: &Snapshot, job: &Job) -> String {
 /// The configuration of a run as JSON, as checkpoints and models carry it.
 pub fn config_json(run: &Snapshot, job: &Job) -> String {
     job.config.json(&job.method, units(run, job))
-}
-
-/// The first key in which two configurations as JSON differ; one level into sections.
-pub fn first_difference(old: &str, new: &str) -> String {
-    let read = |text: &str| serde_json::from_str::<serde_json::Map<String, Value>>(text).unwrap_or_default();
-    let (old, new) = (read(old), read(new));
-    let Some(key) = old.keys().chain(new.keys()).find(|key| old.get(*key) != new.get(*key)) else {
-        return "something".into();
-    };
-    let inner =
-        |map: &serde_json::Map<String, Value>| map.get(key).and_then(Value::as_object).cloned().unwrap_or_default();
-    let (old, new) = (inner(&old), inner(&new));
-    match old.keys().chain(new.keys()).find(|k| old.get(*k) != new.get(*k)) {
-        Some(name) => format!("'{key}.{name}'"),
-        None => format!("'{key}'"),
-    }
 }
 
 /// Whether the folder holds a run that took all its steps.
@@ -106,15 +92,14 @@ pub struct Finals<'a> {
 pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     let samples = trained.model.sample(SAMPLES, job.seed(), 0);
     if !samples.is_finite() {
-        return Err(Failure::input(
-            "the trained sampler's samples are not finite; lower learning_rate; none were written",
+        return Err(Failure::Failed(
+            "the trained sampler's samples are not finite; lower learning_rate; none were written".into(),
         ));
     }
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
     let options = Options { seed: job.seed(), transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
     let report = evaluate(&*job.target.density, &samples, &options)?;
-    let density = trained.model.density();
-    let certified = density.map(|q| Certified::of(&*job.target.density, q, &samples, job.seed())).transpose()?;
+    let certified = Certified::of(&job.target.density, &trained.model, &samples, job.seed())?;
     Ok(Finals { trained, job, samples, report, certified })
 }
 
@@ -136,6 +121,11 @@ impl Finals<'_> {
     /// report.html.
     pub fn page(&self) -> String {
         html(&page::record(self))
+    }
+
+    /// What the figures say of the samples.
+    pub fn verdict(&self) -> Verdict {
+        Verdict::of(&self.report, self.certified.as_ref())
     }
 
     /// What the terminal says: how it went, and the metrics.
@@ -181,7 +171,9 @@ fn write_pictures(frames: &[Frame], path: &Path) -> Outcome<()> {
 
 /// summary.json.
 fn write_summary(trained: &Trained, job: &Job, finals: Option<&Finals>, folder: &RunFolder) -> Outcome<()> {
-    folder.write("summary.json", json_text::text(&summary(trained, job, finals)).as_bytes())
+    let mut summary = summary(trained, job, finals);
+    summary["files"] = opened::prints(folder.path())?;
+    folder.write("summary.json", json_text::text(&summary).as_bytes())
 }
 
 /// The content of summary.json.
@@ -212,6 +204,10 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
         (out.as_object_mut(), report.map(words::to_json).as_ref().and_then(Value::as_object))
     {
         out.extend(more.clone());
+    }
+    if let Some(verdict) = finals.map(Finals::verdict) {
+        out["trusted"] = (verdict == Verdict::Sound).into();
+        out["doubts"] = verdict.reasons().into();
     }
     if let Some(c) = finals.and_then(|f| f.certified.as_ref()) {
         out["certificate"] = c.to_json(job.target.density.log_normaliser());

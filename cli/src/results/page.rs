@@ -23,7 +23,7 @@ pub(super) fn record(finals: &Finals) -> Record {
         m.truths.iter().zip(&m.masses).map(|(&truth, &model)| ModeMass { truth, model }).collect()
     });
     let field = Field::around(density, exact.as_ref().unwrap_or(samples));
-    let certificate = certified.as_ref().zip(trained.model.density()).map(|(c, q)| c.card(q, field.as_ref()));
+    let certificate = certified.as_ref().map(|c| c.card(&trained.model, field.as_ref()));
     Record {
         target: TargetCard {
             name: target.name.clone(),
@@ -91,7 +91,9 @@ fn notes(finals: &Finals) -> Vec<String> {
     let faults = finals.trained.course.faults();
     let published = (target.name == "gmm40").then(|| PUBLISHED_GMM40.to_string());
     let unconstrained = target.coordinates.differ().then(|| UNCONSTRAINED.to_string());
-    [faults, published, unconstrained].into_iter().flatten().collect()
+    let verdict = finals.verdict();
+    let doubts = verdict.reasons().iter().map(|reason| format!("These samples are not to be trusted: {reason}."));
+    doubts.chain([faults, published, unconstrained].into_iter().flatten()).collect()
 }
 
 /// The numbers in large type: those about modes where the target has modes, else distances.

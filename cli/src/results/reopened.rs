@@ -1,11 +1,13 @@
 //! A run as its folder holds it, for a report without training.
 
-use super::{Course, Finals, PICTURES, SAMPLES, Trained, curves, first_difference, judge, summary};
+use super::{Course, Finals, PICTURES, SAMPLES, Trained, curves, judge, summary};
 use crate::checkpoint::Checkpoint;
 use crate::failure::{Failure, Outcome};
+use crate::files::json::as_real;
 use crate::files::samples::read_samples;
 use crate::files::{read_text, safetensors};
-use crate::model;
+use crate::model::{self, Model};
+use crate::opened::{agree, table};
 use crate::report::{Frame, number};
 use crate::saved::matrix;
 use crate::training::{Job, PICTURE, at_checkpoint};
@@ -30,22 +32,47 @@ impl Reopened<'_> {
     }
 }
 
-/// Judges the run in `folder` again: a run that ended by its files, one that stopped (or trains now) by its newest checkpoint.
-pub fn reopen<'a>(folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
-    let summary = Course::read(folder)?;
-    match summary.filter(|(_, summary)| summary["samples"].as_u64() > Some(0)) {
-        Some((course, old)) => ended(folder, job, course, &old),
-        None => stopped(folder, job),
+/// What a run left, as it is read from its folder.
+pub enum Left {
+    /// A run that ended: how it went, the whole of summary.json, and its model.
+    Ended(Course, Value, Box<Model>),
+    /// One that stopped, or trains now: its newest checkpoint, and what is to be said of it.
+    Stopped(Box<Checkpoint>, Vec<String>),
+}
+
+impl Left {
+    /// Reads the run in `folder`; refuses one whose config.toml is not that of its model or checkpoint.
+    pub fn read(folder: &Path) -> Outcome<Self> {
+        let table = table(folder)?;
+        let summary = Course::read(folder)?;
+        if let Some((course, old)) = summary.filter(|(_, summary)| summary["samples"].as_u64() > Some(0)) {
+            let (model, carried) = model::load_with_config(&folder.join("model.safetensors"))?;
+            agree(folder, &table, &carried, "model.safetensors")?;
+            return Ok(Left::Ended(course, old, Box::new(model)));
+        }
+        let mut differences = Vec::new();
+        let Some(checkpoint) = Checkpoint::peek(folder, &mut |sentence| differences.push(sentence))? else {
+            let place = folder.display();
+            return Err(Failure::input(format!(
+                "{place} has neither samples nor a checkpoint; there is nothing to report yet"
+            )));
+        };
+        agree(folder, &table, &checkpoint.config, "the checkpoint")?;
+        Ok(Left::Stopped(Box::new(checkpoint), differences))
+    }
+
+    /// Judges the run in `folder` again: one that ended by its files, one that stopped by its checkpoint.
+    pub fn judge<'a>(self, folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
+        match self {
+            Left::Ended(course, old, model) => ended(folder, job, course, &old, *model),
+            Left::Stopped(checkpoint, differences) => stopped(folder, job, *checkpoint, differences),
+        }
     }
 }
 
 /// A run that wrote its samples.
-fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value) -> Outcome<Reopened<'a>> {
-    let path = folder.join("model.safetensors");
-    let (_, metadata) = safetensors::read(&path)?;
-    fits(folder, job, metadata.get("config").map_or("", String::as_str), "model.safetensors")?;
+fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value, model: Model) -> Outcome<Reopened<'a>> {
     let mut differences = Vec::new();
-    let model = model::load(&path)?;
     let frames = pictures(folder, model.dim())?.unwrap_or_else(|| {
         differences.push(format!("{PICTURES} is missing, so the page has the last picture alone"));
         vec![Frame { step: course.taken as usize, samples: model.sample(PICTURE, job.seed(), 0) }]
@@ -59,15 +86,7 @@ fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value) -> Outcom
 }
 
 /// A run that has a checkpoint only.
-fn stopped<'a>(folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
-    let mut differences = Vec::new();
-    let Some(checkpoint) = Checkpoint::peek(folder, &mut |sentence| differences.push(sentence))? else {
-        let place = folder.display();
-        return Err(Failure::input(format!(
-            "{place} has neither samples nor a checkpoint; there is nothing to report yet"
-        )));
-    };
-    fits(folder, job, &checkpoint.config, "the checkpoint")?;
+fn stopped<'a>(folder: &Path, job: &'a Job, checkpoint: Checkpoint, differences: Vec<String>) -> Outcome<Reopened<'a>> {
     let run = at_checkpoint(job, checkpoint)?;
     let old = Course::read(folder)?.map(|(course, _)| course).filter(|course| course.taken == run.taken);
     let course = old.unwrap_or_else(|| Course::so_far(&run, "none"));
@@ -75,19 +94,6 @@ fn stopped<'a>(folder: &Path, job: &'a Job) -> Outcome<Reopened<'a>> {
     let trained =
         Trained { curves: curves::written(&run.curves), model: run.model, frames: run.frames, course, config };
     Ok(Reopened { finals: judge(trained, job)?, differences })
-}
-
-/// Refuses a config.toml that is not the one of `what`.
-pub fn fits(folder: &Path, job: &Job, config: &str, what: &str) -> Outcome<()> {
-    let own = job.config.json(&job.method, None);
-    if config == own {
-        return Ok(());
-    }
-    let key = first_difference(config, &own);
-    Err(Failure::input(format!(
-        "{}/config.toml is not the one of {what}: {key} differs; undo the change, or start a new run with --config and --out",
-        folder.display()
-    )))
 }
 
 /// The pictures; those of the start and the middle are nowhere else. None where the file is missing.
@@ -130,7 +136,7 @@ fn other_samples(folder: &Path, finals: &Finals) -> Outcome<Option<String>> {
 /// The first figure of summary.json that came out otherwise, if any.
 fn other_figures(old: &Value, new: &Value) -> Option<String> {
     let version = |v: &Value| v["pushforward"].as_str().unwrap_or("?").to_owned();
-    let value = |v: &Value, k: usize| v["metrics"][k]["value"].as_f64().unwrap_or(f64::NAN);
+    let value = |v: &Value, k: usize| as_real(&v["metrics"][k]["value"]).unwrap_or(f64::NAN);
     let metrics = new["metrics"].as_array().map_or(0, Vec::len);
     let first = (0..metrics).find(|&k| old["metrics"][k] != new["metrics"][k]);
     let what = match first {

@@ -9,35 +9,27 @@ pub(crate) mod source;
 pub mod stan;
 mod stan_keys;
 pub(crate) mod support;
+mod trust;
+mod working_folder;
+
+pub use trust::{refuse_untrusted, trust_libraries};
 
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
+use crate::fingerprint;
 use crate::memory;
 use coordinates::Coordinates;
 use pushforward::density::{self, Chart, Constrained, Density, Entry, WeightedSamples};
 use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use trust::{libraries_are_trusted, refuse_untrusted_text};
 
 /// Longest target file that is read.
 const MAX_FILE: u64 = 64 << 20;
 
 /// Bytes of memory that a byte of it takes: a list of one-digit numbers, read three times.
 const MEMORY_SHARE: u128 = 120;
-
-/// Whether a library that a configuration names may be opened, which runs its code.
-static TRUSTED: AtomicBool = AtomicBool::new(false);
-
-/// Says whether libraries named by configurations may be opened. One that the user's own target file names always is:
-/// to name it is to ask for it.
-pub fn trust_libraries(trusted: bool) {
-    TRUSTED.store(trusted, Ordering::Relaxed);
-}
-
-fn libraries_are_trusted() -> bool {
-    TRUSTED.load(Ordering::Relaxed)
-}
 
 /// The kinds that a target file can have; each has a parser in a file of its own.
 const KINDS: &[&str] =
@@ -258,11 +250,7 @@ pub fn of_definition(definition: &toml::Value, name: Option<&str>, note: &mut dy
 /// The target called `name` that `text` describes, for a configuration; `place` is where the text stands, for messages, and `base` the folder
 /// from which its files are looked for.
 pub fn of_text(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
-    if kind_of(text).is_ok_and(|kind| kind == "stan-library") && !libraries_are_trusted() {
-        return Err(Failure::input(format!(
-            "{place} is a Stan library, whose code would run; look at what it names as library, and give --trust-library"
-        )));
-    }
+    refuse_untrusted_text(place, text)?;
     described(name, place, base, text, note)
 }
 
@@ -287,6 +275,12 @@ fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn Fn
         source,
         definition: toml::Value::Table(table),
     })
+}
+
+/// Refuses the file under `key` where it has another fingerprint than the target says.
+fn unchanged(key: &str, path: &Path, expected: Option<&str>, found: &str) -> Result<(), Reason> {
+    let changed = fingerprint::difference(key, path, expected, found);
+    changed.map_or(Ok(()), |sentence| Err(Reason::new(format!("{sentence}; {}", fingerprint::REMEDY))))
 }
 
 /// The kind of the target that `text` describes.

@@ -2,7 +2,8 @@
 
 use crate::files::csv::CsvReader;
 use crate::files::{fnv1a, read_bytes};
-use crate::target::{Described, Reason};
+use crate::fingerprint;
+use crate::target::{Described, Reason, unchanged};
 use pushforward::density::{Chart, Density, LinearRegression, LogisticRegression, Support};
 use pushforward::linalg::Matrix;
 use serde::Deserialize;
@@ -26,6 +27,8 @@ struct Keys {
     intercept: bool,
     #[serde(default = "yes")]
     standardise: bool,
+    #[serde(default)]
+    standardise_response: bool,
     noise: Option<f64>,
     noise_scale: Option<f64>,
     data_checksum: Option<String>,
@@ -40,6 +43,7 @@ const KEYS: &[&str] = &[
     "prior_scale",
     "intercept",
     "standardise",
+    "standardise_response",
     "noise",
     "noise_scale",
     "data_checksum",
@@ -69,20 +73,17 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     if logistic && (keys.noise.is_some() || keys.noise_scale.is_some()) {
         return Err(Reason::new("a logistic-regression has no noise; remove noise and noise_scale"));
     }
+    if logistic && keys.standardise_response {
+        return Err(Reason::new("the response of a logistic-regression is 0 or 1; remove standardise_response"));
+    }
     if keys.noise.is_some() && keys.noise_scale.is_some() {
         return Err(Reason::new("both noise (known) and noise_scale (of its prior) are given; remove one"));
     }
     let path = base.join(&keys.data);
     let table = read(&path, note)?;
-    if keys.data_checksum.as_ref().is_some_and(|sum| *sum != table.checksum) {
-        return Err(Reason::new(format!(
-            "data: {} has changed since the run (checksum {}, not {}); restore it, or remove data_checksum",
-            path.display(),
-            table.checksum,
-            keys.data_checksum.unwrap_or_default()
-        )));
-    }
+    unchanged("data", &path, keys.data_checksum.as_deref(), &table.checksum)?;
     let (design, response, names) = split(&table, &keys, &path)?;
+    narrow_priors(&response, &keys, logistic).into_iter().for_each(note);
     let (n, d) = design.shape();
     let words = |e: pushforward::Error| Reason::new(format!("{}: {e}", path.display()));
     let noise_scale = keys.noise_scale.unwrap_or(1.0);
@@ -106,7 +107,12 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
         path.display(),
         names.join(", "),
         keys.prior_scale,
-        if keys.standardise { "; columns with mean 0 and standard deviation 1" } else { "" }
+        match (keys.standardise, keys.standardise_response) {
+            (true, true) => "; columns and response with mean 0 and standard deviation 1",
+            (true, false) => "; columns with mean 0 and standard deviation 1",
+            (false, true) => "; response with mean 0 and standard deviation 1",
+            (false, false) => "",
+        }
     );
     let mut described = Described::new(density, formula, constants);
     described.source = keys.source;
@@ -126,7 +132,7 @@ pub(crate) fn noise_chart(d: usize) -> Chart {
 fn read(path: &Path, note: &mut dyn FnMut(String)) -> Result<Table, Reason> {
     let bad = |e: &dyn std::fmt::Display| Reason::new(format!("data: {e}"));
     let bytes = read_bytes(path, MAX_DATA).map_err(|e| bad(&e))?;
-    let checksum = format!("{:016x}", fnv1a(&bytes));
+    let checksum = fingerprint::text(fnv1a(&bytes));
     let mut reader = CsvReader::of(Cursor::new(bytes), path);
     let rows = reader.read_block(usize::MAX).map_err(|e| bad(&e))?;
     let rows = rows.ok_or_else(|| Reason::new(format!("data: {} holds no rows", path.display())))?;
@@ -170,7 +176,53 @@ fn split(table: &Table, keys: &Keys, path: &Path) -> Result<(Matrix, Vec<f64>, V
             response[row]
         )));
     }
+    let response = if keys.standardise_response { standard(&response, &table.names[target])? } else { response };
     Ok((Matrix::from_fn(n, columns.len(), |i, j| columns[j][i]), response, names))
+}
+
+/// A prior allows this many of its standard deviations, more or less.
+const ALLOWED: f64 = 3.0;
+
+/// What priors do that are narrow beside the response: with standardised columns the intercept that the data ask for is the
+/// mean of the response, and no slope by itself is larger than its standard deviation.
+fn narrow_priors(response: &[f64], keys: &Keys, logistic: bool) -> Vec<String> {
+    let (n, s) = (response.len() as f64, keys.prior_scale);
+    let mean = response.iter().sum::<f64>() / n;
+    let sd = (response.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
+    let (mean, sd) = if logistic { ((mean / (1.0 - mean)).ln(), 0.0) } else { (mean, sd) };
+    let number = |x: f64| crate::report::number(x, 3);
+    let mut out = Vec::new();
+    if keys.intercept && mean.is_finite() && mean.abs() > ALLOWED * s {
+        let what = if logistic { "log-odds of the response are" } else { "response has mean" };
+        out.push(format!(
+            "the {what} {}, and the prior N(0, {}²) pulls the intercept to within about {} of 0",
+            number(mean),
+            number(s),
+            number(ALLOWED * s)
+        ));
+    }
+    if sd > ALLOWED * s {
+        out.push(format!(
+            "the response has standard deviation {}, and the prior N(0, {}²) pulls slopes to within about {} of 0",
+            number(sd),
+            number(s),
+            number(ALLOWED * s)
+        ));
+    }
+    let t = keys.noise_scale.unwrap_or(1.0);
+    if !logistic && keys.noise.is_none() && sd > ALLOWED * t {
+        out.push(format!(
+            "the response has standard deviation {}, and the prior of the noise, half-normal of scale {}, pulls it below about {}",
+            number(sd),
+            number(t),
+            number(ALLOWED * t)
+        ));
+    }
+    let remedy = match logistic {
+        true => "give a larger prior_scale where that is not meant",
+        false => "give a larger prior_scale (and noise_scale), or standardise_response = true, where that is not meant",
+    };
+    out.iter().map(|sentence| format!("{sentence}; {remedy}")).collect()
 }
 
 /// Deviations up to so many ε of a column's largest number say nothing: the numbers themselves are rounded.

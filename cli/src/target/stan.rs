@@ -5,6 +5,7 @@
 #![allow(unsafe_code)]
 
 use crate::target::Reason;
+use crate::target::working_folder::{remember, stay};
 use libloading::Library;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
@@ -12,7 +13,8 @@ use rayon::prelude::*;
 use std::ffi::{CStr, CString, c_char, c_int, c_uint, c_void};
 use std::path::Path;
 use std::ptr::{null, null_mut};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, Once, PoisonError};
 
 type Model = *mut c_void;
 type Message = *mut c_char;
@@ -52,6 +54,7 @@ impl StanModel {
         let bad = |why: String| Reason::new(format!("library: {shown}: {why}"));
         let data = data.map(CString::new).transpose();
         let data = data.map_err(|_| Reason::new("data: the text has a zero byte; give JSON or a path"))?;
+        guard();
         // SAFETY: this runs the library's initialisers, which is what the user asks for by naming it.
         let opened = unsafe { Library::new(library) };
         let opened = opened.map_err(|e| bad(format!("cannot be opened ({e}); compile the model with BridgeStan")))?;
@@ -80,6 +83,7 @@ impl StanModel {
         // SAFETY: `data` is a C string or null, `message` a place for one pointer, as the header asks.
         let model = unsafe { construct(data.as_ref().map_or(null(), |d| d.as_ptr()), seed, &mut message) };
         let said = interface.take(message);
+        stay();
         if model.is_null() {
             return Err(bad(format!(
                 "the model cannot be constructed: {}; correct the data",
@@ -150,6 +154,7 @@ impl StanModel {
                 ));
             }
         }
+        stay();
         Ok(x)
     }
 
@@ -163,6 +168,7 @@ impl StanModel {
             let done = self.call(|m| unsafe { (self.interface.unconstrain)(self.model, row.as_ptr(), out, m) });
             done.map_err(|why| format!("row {i} is not inside the model's support: {why} (rows count from 0)"))?;
         }
+        stay();
         Ok(u)
     }
 
@@ -210,6 +216,42 @@ unsafe fn find<T: Copy>(library: &Library, name: &str) -> Result<T, String> {
     }
 }
 
+/// Whether an end of the process now would be the doing of a library.
+static AT_WORK: AtomicBool = AtomicBool::new(false);
+
+/// Says that the command is at work, or that it ends the process itself from here on. `main` says both.
+pub fn at_work(yes: bool) {
+    AT_WORK.store(yes, Ordering::SeqCst);
+}
+
+/// Before the first library is opened: remembers the working folder, and sees to it that a library that calls `exit`
+/// does not end the command as if all were done.
+fn guard() {
+    remember();
+    #[cfg(unix)]
+    {
+        static ONCE: Once = Once::new();
+        unsafe extern "C" {
+            fn atexit(call: extern "C" fn()) -> c_int;
+            fn _exit(code: c_int) -> !;
+        }
+        extern "C" fn at_exit() {
+            if !AT_WORK.load(Ordering::SeqCst) {
+                return;
+            }
+            let lost = crate::files::atomic::remove_unfinished();
+            let what = if lost.is_empty() { String::new() } else { format!("; {} was not written", lost.join(", ")) };
+            crate::failure::say(format_args!("error: the code of the target's library ended the process{what}"));
+            // SAFETY: ends the process, whose work is lost already.
+            unsafe { _exit(1) }
+        }
+        // SAFETY: both functions are those of C; `at_exit` needs nothing that ends before the process does.
+        ONCE.call_once(|| {
+            let _ = unsafe { atexit(at_exit) };
+        });
+    }
+}
+
 /// A copy of a C string; empty for null.
 ///
 /// # Safety
@@ -237,6 +279,7 @@ impl Density for StanModel {
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
         assert_eq!((x.rows(), x.cols()), (out.len(), self.free_dim), "StanModel: points and results");
         out.par_iter_mut().zip(x.as_slice().par_chunks(self.free_dim)).for_each(|(l, u)| *l = self.at(u, None));
+        stay();
     }
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
@@ -249,5 +292,6 @@ impl Density for StanModel {
                 s.fill(0.0);
             }
         });
+        stay();
     }
 }

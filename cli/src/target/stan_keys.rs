@@ -1,8 +1,11 @@
 //! The keys of a file of `kind = "stan-library"`.
 
+use crate::failure::Failure;
+use crate::files::{fnv1a, read_bytes, text_of};
+use crate::fingerprint;
 use crate::target::coordinates::Coordinates;
 use crate::target::stan::StanModel;
-use crate::target::{Described, Reason};
+use crate::target::{Described, Reason, unchanged};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,14 +17,19 @@ struct Keys {
     #[serde(rename = "kind")]
     _kind: String,
     library: PathBuf,
+    library_checksum: Option<String>,
     data: Option<Data>,
+    data_checksum: Option<String>,
     #[serde(default)]
     seed: u32,
     #[serde(default)]
     source: String,
 }
 
-const KEYS: &[&str] = &["kind", "library", "data", "seed", "source"];
+const KEYS: &[&str] = &["kind", "library", "library_checksum", "data", "data_checksum", "seed", "source"];
+
+/// Longest file of data that is read.
+const MAX_DATA: u64 = 1 << 30;
 
 /// A JSON file, or the data themselves.
 #[derive(Deserialize)]
@@ -33,7 +41,7 @@ enum Data {
 
 /// The target that `text` describes; its files are looked for beside `base`.
 pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
-    let (model, keys) = open(text, base)?;
+    let (model, keys, prints) = open(text, base)?;
     let (dim, names) = (model.free_dim(), model.names().join(", "));
     let words = format!("{dim} unconstrained parameters of {names}; with the Jacobian of Stan's transforms");
     let model = Arc::new(model);
@@ -46,16 +54,24 @@ pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
     if let Some(Data::File(path)) = &keys.data {
         described.replace("data", absolute(path).to_string_lossy().into_owned());
     }
+    described.replaced.extend(prints);
     Ok(described)
 }
 
-fn open(text: &str, base: &Path) -> Result<(StanModel, Keys), Reason> {
+/// Key and value of a fingerprint.
+type Print = (&'static str, String);
+
+/// Opens the library, if it and its data are what the fingerprints say.
+fn open(text: &str, base: &Path) -> Result<(StanModel, Keys, Vec<Print>), Reason> {
     let keys: Keys = toml::from_str(text)
         .map_err(|e| Reason::of_keys(text, &e, "stan-library", "library, the path of a shared library", KEYS))?;
     let library = base.join(&keys.library);
     if let Err(e) = std::fs::metadata(&library) {
         return Err(Reason::new(format!("library: cannot read {}: {e}; check the path", library.display())));
     }
+    let print = fingerprint::of_file(&library).map_err(|e| Reason::new(format!("library: {e}")))?;
+    unchanged("library", &library, keys.library_checksum.as_deref(), &print)?;
+    let mut prints = vec![("library_checksum", print)];
     let data = match &keys.data {
         None => None,
         Some(Data::Table(table)) => Some(serde_json::to_string(table).map_err(|e| Reason::new(format!("data: {e}")))?),
@@ -67,15 +83,18 @@ fn open(text: &str, base: &Path) -> Result<(StanModel, Keys), Reason> {
                     path.display()
                 )));
             }
-            if let Err(e) = std::fs::metadata(&path) {
-                return Err(Reason::new(format!("data: cannot read {}: {e}; check the path", path.display())));
-            }
-            Some(path.to_string_lossy().into_owned())
+            // the model gets the text that has this fingerprint, not a file that may change in between
+            let bad = |e: Failure| Reason::new(format!("data: {e}"));
+            let bytes = read_bytes(&path, MAX_DATA).map_err(bad)?;
+            let print = fingerprint::text(fnv1a(&bytes));
+            unchanged("data", &path, keys.data_checksum.as_deref(), &print)?;
+            prints.push(("data_checksum", print));
+            Some(text_of(bytes, &path).map_err(bad)?)
         }
     };
     // a path without a folder would be looked for where the system keeps its libraries
     let library = std::path::absolute(&library).unwrap_or(library);
-    Ok((StanModel::open(&library, data.as_deref(), keys.seed)?, keys))
+    Ok((StanModel::open(&library, data.as_deref(), keys.seed)?, keys, prints))
 }
 
 /// The coordinates of a definition in config.toml.

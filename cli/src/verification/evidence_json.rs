@@ -1,5 +1,6 @@
 //! Evidence as JSON. Keys never change; `version` counts additions that would break a reader.
 
+use crate::files::json::real;
 use crate::verification::{Request, Tally, status, word};
 use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
 use serde_json::{Value, json};
@@ -47,27 +48,28 @@ fn mutant(m: &Mutant) -> Value {
     })
 }
 
-/// Numbers that are not finite are null.
+/// A refused instance has no numbers, and where |z| decides there is no tolerance: these are null.
 fn comparison(c: &Comparison) -> Value {
     let reason = if let Verdict::Refused(reason) = &c.verdict { Some(reason) } else { None };
+    let number = |x: f64| if reason.is_some() && x.is_nan() { Value::Null } else { real(x) };
     let assumptions: Vec<Value> = c
         .assumptions
         .iter()
-        .map(|a| json!({ "what": a.what, "value": a.value, "limit": a.limit, "met": a.met() }))
+        .map(|a| json!({ "what": a.what, "value": real(a.value), "limit": real(a.limit), "met": a.met() }))
         .collect();
     json!({
         "instance": c.instance,
-        "left": c.left,
-        "right": c.right,
-        "scale": c.scale,
-        "relative_error": c.relative_error,
-        "tolerance": c.tolerance,
+        "left": number(c.left),
+        "right": number(c.right),
+        "scale": number(c.scale),
+        "relative_error": number(c.relative_error),
+        "tolerance": (c.tolerance < f64::INFINITY).then(|| number(c.tolerance)),
         "steps": c.steps,
-        "errors": c.errors,
+        "errors": c.errors.iter().map(|e| number(*e)).collect::<Vec<Value>>(),
         "expected_order": c.expected_order,
-        "observed_order": c.observed_order.map(|o| o.order),
-        "observed_order_error": c.observed_order.map(|o| o.order_error),
-        "z": c.z,
+        "observed_order": c.observed_order.map(|o| number(o.order)),
+        "observed_order_error": c.observed_order.map(|o| number(o.order_error)),
+        "z": c.z.map(number),
         "assumptions": assumptions,
         "redrawn": c.redrawn,
         "verdict": word(&c.verdict).to_lowercase(),

@@ -3,7 +3,8 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
+use std::time::Duration;
 
 /// Runs `pushforward` with `arguments` in `folder`.
 pub fn pushforward(folder: &Path, arguments: &[&str]) -> Output {
@@ -12,6 +13,40 @@ pub fn pushforward(folder: &Path, arguments: &[&str]) -> Output {
         .current_dir(folder)
         .output()
         .expect("the binary runs")
+}
+
+/// The same, not waited for.
+pub fn spawn(folder: &Path, arguments: &[&str]) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushforward"));
+    command.args(arguments).current_dir(folder);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// Sends these signals to a process, one right after the other.
+pub fn signal(child: &Child, names: &[&str]) {
+    let id = child.id();
+    let kills: Vec<String> = names.iter().map(|name| format!("kill -{name} {id}")).collect();
+    assert!(Command::new("sh").args(["-c", &kills.join("; ")]).status().unwrap().success());
+}
+
+/// Waits, as long as the process lives, until `there` says that something is there.
+pub fn wait_for(child: &mut Child, what: &str, there: impl Fn() -> bool) {
+    while !there() {
+        assert!(child.try_wait().unwrap().is_none(), "the process has ended without {what}");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Trains in the folder `run` of `folder`, or goes on there, and is stopped by Ctrl-C once the run has two checkpoints.
+pub fn stopped(folder: &Path, arguments: &[&str], run: &str) -> Output {
+    let previous = folder.join(run).join("checkpoint.previous.safetensors");
+    let _ = fs::remove_file(&previous);
+    let mut child = spawn(folder, &[arguments, &["--checkpoint-every", "1ms"]].concat());
+    wait_for(&mut child, "a second checkpoint", || previous.exists());
+    signal(&child, &["INT"]);
+    let out = child.wait_with_output().unwrap();
+    assert_eq!(out.status.code(), Some(130), "{}", stderr(&out));
+    out
 }
 
 /// A folder with a formula of two modes, and for each method a configuration of a run of a moment: what it learns does not matter here. A formula has

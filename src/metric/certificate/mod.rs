@@ -6,6 +6,7 @@ mod words;
 
 pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
+pub(crate) use words::shown;
 
 use crate::num::log_mean_exp;
 use crate::{Error, Result};
@@ -34,6 +35,8 @@ const MISSED: f64 = std::f64::consts::LN_10;
 pub struct Certificate {
     /// n, the samples of q.
     pub samples: usize,
+    /// How many of them are outside the support of p: l = -∞, weight 0. They count in every figure.
+    pub outside: usize,
     /// log Z ≈ log mean_q e^l. Its error bar knows only where q has samples; the estimate lies low by about half its squared error.
     pub log_z: Estimate,
     /// E_q l = log Z - KL(q‖p): a lower bound of log Z.
@@ -51,6 +54,8 @@ pub struct Certificate {
 pub struct ExactPart {
     /// The number of exact samples.
     pub samples: usize,
+    /// How many of them the model cannot reach: q = 0, l = +∞. They count in every figure.
+    pub unreached: usize,
     /// E_p l = log Z + KL(p‖q): an upper bound of log Z.
     pub eubo: Estimate,
     /// -log mean_p e^(-l) → log Z from the other side: where q misses a mode, it stands above the estimate from q.
@@ -81,6 +86,7 @@ impl Certificate {
         weights::check(log_weights)?;
         Ok(Self {
             samples: log_weights.len(),
+            outside: infinite(log_weights),
             log_z: weights::log_z(log_weights),
             elbo: Estimate::mean(log_weights),
             reverse_ess: effective_fraction(log_weights),
@@ -116,10 +122,16 @@ impl ExactPart {
         let missed = if log_z.value == f64::INFINITY { vec![1.0; l.len()] } else { missed };
         Ok(Self {
             samples: l.len(),
+            unreached: infinite(l),
             eubo: Estimate::mean(l),
             log_z,
             forward_ess: if log_z.value == f64::INFINITY { 0.0 } else { (log_z.value - log_mean_exp(l)).exp() },
             missed: Estimate::mean(&missed),
         })
     }
+}
+
+/// How many numbers are infinite.
+fn infinite(l: &[f64]) -> usize {
+    l.iter().filter(|l| l.is_infinite()).count()
 }

@@ -20,7 +20,7 @@ pub struct Estimate {
 
 impl Estimate {
     /// x̄ ± s/√n.   An infinite number makes the mean infinite and the error NaN.
-    pub(super) fn mean(x: &[f64]) -> Self {
+    pub(crate) fn mean(x: &[f64]) -> Self {
         let summary = Summary::of(x);
         let infinite = x.iter().find(|v| v.is_infinite());
         Self { value: *infinite.unwrap_or(&summary.mean), standard_error: summary.standard_error() }

@@ -24,6 +24,14 @@ impl Certificate {
     /// What the verdict and the figures from exact samples add up to, one sentence each.
     pub fn findings(&self) -> Vec<String> {
         let mut found = vec![format!("k-hat {:.2}: {}", self.pareto_k, self.verdict().words())];
+        if self.outside > 0 {
+            let (k, n) = (self.outside, self.samples);
+            found.push(format!("{k} of {n} samples of the model are outside the target's support; they have weight 0"));
+        }
+        if let Some(exact) = self.exact.as_ref().filter(|exact| exact.unreached > 0) {
+            let (k, n) = (exact.unreached, exact.samples);
+            found.push(format!("at {k} of {n} exact samples the model's density is 0"));
+        }
         if let Some(exact) = &self.exact {
             let gap = exact.log_z.value - self.log_z.value;
             let error = exact.log_z.standard_error.hypot(self.log_z.standard_error);
@@ -78,7 +86,8 @@ impl fmt::Display for Certificate {
 }
 
 /// value ± error, with two digits of the error.
-fn shown(e: Estimate) -> String {
+/// value ± standard error, with the digits that the error leaves.
+pub(crate) fn shown(e: Estimate) -> String {
     if !(e.standard_error > 0.0 && e.standard_error.is_finite()) {
         return format!("{:.4}", e.value);
     }

@@ -39,7 +39,10 @@ impl Battery<'_> {
             statistic: report.total_variation,
             p_value: mode_mass_test(&report, size, self.options.resamples, self.options.seed),
             size,
-            note: "Pearson's X² of the cells among simulated counts; the statistic shown is the total variation".into(),
+            note: format!(
+                "Pearson's X² of the cells among simulated counts; the statistic shown is the total variation{}",
+                self.part(size)
+            ),
         }
     }
 
@@ -53,8 +56,9 @@ impl Battery<'_> {
                 p_value: test.p_value,
                 size: self.size,
                 note: format!(
-                    "permutations against as many exact samples; h = {:.4}: differences much finer are invisible",
-                    test.bandwidth
+                    "permutations against as many exact samples; h = {:.4}: differences much finer are invisible{}",
+                    test.bandwidth,
+                    self.part(self.size)
                 ),
             },
         }
@@ -68,39 +72,60 @@ impl Battery<'_> {
         };
         let inside: Vec<usize> = (0..self.size).filter(|&i| evaluation.log_density[i].is_finite()).collect();
         let (points, scores) = (samples.gather_rows(&inside), evaluation.score.gather_rows(&inside));
-        let Some(scale) = (inside.len() > 1).then(|| stein_scale(&scores)).flatten() else {
-            return self.not_done("KSD", "the scores give no length");
-        };
-        let (resamples, seed) = (self.options.resamples, self.options.seed);
-        match stein_test(&points, &scores, scale, resamples, seed) {
-            Err(error) => self.not_done("KSD", &error.to_string()),
-            Ok(test) => Test {
-                name: "KSD".into(),
-                statistic: test.discrepancy.biased.max(0.0).sqrt(),
-                p_value: test.p_value,
-                size: inside.len(),
-                note: self.stein_note(scale, inside.len()),
+        let done = match (inside.len() > 1).then(|| stein_scale(&scores)).flatten() {
+            None => self.not_done("KSD", "the scores give no length"),
+            Some(scale) => match stein_test(&points, &scores, scale, self.options.resamples, self.options.seed) {
+                Err(error) => self.not_done("KSD", &error.to_string()),
+                Ok(test) => Test {
+                    name: "KSD".into(),
+                    statistic: root(test.discrepancy.biased),
+                    p_value: test.p_value,
+                    size: inside.len(),
+                    note: self.stein_note(scale),
+                },
             },
+        };
+        if inside.len() == self.size { done } else { self.outside(self.size - inside.len(), done) }
+    }
+
+    /// KSD where `k` samples are outside the support: exact samples never are, so no statistic of theirs is as large.
+    fn outside(&self, k: usize, inside: Test) -> Test {
+        let n = self.size;
+        let others = format!("the others have KSD {:.4}, p = {:.3}: {}", inside.statistic, inside.p_value, inside.note);
+        Test {
+            statistic: f64::INFINITY,
+            p_value: 1.0 / (self.options.resamples + 1) as f64,
+            size: n,
+            note: format!("{k} of {n} samples are outside the support, where exact samples never are; {others}"),
+            ..inside
         }
     }
 
-    fn stein_note(&self, scale: f64, inside: usize) -> String {
+    fn stein_note(&self, scale: f64) -> String {
         let other = match (self.truth, &self.exact) {
             (Some(_), _) => "the mode masses",
             (None, Some(_)) => "MMD",
             (None, None) => "nothing here: the target has neither named modes nor an exact sampler",
         };
-        let left_out = match self.size - inside {
-            0 => String::new(),
-            k => format!("; {k} of {} samples are outside the support and left out", self.size),
-        };
         format!(
-            "wild bootstrap, kernel (c² + |x-y|²)^-½, c = {scale:.4}; blind to wrong masses of far modes, for which look at {other}{left_out}"
+            "wild bootstrap, kernel (c² + |x-y|²)^-½, c = {scale:.4}; blind to wrong masses of far modes, for which look at {other}{}",
+            self.part(self.size)
         )
+    }
+
+    /// Which part of the samples a test of `size` of them has, where it has not all.
+    fn part(&self, size: usize) -> String {
+        let n = self.samples.rows();
+        if size < n { format!("; {size} of {n} samples, drawn at random") } else { String::new() }
     }
 
     fn not_done(&self, name: &str, why: &str) -> Test {
         let note = format!("not done: {why}");
         Test { name: name.into(), statistic: f64::NAN, p_value: f64::NAN, size: self.size, note }
     }
+}
+
+/// √x of a statistic that is not negative but for rounding; what is not finite is infinite.
+fn root(x: f64) -> f64 {
+    if x.is_finite() { x.max(0.0).sqrt() } else { f64::INFINITY }
 }

@@ -32,6 +32,33 @@ pub(super) fn quadratic_forms(weights: &Matrix, kernel_row: impl Fn(usize, &mut 
 }
 
 /// p = (1 + #{b ≥ 1: q_b ≥ q_0})/B: the rank of the observed q_0 among B statistics, itself counted.
+///
+/// A q_0 that is not finite (a place that exact samples never reach, an overflow) is beyond every statistic of exact samples,
+/// whatever its resampled copies are: 1/B. Beside a finite q_0 a copy that is none counts as larger.
 pub(super) fn rank_p_value(statistics: &[f64]) -> f64 {
-    statistics.iter().filter(|&&q| q >= statistics[0]).count() as f64 / statistics.len() as f64
+    let observed = statistics[0];
+    let larger = |q: &&f64| observed.is_finite() && (q.is_nan() || **q >= observed);
+    (1 + statistics[1..].iter().filter(larger).count()) as f64 / statistics.len() as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks ranks, and that an infinite or undefined statistic has the least p-value also beside infinite copies, while
+    /// copies that are undefined never make a finite one look large.
+    #[test]
+    fn ranks() {
+        let (inf, nan) = (f64::INFINITY, f64::NAN);
+        for (statistics, p) in [
+            ([3.0, 1.0, 2.0, 4.0], 0.5),
+            ([1.0, 1.0, 1.0, 1.0], 1.0),
+            ([5.0, 1.0, 2.0, 4.0], 0.25),
+            ([inf, inf, inf, 1.0], 0.25),
+            ([nan, 1.0, inf, nan], 0.25),
+            ([3.0, nan, inf, 1.0], 0.75),
+        ] {
+            assert_eq!(rank_p_value(&statistics), p, "{statistics:?}");
+        }
+    }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 const COUNTS_UNIT: u64 = 1 << 58;
 
 /// The p-value of Pearson's X² = Σ_k (c_k - n t_k)²/(n t_k), c = n·masses, among `simulations` sets of n independent draws of the true
-/// masses t: exact for every n up to the error of t. A sample in a cell of true mass 0 gives X² = ∞.
+/// masses t: exact for every n up to the error of t. A sample in a cell of true mass 0, or in no cell, gives X² = ∞ and the least p.
 ///
 /// `samples`: the n behind the report; the true masses must come from many more. Keyed by `seed`. O(simulations n log K).
 pub fn mode_mass_test(report: &ModeReport, samples: usize, simulations: usize, seed: u64) -> f64 {
@@ -27,6 +27,7 @@ pub fn mode_mass_test(report: &ModeReport, samples: usize, simulations: usize, s
         })
         .collect();
     let observed = statistic(&|k| (report.masses[k] * n).round());
+    let observed = if report.nowhere > 0 { f64::INFINITY } else { observed };
     let simulated = (0..simulations as u64).into_par_iter().map(|b| {
         let mut rng = stream(seed, Purpose::Metric, COUNTS_UNIT + b);
         let mut counts = vec![0.0; cumulative.len()];

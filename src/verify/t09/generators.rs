@@ -56,7 +56,7 @@ pub(super) fn random_generator(rng: &mut Stream, kind: Kind, d: usize) -> Genera
             for i in 0..d {
                 (0..d).for_each(|j| weight[(d + i, j)] = (wanted[(i, j)] - if i == j { unit } else { 0.0 }) / reach);
             }
-            g.parameters = vec![normals(rng, CODES, d), weight, normals(rng, 1, d)]
+            g.parameters = vec![normals(rng, CODES, d), normals(rng, CODES, d), weight, normals(rng, 1, d)]
                 .into_iter()
                 .map(|m| Arc::new(m.into()))
                 .collect();
@@ -74,17 +74,19 @@ pub(super) fn random_generator(rng: &mut Stream, kind: Kind, d: usize) -> Genera
     }
 }
 
-/// (a, b) of y = c_k + a z + b MLP, read off the map itself: with zero parameters but a bias of one.
+/// (a, b) of y = m_k + a (z + s_k) + b MLP, read off the map itself: with zero parameters but a bias of one.
 fn affine_parts(g: &Generator<f64>) -> (f64, f64) {
     let d = g.dim();
     let mut probe = g.clone();
     let shapes = || g.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols()));
     let value = |g: &Generator<f64>, z: f64| {
-        g.map(&LatentBatch { noise: Matrix::filled(1, d, z), codes: Some(vec![0]) })[(0, 0)]
+        let at =
+            |z: f64| g.map(&LatentBatch { noise: Matrix::filled(1, d, z), jitter: None, codes: Some(vec![0]) })[(0, 0)];
+        at(z) - g.pieces.as_ref().map_or(0.0, |pieces| pieces.means()[(0, 0)])
     };
     probe.parameters = shapes().map(|m| Arc::new(m.into())).collect();
     let unit = value(&probe, 1.0);
-    probe.parameters[2] = Arc::new(Matrix::filled(1, d, 1.0).into());
+    probe.parameters[3] = Arc::new(Matrix::filled(1, d, 1.0).into());
     (unit, value(&probe, 0.0))
 }
 
@@ -100,7 +102,7 @@ fn affine(g: &Generator<f64>) -> (Matrix, Matrix) {
     let d = g.dim();
     let at = |noise: Matrix, code: usize| {
         let codes = Some(vec![code; noise.rows()]);
-        g.map(&LatentBatch { noise, codes })
+        g.map(&LatentBatch { noise, jitter: None, codes })
     };
     let means = Matrix::from_fn(CODES, d, |k, j| at(Matrix::zeros(1, d), k)[(0, j)]);
     let shifted = at(Matrix::identity(d), 0);

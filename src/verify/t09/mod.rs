@@ -85,7 +85,8 @@ impl<'a> Setting<'a> {
         let noise = Matrix::from_fn(n * copies, d, |i, j| grid.nodes[(i % n, j)]);
         let pi = probabilities(&generator.latent);
         let probability = (0..n * copies).map(|i| pi[i / n] * grid.cell * log_normal(noise.row(i)).exp()).collect();
-        let latent = LatentBatch { noise, codes: (codes > 0).then(|| (0..n * codes).map(|i| i / n).collect()) };
+        let latent =
+            LatentBatch { noise, jitter: None, codes: (codes > 0).then(|| (0..n * codes).map(|i| i / n).collect()) };
         let cover = (kind == Kind::Codes).then(|| {
             let grid = Grid::covering(&ends, spacing);
             let log_p = target.log_density(&grid.nodes);

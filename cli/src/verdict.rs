@@ -1,0 +1,118 @@
+//! What a run that took all its steps says of its samples, and the exit codes of the command.
+
+use crate::certified::Certified;
+use crate::failure::{Failure, Outcome};
+use pushforward::metric::Report;
+
+/// How the command ends, as a number for scripts. A signal has a number of its own: 128 and that of the signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// What was asked is done.
+    Done = 0,
+    /// It could not be done: the machine refused, the model diverged, the target was not finite too often, or a check failed.
+    Failed = 1,
+    /// The input has no answer.
+    BadInput = 2,
+    /// The run ended and its files are written, but its samples are not samples of the target.
+    NotToBeTrusted = 3,
+}
+
+/// What `--help` says about them.
+pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed (disk, a target that is not finite, training that diverged, a check that \
+    does not hold); 2 bad input; 3 the run ended, but its samples are not to be trusted; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP";
+
+/// Whether the samples of a run are to be trusted as far as the library can see. No verdict proves that no mode was missed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Verdict {
+    /// Nothing speaks against them.
+    Sound,
+    /// They are not samples of the target, for these reasons.
+    NotToBeTrusted(Vec<String>),
+}
+
+/// The share of samples, or of the target, from which something is no blemish but a failure.
+const MOST: f64 = 0.5;
+
+impl Verdict {
+    /// From the figures of the final samples, each beside its floor, and the certificate where there is one. What is merely
+    /// poor (heavy-tailed weights, a missed tail, distances above their floors) is for the reader of the figures to judge.
+    pub fn of(report: &Report, certified: Option<&Certified>) -> Self {
+        let excess = |name: &str| {
+            let metric = report.metrics.iter().find(|m| m.name == name)?;
+            let excess = metric.value - metric.floor.as_ref().map_or(0.0, |f| f.mean);
+            (excess > MOST).then_some(100.0 * metric.value)
+        };
+        let exact = certified.and_then(|c| c.certificate().exact.as_ref());
+        let missed = exact.map(|e| e.missed.value).filter(|share| *share > MOST);
+        let region = certified.and_then(|c| c.against_search()).and_then(|s| s.missed_region());
+        let reasons = [
+            region,
+            excess("outside the support").map(|p| format!("{p:.0} % of the samples are outside the target's support")),
+            excess("beyond 4 sigma").map(|p| format!("{p:.0} % of the samples are beyond 4 sigma of every mode")),
+            missed.map(|share| {
+                format!("at {:.0} % of the target the model's density is below a tenth of the target's", 100.0 * share)
+            }),
+        ];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        if reasons.is_empty() { Verdict::Sound } else { Verdict::NotToBeTrusted(reasons) }
+    }
+
+    /// The exit code of a run with this verdict.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Verdict::Sound => ExitCode::Done,
+            Verdict::NotToBeTrusted(_) => ExitCode::NotToBeTrusted,
+        }
+    }
+
+    /// The reasons against the samples.
+    pub fn reasons(&self) -> &[String] {
+        match self {
+            Verdict::Sound => &[],
+            Verdict::NotToBeTrusted(reasons) => reasons,
+        }
+    }
+
+    /// The end of a run whose files are in `place`: a failure with the reasons, where there are any.
+    pub fn outcome(&self, place: &str) -> Outcome<()> {
+        match self {
+            Verdict::Sound => Ok(()),
+            Verdict::NotToBeTrusted(reasons) => Err(Failure::NotToBeTrusted(format!(
+                "the run ended, but its samples are not to be trusted: {}; {place}/report.html shows them; give the target's centre and \
+                 scale, or another method, more steps",
+                reasons.join("; ")
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pushforward::metric::{Floor, Metric};
+
+    /// Checks the exit code for figures on both sides of each limit, with and without a floor.
+    #[test]
+    fn limits() {
+        let report = |name: &str, value: f64, floor: Option<f64>| {
+            let floor = floor.map(|mean| Floor { mean, spread: 0.01, repeats: 4 });
+            let metric = Metric { name: name.into(), value, floor, size: 10, blocks: 1, note: String::new() };
+            Report { metrics: vec![metric], modes: None, tests: Vec::new() }
+        };
+        for (name, value, floor, code) in [
+            ("beyond 4 sigma", 0.51, Some(0.0), 3),
+            ("beyond 4 sigma", 0.5, Some(0.0), 0),
+            // overlapping exact samples of a mixture in many dimensions are there themselves
+            ("beyond 4 sigma", 0.9, Some(0.8), 0),
+            ("outside the support", 0.75, None, 3),
+            ("outside the support", 0.25, None, 0),
+            ("mean log p", f64::NEG_INFINITY, Some(-2.0), 0),
+            ("beyond 4 sigma", f64::NAN, Some(0.0), 0),
+        ] {
+            let verdict = Verdict::of(&report(name, value, floor), None);
+            assert_eq!(verdict.exit_code() as u8, code, "{name}: {value}");
+            assert_eq!(verdict.outcome("run").map_err(|e| e.exit_code()), if code == 0 { Ok(()) } else { Err(code) });
+        }
+    }
+}

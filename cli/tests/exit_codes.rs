@@ -1,0 +1,50 @@
+//! The exit code says how a run ended: 0, 1 for work that failed, 2 for bad input, 3 for samples that are not to be trusted.
+
+mod common;
+
+use common::{folder, names, pushforward, stderr};
+use pushforward_cli::files::json;
+use std::fs;
+
+/// Checks each code by a run that ends that way, that the sentence says why, and what the run leaves.
+#[test]
+fn how_a_run_ended() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("nan.toml"), "kind = \"formula\"\ndim = 2\nlog_density = \"log(-1 - x1^2 - x2^2)\"\n").unwrap();
+    let wall = "kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*(x1^2 + x2^2) + log(step(x1 - 50))\"\n";
+    fs::write(at("wall.toml"), wall).unwrap();
+    let steps = ["--config", "small.toml", "--steps", "3", "--out", "run", "--force"];
+    let far = ["--set", "centre=[300.0, 0.0]", "--set", "scale=1.0"];
+    let near = ["--set", "centre=[51.0, 0.0]", "--set", "scale=0.1"];
+    for (target, more, code, words) in [
+        ("two.toml", &[][..], 0, &[][..]),
+        ("gmm9", &far, 3, &["not to be trusted", "beyond 4 sigma of every mode", "run/report.html"]),
+        ("wall.toml", &near, 0, &[]),
+        ("nan.toml", &near, 1, &["left out because the target is not finite", "NaN", "is in run"]),
+        ("two.toml", &["--set", "learning_rate=1e300"], 1, &["not finite"]),
+        ("two.toml", &["--set", "learning_rate=-1"], 2, &["learning_rate"]),
+        ("nothing", &[], 2, &["nothing"]),
+    ] {
+        let out = pushforward(folder.path(), &[&["train", target][..], &steps, more].concat());
+        let said = stderr(&out);
+        assert_eq!(out.status.code(), Some(code), "{target} {more:?}: {said}");
+        words.iter().for_each(|word| assert!(said.contains(word), "{target}: '{word}' is not in {said}"));
+        if code != 0 && code != 3 {
+            continue;
+        }
+        assert!(names(&at("run")).contains(&"samples.npy".to_string()));
+        let summary = json::parse(&fs::read_to_string(at("run/summary.json")).unwrap()).unwrap();
+        assert_eq!((&summary["ending"], &summary["trusted"]), (&"complete".into(), &(code == 0).into()));
+        assert_eq!(summary["doubts"].as_array().unwrap().is_empty(), code == 0);
+        let page = fs::read_to_string(at("run/report.html")).unwrap();
+        assert_eq!(page.contains("not to be trusted"), code == 3);
+    }
+    // particles that are asked to move for no time stay where they begin
+    fs::write(at("far.csv"), "1000,1000\n1001,1000\n1000,1001\n1003,1002\n").unwrap();
+    let still = ["particles", "gmm9", "--start", "far.csv", "--set", "steps=1", "--dt", "1e-9", "--out", "still"];
+    let out = pushforward(folder.path(), &still);
+    assert_eq!(out.status.code(), Some(3), "{}", stderr(&out));
+    let help = pushforward(folder.path(), &["--help"]);
+    assert!(String::from_utf8_lossy(&help.stdout).contains("3 the run ended, but its samples are not to be trusted"));
+}

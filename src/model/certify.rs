@@ -1,0 +1,257 @@
+//! The certificate of a generator with noise: importance weights against the exact density of its own draws (T25).
+
+use crate::density::{Density, Standardised, evaluate_log_density};
+use crate::error::{Error, Result};
+use crate::linalg::Matrix;
+use crate::metric::{Certificate, Estimate, shown};
+use crate::model::Generator;
+use crate::model::Searched;
+use crate::num::Real;
+use crate::rng::{Purpose, fill_normal, stream};
+use std::f64::consts::PI;
+use std::sync::Arc;
+
+/// Degrees of freedom of the defensive stratum, Student's t around the frame's centre in its units.
+const FREEDOM: usize = 3;
+/// Share of its points.
+const DEFENCE: f64 = 0.05;
+/// A place is missed where the generator's density is below this share of the target's: a logarithm.
+const MISSED: f64 = -std::f64::consts::LN_10;
+/// Share of the search's particles, and their number, from which missed ones are a region and no tail.
+const REGION: f64 = 0.005;
+const FEWEST: usize = 8;
+/// Standard errors between two log Z from which they are said to differ.
+const GAP: f64 = 4.0;
+
+/// What N draws of a generator say about it and about p.
+///
+/// Draws x_i come from centres, one each; ψ is the exact density of the mixture of all centres, so that E (1/N) Σ p~(x_i)/ψ(x_i) = Z for
+/// every N and whatever the centres are (T25). Nothing of it sees a mode that no centre is near; the defensive stratum and the search do.
+#[derive(Debug, Clone)]
+pub struct GeneratorCertificate {
+    /// From the draws alone: log p~ - log ψ.
+    pub bare: Certificate,
+    /// From the draws and the defensive stratum, whose density joins ψ: a finite variance wherever p's tails are lighter than Student's t.
+    pub defended: Certificate,
+    /// E[log p~ - log ψ] with the own centre in ψ, and without it: they bracket the ELBO log Z - KL(q‖p) of the generator's law q.
+    pub elbo: [Estimate; 2],
+    /// The points of the defended certificate, in the units of the target, and their log-weights.
+    pub points: Matrix,
+    /// log p~ - log of their density, n.
+    pub log_weights: Vec<f64>,
+    /// What the search says beside it.
+    pub search: Option<AgainstSearch>,
+}
+
+/// A generator beside the particles of the search that it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub struct AgainstSearch {
+    /// log Z of the search.
+    pub log_z: Estimate,
+    /// Its evaluations of log p~.
+    pub calls: u64,
+    /// Particles of the search.
+    pub particles: usize,
+    /// The fraction of them where the generator's density is below a tenth of the target's.
+    pub missed: Estimate,
+    /// The mean of these, in the units of the target, and their standard deviations; None where there are none.
+    pub region: Option<(Vec<f64>, Vec<f64>)>,
+}
+
+impl GeneratorCertificate {
+    /// Standard errors between log Z of the defended certificate and of the search; 0 without a search.
+    pub fn log_z_gap(&self) -> f64 {
+        self.search.as_ref().map_or(0.0, |s| {
+            let error = s.log_z.standard_error.hypot(self.defended.log_z.standard_error);
+            (s.log_z.value - self.defended.log_z.value).abs() / error
+        })
+    }
+
+    /// Name, value and meaning of each figure beside those of the bare certificate.
+    pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
+        let mut rows = vec![
+            (
+                "ELBO, own centre out",
+                shown(self.elbo[1]),
+                "at least that of the generator's law; ELBO above is at most",
+            ),
+            ("log Z, defended", shown(self.defended.log_z), "with a stratum of Student's t: its variance is finite"),
+            ("ESS, defended", format!("{:.4}", self.defended.reverse_ess), "falls where the generator misses mass"),
+        ];
+        if let Some(s) = &self.search {
+            rows.push(("log Z of the search", shown(s.log_z), "from the particles that the training began with"));
+            rows.push(("missed, of the search", shown(s.missed), "of its particles: there q < p/10"));
+        }
+        rows
+    }
+
+    /// What speaks against the generator, one sentence each.
+    pub fn findings(&self) -> Vec<String> {
+        let mut found: Vec<String> = self.search.iter().filter_map(AgainstSearch::missed_region).collect();
+        if let Some(s) = self.search.as_ref().filter(|_| self.log_z_gap() > GAP) {
+            let side = if s.log_z.value > self.defended.log_z.value { "above" } else { "below" };
+            found.push(format!(
+                "log Z of the search is {:.1} standard errors {side} that of the generator: a mode may be missing in one of them",
+                self.log_z_gap()
+            ));
+        }
+        // P(Z^ ≥ Z/δ) ≤ δ by Markov's inequality, Z^ ≥ 0 unbiased
+        found.push(format!(
+            "with probability 0.99, log Z is at least {:.3} (Markov's inequality); nothing bounds it from above",
+            self.defended.log_z.value + 0.01f64.ln()
+        ));
+        found
+    }
+}
+
+impl AgainstSearch {
+    /// The sentence that a mode is missing, where a region is: [`REGION`] of the search's particles, and [`FEWEST`] of them.
+    pub fn missed_region(&self) -> Option<String> {
+        let (centre, spread) = self.region.as_ref()?;
+        let count = (self.missed.value * self.particles as f64).round() as usize;
+        if self.missed.value < REGION || count < FEWEST {
+            return None;
+        }
+        let list = |v: &[f64]| {
+            let some: Vec<String> = v.iter().take(6).map(|x| format!("{x:.4}")).collect();
+            format!("[{}{}]", some.join(", "), if v.len() > 6 { ", ..." } else { "" })
+        };
+        Some(format!(
+            "{count} of {} particles of the search lie where the model's density is below a tenth of the target's: around {}, with \
+             standard deviations {}; a mode may be missing",
+            self.particles,
+            list(centre),
+            list(spread)
+        ))
+    }
+}
+
+impl<T: Real> Generator<T> {
+    /// The certificate for `target` (in its own units) from the n samples that [`Generator::sample`] gives under `seed` as its block 0, beside
+    /// what the search found. `Error::Unsupported` for a generator without noise.
+    ///
+    /// Cost: n(1 + 1/19) evaluations of log p~, and those of ψ at as many points and at the particles of the search.
+    pub fn certify(&self, target: &Arc<dyn Density>, n: usize, seed: u64) -> Result<GeneratorCertificate> {
+        let p = Standardised::new(Arc::clone(target), self.frame.clone())?;
+        let d = self.dim();
+        let latent = self.draw(n, false, (seed, Purpose::Sample, 0));
+        let Some(density) = self.density(&latent, false) else {
+            let (what, remedy) = ("a generator without noise has no density".into(), "train it with codes");
+            return Err(Error::Unsupported { what, remedy });
+        };
+        let y = self.map(&latent);
+        let (log_p, log_psi) = (evaluate_log_density(&p, &y)?, density.log_density(&y));
+        let bare: Vec<f64> = log_p.iter().zip(&log_psi).map(|(p, q)| p - q).collect();
+        let own = self.own_terms(&latent);
+        let without: Vec<f64> =
+            (0..n).map(|i| log_p[i] - less(log_psi[i], own[i] - (n as f64).ln()) + rest(n)).collect();
+
+        let more = (DEFENCE / (1.0 - DEFENCE) * n as f64).round() as usize;
+        let stray = student(more, d, seed);
+        let log_p_stray = evaluate_log_density(&p, &stray)?;
+        let all = Matrix::from_vec(n + more, d, [y.as_slice(), stray.as_slice()].concat());
+        let log_psi_all = log_psi.into_iter().chain(density.log_density(&stray));
+        let share = more as f64 / (n + more) as f64;
+        let log_mix = |psi: f64, y: &[f64]| {
+            let (a, b) = ((1.0 - share).ln() + psi, share.ln() + log_student(y));
+            let top = a.max(b);
+            top + ((a - top).exp() + (b - top).exp()).ln()
+        };
+        let log_q = log_psi_all.zip(all.iter_rows()).map(|(psi, y)| log_mix(psi, y));
+        let log_weights: Vec<f64> = log_p.iter().chain(&log_p_stray).zip(log_q).map(|(p, q)| p - q).collect();
+        let defended = Certificate::of(&log_weights, None)?;
+        let search = self.search.as_ref().map(|s| self.against(s, target, &defended, n, seed)).transpose()?;
+        Ok(GeneratorCertificate {
+            elbo: [Estimate::mean(&bare), Estimate::mean(&without)],
+            bare: Certificate::of(&bare, None)?,
+            defended,
+            points: self.frame.restore(&all),
+            log_weights,
+            search,
+        })
+    }
+
+    /// log N(y_i; m_k + A_k c_i, h² A_k A_kᵀ) at the draw of each centre, n.
+    fn own_terms(&self, latent: &crate::model::LatentBatch<T>) -> Vec<f64> {
+        let (Some(pieces), Some(codes), Some(jitter)) = (&self.pieces, &latent.codes, &latent.jitter) else {
+            return Vec::new();
+        };
+        let d = self.dim();
+        let log_det = |k: usize| (0..d).map(|i| pieces.factors()[(k, i * (d + 1))].ln()).sum::<f64>();
+        let constant = 0.5 * d as f64 * (2.0 * PI).ln() + d as f64 * self.noise.ln();
+        let square = |row: &[T]| row.iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
+        codes.iter().zip(jitter.iter_rows()).map(|(&k, xi)| -0.5 * square(xi) - log_det(k) - constant).collect()
+    }
+
+    /// What the particles of the search say.
+    fn against(
+        &self,
+        found: &Searched,
+        target: &Arc<dyn Density>,
+        defended: &Certificate,
+        n: usize,
+        seed: u64,
+    ) -> Result<AgainstSearch> {
+        let density = self.density_of_samples(n, seed, true).expect("a generator with noise");
+        let log_q = density.log_density(&found.particles);
+        let log_p = evaluate_log_density(&**target, &found.particles)?;
+        let log_z = found.log_z.max(defended.log_z.value);
+        let is_missed = |i: usize| log_q[i] - (log_p[i] - log_z) < MISSED;
+        let missed: Vec<usize> = (0..log_p.len()).filter(|&i| is_missed(i)).collect();
+        let flags: Vec<f64> = (0..log_p.len()).map(|i| f64::from(u8::from(is_missed(i)))).collect();
+        let region = (!missed.is_empty()).then(|| {
+            let x = found.particles.gather_rows(&missed);
+            let centre = x.column_means();
+            let square = |j: usize| x.iter_rows().map(|r| (r[j] - centre[j]).powi(2)).sum::<f64>();
+            let spread = |j: usize| (square(j) / x.rows() as f64).sqrt();
+            (centre.clone(), (0..x.cols()).map(spread).collect())
+        });
+        Ok(AgainstSearch {
+            log_z: Estimate { value: found.log_z, standard_error: found.log_z_error },
+            calls: found.calls,
+            particles: log_p.len(),
+            missed: Estimate::mean(&flags),
+            region,
+        })
+    }
+}
+
+/// log(n/(n - 1)) taken off log ψ: the mixture without one centre has n - 1 of them.
+fn rest(n: usize) -> f64 {
+    -((n as f64 - 1.0) / n as f64).ln().abs()
+}
+
+/// log(e^a - e^b), a ≥ b up to rounding.
+fn less(a: f64, b: f64) -> f64 {
+    a + (-(b - a).min(0.0).exp()).ln_1p()
+}
+
+/// n draws of Student's t with 3 degrees of freedom in R^d: z √(3/χ²_3).
+fn student(n: usize, d: usize, seed: u64) -> Matrix {
+    let mut rng = stream(seed, Purpose::Certificate, 2);
+    let mut out = Matrix::zeros(n, d);
+    let mut squares = [0.0; FREEDOM];
+    for row in out.as_mut_slice().chunks_exact_mut(d) {
+        fill_normal(&mut rng, row);
+        fill_normal(&mut rng, &mut squares);
+        let scale = (FREEDOM as f64 / squares.iter().map(|z: &f64| z * z).sum::<f64>()).sqrt();
+        row.iter_mut().for_each(|v| *v *= scale);
+    }
+    out
+}
+
+/// Its log-density.
+fn log_student(y: &[f64]) -> f64 {
+    let (d, nu) = (y.len() as f64, FREEDOM as f64);
+    let square: f64 = y.iter().map(|v| v * v).sum();
+    ln_gamma_half(FREEDOM + y.len())
+        - ln_gamma_half(FREEDOM)
+        - 0.5 * d * (nu * PI).ln()
+        - 0.5 * (nu + d) * (square / nu).ln_1p()
+}
+
+/// log Γ(k/2), k ≥ 1.
+fn ln_gamma_half(k: usize) -> f64 {
+    let start = if k.is_multiple_of(2) { 0.0 } else { 0.5 * PI.ln() };
+    (1..k.div_ceil(2)).fold(start, |sum, j| sum + (0.5 * k as f64 - j as f64).ln())
+}
