@@ -56,8 +56,8 @@ pub fn couple<T: Real>(a: &Cloud<T>, b: &Cloud<T>, settings: &Sinkhorn) -> Resul
             let rows = half(a, b, epsilon, settings.cost, &mut phi, &gamma, omega);
             let columns = half(b, a, epsilon, settings.cost, &mut gamma, &phi, omega);
             iterations += 1;
-            // after plain steps over columns these are exact and the rows say all
-            let error = if omega == 1.0 { rows } else { rows.max(columns) };
+            // after a plain step over columns at this ε these are exact and the rows say all
+            let error = if omega == 1.0 && iterations > 1 { rows } else { rows.max(columns) };
             if error <= enough {
                 break;
             }
