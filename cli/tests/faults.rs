@@ -103,7 +103,7 @@ fn sizes_beyond_any_machine() {
     let folder = folder();
     for more in [
         &["two.toml", "--batch", "1000000000000"][..],
-        &["two.toml", "--set", "sample=9000000000000000000"],
+        &["two.toml", "--set", "centres=9000000000000000000"],
         &["two.toml", "--set", "hidden=[10000000, 10000000]"],
         &["two.toml", "--set", "codes=1000000000000"],
         &["two.toml", "--set", "draws=1000000000000000"],

@@ -78,7 +78,7 @@ fn logpdf_is_the_density_of_the_samples() {
     let refused = pushforward(at, &["logpdf", "f", "wide.csv", "-o", "w.csv"]);
     assert!(refused.status.code() == Some(2) && String::from_utf8_lossy(&refused.stderr).contains("3 columns"));
     let small =
-        ["--set", "steps=5", "--set", "batch=32", "--set", "sample=64", "--set", "codes=4", "--set", "hidden=[4]"];
+        ["--set", "steps=5", "--set", "batch=32", "--set", "centres=64", "--set", "codes=4", "--set", "hidden=[4]"];
     succeeds(pushforward(at, &[&["train", "two.toml", "--out", "g"], &small[..]].concat()));
     let refused = pushforward(at, &["logpdf", "g", "s.csv", "-o", "w.csv"]);
     assert!(refused.status.code() == Some(2) && String::from_utf8_lossy(&refused.stderr).contains("--method flow"));

@@ -25,7 +25,7 @@ fn polish_repairs_shape() {
         "--batch",
         "256",
         "--set",
-        "sample=512",
+        "centres=512",
         "--set",
         "hidden=[16]",
         "--out",

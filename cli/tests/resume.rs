@@ -145,7 +145,7 @@ fn ctrl_c_in_long_work() {
         assert_eq!(out.status.code(), Some(code), "{}", stderr(&out));
         stderr(&out)
     };
-    let huge = ["--set", "sample=4000000", "--batch", "200000", "--out", "slow"];
+    let huge = ["--set", "centres=4000000", "--batch", "200000", "--out", "slow"];
     let mut child = spawn(folder.path(), &[&SMALL[..], &huge].concat());
     let checkpoint = folder.path().join("slow/checkpoint.safetensors");
     wait_for(&mut child, "a checkpoint", || checkpoint.exists());

@@ -4,7 +4,7 @@ use crate::error::Result;
 use crate::linalg::Matrix;
 use crate::model::Latent;
 use crate::nn::Parameters;
-use crate::num::{Real, Summary};
+use crate::num::Real;
 use crate::state::State;
 use std::sync::Arc;
 
@@ -18,8 +18,9 @@ const SLOWER: f64 = 0.1;
 
 /// The parameters and the latent law at the end of the window of steps with the least mean of an objective.
 pub(crate) struct Best<T: Real> {
-    /// Values of the window so far.
-    values: Vec<f64>,
+    /// Number, sum and sum of squares of the values of the window so far, less the first of them.
+    window: [f64; 3],
+    first: f64,
     /// Mean of the best window; +∞ before the first.
     value: f64,
     kept: (Parameters<T>, Latent),
@@ -30,7 +31,13 @@ pub(crate) struct Best<T: Real> {
 impl<T: Real> Best<T> {
     /// With the parameters of the start.
     pub fn new(parameters: &Parameters<T>, latent: &Latent) -> Self {
-        Self { values: Vec::new(), value: f64::INFINITY, kept: (parameters.clone(), latent.clone()), rate: 1.0 }
+        Self {
+            window: [0.0; 3],
+            first: 0.0,
+            value: f64::INFINITY,
+            kept: (parameters.clone(), latent.clone()),
+            rate: 1.0,
+        }
     }
 
     /// Takes the objective of a step into account, with what the step led to; what to go back to, where that is better. `left` steps follow.
@@ -42,21 +49,25 @@ impl<T: Real> Best<T> {
         parameters: &Parameters<T>,
         latent: &Latent,
     ) -> Option<(Parameters<T>, Latent)> {
-        self.values.push(objective);
-        if (self.values.len() as u64) < (steps / WINDOWS).max(1) && left > 0 {
+        if self.window[0] == 0.0 {
+            self.first = objective;
+        }
+        let v = objective - self.first;
+        self.window = [self.window[0] + 1.0, self.window[1] + v, self.window[2] + v * v];
+        let [count, sum, squares] = self.window;
+        if count < (steps / WINDOWS).max(1) as f64 && left > 0 {
             return None;
         }
-        let window = Summary::of(&self.values);
-        let (mean, error) = (window.mean, window.standard_error());
-        self.values.clear();
+        let mean = self.first + sum / count;
+        let error = ((squares - sum * sum / count).max(0.0) / (count - 1.0).max(1.0) / count).sqrt();
+        self.window = [0.0; 3];
         if mean <= self.value {
             self.value = mean;
             self.kept = (parameters.clone(), latent.clone());
             return None;
         }
-        // also where the mean is NaN
-        let astray = !(mean <= self.value + ASTRAY);
-        let worse = left == 0 && mean > self.value + WORSE * if error.is_finite() { error } else { 0.0 };
+        let astray = mean.is_nan() || mean > self.value + ASTRAY;
+        let worse = left == 0 && mean > self.value + WORSE * error;
         if astray {
             self.rate *= SLOWER;
         }
@@ -64,8 +75,8 @@ impl<T: Real> Best<T> {
     }
 
     pub fn save(&self, to: &mut State, names: &[String]) {
-        to.put_row("best.window", &self.values);
-        to.put_row("best.value", &[self.value.min(f64::MAX), self.rate]);
+        let [count, sum, squares] = self.window;
+        to.put_row("best.window", &[count, sum, squares, self.first, self.value.min(f64::MAX), self.rate]);
         for (name, p) in names.iter().zip(&self.kept.0) {
             to.put::<T>(&format!("best.{name}"), p);
         }
@@ -75,10 +86,8 @@ impl<T: Real> Best<T> {
     }
 
     pub fn restore(from: &State, names: &[String], like: &Parameters<T>, codes: usize) -> Result<Self> {
-        let count = from.tensors.get("best.window").map_or(0, |m| m.shape().1);
-        let values = from.matrix::<f64>("best.window", (1, count))?.row(0).to_vec();
-        let numbers: &Matrix = from.matrix("best.value", (1, 2))?;
-        let value = if numbers[(0, 0)] == f64::MAX { f64::INFINITY } else { numbers[(0, 0)] };
+        let row = from.matrix::<f64>("best.window", (1, 6))?.row(0);
+        let value = if row[4] == f64::MAX { f64::INFINITY } else { row[4] };
         let each = names.iter().zip(like);
         let parameters: Result<Vec<Matrix<T>>> =
             each.map(|(name, p)| from.matrix(&format!("best.{name}"), p.shape()).cloned()).collect();
@@ -87,6 +96,6 @@ impl<T: Real> Best<T> {
             0 => Latent::Gaussian,
             k => Latent::Codes { logits: from.matrix::<f64>("best.logits", (1, k))?.row(0).to_vec() },
         };
-        Ok(Self { values, value, kept: (parameters, latent), rate: numbers[(0, 1)] })
+        Ok(Self { window: [row[0], row[1], row[2]], first: row[3], value, kept: (parameters, latent), rate: row[5] })
     }
 }

@@ -81,7 +81,8 @@ impl ModelSettings for GeneratorSettings {
         let widths: Vec<f64> = [inputs].into_iter().chain(self.hidden.iter().map(|&w| w as f64)).chain([d]).collect();
         let layers: f64 = widths.windows(2).map(|w| w[0] * w[1] + w[1]).sum();
         let parameters = layers + self.codes as f64 * d;
-        let rows = self.batch as f64 + reference as f64;
+        let centres = if self.codes > 0 { self.centres as f64 } else { 0.0 };
+        let rows = self.batch as f64 + (reference as f64).max(centres);
         // each hidden layer keeps its input and its output for the way back
         let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
         size * (4.0 * parameters + batches)
@@ -95,7 +96,10 @@ impl GeneratorSettings {
     /// With codes: at the mixture that follows the target, as far as a search found it ([`fit_mixture`], [`refine`]), or its samples.
     fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
         let (target, seed) = (start.target, start.seed);
-        let found = match target.densities.first() {
+        let mixture = target.densities.first().and_then(|p| p.mixture());
+        // without codes a search finds the units alone
+        let searches = self.codes > 0 || (start.frame.is_none() && mixture.is_none());
+        let found = match target.densities.first().filter(|_| searches) {
             Some(p) => Some(search(&**p, &SearchSettings { particles: PARTICLES, seed, start: start.frame.clone() })?),
             None => None,
         };
@@ -104,7 +108,7 @@ impl GeneratorSettings {
             (None, Some(samples)) => Some(&samples.points),
             (None, None) => None,
         };
-        let frame = match (start.frame, target.densities.first().and_then(|p| p.mixture()), points) {
+        let frame = match (start.frame, mixture, points) {
             (Some(frame), ..) => frame,
             (None, Some(mixture), _) => Affine::of_mixture(mixture),
             (None, None, Some(points)) => Affine::of_particles(points)?,
@@ -210,27 +214,31 @@ impl<T: Real> Stateful for GeneratorModel<T> {
         if frame != self.generator.frame {
             return Err(Error::State { what: format!("it is in {frame:?}") });
         }
-        let codes = self.generator.latent.codes();
-        self.best = Best::restore(from, &names, &self.generator.parameters, codes)?;
-        if codes > 0 {
-            let logits = from.matrix::<f64>("latent.logits", (1, codes))?.row(0).to_vec();
-            self.generator.latent = Latent::Codes { logits };
-            let d = self.generator.dim();
-            let (means, factors) =
-                (from.matrix("latent.means", (codes, d))?, from.matrix("latent.factors", (codes, d * d))?);
-            self.generator.pieces = Some(Pieces::new(means.clone(), factors.clone()));
-            self.generator.noise = from.matrix::<f64>("latent.noise", (1, 1))?[(0, 0)];
-        }
-        (self.generator.parameters, self.optimiser) = (parameters, optimiser);
-        self.generator.search = match from.tensors.get("search.particles") {
+        let (codes, d) = (self.generator.latent.codes(), self.generator.dim());
+        let best = Best::restore(from, &names, &self.generator.parameters, codes)?;
+        let latent = match codes {
+            0 => None,
+            _ => {
+                let row = |name: &str, n: usize| Ok::<_, Error>(from.matrix::<f64>(name, (1, n))?.row(0).to_vec());
+                let means = from.matrix("latent.means", (codes, d))?.clone();
+                let pieces = Pieces::new(means, from.matrix("latent.factors", (codes, d * d))?.clone());
+                Some((Latent::Codes { logits: row("latent.logits", codes)? }, pieces, row("latent.noise", 1)?[0]))
+            }
+        };
+        let search = match from.counters.get("search.calls") {
             None => None,
-            Some(held) => {
-                let particles: &Matrix = from.matrix("search.particles", (held.shape().0, self.generator.dim()))?;
-                let log_z: &Matrix = from.matrix("search.log_z", (1, 2))?;
-                let (calls, particles) = (from.counter("search.calls")?, particles.clone());
+            Some(&calls) => {
+                let held = from.tensors.get("search.particles").map_or(0, |m| m.shape().0);
+                let particles = from.matrix::<f64>("search.particles", (held, d))?.clone();
+                let log_z = from.matrix::<f64>("search.log_z", (1, 2))?;
                 Some(Searched { particles, log_z: log_z[(0, 0)], log_z_error: log_z[(0, 1)], calls })
             }
         };
+        (self.generator.parameters, self.optimiser, self.best) = (parameters, optimiser, best);
+        if let Some((latent, pieces, noise)) = latent {
+            (self.generator.latent, self.generator.pieces, self.generator.noise) = (latent, Some(pieces), noise);
+        }
+        self.generator.search = search;
         Ok(())
     }
 }

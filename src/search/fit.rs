@@ -1,10 +1,11 @@
 //! A Gaussian mixture that follows p: fitted to the particles of a search, then to p itself by importance sampling.
 
-use crate::density::{Density, GaussianMixture, evaluate_log_density};
+use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::Result;
 use crate::linalg::{Cholesky, Matrix};
 use crate::num::log_sum_exp;
 use crate::rng::{Purpose, stream, uniform};
+use crate::search::probe::Probe;
 
 /// Rounds of Lloyd's algorithm, and of expectation and maximisation.
 const LLOYD: usize = 5;
@@ -51,12 +52,14 @@ pub fn fit_mixture(y: &Matrix, components: usize, seed: u64) -> GaussianMixture 
 /// Population Monte Carlo: x_i from the mixture, weights w_i ∝ p~(x_i)/mixture(x_i), and a step of expectation–maximisation on the
 /// weighted points, which lowers KL(p‖mixture); gains fall from round to round. Weights are truncated at √M times their mean. A mixture
 /// that ends with a smaller effective fraction than it began with is given back as it was. Sources: Cappé, Douc, Guillin, Marin and
-/// Robert (2008); Cappé and Moulines (2009); Ionides (2008). Errors as [`evaluate_log_density`].
+/// Robert (2008); Cappé and Moulines (2009); Ionides (2008).
+/// Points where p~ is not finite have no weight. `Error::Panicked` where the target panics.
 pub fn refine(mixture: GaussianMixture, target: &dyn Density, seed: u64) -> Result<(GaussianMixture, f64)> {
+    let probe = Probe { target, frame: Affine::identity(target.dim()) };
     let (mut now, mut first) = (mixture.clone(), None);
     for round in 0..=REFINEMENTS {
         let x = now.sample(DRAWS, seed.wrapping_add(round as u64)).expect("a mixture has samples");
-        let log_p = evaluate_log_density(target, &x)?;
+        let log_p = probe.log_density(&x)?.0;
         let log_weights: Vec<f64> = log_p.iter().zip(now.log_density(&x)).map(|(p, q)| p - q).collect();
         let (total, doubled) = (log_sum_exp(&log_weights), log_weights.iter().map(|l| 2.0 * l).collect::<Vec<_>>());
         let fraction = (2.0 * total - log_sum_exp(&doubled)).exp() / DRAWS as f64;

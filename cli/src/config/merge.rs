@@ -237,7 +237,7 @@ mod tests {
             ("steps=many", "many"),
             ("precision=f16", "f16"),
             ("seed=1.5", "1.5"),
-            ("couplings=3", "the method 'kde' has no setting 'couplings'"),
+            ("couplings=3", "the method 'generator' has no setting 'couplings'"),
             ("method=kd", "kde"),
             ("velocity.kind=stain", "stein"),
             ("scale=1", "only one of centre and scale"),
