@@ -27,7 +27,7 @@
 //! [`run::Run`] has the only loop over steps, [`run::Method`] puts parts together by name.
 //!
 //! The modules, upwards; a module imports from below only: [`num`], [`rng`], [`linalg`]; [`autodiff`], [`nn`]; [`density`], [`divergence`];
-//! [`estimate`], [`metric`]; [`search`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
+//! [`estimate`], [`metric`]; [`search`], [`transport`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
 #![deny(unsafe_code)]
 
 pub mod autodiff;
@@ -48,6 +48,7 @@ pub mod settings;
 pub mod state;
 #[cfg(feature = "verify")]
 pub mod theory;
+pub mod transport;
 pub mod velocity;
 #[cfg(feature = "verify")]
 pub mod verify;

@@ -30,9 +30,12 @@ fn log_weights(target: &dyn Density, model: &dyn Density, x: &Matrix) -> Vec<f64
 }
 
 impl Certified {
-    /// From the first samples of the model under `seed`, and as many exact ones where the target has them. None for a model without a
-    /// density.
+    /// From the first samples of the model under `seed`, and as many exact ones where the target has them. None for a model or a
+    /// target without a density.
     pub fn of(target: &Arc<dyn Density>, model: &Model, samples: &Matrix, seed: u64) -> Outcome<Option<Self>> {
+        if !target.is_known() {
+            return Ok(None);
+        }
         let n = samples.rows();
         let generator = match model {
             Model::F32(g) => of_generator(g, target, n, seed)?,

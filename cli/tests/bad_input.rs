@@ -178,6 +178,86 @@ fn regressions() {
     }
 }
 
+/// (what follows `kind = "samples"`, words of the sentence).
+const BAD_SAMPLES: &[(&str, &[&str])] = &[
+    ("thin = 2", &["'data' is missing", ".npy"]),
+    ("data = \"no.npy\"", &["data", "no.npy", "cannot read"]),
+    ("data = \"x.txt\"", &["data", "x.txt", ".npz nor .csv"]),
+    ("data = \"many.csv\"\nweigths = \"w.csv\"", &["'weigths'", "weights"]),
+    ("data = \"many.csv\"\nthin = 0", &["thin = 0", "at least 1"]),
+    ("data = \"many.csv\"\nthin = 9", &["leaves", "held out", "at least 2"]),
+    ("data = \"many.csv\"\nheld_out = 1.0", &["held_out = 1", "between 0 and 1"]),
+    ("data = \"many.csv\"\nheld_out = nan", &["held_out = NaN"]),
+    ("data = \"many.csv\"\nweights = \"two.csv\"", &["weights", "two.csv", "1×2", "10 samples"]),
+    ("data = \"many.csv\"\nweights = \"minus.csv\"", &["minus.csv", "weight 3", "-1"]),
+    ("data = \"many.csv\"\nweights = \"none.csv\"", &["none.csv", "all weights are 0"]),
+    ("data = \"many.csv\"\ndata_checksum = \"00\"", &["changed since the run", "00"]),
+    ("data = \"nan.csv\"", &["nan.csv", "line 2", "NaN"]),
+    ("data = \"far.csv\"", &["far.csv", "row 1, column 0", "1e200"]),
+];
+
+/// Ten samples in the plane, and weights that are wrong in a way each.
+fn sample_targets(folder: &Path) {
+    let rows: String = (0..10).map(|i| format!("{i},{}\n", i % 3)).collect();
+    let column = |w: [f64; 10]| w.map(|w| w.to_string()).join("\n") + "\n";
+    let mut minus = [1.0; 10];
+    minus[2] = -1.0;
+    for (name, text) in [
+        ("many.csv", rows),
+        ("two.csv", "1,2\n".into()),
+        ("minus.csv", column(minus)),
+        ("none.csv", column([0.0; 10])),
+        ("nan.csv", "1,2\n1,nan\n".into()),
+        ("far.csv", "1,2\n1e200,2\n3,4\n".into()),
+        ("line.csv", "1\n2\n4\n".into()),
+        ("one.csv", "1,2\n".into()),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+}
+
+/// Checks that every mistake in a target of samples is refused with the key, the file and the place; and that what asks for a density is refused
+/// by name, with what to choose instead.
+#[test]
+fn targets_of_samples() {
+    let folder = folder();
+    sample_targets(folder.path());
+    for (text, words) in BAD_SAMPLES {
+        fs::write(folder.path().join("t.toml"), format!("kind = \"samples\"\n{text}\n")).unwrap();
+        refused(folder.path(), &["evaluate", "t.toml", "x.csv"], words);
+    }
+    fs::write(folder.path().join("t.toml"), "kind = \"samples\"\ndata = \"many.csv\"\n").unwrap();
+    refused(folder.path(), &["check", "t.toml"], &["check asks for a density", "samples alone"]);
+    let drift = ["train", "t.toml", "--velocity", "drift", "--steps", "1"];
+    refused(folder.path(), &drift, &["samples alone", "sinkhorn or mmd"]);
+    refused(folder.path(), &["train", "t.toml", "--method", "flow", "--steps", "1"], &["flow", "generator"]);
+}
+
+/// Checks that every mistake in what is to be compared by `distance` is refused with the file, the option and the numbers.
+#[test]
+fn distances() {
+    let folder = folder();
+    sample_targets(folder.path());
+    for (arguments, words) in [
+        (&["many.csv", "line.csv"][..], &["line.csv has 1 columns", "many.csv has 2"][..]),
+        (&["many.csv", "no.npy"], &["no.npy", "cannot read"]),
+        (&["one.csv", "many.csv"], &["one.csv has 1 sample", "at least 2"]),
+        (&["far.csv", "many.csv"], &["far.csv", "row 1, column 0"]),
+        (&["many.csv", "x.csv", "--epsilon", "0"], &["epsilon = 0", "positive"]),
+        (&["many.csv", "x.csv", "--epsilon=-1"], &["epsilon = -1"]),
+        (&["many.csv", "x.csv", "--epsilon", "nan"], &["epsilon = NaN"]),
+        (&["many.csv", "x.csv", "--metric", "w2"], &["w2 of 10 and 3 samples", "equal numbers"]),
+        (&["many.csv", "x.csv", "--metric", "energy", "--epsilon", "1"], &["--epsilon", "only sinkhorn"]),
+        (&["many.csv", "x.csv", "--metric", "mmd", "--weights", "minus.csv"], &["--weights", "only sinkhorn"]),
+        (&["many.csv", "x.csv", "--weights", "minus.csv"], &["minus.csv", "weight 3", "-1"]),
+        (&["many.csv", "x.csv", "--weights", "equal", "two.csv"], &["two.csv", "1×2", "3 samples"]),
+        (&["many.csv", "x.csv", "--metric", "w3"], &["w3", "sinkhorn"]),
+    ] {
+        let all: Vec<&str> = ["distance"].iter().chain(arguments).copied().collect();
+        refused(folder.path(), &all, words);
+    }
+}
+
 /// Checks that a name that is not known is answered with the near ones, and wrong dimensions with the allowed ones.
 #[test]
 fn target_names() {

@@ -7,6 +7,7 @@ mod banana;
 mod chart;
 mod constrained;
 mod domain;
+mod empirical;
 mod evaluate;
 mod funnel;
 mod gaussian;
@@ -33,6 +34,7 @@ pub use banana::Banana;
 pub use chart::{Chart, Support};
 pub use constrained::Constrained;
 pub use domain::Domain;
+pub use empirical::Empirical;
 pub(crate) use evaluate::guarded;
 pub use evaluate::{Evaluation, evaluate, evaluate_log_density};
 pub use funnel::Funnel;
@@ -73,6 +75,11 @@ pub trait Density: Send + Sync {
         let mut out = vec![0.0; x.rows()];
         self.log_density_into(x, &mut out);
         out
+    }
+
+    /// Whether log p~ is known; false for a law that is known by samples alone ([`Empirical`]), whose log p~ is NaN.
+    fn is_known(&self) -> bool {
+        true
     }
 
     /// log Z = log ∫ p~(x) dx, where it is known.

@@ -113,7 +113,7 @@ pub struct Report {
 pub fn evaluate(target: &dyn Density, samples: &Matrix, options: &Options) -> Result<Report> {
     check_samples(target.dim(), samples)?;
     let job = Job { target, samples: random_rows(samples, samples.rows(), options.seed), options };
-    let mut metrics = job.log_density()?;
+    let mut metrics = if target.is_known() { job.log_density()? } else { Vec::new() };
     let truth = target.mixture().map(|m| ModeTruth::new(m, options.truth_size, job.seed(TRUTH)));
     if let Some(truth) = &truth {
         metrics.extend(job.mode_metrics(truth));

@@ -63,10 +63,12 @@ impl ModelSettings for ParticlesSettings {
             None => {
                 let (n, d) = (self.particles, start.target.dim());
                 let z: Matrix = normal_matrix(start.seed, Purpose::Particles, 0, n, d);
-                let frame = match (self.start.as_str(), start.frame, start.target.densities.first()) {
-                    ("gaussian", _, _) | (_, None, None) => Affine::identity(d),
-                    (_, Some(frame), _) => frame,
-                    (_, None, Some(density)) => frame_of(&**density, start.seed)?,
+                let (density, samples) = (start.target.densities.first(), &start.target.samples);
+                let frame = match (self.start.as_str(), start.frame, density, samples) {
+                    ("gaussian", ..) | (_, None, None, None) => Affine::identity(d),
+                    (_, Some(frame), ..) => frame,
+                    (_, None, Some(density), _) => frame_of(&**density, start.seed)?,
+                    (_, None, None, Some(samples)) => Affine::of_particles(&samples.points)?,
                 };
                 // the overall scale, not the directions: a start that knows the target's shape would hide what a method does
                 Affine::new(frame.centre().to_vec(), frame.scale())?.restore(&z)

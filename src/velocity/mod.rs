@@ -8,11 +8,14 @@ mod figure;
 mod functional;
 mod langevin;
 mod log_variance;
+mod mmd;
 mod multi;
 mod newton;
 mod registry;
 mod riesz;
+mod sinkhorn;
 mod stein;
+mod target_points;
 mod universal;
 
 pub use drift::{LogRatioClip, drift_into, growth};
@@ -21,10 +24,12 @@ pub use figure::{Figure, Unit};
 pub use functional::{FunctionalGradient, FunctionalSettings, Young};
 pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
+pub use mmd::{MmdFlow, MmdSettings};
 pub use multi::{Metric, Multi, MultiSettings, Scheme};
 pub use newton::{Functional, Mmd, Newton, NewtonSettings, QuarticQuadratic, Solver, VarianceCosine};
 pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
 pub use riesz::{Riesz, RieszSettings, bernoulli, truncation};
+pub use sinkhorn::{SinkhornFlow, SinkhornSettings};
 pub use stein::{Kernel, Stein, SteinSettings};
 pub use universal::{UniversalDrift, UniversalSettings};
 

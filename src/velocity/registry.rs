@@ -6,8 +6,8 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MultiSettings, NewtonSettings,
-    RieszSettings, SteinSettings, UniversalSettings, Velocity,
+    FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings, MultiSettings,
+    NewtonSettings, RieszSettings, SinkhornSettings, SteinSettings, UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -23,6 +23,8 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<RieszSettings>::default(),
         Box::<FunctionalSettings>::default(),
         Box::<NewtonSettings>::default(),
+        Box::<SinkhornSettings>::default(),
+        Box::<MmdSettings>::default(),
     ]
 }
 
@@ -83,6 +85,10 @@ impl Ingredients {
     pub fn density(&self) -> Result<Arc<dyn Density>> {
         match self.target.densities.as_slice() {
             [density] => Ok(Arc::clone(density)),
+            [] if self.target.samples.is_some() => Err(Error::Mismatch {
+                what: "this velocity follows a density, and the target is known by samples alone".into(),
+                remedy: "choose the velocity sinkhorn or mmd".into(),
+            }),
             several => Err(Error::Mismatch {
                 what: format!("this velocity follows one density, and the target has {}", several.len()),
                 remedy: "give one target, or a velocity that takes several".into(),

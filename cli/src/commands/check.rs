@@ -58,7 +58,7 @@ impl Item {
 /// Looks, prints, and fails with exit code 1 where something is wrong.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
-    let p = &*target.density;
+    let p = target.known("check")?;
     let (scale, frame) = scale(p, arguments.seed);
     let mut items = vec![scale, finiteness(p, &frame, arguments.seed), repeatable(p, &frame, arguments.seed)];
     let (score, ladder) = score(p, &frame, arguments.seed);

@@ -36,6 +36,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let at = |name: &str| arguments.run.join(name);
     let run = Opened::open(&arguments.run, true)?;
     let target = run.target()?;
+    target.known("export")?;
     let method = run.config.method(&target)?;
     let samples = run.samples(&target)?;
     let names = target.coordinates.names();

@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+pub(crate) mod distance;
 pub(crate) mod evaluate;
 mod export;
 mod list;
@@ -46,6 +47,8 @@ enum Command {
     Logpdf(logpdf::Arguments),
     /// Score samples from a file against a target, each metric beside what exact samples reach
     Evaluate(evaluate::Arguments),
+    /// Measure how far two files of samples are from each other, beside what two samples of one law give
+    Distance(distance::Arguments),
     /// Look whether a target is fit to be sampled: scale, finiteness, score against differences
     Check(check::Arguments),
     /// Train several methods and divergences on one target and set them side by side
@@ -74,6 +77,7 @@ impl Cli {
             Command::Sample(arguments) => sample::run(&arguments),
             Command::Logpdf(arguments) => logpdf::run(&arguments),
             Command::Evaluate(arguments) => evaluate::run(&arguments),
+            Command::Distance(arguments) => distance::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
             Command::Export(arguments) => export::run(&arguments),

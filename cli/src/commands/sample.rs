@@ -102,7 +102,7 @@ impl Polisher {
     fn new(arguments: &Arguments, run: &Opened) -> Outcome<Self> {
         let target = run.target()?;
         let pilot = run.model.sample(PILOT, arguments.seed, PILOT_BLOCK);
-        let polish = Polish::tune(&*target.density, &pilot, arguments.seed)?;
+        let polish = Polish::tune(target.known("--polish")?, &pilot, arguments.seed)?;
         Ok(Self { target, polish, steps: arguments.polish, total: PolishReport::default() })
     }
 

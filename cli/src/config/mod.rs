@@ -60,11 +60,16 @@ impl Config {
     pub fn method(&self, target: &Target) -> Outcome<Method> {
         let law = target.law();
         let preset = PRESETS.iter().find(|p| p.name == self.method);
+        let mut kinds = self.kinds.clone();
+        // the drift follows a density; where there are samples alone the default is what follows samples
+        if target.samples.is_some() && preset.is_some_and(|p| p.parts[1] == "drift") {
+            kinds[1].get_or_insert_with(|| "sinkhorn".into());
+        }
         let mut method = match preset {
-            Some(preset) if self.kinds.iter().any(Option::is_some) => {
-                let kind = |k: usize| self.kinds[k].as_deref().unwrap_or(preset.parts[k]);
+            Some(preset) if kinds.iter().any(Option::is_some) => {
+                let kind = |k: usize| kinds[k].as_deref().unwrap_or(preset.parts[k]);
                 // a flow knows its own density, particles have none
-                let estimator = match (&self.kinds[2], kind(0)) {
+                let estimator = match (&kinds[2], kind(0)) {
                     (None, "flow") => "exact",
                     (None, "particles") if preset.parts[2] == "exact" => "kde",
                     _ => kind(2),

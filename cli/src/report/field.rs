@@ -10,9 +10,9 @@ const SIDE: usize = 160;
 
 impl Field {
     /// log p~ over a box that holds the bulk of `points` (exact samples, or the model's): all but the outermost 1% on each side of
-    /// each coordinate, and a sixth more. Values that are NaN or +∞ are drawn as no mass. None where d ≠ 2.
+    /// each coordinate, and a sixth more. Values that are NaN or +∞ are drawn as no mass. None where d ≠ 2 or nothing is known of p~.
     pub fn around(density: &dyn Density, points: &Matrix) -> Option<Self> {
-        if density.dim() != 2 || points.rows() == 0 {
+        if density.dim() != 2 || points.rows() == 0 || !density.is_known() {
             return None;
         }
         let (x, y) = (column_range_at(points, 0, 0.01, 1.0 / 6.0), column_range_at(points, 1, 0.01, 1.0 / 6.0));

@@ -15,7 +15,10 @@ pub(super) fn record(finals: &Finals) -> Record {
     let Finals { trained, job, samples, report, certified } = finals;
     let (target, density) = (&job.target, &*job.target.density);
     let exact = density.sample(SAMPLES, job.seed() ^ 0x5eed);
-    let energy = |x: &Matrix| density.log_density(x).iter().map(|l| -l).collect::<Vec<f64>>();
+    let energy = |x: &Matrix| match density.is_known() {
+        true => density.log_density(x).iter().map(|l| -l).collect(),
+        false => Vec::new(),
+    };
     let modes = report.modes.as_ref().map_or(Vec::new(), |m| {
         m.truths.iter().zip(&m.masses).map(|(&truth, &model)| ModeMass { truth, model }).collect()
     });

@@ -4,6 +4,7 @@ pub mod coordinates;
 pub mod formula;
 mod mixture;
 mod regression;
+mod samples;
 pub(crate) mod source;
 pub mod stan;
 mod stan_keys;
@@ -18,7 +19,7 @@ use crate::files::read_text;
 use crate::fingerprint;
 use crate::memory;
 use coordinates::Coordinates;
-use pushforward::density::{self, Chart, Constrained, Density, Entry};
+use pushforward::density::{self, Chart, Constrained, Density, Entry, WeightedSamples};
 use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
@@ -31,17 +32,21 @@ const MAX_FILE: u64 = 64 << 20;
 const MEMORY_SHARE: u128 = 120;
 
 /// The kinds that a target file can have; each has a parser in a file of its own.
-const KINDS: &[&str] = &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "stan-library"];
+const KINDS: &[&str] =
+    &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "samples", "stan-library"];
 
 /// A target, ready to be sampled from.
 #[derive(Clone)]
 pub struct Target {
     /// The registry's name, or the file's name without its ending.
     pub name: String,
-    /// The density; of unconstrained coordinates where the target has a support. The first one of several.
+    /// The density; of unconstrained coordinates where the target has a support. The first one of several; where the target is known by
+    /// samples alone, the law of those that were held out.
     pub density: Arc<dyn Density>,
     /// The other densities of several targets.
     pub others: Vec<Arc<dyn Density>>,
+    /// The samples to learn from, where the target is known by samples alone.
+    pub samples: Option<WeightedSamples>,
     /// The coordinates in which samples are written.
     pub coordinates: Coordinates,
     /// Formula of log p~ in plain characters.
@@ -57,9 +62,23 @@ pub struct Target {
 impl Target {
     /// What a run leads to.
     pub fn law(&self) -> pushforward::density::Target {
+        if let Some(samples) = &self.samples {
+            return pushforward::density::Target::of_samples(samples.clone());
+        }
         let one = pushforward::density::Target::of(Arc::clone(&self.density));
         let densities = one.densities.into_iter().chain(self.others.iter().cloned()).collect();
         pushforward::density::Target { densities, ..one }
+    }
+
+    /// Its density; a failure in the name of `what` where it is known by samples alone.
+    pub fn known(&self, what: &str) -> Outcome<&dyn Density> {
+        if self.samples.is_none() {
+            return Ok(&*self.density);
+        }
+        let name = &self.name;
+        Err(Failure::input(format!(
+            "{what} asks for a density, and {name} is known by samples alone; give a target with a density"
+        )))
     }
 }
 
@@ -89,6 +108,8 @@ pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coor
 /// What the parser of one kind of target file makes of it.
 pub(crate) struct Described {
     pub density: Arc<dyn Density>,
+    /// The samples to learn from, where nothing else is known.
+    pub samples: Option<WeightedSamples>,
     pub coordinates: Coordinates,
     pub formula: String,
     pub constants: String,
@@ -101,7 +122,8 @@ pub(crate) struct Described {
 impl Described {
     pub(crate) fn new(density: Arc<dyn Density>, formula: impl Into<String>, constants: String) -> Self {
         let coordinates = Coordinates::Same(density.dim());
-        Self { density, coordinates, formula: formula.into(), constants, source: String::new(), replaced: Vec::new() }
+        let (source, replaced) = (String::new(), Vec::new());
+        Self { density, samples: None, coordinates, formula: formula.into(), constants, source, replaced }
     }
 
     /// Lets config.toml say `key = value`.
@@ -196,6 +218,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
         coordinates: Coordinates::Same(density.dim()),
         density,
         others: Vec::new(),
+        samples: None,
         formula: words(|e| e.formula),
         constants: words(|e| e.constants),
         source: words(|e| e.source),
@@ -285,6 +308,7 @@ fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn Fn
         name: name.into(),
         density: described.density,
         others: Vec::new(),
+        samples: described.samples,
         coordinates: described.coordinates,
         formula: described.formula,
         constants: described.constants,
@@ -321,6 +345,7 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
     match kind.as_str() {
         "gaussian-mixture" => mixture::describe(text, note),
         "formula" => formula::describe(text),
+        "samples" => samples::describe(text, base, note),
         "stan-library" => stan_keys::describe(text, base),
         "logistic-regression" | "linear-regression" => regression::describe(text, base, note),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),

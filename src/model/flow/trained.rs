@@ -90,7 +90,7 @@ impl FlowSettings {
                 "a flow starts from a search of one density, and the target has {}",
                 start.target.densities.len()
             );
-            return Err(Error::Mismatch { what, remedy: "give one density".into() });
+            return Err(Error::Mismatch { what, remedy: "give one density, or choose the model 'generator'".into() });
         };
         let given = start.frame.clone();
         let found = search(&**density, &SearchSettings { particles: PARTICLES, seed: start.seed, start: given })?;

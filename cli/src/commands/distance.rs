@@ -1,0 +1,264 @@
+//! `pushforward distance`: how far two files of samples are from each other, beside what two samples of one law give.
+
+use crate::commands::{note, print};
+use crate::failure::{Failure, Outcome};
+use crate::files::json;
+use crate::files::samples::read_samples;
+use crate::memory;
+use pushforward::Error;
+use pushforward::linalg::Matrix;
+use pushforward::metric::{energy_distance, median_distance, mmd2, wasserstein2, wasserstein2_sorted};
+use pushforward::num::Summary;
+use pushforward::rng::{Purpose, stream, uniform};
+use pushforward::transport::{Cloud, Cost, Divergence, Sinkhorn, divergence};
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+
+/// Arguments of `distance`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// The first samples a, one a row: .npy, .npz or .csv
+    first: PathBuf,
+    /// The second samples b
+    second: PathBuf,
+    /// sinkhorn (the debiased divergence S_ε), w2 (exact, for equal numbers), energy (2E|X-Y| - E|X-X'| - E|Y-Y'|) or mmd (MMD², Gaussian kernel)
+    #[arg(long, value_name = "NAME", default_value = "sinkhorn", value_parser = ["sinkhorn", "w2", "energy", "mmd"])]
+    metric: String,
+    /// ε of sinkhorn, in units of the cost [default: a twentieth of the mean cost between points of both files]
+    #[arg(long)]
+    epsilon: Option<f64>,
+    /// The cost of sinkhorn: half-square is |x-y|²/2, distance is |x-y|
+    #[arg(long, value_name = "NAME", default_value = "half-square", value_parser = ["half-square", "distance"])]
+    cost: String,
+    /// A file of weights for the first samples, and one for the second ('equal' for none); for sinkhorn
+    #[arg(long, value_name = "FILE", num_args = 1..=2)]
+    weights: Vec<String>,
+    /// Random splits of all points behind the floor; 0 for no floor
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    floor: usize,
+    /// Key of the random splits
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Print JSON for programs instead of words for people
+    #[arg(long)]
+    json: bool,
+}
+
+/// Default ε over the mean cost.
+const SHARE: f64 = 0.05;
+
+/// One file of samples.
+struct Side {
+    x: Matrix,
+    /// log-weights.
+    weights: Option<Vec<f64>>,
+}
+
+/// Prints the distance.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let (a, b) = (Side::read(arguments, 0)?, Side::read(arguments, 1)?);
+    let ((n, d), m) = (a.x.shape(), b.x.rows());
+    if b.x.cols() != d {
+        let (shown, cols) = (arguments.second.display(), b.x.cols());
+        let first = arguments.first.display();
+        return Err(Failure::input(format!("{shown} has {cols} columns, but {first} has {d}; give one sample a row")));
+    }
+    let ruler = Ruler::new(arguments, &a, &b)?;
+    let (value, plan) = ruler.measure(&a, &b)?;
+    if let Some(s) = plan.as_ref().filter(|s| !s.converged()) {
+        let (error, iterations) = (s.marginal_error(), s.cross.iterations);
+        note(format!(
+            "a marginal error of {error:.1e} is left after {iterations} iterations; a larger --epsilon converges sooner"
+        ));
+    }
+    let floor: Vec<f64> = (0..arguments.floor)
+        .map(|k| {
+            let (a, b) = split(&a, &b, arguments.seed, k as u64);
+            ruler.measure(&a, &b).map(|(value, _)| value)
+        })
+        .collect::<Outcome<_>>()?;
+    let floor = (!floor.is_empty()).then(|| Summary::of(&floor));
+    if arguments.json {
+        let mut out = json!({
+            "version": 1, "metric": arguments.metric, "value": value, "rows": [n, m], "dim": d, "seed": arguments.seed,
+            "files": [arguments.first.to_string_lossy(), arguments.second.to_string_lossy()],
+            "floor": floor.map(|f| json!({"mean": f.mean, "spread": finite(f.standard_deviation()), "repeats": f.count})),
+        });
+        if let Some(s) = plan {
+            out["epsilon"] = json!(ruler.sinkhorn.epsilon);
+            out["cost"] = json!(arguments.cost);
+            out["marginal_error"] = json!(s.marginal_error());
+            out["iterations"] = json!(s.cross.iterations);
+            out["converged"] = json!(s.converged());
+        }
+        return print(&json::text(&out));
+    }
+    let floor = floor.map_or("no floor was asked for".into(), |f| {
+        let spread = if f.count > 1 { format!(" ± {:.2e} from split to split", f.standard_deviation()) } else { String::new() };
+        format!("floor {:.6e}{spread}: the same for {} random splits of all points into {n} and {m}, hence for two samples of one law", f.mean, f.count)
+    });
+    print(&format!("{value:?}\n{floor}\n{}\n", ruler.meaning(n, m, d)))
+}
+
+fn finite(x: f64) -> Value {
+    if x.is_finite() { json!(x) } else { Value::Null }
+}
+
+impl Side {
+    fn read(arguments: &Arguments, k: usize) -> Outcome<Self> {
+        let path = if k == 0 { &arguments.first } else { &arguments.second };
+        let x = read_samples(path)?;
+        let (n, d) = x.shape();
+        // beyond this squares and their sums overflow
+        if let Some(at) = x.as_slice().iter().position(|v| v.is_nan() || v.abs() > 1e150) {
+            let error = Error::BadSample { row: at / d, column: at % d, value: x.as_slice()[at] };
+            return Err(Failure::input(format!("{}: {error}", path.display())));
+        }
+        if n < 2 {
+            return Err(Failure::input(format!("{} has {n} sample; give at least 2", path.display())));
+        }
+        let weights = arguments.weights.get(k).filter(|w| *w != "equal");
+        if weights.is_some() && arguments.metric != "sinkhorn" {
+            return Err(Failure::input(format!(
+                "--weights with --metric {}; only sinkhorn takes weights",
+                arguments.metric
+            )));
+        }
+        let weights = weights.map(|w| read_weights(Path::new(w), n)).transpose()?;
+        Ok(Self { x, weights })
+    }
+}
+
+/// The logarithms of `n` weights in a file, a row or a column of numbers that are not negative.
+pub(crate) fn read_weights(path: &Path, n: usize) -> Outcome<Vec<f64>> {
+    let w = read_samples(path)?;
+    let shown = path.display();
+    if w.as_slice().len() != n || (w.rows() != 1 && w.cols() != 1) {
+        let (rows, cols) = w.shape();
+        return Err(Failure::input(format!(
+            "{shown} holds {rows}×{cols} numbers; give one weight for each of the {n} samples"
+        )));
+    }
+    if let Some(k) = w.as_slice().iter().position(|v| !(*v >= 0.0 && v.is_finite())) {
+        let value = w.as_slice()[k];
+        return Err(Failure::input(format!(
+            "{shown}: weight {} is {value}; give numbers that are not negative",
+            k + 1
+        )));
+    }
+    if w.as_slice().iter().all(|v| *v == 0.0) {
+        return Err(Failure::input(format!("{shown}: all weights are 0; give at least one positive weight")));
+    }
+    Ok(w.as_slice().iter().map(|v| v.ln()).collect())
+}
+
+/// A metric with what is chosen once, for the value and its floor alike.
+struct Ruler<'a> {
+    metric: &'a str,
+    sinkhorn: Sinkhorn,
+    bandwidth: f64,
+}
+
+impl<'a> Ruler<'a> {
+    fn new(arguments: &'a Arguments, a: &Side, b: &Side) -> Outcome<Self> {
+        let all = joined(&a.x, &b.x);
+        let d = all.cols();
+        let cost = if arguments.cost == "distance" { Cost::Distance } else { Cost::HalfSquare };
+        let covariance = all.column_covariance();
+        // E ½|Z - Z'|² over all points
+        let spread: f64 = (0..d).map(|j| covariance[(j, j)]).sum();
+        let mean_cost = if cost == Cost::Distance { (2.0 * spread).sqrt() } else { spread };
+        let chosen = if mean_cost > 0.0 { SHARE * mean_cost } else { 1.0 };
+        let epsilon = arguments.epsilon.unwrap_or(chosen);
+        if arguments.epsilon.is_some() && arguments.metric != "sinkhorn" {
+            return Err(Failure::input(format!("--epsilon with --metric {}; only sinkhorn has one", arguments.metric)));
+        }
+        let sinkhorn = Sinkhorn { cost, ..Sinkhorn::new(epsilon) };
+        sinkhorn.check().map_err(|e| Failure::input(format!("--{e}")))?;
+        if arguments.metric == "w2" {
+            let (n, m) = (a.x.rows(), b.x.rows());
+            if n != m && d > 1 {
+                return Err(Failure::input(format!(
+                    "w2 of {n} and {m} samples; give equal numbers, or --metric sinkhorn with a small --epsilon"
+                )));
+            }
+            if d > 1 {
+                memory::enough(
+                    8 * (n as u128).pow(2),
+                    "the matrix of costs",
+                    "give fewer samples, or --metric sinkhorn",
+                )?;
+            }
+        }
+        let bandwidth = if arguments.metric == "mmd" { median_distance(&all, arguments.seed) } else { 1.0 };
+        Ok(Self { metric: &arguments.metric, sinkhorn, bandwidth })
+    }
+
+    fn measure(&self, a: &Side, b: &Side) -> Outcome<(f64, Option<Divergence>)> {
+        Ok(match self.metric {
+            "sinkhorn" => {
+                let cloud = |s: &Side| Cloud::<f64>::new(&s.x, s.weights.as_deref());
+                let s = divergence(&cloud(a)?, &cloud(b)?, &self.sinkhorn)?;
+                (s.value, Some(s))
+            }
+            "w2" if a.x.cols() == 1 => {
+                let sorted = |x: &Matrix| {
+                    let mut x = x.as_slice().to_vec();
+                    x.sort_by(f64::total_cmp);
+                    x
+                };
+                (wasserstein2_sorted(&sorted(&a.x), &sorted(&b.x)), None)
+            }
+            "w2" => (wasserstein2(&a.x, &b.x).distance, None),
+            "energy" => (energy_distance(&a.x, &b.x).biased, None),
+            _ => (mmd2(&a.x, &b.x, self.bandwidth)?.biased, None),
+        })
+    }
+
+    fn meaning(&self, n: usize, m: usize, d: usize) -> String {
+        let what = match (self.metric, self.sinkhorn.cost) {
+            ("sinkhorn", cost) => {
+                let c = if cost == Cost::Distance { "|x-y|" } else { "|x-y|²/2" };
+                let limit = if cost == Cost::Distance { "W1" } else { "W2²/2" };
+                format!(
+                    "S_ε(a, b) = OT_ε(a, b) - OT_ε(a, a)/2 - OT_ε(b, b)/2, cost {c}, ε = {:?}; tends to {limit} for small ε",
+                    self.sinkhorn.epsilon
+                )
+            }
+            ("w2", _) => "W2(a, b), exact for these points, in units of length".into(),
+            ("energy", _) => "2E|X-Y| - E|X-X'| - E|Y-Y'|, V-statistic, in units of length".into(),
+            _ => format!("MMD², kernel exp(-|x-y|²/(2h²)), h = {:?} (median distance), V-statistic", self.bandwidth),
+        };
+        format!("{what}; {n} and {m} samples in {d} dimensions")
+    }
+}
+
+fn joined(x: &Matrix, y: &Matrix) -> Matrix {
+    let mut all = x.as_slice().to_vec();
+    all.extend_from_slice(y.as_slice());
+    Matrix::from_vec(x.rows() + y.rows(), x.cols(), all)
+}
+
+/// All points with their weights in random order, cut into parts of the sizes of a and b.
+fn split(a: &Side, b: &Side, seed: u64, k: u64) -> (Side, Side) {
+    let (n, m) = (a.x.rows(), b.x.rows());
+    let all = joined(&a.x, &b.x);
+    // each side's weights relative to their mean, so that both count alike
+    let relative = |s: &Side, n: usize| {
+        let l = s.weights.clone().unwrap_or_else(|| vec![0.0; n]);
+        let mean = pushforward::num::log_mean_exp(&l);
+        l.into_iter().map(move |l| l - mean)
+    };
+    let weights: Option<Vec<f64>> =
+        (a.weights.is_some() || b.weights.is_some()).then(|| relative(a, n).chain(relative(b, m)).collect());
+    let mut rng = stream(seed, Purpose::Metric, (1 << 61) | k);
+    let mut order: Vec<usize> = (0..n + m).collect();
+    for i in (1..order.len()).rev() {
+        order.swap(i, ((uniform(&mut rng) * (i + 1) as f64) as usize).min(i));
+    }
+    let part = |rows: &[usize]| Side {
+        x: all.gather_rows(rows),
+        weights: weights.as_ref().map(|w| rows.iter().map(|&i| w[i]).collect()),
+    };
+    (part(&order[..n]), part(&order[n..]))
+}

@@ -1,0 +1,124 @@
+//! `kind = "samples"`: a law that is known by samples in a file.
+
+use crate::commands::distance::read_weights;
+use crate::files::samples::read_samples;
+use crate::files::{FNV_START, fnv1a_from};
+use crate::target::{Described, Reason};
+use pushforward::density::{Empirical, WeightedSamples};
+use pushforward::linalg::Matrix;
+use pushforward::rng::{Purpose, stream, uniform};
+use serde::Deserialize;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The keys of the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Keys {
+    #[serde(rename = "kind")]
+    _kind: String,
+    data: PathBuf,
+    weights: Option<PathBuf>,
+    #[serde(default = "one")]
+    thin: i64,
+    #[serde(default = "fifth")]
+    held_out: f64,
+    data_checksum: Option<String>,
+    #[serde(default)]
+    source: String,
+}
+
+const KEYS: &[&str] = &["kind", "data", "weights", "thin", "held_out", "data_checksum", "source"];
+
+fn one() -> i64 {
+    1
+}
+
+fn fifth() -> f64 {
+    0.2
+}
+
+/// Least samples on either side of the split.
+const LEAST: usize = 2;
+
+/// The law that `text` describes; files are looked for beside `base`.
+pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
+    let keys: Keys = toml::from_str(text).map_err(|e| {
+        Reason::of_keys(text, &e, "target of samples", "data, the path of a .npy, .npz or .csv file", KEYS)
+    })?;
+    if keys.thin < 1 {
+        return Err(Reason::new(format!("thin = {}; give a whole number, at least 1", keys.thin)));
+    }
+    if !(keys.held_out > 0.0 && keys.held_out < 1.0) {
+        return Err(Reason::new(format!("held_out = {}; give a fraction between 0 and 1", keys.held_out)));
+    }
+    let path = base.join(&keys.data);
+    let shown = path.display();
+    let points = read_samples(&path).map_err(|e| Reason::new(format!("data: {e}")))?;
+    let n = points.rows();
+    if let Some(k) = points.as_slice().iter().position(|x| x.is_nan() || x.abs() > 1e150) {
+        let (row, column, value) = (k / points.cols(), k % points.cols(), points.as_slice()[k]);
+        let error = pushforward::Error::BadSample { row, column, value };
+        return Err(Reason::new(format!("data: {shown}: {error}")));
+    }
+    let weights = keys.weights.as_ref().map(|w| base.join(w));
+    let log_weights = weights.as_ref().map(|w| read_weights(w, n)).transpose();
+    let log_weights = log_weights.map_err(|e| Reason::new(format!("weights: {e}")))?;
+    let checksum = checksum(&points, log_weights.as_deref());
+    if let Some(sum) = keys.data_checksum.as_ref().filter(|sum| **sum != checksum) {
+        return Err(Reason::new(format!(
+            "data: {shown} or its weights have changed since the run (checksum {checksum}, not {sum}); restore them, or remove data_checksum"
+        )));
+    }
+    let kept: Vec<usize> = (0..n).step_by(keys.thin as usize).collect();
+    if keys.thin > 1 {
+        note(format!("every {}th of {n} rows is kept, {} in all", keys.thin, kept.len()));
+    }
+    let (seen, unseen) = split(kept, keys.held_out);
+    if seen.len() < LEAST || unseen.len() < LEAST {
+        return Err(Reason::new(format!(
+            "data: {shown} leaves {} samples to learn from and {} held out; each must be at least {LEAST}",
+            seen.len(),
+            unseen.len()
+        )));
+    }
+    let part = |rows: &[usize]| WeightedSamples {
+        points: points.gather_rows(rows),
+        log_weights: log_weights.as_ref().map(|w| rows.iter().map(|&i| w[i]).collect()),
+    };
+    let held = Empirical::new(&part(&unseen)).map_err(|e| Reason::new(format!("data: {shown}: {e}")))?;
+    let constants = format!(
+        "{} samples of {shown} to learn from, {} held out for metrics{}",
+        seen.len(),
+        unseen.len(),
+        if log_weights.is_some() { "; weighted" } else { "" }
+    );
+    let mut described = Described::new(Arc::new(held), "known by samples alone", constants);
+    described.samples = Some(part(&seen));
+    described.source = keys.source;
+    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned();
+    described.replace("data_checksum", checksum);
+    if let Some(weights) = weights {
+        described.replace("weights", absolute(weights));
+    }
+    described.replace("data", absolute(path));
+    Ok(described)
+}
+
+/// The rows to learn from and those held out, in random order, the same for the same file.
+fn split(mut rows: Vec<usize>, held_out: f64) -> (Vec<usize>, Vec<usize>) {
+    let mut rng = stream(0, Purpose::Metric, 1 << 60);
+    for i in (1..rows.len()).rev() {
+        rows.swap(i, ((uniform(&mut rng) * (i + 1) as f64) as usize).min(i));
+    }
+    let seen = rows.len() - (held_out * rows.len() as f64).round() as usize;
+    let unseen = rows.split_off(seen);
+    (rows, unseen)
+}
+
+/// Of the numbers, whatever the format of their file.
+fn checksum(points: &Matrix, log_weights: Option<&[f64]>) -> String {
+    let numbers = points.as_slice().iter().chain(log_weights.unwrap_or_default());
+    let sum = numbers.fold(FNV_START, |sum, x| fnv1a_from(sum, &x.to_bits().to_le_bytes()));
+    format!("{sum:016x}")
+}

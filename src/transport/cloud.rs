@@ -1,0 +1,134 @@
+//! Weighted points, laid out for sweeps.
+
+use crate::error::{Error, Result};
+use crate::linalg::Matrix;
+use crate::num::{Real, log_sum_exp};
+use crate::transport::sweep::LANES;
+use std::cmp::Ordering;
+
+/// log₂ of a weight that no sum notices, in place of -∞.
+const NOTHING: f64 = -1e30;
+
+/// Σ_i a_i δ(x_i), Σ a_i = 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Cloud<T = f64> {
+    /// x, n×d.
+    points: Matrix<T>,
+    /// xᵀ, d rows of `padded` numbers, zeros at the end.
+    columns: Vec<T>,
+    /// n up to a whole number of lanes.
+    padded: usize,
+    /// a, n.
+    weights: Vec<f64>,
+    /// log₂ a, `padded`; [`NOTHING`] at the end.
+    log2_weights: Vec<T>,
+}
+
+impl<T: Real> Cloud<T> {
+    /// Points x (n×d, n and d at least 1) with weights ∝ exp(`log_weights`) (n, -∞ allowed), equal where none are given.
+    ///
+    /// `Error::BadSample` with the place of a point that is not finite, `Error::Dimension` for no points or another number of weights,
+    /// `Error::Parameter` for log-weights that are NaN, +∞ or all -∞.
+    pub fn new(points: &Matrix, log_weights: Option<&[f64]>) -> Result<Self> {
+        let (n, d) = points.shape();
+        if n == 0 || d == 0 {
+            return Err(Error::Dimension { what: "a set of points".into(), expected: 1, found: 0 });
+        }
+        let bad = |x: &f64| !x.is_finite() || !T::from_f64(*x).is_finite() || !(x * x).is_finite();
+        if let Some(k) = points.as_slice().iter().position(bad) {
+            return Err(Error::BadSample { row: k / d, column: k % d, value: points.as_slice()[k] });
+        }
+        let weights = normalised(n, log_weights)?;
+        let padded = n.next_multiple_of(LANES);
+        let points: Matrix<T> = points.cast();
+        let mut columns = vec![T::ZERO; d * padded];
+        for (i, row) in points.iter_rows().enumerate() {
+            row.iter().enumerate().for_each(|(j, &x)| columns[j * padded + i] = x);
+        }
+        let mut log2_weights = vec![T::from_f64(NOTHING); padded];
+        log2_weights.iter_mut().zip(&weights).for_each(|(l, w)| *l = T::from_f64(w.log2().max(NOTHING)));
+        Ok(Self { points, columns, padded, weights, log2_weights })
+    }
+
+    /// n.
+    pub fn len(&self) -> usize {
+        self.points.rows()
+    }
+
+    /// Never.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// d.
+    pub fn dim(&self) -> usize {
+        self.points.cols()
+    }
+
+    /// x, n×d.
+    pub fn points(&self) -> &Matrix<T> {
+        &self.points
+    }
+
+    /// a, n.
+    pub fn weights(&self) -> &[f64] {
+        &self.weights
+    }
+
+    pub(super) fn columns(&self) -> &[T] {
+        &self.columns
+    }
+
+    pub(super) fn padded(&self) -> usize {
+        self.padded
+    }
+
+    pub(super) fn log2_weights(&self) -> &[T] {
+        &self.log2_weights
+    }
+
+    /// The smallest box around the points: lower and upper corner.
+    pub(super) fn bounds(&self) -> (Vec<f64>, Vec<f64>) {
+        let (mut low, mut high) = (vec![f64::INFINITY; self.dim()], vec![f64::NEG_INFINITY; self.dim()]);
+        for row in self.points.iter_rows() {
+            for (j, x) in row.iter().enumerate() {
+                low[j] = low[j].min(x.to_f64());
+                high[j] = high[j].max(x.to_f64());
+            }
+        }
+        (low, high)
+    }
+
+    /// An order of clouds, so that what is symmetric in them can be computed in one order.
+    pub(super) fn compare(&self, other: &Self) -> Ordering {
+        let key = |c: &Self| (c.len(), c.dim());
+        let numbers = |c: &Self| {
+            let points: Vec<f64> = c.points.as_slice().iter().map(|x| x.to_f64()).collect();
+            points.into_iter().chain(c.weights.clone())
+        };
+        let by_numbers = || {
+            let pairs = numbers(self).zip(numbers(other));
+            pairs.map(|(a, b)| a.total_cmp(&b)).find(|o| o.is_ne()).unwrap_or(Ordering::Equal)
+        };
+        key(self).cmp(&key(other)).then_with(by_numbers)
+    }
+}
+
+/// n weights ∝ exp(`log_weights`) with sum 1.
+fn normalised(n: usize, log_weights: Option<&[f64]>) -> Result<Vec<f64>> {
+    let Some(l) = log_weights else { return Ok(vec![1.0 / n as f64; n]) };
+    if l.len() != n {
+        return Err(Error::Dimension { what: "the weights of the points".into(), expected: n, found: l.len() });
+    }
+    let total = log_sum_exp(l);
+    if let Some(&value) = l.iter().find(|l| l.is_nan() || **l == f64::INFINITY) {
+        return Err(Error::Parameter { name: "a log-weight".into(), value, expected: "a number, or -inf" });
+    }
+    if total == f64::NEG_INFINITY {
+        let expected = "at least one positive weight";
+        return Err(Error::Parameter { name: "the sum of the weights".into(), value: 0.0, expected });
+    }
+    let raw: Vec<f64> = l.iter().map(|l| (l - total).exp()).collect();
+    let sum: f64 = crate::num::sum(&raw);
+    Ok(raw.into_iter().map(|w| w / sum).collect())
+}

@@ -1,0 +1,161 @@
+//! The gradient flow of the Sinkhorn divergence: samples in place of a density.
+
+use crate::error::Result;
+use crate::estimate::{Clock, Scene};
+use crate::linalg::Matrix;
+use crate::state::{State, Stateful};
+use crate::transport::{Cloud, Cost, Coupling, Sinkhorn, couple, couple_with_itself};
+use crate::velocity::target_points::TargetPoints;
+use crate::velocity::{Field, Figure, Ingredients, Pull, Reference, Unit, Velocity, VelocitySettings};
+
+crate::settings! {
+    /// Settings of [`SinkhornFlow`].
+    pub struct SinkhornSettings in "velocity" {
+        /// ε, in units of the cost in the model's frame, all along; by `blur_start` and `blur_end` where absent.
+        epsilon: Option<f64> = None, Rule::Positive;
+        /// ε at the start, over the mean cost scale of the target: E|Y - Y'|² (its root for the cost "distance").
+        blur_start: f64 = 0.05, Rule::Positive;
+        /// The same at the end.
+        blur_end: f64 = 0.002, Rule::Positive;
+        /// Fraction of the steps over which ε falls, geometrically.
+        anneal: f64 = 0.5, Rule::Fraction;
+        /// "half-square" is |x-y|²/2, "distance" is |x-y|.
+        cost: String = "half-square".into(), Rule::OneOf(&["half-square", "distance"]);
+        /// The plan of q with itself: "second" couples with a second batch where the model draws one, "masked" leaves own pairs out, "plain" keeps
+        /// them. Particles have no second batch: "second" is "plain" there, the exact gradient of their divergence.
+        self_term: String = "second".into(), Rule::OneOf(&["second", "masked", "plain"]);
+        /// Rows of the second batch.
+        second: usize = 1024, Rule::AtLeast(2);
+        /// Points of the target that a step looks at, drawn anew by their weights; 0 for all of them.
+        points: usize = 1024, Rule::AtLeast(0);
+        /// Particles of the search where the target is a density.
+        searched: usize = 8192, Rule::AtLeast(2);
+        /// Where Sinkhorn's iteration stops: the largest sum of |marginal error|.
+        tolerance: f64 = 1e-3, Rule::Positive;
+        /// Where it stops at the latest.
+        iterations: usize = 500, Rule::AtLeast(1);
+    }
+}
+
+/// V(x) = -δ/δq S_ε(q, p)'s gradient: T_qp(x) - T_qq'(x) for the cost ½ |x - y|², T the barycentric projections of the plans.
+///
+/// For both costs V_i = Σ_j P^qq'_ij ∇₁c(x_i, x'_j)/a_i - Σ_j P^qp_ij ∇₁c(x_i, y_j)/a_i. With the plain self-term it is minus the gradient
+/// of S_ε of the cloud over its weights, exactly; a batch of a generator that is coupled with itself finds its own points there
+/// (T_qq(x_i) → x_i as ε → 0), so that its mean is biased at q = p; with an independent second batch it is 0.
+///
+/// p is given by samples, or by weighted particles of the search for a density: Sinkhorn takes weights, and masses cross gaps.
+/// (Feydy et al., AISTATS 2019.)
+pub struct SinkhornFlow {
+    target: TargetPoints,
+    settings: SinkhornSettings,
+    /// E|Y - Y'|² of the target, or its root.
+    scale: f64,
+}
+
+impl VelocitySettings for SinkhornSettings {
+    fn name(&self) -> &'static str {
+        "sinkhorn"
+    }
+    fn summary(&self) -> &'static str {
+        "gradient flow of the Sinkhorn divergence, from samples or particles of a search"
+    }
+    fn formula(&self) -> &'static str {
+        "V(x) = T_qp(x) - T_qq'(x)"
+    }
+    fn source(&self) -> &'static str {
+        "Feydy et al. (AISTATS 2019)"
+    }
+    fn memory(&self, dim: usize) -> f64 {
+        // points and their columns, of the target, the batch and the second batch
+        8.0 * (self.searched + 2 * self.points + 2 * self.second) as f64 * (dim as f64 + 4.0)
+    }
+    fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
+        Ok(Box::new(SinkhornFlow::new(TargetPoints::of(&ingredients, self.searched)?, self.clone())))
+    }
+    fn copy(&self) -> Box<dyn VelocitySettings> {
+        Box::new(self.clone())
+    }
+}
+
+impl SinkhornFlow {
+    fn new(target: TargetPoints, settings: SinkhornSettings) -> Self {
+        let mut flow = Self { target, settings, scale: 1.0 };
+        flow.measure();
+        flow
+    }
+
+    fn measure(&mut self) {
+        let square = self.target.mean_square_distance();
+        let scale = if self.cost() == Cost::Distance { square.sqrt() } else { square };
+        // one point has no scale
+        self.scale = if scale > 0.0 { scale } else { 1.0 };
+    }
+
+    fn cost(&self) -> Cost {
+        if self.settings.cost == "distance" { Cost::Distance } else { Cost::HalfSquare }
+    }
+
+    /// How plans are computed at a step.
+    fn sinkhorn(&self, clock: Clock) -> Sinkhorn {
+        let s = &self.settings;
+        let falling = || self.scale * clock.geometric(s.blur_start, s.blur_end, s.anneal);
+        let epsilon = s.epsilon.unwrap_or_else(falling);
+        Sinkhorn { epsilon, cost: self.cost(), tolerance: s.tolerance, max_iterations: s.iterations }
+    }
+
+    /// E[∇₁c] under the plan of q with itself, n×d, and the plan.
+    fn own(&self, q: &Cloud, scene: &Scene, with: &Sinkhorn) -> Result<(Matrix, Coupling)> {
+        let (plan, other) = match (self.settings.self_term.as_str(), scene.reference) {
+            ("second", Reference::Independent(second)) => {
+                let other = Cloud::new(second, None)?;
+                (couple(q, &other, with)?, Some(other))
+            }
+            ("masked", _) => (couple_with_itself(q, with, true)?, None),
+            _ => (couple_with_itself(q, with, false)?, None),
+        };
+        Ok((plan.gradient(q, other.as_ref().unwrap_or(q)), plan))
+    }
+}
+
+impl Stateful for SinkhornFlow {
+    fn save(&self, to: &mut State) {
+        to.put_part("target", &self.target);
+    }
+
+    fn restore(&mut self, from: &State) -> Result<()> {
+        self.target.restore(&from.part("target"))?;
+        self.measure();
+        Ok(())
+    }
+}
+
+impl Velocity for SinkhornFlow {
+    fn name(&self) -> &str {
+        "sinkhorn"
+    }
+
+    fn reference(&self) -> usize {
+        if self.settings.self_term == "second" { self.settings.second } else { 0 }
+    }
+
+    fn evaluate(&self, scene: &Scene) -> Result<Pull> {
+        let with = self.sinkhorn(scene.clock);
+        let (points, weights) = self.target.batch(self.settings.points, scene.clock, scene.seed);
+        let (q, p) = (Cloud::<f64>::new(scene.x, None)?, Cloud::new(&points, weights.as_deref())?);
+        let cross = couple(&q, &p, &with)?;
+        let (mut velocity, own) = self.own(&q, scene, &with)?;
+        velocity.add_scaled(-1.0, &cross.gradient(&q, &p));
+        let blur = match with.cost {
+            Cost::HalfSquare => with.epsilon.sqrt(),
+            Cost::Distance => with.epsilon,
+        };
+        let marginal = cross.marginal_error.max(own.marginal_error);
+        let iterations = cross.iterations.max(own.iterations) as f64;
+        let figures = vec![
+            Figure { key: "blur", label: "blur, √ε or ε of the cost |x-y|", unit: Unit::Length, value: blur },
+            Figure::plain("marginal_error", "largest marginal error of the plans", marginal),
+            Figure::plain("sinkhorn_iterations", "Sinkhorn iterations at the last ε", iterations),
+        ];
+        Ok(Pull::Points(Field { figures, ..Field::of(velocity) }))
+    }
+}

@@ -1,0 +1,126 @@
+//! What a velocity between samples leads to: weighted points, given or found by a search.
+
+use crate::error::{Error, Result};
+use crate::estimate::Clock;
+use crate::linalg::Matrix;
+use crate::num::log_sum_exp;
+use crate::rng::{Purpose, stream, uniform};
+use crate::search::{SearchSettings, search};
+use crate::state::{State, Stateful};
+use crate::velocity::Ingredients;
+
+/// Beside the batches of a model stand those of the target.
+const BATCHES: u64 = 1 << 62;
+
+/// Weighted points of p.
+pub(super) struct TargetPoints {
+    /// N×d.
+    points: Matrix,
+    /// N; equal where None.
+    log_weights: Option<Vec<f64>>,
+    /// Whether a search found them, so that a state must hold them.
+    searched: bool,
+}
+
+impl TargetPoints {
+    /// The target's samples; where it has none, particles of a search for its density: those of the model, or `particles` new ones.
+    pub fn of(ingredients: &Ingredients, particles: usize) -> Result<Self> {
+        if let Some(samples) = &ingredients.target.samples {
+            let (points, log_weights) = (samples.points.clone(), samples.log_weights.clone());
+            return Ok(Self { points, log_weights, searched: false });
+        }
+        let density = ingredients.density()?;
+        if let Some(points) = &ingredients.particles {
+            return Ok(Self { points: points.clone(), log_weights: None, searched: true });
+        }
+        let found = search(&*density, &SearchSettings { particles, seed: ingredients.seed, start: None })?;
+        Ok(Self { points: found.particles, log_weights: Some(found.log_weights), searched: true })
+    }
+
+    /// All points and their log-weights where `count` is 0 or not fewer than there are; else `count` of them by stratified resampling, which
+    /// have equal weights.
+    pub fn batch(&self, count: usize, clock: Clock, seed: u64) -> (Matrix, Option<Vec<f64>>) {
+        if count == 0 || count >= self.points.rows() {
+            return (self.points.clone(), self.log_weights.clone());
+        }
+        let n = self.points.rows();
+        let equal = vec![0.0; n];
+        let l = self.log_weights.as_ref().unwrap_or(&equal);
+        let total = log_sum_exp(l);
+        let mut rng = stream(seed, Purpose::Reference, BATCHES | clock.step);
+        let (mut rows, mut at, mut sum) = (Vec::with_capacity(count), 0, (l[0] - total).exp());
+        for k in 0..count {
+            let u = (k as f64 + uniform(&mut rng)) / count as f64;
+            while sum < u && at + 1 < n {
+                at += 1;
+                sum += (l[at] - total).exp();
+            }
+            rows.push(at);
+        }
+        (self.points.gather_rows(&rows), None)
+    }
+
+    /// E|Y - Y'|² = 2 tr Cov.
+    pub fn mean_square_distance(&self) -> f64 {
+        let (n, d) = self.points.shape();
+        let equal = vec![0.0; n];
+        let l = self.log_weights.as_ref().unwrap_or(&equal);
+        let total = log_sum_exp(l);
+        let weights: Vec<f64> = l.iter().map(|l| (l - total).exp()).collect();
+        let moment = |j: usize, centre: f64, power: i32| -> f64 {
+            self.points.iter_rows().zip(&weights).map(|(x, w)| w * (x[j] - centre).powi(power)).sum()
+        };
+        (0..d).map(|j| 2.0 * moment(j, moment(j, 0.0, 1), 2)).sum()
+    }
+}
+
+impl Stateful for TargetPoints {
+    fn save(&self, to: &mut State) {
+        if self.searched {
+            to.put("points", &self.points);
+            if let Some(l) = &self.log_weights {
+                to.put_row("log_weights", l);
+            }
+        }
+    }
+
+    fn restore(&mut self, from: &State) -> Result<()> {
+        if self.searched {
+            let points = from.any_shape::<f64>("points")?;
+            if points.cols() != self.points.cols() || points.rows() == 0 {
+                let (n, d) = points.shape();
+                return Err(Error::State { what: format!("the target's points are {n}×{d}") });
+            }
+            let weights = from.matrix::<f64>("log_weights", (1, points.rows())).ok();
+            self.log_weights = weights.map(|w| w.as_slice().to_vec());
+            self.points = points.clone();
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::density::{Target, WeightedSamples};
+
+    /// Checks that batches keep masses: of points 0 and 1 with weights 0.3 and 0.7 among 1,000 equal ones each, 500 batches of 64 hold the
+    /// share 0.7 of ones within 5 standard errors of stratified draws (at most ½/64 each: 5 · 0.5/64/√500 = 0.0018; false alarm 6e-7); that a
+    /// batch of all is all; and the mean square distance, 2 · 0.3 · 0.7.
+    #[test]
+    fn batches_keep_masses() {
+        let points = Matrix::from_fn(2000, 1, |i, _| f64::from(u8::from(i >= 1000)));
+        let log_weights = Some((0..2000).map(|i| if i < 1000 { 0.3f64.ln() } else { 0.7f64.ln() }).collect());
+        let target = Target::of_samples(WeightedSamples { points: points.clone(), log_weights });
+        let of = Ingredients { target, estimator: None, particles: None, seed: 0 };
+        let p = TargetPoints::of(&of, 2).unwrap();
+        let share = |step| {
+            let batch = p.batch(64, Clock { step, steps: 500 }, 3).0;
+            batch.as_slice().iter().sum::<f64>() / 64.0
+        };
+        let mean = (0..500).map(share).sum::<f64>() / 500.0;
+        assert!((mean - 0.7).abs() < 0.0018, "{mean}");
+        assert_eq!(p.batch(0, Clock { step: 0, steps: 1 }, 3).0, points);
+        assert!((p.mean_square_distance() - 0.42).abs() < 1e-12);
+    }
+}

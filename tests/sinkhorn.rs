@@ -1,0 +1,232 @@
+//! The Sinkhorn flow where its answers are known: Gaussians, two modes far apart, q = p, and the relatives.
+
+use pushforward::Result;
+use pushforward::density::{Affine, Target, WeightedSamples, gmm9};
+use pushforward::estimate::{Clock, Reference, Scene};
+use pushforward::linalg::Matrix;
+use pushforward::num::{Summary, fit_line};
+use pushforward::rng::{Purpose, normal_matrix};
+use pushforward::run::{Method, Run};
+use pushforward::velocity::{Ingredients, Pull, velocity_by_name};
+
+fn normals(unit: u64, n: usize, d: usize) -> Matrix {
+    normal_matrix(21, Purpose::Check, unit, n, d)
+}
+
+fn samples(points: Matrix, log_weights: Option<Vec<f64>>) -> Target {
+    Target::of_samples(WeightedSamples { points, log_weights })
+}
+
+/// Particles that follow a velocity towards samples, in steps of `dt`.
+fn particles(velocity: &str, target: &Target, start: &Matrix, dt: f64, steps: u64, set: &[(&str, f64)]) -> Result<Run> {
+    let mut method = Method::of("particles", velocity, "kde", target)?.with("steps", steps)?.with("dt", dt)?;
+    method.set("points", 0)?;
+    for (key, value) in set {
+        method.set(key, *value)?;
+    }
+    method.start(target, Some(start.clone()))
+}
+
+fn moments(run: &Run, n: usize) -> (f64, f64) {
+    let s = Summary::of(run.sample(n, 0, 0).as_slice());
+    (s.mean, s.standard_deviation())
+}
+
+/// Checks the exact flow of Gaussians, m' = m₂ - m and s s' = ½ (√(ε² + 4 s²t²) - √(ε² + 4 s⁴)), on 400 quantiles of normals, scaled to
+/// deviation 1: after time 2 from N(2, 0.5²) to N(-1, 1), ε = 1, the mean is within 1e-3 of the flow's under the same Euler steps
+/// and the deviation within 1 %; and close to s = t the deviation closes in at the rate 2t²/√(ε² + 4t⁴) = 0.894, within 2 %.
+#[test]
+fn gaussians_follow_the_exact_flow() {
+    let (n, epsilon, dt) = (400, 1.0, 0.05);
+    let mut sorted: Vec<f64> = normals(0, 101 * n, 1).into_vec();
+    sorted.sort_by(f64::total_cmp);
+    let z: Vec<f64> = (0..n).map(|i| sorted[101 * i + 50]).collect();
+    let moment = Summary::of(&z);
+    // mean 0 and deviation 1 exactly, so that the flow's constants are known
+    let z: Vec<f64> = z.iter().map(|z| (z - moment.mean) / moment.standard_deviation()).collect();
+    let line = |m: f64, s: f64| Matrix::from_fn(n, 1, |i, _| m + s * z[i]);
+    let target = samples(line(-1.0, 1.0), None);
+    let set = [("epsilon", epsilon), ("velocity.tolerance", 1e-6)];
+    let mut run = particles("sinkhorn", &target, &line(2.0, 0.5), dt, 40, &set).unwrap();
+    let (mut m, mut s) = (2.0, 0.5f64);
+    let root = |s: f64, t: f64| (epsilon * epsilon + 4.0 * s * s * t * t).sqrt();
+    for _ in 0..40 {
+        run.step().unwrap();
+        m += dt * (-1.0 - m);
+        s += dt * 0.5 * (root(s, 1.0) - root(s, s)) / s;
+    }
+    let (mean, deviation) = moments(&run, n);
+    assert!((mean - m).abs() < 1e-3, "{mean} {m}");
+    assert!((deviation / s - 1.0).abs() < 0.01, "{deviation} {s}");
+    let mut near = particles("sinkhorn", &target, &line(-1.0, 0.97), dt, 30, &set).unwrap();
+    let (mut times, mut gaps) = (Vec::new(), Vec::new());
+    for k in 0..30 {
+        times.push(dt * k as f64);
+        gaps.push((1.0 - moments(&near, n).1).ln());
+        near.step().unwrap();
+    }
+    let rate = 2.0 / (epsilon * epsilon + 4.0f64).sqrt();
+    let euler = -(1.0 - dt * rate).ln() / dt;
+    let found = -fit_line(&times, &gaps).unwrap().slope;
+    assert!((found / euler - 1.0).abs() < 0.02, "{found} {euler}");
+}
+
+/// Two modes at ±4 of deviation 0.3, the right one with the weight 0.7.
+fn two_modes(n: usize) -> Target {
+    let z = normals(1, n, 2);
+    let points =
+        Matrix::from_fn(n, 2, |i, j| 0.3 * z[(i, j)] + if j == 0 { if i % 2 == 0 { -4.0 } else { 4.0 } } else { 0.0 });
+    let weights = (0..n).map(|i| if i % 2 == 0 { 0.3f64.ln() } else { 0.7f64.ln() }).collect();
+    samples(points, Some(weights))
+}
+
+fn right_share(x: &Matrix) -> f64 {
+    x.iter_rows().filter(|r| r[0] > 0.0).count() as f64 / x.rows() as f64
+}
+
+/// Drifting's two-sided softmax at temperature τ (Deng et al., 2026): the affinities of particles to points and to each other (own pairs left
+/// out), exp(-|x - y|/τ) normalised over columns and over rows, their geometric mean; V = mean over targets - mean over particles, with the cross
+/// weights of the published loss.
+fn softmax_drift(x: &Matrix, y: &Matrix, weights: &[f64], tau: f64) -> Matrix {
+    let (n, m, d) = (x.rows(), y.rows(), x.cols());
+    let far = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum::<f64>().sqrt();
+    let logit = |i: usize, j: usize| match j < m {
+        true => -far(x.row(i), y.row(j)) / tau + (weights[j] * m as f64).ln(),
+        false if j - m == i => f64::NEG_INFINITY,
+        false => -far(x.row(i), x.row(j - m)) / tau,
+    };
+    let logits = Matrix::from_fn(n, m + n, logit);
+    let log_sum = |m: &Matrix| m.iter_rows().map(pushforward::num::log_sum_exp).collect::<Vec<f64>>();
+    let (rows, columns) = (log_sum(&logits), log_sum(&logits.transpose()));
+    let a = Matrix::from_fn(n, m + n, |i, j| (logits[(i, j)] - 0.5 * (rows[i] + columns[j])).exp());
+    let mut v = Matrix::zeros(n, d);
+    for i in 0..n {
+        let (pull, push): (f64, f64) = (a.row(i)[..m].iter().sum(), a.row(i)[m..].iter().sum());
+        for j in 0..d {
+            let to = |k: usize| if k < m { push * y[(k, j)] } else { -pull * x[(k - m, j)] };
+            v[(i, j)] = (0..m + n).map(|k| a[(i, k)] * to(k)).sum();
+        }
+    }
+    v
+}
+
+/// Checks that masses cross a gap. From a start at the left mode and from one collapsed at the middle (jitter of 1e-3, for exact collapse is an
+/// equilibrium), 300 particles end with the share 0.7 to the right within 0.02, at ε = 0.2² and tolerance 1e-3; the two-sided softmax drift at
+/// temperature 0.2 leaves the left start at a share below 0.1.
+#[test]
+fn masses_cross_a_gap() {
+    let (target, n) = (two_modes(300), 300);
+    let z = normals(2, n, 2);
+    let left = Matrix::from_fn(n, 2, |i, j| 0.3 * z[(i, j)] - if j == 0 { 4.0 } else { 0.0 });
+    let collapsed = z.map(|z| 1e-3 * z);
+    for (start, name) in [(&left, "left"), (&collapsed, "collapsed")] {
+        let mut run = particles("sinkhorn", &target, start, 0.25, 60, &[("epsilon", 0.04)]).unwrap();
+        run.finish().unwrap();
+        let share = right_share(&run.sample(n, 0, 0));
+        assert!((share - 0.7).abs() <= 0.02, "{name}: {share}");
+    }
+    let p = target.samples.as_ref().unwrap();
+    let total: f64 = p.log_weights.as_ref().unwrap().iter().map(|l| l.exp()).sum();
+    let weights: Vec<f64> = p.log_weights.as_ref().unwrap().iter().map(|l| l.exp() / total).collect();
+    let mut x = left.clone();
+    for _ in 0..60 {
+        let v = softmax_drift(&x, &p.points, &weights, 0.2);
+        x.add_scaled(0.25, &v);
+    }
+    assert!(right_share(&x) < 0.1, "{}", right_share(&x));
+}
+
+/// The velocity's mean over many pairs of batches of p itself, N(0, 1): of x V(x), which says whether q is pushed apart or together.
+fn stretch(self_term: &str, batches: u64) -> Summary {
+    let n = 48;
+    let values: Vec<f64> = (0..batches)
+        .map(|k| {
+            let target = samples(normals(1000 + 3 * k, n, 1), None);
+            let mut settings = velocity_by_name("sinkhorn").unwrap();
+            settings.set("self_term", &self_term.into()).unwrap();
+            settings.set("epsilon", &0.1.into()).unwrap();
+            settings.set("tolerance", &1e-4.into()).unwrap();
+            let velocity = settings.build(Ingredients { target, estimator: None, particles: None, seed: 0 }).unwrap();
+            let (x, second) = (normals(1001 + 3 * k, n, 1), normals(1002 + 3 * k, n, 1));
+            let scene = Scene {
+                x: &x,
+                reference: Reference::Independent(&second),
+                at_x: None,
+                law: None,
+                dt: 0.0,
+                clock: Clock { step: 0, steps: 1 },
+                seed: 0,
+            };
+            let Pull::Points(field) = velocity.evaluate(&scene).unwrap() else { panic!("a field") };
+            x.as_slice().iter().zip(field.velocity.as_slice()).map(|(x, v)| x * v).sum::<f64>() / n as f64
+        })
+        .collect();
+    Summary::of(&values)
+}
+
+/// Checks that at q = p the two-batch self-term leaves E[x V(x)] = 0 within 4 standard errors of 300 batches of 48 (false alarm 6e-5), since
+/// both terms have one law; that the plain self-term, which finds the batch's own points, pulls together by more than 4 of its standard
+/// errors (5.4 found); and so that this bias is seen.
+#[test]
+fn two_batches_are_unbiased() {
+    let (two, one) = (stretch("second", 300), stretch("plain", 300));
+    assert!(two.mean.abs() < 4.0 * two.standard_error(), "{two:?} {}", two.standard_error());
+    assert!(one.mean < -4.0 * one.standard_error(), "{one:?} {}", one.standard_error());
+}
+
+/// Checks that a run towards samples needs no density, in the units of the samples: 150 particles reach mean and deviations of 400 points
+/// around (50, -20) by the energy distance's flow, the Gaussian kernel's and Sinkhorn's, within a tenth of the deviation.
+#[test]
+fn flows_reach_samples() {
+    let z = normals(3, 400, 2);
+    let points = Matrix::from_fn(400, 2, |i, j| if j == 0 { 50.0 + 3.0 * z[(i, 0)] } else { -20.0 + 2.0 * z[(i, 1)] });
+    let target = samples(points.clone(), None);
+    for (velocity, dt, steps, kernel) in
+        [("sinkhorn", 0.25, 60, ""), ("mmd", 1.0, 300, "energy"), ("mmd", 4.0, 300, "gaussian")]
+    {
+        let mut method = Method::of("particles", velocity, "kde", &target).unwrap();
+        for (key, value) in [("steps", steps), ("particles", 150), ("points", 0)] {
+            method.set(key, value).unwrap();
+        }
+        method.set("dt", dt).unwrap();
+        if !kernel.is_empty() {
+            method.set("kernel", kernel).unwrap();
+        }
+        let mut run = method.start(&target, None).unwrap();
+        run.finish().unwrap();
+        let x = run.sample(150, 0, 0);
+        let (found, exact) = (x.column_means(), points.column_means());
+        let (spread, wanted) = (x.column_covariance(), points.column_covariance());
+        for j in 0..2 {
+            let s = wanted[(j, j)].sqrt();
+            assert!((found[j] - exact[j]).abs() < 0.1 * s, "{velocity} {kernel}: mean {j}: {} {}", found[j], exact[j]);
+            let ratio = spread[(j, j)].sqrt() / s;
+            assert!((ratio - 1.0).abs() < 0.1, "{velocity} {kernel}: deviation {j}: {ratio}");
+        }
+    }
+}
+
+/// Checks the data-free flow: towards the density gmm9 alone, by particles of its own search, 300 particles reach every one of nine modes with a
+/// share of at least half of a ninth.
+#[test]
+fn a_density_by_its_search() {
+    let density = std::sync::Arc::new(gmm9());
+    let target = Target::of(density.clone());
+    let mut method = Method::of("particles", "sinkhorn", "kde", &target).unwrap();
+    for (key, value) in [("steps", 60), ("particles", 300), ("searched", 2000), ("points", 500)] {
+        method.set(key, value).unwrap();
+    }
+    method.set("dt", 0.25).unwrap();
+    method.frame = Some(Affine::new(vec![0.0, 0.0], 4.0).unwrap());
+    let mut run = method.start(&target, None).unwrap();
+    run.finish().unwrap();
+    let x = run.sample(300, 0, 0);
+    let means = density.means();
+    let near = |row: &[f64], k: usize| row.iter().zip(means.row(k)).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+    let mut counts = vec![0; means.rows()];
+    for row in x.iter_rows() {
+        let best = (0..means.rows()).min_by(|a, b| near(row, *a).total_cmp(&near(row, *b))).unwrap();
+        counts[best] += 1;
+    }
+    assert!(counts.iter().all(|c| *c >= 16), "{counts:?}");
+}
