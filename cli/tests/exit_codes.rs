@@ -17,11 +17,13 @@ fn how_a_run_ended() {
     let steps = ["--config", "small.toml", "--steps", "3", "--out", "run", "--force"];
     let far = ["--method", "kde", "--set", "codes=0", "--set", "centre=[300.0, 0.0]", "--set", "scale=1.0"];
     let near = ["--set", "centre=[51.0, 0.0]", "--set", "scale=0.1"];
+    // no search, which would refuse it
+    let unsearched = ["--method", "kde", "--set", "codes=0", near[0], near[1], near[2], near[3]];
     for (target, more, code, words) in [
         ("two.toml", &[][..], 0, &[][..]),
         ("gmm9", &far, 3, &["not to be trusted", "beyond 4 sigma of every mode", "run/report.html"]),
         ("wall.toml", &near, 0, &[]),
-        ("nan.toml", &near, 1, &["left out because the target is not finite", "NaN", "is in run"]),
+        ("nan.toml", &unsearched, 1, &["left out because the target is not finite", "NaN", "is in run"]),
         ("two.toml", &["--set", "learning_rate=1e300"], 1, &["not finite"]),
         ("two.toml", &["--set", "learning_rate=-1"], 2, &["learning_rate"]),
         ("nothing", &[], 2, &["nothing"]),

@@ -185,7 +185,7 @@ mod tests {
     #[test]
     fn two_vectors() {
         for (u11, u12, u22) in [(1.0, 0.2, 3.0), (4.0, -1.0, 1.0), (1.0, 1.5, 3.0), (5.0, 2.0, 1.0)] {
-            let expected = ((u22 - u12) / (u11 + u22 - 2.0 * u12) as f64).clamp(0.0, 1.0);
+            let expected = f64::clamp((u22 - u12) / (u11 + u22 - 2.0 * u12), 0.0, 1.0);
             let found = min_norm(&[u11, u12, u12, u22], 2);
             assert!((found.weights[0] - expected).abs() < 1e-14, "{found:?} {expected}");
         }

@@ -37,7 +37,12 @@ fn one(draw: &Draw, f: &Case) -> Outcome {
     if draw.pair.dim() == 1 {
         let sharp = |cases: &[Mass], attempt: usize| -> Vec<Comparison> {
             Level::random(draw, attempt).map_or_else(
-                || cases.iter().map(|_| Comparison::refused(draw.label.clone(), "l is constant here")).collect(),
+                || {
+                    cases
+                        .iter()
+                        .map(|_| Comparison::refused(draw.label.clone(), "l is constant here, or flat at the level"))
+                        .collect()
+                },
                 |level| level.compare(draw, f, cases, |e, _| e),
             )
         };
@@ -62,6 +67,9 @@ enum Mass {
     Model,
 }
 
+/// Least |β| at a level, over the finest length of the pair, that is not flat.
+const FLAT: f64 = 0.01;
+
 /// A window, or none, and a level that l crosses well inside of it.
 struct Level {
     pair: Pair,
@@ -74,7 +82,7 @@ struct Level {
 }
 
 impl Level {
-    /// None where l has no crossing inside the window.
+    /// None where l has no crossing inside the window, or is flat at one.
     fn random(draw: &Draw, attempt: usize) -> Option<Self> {
         let mut rng = draw.stream(attempt);
         let window = Window::attempt(&mut rng, &draw.pair, attempt);
@@ -87,6 +95,10 @@ impl Level {
             let (la, lb) = (log_ratio(&draw.pair, a) - tau, log_ratio(&draw.pair, b) - tau);
             if la * lb < 0.0 {
                 let at = root(&draw.pair, tau, a, b);
+                // where l is flat a level says nothing about where its mass is
+                if draw.pair.at(&Matrix::filled(1, 1, at)).beta2(0).sqrt() * draw.pair.finest() < FLAT {
+                    return None;
+                }
                 room = room.min(0.5 * (at - a).min(b - at));
                 roots.push((at, (lb - la).signum()));
             }

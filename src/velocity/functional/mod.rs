@@ -35,7 +35,7 @@ crate::settings! {
         /// Largest |log r| that enters a weight of another divergence.
         clip: f64 = 4.0, Rule::Positive;
         /// Widths of the network's hidden layers.
-        hidden: Vec<usize> = vec![32, 32], Rule::AtLeast(1);
+        layers: Vec<usize> = vec![32, 32], Rule::AtLeast(1);
         /// Learning rate of the network.
         learning_rate: f64 = 1e-3, Rule::Positive;
         /// Training steps in each time step, at most.
@@ -106,7 +106,7 @@ impl VelocitySettings for FunctionalSettings {
                 let drift = UniversalDrift::new(noised, estimator, divergence::by_name(&self.divergence)?);
                 Class::Estimate(Box::new(drift.clipped(LogRatioClip { low: -self.clip, high: self.clip })))
             }
-            _ => Class::Network(Box::new(Network::new(d, &self.hidden, self.learning_rate, self.inner, seed))),
+            _ => Class::Network(Box::new(Network::new(d, &self.layers, self.learning_rate, self.inner, seed))),
         };
         Ok(Box::new(FunctionalGradient { target, young, class, adapt: self.adapt }))
     }

@@ -24,7 +24,7 @@ crate::settings! {
         products: usize = 40, Rule::AtLeast(1);
         /// Largest displacement of a step, as a root mean square over particles: a trust radius in W2.
         trust: f64 = 0.2, Rule::Positive;
-        /// Root mean square of the kick of a step that starts where the gradient is below 1e-12; 0 for none.
+        /// Root mean square of the kick of a step that starts at a saddle, where the gradient is below 1e-12; 0 for none.
         kick: f64 = 1e-3, Rule::NotNegative;
         /// Width σ of the kernel exp(-|x-y|²/(2σ²)) of MMD.
         sigma: f64 = 1.0, Rule::Positive;
@@ -63,6 +63,8 @@ const ARMIJO: f64 = 1e-4;
 const HALVINGS: usize = 40;
 /// Gradients below this count as none.
 const STATIONARY: f64 = 1e-12;
+/// Eigenvalues of the Hessian above minus this are not negative.
+const FLAT: f64 = 1e-9;
 /// Conjugate gradients end here, relative to the right side.
 const SOLVED: f64 = 1e-14;
 
@@ -193,6 +195,11 @@ impl Velocity for Newton {
         ];
         if size < STATIONARY {
             let kick: Matrix = normal_matrix(scene.seed, Purpose::Jitter, (1 << 61) | scene.clock.step, n, d);
+            // at a minimum there is nowhere to go
+            let lowest = self.preconditioned(x, &kick)?.1;
+            if lowest >= -FLAT {
+                return Ok(Pull::Displacement { by: Matrix::zeros(n, d), accepted: 0.0, figures });
+            }
             return Ok(Pull::Displacement { by: kick.map(|z| s.kick * z), accepted: 0.0, figures });
         }
         let (step, lowest) = self.preconditioned(x, &v)?;
