@@ -152,7 +152,7 @@ fn kernels_and_truncation() {
 fn coulomb_density_along_characteristics() {
     let law = |rho: f64, t: f64| 1.0 / (1.0 + (1.0 / rho - 1.0) * (-t).exp());
     let circle = Circle::new(128, 1.0, |_| 1.0);
-    let start = circle.from_fn(|x| 1.0 + 0.4 * (TAU * x).cos() + 0.1 * (2.0 * TAU * x).cos());
+    let start = circle.sampled(|x| 1.0 + 0.4 * (TAU * x).cos() + 0.1 * (2.0 * TAU * x).cos());
     let (end, time) = (circle.run(&start, 0.01, 150), 1.5);
     let extreme = |rho: &[f64]| rho.iter().fold((f64::INFINITY, 0.0f64), |(a, b), r| (a.min(*r), b.max(*r)));
     let ((low, high), (least, most)) = (extreme(&start), extreme(&end));
@@ -161,7 +161,7 @@ fn coulomb_density_along_characteristics() {
     let plane = Plane::new(64, 1.0);
     let rho = |x: f64, y: f64| 1.0 + 0.3 * (TAU * x).cos() * (TAU * y).sin() + 0.2 * (TAU * (x + y)).cos();
     let tracers: Vec<[f64; 2]> = (0..12).map(|k| [0.083 * f64::from(k), (0.37 * f64::from(k)).fract()]).collect();
-    let (end, places) = plane.run(&plane.from_fn(rho), &tracers, 0.02, 50);
+    let (end, places) = plane.run(&plane.sampled(rho), &tracers, 0.02, 50);
     for (from, to) in tracers.iter().zip(&places) {
         let (found, expected) = (plane.at(&end, *to), law(rho(from[0], from[1]), 1.0));
         assert!((found - expected).abs() < 1e-8, "{from:?}: {found} {expected}");
@@ -174,7 +174,7 @@ fn coulomb_density_along_characteristics() {
 fn dissipation_is_the_discrepancy() {
     for s in [1.0, 1.5, 2.0] {
         let circle = Circle::new(128, s, |x| (0.5 * (TAU * x).cos()).exp());
-        let start = circle.from_fn(|x| 1.0 + 0.5 * (TAU * x).sin() + 0.2 * (3.0 * TAU * x).cos());
+        let start = circle.sampled(|x| 1.0 + 0.5 * (TAU * x).sin() + 0.2 * (3.0 * TAU * x).cos());
         let error = |h: f64| {
             // 2k steps of h/8: KL at 0, h, 2h
             let (fine, unit) = (h / 8.0, (TAU).powf(2.0 * s - 2.0));
@@ -203,7 +203,7 @@ fn slowest_rate() -> f64 {
     let point = |i: usize| i as f64 / grid as f64;
     let wave = |m: usize, x: f64| {
         let k = TAU * (m / 2 + 1) as f64;
-        if m % 2 == 0 { ((k * x).cos(), -k * (k * x).sin()) } else { ((k * x).sin(), k * (k * x).cos()) }
+        if m.is_multiple_of(2) { ((k * x).cos(), -k * (k * x).sin()) } else { ((k * x).sin(), k * (k * x).cos()) }
     };
     let (size, kept) = (2 * modes, 100u32);
     // p h' of each basis function in Fourier space
@@ -249,7 +249,7 @@ fn coulomb_rate_is_an_eigenvalue() {
     let rate = slowest_rate();
     assert!((rate - 0.5538).abs() < 1e-4, "{rate}");
     let circle = Circle::new(128, 1.0, |x| (0.5 * (TAU * x).cos()).exp());
-    let start = circle.from_fn(|x| 1.0 + 0.5 * (TAU * x).sin() + 0.2 * (2.0 * TAU * x).cos());
+    let start = circle.sampled(|x| 1.0 + 0.5 * (TAU * x).sin() + 0.2 * (2.0 * TAU * x).cos());
     let mut rho = circle.run(&start, 0.02, 1300);
     let (mut t, mut l2, mut kl) = (Vec::new(), Vec::new(), Vec::new());
     for k in 0..8 {
@@ -272,7 +272,7 @@ fn slope(grid: usize, s: f64, a: f64, bumpy: bool, window: [f64; 2], longest: f6
     let circle = Circle::new(grid, s, move |x| if bumpy { (0.5 * (TAU * x).cos()).exp() } else { 1.0 });
     let phases: Matrix = normal_matrix(11, Purpose::Check, 0, grid / 4, 1);
     let wave = |n: usize, x: f64| (n as f64).powf(-a) * (TAU * (n as f64 * x + phases[(n - 1, 0)])).cos();
-    let raw = circle.from_fn(|x| (1..=grid / 4).map(|n| wave(n, x)).sum());
+    let raw = circle.sampled(|x| (1..=grid / 4).map(|n| wave(n, x)).sum());
     let largest = raw.iter().fold(0.0f64, |m, h| m.max(h.abs()));
     let mut rho = circle.scaled(&raw, 0.2 / largest);
     let (mut time, mut x, mut y) = (0.0f64, Vec::new(), Vec::new());
@@ -330,7 +330,7 @@ fn table_of_slopes() {
 #[test]
 fn particles_follow_the_density() {
     let circle = Circle::new(128, 2.0, |x| (0.5 * (TAU * x).cos()).exp());
-    let start = circle.from_fn(|x| 1.0 + 0.5 * (TAU * x).sin());
+    let start = circle.sampled(|x| 1.0 + 0.5 * (TAU * x).sin());
     let end = circle.run(&start, 1.0, 40);
     let error = |n: usize| {
         let quantile = |u: f64| {

@@ -52,7 +52,7 @@ impl Circle {
     }
 
     /// Values whose mean is 1.
-    pub fn from_fn(&self, f: impl Fn(f64) -> f64) -> Vec<f64> {
+    pub fn sampled(&self, f: impl Fn(f64) -> f64) -> Vec<f64> {
         (0..self.n).map(|i| f(i as f64 / self.n as f64)).collect()
     }
 
@@ -162,7 +162,7 @@ impl Plane {
         Self { n, order }
     }
 
-    pub fn from_fn(&self, f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
+    pub fn sampled(&self, f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let at = |i: usize| i as f64 / self.n as f64;
         (0..self.n * self.n).map(|k| f(at(k / self.n), at(k % self.n))).collect()
     }
