@@ -1,9 +1,10 @@
 //! A generator under training: G ← G + η V in the least-squares sense, V frozen (T9).
 
-use crate::density::{Affine, Density};
+use crate::density::{Affine, Density, WeightedSamples};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, LawUse};
 use crate::linalg::Matrix;
+use crate::metric::resample;
 use crate::model::CentreDensity;
 use crate::model::batch::Batch;
 use crate::model::best::Best;
@@ -103,11 +104,14 @@ impl GeneratorSettings {
             Some(p) => Some(search(&**p, &SearchSettings { particles: PARTICLES, seed, start: start.frame.clone() })?),
             None => None,
         };
-        let points = match (&found, &target.samples) {
-            (Some(found), _) => Some(&found.particles),
-            (None, Some(samples)) => Some(&samples.points),
-            (None, None) => None,
+        let drawn = match (&found, &target.samples) {
+            (None, Some(WeightedSamples { points, log_weights: Some(weights) })) => {
+                Some(points.gather_rows(&resample(weights, points.rows(), seed)?))
+            }
+            (None, Some(samples)) => Some(samples.points.clone()),
+            _ => None,
         };
+        let points = found.as_ref().map(|f| &f.particles).or(drawn.as_ref());
         let frame = match (start.frame, mixture, points) {
             (Some(frame), ..) => frame,
             (None, Some(mixture), _) => Affine::of_mixture(mixture),
