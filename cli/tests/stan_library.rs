@@ -191,7 +191,7 @@ fn changed_libraries_and_data() {
     fs::write(at("small.toml"), small).unwrap();
     let whole = run(&["train", "file.toml", "--config", "small.toml", "--out", "run"]);
     assert!(whole.status.success(), "{}", said(&whole));
-    let part = ["--steps", "1000000", "--max-time", "1s", "--checkpoint-every", "10ms", "--out", "part"];
+    let part = ["--steps", "1000000", "--max-time", "6s", "--checkpoint-every", "10ms", "--out", "part"];
     let part = run(&[&["train", "file.toml", "--config", "small.toml"][..], &part].concat());
     assert!(part.status.success(), "{}", said(&part));
     let commands = [

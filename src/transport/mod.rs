@@ -15,8 +15,8 @@
 //! use pushforward::linalg::Matrix;
 //! use pushforward::transport::{Cloud, Sinkhorn, divergence};
 //!
-//! let a = Cloud::new(&Matrix::from_rows(&[[0.0], [1.0]]), None)?;
-//! let b = Cloud::new(&Matrix::from_rows(&[[3.0], [4.0]]), None)?;
+//! let a: Cloud<f64> = Cloud::new(&Matrix::from_rows(&[[0.0], [1.0]]), None)?;
+//! let b: Cloud<f64> = Cloud::new(&Matrix::from_rows(&[[3.0], [4.0]]), None)?;
 //! // a translation by 3 costs ½ · 3² whatever ε is
 //! let s = divergence(&a, &b, &Sinkhorn::new(0.5))?;
 //! assert!((s.value - 4.5).abs() < 1e-12);
