@@ -113,10 +113,10 @@ fn dissipation() {
             let v = |x: f64| young.velocity(score(x), 0);
             let kl = |t: f64| {
                 let slope = |x: f64| (v(x + 1e-4) - v(x - 1e-4)) / 2e-4;
-                line.integrate(b - 9.0, b + 9.0, 4, |x| q_of(x) * (-(t * slope(x)).ln_1p() - log_p(x + t * v(x))))
+                line.integrate(b - 9.0, b + 9.0, 200, |x| q_of(x) * (-(t * slope(x)).ln_1p() - log_p(x + t * v(x))))
             };
             let rate = (kl(1e-6) - kl(-1e-6)) / 2e-6;
-            let expected = line.integrate(b - 9.0, b + 9.0, 4, |x| q_of(x) * score(x).abs().powf(q));
+            let expected = line.integrate(b - 9.0, b + 9.0, 200, |x| q_of(x) * score(x).abs().powf(q));
             assert!((rate / expected + 1.0).abs() < 1e-6, "q = {q}: {rate} {expected}");
         }
     }

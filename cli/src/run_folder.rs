@@ -30,6 +30,8 @@ pub struct RunFolder {
     shown: PathBuf,
     /// Whether the folder goes when this value goes: it was made here and nothing has been learnt yet.
     empty: bool,
+    /// Whether the folder around it was made here too.
+    new_parent: bool,
     /// Held for as long as this value lives.
     _lock: File,
 }
@@ -53,6 +55,7 @@ impl RunFolder {
         clear(path);
         refuse_existing(path, force)?;
         let fail = |e: io::Error| Failure::io("create", path, &e);
+        let new_parent = !parent(path).exists();
         fs::create_dir_all(parent(path)).map_err(fail)?;
         for _ in 0..TRIES {
             let building = sibling(path, "partial");
@@ -61,7 +64,10 @@ impl RunFolder {
                 made => made.map_err(fail)?,
             }
             match Self::make(&building, path, force, config) {
-                Ok(Made::Folder(made)) => return Ok(made),
+                Ok(Made::Folder(mut made)) => {
+                    made.new_parent = new_parent;
+                    return Ok(made);
+                }
                 Ok(Made::Lost) => {}
                 Err(failure) => {
                     discard(&building, path);
@@ -101,7 +107,13 @@ impl RunFolder {
             return Err(if path.symlink_metadata().is_ok() { exists_already(path) } else { fail(e) });
         }
         sync_folder(parent(path)).map_err(fail)?;
-        Ok(Made::Folder(Self { path: absolute(path), shown: path.to_owned(), empty: true, _lock: lock }))
+        Ok(Made::Folder(Self {
+            path: absolute(path),
+            shown: path.to_owned(),
+            empty: true,
+            new_parent: false,
+            _lock: lock,
+        }))
     }
 
     /// Opens the folder of a run that stopped, to go on with it; clears what a killed process left half-written.
@@ -121,7 +133,7 @@ impl RunFolder {
                 atomic::remove_left_over(&entry.path());
             }
         }
-        Ok(Self { path: absolute(path), shown: path.to_owned(), empty: false, _lock: lock })
+        Ok(Self { path: absolute(path), shown: path.to_owned(), empty: false, new_parent: false, _lock: lock })
     }
 
     /// The folder.
@@ -158,6 +170,10 @@ impl RunFolder {
         let aside = sibling(&self.path, "partial");
         if fs::rename(&self.path, &aside).is_ok() {
             discard(&aside, &self.path);
+            if self.new_parent {
+                // kept where another run is in it
+                let _ = fs::remove_dir(parent(&self.path));
+            }
         }
     }
 
