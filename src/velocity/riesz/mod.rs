@@ -24,7 +24,7 @@ crate::settings! {
     }
 }
 
-/// V(x) = -∫ K(x - y) [∇ρ - ρ ∇ log p](y) dy on the torus, K̂(k) = |k|^{-2s} for k ≠ 0, K̂(0) = 0: d/dt KL(ρ‖p) = -KSD², the norm of
+/// V(x) = -∫ K(x - y) (∇ρ - ρ ∇ log p)(y) dy on the torus, K̂(k) = |k|^{-2s} for k ≠ 0, K̂(0) = 0: d/dt KL(ρ‖p) = -KSD², the norm of
 /// ∇ρ - ρ ∇ log p in H^{-s}. s = 1 is the Coulomb kernel.
 ///
 /// On particles V(x_i) = (1/N) Σ_j [K(x_i - x_j) ∇ log p(x_j) - ∇K(x_i - x_j)], with ∇K(0) = 0. In one dimension and for s = 1, 2, 3 by
