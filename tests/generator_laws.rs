@@ -180,7 +180,7 @@ fn the_fit_follows_the_density() {
         let frame = found.frame().unwrap();
         let target = Target::of(p).standardised(&frame).unwrap();
         let fitted = fit_mixture(&frame.standardise(&found.particles), 64, 1);
-        let (refined, fraction) = refine(fitted.clone(), &*target.densities[0], 1).unwrap();
+        let (refined, fraction) = refine(fitted.clone(), &*target.densities[0], 8192, 1).unwrap();
         assert!(fraction > 0.95, "{fraction}");
         let of = |q: &GaussianMixture| {
             let x = q.sample(4000, 77).unwrap();

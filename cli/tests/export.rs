@@ -15,7 +15,7 @@ fn run() -> tempfile::TempDir {
     fs::write(folder.path().join("t.toml"), text).unwrap();
     fs::write(
         folder.path().join("small.toml"),
-        "[run]\nsteps = 10\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\n",
+        "[run]\nsteps = 10\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\nsearch_particles = 512\n",
     )
     .unwrap();
     command(folder.path(), &["train", "t.toml", "--config", "small.toml", "--out", "run"]);

@@ -12,7 +12,8 @@ fn folder() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = "kind = \"gaussian-mixture\"\nweights = [0.5, 0.5]\nmeans = [[0, 0], [3, 1]]\nstd = 0.5\n";
     fs::write(folder.path().join("two.toml"), text).unwrap();
-    let small = "[run]\nsteps = 20\n[model]\nbatch = 64\ncodes = 8\nhidden = [8]\ncentres = 128\n";
+    let small =
+        "[run]\nsteps = 20\n[model]\nbatch = 64\ncodes = 8\nhidden = [8]\ncentres = 128\nsearch_particles = 512\n";
     fs::write(folder.path().join("small.toml"), small).unwrap();
     folder
 }

@@ -84,7 +84,11 @@ fn the_command_opens_libraries() {
         let out = pushforward(folder.path(), arguments);
         assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
     };
-    fs::write(at("small.toml"), "[run]\nsteps = 20\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\n").unwrap();
+    fs::write(
+        at("small.toml"),
+        "[run]\nsteps = 20\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\nsearch_particles = 512\n",
+    )
+    .unwrap();
     run(&["train", "normal.toml", "--config", "small.toml", "--out", "run"]);
     run(&["sample", "run", "-n", "10000", "-o", "s.npy", "--trust-library"]);
     assert!(fs::read(at("s.npy")).unwrap() == fs::read(at("run/samples.npy")).unwrap());
@@ -187,7 +191,7 @@ fn changed_libraries_and_data() {
     let data = "{\"y\": [1.2, 0.4, 2.6, 1.9, 0.8]}";
     fs::write(at("y.json"), data).unwrap();
     fs::write(at("file.toml"), "kind = \"stan-library\"\nlibrary = \"normal.so\"\ndata = \"y.json\"\n").unwrap();
-    let small = "[run]\nsteps = 20\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\n";
+    let small = "[run]\nsteps = 20\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\nsearch_particles = 512\n";
     fs::write(at("small.toml"), small).unwrap();
     let whole = run(&["train", "file.toml", "--config", "small.toml", "--out", "run"]);
     assert!(whole.status.success(), "{}", said(&whole));
@@ -251,7 +255,7 @@ fn libraries_that_leave() {
         cc.args(["-shared", "-fPIC", "-O1", "-o", "normal.so", "more.c", "-lm"]);
         assert!(cc.current_dir(folder.path()).status().unwrap().success());
     };
-    let small = "[run]\nsteps = 100\n[search]\ncentre = [1.0, 0.0]\nscale = 1.0\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\n";
+    let small = "[run]\nsteps = 100\n[search]\ncentre = [1.0, 0.0]\nscale = 1.0\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\nsearch_particles = 512\n";
     fs::write(at("small.toml"), small).unwrap();
     let train =
         || pushforward(folder.path(), &["train", "normal.toml", "--config", "small.toml", "--out", "run", "--force"]);

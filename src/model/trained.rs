@@ -33,6 +33,8 @@ crate::settings! {
         learning_rate: f64 = 2e-3, Rule::Positive;
         /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density. Chosen by the dimension.
         noise: Option<f64> = None, Rule::Fraction;
+        /// Particles of the search that it starts from, and draws of each round that moves the fitted mixture towards the target.
+        search_particles: usize = 8192, Rule::AtLeast(64);
         /// Centres behind that density in a step.
         centres: usize = 2048, Rule::AtLeast(1);
         /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
@@ -58,8 +60,6 @@ pub struct GeneratorModel<T: Real> {
 
 /// Longest pull on a particle in units of its piece, in √d: there a velocity of 1 in each coordinate already crosses the piece.
 const STEEPEST: f64 = 2.0;
-/// Particles of the search.
-const PARTICLES: usize = 8192;
 /// Largest growth rate of the reaction that is followed: weights that grow with r give one particle any rate.
 const MAX_GROWTH: f64 = 4.0;
 
@@ -101,7 +101,10 @@ impl GeneratorSettings {
         // without codes a search finds the units alone
         let searches = self.codes > 0 || (start.frame.is_none() && mixture.is_none());
         let found = match target.densities.first().filter(|_| searches) {
-            Some(p) => Some(search(&**p, &SearchSettings { particles: PARTICLES, seed, start: start.frame.clone() })?),
+            Some(p) => Some(search(
+                &**p,
+                &SearchSettings { particles: self.search_particles, seed, start: start.frame.clone() },
+            )?),
             None => None,
         };
         let drawn = match (&found, &target.samples) {
@@ -127,7 +130,7 @@ impl GeneratorSettings {
         };
         let mut mixture = fit_mixture(&y, self.codes, seed);
         if let Some(p) = target.standardised(&frame)?.densities.first() {
-            mixture = refine(mixture, &**p, seed)?.0;
+            mixture = refine(mixture, &**p, self.search_particles, seed)?.0;
         }
         let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
         generator.search = found.map(|found| searched(&found));

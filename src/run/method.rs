@@ -73,6 +73,7 @@ const SMALL: &[(&str, Choice)] = &[
     ("run.steps", Choice::Whole(400)),
     ("model.batch", Choice::Whole(256)),
     ("model.codes", Choice::Whole(64)),
+    ("model.search_particles", Choice::Whole(1024)),
     ("model.hidden", Choice::Wholes(&[48, 48])),
     ("model.learning_rate", Choice::Number(1e-2)),
     ("velocity.draws", Choice::Whole(16)),

@@ -12,9 +12,8 @@ const LLOYD: usize = 5;
 const ROUNDS: usize = 20;
 /// Numbers of components that are tried: 1 and its products with powers of this.
 const FEWER: usize = 4;
-/// Rounds of [`refine`] and draws of each.
+/// Rounds of [`refine`].
 const REFINEMENTS: usize = 12;
-const DRAWS: usize = 8192;
 /// The gain of round t is (t + 2)^-[`GAIN`], t = 0, 1, …: sums of gains diverge, sums of squares do not (Cappé and Moulines, 2009).
 const GAIN: f64 = 0.7;
 
@@ -47,22 +46,27 @@ pub fn fit_mixture(y: &Matrix, components: usize, seed: u64) -> GaussianMixture 
     expectation_maximisation(y, best.0, seed)
 }
 
-/// Moves `mixture` towards p, and its effective fraction 1/(1 + χ²(p‖mixture)), estimated from draws of its own.
+/// Moves `mixture` towards p, and its effective fraction 1/(1 + χ²(p‖mixture)), estimated from `draws` of its own in each of 13 rounds.
 ///
 /// Population Monte Carlo: x_i from the mixture, weights w_i ∝ p~(x_i)/mixture(x_i), and a step of expectation–maximisation on the
 /// weighted points, which lowers KL(p‖mixture); gains fall from round to round. Weights are truncated at √M times their mean. A mixture
 /// that ends with a smaller effective fraction than it began with is given back as it was. Sources: Cappé, Douc, Guillin, Marin and
 /// Robert (2008); Cappé and Moulines (2009); Ionides (2008).
 /// Points where p~ is not finite have no weight. `Error::Panicked` where the target panics.
-pub fn refine(mixture: GaussianMixture, target: &dyn Density, seed: u64) -> Result<(GaussianMixture, f64)> {
+pub fn refine(
+    mixture: GaussianMixture,
+    target: &dyn Density,
+    draws: usize,
+    seed: u64,
+) -> Result<(GaussianMixture, f64)> {
     let probe = Probe { target, frame: Affine::identity(target.dim()) };
     let (mut now, mut first) = (mixture.clone(), None);
     for round in 0..=REFINEMENTS {
-        let x = now.sample(DRAWS, seed.wrapping_add(round as u64)).expect("a mixture has samples");
+        let x = now.sample(draws, seed.wrapping_add(round as u64)).expect("a mixture has samples");
         let log_p = probe.log_density(&x)?.0;
         let log_weights: Vec<f64> = log_p.iter().zip(now.log_density(&x)).map(|(p, q)| p - q).collect();
         let (total, doubled) = (log_sum_exp(&log_weights), log_weights.iter().map(|l| 2.0 * l).collect::<Vec<_>>());
-        let fraction = (2.0 * total - log_sum_exp(&doubled)).exp() / DRAWS as f64;
+        let fraction = (2.0 * total - log_sum_exp(&doubled)).exp() / draws as f64;
         let start = *first.get_or_insert(fraction);
         if round == REFINEMENTS {
             return Ok(if fraction >= start { (now, fraction) } else { (mixture, start) });
@@ -70,7 +74,7 @@ pub fn refine(mixture: GaussianMixture, target: &dyn Density, seed: u64) -> Resu
         if total == f64::NEG_INFINITY {
             break;
         }
-        let largest = (DRAWS as f64).sqrt().recip();
+        let largest = (draws as f64).sqrt().recip();
         let weights: Vec<f64> = log_weights.iter().map(|l| (l - total).exp().min(largest)).collect();
         let batch = Moments::weighted(&x, &now.responsibilities(&x), &weights);
         now = Moments::of(&now).towards(&batch, (round as f64 + 2.0).powf(-GAIN)).mixture();

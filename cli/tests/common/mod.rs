@@ -57,7 +57,7 @@ pub fn folder() -> tempfile::TempDir {
     let target = format!("kind = \"formula\"\ndim = 2\nlog_density = \"{formula}\"\n");
     fs::write(folder.path().join("two.toml"), target).unwrap();
     let head = "[run]\nsteps = 60\n[search]\ncentre = [2.0, 0.6]\nscale = 1.5\n[model]\nbatch = 64\nhidden = [8]\n";
-    let config = "codes = 8\ncentres = 128\n[velocity]\ndraws = 4\n";
+    let config = "codes = 8\nsearch_particles = 512\ncentres = 128\n[velocity]\ndraws = 4\n";
     fs::write(folder.path().join("small.toml"), format!("format = 2\n{head}{config}")).unwrap();
     for method in ["flow", "flow-lv"] {
         let text = format!("format = 2\nmethod = \"{method}\"\n{head}couplings = 2\ncomponents = 2\n");
