@@ -29,8 +29,8 @@ fn full_disk() {
         limited(folder.path(), limits, &[&SMALL[..], &every].concat())
     };
     succeeds(&run("true", "whole"));
-    // 104 KiB hold the checkpoint with one picture, not with two
-    let out = run("trap '' XFSZ; ulimit -f 208", "run");
+    // 70 KiB hold the checkpoint with one picture, not with two
+    let out = run("trap '' XFSZ; ulimit -f 140", "run");
     assert_eq!(out.status.code(), Some(1), "{}", stderr(&out));
     assert!(stderr(&out).contains("no checkpoint at step") && stderr(&out).contains("samples.npy"), "{}", stderr(&out));
     let left = names(&folder.path().join("run"));
