@@ -1,6 +1,6 @@
 //! Generators with noise: where they start, their density, and their certificate (T25).
 
-use pushforward::density::{Affine, Density, GaussianMixture, Target, by_name};
+use pushforward::density::{Affine, BlackBox, Density, GaussianMixture, Target, by_name};
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, ModeTruth};
 use pushforward::model::{Generator, GeneratorModel, LatentBatch, Searched};
@@ -10,21 +10,6 @@ use pushforward::run::Method;
 use pushforward::search::{SearchSettings, fit_mixture, refine, search};
 use std::f64::consts::TAU;
 use std::sync::Arc;
-
-/// A density that shows nothing but its values: no mixture, no exact samples.
-struct Hidden(Arc<dyn Density>);
-
-impl Density for Hidden {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        self.0.log_density_into(x, out)
-    }
-    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
-        self.0.evaluate_into(x, log_density, score)
-    }
-}
 
 /// Three components in the plane of unequal masses, widths and directions.
 fn mixture() -> GaussianMixture {
@@ -175,7 +160,7 @@ fn the_fit_follows_the_density() {
     .unwrap();
     let densities: [Arc<dyn Density>; 2] = [by_name("gmm9").unwrap(), Arc::new(two)];
     for p in densities {
-        let p: Arc<dyn Density> = Arc::new(Hidden(p));
+        let p: Arc<dyn Density> = Arc::new(BlackBox(p));
         let found = search(&*p, &SearchSettings { particles: 4096, seed: 1, start: None }).unwrap();
         let frame = found.frame().unwrap();
         let target = Target::of(p).standardised(&frame).unwrap();
@@ -199,7 +184,7 @@ fn the_fit_follows_the_density() {
 fn a_generator_is_no_worse_than_its_search() {
     let inner = by_name("gmm9").unwrap();
     let truth = ModeTruth::new(inner.mixture().unwrap(), 400_000, 5);
-    let target = Target::of(Arc::new(Hidden(inner)));
+    let target = Target::of(Arc::new(BlackBox(inner)));
     let method = Method::preset("generator", &target).unwrap();
     let method = method.with("steps", 60).unwrap().with("batch", 512).unwrap().with("hidden", vec![32, 32]).unwrap();
     let mut run = method.start(&target, None).unwrap();

@@ -6,28 +6,13 @@
 //! √(s (1 - s)/1,024). Each is compared at 5 standard errors (6e-7 by chance), log Z at 5 of its own stated ones.
 
 use pushforward::Error;
-use pushforward::density::{Affine, Density, GaussianMixture, Pointwise, by_name};
+use pushforward::density::{Affine, BlackBox, Density, GaussianMixture, Pointwise, by_name};
 use pushforward::linalg::{Matrix, SymmetricEigen, gemm};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::search::{Found, SearchSettings, search};
 use std::sync::Arc;
 
 const EFFECTIVE: f64 = 1024.0;
-
-/// A target without its closed forms, so that the search knows p through p~ and its score alone.
-struct Hidden(Arc<dyn Density>);
-
-impl Density for Hidden {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        self.0.log_density_into(x, out)
-    }
-    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
-        self.0.evaluate_into(x, log_density, score)
-    }
-}
 
 fn found(p: &dyn Density, seed: u64, start: Option<Affine>) -> Result<Found, Error> {
     search(p, &SearchSettings { particles: 2048, seed, start })
@@ -72,7 +57,7 @@ fn mass_is_found_far_away_and_at_any_scale() {
     ];
     for (mean, std) in cases {
         let p = gaussian(mean, std);
-        for (what, p) in [("formula", Arc::new(Hidden(p.clone())) as Arc<dyn Density>), ("mixture", p)] {
+        for (what, p) in [("formula", Arc::new(BlackBox(p.clone())) as Arc<dyn Density>), ("mixture", p)] {
             let what = format!("{what} N({mean:?}, {std:?}²)");
             let f = found(&*p, 1, None).unwrap_or_else(|e| panic!("{what}: {e}"));
             close_to(&what, &f.particles, mean, std, 5.0);
@@ -99,7 +84,7 @@ fn condition(d: usize, e: i32, seed: u64) {
     let p = skewed(d, e);
     let frame = Affine::from_parts(p.means().row(0).to_vec(), p.factors()[0].lower().clone()).unwrap();
     let what = format!("d = {d}, condition 1e{e}, seed {seed}");
-    let f = found(&Hidden(Arc::new(p)), seed, None).unwrap_or_else(|e| panic!("{what}: {e}"));
+    let f = found(&BlackBox(Arc::new(p)), seed, None).unwrap_or_else(|e| panic!("{what}: {e}"));
     close_to(&what, &frame.standardise(&f.particles), &vec![0.0; d], &vec![1.0; d], 5.0 + (d as f64).ln().sqrt());
     assert!(f.log_z.abs() <= 5.0 * f.log_z_error, "{what}: log Z {} ± {}", f.log_z, f.log_z_error);
 }
@@ -211,7 +196,7 @@ fn separated_modes_have_their_masses() {
     for (what, p) in cases {
         let p = Arc::new(p.unwrap());
         for seed in 0..3 {
-            let f = found(&Hidden(p.clone()), seed, None).unwrap();
+            let f = found(&BlackBox(p.clone()), seed, None).unwrap();
             right_masses(&format!("{what}, seed {seed}"), &p, &f.particles);
             assert!(f.log_z.abs() <= 5.0 * f.log_z_error, "{what}, seed {seed}: {} ± {}", f.log_z, f.log_z_error);
         }
@@ -224,7 +209,7 @@ fn a_needle_is_found() {
     let one = |s: f64| Matrix::from_rows(&[[s * s]]);
     let p = GaussianMixture::new(&[0.5, 0.5], Matrix::from_rows(&[[0.0], [3.0]]), vec![one(5.0), one(0.01)]).unwrap();
     for seed in 0..5 {
-        let f = found(&Hidden(Arc::new(p.clone())), seed, None).unwrap();
+        let f = found(&BlackBox(Arc::new(p.clone())), seed, None).unwrap();
         let share = p.responsibilities(&f.particles).column_means()[1];
         // the needle's particles descend from few: what the two populations say of log Z is the error of its share too
         let tolerance = 5.0 * f.log_z_error.max(0.5 / EFFECTIVE.sqrt());
@@ -254,7 +239,7 @@ impl Density for Scaled {
 #[test]
 fn powers_of_two_change_no_bit() {
     for name in ["gmm9u", "banana", "funnel-2"] {
-        let p: Arc<dyn Density> = Arc::new(Hidden(by_name(name).unwrap()));
+        let p: Arc<dyn Density> = Arc::new(BlackBox(by_name(name).unwrap()));
         let start = |a: f64| Some(Affine::new(vec![0.5 * a, -a], 4.0 * a).unwrap());
         let one = search(&*p, &SearchSettings { particles: 1024, seed: 3, start: start(1.0) }).unwrap();
         for power in [-30, 20] {
@@ -272,7 +257,7 @@ fn powers_of_two_change_no_bit() {
 /// Checks that one thread and three give the same bits.
 #[test]
 fn threads_change_no_bit() {
-    let p: Arc<dyn Density> = Arc::new(Hidden(by_name("banana").unwrap()));
+    let p: Arc<dyn Density> = Arc::new(BlackBox(by_name("banana").unwrap()));
     let with = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
         pool.install(|| found(&*p, 2, None).unwrap())
@@ -366,14 +351,14 @@ fn mass_without_end_is_refused() {
     }
     let means = Matrix::from_rows(&[[0.0], [1e6]]);
     let p = Arc::new(GaussianMixture::isotropic(&[0.1, 0.9], means, 1.0).unwrap());
-    let f = found(&Hidden(p.clone()), 0, None).unwrap();
+    let f = found(&BlackBox(p.clone()), 0, None).unwrap();
     right_masses("a mode at 1e6", &p, &f.particles);
 }
 
 /// Checks that a start far from the mass is refused with the centre and scale that the search found instead.
 #[test]
 fn a_start_far_from_the_mass_is_refused() {
-    let p = Hidden(gaussian(&[5.0, 5.0], &[1.0, 1.0]));
+    let p = BlackBox(gaussian(&[5.0, 5.0], &[1.0, 1.0]));
     let start = Affine::new(vec![1e6, 0.0], 1.0).unwrap();
     let error = found(&p, 0, Some(start)).unwrap_err().to_string();
     assert!(error.starts_with("the given centre and scale are not the target's: the search found centre ["), "{error}");

@@ -5,7 +5,7 @@
 //! Judged at 200,000 samples, as exact samples are (the floor): modes of mass 0.01 and more, total variation of the masses, share beyond the
 //! 0.9997 quantile of chi-square of d of every mode, the mode whose variance is farthest off; log Z and ESS of the certificate, seconds.
 
-use pushforward::density::{Density, GaussianMixture, Target, by_name};
+use pushforward::density::{BlackBox, Density, GaussianMixture, Target, by_name};
 use pushforward::linalg::Matrix;
 use pushforward::metric::Certificate;
 use pushforward::model::GeneratorModel;
@@ -31,21 +31,6 @@ const NAMES: &[&str] = &[
     "pinwheel",
     "two-scales",
 ];
-
-/// The values of a density, and nothing else.
-struct Values(Arc<dyn Density>);
-
-impl Density for Values {
-    fn dim(&self) -> usize {
-        self.0.dim()
-    }
-    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        self.0.log_density_into(x, out)
-    }
-    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
-        self.0.evaluate_into(x, log_density, score)
-    }
-}
 
 /// The mixture of a name.
 fn mixture(name: &str) -> GaussianMixture {
@@ -166,7 +151,7 @@ fn main() {
         let floor = Figures::of(&p, &p.sample(SAMPLES, 98).expect("exact samples"));
         for values in [false, true] {
             let density: Arc<dyn Density> = Arc::new(p.clone());
-            let density = if values { Arc::new(Values(density)) } else { density };
+            let density = if values { Arc::new(BlackBox(density)) } else { density };
             let target = Target::of(density);
             let mut cells: [Vec<String>; 7] = Default::default();
             for seed in 0..seeds {

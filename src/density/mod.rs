@@ -4,6 +4,7 @@
 
 mod affine;
 mod banana;
+mod black_box;
 mod chart;
 mod constrained;
 mod domain;
@@ -31,6 +32,7 @@ mod two_moons;
 
 pub use affine::Affine;
 pub use banana::Banana;
+pub use black_box::BlackBox;
 pub use chart::{Chart, Support};
 pub use constrained::Constrained;
 pub use domain::Domain;

@@ -19,24 +19,10 @@ pub fn frame_of(target: &dyn Density, seed: u64) -> Result<Affine> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::density::{Standardised, by_name};
+    use crate::density::{BlackBox, Standardised, by_name};
     use crate::error::Error;
     use crate::linalg::Matrix;
     use std::sync::Arc;
-
-    /// The target without its mixture, so that the search is used.
-    struct Hidden(Arc<dyn Density>);
-    impl Density for Hidden {
-        fn dim(&self) -> usize {
-            self.0.dim()
-        }
-        fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-            self.0.log_density_into(x, out)
-        }
-        fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
-            self.0.evaluate_into(x, log_density, score)
-        }
-    }
 
     /// Checks that the search finds centre and scale of separated modes to a fifth of the scale, near the origin and
     /// 360 away from it: enough for a frame, whose role is to set units.
@@ -48,7 +34,7 @@ mod tests {
                 let p: Arc<dyn Density> =
                     Arc::new(Standardised::new(inner, Affine::new(vec![-shift, 0.6 * shift], 1.0).unwrap()).unwrap());
                 let exact = frame_of(&*p, 0).unwrap();
-                let found = frame_of(&Hidden(p), 0).unwrap();
+                let found = frame_of(&BlackBox(p), 0).unwrap();
                 let distance: f64 = exact.centre().iter().zip(found.centre()).map(|(a, b)| (a - b).powi(2)).sum();
                 assert!(distance.sqrt() < 0.2 * exact.scale(), "{name}: {exact:?} {found:?}");
                 assert!((found.scale() / exact.scale()).ln().abs() < 0.2, "{name}: {exact:?} {found:?}");

@@ -10,6 +10,7 @@ mod population;
 mod probe;
 mod smc;
 
+pub(crate) use fit::spread_seeds;
 pub use fit::{fit_mixture, refine};
 pub use found::{Disagreement, Found, SearchSettings, search};
 pub use frame::frame_of;

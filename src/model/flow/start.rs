@@ -6,7 +6,7 @@ use crate::linalg::{Cholesky, Matrix};
 use crate::model::flow::model::{MARGINAL_BINS, MARGINAL_REACH};
 use crate::model::flow::{Architecture, CouplingKind, Flow, SplineCoupling};
 use crate::num::{Real, log_sum_exp};
-use crate::rng::{Purpose, stream, uniform};
+use crate::search::spread_seeds;
 use std::sync::Arc;
 
 /// Particles of the search: where nothing lies between modes, training hardly repairs masses that the flow starts with wrongly.
@@ -124,7 +124,7 @@ impl Mixture {
     /// Expectation–maximisation (Dempster, Laird and Rubin, 1977) from spread-out seeds.
     fn fit(y: &Matrix, k: usize, seed: u64) -> Self {
         let d = y.cols();
-        let means = y.gather_rows(&seeds(y, k, seed));
+        let means = y.gather_rows(&spread_seeds(y, k, seed));
         // K balls that share the volume of a particle cloud of scale 1
         let size = (k as f64).powf(-1.0 / d as f64);
         let mut out = Self { means, scales: Matrix::filled(k, d, size), log_weights: vec![-(k as f64).ln(); k] };
@@ -177,26 +177,6 @@ impl Mixture {
         let k = self.log_weights.len();
         vec![self.means, self.scales.map(f64::ln), Matrix::from_vec(1, k, self.log_weights)]
     }
-}
-
-/// k rows, each drawn with probability proportional to its squared distance to those before it (Arthur and Vassilvitskii, 2007).
-fn seeds(y: &Matrix, k: usize, seed: u64) -> Vec<usize> {
-    let mut rng = stream(seed, Purpose::Probe, 1);
-    let mut chosen = vec![((uniform(&mut rng) * y.rows() as f64) as usize).min(y.rows() - 1)];
-    let mut distance = vec![f64::INFINITY; y.rows()];
-    while chosen.len() < k {
-        let last = y.row(chosen[chosen.len() - 1]);
-        for (d, row) in distance.iter_mut().zip(y.iter_rows()) {
-            *d = d.min(row.iter().zip(last).map(|(a, b)| (a - b) * (a - b)).sum());
-        }
-        let mut left = uniform(&mut rng) * distance.iter().sum::<f64>();
-        let next = distance.iter().position(|d| {
-            left -= d;
-            left < 0.0
-        });
-        chosen.push(next.unwrap_or(y.rows() - 1));
-    }
-    chosen
 }
 
 #[cfg(test)]
