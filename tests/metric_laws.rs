@@ -164,7 +164,7 @@ fn assignment_certificates() {
     }
 }
 
-/// Checks that in one dimension the three roads agree: assignment, sorted pairs, the single slice.
+/// Checks that in one dimension the three computations agree: assignment, sorted pairs, the single slice.
 #[test]
 fn one_dimension() {
     let n = 150;

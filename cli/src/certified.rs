@@ -7,8 +7,7 @@ use crate::report::{CertificateCard, Field};
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate, Verdict, resample, weighted_means};
-use pushforward::model::{AgainstSearch, CentreDensity, Generator, GeneratorCertificate};
-use pushforward::num::Real;
+use pushforward::model::{AgainstSearch, GeneratorCertificate};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -20,8 +19,8 @@ pub struct Certified {
     exact_log_weights: Vec<f64>,
     /// E_p x by reweighting, a number for each coordinate; empty where no weight is positive.
     means: Vec<Estimate>,
-    /// What a generator says beside it, and its density.
-    generator: Option<(GeneratorCertificate, CentreDensity)>,
+    /// What a generator says beside it.
+    generator: Option<GeneratorCertificate>,
 }
 
 /// log p~ - log q at the rows of x.
@@ -38,12 +37,12 @@ impl Certified {
         }
         let n = samples.rows();
         let generator = match model {
-            Model::F32(g) => of_generator(g, target, n, seed)?,
-            Model::F64(g) => of_generator(g, target, n, seed)?,
-            Model::Flow(_) | Model::Particles(_) => None,
+            Model::F32(g) if g.noise > 0.0 => Some(g.certify(target, n, seed)?),
+            Model::F64(g) if g.noise > 0.0 => Some(g.certify(target, n, seed)?),
+            _ => None,
         };
         let (own, law): (&dyn Density, &dyn Density) = match (&generator, model.density()) {
-            (Some((plain, law, _)), _) => (plain, law),
+            (Some(GeneratorCertificate { densities: [plain, law], .. }), _) => (plain, law),
             (None, Some(q)) => (q, q),
             (None, None) => return Ok(None),
         };
@@ -51,14 +50,13 @@ impl Certified {
         let exact = target.sample(n, seed ^ 0x5eed).map(|x| log_weights(&**target, law, &x));
         let certificate = Certificate::of(&own, exact.as_deref())?;
         let means = weighted_means(&own, samples).unwrap_or_default();
-        let generator = generator.map(|(_, law, beside)| (beside, law));
         let exact_log_weights = exact.unwrap_or_default();
         Ok(Some(Self { certificate, log_weights: own, exact_log_weights, means, generator }))
     }
 
     /// What a generator says of the search that it came from.
     pub fn against_search(&self) -> Option<&AgainstSearch> {
-        self.generator.as_ref().and_then(|(beside, _)| beside.search.as_ref())
+        self.generator.as_ref().and_then(|beside| beside.search.as_ref())
     }
 
     /// The figures.
@@ -90,7 +88,7 @@ impl Certified {
             "samples": c.samples, "log_z": estimate(&c.log_z), "true_log_z": log_normaliser.map(real), "elbo": estimate(&c.elbo),
             "reverse_ess": real(c.reverse_ess), "pareto_k": real(c.pareto_k), "verdict": verdict, "exact": exact,
             "reweighted_means": self.means.iter().map(estimate).collect::<Vec<_>>(),
-            "generator": self.generator.as_ref().map(|(beside, _)| json!({
+            "generator": self.generator.as_ref().map(|beside| json!({
                 "elbo_bracket": [estimate(&beside.elbo[0]), estimate(&beside.elbo[1])],
                 "defended": {
                     "samples": beside.defended.samples, "log_z": estimate(&beside.defended.log_z),
@@ -107,14 +105,14 @@ impl Certified {
 
     /// What the figures add up to, one sentence each; that a mode may be missing first.
     fn findings(&self) -> Vec<String> {
-        let beside = self.generator.as_ref().map(|(beside, _)| beside.findings());
+        let beside = self.generator.as_ref().map(GeneratorCertificate::findings);
         beside.into_iter().flatten().chain(self.certificate.findings()).collect()
     }
 
     /// Name, value and meaning of each figure.
     fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut rows = self.certificate.rows();
-        rows.extend(self.generator.iter().flat_map(|(beside, _)| beside.rows()));
+        rows.extend(self.generator.iter().flat_map(GeneratorCertificate::rows));
         rows
     }
 
@@ -137,7 +135,7 @@ impl Certified {
         let centre = self.certificate.log_z.value;
         let centred = |l: &[f64]| l.iter().map(|l| l - centre).filter(|l| l.is_finite()).collect::<Vec<f64>>();
         let row = |(name, value, meaning): (&str, String, &str)| (name.to_string(), value, meaning.to_string());
-        let law = self.generator.as_ref().map(|(_, law)| law as &dyn Density).or(model.density());
+        let law = self.generator.as_ref().map(|beside| &beside.densities[1] as &dyn Density).or(model.density());
         CertificateCard {
             rows: self.rows().into_iter().map(row).collect(),
             findings: self.findings(),
@@ -147,17 +145,4 @@ impl Certified {
             field: field.zip(law).map(|(f, q)| f.of(q)),
         }
     }
-}
-
-/// The exact density behind the first n samples of a generator, the estimate of the density of its law, and its certificate; None for one
-/// without noise.
-fn of_generator<T: Real>(
-    generator: &Generator<T>,
-    target: &Arc<dyn Density>,
-    n: usize,
-    seed: u64,
-) -> Outcome<Option<(CentreDensity, CentreDensity, GeneratorCertificate)>> {
-    let of = |controlled| generator.density_of_samples(n, seed, controlled);
-    let Some((plain, law)) = of(false).zip(of(true)) else { return Ok(None) };
-    Ok(Some((plain, law, generator.certify(target, n, seed)?)))
 }

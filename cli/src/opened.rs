@@ -1,5 +1,5 @@
-//! The one door to the folder of a run: its configuration, its model, its samples and what it was made from belong
-//! together, or the run is refused.
+//! Opens the folder of a run, for every command: its configuration, its model, its samples and what it was made from
+//! belong together, or the run is refused.
 
 use crate::config::{self, Config};
 use crate::failure::{Failure, Outcome, note};

@@ -132,7 +132,7 @@ mod tests {
         }
     }
 
-    /// Checks three roads to log det A (Cholesky, LU, eigenvalues) and two to bᵀ A⁻¹ b, to 10 n² ε κ with κ ≤ trace A / 0.1,
+    /// Checks three ways to log det A (Cholesky, LU, eigenvalues) and two to bᵀ A⁻¹ b, to 10 n² ε κ with κ ≤ trace A / 0.1,
     /// because 0.1 is below the smallest eigenvalue.
     #[test]
     fn roads_agree() {

@@ -75,11 +75,11 @@ impl CentreDensity {
             .map(|(out, y)| (out, y, scores.as_mut().and_then(|s| s.next())))
             .collect();
         crate::parallel::for_each(tasks.into_iter().enumerate(), |(chunk, (out, y, mut score))| {
-            let mut room = Vec::new();
+            let mut buffer = Vec::new();
             for (i, (o, y)) in out.iter_mut().zip(y.chunks_exact(d)).enumerate() {
                 let row = chunk * CHUNK + i;
                 let score = score.as_deref_mut().map(|s| &mut s[i * d..(i + 1) * d]);
-                *o = self.at(y, gamma.row(row), log_p[row], score, &mut room) - log_jacobian;
+                *o = self.at(y, gamma.row(row), log_p[row], score, &mut buffer) - log_jacobian;
             }
         });
         if let (Some(score), Some(frame)) = (score, &self.frame) {
@@ -88,7 +88,7 @@ impl CentreDensity {
     }
 
     /// log ψ at one point, and its gradient where `score` is asked for.   `gamma`: responsibilities of the pieces, `log_p` their log-density.
-    fn at(&self, x: &[f64], gamma: &[f64], log_p: f64, score: Option<&mut [f64]>, room: &mut Vec<f64>) -> f64 {
+    fn at(&self, x: &[f64], gamma: &[f64], log_p: f64, score: Option<&mut [f64]>, buffer: &mut Vec<f64>) -> f64 {
         let d = x.len();
         // of each piece near by: terms (log share, sign, gradient in v), all relative to the mixture of the pieces
         let mut terms: Vec<(usize, f64, f64, Vec<f64>)> = Vec::new();
@@ -98,8 +98,8 @@ impl CentreDensity {
             let v: Vec<f64> =
                 (0..d).map(|a| (0..=a).map(|b| whitener[(a, b)] * (x[b] - mean[b])).sum::<f64>()).collect();
             let (share, own) = (share.ln(), || v.iter().map(|v| -v).collect());
-            let plain = self.kernel(&self.centres[k], &v, room);
-            let base = self.base.get(k).map(|base| self.kernel(base, &v, room));
+            let plain = self.kernel(&self.centres[k], &v, buffer);
+            let base = self.base.get(k).map(|base| self.kernel(base, &v, buffer));
             match (plain, base) {
                 (Some(plain), Some(Some(base))) => {
                     // 1 + a - b, at least LEAST min(1, a)
@@ -140,25 +140,25 @@ impl CentreDensity {
     }
 
     /// The mixture over centres `c` (d·n) at v; None without a centre.
-    fn kernel(&self, c: &[f64], v: &[f64], room: &mut Vec<f64>) -> Option<Kernel> {
+    fn kernel(&self, c: &[f64], v: &[f64], buffer: &mut Vec<f64>) -> Option<Kernel> {
         let (d, h) = (v.len(), self.noise);
         let n = c.len() / d;
         if n == 0 {
             return None;
         }
-        room.clear();
-        room.resize(n, 0.0);
+        buffer.clear();
+        buffer.resize(n, 0.0);
         let precision = 0.5 / (h * h);
         for (column, v) in c.chunks_exact(n).zip(v) {
-            room.iter_mut().zip(column).for_each(|(e, c)| *e -= precision * (c - v) * (c - v));
+            buffer.iter_mut().zip(column).for_each(|(e, c)| *e -= precision * (c - v) * (c - v));
         }
-        let top = room.iter().fold(f64::NEG_INFINITY, |m, e| m.max(*e));
-        room.iter_mut().for_each(|e| *e -= top);
-        exp_slice(room);
-        let mass: f64 = room.iter().sum();
+        let top = buffer.iter().fold(f64::NEG_INFINITY, |m, e| m.max(*e));
+        buffer.iter_mut().for_each(|e| *e -= top);
+        exp_slice(buffer);
+        let mass: f64 = buffer.iter().sum();
         let own = 0.5 * v.iter().map(|v| v * v).sum::<f64>();
         let moment = |(column, v): (&[f64], &f64)| {
-            room.iter().zip(column).map(|(e, c)| e * (c - v)).sum::<f64>() / (mass * h * h)
+            buffer.iter().zip(column).map(|(e, c)| e * (c - v)).sum::<f64>() / (mass * h * h)
         };
         let log_mass = own + top + (mass / n as f64).ln() - d as f64 * h.ln();
         Some(Kernel { log_mass, score: c.chunks_exact(n).zip(v).map(moment).collect() })

@@ -4,8 +4,8 @@ use crate::density::{Density, Standardised, evaluate_log_density};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate, shown};
-use crate::model::Generator;
 use crate::model::Searched;
+use crate::model::{CentreDensity, Generator, LatentBatch};
 use crate::num::Real;
 use crate::rng::{Purpose, fill_normal, stream};
 use std::f64::consts::PI;
@@ -43,6 +43,9 @@ pub struct GeneratorCertificate {
     pub log_weights: Vec<f64>,
     /// What the search says beside it.
     pub search: Option<AgainstSearch>,
+    /// ψ, the density from which exactly the draws came, and the controlled estimate of that of the generator's law by the same centres;
+    /// both in the units of the target.
+    pub densities: [CentreDensity; 2],
 }
 
 /// A generator beside the particles of the search that it came from.
@@ -136,7 +139,7 @@ impl<T: Real> Generator<T> {
         let p = Standardised::new(Arc::clone(target), self.frame.clone())?;
         let d = self.dim();
         let latent = self.draw(n, false, (seed, Purpose::Sample, 0));
-        let Some(density) = self.density(&latent, false) else {
+        let (Some(density), Some(law)) = (self.density(&latent, false), self.density(&latent, true)) else {
             let (what, remedy) = ("a generator without noise has no density".into(), "train it with codes");
             return Err(Error::Unsupported { what, remedy });
         };
@@ -144,8 +147,10 @@ impl<T: Real> Generator<T> {
         let (log_p, log_psi) = (evaluate_log_density(&p, &y)?, density.log_density(&y));
         let bare: Vec<f64> = log_p.iter().zip(&log_psi).map(|(p, q)| p - q).collect();
         let own = self.own_terms(&latent);
-        let without: Vec<f64> =
-            (0..n).map(|i| log_p[i] - less(log_psi[i], own[i] - (n as f64).ln()) + rest(n)).collect();
+        // ψ without centre i is (nψ - N_i)/(n - 1)
+        let rest = ((n as f64 - 1.0) / n as f64).ln();
+        let without = |i: usize| log_p[i] - less(log_psi[i], own[i] - (n as f64).ln()) + rest;
+        let without: Vec<f64> = (0..n).map(without).collect();
 
         let more = (DEFENCE / (1.0 - DEFENCE) * n as f64).round() as usize;
         let stray = student(more, d, seed);
@@ -161,7 +166,8 @@ impl<T: Real> Generator<T> {
         let log_q = log_psi_all.zip(all.iter_rows()).map(|(psi, y)| log_mix(psi, y));
         let log_weights: Vec<f64> = log_p.iter().chain(&log_p_stray).zip(log_q).map(|(p, q)| p - q).collect();
         let defended = Certificate::of(&log_weights, None)?;
-        let search = self.search.as_ref().map(|s| self.against(s, target, &defended, n, seed)).transpose()?;
+        let densities = [density, law].map(|q| q.restored(self.frame.clone()));
+        let search = self.search.as_ref().map(|s| self.against(s, target, &defended, &densities[1])).transpose()?;
         Ok(GeneratorCertificate {
             elbo: [Estimate::mean(&bare), Estimate::mean(&without)],
             bare: Certificate::of(&bare, None)?,
@@ -169,11 +175,12 @@ impl<T: Real> Generator<T> {
             points: self.frame.restore(&all),
             log_weights,
             search,
+            densities,
         })
     }
 
     /// log N(y_i; m_k + A_k c_i, h² A_k A_kᵀ) at the draw of each centre, n.
-    fn own_terms(&self, latent: &crate::model::LatentBatch<T>) -> Vec<f64> {
+    fn own_terms(&self, latent: &LatentBatch<T>) -> Vec<f64> {
         let (Some(pieces), Some(codes), Some(jitter)) = (&self.pieces, &latent.codes, &latent.jitter) else {
             return Vec::new();
         };
@@ -190,17 +197,14 @@ impl<T: Real> Generator<T> {
         found: &Searched,
         target: &Arc<dyn Density>,
         defended: &Certificate,
-        n: usize,
-        seed: u64,
+        law: &CentreDensity,
     ) -> Result<AgainstSearch> {
-        let density = self.density_of_samples(n, seed, true).expect("a generator with noise");
-        let log_q = density.log_density(&found.particles);
+        let log_q = law.log_density(&found.particles);
         let log_p = evaluate_log_density(&**target, &found.particles)?;
         let log_z = found.log_z.max(defended.log_z.value);
-        let is_missed = |i: usize| log_q[i] - (log_p[i] - log_z) < MISSED;
-        let missed: Vec<usize> = (0..log_p.len()).filter(|&i| is_missed(i)).collect();
-        let flags: Vec<f64> = (0..log_p.len()).map(|i| f64::from(u8::from(is_missed(i)))).collect();
-        let together = together(&self.frame.standardise(&found.particles), &missed, &flags);
+        let is_missed = |(q, p): (&f64, &f64)| f64::from(u8::from(q - (p - log_z) < MISSED));
+        let missed: Vec<f64> = log_q.iter().zip(&log_p).map(is_missed).collect();
+        let together = together(&self.frame.standardise(&found.particles), &missed);
         let region = (together.len() >= FEWEST && together.len() as f64 >= REGION * log_p.len() as f64).then(|| {
             let x = found.particles.gather_rows(&together);
             let centre = x.column_means();
@@ -212,29 +216,25 @@ impl<T: Real> Generator<T> {
             log_z: Estimate { value: found.log_z, standard_error: found.log_z_error },
             calls: found.calls,
             particles: log_p.len(),
-            missed: Estimate::mean(&flags),
+            missed: Estimate::mean(&missed),
             together: together.len(),
             region,
         })
     }
 }
 
-/// Those of the `missed` rows of y of whose nearest rows most are missed too.
-fn together(y: &Matrix, missed: &[usize], flags: &[f64]) -> Vec<usize> {
+/// Those of the missed rows of y (1 in `missed`, else 0) of whose nearest rows most are missed too.
+fn together(y: &Matrix, missed: &[f64]) -> Vec<usize> {
     let near = |i: usize| {
         let gap = |j: usize| y.row(i).iter().zip(y.row(j)).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
-        let mut gaps: Vec<(f64, f64)> = (0..y.rows()).filter(|&j| j != i).map(|j| (gap(j), flags[j])).collect();
+        let mut gaps: Vec<(f64, f64)> = (0..y.rows()).filter(|&j| j != i).map(|j| (gap(j), missed[j])).collect();
         let count = NEAREST.min(gaps.len().saturating_sub(1));
         gaps.select_nth_unstable_by(count, |a, b| a.0.total_cmp(&b.0));
         gaps[..count].iter().map(|g| g.1).sum::<f64>() > 0.5 * count as f64
     };
-    let near = crate::parallel::collect(missed.iter(), |&i| near(i));
-    missed.iter().zip(near).filter(|(_, near)| *near).map(|(&i, _)| i).collect()
-}
-
-/// log(n/(n - 1)) taken off log ψ: the mixture without one centre has n - 1 of them.
-fn rest(n: usize) -> f64 {
-    -((n as f64 - 1.0) / n as f64).ln().abs()
+    let rows: Vec<usize> = (0..y.rows()).filter(|&i| missed[i] > 0.0).collect();
+    let near = crate::parallel::collect(rows.iter(), |&i| near(i));
+    rows.into_iter().zip(near).filter(|(_, near)| *near).map(|(i, _)| i).collect()
 }
 
 /// log(e^a - e^b), a ≥ b up to rounding.

@@ -1,7 +1,7 @@
 //! Latent laws: what goes into a generator.
 
 use crate::linalg::Matrix;
-use crate::num::{Real, log_sum_exp};
+use crate::num::{Real, log_sum_exp, softmax};
 use crate::rng::{Purpose, fill_uniform, normal_matrix, stream_beside};
 use std::ops::Range;
 use std::sync::Arc;
@@ -45,10 +45,7 @@ impl Latent {
     pub fn probabilities(&self) -> Vec<f64> {
         match self {
             Latent::Gaussian => vec![1.0],
-            Latent::Codes { logits } => {
-                let total = log_sum_exp(logits);
-                logits.iter().map(|l| (l - total).exp()).collect()
-            }
+            Latent::Codes { logits } => softmax(logits),
         }
     }
 

@@ -77,6 +77,12 @@ pub fn log_mean_exp<T: Real>(x: &[T]) -> T {
     log_sum_exp(x) - T::from_usize(x.len()).ln()
 }
 
+/// exp(x_i - log Σ_j exp(x_j)): weights of sum 1 from their logarithms; NaN where the sum is 0.
+pub fn softmax(x: &[f64]) -> Vec<f64> {
+    let total = log_sum_exp(x);
+    x.iter().map(|x| (x - total).exp()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,7 @@ pub use elementwise::{
     map_slice, sigmoid_slice, softplus_slice, tanh_slice,
 };
 pub use fit::{Line, Order, fit_line, observed_order};
-pub use logsumexp::{log_mean_exp, log_sum_exp};
+pub use logsumexp::{log_mean_exp, log_sum_exp, softmax};
 pub use qp::{MinNorm, min_norm};
 pub use quadrature::GaussLegendre;
 pub use real::Real;

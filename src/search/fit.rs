@@ -3,9 +3,10 @@
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::Result;
 use crate::linalg::{Cholesky, Matrix};
-use crate::num::log_sum_exp;
+use crate::num::softmax;
 use crate::rng::{Purpose, stream, uniform};
 use crate::search::probe::Probe;
+use crate::search::smc::effective_size;
 
 /// Rounds of Lloyd's algorithm, and of expectation and maximisation.
 const LLOYD: usize = 5;
@@ -51,8 +52,8 @@ pub fn fit_mixture(y: &Matrix, components: usize, seed: u64) -> GaussianMixture 
 /// Population Monte Carlo: x_i from the mixture, weights w_i ∝ p~(x_i)/mixture(x_i), and a step of expectation–maximisation on the
 /// weighted points, which lowers KL(p‖mixture); gains fall from round to round. Weights are truncated at √M times their mean. A mixture
 /// that ends with a smaller effective fraction than it began with is given back as it was. Sources: Cappé, Douc, Guillin, Marin and
-/// Robert (2008); Cappé and Moulines (2009); Ionides (2008).
-/// Points where p~ is not finite have no weight. `Error::Panicked` where the target panics.
+/// Robert (2008); Cappé and Moulines (2009); Ionides (2008). Points where p~ is not finite have no weight. `Error::Panicked` where the
+/// target panics.
 pub fn refine(
     mixture: GaussianMixture,
     target: &dyn Density,
@@ -65,17 +66,16 @@ pub fn refine(
         let x = now.sample(draws, seed.wrapping_add(round as u64)).expect("a mixture has samples");
         let log_p = probe.log_density(&x)?.0;
         let log_weights: Vec<f64> = log_p.iter().zip(now.log_density(&x)).map(|(p, q)| p - q).collect();
-        let (total, doubled) = (log_sum_exp(&log_weights), log_weights.iter().map(|l| 2.0 * l).collect::<Vec<_>>());
-        let fraction = (2.0 * total - log_sum_exp(&doubled)).exp() / draws as f64;
+        let fraction = effective_size(&log_weights) / draws as f64;
         let start = *first.get_or_insert(fraction);
         if round == REFINEMENTS {
             return Ok(if fraction >= start { (now, fraction) } else { (mixture, start) });
         }
-        if total == f64::NEG_INFINITY {
+        if log_weights.iter().all(|l| *l == f64::NEG_INFINITY) {
             break;
         }
         let largest = (draws as f64).sqrt().recip();
-        let weights: Vec<f64> = log_weights.iter().map(|l| (l - total).exp().min(largest)).collect();
+        let weights: Vec<f64> = softmax(&log_weights).into_iter().map(|w| w.min(largest)).collect();
         let batch = Moments::weighted(&x, &now.responsibilities(&x), &weights);
         now = Moments::of(&now).towards(&batch, (round as f64 + 2.0).powf(-GAIN)).mixture();
     }

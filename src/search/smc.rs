@@ -88,6 +88,12 @@ impl Start {
     }
 }
 
+/// (Σ w)²/Σ w² (Kish, 1965).   `log_weights`: log w.
+pub(super) fn effective_size(log_weights: &[f64]) -> f64 {
+    let double: Vec<f64> = log_weights.iter().map(|l| 2.0 * l).collect();
+    (2.0 * log_sum_exp(log_weights) - log_sum_exp(&double)).exp()
+}
+
 /// Particles of the annealed law q₀^{1-β} p~^β, β from 0 to 1.
 struct Population<'a> {
     probe: &'a Probe<'a>,
@@ -192,11 +198,7 @@ impl Population<'_> {
         }
         let alive = gain.iter().filter(|g| **g > f64::NEG_INFINITY).count() as f64;
         let weights = |delta: f64| -> Vec<f64> { gain.iter().map(|g| delta * g).collect() };
-        let effective = |delta: f64| {
-            let w = weights(delta);
-            let double: Vec<f64> = w.iter().map(|l| 2.0 * l).collect();
-            (2.0 * log_sum_exp(&w) - log_sum_exp(&double)).exp()
-        };
+        let effective = |delta: f64| effective_size(&weights(delta));
         let mut delta = 1.0 - self.beta;
         if effective(delta) < ESS_FRACTION * alive {
             let (mut low, mut high) = (0.0, delta);

@@ -3,6 +3,7 @@
 use crate::error::Result;
 use crate::estimate::Scene;
 use crate::linalg::Matrix;
+use crate::num::softmax;
 use crate::parallel;
 use crate::state::{State, Stateful};
 use crate::velocity::target_points::TargetPoints;
@@ -31,7 +32,6 @@ crate::settings! {
 pub struct MmdFlow {
     target: TargetPoints,
     settings: MmdSettings,
-    width: f64,
 }
 
 /// Particles of one task.
@@ -54,10 +54,7 @@ impl VelocitySettings for MmdSettings {
         8.0 * (self.searched + self.points + self.second) as f64 * (dim as f64 + 1.0)
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
-        let target = TargetPoints::of(&ingredients, self.searched)?;
-        let mut flow = MmdFlow { target, settings: self.clone(), width: 1.0 };
-        flow.measure();
-        Ok(Box::new(flow))
+        Ok(Box::new(MmdFlow { target: TargetPoints::of(&ingredients, self.searched)?, settings: self.clone() }))
     }
     fn copy(&self) -> Box<dyn VelocitySettings> {
         Box::new(self.clone())
@@ -65,15 +62,15 @@ impl VelocitySettings for MmdSettings {
 }
 
 impl MmdFlow {
-    fn measure(&mut self) {
-        let width = (0.5 * self.target.mean_square_distance()).sqrt();
-        let chosen = if width > 0.0 { width } else { 1.0 };
-        self.width = self.settings.width.unwrap_or(chosen);
+    /// h.
+    fn width(&self) -> f64 {
+        let width = (0.5 * self.target.mean_square_distance).sqrt();
+        // one point has no width
+        self.settings.width.unwrap_or(if width > 0.0 { width } else { 1.0 })
     }
 
     /// c with ∇ₓ k(x, y) = -c (x - y), at r = |x - y|.
-    fn slope(&self, r: f64) -> f64 {
-        let h = self.width;
+    fn slope(&self, r: f64, h: f64) -> f64 {
         match self.settings.kernel.as_str() {
             _ if r == 0.0 => 0.0,
             "gaussian" => (-0.5 * r * r / (h * h)).exp() / (h * h),
@@ -84,13 +81,13 @@ impl MmdFlow {
 
     /// out_i += sign Σ_j w_j ∇ₓ k(x_i, y_j).
     fn add(&self, out: &mut Matrix, x: &Matrix, y: &Matrix, weights: &[f64], sign: f64) {
-        let d = x.cols();
+        let (d, h) = (x.cols(), self.width());
         let rows = out.as_mut_slice().chunks_mut(ROWS * d).zip(x.as_slice().chunks(ROWS * d));
         parallel::for_each(rows, |(out, x)| {
             for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
                 for (y, w) in y.iter_rows().zip(weights) {
                     let square: f64 = x.iter().zip(y).map(|(a, b)| (a - b) * (a - b)).sum();
-                    let c = sign * w * self.slope(square.sqrt());
+                    let c = sign * w * self.slope(square.sqrt(), h);
                     out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (a, b))| *o -= c * (a - b));
                 }
             }
@@ -104,9 +101,7 @@ impl Stateful for MmdFlow {
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {
-        self.target.restore(&from.part("target"))?;
-        self.measure();
-        Ok(())
+        self.target.restore(&from.part("target"))
     }
 }
 
@@ -122,10 +117,7 @@ impl Velocity for MmdFlow {
     fn evaluate(&self, scene: &Scene) -> Result<Pull> {
         let (y, log_weights) = self.target.batch(self.settings.points, scene.clock, scene.seed);
         let equal = |n: usize| vec![1.0 / n as f64; n];
-        let weights = log_weights.map_or(equal(y.rows()), |l| {
-            let total = crate::num::log_sum_exp(&l);
-            l.iter().map(|l| (l - total).exp()).collect()
-        });
+        let weights = log_weights.map_or_else(|| equal(y.rows()), |l| softmax(&l));
         let mut velocity = Matrix::zeros(scene.x.rows(), scene.x.cols());
         self.add(&mut velocity, scene.x, &y, &weights, 1.0);
         let own = scene.sample();

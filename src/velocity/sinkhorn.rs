@@ -48,8 +48,6 @@ crate::settings! {
 pub struct SinkhornFlow {
     target: TargetPoints,
     settings: SinkhornSettings,
-    /// E|Y - Y'|² of the target, or its root.
-    scale: f64,
 }
 
 impl VelocitySettings for SinkhornSettings {
@@ -70,7 +68,7 @@ impl VelocitySettings for SinkhornSettings {
         8.0 * (self.searched + 2 * self.points + 2 * self.second) as f64 * (dim as f64 + 4.0)
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
-        Ok(Box::new(SinkhornFlow::new(TargetPoints::of(&ingredients, self.searched)?, self.clone())))
+        Ok(Box::new(SinkhornFlow { target: TargetPoints::of(&ingredients, self.searched)?, settings: self.clone() }))
     }
     fn copy(&self) -> Box<dyn VelocitySettings> {
         Box::new(self.clone())
@@ -78,17 +76,12 @@ impl VelocitySettings for SinkhornSettings {
 }
 
 impl SinkhornFlow {
-    fn new(target: TargetPoints, settings: SinkhornSettings) -> Self {
-        let mut flow = Self { target, settings, scale: 1.0 };
-        flow.measure();
-        flow
-    }
-
-    fn measure(&mut self) {
-        let square = self.target.mean_square_distance();
+    /// E|Y - Y'|² of the target, or its root.
+    fn scale(&self) -> f64 {
+        let square = self.target.mean_square_distance;
         let scale = if self.cost() == Cost::Distance { square.sqrt() } else { square };
         // one point has no scale
-        self.scale = if scale > 0.0 { scale } else { 1.0 };
+        if scale > 0.0 { scale } else { 1.0 }
     }
 
     fn cost(&self) -> Cost {
@@ -98,7 +91,7 @@ impl SinkhornFlow {
     /// How plans are computed at a step.
     fn sinkhorn(&self, clock: Clock) -> Sinkhorn {
         let s = &self.settings;
-        let falling = || self.scale * clock.geometric(s.blur_start, s.blur_end, s.anneal);
+        let falling = || self.scale() * clock.geometric(s.blur_start, s.blur_end, s.anneal);
         let epsilon = s.epsilon.unwrap_or_else(falling);
         Sinkhorn { epsilon, cost: self.cost(), tolerance: s.tolerance, max_iterations: s.iterations }
     }
@@ -123,9 +116,7 @@ impl Stateful for SinkhornFlow {
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {
-        self.target.restore(&from.part("target"))?;
-        self.measure();
-        Ok(())
+        self.target.restore(&from.part("target"))
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 use crate::estimate::Clock;
 use crate::linalg::Matrix;
-use crate::num::log_sum_exp;
+use crate::num::softmax;
 use crate::rng::{Purpose, stream, uniform};
 use crate::search::{SearchSettings, search};
 use crate::state::{State, Stateful};
@@ -20,6 +20,8 @@ pub(super) struct TargetPoints {
     log_weights: Option<Vec<f64>>,
     /// Whether a search found them, so that a state must hold them.
     searched: bool,
+    /// E|Y - Y'|².
+    pub mean_square_distance: f64,
 }
 
 impl TargetPoints {
@@ -27,14 +29,19 @@ impl TargetPoints {
     pub fn of(ingredients: &Ingredients, particles: usize) -> Result<Self> {
         if let Some(samples) = &ingredients.target.samples {
             let (points, log_weights) = (samples.points.clone(), samples.log_weights.clone());
-            return Ok(Self { points, log_weights, searched: false });
+            return Ok(Self::new(points, log_weights, false));
         }
         let density = ingredients.density()?;
         if let Some(points) = &ingredients.particles {
-            return Ok(Self { points: points.clone(), log_weights: None, searched: true });
+            return Ok(Self::new(points.clone(), None, true));
         }
         let found = search(&*density, &SearchSettings { particles, seed: ingredients.seed, start: None })?;
-        Ok(Self { points: found.particles, log_weights: Some(found.log_weights), searched: true })
+        Ok(Self::new(found.particles, Some(found.log_weights), true))
+    }
+
+    fn new(points: Matrix, log_weights: Option<Vec<f64>>, searched: bool) -> Self {
+        let mean_square_distance = mean_square_distance(&points, log_weights.as_deref());
+        Self { points, log_weights, searched, mean_square_distance }
     }
 
     /// All points and their log-weights where `count` is 0 or not fewer than there are; else `count` of them by stratified resampling, which
@@ -44,34 +51,29 @@ impl TargetPoints {
             return (self.points.clone(), self.log_weights.clone());
         }
         let n = self.points.rows();
-        let equal = vec![0.0; n];
-        let l = self.log_weights.as_ref().unwrap_or(&equal);
-        let total = log_sum_exp(l);
+        let weights = softmax(self.log_weights.as_ref().unwrap_or(&vec![0.0; n]));
         let mut rng = stream(seed, Purpose::Reference, BATCHES | clock.step);
-        let (mut rows, mut at, mut sum) = (Vec::with_capacity(count), 0, (l[0] - total).exp());
+        let (mut rows, mut at, mut sum) = (Vec::with_capacity(count), 0, weights[0]);
         for k in 0..count {
             let u = (k as f64 + uniform(&mut rng)) / count as f64;
             while sum < u && at + 1 < n {
                 at += 1;
-                sum += (l[at] - total).exp();
+                sum += weights[at];
             }
             rows.push(at);
         }
         (self.points.gather_rows(&rows), None)
     }
+}
 
-    /// E|Y - Y'|² = 2 tr Cov.
-    pub fn mean_square_distance(&self) -> f64 {
-        let (n, d) = self.points.shape();
-        let equal = vec![0.0; n];
-        let l = self.log_weights.as_ref().unwrap_or(&equal);
-        let total = log_sum_exp(l);
-        let weights: Vec<f64> = l.iter().map(|l| (l - total).exp()).collect();
-        let moment = |j: usize, centre: f64, power: i32| -> f64 {
-            self.points.iter_rows().zip(&weights).map(|(x, w)| w * (x[j] - centre).powi(power)).sum()
-        };
-        (0..d).map(|j| 2.0 * moment(j, moment(j, 0.0, 1), 2)).sum()
-    }
+/// E|Y - Y'|² = 2 tr Cov.
+fn mean_square_distance(points: &Matrix, log_weights: Option<&[f64]>) -> f64 {
+    let (n, d) = points.shape();
+    let weights = softmax(log_weights.unwrap_or(&vec![0.0; n]));
+    let moment = |j: usize, centre: f64, power: i32| -> f64 {
+        points.iter_rows().zip(&weights).map(|(x, w)| w * (x[j] - centre).powi(power)).sum()
+    };
+    (0..d).map(|j| 2.0 * moment(j, moment(j, 0.0, 1), 2)).sum()
 }
 
 impl Stateful for TargetPoints {
@@ -92,8 +94,7 @@ impl Stateful for TargetPoints {
                 return Err(Error::State { what: format!("the target's points are {n}×{d}") });
             }
             let weights = from.matrix::<f64>("log_weights", (1, points.rows())).ok();
-            self.log_weights = weights.map(|w| w.as_slice().to_vec());
-            self.points = points.clone();
+            *self = Self::new(points.clone(), weights.map(|w| w.as_slice().to_vec()), true);
         }
         Ok(())
     }
@@ -121,6 +122,6 @@ mod tests {
         let mean = (0..500).map(share).sum::<f64>() / 500.0;
         assert!((mean - 0.7).abs() < 0.0018, "{mean}");
         assert_eq!(p.batch(0, Clock { step: 0, steps: 1 }, 3).0, points);
-        assert!((p.mean_square_distance() - 0.42).abs() < 1e-12);
+        assert!((p.mean_square_distance - 0.42).abs() < 1e-12);
     }
 }

@@ -79,7 +79,7 @@ fn every_operation_has_a_case() {
     assert!(missing.is_empty(), "operations without a case in src/autodiff/laws/cases.rs: {missing:?}");
 }
 
-/// Checks first and second derivatives by a third road that knows no rule at all: central differences at six halving steps
+/// Checks first and second derivatives by a third computation, which knows no rule at all: central differences at six halving steps
 /// have slope 2, or are exact, for the function ⟨g, f(x)⟩ and for its directional derivative.
 #[test]
 fn differences_converge_with_slope_two() {

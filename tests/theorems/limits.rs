@@ -1,7 +1,7 @@
 use super::established;
 
 /// Checks on random instances of T13 the gain of a frozen region along random fields and along every shipped drift, the bound and its
-/// equality, f* by three roads and Le Cam as steepest descent of the live region; rejects equality for the drifts of the table,
+/// equality, f* by three computations and Le Cam as steepest descent of the live region; rejects equality for the drifts of the table,
 /// f* with e^τ, and efficiencies in a wrong measure.
 #[test]
 fn t13_fastest_repair_is_a_drift() {

@@ -5,7 +5,6 @@ use crate::density::Affine;
 use crate::density::GaussianMixture;
 use crate::linalg::{Matrix, matmul};
 use crate::model::{Generator, Latent, LatentBatch};
-use crate::num::log_sum_exp;
 use crate::rng::{Stream, fill_normal};
 use std::sync::Arc;
 
@@ -31,14 +30,6 @@ pub(super) fn normals(rng: &mut Stream, rows: usize, cols: usize) -> Matrix {
     let mut out = Matrix::zeros(rows, cols);
     fill_normal(rng, out.as_mut_slice());
     out
-}
-
-/// π; one entry for a Gaussian latent.
-pub(super) fn probabilities(latent: &Latent) -> Vec<f64> {
-    match latent {
-        Latent::Gaussian => vec![1.0],
-        Latent::Codes { logits } => logits.iter().map(|l| (l - log_sum_exp(logits)).exp()).collect(),
-    }
 }
 
 /// A generator whose images have standard deviation 1: turned by a random angle for codes, nearly so for the network.
@@ -94,7 +85,7 @@ fn affine_parts(g: &Generator<f64>) -> (f64, f64) {
 pub(super) fn image(g: &Generator<f64>) -> GaussianMixture {
     let (means, a) = affine(g);
     let covariance = matmul(&a.transpose(), &a);
-    GaussianMixture::new(&probabilities(&g.latent), means, vec![covariance; CODES]).expect("a regular matrix")
+    GaussianMixture::new(&g.latent.probabilities(), means, vec![covariance; CODES]).expect("a regular matrix")
 }
 
 /// (m_k, A) of y = m_k + z A: m_k and the rows of A read off the map at z = 0 and z = e_i.

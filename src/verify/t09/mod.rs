@@ -7,7 +7,7 @@ use crate::linalg::Matrix;
 use crate::model::{Generator, LatentBatch};
 use crate::verify::pair::vector;
 use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, dot, integrability, resolve};
-use generators::{Kind, image, normals, preimage, probabilities, random_generator, tails};
+use generators::{Kind, image, normals, preimage, random_generator, tails};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -83,7 +83,7 @@ impl<'a> Setting<'a> {
         let (n, codes) = (grid.nodes.rows(), generator.latent.codes());
         let copies = codes.max(1);
         let noise = Matrix::from_fn(n * copies, d, |i, j| grid.nodes[(i % n, j)]);
-        let pi = probabilities(&generator.latent);
+        let pi = generator.latent.probabilities();
         let probability = (0..n * copies).map(|i| pi[i / n] * grid.cell * log_normal(noise.row(i)).exp()).collect();
         let latent =
             LatentBatch { noise, jitter: None, codes: (codes > 0).then(|| (0..n * codes).map(|i| i / n).collect()) };
