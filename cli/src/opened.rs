@@ -90,6 +90,13 @@ impl Opened {
         )))
     }
 
+    /// What its certificate said of a region that the search found and the model misses.
+    pub fn missed_region(&self) -> Option<String> {
+        let certificate = &self.summary["certificate"];
+        let region = certificate["generator"]["search"]["region"].is_object();
+        region.then(|| certificate["findings"][0].as_str().unwrap_or("the model misses a region").to_string())
+    }
+
     /// samples.npy, in the coordinates of `target`.
     pub fn samples(&self, target: &Target) -> Outcome<Matrix> {
         self.same("samples.npy")?;

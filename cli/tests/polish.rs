@@ -1,4 +1,4 @@
-//! `pushforward sample --polish`: what it reports, and that it repairs the shape of a half-trained model.
+//! `pushforward sample --polish` and `--exact`: what they report, and that they repair a half-trained model.
 
 mod common;
 
@@ -33,4 +33,23 @@ fn polish_repairs_shape() {
     let (before, after) = (level(&read("plain.npy")), level(&read("polished.npy")));
     assert!((after - truth).abs() < 0.1 && (before - truth).abs() > 0.2, "{before} {after} {truth}");
     assert!(read("again.npy") == read("polished.npy"), "the same command gives other samples");
+
+    // exact draws of the same model: the level is that of p within 4 of its standard errors, 1.1/√6000 and 1.1/√10000
+    let said = run(&["sample", "r", "-n", "6000", "--exact", "-o", "exact.npy"]);
+    assert!(said.contains("6,000 exact draws of p") && said.contains("means without bias"), "{said}");
+    let exact = level(&read("exact.npy"));
+    assert!((exact - truth).abs() < 0.075, "{exact} {truth}");
+    run(&["sample", "r", "-n", "600", "--exact", "-o", "few.npy"]);
+    assert!(read("few.npy") == read("exact.npy").slice_rows(0..600));
+
+    run(&["particles", "ring8", "--out", "p", "-n", "50", "--time", "0.02"]);
+    for (arguments, expected) in [
+        (["sample", "r", "-n", "9", "--exact", "--polish", "4"], "cannot be used with"),
+        (["sample", "p", "-n", "9", "--exact", "--seed", "4"], "needs a model with a density"),
+    ] {
+        let out = pushforward(folder.path(), &[&arguments[..], &["-o", "no.npy"]].concat());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(2) && said.contains(expected), "{said}");
+        assert!(!folder.path().join("no.npy").exists());
+    }
 }

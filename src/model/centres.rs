@@ -1,8 +1,9 @@
 //! The density of a generator with noise: a mixture over centres.
 
-use crate::density::{Affine, Density, GaussianMixture};
+use crate::density::{Affine, Density, GaussianMixture, rows};
 use crate::linalg::Matrix;
 use crate::num::exp_slice;
+use crate::rng::{fill_normal, pick, uniform};
 
 /// Responsibility below which a piece is left out at a point.
 const NEGLIGIBLE: f64 = 1e-18;
@@ -180,6 +181,27 @@ impl Density for CentreDensity {
 
     fn log_normaliser(&self) -> Option<f64> {
         Some(0.0)
+    }
+
+    /// A piece by its weight, one of its centres, and noise about it; None where controlled: that is no mixture.
+    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
+        if !self.base.is_empty() {
+            return None;
+        }
+        let d = self.dim();
+        let x = rows::sample(n, d, seed, |rng, row| {
+            let k = pick(rng, self.pieces.weights());
+            let (c, count) = (&self.centres[k], self.centres[k].len() / d);
+            let i = ((uniform(rng) * count as f64) as usize).min(count - 1);
+            fill_normal(rng, row);
+            row.iter_mut().enumerate().for_each(|(j, v)| *v = c[j * count + i] + self.noise * *v);
+            let (mean, factor) = (self.pieces.means().row(k), self.pieces.factors()[k].lower());
+            // downwards, so that x = m + Av can overwrite v
+            for a in (0..d).rev() {
+                row[a] = mean[a] + (0..=a).map(|b| factor[(a, b)] * row[b]).sum::<f64>();
+            }
+        });
+        Some(self.frame.as_ref().map_or(x.clone(), |f| f.restore(&x)))
     }
 }
 

@@ -1,5 +1,6 @@
 //! The certificate of a generator with noise: importance weights against the exact density of its own draws (T25).
 
+use crate::density::student::{draw_standard, log_standard};
 use crate::density::{Density, Standardised, evaluate_log_density};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
@@ -7,13 +8,11 @@ use crate::metric::{Certificate, Estimate, shown};
 use crate::model::Searched;
 use crate::model::{CentreDensity, Generator, LatentBatch};
 use crate::num::Real;
-use crate::rng::{Purpose, fill_normal, stream};
+use crate::rng::{Purpose, stream};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-/// Degrees of freedom of the defensive stratum, Student's t around the frame's centre in its units.
-const FREEDOM: usize = 3;
-/// Share of its points.
+/// Share of the points of the defensive stratum, Student's t around the frame's centre in its units.
 const DEFENCE: f64 = 0.05;
 /// A place is missed where the generator's density is below this share of the target's: a logarithm.
 const MISSED: f64 = -std::f64::consts::LN_10;
@@ -159,7 +158,7 @@ impl<T: Real> Generator<T> {
         let log_psi_all = log_psi.into_iter().chain(density.log_density(&stray));
         let share = more as f64 / (n + more) as f64;
         let log_mix = |psi: f64, y: &[f64]| {
-            let (a, b) = ((1.0 - share).ln() + psi, share.ln() + log_student(y));
+            let (a, b) = ((1.0 - share).ln() + psi, share.ln() + log_standard(y));
             let top = a.max(b);
             top + ((a - top).exp() + (b - top).exp()).ln()
         };
@@ -242,32 +241,10 @@ fn less(a: f64, b: f64) -> f64 {
     a + (-(b - a).min(0.0).exp()).ln_1p()
 }
 
-/// n draws of Student's t with 3 degrees of freedom in R^d: z √(3/χ²_3).
+/// n draws of Student's t with 3 degrees of freedom in R^d.
 fn student(n: usize, d: usize, seed: u64) -> Matrix {
     let mut rng = stream(seed, Purpose::Certificate, 2);
     let mut out = Matrix::zeros(n, d);
-    let mut squares = [0.0; FREEDOM];
-    for row in out.as_mut_slice().chunks_exact_mut(d) {
-        fill_normal(&mut rng, row);
-        fill_normal(&mut rng, &mut squares);
-        let scale = (FREEDOM as f64 / squares.iter().map(|z: &f64| z * z).sum::<f64>()).sqrt();
-        row.iter_mut().for_each(|v| *v *= scale);
-    }
+    out.as_mut_slice().chunks_exact_mut(d).for_each(|row| draw_standard(&mut rng, row));
     out
-}
-
-/// Its log-density.
-fn log_student(y: &[f64]) -> f64 {
-    let (d, nu) = (y.len() as f64, FREEDOM as f64);
-    let square: f64 = y.iter().map(|v| v * v).sum();
-    ln_gamma_half(FREEDOM + y.len())
-        - ln_gamma_half(FREEDOM)
-        - 0.5 * d * (nu * PI).ln()
-        - 0.5 * (nu + d) * (square / nu).ln_1p()
-}
-
-/// log Γ(k/2), k ≥ 1.
-fn ln_gamma_half(k: usize) -> f64 {
-    let start = if k.is_multiple_of(2) { 0.0 } else { 0.5 * PI.ln() };
-    (1..k.div_ceil(2)).fold(start, |sum, j| sum + (0.5 * k as f64 - j as f64).ln())
 }

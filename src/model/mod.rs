@@ -4,6 +4,7 @@ pub(crate) mod batch;
 mod best;
 mod centres;
 mod certify;
+mod exact;
 pub mod flow;
 mod frame_state;
 mod generator;
@@ -18,6 +19,7 @@ mod trained;
 
 pub use centres::CentreDensity;
 pub use certify::{AgainstSearch, GeneratorCertificate};
+pub use exact::{Exact, ExactReport, Unbiased};
 pub use flow::{FlowModel, FlowSettings};
 pub use generator::{Generator, Searched};
 pub use latent::{Latent, LatentBatch};

@@ -6,5 +6,5 @@ mod normal;
 mod stream;
 
 pub(crate) use normal::stream_beside;
-pub use normal::{fill_normal, fill_uniform, normal_matrix, uniform};
+pub use normal::{fill_normal, fill_uniform, normal_matrix, pick, uniform};
 pub use stream::{Purpose, Stream, stream};

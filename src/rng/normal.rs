@@ -12,6 +12,17 @@ pub fn uniform(rng: &mut Stream) -> f64 {
     (rng.next_u64() >> 11) as i64 as f64 * (1.0 / (1u64 << 53) as f64)
 }
 
+/// k with probability w_k; the weights are not negative and sum to 1.
+pub fn pick(rng: &mut Stream, weights: &[f64]) -> usize {
+    let mut rest = uniform(rng);
+    let below = weights.iter().position(|w| {
+        rest -= w;
+        rest < 0.0
+    });
+    // rounding can leave the sum below the uniform
+    below.or_else(|| weights.iter().rposition(|w| *w > 0.0)).unwrap_or(0)
+}
+
 /// Pairs of variates that are drawn before any is transformed.
 const PAIRS: usize = 64;
 

@@ -3,6 +3,8 @@
 use crate::commands::note;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of};
+use crate::memory;
+use crate::model::Model;
 use crate::opened::Opened;
 use crate::progress::Progress;
 use crate::report::{count, number};
@@ -40,7 +42,14 @@ pub struct Arguments {
     /// Steps of a Markov chain (MALA) that each sample takes after the one-step map; repairs shapes within modes, not masses
     #[arg(long, value_name = "K", default_value_t = 0)]
     polish: u64,
+    /// Draw from p itself: the model's density proposes, rejection decides; refused where its weights have no bound
+    #[arg(long, conflicts_with = "polish")]
+    exact: bool,
 }
+
+/// Pairs of chains behind the means that are printed beside exact draws, and the most coordinates that are shown.
+const REPEATS: usize = 1_000;
+const SHOWN: usize = 12;
 
 /// A polish at work.
 struct Polisher {
@@ -56,13 +65,16 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.number == 0 {
         return Err(Failure::input("-n 0; ask for at least one sample"));
     }
-    let run = Opened::open(&arguments.run, arguments.polish > 0)?;
+    let run = Opened::open(&arguments.run, arguments.polish > 0 || arguments.exact)?;
     let model = &run.model;
     if let Some(most) = model.most_samples().filter(|most| arguments.number > *most) {
         return Err(Failure::input(format!(
             "-n {}; the run holds {most} particles and can draw no more: ask for at most {most}, or train a generator along the same velocity",
             arguments.number
         )));
+    }
+    if arguments.exact {
+        return exact(arguments, &run);
     }
     let block = block_rows(model.dim());
     model.fits_memory(block)?;
@@ -94,6 +106,65 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     drop(progress);
     writer.finish()?;
     polisher.iter().for_each(|p| note(p.report()));
+    Ok(())
+}
+
+/// Draws from p itself, and what they cost.
+fn exact(arguments: &Arguments, run: &Opened) -> Outcome<()> {
+    let (model, target, n) = (&run.model, run.target()?, arguments.number);
+    target.known("--exact")?;
+    let density = &target.density;
+    // the draws as they grow, and a copy in the units of the target
+    memory::enough(
+        24 * u128::from(n) * model.dim() as u128,
+        "exact draws",
+        "ask for fewer at a time, under other seeds",
+    )?;
+    model.fits_memory(block_rows(model.dim()))?;
+    let mut exact = match model {
+        Model::F32(g) => g.exact(density, arguments.seed)?,
+        Model::F64(g) => g.exact(density, arguments.seed)?,
+        Model::Flow(f) => f.exact(density, arguments.seed)?,
+        Model::Particles(_) => {
+            return Err(Failure::input(
+                "--exact needs a model with a density; a run of particles has none: train a flow or a generator",
+            ));
+        }
+    };
+    let coordinates = run.coordinates()?;
+    let mut writer = SampleWriter::output(&arguments.output, n, &coordinates.names())?;
+    let progress = Progress::new(n, "exact draws");
+    let (drawn, report) = exact.draw(n as usize, &mut |k| progress.at(k as u64))?;
+    drop(progress);
+    let unbiased = exact.unbiased(REPEATS)?;
+    writer.push(&coordinates.constrain(drawn)?)?;
+    writer.finish()?;
+    coordinates.note().into_iter().for_each(note);
+    note(format!(
+        "{} exact draws of p, {} proposals each (and {} that found the bound); the largest weight p/q is {} times the mean, the bound {}{}",
+        count(n as usize),
+        number(report.proposals as f64 / n as f64, 3),
+        count(report.pilot as usize),
+        number(report.largest, 3),
+        number(report.bound, 3),
+        if report.raised > 0 { format!(", raised {} times on the way", report.raised) } else { String::new() }
+    ));
+    let means = unbiased.means(&coordinates.constrain(unbiased.points.clone())?);
+    let shown = coordinates.names().into_iter().zip(&means).take(SHOWN);
+    let shown = shown.map(|(name, e)| format!("{name} {} ± {}", number(e.value, 4), number(e.standard_error, 2)));
+    note(format!(
+        "means without bias, from {} pairs of coupled chains (they met after {} steps, 99 % within {}; {} evaluations of log p~): {}{}",
+        count(REPEATS),
+        number(unbiased.meeting.0, 3),
+        unbiased.meeting.1,
+        count(unbiased.evaluations as usize),
+        shown.collect::<Vec<_>>().join(", "),
+        if means.len() > SHOWN { ", ..." } else { "" }
+    ));
+    if let Some(missed) = run.missed_region() {
+        return Err(Failure::NotToBeTrusted(format!("the draws are exact where the model proposes, but {missed}")));
+    }
+    note("they are exact where the model proposes; a mode that it never proposes is not in them, and nothing here can see it".into());
     Ok(())
 }
 
