@@ -11,9 +11,13 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// `runs/TARGET-DIVERGENCE-seedS`
+/// `runs/TARGET-DIVERGENCE-seedS`; of a formula, what can stand in a name.
 pub fn default_path(target: &str, divergence: &str, seed: u64) -> PathBuf {
-    Path::new("runs").join(format!("{}-{divergence}-seed{seed}", crate::target::short_name(target)))
+    let plain = |c: char| if c.is_ascii_alphanumeric() || "-.:".contains(c) { c } else { ' ' };
+    let words: String = divergence.chars().map(plain).collect();
+    let mut words = words.split_whitespace().collect::<Vec<_>>().join("-");
+    words.truncate(40);
+    Path::new("runs").join(format!("{}-{words}-seed{seed}", crate::target::short_name(target)))
 }
 
 /// The file whose lock says that a process trains here. The system lets the lock go when the process ends, however it ends.

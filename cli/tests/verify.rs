@@ -20,7 +20,8 @@ fn table_and_report() {
     let folder = tempfile::tempdir().unwrap();
     gaussian(folder.path(), "p.toml", 0.0, 1.0);
     gaussian(folder.path(), "q.toml", 0.7, 1.1);
-    let arguments = ["verify", "T1", "t04", "--weight", "r^0.7", "--p", "p.toml", "--q", "q.toml", "--report", "out"];
+    let arguments =
+        ["verify", "T1", "t04", "--divergence", "w(r) = r^0.7", "--p", "p.toml", "--q", "q.toml", "--report", "out"];
     let out = pushforward(folder.path(), &arguments);
     let (stdout, stderr) = (String::from_utf8(out.stdout).unwrap(), String::from_utf8(out.stderr).unwrap());
     assert_eq!(out.status.code(), Some(0), "{stdout}{stderr}");
@@ -86,12 +87,11 @@ fn bad_input() {
         (&["T99"], &["unknown theorem 'T99'", "T09"]),
         (&["entropy"], &["unknown theorem 'entropy'", "T01", "T08"]),
         (&["T0"], &["unknown theorem"]),
-        (&["T1", "--weight", "x^2"], &["'x^2'", "c*r^a"]),
-        (&["T1", "--weight", "-2*r"], &["-2", "positive"]),
-        (&["T1", "--weight", "r^nan"], &["exponent", "finite"]),
+        (&["T1", "--divergence", "w(r) = x^2"], &["'x' in column 8", "neither"]),
+        (&["T1", "--divergence", "w(u) = -2*u"], &["-8.5", "not positive"]),
+        (&["T1", "--divergence", "f(u) = log(u)"], &["f'' = -", "f'' > 0"]),
         (&["T1", "--divergence", "neymann"], &["neymann", "did you mean neyman"]),
         (&["T1", "--divergence", "total-variation"], &["no weight"]),
-        (&["T1", "--divergence", "le-cam", "--weight", "r"], &["--divergence", "--weight", "cannot"]),
         (&["T1", "--dim", "3"], &["3", "1..=2"]),
         (&["T1", "--budget", "long"], &["long", "quick"]),
         (&["T1", "--seed", "-1"], &["-1"]),

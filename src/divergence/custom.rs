@@ -1,6 +1,7 @@
 use super::Divergence;
-use crate::num::GaussLegendre;
+use crate::num::{Chebyshev, GaussLegendre};
 use crate::{Error, Result};
+use std::sync::OnceLock;
 
 type Function = Box<dyn Fn(f64) -> f64 + Send + Sync>;
 
@@ -9,7 +10,8 @@ type Function = Box<dyn Fn(f64) -> f64 + Send + Sync>;
 /// f is recovered by Taylor's formula, f(eˡ) = ∫₀ˡ w(eˢ)(eˡ⁻ˢ - 1) ds, and u f' = ∫₀ˡ w(eˢ) eˡ⁻ˢ ds, φ = -∫₀ˡ w(eˢ) ds: the
 /// member with f(1) = f'(1) = 0 (a term c (u - 1) changes no D_f). Integrands of one sign, so no cancellation; 16-point
 /// Gauss–Legendre on panels of length ≤ 1 in l, at rounding level where log w is smooth on that scale.
-/// The cost of f, u f', φ is 16 evaluations a unit of |l|; training uses `log_weight` alone.
+/// For |l| up to 60 they are interpolated from tables of f/l², u f'/l and φ/l, which have no zero; beyond they cost 16 evaluations a unit
+/// of |l|. Training uses `log_weight` alone.
 ///
 /// ```
 /// use pushforward::divergence::{Custom, Divergence, check};
@@ -27,7 +29,19 @@ pub struct Custom {
     formula: String,
     log_weight: Function,
     rule: GaussLegendre,
+    /// Made when f, u f' or φ is first asked for.
+    tables: OnceLock<Tables>,
+    ends: Option<(f64, f64)>,
 }
+
+/// f/l², u f'/l and -φ/l for |l| ≤ REACH, and (u f', -φ) at its ends.
+struct Tables {
+    quotients: [Chebyshev; 3],
+    ends: [(f64, f64); 2],
+}
+
+/// Largest |l| of the tables.
+const REACH: f64 = 60.0;
 
 impl Custom {
     /// From `l ↦ log w(eˡ)`, w > 0. `formula` is shown to people.
@@ -49,7 +63,8 @@ impl Custom {
             }
         }
         let rule = GaussLegendre::new(16);
-        Ok(Self { name: name.into(), formula: formula.into(), log_weight: Box::new(log_weight), rule })
+        let log_weight = Box::new(log_weight);
+        Ok(Self { name: name.into(), formula: formula.into(), log_weight, rule, tables: OnceLock::new(), ends: None })
     }
 
     /// From `l ↦ log f''(eˡ)`: log w = 2l + log f''. (The logarithm, because f'' itself overflows long before w does.)
@@ -63,10 +78,81 @@ impl Custom {
         Self::from_log_weight(name, formula, move |l| 2.0 * l + log_ddf(l))
     }
 
-    /// ∫₀ˡ g(log w(eˢ), s) ds.
-    fn integral(&self, l: f64, g: impl Fn(f64, f64) -> f64) -> f64 {
-        let panels = l.abs().ceil().max(1.0) as usize;
-        self.rule.integrate(0.0, l, panels, |s| g((self.log_weight)(s), s))
+    /// The exponents of w where r → 0 and r → ∞ (T7), where they are known.
+    pub fn ends(&self) -> Option<(f64, f64)> {
+        self.ends
+    }
+
+    pub(super) fn with_ends(self, low: f64, high: f64) -> Self {
+        Self { ends: Some((low, high)), ..self }
+    }
+
+    /// ∫ₐᵇ g(log w(eˢ), s) ds.
+    fn integral(&self, a: f64, b: f64, g: impl Fn(f64, f64) -> f64) -> f64 {
+        let panels = (b - a).abs().ceil().max(1.0) as usize;
+        self.rule.integrate(a, b, panels, |s| g((self.log_weight)(s), s))
+    }
+
+    /// u f' = ∫₀ᵇ w eᵇ⁻ˢ ds and -φ = ∫₀ᵇ w ds, from those at a.
+    fn continued(&self, (u_df, area): (f64, f64), a: f64, b: f64) -> (f64, f64) {
+        let more = self.integral(a, b, |log_w, s| (log_w + b - s).exp());
+        (u_df * (b - a).exp() + more, area + self.integral(a, b, |log_w, _| log_w.exp()))
+    }
+
+    /// The same from one end of the tables on, where w = w_a (u/u_a)^e.
+    fn on_a_power(&self, (u_df, area): (f64, f64), a: f64, b: f64, e: f64) -> (f64, f64) {
+        let (w, x) = ((self.log_weight)(a).exp(), b - a);
+        // ∫₀ˣ eᵏˢ eᵐ⁽ˣ⁻ˢ⁾ ds = (eᵏˣ - eᵐˣ)/(k - m), without the cancellation near k = m
+        let integral = |k: f64, m: f64| match (k - m) * x {
+            0.0 => x * (m * x).exp(),
+            gap if gap.abs() < 1.0 => (m * x).exp() * gap.exp_m1() / (k - m),
+            _ => ((k * x).exp() - (m * x).exp()) / (k - m),
+        };
+        (x.exp() * u_df + w * integral(e, 1.0), area + w * integral(e, 0.0))
+    }
+
+    fn tables(&self) -> &Tables {
+        self.tables.get_or_init(|| {
+            let nodes = Chebyshev::nodes(-REACH, 2 * REACH as usize);
+            // at whole numbers, outwards from 0
+            let whole = [1.0, -1.0].map(|sign| {
+                let mut all = vec![(0.0, 0.0)];
+                for k in 0..REACH as usize {
+                    all.push(self.continued(all[k], sign * k as f64, sign * (k + 1) as f64));
+                }
+                all
+            });
+            let value = |l: f64| {
+                let k = l.trunc();
+                let (u_df, area) = self.continued(whole[usize::from(l < 0.0)][k.abs() as usize], k, l);
+                // from |l| = 1 on the difference loses a bit at most
+                let near = || self.integral(0.0, l, |log_w, s| times_expm1(log_w, l - s));
+                (if k == 0.0 { near() } else { u_df - area }, u_df, area)
+            };
+            let all: Vec<_> = nodes.iter().map(|&l| (l, value(l))).collect();
+            let table = |part: fn(f64, (f64, f64, f64)) -> f64| {
+                let values: Vec<f64> = all.iter().map(|(l, all)| part(*l, *all)).collect();
+                Chebyshev::new(-REACH, &values)
+            };
+            Tables {
+                quotients: [
+                    table(|l, (f, _, _)| f / (l * l)),
+                    table(|l, (_, u_df, _)| u_df / l),
+                    table(|l, (_, _, area)| area / l),
+                ],
+                ends: whole.map(|all| all[REACH as usize]),
+            }
+        })
+    }
+
+    /// u f' and -φ for |l| > REACH.
+    fn beyond(&self, l: f64) -> (f64, f64) {
+        let (side, a) = (usize::from(l < 0.0), REACH.copysign(l));
+        let from = self.tables().ends[side];
+        match self.ends {
+            Some((low, high)) => self.on_a_power(from, a, l, if l < 0.0 { low } else { high }),
+            None => self.continued(from, a, l),
+        }
     }
 }
 
@@ -78,19 +164,25 @@ impl Divergence for Custom {
         format!("D_f(p‖q) with f(1) = f'(1) = 0 and {}", self.formula)
     }
     fn weight_formula(&self) -> String {
-        self.formula.clone()
+        if self.formula.starts_with('f') { format!("r² f''(r), {}", self.formula) } else { self.formula.clone() }
     }
     fn elasticity_formula(&self) -> String {
-        "d log w / d log r, by differences".into()
+        let differences = "d log w / d log r, by differences";
+        let ends = |(low, high)| format!("{differences}; {low:.4} where r → 0 and {high:.4} where r → ∞ (T7)");
+        self.ends.map_or(differences.into(), ends)
     }
     fn f(&self, l: f64) -> f64 {
-        self.integral(l, |log_w, s| times_expm1(log_w, l - s))
+        if l.abs() > REACH {
+            let (u_df, area) = self.beyond(l);
+            return if u_df.is_infinite() { f64::INFINITY } else { u_df - area };
+        }
+        l * l * self.tables().quotients[0].at(l)
     }
     fn u_df(&self, l: f64) -> f64 {
-        self.integral(l, |log_w, s| (log_w + l - s).exp())
+        if l.abs() > REACH { self.beyond(l).0 } else { l * self.tables().quotients[1].at(l) }
     }
     fn first_variation(&self, l: f64) -> f64 {
-        -self.integral(l, |log_w, _| log_w.exp())
+        -if l.abs() > REACH { self.beyond(l).1 } else { l * self.tables().quotients[2].at(l) }
     }
     fn log_weight(&self, l: f64) -> f64 {
         (self.log_weight)(l)

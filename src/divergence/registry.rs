@@ -21,11 +21,14 @@ pub fn all_divergences() -> Vec<Arc<dyn Divergence>> {
 }
 
 /// The divergence of that name, such as "reverse-kl", "le-cam" or "alpha:0.3"; or "lv-surrogate" ([`LvSurrogate`]), which is none of
-/// the table.
+/// the table; or typed as a formula such as "f(u) = u*log(u)" or "w(u) = u^0.7" ([`parse`]).
 ///
 /// Errors: an unknown name comes back with the near ones; "alpha" without a number with the range; "total-variation" with
 /// the reason why it has no drift.
 pub fn by_name(name: &str) -> Result<Arc<dyn Divergence>> {
+    if name.contains('=') {
+        return Ok(Arc::new(parse(name)?));
+    }
     if let Some(exponent) = name.strip_prefix("alpha").filter(|rest| rest.is_empty() || rest.starts_with(':')) {
         let value = exponent.strip_prefix(':').and_then(|s| s.parse::<f64>().ok()).unwrap_or(f64::NAN);
         return if value.is_finite() { Ok(Arc::new(Alpha::new(value))) } else { Err(bad_alpha(name)) };

@@ -1,6 +1,8 @@
 //! Numbers: the sealed scalar type, vectorised elementary functions, sums and line fits.
 
+mod big;
 mod bits;
+mod chebyshev;
 mod elementwise;
 mod exp;
 mod fit;
@@ -12,6 +14,8 @@ mod real;
 mod simd;
 mod sum;
 
+pub use big::Big;
+pub use chebyshev::Chebyshev;
 pub use elementwise::{
     Elementwise, Exp, ExpM1, Ln, Sigmoid, Silu, SiluSlope, Softplus, Tanh, exp_m1_slice, exp_slice, ln_slice,
     map_slice, sigmoid_slice, softplus_slice, tanh_slice,

@@ -4,12 +4,13 @@ use crate::commands::{note, print};
 use crate::failure::Outcome;
 use crate::target;
 use pushforward::density::{Dimensions, all_densities};
-use pushforward::divergence::{all_divergences, by_name};
+use pushforward::divergence::{Divergence, all_divergences, by_name};
 use pushforward::model::all_models;
 use pushforward::num::{ISA, Shell, check_isa, shell, shells, strict};
 use pushforward::run::{Method, PRESETS, Preset, refused_pairs};
 use pushforward::settings::{Rule, Value};
 use pushforward::velocity::{VelocitySettings, all_velocities};
+use std::sync::Arc;
 
 /// Arguments of `list`.
 #[derive(clap::Args)]
@@ -17,8 +18,8 @@ pub struct Arguments {
     /// What to list; targets, divergences, methods and velocities by default
     #[arg(value_enum)]
     what: Option<What>,
-    /// For 'settings': a name from 'list methods' [default: kde]
-    method: Option<String>,
+    /// For 'settings': a name from 'list methods' [default: generator]; for 'divergences': one alone, or a formula such as 'w(r) = r^0.7'
+    name: Option<String>,
     /// For 'settings': the target whose defaults are shown
     #[arg(long, default_value = "gmm9")]
     target: String,
@@ -38,11 +39,14 @@ enum What {
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let text = match arguments.what {
         Some(What::Targets) => targets(),
-        Some(What::Divergences) => divergences(),
+        Some(What::Divergences) => match &arguments.name {
+            Some(name) => one_divergence(name)?,
+            None => divergences(),
+        },
         Some(What::Methods) => methods(),
         Some(What::Velocities) => velocities(),
         Some(What::Settings) => {
-            settings(arguments.method.as_deref().unwrap_or(pushforward::run::DEFAULT), &arguments.target)?
+            settings(arguments.name.as_deref().unwrap_or(pushforward::run::DEFAULT), &arguments.target)?
         }
         Some(What::Machine) => machine(),
         None => targets() + &divergences() + &methods() + &velocities() + &machine(),
@@ -70,21 +74,30 @@ fn targets() -> String {
     format!("TARGETS (or the path of a TOML file)\n\n{list}")
 }
 
+fn divergence(d: &dyn Divergence) -> String {
+    let lines =
+        [("divergence", d.formula()), ("weight w(r)", d.weight_formula()), ("elasticity", d.elasticity_formula())];
+    entry(d.name(), &lines.each_ref().map(|(key, words)| (*key, words.as_str())))
+}
+
+/// One divergence, with its figures at five levels.
+fn one_divergence(name: &str) -> Outcome<String> {
+    let d = by_name(name)?;
+    let mut text = divergence(&*d) + "           r          f(r)          w(r)   elasticity\n";
+    for k in -2..=2 {
+        let r = 10f64.powi(k);
+        let l = r.ln();
+        text += &format!("{r:>12}{:>14.6}{:>14.6}{:>13.6}\n", d.f(l), d.weight(l), d.elasticity(l));
+    }
+    Ok(text)
+}
+
 fn divergences() -> String {
-    let one = |d: &std::sync::Arc<dyn pushforward::divergence::Divergence>| {
-        entry(
-            d.name(),
-            &[
-                ("divergence", &d.formula()),
-                ("weight w(r)", &d.weight_formula()),
-                ("elasticity", &d.elasticity_formula()),
-            ],
-        )
-    };
+    let one = |d: &Arc<dyn Divergence>| divergence(&**d);
     let surrogate = by_name("lv-surrogate").into_iter();
     let list: String = all_divergences().into_iter().chain(surrogate).map(|d| one(&d)).collect();
     format!(
-        "DIVERGENCES (q is the model, p the target, r = p/q, w(r) = r² f''(r); alpha takes any number after its colon)\n\n{list}"
+        "DIVERGENCES (q is the model, p the target, r = p/q, w(r) = r² f''(r); alpha takes any number after its colon;\n'f(u) = ...' and 'w(r) = ...' are your own: numbers, + - * / ^, log, exp, sqrt)\n\n{list}"
     )
 }
 

@@ -16,12 +16,9 @@ pub struct Arguments {
     /// Theorems such as T1 or T05; all by default
     #[arg(value_name = "ID")]
     ids: Vec<String>,
-    /// One divergence instead of all: a name from 'list divergences', such as le-cam or alpha:0.3
-    #[arg(long, value_name = "NAME", conflicts_with = "weight")]
+    /// One divergence instead of all: a name from 'list divergences', such as alpha:0.3, or your own, 'f(u) = ...' or 'w(r) = r^0.7'
+    #[arg(long, value_name = "NAME|FORMULA")]
     divergence: Option<String>,
-    /// Your own divergence by its weight w(r) = r² f''(r), a power such as 'r^0.7' or '2*r^-1'
-    #[arg(long, value_name = "POWER", allow_hyphen_values = true)]
-    weight: Option<String>,
     /// Your own target: a Gaussian mixture on the line or in the plane, by name or TOML file
     #[arg(long, value_name = "FILE", requires = "q")]
     p: Option<String>,
@@ -94,9 +91,6 @@ fn budget(arguments: &Arguments) -> Outcome<Budget> {
     }
     if let Some(name) = &arguments.divergence {
         budget = budget.with_divergence(pushforward::divergence::by_name(name)?);
-    }
-    if let Some(weight) = &arguments.weight {
-        budget = budget.with_divergence(std::sync::Arc::new(weight.parse::<pushforward::divergence::Power>()?));
     }
     Ok(budget)
 }
