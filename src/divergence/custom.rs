@@ -105,8 +105,8 @@ impl Custom {
         // ∫₀ˣ eᵏˢ eᵐ⁽ˣ⁻ˢ⁾ ds = (eᵏˣ - eᵐˣ)/(k - m), without the cancellation near k = m
         let integral = |k: f64, m: f64| match (k - m) * x {
             0.0 => x * (m * x).exp(),
-            gap if gap.abs() < 1.0 => (m * x).exp() * gap.exp_m1() / (k - m),
-            _ => ((k * x).exp() - (m * x).exp()) / (k - m),
+            gap if gap > 0.0 => -(k * x).exp() * (-gap).exp_m1() / (k - m),
+            gap => (m * x).exp() * gap.exp_m1() / (k - m),
         };
         (x.exp() * u_df + w * integral(e, 1.0), area + w * integral(e, 0.0))
     }
@@ -164,7 +164,7 @@ impl Divergence for Custom {
         format!("D_f(p‖q) with f(1) = f'(1) = 0 and {}", self.formula)
     }
     fn weight_formula(&self) -> String {
-        if self.formula.starts_with('f') { format!("r² f''(r), {}", self.formula) } else { self.formula.clone() }
+        if self.formula.starts_with("f(") { format!("r² f''(r), {}", self.formula) } else { self.formula.clone() }
     }
     fn elasticity_formula(&self) -> String {
         let differences = "d log w / d log r, by differences";

@@ -50,7 +50,8 @@ pub fn parse(text: &str) -> Result<Custom> {
         _ => return Err(bad(text, "does not begin with f(u) or w(u)")),
     };
     if text.len() > LONGEST {
-        return Err(bad(&text[..text.floor_char_boundary(40)], &format!("is longer than {LONGEST} characters")));
+        let start: String = text.chars().take(40).collect();
+        return Err(bad(&start, &format!("is longer than {LONGEST} characters")));
     }
     let expression = Parser { text, rest: body, variable }.whole()?;
     let nodes = Chebyshev::nodes(-REACH, 2 * REACH as usize);
@@ -331,8 +332,8 @@ fn bad(text: &str, what: &str) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Divergence, all_divergences, check};
     use super::*;
+    use crate::divergence::{Divergence, all_divergences, check};
 
     /// f of each row of the table, typed.
     const TYPED: [(&str, &str); 10] = [
