@@ -15,6 +15,7 @@ pub mod failure;
 pub mod files;
 pub mod fingerprint;
 pub mod interrupt;
+pub mod lab;
 pub mod memory;
 pub mod model;
 pub mod opened;

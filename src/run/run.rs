@@ -129,10 +129,15 @@ impl Run {
     /// more than 1 % of all steps were. `Error::Panicked` where the target panics, `Error::Diverged` where the model's own output
     /// is not finite, `Error::BadVelocity` where the velocity's is not; these leave the run as it was.
     pub fn step(&mut self) -> Result<StepReport> {
-        awake(|| self.step_in_pool())
+        self.step_shown(&mut |_, _| ())
     }
 
-    fn step_in_pool(&mut self) -> Result<StepReport> {
+    /// The same; `show` sees the particles and their pull before the model follows, both in the units of the model's frame.
+    pub fn step_shown(&mut self, show: &mut (dyn FnMut(&Matrix, &Pull) + Send)) -> Result<StepReport> {
+        awake(|| self.step_in_pool(show))
+    }
+
+    fn step_in_pool(&mut self, show: &mut (dyn FnMut(&Matrix, &Pull) + Send)) -> Result<StepReport> {
         let (clock, seed, dt) = (self.clock, self.seed, self.model.dt());
         let request = Request { reference: self.velocity.reference(), law: self.velocity.law_use(), clock, seed };
         let drawn = self.model.draw(&request)?;
@@ -142,6 +147,7 @@ impl Run {
         let pull = self.velocity.prepare(&scene).and_then(|()| self.velocity.evaluate(&scene));
         let moved = pull.and_then(|pull| {
             self.check(&pull, &drawn.x)?;
+            show(&drawn.x, &pull);
             let mut figures = pull.figures().to_vec();
             if let Pull::Points(field) | Pull::Diffusion { field, .. } = &pull {
                 let value = root_mean_square(&field.velocity);

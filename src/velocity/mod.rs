@@ -62,6 +62,8 @@ pub struct Field {
     pub velocity: Matrix,
     /// Growth rates g_i = -(φ_i - mean φ), φ = δD_f/δq, of the reaction (T15), n; where the velocity has them.
     pub growth: Option<Vec<f64>>,
+    /// l_i = log p/q at the particles as the weight sees it, centred to E_q e^l = 1 and not clipped, n; where the velocity has it.
+    pub log_ratio: Option<Vec<f64>>,
     /// √(mean of V² over particles and coordinates), before outliers were shortened.
     pub rms: f64,
     /// Numbers of this step.
@@ -71,7 +73,7 @@ pub struct Field {
 impl Field {
     /// A field of which nothing else is known.
     pub fn of(velocity: Matrix) -> Self {
-        Self { rms: root_mean_square(&velocity), velocity, growth: None, figures: Vec::new() }
+        Self { rms: root_mean_square(&velocity), velocity, growth: None, log_ratio: None, figures: Vec::new() }
     }
 }
 

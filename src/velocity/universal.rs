@@ -160,7 +160,7 @@ impl UniversalDrift {
         figures.push(Figure { key: "mean_log_density", label: "mean log p~", unit, value });
         figures.push(Figure::plain("effective_samples", "effective samples of r", log_z.effective_samples));
         let growth = Some(growth(divergence, self.clip, &log_ratio));
-        Ok((Field { velocity, growth, rms, figures }, at.y))
+        Ok((Field { velocity, growth, log_ratio: Some(log_ratio), rms, figures }, at.y))
     }
 }
 

@@ -5,12 +5,14 @@ mod compare;
 pub(crate) mod distance;
 pub(crate) mod evaluate;
 mod export;
+mod lab;
 mod list;
 mod logpdf;
 mod particles;
 mod report;
 mod sample;
 mod seams;
+mod storyboard;
 mod train;
 mod verify;
 
@@ -57,6 +59,10 @@ enum Command {
     Export(export::Arguments),
     /// Make the report of a run again from its folder, also of one that stopped or is still training
     Report(report::Arguments),
+    /// Show particles and the curves that must agree in a browser, on this machine alone
+    Lab(lab::Arguments),
+    /// Draw the runs of a file of scenes as a picture that moves
+    Storyboard(storyboard::Arguments),
     /// Show what is known by name: formulas, constants, sources
     List(list::Arguments),
     /// Check the theorems of theory/, each by two independent computations
@@ -82,6 +88,8 @@ impl Cli {
             Command::Compare(arguments) => compare::run(&arguments),
             Command::Export(arguments) => export::run(&arguments),
             Command::Report(arguments) => report::run(&arguments),
+            Command::Lab(arguments) => lab::run(&arguments),
+            Command::Storyboard(arguments) => storyboard::run(&arguments),
             Command::List(arguments) => list::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }

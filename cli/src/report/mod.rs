@@ -1,14 +1,16 @@
 //! The report of a run: one self-contained HTML file, drawn from plain data ([`Record`]).
 
-mod axis;
+pub(crate) mod axis;
 pub mod comparison;
-mod contour;
+pub(crate) mod contour;
 mod curves;
 mod field;
+pub mod formulas;
+pub mod ledger;
 mod page;
-mod panels;
+pub(crate) mod panels;
 mod paths;
-mod plot;
+pub(crate) mod plot;
 mod record;
 pub mod style;
 #[cfg(test)]

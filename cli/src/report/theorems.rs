@@ -2,6 +2,8 @@
 
 use crate::report::axis::Axis;
 use crate::report::curves;
+use crate::report::formulas::paragraphs;
+use crate::report::ledger::{Theorem, graph, ledger};
 use crate::report::page::head;
 use crate::report::plot::Plot;
 use crate::report::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
@@ -29,26 +31,49 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
          theorem; the right side is the theorem’s formula through the code that ships. Their distance must fall with the step at the \
          expected order until rounding takes over, on the left of each diagram. A false variant of the statement levels off instead.</p></section>\n",
     );
-    evidence.iter().for_each(|e| theorem(&mut s, e));
+    s.push_str(&graph(evidence));
+    let pages = ledger();
+    evidence.iter().for_each(|e| theorem(&mut s, e, pages.iter().find(|t| t.id == e.id)));
     curves::section(&mut s, request, evidence);
     s.push_str("</main></body></html>\n");
     s
 }
 
-fn theorem(s: &mut String, e: &Evidence) {
+/// One card: statement, assumptions, both sides, false variants, where it stands.
+fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>) {
     let (held, all) = (count(e.count(&Verdict::Holds)), count(e.comparisons.len()));
     let verdict = match status(e) {
         Status::Holds if held == all => format!("<b>holds</b> on all of {all} instances"),
         Status::Holds => format!("<b>holds</b> on {held} of {all} instances, all that meet the assumptions"),
         status => format!("<b>{}</b>: holds on {held} of {all} instances", status.word()),
     };
-    let _ = writeln!(s, "<section><h2>{} {}</h2><p>{verdict}.</p><div class=\"row\">", e.id, escape(e.title));
+    let _ = writeln!(s, "<section id=\"{}\"><h2>{} {}</h2><p>{verdict}.</p>", e.id, e.id, escape(e.title));
+    if let Some(page) = page {
+        words(s, page);
+    }
+    s.push_str("<div class=\"row\">");
     s.push_str(&slopes(e).unwrap_or_default());
     s.push_str("<div class=\"words\">");
     variants(s, e);
     s.push_str("</div></div>\n");
     table(s, e);
     s.push_str("</section>\n");
+}
+
+/// What the page of a theorem says: statement and assumptions to open, status, code, test.
+fn words(s: &mut String, page: &Theorem) {
+    let code = page.code().join(", ");
+    let _ = writeln!(
+        s,
+        "<details><summary>Statement</summary>\n{}</details>\n<details><summary>Assumptions</summary>\n{}</details>\n<p class=\"why\">Proof: {}, \
+         <code>{}</code>. Test: <code>{}</code>.{}</p>",
+        paragraphs(&page.part("Statement")),
+        paragraphs(&page.part("Assumptions")),
+        escape(&page.status),
+        escape(&page.page),
+        escape(&page.test),
+        if code.is_empty() { code } else { format!(" Code: <code>{}</code>.", escape(&code)) }
+    );
 }
 
 fn variants(s: &mut String, e: &Evidence) {

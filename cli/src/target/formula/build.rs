@@ -16,7 +16,7 @@ pub(super) type Built = Result<Value, String>;
 #[derive(Default)]
 pub(super) struct Builder {
     pub steps: Vec<Step>,
-    numbers: usize,
+    pub numbers: usize,
 }
 
 impl Builder {

@@ -98,6 +98,11 @@ pub fn compile(formula: &str, dim: usize, constants: &[(String, Value)]) -> Resu
     Ok(Arc::new(TapeDensity::new(dim, move |x| program.run(x))))
 }
 
+/// Numbers that the evaluation of a formula without constants holds for one point; None where it has a mistake.
+pub fn numbers(formula: &str, dim: usize) -> Option<usize> {
+    parser::compile(formula, dim, &[]).ok().map(|program| program.numbers)
+}
+
 /// The file's constants: numbers, lists of numbers, and lists of lists of the same length.
 fn constants(table: &toml::Table) -> Result<Vec<(String, Value)>, Reason> {
     table.iter().map(|(name, value)| Ok((name.clone(), constant(name, value)?))).collect()

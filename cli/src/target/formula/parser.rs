@@ -125,7 +125,7 @@ impl<'a> Parser<'a> {
             (Err(why), _) => Err(why),
         };
         match result {
-            Ok(result) => Ok(Program { steps: self.builder.steps, result }),
+            Ok(result) => Ok(Program { numbers: self.builder.numbers, steps: self.builder.steps, result }),
             Err(why) => Err(self.built(first, Err(why)).unwrap_err()),
         }
     }

@@ -70,6 +70,8 @@ pub(super) enum Step {
 pub(super) struct Program {
     pub steps: Vec<Step>,
     pub result: usize,
+    /// Numbers that an evaluation holds for one point.
+    pub numbers: usize,
 }
 
 impl Program {

@@ -1,0 +1,20 @@
+//! The laboratory: runs in the plane, shown in a browser while they go on.
+//!
+//! The page draws and computes nothing: every number in it is made here, by the library. A tab is a stream of events, a stream is a
+//! [`Course`], and a course is up to three runs of the command `particles` on one seed.
+
+mod course;
+mod export;
+mod http;
+mod pane;
+mod server;
+mod smoothed;
+mod storyboard;
+mod wish;
+
+pub use course::Course;
+pub use http::{MOST_HEAD, Request};
+pub use server::{Server, Settings};
+pub use smoothed::{CELLS, Smoothed, lowered};
+pub use storyboard::Storyboard;
+pub use wish::{MOST_PANES, Wish};

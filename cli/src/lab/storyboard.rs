@@ -1,0 +1,163 @@
+//! Storyboards: what the laboratory shows, as one picture that moves, from a file of scenes.
+
+use crate::failure::{Failure, Outcome};
+use crate::files::read_text;
+use crate::lab::course::{Course, LEVELS};
+use crate::lab::wish::Wish;
+use crate::report::axis::Axis;
+use crate::report::contour::{mass_level, region};
+use crate::report::plot::Plot;
+use crate::report::style::{INK, TARGET, escape, number};
+use crate::target::Target;
+use serde::Deserialize;
+use std::fmt::Write;
+use std::path::Path;
+
+/// Scenes, shown side by side.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Storyboard {
+    /// Seconds from the first frame to the last.
+    seconds: f64,
+    /// Frames of each scene, the first and the last step included.
+    frames: u64,
+    scene: Vec<Scene>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Scene {
+    title: String,
+    /// The part of a link of the laboratory behind its `#`.
+    lab: String,
+}
+
+/// Longest file of scenes.
+const MAX_FILE: u64 = 1 << 20;
+/// Most scenes, frames of a scene, and particles times frames: some megabytes.
+const MOST: (usize, u64, usize) = (6, 120, 40_000);
+/// Width of a scene.
+const WIDTH: f64 = 380.0;
+/// Seconds for which the last frame stays.
+const REST: f64 = 2.0;
+
+/// The places of all particles of a run, frame by frame.
+type Frames = Vec<Vec<(f64, f64)>>;
+
+impl Storyboard {
+    /// Reads a file of scenes.
+    pub fn read(path: &Path) -> Outcome<Self> {
+        let text = read_text(path, MAX_FILE)?;
+        Self::of_text(&text).map_err(|why| Failure::input(format!("{}: {why}", path.display())))
+    }
+
+    /// The scenes in `text`, or a sentence on what is wrong.
+    pub fn of_text(text: &str) -> Result<Self, String> {
+        let board: Self = toml::from_str(text).map_err(|e| {
+            let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
+            format!("line {line}: {}", e.message())
+        })?;
+        let (scenes, frames, _) = MOST;
+        if !(1..=scenes).contains(&board.scene.len()) {
+            return Err(format!("{} scenes; give from 1 to {scenes}", board.scene.len()));
+        }
+        if !(2..=frames).contains(&board.frames) {
+            return Err(format!("frames = {}; give from 2 to {frames}", board.frames));
+        }
+        if !(board.seconds > 0.0 && board.seconds <= 600.0) {
+            return Err(format!("seconds = {}; give a positive number, at most 600", board.seconds));
+        }
+        Ok(board)
+    }
+
+    /// The picture: an SVG whose particles move from frame to frame, without scripts. `given` is the target of scenes that name none.
+    /// Where nothing moves, it shows the last step.
+    pub fn draw(&self, given: &Target) -> Outcome<String> {
+        let (mut body, mut height, mut panes) = (String::new(), 0.0f64, 0);
+        for scene in &self.scene {
+            let said = |e: Failure| Failure::input(format!("the scene \"{}\": {e}", scene.title));
+            let mut course = Wish::read(&scene.lab).and_then(|wish| Course::begin(&wish, given)).map_err(said)?;
+            let moved = self.moves(&mut course).map_err(said)?;
+            for (k, frames) in moved.iter().enumerate() {
+                let (svg, high) = self.scene(scene, &course, k, frames, panes);
+                let _ = write!(body, "<g transform=\"translate({} 0)\">{svg}</g>", WIDTH * panes as f64);
+                (height, panes) = (height.max(high), panes + 1);
+            }
+        }
+        let width = WIDTH * panes as f64;
+        Ok(format!(
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {:.0}\" width=\"{width}\" font-family=\"sans-serif\"><style>.title{{font-size:14px;\
+             font-weight:600}}.label{{font-size:13px}}.tick{{font-size:12px}}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n",
+            height + 8.0
+        ))
+    }
+
+    /// The places of each run at every frame.
+    fn moves(&self, course: &mut Course) -> Outcome<Vec<Frames>> {
+        let steps = course.panes()[0].job.steps();
+        let n = course.panes()[0].points().rows();
+        if n * self.frames as usize > MOST.2 {
+            let (frames, most) = (self.frames, MOST.2);
+            return Err(Failure::input(format!("{n} particles in {frames} frames; give at most {most} together")));
+        }
+        let mut out = vec![Vec::new(); course.panes().len()];
+        for frame in 0..self.frames {
+            course.seek(steps * frame / (self.frames - 1))?;
+            for (pane, frames) in course.panes().iter().zip(&mut out) {
+                frames.push(pane.points().iter_rows().map(|r| (r[0], r[1])).collect());
+            }
+        }
+        Ok(out)
+    }
+
+    /// One run: contours, and circles that go through their places.
+    fn scene(&self, scene: &Scene, course: &Course, k: usize, frames: &Frames, id: usize) -> (String, f64) {
+        let field = course.field();
+        let (x, y) = (Axis::linear("x₁", field.x.0, field.x.1, 4), Axis::linear("x₂", field.y.0, field.y.1, 4));
+        let height = Plot::equal_height(WIDTH, &x, &y);
+        let opening = course.panes()[k].opening();
+        let name =
+            opening["name"].as_str().filter(|_| course.panes().len() > 1).map_or(String::new(), |n| format!(", {n}"));
+        let mut plot = Plot::new(&format!("{}{name}", scene.title), (WIDTH, height), x, y).without_grid();
+        for mass in LEVELS {
+            let (fill, border) = region(field, mass_level(field, mass), &|x, y| plot.place(x, y));
+            plot.raw(&format!("<path d=\"{fill}\" fill=\"{TARGET}\" fill-opacity=\"0.09\"/>"));
+            plot.raw(&format!("<path d=\"{border}\" fill=\"none\" stroke=\"{TARGET}\" stroke-opacity=\"0.5\"/>"));
+        }
+        // the last frame stays: it is repeated
+        let spans = (frames.len() - 1) as f64;
+        let rest = (REST / self.seconds * spans).ceil();
+        let total = self.seconds * (spans + rest) / spans;
+        let mut marks = String::new();
+        let (Some(last), n) = (frames.last(), frames.first().map_or(0, Vec::len)) else {
+            return (String::new(), height);
+        };
+        for i in 0..n {
+            let held = std::iter::repeat_n(last, rest as usize);
+            let way: Vec<(f64, f64)> =
+                frames.iter().chain(held).map(|frame| plot.place(frame[i].0, frame[i].1)).collect();
+            let values =
+                |f: fn(&(f64, f64)) -> f64| way.iter().map(|p| format!("{:.1}", f(p))).collect::<Vec<_>>().join(";");
+            let end = way[way.len() - 1];
+            let _ = writeln!(
+                marks,
+                "<circle cx=\"{:.1}\" cy=\"{:.1}\" r=\"2\"><animate attributeName=\"cx\" dur=\"{total:.2}s\" repeatCount=\"indefinite\" values=\"{}\"/>\
+                 <animate attributeName=\"cy\" dur=\"{total:.2}s\" repeatCount=\"indefinite\" values=\"{}\"/></circle>",
+                end.0,
+                end.1,
+                values(|p| p.0),
+                values(|p| p.1)
+            );
+        }
+        plot.raw(&format!("<g fill=\"{INK}\" fill-opacity=\"0.75\">{marks}</g>"));
+        let job = &course.panes()[k].job;
+        let dt = job.method.model.get("dt").map_or(0.0, |v| v.to_string().parse().unwrap_or(0.0));
+        let words = format!("{n} particles, time 0 to {}", number(dt * job.steps() as f64, 3));
+        plot.raw(&format!(
+            "<text class=\"tick\" x=\"{}\" y=\"44\" text-anchor=\"end\">{}</text>",
+            WIDTH - 26.0,
+            escape(&words)
+        ));
+        (plot.finish(&format!("scene{id}")), height)
+    }
+}
