@@ -18,6 +18,8 @@ fn charts() -> Vec<Vec<Support>> {
         Support::Interval { low: -2.0, high: 5.0 },
         Support::Simplex(2),
         Support::Simplex(5),
+        Support::Ordered(1),
+        Support::Ordered(4),
     ];
     blocks.iter().map(|&b| vec![b]).chain([blocks.to_vec()]).collect()
 }
@@ -105,7 +107,7 @@ fn mass(p: &dyn Density) -> f64 {
     p.log_density(&u).iter().map(|l| l.exp()).sum::<f64>() * 0.25f64.powi(m as i32)
 }
 
-/// Checks that constrained densities keep their mass: Gamma(3) = 2 on x > 0, Beta(2, 3) on (1, 3), Dirichlet(2, 3, 4) on the simplex, against
+/// Checks that constrained densities keep their mass: Gamma(3) = 2 on x > 0, Beta(2, 3) on (1, 3), Dirichlet(2, 3, 4) on the simplex, two normals in order, against
 /// the closed forms. In u they are analytic in a strip of half-width above 1, so step 1/4 errs by less than e^(-8π) = 1e-11.
 #[test]
 fn masses_are_kept() {
@@ -120,6 +122,11 @@ fn masses_are_kept() {
         |x| x[0].ln() + 2.0 * x[1].ln() + 3.0 * x[2].ln(),
         |x, s| (0..3).for_each(|k| s[k] = (k + 1) as f64 / x[k]),
     );
+    let pair = Handwritten::new(
+        2,
+        |x| -0.5 * (x[0] * x[0] + x[1] * x[1]),
+        |x, s| s.iter_mut().zip(x).for_each(|(s, x)| *s = -x),
+    );
     let on = |p: Arc<dyn Density>, block| mass(&Constrained::new(p, Chart::new(vec![block]).unwrap()).unwrap());
     let positive = Support::Interval { low: 0.0, high: f64::INFINITY };
     for (name, found, exact) in [
@@ -127,6 +134,8 @@ fn masses_are_kept() {
         ("beta", on(Arc::new(beta), Support::Interval { low: 1.0, high: 3.0 }), 1.0 / 12.0),
         // Γ(2) Γ(3) Γ(4) / Γ(9)
         ("dirichlet", on(Arc::new(dirichlet), Support::Simplex(3)), 12.0 / 40320.0),
+        // two independent normals in their order: half of all
+        ("ordered", on(Arc::new(pair), Support::Ordered(2)), std::f64::consts::PI),
     ] {
         assert!((found / exact - 1.0).abs() < 1e-9, "{name}: {found} {exact}");
     }
@@ -154,6 +163,7 @@ fn bad_charts_and_points() {
         interval(f64::NAN, 1.0),
         interval(f64::INFINITY, f64::INFINITY),
         Chart::new(vec![Support::Simplex(1)]),
+        Chart::new(vec![Support::Ordered(0)]),
         Chart::new(vec![]),
     ] {
         assert!(matches!(bad, Err(Error::Parameter { .. })), "{bad:?}");

@@ -48,10 +48,17 @@ pub const REMEDY: &str = "restore it, or start a new run";
 /// one that the run had.
 pub fn changed(config: &toml::Table) -> Vec<String> {
     let target = config.get("target").and_then(toml::Value::as_table);
+    // one file, or a list of files beside a list of fingerprints
+    let texts = |value: &toml::Value| match value {
+        toml::Value::Array(all) => all.iter().filter_map(toml::Value::as_str).map(str::to_owned).collect(),
+        value => value.as_str().map(str::to_owned).into_iter().collect::<Vec<_>>(),
+    };
     let one = |table: &toml::Table, (key, expected): (&String, &toml::Value)| {
         let key = key.strip_suffix(ENDING)?;
-        let path = PathBuf::from(table.get(key)?.as_str()?);
-        difference(key, &path, Some(expected.as_str()?), &of_file(&path).ok()?)
+        let paths = texts(table.get(key)?).into_iter().map(PathBuf::from);
+        paths
+            .zip(texts(expected))
+            .find_map(|(path, expected)| difference(key, &path, Some(&expected), &of_file(&path).ok()?))
     };
     std::iter::once(config).chain(target).flat_map(|table| table.iter().filter_map(move |e| one(table, e))).collect()
 }

@@ -12,6 +12,7 @@
 //! assert_eq!((y.value.value, y.value.slope, y.slope.slope), (0.0, 1.0, 2.0));
 //! ```
 
+use crate::num::Special;
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -41,6 +42,8 @@ pub trait Scalar:
     fn tanh(self) -> Self;
     /// xᵏ for a constant k.
     fn powf(self, k: f64) -> Self;
+    /// A special function.
+    fn special(self, f: Special) -> Self;
 
     /// |x|; derivative 0 at 0.
     fn abs(self) -> Self {
@@ -116,6 +119,9 @@ impl Scalar for f64 {
     }
     fn powf(self, k: f64) -> Self {
         f64::powf(self, k)
+    }
+    fn special(self, f: Special) -> Self {
+        f.value(self)
     }
 }
 
@@ -225,6 +231,21 @@ impl<S: Scalar> Scalar for Dual<S> {
     fn powf(self, k: f64) -> Self {
         let rate = if k == 0.0 { S::constant(0.0) } else { S::constant(k) * self.value.powf(k - 1.0) };
         self.chain(self.value.powf(k), rate)
+    }
+    fn special(self, f: Special) -> Self {
+        let (x, one) = (self.value, S::constant(1.0));
+        let y = x.special(f);
+        // log Γ' = ψ, ψ_k' = ψ_(k+1), erf' = 2/√π exp(-x²), Φ' = φ, (log Φ)' = h = φ/Φ, h' = -h (x + h), atan' = 1/(1 + x²)
+        let rate = match f {
+            Special::LogGamma => x.special(Special::Polygamma(0)),
+            Special::Polygamma(k) => x.special(Special::Polygamma(k + 1)),
+            Special::Erf => S::constant(std::f64::consts::FRAC_2_SQRT_PI) * (-(x * x)).exp(),
+            Special::NormalCdf => S::constant(1.0 / std::f64::consts::TAU.sqrt()) * (S::constant(-0.5) * x * x).exp(),
+            Special::LogNormalCdf => x.special(Special::InverseMills),
+            Special::InverseMills => -(y * (x + y)),
+            Special::Atan => one / (one + x * x),
+        };
+        self.chain(y, rate)
     }
 }
 

@@ -13,7 +13,7 @@ type Shape = (usize, usize);
 pub(crate) fn output_shape<T: Real>(op: &Op<T>, [a, b, c]: [Shape; ARITY]) -> Shape {
     use Op::*;
     match op {
-        Add | Sub | Mul | Div | Max | GreaterEqual => broadcast_shape(op, a, b),
+        Add | Sub | Mul | Div | Max | GreaterEqual | Masked => broadcast_shape(op, a, b),
         SumTo(r, c) if (*r == a.0 || *r == 1) && (*c == a.1 || *c == 1) => (*r, *c),
         BroadcastTo(r, c) if (a.0 == *r || a.0 == 1) && (a.1 == *c || a.1 == 1) => (*r, *c),
         LogSumExp => (a.0, 1),
@@ -71,6 +71,7 @@ pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mu
         // NaN in either input comes through
         Max => binary(a, b, out, |x, y| if x >= y || x.is_nan() { x } else { y }),
         GreaterEqual => binary(a, b, out, |x, y| if x >= y { T::ONE } else { T::ZERO }),
+        Masked => binary(a, b, out, |x, m| if m != T::ZERO { x } else { T::ZERO }),
         Neg => unary(a, out, |x| -x),
         Scale(k) => unary(a, out, |x| x * *k),
         Offset(k) => unary(a, out, |x| x + *k),
@@ -93,6 +94,7 @@ pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mu
         SiluSlope => map(num::SiluSlope, a, out),
         Relu => unary(a, out, |x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
         Step => unary(a, out, |x| if x > T::ZERO { T::ONE } else { T::ZERO }),
+        Special(f) => unary(a, out, |x| T::from_f64(f.value(x.to_f64()))),
         SumTo(..) => sum_to(a, out),
         BroadcastTo(..) => broadcast_to(a, out),
         LogSumExp => log_sum_exp_rows(a, out),

@@ -1,7 +1,7 @@
 //! The table of operations: each with its vector–Jacobian product beside its name.
 
 use crate::autodiff::tape::{ARITY, Var};
-use crate::num::Real;
+use crate::num::{Real, Special};
 use std::sync::Arc;
 
 /// An operation on matrices; elementwise unless its comment says otherwise.
@@ -16,6 +16,8 @@ pub(crate) enum Op<T> {
     Max,
     /// 1 where a ≥ b, else 0; its derivative is 0.
     GreaterEqual,
+    /// a where b ≠ 0, else 0 whatever a is.
+    Masked,
     // one input
     Neg,
     Scale(T),
@@ -40,6 +42,7 @@ pub(crate) enum Op<T> {
     SiluSlope,
     Relu,
     Step,
+    Special(Special),
     // by axis
     /// Sum over the axes in which the target shape is 1.
     SumTo(usize, usize),
@@ -88,7 +91,7 @@ impl<T> Op<T> {
         match self {
             Leaf => 0,
             Affine | HiddenSlope | Hidden => 3,
-            Add | Sub | Mul | Div | Max | GreaterEqual | MatMul { .. } | ConcatCols | ConcatRows => 2,
+            Add | Sub | Mul | Div | Max | GreaterEqual | Masked | MatMul { .. } | ConcatCols | ConcatRows => 2,
             _ => 1,
         }
     }
@@ -135,6 +138,8 @@ pub(crate) fn vjp<'t, T: Real>(
         Div => two(&|| (g / b).sum_to(a.shape()), &|| (-(g / b) * y).sum_to(b.shape())),
         // the larger input takes all; the first one at a tie
         Max => two(&|| (g * a.greater_equal(b)).sum_to(a.shape()), &|| (g - g * a.greater_equal(b)).sum_to(b.shape())),
+        // where it is 0 by choice, what there is to differentiate may be NaN: chosen, not multiplied
+        Masked => [wanted[0].then(|| g.masked(b).sum_to(a.shape())), None, None],
         Neg => one(-g),
         Scale(k) => one(g * *k),
         Offset(_) => one(g),
@@ -158,6 +163,7 @@ pub(crate) fn vjp<'t, T: Real>(
         Silu => one(g * a.silu_slope()),               // d x σ(x) = σ (1 + x σ(-x)) dx
         SiluSlope => one(a.silu_second(g)),
         Relu => one(g * a.step()), // d max(x, 0) = [x > 0] dx
+        Special(f) => one(special(*f, a, y, g)),
         SumTo(..) => one(g.broadcast_to(a.shape())),
         BroadcastTo(..) => one(g.sum_to(a.shape())),
         LogSumExp => one(g * a.softmax()),            // d lse = Σ softmax dx
@@ -180,5 +186,42 @@ pub(crate) fn vjp<'t, T: Real>(
         PadRows(from, _) => one(g.rows(*from..from + a.shape().0)),
         GatherRows(index) => one(g.scatter_rows(index, a.shape().0)),
         ScatterRows(index, _) => one(g.gather_rows(index)),
+    }
+}
+
+/// f'(a) g for a special function y = f(a).
+fn special<'t, T: Real>(f: Special, a: Var<'t, T>, y: Var<'t, T>, g: Var<'t, T>) -> Var<'t, T> {
+    let gauss = |scale: f64, rate: f64| g * (a.square() * T::from_f64(-rate)).exp() * T::from_f64(scale);
+    match f {
+        Special::LogGamma => g * a.special(Special::Polygamma(0)),
+        Special::Polygamma(k) => g * a.special(Special::Polygamma(k + 1)), // d ψ_k = ψ_(k+1) dx
+        Special::Erf => gauss(std::f64::consts::FRAC_2_SQRT_PI, 1.0),      // d erf = 2/√π exp(-x²) dx
+        Special::NormalCdf => gauss(1.0 / std::f64::consts::TAU.sqrt(), 0.5), // d Φ = φ dx
+        Special::LogNormalCdf => g * a.special(Special::InverseMills),     // d log Φ = φ/Φ dx
+        Special::InverseMills => -(g * y * (a + y)),                       // d (φ/Φ) = -φ/Φ (x + φ/Φ) dx
+        Special::Atan => g / (a.square() + T::ONE),                        // d atan x = dx/(1 + x²)
+    }
+}
+
+/// As [`vjp`] with 0 · ∞ = 0 · NaN = 0: where the result does not depend on an input, a derivative that is not finite is not asked for. It is
+/// for functions with [`Masked`](Op::Masked) branches, of which one may be log 0.
+pub(crate) fn vjp_with_branches<'t, T: Real>(
+    op: &Op<T>,
+    y: Var<'t, T>,
+    [a, b, c]: [Var<'t, T>; ARITY],
+    g: Var<'t, T>,
+    wanted: [bool; ARITY],
+) -> Grads<'t, T> {
+    use Op::*;
+    let two = |da: &dyn Fn() -> Var<'t, T>, db: &dyn Fn() -> Var<'t, T>| [wanted[0].then(da), wanted[1].then(db), None];
+    let to = |dx: Var<'t, T>, shape| dx.masked(g).sum_to(shape);
+    match op {
+        Mul => two(&|| to(g * b, a.shape()), &|| to(g * a, b.shape())),
+        Div => two(&|| to(g / b, a.shape()), &|| to(-(g / b) * y, b.shape())),
+        Square | Reciprocal | Power(_) | Exp | Ln | ExpM1 | Ln1p | Sqrt | Abs | Sin | Cos | Tanh | Sigmoid
+        | Softplus | Silu | SiluSlope | Special(_) | LogSumExp => {
+            vjp(op, y, [a, b, c], g, wanted).map(|dx| dx.map(|dx| dx.masked(g)))
+        }
+        _ => vjp(op, y, [a, b, c], g, wanted),
     }
 }

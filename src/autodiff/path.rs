@@ -1,6 +1,7 @@
 //! Running error analysis: numbers that know how much rounding can have reached them.
 
 use crate::autodiff::dual::{Dual, Scalar};
+use crate::num::Special;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
 /// A number with its path sum: Σ over the paths from every rounding to this number of |product of the local derivatives|,
@@ -103,6 +104,9 @@ impl Scalar for Path {
     }
     fn powf(self, k: f64) -> Self {
         self.through(|x| x.powf(k))
+    }
+    fn special(self, f: Special) -> Self {
+        self.through(|x| x.special(f))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::autodiff::eval;
 use crate::autodiff::kernels::silu_with_slope;
-use crate::autodiff::op::{Op, Rules, vjp};
+use crate::autodiff::op::{Op, Rules, vjp, vjp_with_branches};
 use crate::autodiff::sweep::Scratch;
 use crate::linalg::{Factor, Matrix};
 use crate::num::Real;
@@ -116,6 +116,12 @@ impl<T: Real> Tape<T> {
     /// An empty tape.
     pub fn new() -> Self {
         Self::with_rules(vjp)
+    }
+
+    /// An empty tape for functions with [masked](Var::masked) branches: in the chain rule 0 · ∞ = 0 · NaN = 0, so that a branch which is not
+    /// taken brings no NaN into the gradient.
+    pub fn with_branches() -> Self {
+        Self::with_rules(vjp_with_branches)
     }
 
     /// An empty tape with another table of derivative rules.

@@ -2,7 +2,7 @@
 
 use crate::autodiff::op::Op;
 use crate::autodiff::tape::Var;
-use crate::num::Real;
+use crate::num::{Real, Special};
 use std::ops::{Add, Div, Mul, Neg, Range, Sub};
 use std::sync::Arc;
 
@@ -82,6 +82,18 @@ impl<T: Real> Var<'_, T> {
     #[track_caller]
     pub fn greater_equal(self, other: Self) -> Self {
         self.tape.apply(Op::GreaterEqual, &[self, other])
+    }
+
+    /// This where `mask` ≠ 0, else 0, entry by entry with broadcasting: there NaN and infinities do not come through, in the derivative either.
+    /// On a tape [with branches](crate::autodiff::Tape::with_branches) neither do those of what this was computed from.
+    #[track_caller]
+    pub fn masked(self, mask: Self) -> Self {
+        self.tape.apply(Op::Masked, &[self, mask])
+    }
+
+    /// A special function, entry by entry.
+    pub fn special(self, f: Special) -> Self {
+        self.tape.apply(Op::Special(f), &[self])
     }
 
     /// The derivative of x σ(x), entry by entry.

@@ -18,17 +18,23 @@ pub enum Support {
     },
     /// K ≥ 2 coordinates with x_k > 0 and Σ x_k = 1: x = softmax(u_1, …, u_{K-1}, 0).
     Simplex(usize),
+    /// K ≥ 1 coordinates with x_1 < … < x_K: x_1 = u_1, x_k = x_(k-1) + e^u_k.
+    Ordered(usize),
 }
 
 impl Support {
     /// Coordinates of x.
     pub fn width(self) -> usize {
-        if let Support::Simplex(k) = self { k } else { 1 }
+        if let Support::Simplex(k) | Support::Ordered(k) = self { k } else { 1 }
     }
 
     /// Coordinates of u: one fewer than of x on a simplex.
     pub fn free_width(self) -> usize {
-        if let Support::Simplex(k) = self { k - 1 } else { 1 }
+        match self {
+            Support::Simplex(k) => k - 1,
+            Support::Ordered(k) => k,
+            _ => 1,
+        }
     }
 
     /// x ← T(u); returns log |det ∂x/∂u|, on a simplex of the first K-1 coordinates of x.
@@ -59,6 +65,15 @@ impl Support {
                 number(0.0)
             }
             Support::Simplex(_) => simplex(u, x),
+            Support::Ordered(_) => {
+                x[0] = u[0];
+                let mut log_jacobian = number(0.0);
+                for k in 1..x.len() {
+                    x[k] = x[k - 1] + u[k].exp();
+                    log_jacobian = log_jacobian + u[k];
+                }
+                log_jacobian
+            }
         }
     }
 
@@ -77,6 +92,14 @@ impl Support {
                 // ∂x_i/∂u_j = x_i (δ_ij - x_j), ∂/∂u_j Σ log x_i = 1 - K x_j
                 let mean: f64 = x.iter().zip(g).map(|(x, g)| x * g).sum();
                 out.iter_mut().zip(x.iter().zip(g)).for_each(|(o, (x, g))| *o = x * (g - mean) + 1.0 - k as f64 * x);
+            }
+            Support::Ordered(k) => {
+                // ∂x_i/∂u_j = e^u_j for i ≥ j > 1, and 1 for j = 1
+                let mut sum = 0.0;
+                for j in (0..k).rev() {
+                    sum += g[j];
+                    out[j] = if j == 0 { sum } else { u[j].exp() * sum + 1.0 };
+                }
             }
         }
     }
@@ -98,6 +121,10 @@ impl Support {
                     return false;
                 }
             }
+            Support::Ordered(k) => {
+                u[0] = x[0];
+                (1..k).for_each(|j| u[j] = (x[j] - x[j - 1]).ln());
+            }
         }
         u.iter().all(|u| u.is_finite())
     }
@@ -108,6 +135,7 @@ impl Support {
             Support::Real => x[0].is_finite(),
             Support::Interval { low, high } => low < x[0] && x[0] < high,
             Support::Simplex(_) => x.iter().all(|v| *v > 0.0),
+            Support::Ordered(_) => x.iter().all(|v| v.is_finite()) && x.is_sorted_by(|a, b| a < b),
         }
     }
 
@@ -116,6 +144,7 @@ impl Support {
             Support::Real => "the real line".into(),
             Support::Interval { low, high } => format!("the interval ({low}, {high})"),
             Support::Simplex(k) => format!("the simplex of {k} coordinates"),
+            Support::Ordered(k) => format!("the {k} coordinates in ascending order"),
         }
     }
 }
@@ -146,7 +175,7 @@ pub struct Chart {
 
 impl Chart {
     /// The chart of these blocks, in the order of the coordinates. `Error::Parameter` for an interval without inside, a
-    /// simplex of fewer than 2 coordinates, or no blocks.
+    /// simplex of fewer than 2 coordinates, ordered ones without any, or no blocks.
     pub fn new(blocks: Vec<Support>) -> Result<Self> {
         for block in &blocks {
             let (name, value, expected) = match *block {
@@ -157,6 +186,7 @@ impl Chart {
                     (format!("interval from {low}: upper end"), high, "an interval with finite numbers inside")
                 }
                 Support::Simplex(k) if k < 2 => ("coordinates of a simplex".into(), k as f64, "at least 2"),
+                Support::Ordered(0) => ("ordered coordinates".into(), 0.0, "at least 1"),
                 _ => continue,
             };
             return Err(Error::Parameter { name, value, expected });
@@ -177,6 +207,18 @@ impl Chart {
     /// m, coordinates of u.
     pub fn free_dim(&self) -> usize {
         self.free_dim
+    }
+
+    /// Whether T is the identity.
+    pub fn is_identity(&self) -> bool {
+        let whole =
+            |b: &Support| matches!(b, Support::Interval { low, high } if low.is_infinite() && high.is_infinite());
+        self.blocks.iter().all(|b| *b == Support::Real || whole(b))
+    }
+
+    /// The blocks, in the order of the coordinates.
+    pub fn blocks(&self) -> &[Support] {
+        &self.blocks
     }
 
     /// Each block with where it begins in u and in x.

@@ -22,6 +22,10 @@ use std::sync::Mutex;
 pub struct TapeDensity<F> {
     dim: usize,
     log_density: F,
+    /// Makes a tape.
+    tape: fn() -> Tape<f64>,
+    /// Rows on a tape at a time, at most.
+    rows: usize,
     /// Tapes that wait for the next chunk of rows; as many as there are threads, with memory that is used again.
     tapes: Mutex<Vec<Tape<f64>>>,
 }
@@ -31,12 +35,36 @@ impl<F: for<'t> Fn(Var<'t, f64>) -> Var<'t, f64> + Send + Sync> TapeDensity<F> {
     #[track_caller]
     pub fn new(dim: usize, log_density: F) -> Self {
         assert!(dim > 0, "TapeDensity::new: a density needs at least one dimension");
-        Self { dim, log_density, tapes: Mutex::new(Vec::new()) }
+        Self { dim, log_density, tape: Tape::new, rows: usize::MAX, tapes: Mutex::new(Vec::new()) }
     }
 
-    /// out ← log p~ of one chunk of rows, and where asked score ← its gradient.
+    /// The same for a log-density with [masked](Var::masked) branches: one that is not taken brings no NaN into the score.
+    pub fn with_branches(self) -> Self {
+        Self { tape: Tape::with_branches, ..self }
+    }
+
+    /// The same with at most so many rows on a tape at a time, for a log-density with many numbers a row. Panics where this is 0.
+    #[track_caller]
+    pub fn rows_at_a_time(self, rows: usize) -> Self {
+        assert!(rows > 0, "TapeDensity: at least one row goes on a tape");
+        Self { rows, ..self }
+    }
+
+    /// out ← log p~ of some rows, and where asked score ← its gradient.
     fn chunk(&self, x: &[f64], out: &mut [f64], score: Option<&mut [f64]>) {
-        let mut tape = self.tapes.lock().ok().and_then(|mut tapes| tapes.pop()).unwrap_or_default();
+        let (rows, d) = (self.rows.min(out.len().max(1)), self.dim);
+        let parts = x.chunks(rows * d).zip(out.chunks_mut(rows));
+        match score {
+            None => parts.for_each(|(x, out)| self.part(x, out, None)),
+            Some(score) => {
+                parts.zip(score.chunks_mut(rows * d)).for_each(|((x, out), score)| self.part(x, out, Some(score)));
+            }
+        }
+    }
+
+    /// The same for rows that go on one tape.
+    fn part(&self, x: &[f64], out: &mut [f64], score: Option<&mut [f64]>) {
+        let mut tape = self.tapes.lock().ok().and_then(|mut tapes| tapes.pop()).unwrap_or_else(self.tape);
         let leaf = tape.leaf_from(out.len(), self.dim, x);
         let y = (self.log_density)(leaf);
         assert_eq!(y.shape(), (out.len(), 1), "TapeDensity: the log-density of n×d points must be n×1");

@@ -12,6 +12,7 @@ mod qp;
 mod quadrature;
 mod real;
 mod simd;
+mod special;
 mod sum;
 
 pub use big::Big;
@@ -26,5 +27,6 @@ pub use qp::{MinNorm, min_norm};
 pub use quadrature::GaussLegendre;
 pub use real::Real;
 pub use simd::{ISA, Kernel, Shell, check_isa, dispatch, dispatch_on, shell, shells, strict};
+pub use special::{Special, digamma, log_gamma};
 pub(crate) use sum::sum_of_squares;
 pub use sum::{Summary, mean, sum, variance};

@@ -202,8 +202,8 @@ fn special_values_come_through() {
     }
 }
 
-/// 0 or 1 by definition, or constant.
-const INDICATORS: [&str; 3] = ["step", "a ≥ b", "x^0"];
+/// 0 or 1 by definition, or constant; or 0 where the mask says so.
+const INDICATORS: [&str; 4] = ["step", "a ≥ b", "x^0", "masked"];
 
 /// Checks that log Σ exp of a row longer than any register, whose entries lie 50 apart in scattered places up to 1,950, is its largest entry
 /// (the next one adds e^-50, below rounding): the shift is the largest entry, else the sum overflows.

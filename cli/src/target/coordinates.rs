@@ -1,10 +1,33 @@
 //! The coordinates in which a target's samples are written, beside those of its density.
 
 use crate::failure::{Failure, Outcome};
+use crate::target::formula::Program;
 use crate::target::stan::StanModel;
 use pushforward::density::Chart;
 use pushforward::linalg::Matrix;
 use std::sync::Arc;
+
+/// The parameters of a formula by their names, and what is generated from them.
+pub struct Named {
+    chart: Chart,
+    names: Vec<String>,
+    generated: Option<Arc<Program>>,
+}
+
+impl Named {
+    /// Parameters with these names, a name for each coordinate of the chart, and where there is one the program of generated quantities,
+    /// whose own names follow unless the list has names for them too.
+    pub(crate) fn new(chart: Chart, mut names: Vec<String>, generated: Option<Arc<Program>>) -> Self {
+        if names.len() == chart.dim() {
+            names.extend(generated.iter().flat_map(|p| p.generated.iter().flat_map(|(names, _)| names.clone())));
+        }
+        Self { chart, names, generated }
+    }
+
+    fn is_identity(&self) -> bool {
+        self.generated.is_none() && self.chart.is_identity()
+    }
+}
 
 /// How samples come from points u of the density.
 #[derive(Clone)]
@@ -15,6 +38,8 @@ pub enum Coordinates {
     Free(usize),
     /// A chart of this library.
     Chart(Chart),
+    /// A chart, names, and generated quantities behind the parameters.
+    Named(Arc<Named>),
     /// The constraining transform of a Stan model.
     Stan(Arc<StanModel>),
 }
@@ -25,6 +50,7 @@ impl Coordinates {
         match self {
             Coordinates::Same(d) | Coordinates::Free(d) => *d,
             Coordinates::Chart(chart) => chart.dim(),
+            Coordinates::Named(named) => named.names.len(),
             Coordinates::Stan(model) => model.names().len(),
         }
     }
@@ -34,6 +60,7 @@ impl Coordinates {
         match self {
             Coordinates::Same(d) | Coordinates::Free(d) => *d,
             Coordinates::Chart(chart) => chart.free_dim(),
+            Coordinates::Named(named) => named.chart.free_dim(),
             Coordinates::Stan(model) => model.free_dim(),
         }
     }
@@ -42,6 +69,7 @@ impl Coordinates {
     pub fn names(&self) -> Vec<String> {
         match self {
             Coordinates::Stan(model) => model.names().to_vec(),
+            Coordinates::Named(named) => named.names.clone(),
             Coordinates::Free(d) => (1..=*d).map(|j| format!("u{j}")).collect(),
             _ => (1..=self.dim()).map(|j| format!("x{j}")).collect(),
         }
@@ -49,7 +77,11 @@ impl Coordinates {
 
     /// Whether samples are not the points of the density.
     pub fn differ(&self) -> bool {
-        !matches!(self, Coordinates::Same(_) | Coordinates::Free(_))
+        match self {
+            Coordinates::Same(_) | Coordinates::Free(_) => false,
+            Coordinates::Named(named) => !named.is_identity(),
+            Coordinates::Chart(_) | Coordinates::Stan(_) => true,
+        }
     }
 
     /// What a user should know about them.
@@ -64,6 +96,11 @@ impl Coordinates {
         match self {
             Coordinates::Same(_) | Coordinates::Free(_) => Ok(u),
             Coordinates::Chart(chart) => Ok(chart.constrain(&u)),
+            Coordinates::Named(named) if named.is_identity() => Ok(u),
+            Coordinates::Named(named) => {
+                let x = named.chart.constrain(&u);
+                Ok(named.generated.as_ref().map_or(x.clone(), |program| program.generate(&x)))
+            }
             Coordinates::Stan(model) => model.constrain(&u).map_err(Failure::input),
         }
     }
@@ -78,6 +115,17 @@ impl Coordinates {
         match self {
             Coordinates::Same(_) | Coordinates::Free(_) => Ok(samples),
             Coordinates::Chart(chart) => Ok(chart.free_of_rounded(&samples, unit)?),
+            Coordinates::Named(named) if named.is_identity() => Ok(samples),
+            // what is generated follows from the parameters
+            Coordinates::Named(named) => {
+                let d = named.chart.dim();
+                let x = if samples.cols() == d {
+                    samples
+                } else {
+                    pushforward::linalg::Matrix::from_fn(samples.rows(), d, |i, j| samples[(i, j)])
+                };
+                Ok(named.chart.free_of_rounded(&x, unit)?)
+            }
             Coordinates::Stan(model) => model.free(&samples).map_err(Failure::input),
         }
     }

@@ -1,7 +1,9 @@
 //! A target: a name of the registry, or the path of a TOML file that says what it is by `kind`.
 
 pub mod coordinates;
+pub(crate) mod data;
 pub mod formula;
+mod glm;
 mod mixture;
 mod regression;
 mod samples;
@@ -32,8 +34,18 @@ const MAX_FILE: u64 = 64 << 20;
 const MEMORY_SHARE: u128 = 120;
 
 /// The kinds that a target file can have; each has a parser in a file of its own.
-const KINDS: &[&str] =
-    &["gaussian-mixture", "formula", "logistic-regression", "linear-regression", "samples", "stan-library"];
+const KINDS: &[&str] = &[
+    "gaussian-mixture",
+    "formula",
+    "logistic-regression",
+    "linear-regression",
+    "probit-regression",
+    "poisson-regression",
+    "negative-binomial-regression",
+    "student-t-regression",
+    "samples",
+    "stan-library",
+];
 
 /// A target, ready to be sampled from.
 #[derive(Clone)]
@@ -87,16 +99,22 @@ impl Target {
 pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coordinates> {
     let at = |why: Reason| why.at("the configuration's target");
     let support = definition.get("support").and_then(toml::Value::as_table);
+    let named = definition.as_table().filter(|t| t.contains_key("parameters") || t.contains_key("generated"));
     let dim = definition.get("dim").and_then(toml::Value::as_integer).and_then(|d| usize::try_from(d).ok());
     let coordinates = match (definition.get("kind").and_then(toml::Value::as_str), support, dim) {
         (Some("stan-library"), ..) if !libraries_are_trusted() => Coordinates::Free(free_dim),
         (Some("stan-library"), ..) => stan_keys::coordinates_of(definition).map_err(at)?,
+        (Some("formula"), ..) if named.is_some() => match named.and_then(formula::coordinates_without_data) {
+            Some(coordinates) => coordinates,
+            None => of_definition(definition, None, &mut |_| {})?.coordinates,
+        },
         (Some("formula"), Some(support), Some(dim)) if dim <= formula::MAX_DIM => {
             Coordinates::Chart(support::chart(support, dim).map_err(at)?)
         }
-        (Some("linear-regression"), ..) if definition.get("noise").is_none() && free_dim > 0 => {
-            Coordinates::Chart(regression::noise_chart(free_dim - 1))
-        }
+        (Some(kind), ..) if regression::is_kind(kind) => match regression::names(definition) {
+            Some(names) => regression::coordinates(kind, names, definition.get("noise").is_some())?,
+            None => of_definition(definition, None, &mut |_| {})?.coordinates,
+        },
         _ => Coordinates::Same(free_dim),
     };
     if coordinates.free_dim() == free_dim {
@@ -116,7 +134,7 @@ pub(crate) struct Described {
     /// Where the density comes from; the file where this is empty.
     pub source: String,
     /// Keys that config.toml says otherwise than the file, such as an absolute path.
-    pub replaced: Vec<(&'static str, String)>,
+    pub replaced: Vec<(&'static str, toml::Value)>,
 }
 
 impl Described {
@@ -127,8 +145,8 @@ impl Described {
     }
 
     /// Lets config.toml say `key = value`.
-    pub(crate) fn replace(&mut self, key: &'static str, value: String) {
-        self.replaced.push((key, value));
+    pub(crate) fn replace(&mut self, key: &'static str, value: impl Into<toml::Value>) {
+        self.replaced.push((key, value.into()));
     }
 
     /// The same in the coordinates of a chart, where one is given.
@@ -301,7 +319,7 @@ fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn Fn
     // a table takes fewer numbers than the reader of a kind: whole ones end at 2^63 - 1
     let mut table: toml::Table = toml::from_str(text).map_err(|e| Reason::of_toml(text, &e).at(place))?;
     for (key, value) in described.replaced {
-        table.insert(key.into(), toml::Value::String(value));
+        table.insert(key.into(), value);
     }
     let source = if described.source.is_empty() { "a file of the user".to_string() } else { described.source };
     Ok(Target {
@@ -344,10 +362,10 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
     let kind = kind_of(text)?;
     match kind.as_str() {
         "gaussian-mixture" => mixture::describe(text, note),
-        "formula" => formula::describe(text),
+        "formula" => formula::describe(text, base, note),
         "samples" => samples::describe(text, base, note),
         "stan-library" => stan_keys::describe(text, base),
-        "logistic-regression" | "linear-regression" => regression::describe(text, base, note),
+        _ if regression::is_kind(&kind) => regression::describe(text, base, note),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
     }
 }

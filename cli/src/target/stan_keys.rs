@@ -54,7 +54,7 @@ pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
     if let Some(Data::File(path)) = &keys.data {
         described.replace("data", absolute(path).to_string_lossy().into_owned());
     }
-    described.replaced.extend(prints);
+    prints.into_iter().for_each(|(key, print)| described.replace(key, print));
     Ok(described)
 }
 

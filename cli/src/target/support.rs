@@ -5,6 +5,7 @@
 //! x1 = "positive"
 //! x2 = [0, 1]            # an interval; [1, inf] and [-inf, 1] are half-lines
 //! "x3:x5" = "simplex"    # positive with sum 1
+//! "x6:x8" = "ordered"    # ascending
 //! ```
 
 use crate::target::Reason;
@@ -23,8 +24,9 @@ pub(crate) fn chart(table: &SupportKeys, dim: usize) -> Result<Chart, Reason> {
             return Err(Reason::new(format!("support: {key} and {other} name the same coordinate; name each once")));
         }
         covered[from..to].fill(Some(key));
-        match kind(key, value)? {
+        match kind("support", key, value)? {
             Support::Simplex(_) => blocks[from] = Some(Support::Simplex(to - from)),
+            Support::Ordered(_) => blocks[from] = Some(Support::Ordered(to - from)),
             each => blocks[from..to].fill(Some(each)),
         }
     }
@@ -50,27 +52,28 @@ fn span(key: &str, dim: usize) -> Result<(usize, usize), Reason> {
     }
 }
 
-/// What a value says; a simplex without its size.
-fn kind(key: &str, value: &toml::Value) -> Result<Support, Reason> {
+/// What a value says, in a table called `table`; a simplex and ordered coordinates without their number.
+pub(crate) fn kind(table: &str, key: &str, value: &toml::Value) -> Result<Support, Reason> {
     let number = |v: &toml::Value| v.as_float().or(v.as_integer().map(|k| k as f64));
     match value {
         toml::Value::String(word) => match word.as_str() {
             "real" => Ok(Support::Real),
             "positive" => Ok(Support::Interval { low: 0.0, high: f64::INFINITY }),
             "simplex" => Ok(Support::Simplex(0)),
+            "ordered" => Ok(Support::Ordered(0)),
             _ => Err(Reason::new(format!(
-                "support: {key} = {}",
-                pushforward::Error::unknown_name("support", word, &["real", "positive", "simplex"])
+                "{table}: {key} = {}",
+                pushforward::Error::unknown_name("support", word, &["real", "positive", "simplex", "ordered"])
             ))),
         },
         toml::Value::Array(ends) if ends.len() == 2 => match (number(&ends[0]), number(&ends[1])) {
             (Some(low), Some(high)) => Ok(Support::Interval { low, high }),
             _ => Err(Reason::new(format!(
-                "support: {key} = {value}; the two ends of an interval are numbers, such as [0, 1]"
+                "{table}: {key} = {value}; the two ends of an interval are numbers, such as [0, 1]"
             ))),
         },
         _ => Err(Reason::new(format!(
-            "support: {key} = {value}; write \"positive\", \"simplex\", \"real\" or an interval [0, 1]"
+            "{table}: {key} = {value}; write \"positive\", \"simplex\", \"ordered\", \"real\" or an interval [0, 1]"
         ))),
     }
 }

@@ -35,7 +35,7 @@ pub fn parsers() -> Vec<Parser> {
     let binary = vec![model.clone(), checkpoint.clone(), small_flow(), small_checkpoint("flow")];
     vec![
         Parser { name: "target", seeds: targets(), words: TARGET_WORDS, share: 400, parse: parse_target },
-        Parser { name: "formula", seeds: formulas(), words: FORMULA_WORDS, share: 4_000, parse: parse_formula },
+        Parser { name: "formula", seeds: formulas(), words: FORMULA_WORDS, share: 400_000, parse: parse_formula },
         Parser { name: "config", seeds: configs(), words: CONFIG_WORDS, share: 400, parse: parse_config },
         Parser { name: "set", seeds: settings(), words: CONFIG_WORDS, share: 4_000, parse: parse_setting },
         Parser { name: "csv", seeds: tables(), words: &["x1,x2\n", "1e308,2\n"], share: 64, parse: parse_csv },

@@ -4,7 +4,7 @@ use crate::autodiff::dual::Scalar;
 use crate::autodiff::laws::grid::{Grid, Number};
 use crate::autodiff::laws::matrices;
 use crate::autodiff::tape::Var;
-use crate::num::Real;
+use crate::num::{Real, Special};
 
 pub(super) type Shape = (usize, usize);
 pub(super) type OnTape<T> = for<'t> fn(&[Var<'t, T>]) -> Var<'t, T>;
@@ -114,7 +114,7 @@ pub(super) fn c(x: f64) -> Number {
 
 /// All cases.
 pub fn cases<T: Real>() -> Vec<Case<T>> {
-    [arithmetic(), elementary(), activations(), matrices::cases()].concat()
+    [arithmetic(), elementary(), activations(), special(), matrices::cases()].concat()
 }
 
 fn arithmetic<T: Real>() -> Vec<Case<T>> {
@@ -133,6 +133,8 @@ fn arithmetic<T: Real>() -> Vec<Case<T>> {
         )
         .kinked(),
         binary("a ≥ b", [any, any], |x| x[0].greater_equal(x[1]), |a, b| c(f64::from(a.real() >= b.real()))).kinked(),
+        binary("masked", [any, any], |x| x[0].masked(x[1].step()), |a, b| if b.real() > 0.0 { a } else { c(0.0) })
+            .kinked(),
         unary("-x", any, |x| -x[0], |x| -x),
         unary("1.75 x", any, |x| x[0] * T::from_f64(1.75), |x| c(1.75) * x),
         unary("x + 1.75", any, |x| x[0] + T::from_f64(1.75), |x| x + c(1.75)),
@@ -181,5 +183,20 @@ fn activations<T: Real>() -> Vec<Case<T>> {
         // product rule: (u σ)' = σ + u σ σ(-u)
         unary("silu'", any, |x| x[0].silu_slope(), |u| u.sigmoid() + u * u.sigmoid() * (-u).sigmoid()),
         unary("silu', far", far, |x| x[0].silu_slope(), |u| u.sigmoid() + u * u.sigmoid() * (-u).sigmoid()),
+    ]
+}
+
+fn special<T: Real>() -> Vec<Case<T>> {
+    use Special::*;
+    let any = (-3.0, 3.0);
+    vec![
+        unary("log Γ", (0.1, 12.0), |x| x[0].special(LogGamma), |x| x.special(LogGamma)),
+        unary("ψ", (0.1, 12.0), |x| x[0].special(Polygamma(0)), |x| x.special(Polygamma(0))),
+        unary("ψ₂", (0.5, 12.0), |x| x[0].special(Polygamma(2)), |x| x.special(Polygamma(2))),
+        unary("erf", any, |x| x[0].special(Erf), |x| x.special(Erf)),
+        unary("Φ", any, |x| x[0].special(NormalCdf), |x| x.special(NormalCdf)),
+        unary("log Φ", (-9.0, 3.0), |x| x[0].special(LogNormalCdf), |x| x.special(LogNormalCdf)),
+        unary("φ/Φ", (-9.0, 3.0), |x| x[0].special(InverseMills), |x| x.special(InverseMills)),
+        unary("atan", any, |x| x[0].special(Atan), |x| x.special(Atan)),
     ]
 }

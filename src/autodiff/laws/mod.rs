@@ -30,9 +30,9 @@ macro_rules! variants {
 }
 
 variants! {
-    Add; Sub; Mul; Div; Max; GreaterEqual;
+    Add; Sub; Mul; Div; Max; GreaterEqual; Masked;
     Neg; Scale(_); Offset(_); Square; Reciprocal; Power(_); Exp; Ln; ExpM1; Ln1p; Sqrt; Abs; Sign; Sin; Cos; Tanh;
-    Sigmoid; Softplus; Silu; SiluSlope; Relu; Step;
+    Sigmoid; Softplus; Silu; SiluSlope; Relu; Step; Special(_);
     SumTo(_, _); BroadcastTo(_, _); LogSumExp; Softmax;
     MatMul { .. }; Affine; HiddenSlope; Hidden; Inverse; Transpose; Reshape(_, _); ConcatCols; ConcatRows; SliceCols(_, _); SliceRows(_, _); PadCols(_, _);
     PadRows(_, _); GatherRows(_); ScatterRows(_, _);

@@ -4,10 +4,11 @@ use crate::target::formula::functions::{TABLE, find};
 use crate::target::formula::program::{Pair, Step};
 use crate::target::formula::value::{Axis, COMPONENTS, Data, ROWS, Value, positions, union, width};
 use pushforward::linalg::Matrix;
+use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Most numbers that the evaluation of a formula holds for one point, over all its steps; 128 points are held at a time by each thread.
-pub(super) const MAX_NUMBERS: usize = 200_000;
+/// Most numbers that the evaluation of a formula holds for one point, over all its steps.
+pub(super) const MAX_NUMBERS: usize = 1_000_000;
 
 /// A value, or a sentence on why there is none.
 pub(super) type Built = Result<Value, String>;
@@ -17,6 +18,10 @@ pub(super) type Built = Result<Value, String>;
 pub(super) struct Builder {
     pub steps: Vec<Step>,
     pub numbers: usize,
+    /// Whether some value is one of two, of which the other may not be finite.
+    pub branches: bool,
+    /// Between which numbers a step is known to lie, from the supports of parameters.
+    pub bounds: HashMap<usize, (f64, f64)>,
 }
 
 impl Builder {
@@ -78,7 +83,11 @@ impl Builder {
                     _ if a.width() == 1 => Step::Repeat(id, index.len()),
                     _ => Step::Gather(id, index.into()),
                 };
-                self.computed(step, axes)
+                let part = self.computed(step, axes)?;
+                if let (Some(ends), Data::Computed(new)) = (self.bounds.get(&id).copied(), &part.data) {
+                    self.bounds.insert(*new, ends);
+                }
+                Ok(part)
             }
         }
     }
@@ -130,6 +139,32 @@ impl Builder {
                 self.computed(Step::Pair(op, a, b), axes)
             }
         }
+    }
+
+    /// 1 where a comparison of the parser holds, else 0; NaN is unequal to everything.
+    pub fn compare(&mut self, mark: char, a: &Value, b: &Value) -> Built {
+        match mark {
+            '≥' => self.pair(Pair::GreaterEqual, a, b),
+            '≤' => self.pair(Pair::GreaterEqual, b, a),
+            '>' | '<' => {
+                let (a, b) = if mark == '>' { (a, b) } else { (b, a) };
+                let difference = self.pair(Pair::Sub, a, b)?;
+                self.call("step", &difference)
+            }
+            _ => {
+                let (up, down) = (self.compare('≥', a, b)?, self.compare('≤', a, b)?);
+                let equal = self.pair(Pair::Mul, &up, &down)?;
+                if mark == '≡' { Ok(equal) } else { self.pair(Pair::Sub, &Value::number(1.0), &equal) }
+            }
+        }
+    }
+
+    /// a where `condition` ≠ 0, else b; the one that is not chosen may be NaN, in value and derivative.
+    pub fn select(&mut self, condition: &Value, a: &Value, b: &Value) -> Built {
+        self.branches = true;
+        let otherwise = self.compare('≡', condition, &Value::number(0.0))?;
+        let (a, b) = (self.pair(Pair::Masked, a, condition)?, self.pair(Pair::Masked, b, &otherwise)?);
+        self.pair(Pair::Add, &a, &b)
     }
 
     fn shift(&mut self, id: usize, by: &Value, sign: f64, axes: Vec<Axis>) -> Built {

@@ -1,7 +1,9 @@
 //! Atoms: numbers, names, calls, loops.
 
-use crate::target::formula::build::{Builder, Built};
-use crate::target::formula::functions::{self, SPECIAL};
+use crate::target::formula::Mistake;
+use crate::target::formula::build::Built;
+use crate::target::formula::families;
+use crate::target::formula::functions;
 use crate::target::formula::lexer::Kind;
 use crate::target::formula::parser::{Parsed, Parser, coordinate, range, words};
 use crate::target::formula::program::Pair;
@@ -45,7 +47,7 @@ impl Parser<'_> {
         if let Some((_, value)) = self.scope.iter().rev().find(|(n, _)| n == name) {
             return Ok(value.clone());
         }
-        if let Some(k) = coordinate(name) {
+        if let Some(k) = coordinate(name).filter(|_| self.unnamed) {
             if k == 0 || k > self.dim {
                 let why = format!("{name} is out of range; the coordinates are x1 to x{}", self.dim);
                 return self.built(first, Err(why));
@@ -54,7 +56,7 @@ impl Parser<'_> {
             let entry = self.builder.index(&point, &Value::number(k as f64));
             return self.built(first, entry);
         }
-        let why = if functions::find(name).is_some() || SPECIAL.contains(&name) {
+        let why = if functions::is_known(name) {
             format!("'{name}' is a function; write {name}(…)")
         } else {
             let known: Vec<&str> = self.scope.iter().map(|(n, _)| n.as_str()).collect();
@@ -65,15 +67,30 @@ impl Parser<'_> {
 
     /// A call, its '(' read.
     fn call(&mut self, first: usize, name: &str) -> Parsed {
-        if !SPECIAL.contains(&name) && functions::find(name).is_none() {
-            let is_value = coordinate(name).is_some() || self.scope.iter().any(|(n, _)| n == name);
+        if !functions::is_known(name) {
+            let is_value = (self.unnamed && coordinate(name).is_some()) || self.scope.iter().any(|(n, _)| n == name);
             let why = match name {
                 "ln" => "unknown function 'ln'; write log(…)".into(),
                 "pow" => "unknown function 'pow'; write a^b".into(),
                 _ if is_value => {
                     format!("'{name}' is not a function; write {name}*(…) for a product, {name}[…] for an entry")
                 }
-                _ => pushforward::Error::unknown_name("function", name, &functions::names()).to_string(),
+                _ if families::MISSING.contains(&name) => {
+                    format!("'{name}' is not in the language of formulas: {}", families::ELSEWHERE)
+                }
+                _ if families::by_name(name).is_some() => format!(
+                    "'{name}' is a distribution; write y ~ {name}(…), or its logarithm {}",
+                    families::names()
+                        .into_iter()
+                        .filter(|n| n.starts_with(&format!("{name}_lp")))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                ),
+                _ => {
+                    let all = functions::names();
+                    let known: Vec<&str> = all.iter().map(String::as_str).collect();
+                    pushforward::Error::unknown_name("function", name, &known).to_string()
+                }
             };
             return self.built(first, Err(why));
         }
@@ -82,13 +99,22 @@ impl Parser<'_> {
         {
             return self.looped(first, name, index);
         }
+        let arguments = self.arguments(name)?;
+        let value = match families::find(name) {
+            Some((family, sum)) => self.family(family, sum, name, &arguments),
+            None => self.apply(name, &arguments),
+        };
+        self.built(first, value)
+    }
+
+    /// expression { "," expression } ")"
+    pub(super) fn arguments(&mut self, name: &str) -> Result<Vec<Value>, Mistake> {
         let mut arguments = vec![self.expression()?];
         while self.accept(',') {
             arguments.push(self.expression()?);
         }
         self.expect(')', &format!("to close {name}("))?;
-        let value = self.apply(name, &arguments);
-        self.built(first, value)
+        Ok(arguments)
     }
 
     /// A function of expressions.
@@ -97,7 +123,10 @@ impl Parser<'_> {
         match (name, arguments) {
             ("sum" | "prod" | "logsumexp" | "mean" | "length", [a]) => {
                 let Some(len) = a.components().filter(|_| !a.has(ROWS)) else {
-                    return Err(format!("{name} of {}; give a vector, or {name}(i, first, last, …)", a.words()));
+                    return Err(format!(
+                        "{name} of {}; give a vector, or {name}(i, first, last, …); a density is summed by …_lpdf and not by …_lpdf_each",
+                        a.words()
+                    ));
                 };
                 let axis = Axis { id: COMPONENTS, len };
                 match name {
@@ -112,7 +141,9 @@ impl Parser<'_> {
             ("dot", [u, v]) => b.dot(u, v),
             ("max", [u, v]) => b.pair(Pair::Max, u, v),
             ("min", [u, v]) => b.pair(Pair::Min, u, v),
-            ("normal_lpdf", [x, mean, std]) => normal(b, x, mean, std),
+            ("where", [condition, u, v]) => b.select(condition, u, v),
+            ("logaddexp", [u, v]) => b.log_add_exp(u, v),
+            ("multi_normal_lpdf", [y, mean, covariance]) => self.multi_normal(y, mean, covariance),
             ("vector", _) => Err("vector needs a loop: vector(i, first, last, …); a list is written [a, b, c]".into()),
             ("sum" | "prod" | "logsumexp", _) => Err(format!(
                 "{name} takes a vector, or an index, its first and last value, and a body: {name}(i, 1, dim, …)"
@@ -120,8 +151,9 @@ impl Parser<'_> {
             (_, [a]) if functions::find(name).is_some() => b.call(name, a),
             _ => {
                 let expected = match name {
-                    "dot" | "max" | "min" => "2 arguments",
-                    "normal_lpdf" => "3 arguments: x, mean, standard deviation",
+                    "dot" | "max" | "min" | "logaddexp" => "2 arguments",
+                    "where" => "3 arguments: a condition, the value where it holds, the value elsewhere",
+                    "multi_normal_lpdf" => "3 arguments: y, mean, covariance matrix",
                     _ => "1 argument",
                 };
                 Err(format!("{name} takes {expected}, not {}", arguments.len()))
@@ -148,20 +180,5 @@ impl Parser<'_> {
         self.expect(')', &format!("to close {how}("))?;
         let value = self.builder.reduce(how, &body, axis);
         self.built(first, value)
-    }
-}
-
-/// Σ log N(x; mean, std²) over the entries, as in Stan.
-fn normal(b: &mut Builder, x: &Value, mean: &Value, std: &Value) -> Built {
-    let centred = b.pair(Pair::Sub, x, mean)?;
-    let z = b.pair(Pair::Div, &centred, std)?;
-    let square = b.call("square", &z)?;
-    let half = b.pair(Pair::Mul, &square, &Value::number(-0.5))?;
-    let log_std = b.call("log", std)?;
-    let shifted = b.pair(Pair::Sub, &half, &log_std)?;
-    let all = b.pair(Pair::Sub, &shifted, &Value::number(0.5 * std::f64::consts::TAU.ln()))?;
-    match all.components() {
-        Some(len) => b.reduce("sum", &all, Axis { id: COMPONENTS, len }),
-        None => Ok(all),
     }
 }

@@ -39,6 +39,11 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
                 at += c.len_utf8();
                 continue;
             }
+            '#' => {
+                at = text[at..].find('\n').map_or(text.len(), |k| at + k);
+                continue;
+            }
+            _ if pair(&text[at..]).is_some() => 2,
             '0'..='9' | '.' => number(&text[at..]),
             _ if c.is_ascii_alphabetic() || c == '_' => {
                 text[at..].find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(text.len() - at)
@@ -60,10 +65,14 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
                     sentence: "'**' is no operator; write ^ for a power".into(),
                 });
             }
-            '+' | '-' | '*' | '/' | '^' | '(' | ')' | '[' | ']' | ',' | ':' | ';' | '=' => Kind::Mark(c),
+            _ if length == 2 && pair(word).is_some() => Kind::Mark(pair(word).unwrap_or(c)),
+            '+' | '-' | '*' | '/' | '^' | '(' | ')' | '[' | ']' | ',' | ':' | ';' | '=' | '<' | '>' | '!' | '~' => {
+                Kind::Mark(c)
+            }
+            '&' | '|' => return mistake(format!("'{c}' has no meaning in a formula; write {c}{c}")),
             _ => {
                 return mistake(format!(
-                    "'{c}' has no meaning in a formula; use letters, digits and + - * / ^ ( ) [ ] , : ; ="
+                    "'{c}' has no meaning in a formula; use letters, digits and + - * / ^ ( ) [ ] , : ; = ~ < > !"
                 ));
             }
         };
@@ -72,6 +81,15 @@ pub(super) fn tokens(text: &str) -> Result<Vec<Token<'_>>, Mistake> {
     }
     out.push(Token { kind: Kind::End, start: text.len(), end: text.len() });
     Ok(out)
+}
+
+/// Marks of two characters, and the one that stands for them in a token.
+pub(super) const PAIRS: [(&str, char); 6] =
+    [("<=", '≤'), (">=", '≥'), ("==", '≡'), ("!=", '≠'), ("&&", '∧'), ("||", '∨')];
+
+/// The mark of two characters at the start.
+fn pair(text: &str) -> Option<char> {
+    PAIRS.iter().find(|(mark, _)| text.starts_with(mark)).map(|(_, c)| *c)
 }
 
 /// Bytes of the number at the start: digits with at most one point, then an exponent where digits follow it.

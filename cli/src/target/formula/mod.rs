@@ -1,38 +1,54 @@
 //! `kind = "formula"`: log p~ written as a formula, compiled to tape operations, so that the score is exact.
 //!
 //! ```text
-//! formula    = { name "=" expression ";" } expression
-//! expression = term { ("+" | "-") term }
+//! formula    = { name "=" expression ";" | expression "~" name "(" arguments ")" ";" } [ expression ]
+//! expression = conjunction { "||" conjunction }
+//! conjunction = comparison { "&&" comparison }
+//! comparison = sum [ ( "<" | "<=" | ">" | ">=" | "==" | "!=" ) sum ]
+//! sum        = term { ("+" | "-") term }
 //! term       = factor { ("*" | "/") factor }
-//! factor     = ("-" | "+") factor | power
+//! factor     = ("-" | "+" | "!") factor | power
 //! power      = atom [ "^" factor ]
 //! atom       = ( number | name | call | "(" expression ")" | "[" expression { "," expression } "]" ) { "[" index "]" }
-//! call       = name "(" expression { "," expression } ")"
+//! call       = name "(" arguments ")"
 //!            | ("sum" | "prod" | "logsumexp" | "vector") "(" name "," first "," last "," expression ")"
+//! arguments  = expression { "," expression }
 //! index      = expression [ ("," | ":") expression ]
 //! ```
 //!
-//! Values are numbers and vectors; constants of the file may be matrices. `x` is the point, `x1` or `x[1]` its first coordinate,
-//! `x[2:4]` three of them, `dim` their number. Operators and elementary functions work entry by entry; a number goes with every entry.
+//! Values are numbers, vectors and matrices. Without `[parameters]` `x` is the point, `x1` or `x[1]` its first coordinate, `x[2:4]` three of
+//! them, `dim` their number. `y ~ normal(m, s)` adds `normal_lpdf(y, m, s)`, the sum over the entries. A comparison is 1 or 0; in
+//! `where(condition, a, b)` the branch that is not taken may be NaN, in value and gradient. `#` begins a comment. Operators and elementary functions work entry by entry; a number goes with every entry.
 //! In `sum(i, 1, dim - 1, …)` the index runs over whole numbers, both ends included, and its body is computed once for all of them,
 //! as one wider matrix: the formula is never unrolled.
 
 mod build;
 mod calls;
+mod expressions;
+mod families;
 mod functions;
 mod lexer;
+mod parameters;
 mod parser;
 mod program;
 mod reduce;
 #[cfg(test)]
 mod tests;
-mod value;
+pub(crate) mod value;
 
+use crate::memory;
+use crate::target::coordinates::{Coordinates, Named};
+use crate::target::data::{self, Files, Prints};
 use crate::target::source::{Excerpt, place_of};
 use crate::target::support::{self, SupportKeys};
 use crate::target::{Described, Reason};
-use pushforward::density::{Density, TapeDensity};
+pub(crate) use parameters::Parameters;
+use parser::Source;
+pub(crate) use program::Program;
+use pushforward::density::{Chart, Density, Support, TapeDensity};
 use serde::Deserialize;
+use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use value::Value;
 
@@ -42,16 +58,32 @@ use value::Value;
 struct Keys {
     #[serde(rename = "kind")]
     _kind: String,
-    dim: i64,
+    dim: Option<i64>,
     log_density: toml::Spanned<String>,
+    parameters: Option<toml::Table>,
     #[serde(default)]
     constants: toml::Table,
+    data: Option<Files>,
+    data_checksum: Option<Prints>,
     support: Option<SupportKeys>,
+    #[serde(default)]
+    generated: HashMap<String, toml::Spanned<String>>,
     #[serde(default)]
     source: String,
 }
 
-const KEYS: &[&str] = &["kind", "dim", "log_density", "constants", "support", "source"];
+const KEYS: &[&str] = &[
+    "kind",
+    "dim",
+    "log_density",
+    "parameters",
+    "constants",
+    "data",
+    "data_checksum",
+    "support",
+    "generated",
+    "source",
+];
 
 /// Most coordinates of a point.
 pub(crate) const MAX_DIM: usize = 10_000;
@@ -67,40 +99,141 @@ pub struct Mistake {
     pub sentence: String,
 }
 
-/// The density that `text` describes, with words about it.
-pub(crate) fn describe(text: &str) -> Result<Described, Reason> {
-    let keys: Keys =
-        toml::from_str(text).map_err(|e| Reason::of_keys(text, &e, "formula", "dim and log_density", KEYS))?;
-    let dim = usize::try_from(keys.dim).ok().filter(|d| (1..=MAX_DIM).contains(d));
-    let dim = dim.ok_or_else(|| Reason::new(format!("dim = {}; give a number from 1 to {MAX_DIM}", keys.dim)))?;
-    let constants = constants(&keys.constants)?;
+/// The density that `text` describes, with words about it; files of data are looked for beside `base`.
+pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Described, Reason> {
+    let keys: Keys = toml::from_str(text).map_err(|e| {
+        Reason::of_keys(text, &e, "formula", "log_density, and either dim or a table [parameters]", KEYS)
+    })?;
+    let mut constants = constants(&keys.constants)?;
+    let read =
+        keys.data.as_ref().map(|files| data::read(files, keys.data_checksum.as_ref(), base, note)).transpose()?;
+    let parameters = keys.parameters.as_ref();
+    let words = constants.iter().map(|(name, _)| format!("{name} = {}", keys.constants[name]));
+    let mut words: Vec<String> = words.collect();
+    for (name, value) in read.iter().flat_map(|data| &data.constants) {
+        // a table may have columns that no formula can name
+        if parser::is_reserved(name, parameters.is_none()) {
+            note(format!("data: '{name}' has a meaning of its own in formulas and is left out"));
+            continue;
+        }
+        words.push(format!("{name}: {}", value.words()));
+        constants.push((name.clone(), value.clone()));
+    }
+    let parameters = parameters.map(|table| Parameters::of(table, &constants)).transpose()?;
+    let dim = dimension(&keys, parameters.as_ref())?;
+    let generated = generated(text, &keys)?;
     let formula = keys.log_density.get_ref();
-    let density = compile(formula, dim, &constants).map_err(|mistake| {
-        let at = place_of(text, keys.log_density.span(), formula, mistake.start);
+    let source =
+        Source { text: formula, dim, parameters: parameters.as_ref(), constants: &constants, generated: &generated };
+    let program = Arc::new(parser::compile(&source).map_err(|(part, mistake)| {
+        let spanned = part.map_or(&keys.log_density, |k| &keys.generated[&generated[k].0]);
+        let at = place_of(text, spanned.span(), spanned.get_ref(), mistake.start);
         Reason {
             line: Some(at.line),
             column: Some(at.column),
             sentence: mistake.sentence,
             excerpt: Some(Excerpt::new(at, mistake.end - mistake.start)),
         }
-    })?;
-    let chart = keys.support.map(|s| support::chart(&s, dim)).transpose()?;
-    let words = |(name, value): (&String, &toml::Value)| format!("{name} = {value}");
-    let constants = keys.constants.iter().map(words).collect::<Vec<_>>().join("; ");
-    let mut described = Described::new(density, formula.split_whitespace().collect::<Vec<_>>().join(" "), constants);
+    })?);
+    let chart = match (&parameters, keys.support) {
+        (Some(parameters), None) => Some(parameters.chart().clone()),
+        (Some(_), Some(_)) => {
+            return Err(Reason::new(
+                "[support] stands beside [parameters]; say it there: tau = { support = \"positive\" }",
+            ));
+        }
+        (None, support) => support.map(|s| support::chart(&s, dim)).transpose()?,
+    };
+    let shown = formula.lines().map(|line| line.split('#').next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut described = Described::new(density(&program, dim)?, shown, words.join("; "));
     described.source = keys.source;
-    described.on(chart)
+    if let Some(data) = read {
+        described.replace("data", data.files);
+        described.replace("data_checksum", data.prints);
+    }
+    if parameters.is_none() && generated.is_empty() {
+        return described.on(chart);
+    }
+    let names = parameters.map_or_else(|| (1..=dim).map(|j| format!("x{j}")).collect(), |p| p.names());
+    let chart = chart.map_or_else(|| Chart::new(vec![Support::Real; dim]), Ok);
+    let chart = chart.map_err(|e| Reason::new(e.to_string()))?;
+    let named = Named::new(chart.clone(), names, (!generated.is_empty()).then_some(program));
+    let described = if chart.is_identity() { described } else { described.on(Some(chart))? };
+    Ok(Described { coordinates: Coordinates::Named(Arc::new(named)), ..described })
+}
+
+/// The coordinates of a definition with `[parameters]`, without its data; None where these are needed.
+pub(crate) fn coordinates_without_data(definition: &toml::Table) -> Option<Coordinates> {
+    let parameters = definition.get("parameters").and_then(toml::Value::as_table)?;
+    let parameters = Parameters::of(parameters, &[]).ok().filter(|_| !definition.contains_key("generated"))?;
+    Some(Coordinates::Named(Arc::new(Named::new(parameters.chart().clone(), parameters.names(), None))))
+}
+
+/// d: the key dim, or what the parameters have.
+fn dimension(keys: &Keys, parameters: Option<&Parameters>) -> Result<usize, Reason> {
+    match (parameters.map(|p| p.chart().dim()), keys.dim) {
+        (Some(d), None) => Ok(d),
+        (Some(d), Some(dim)) if d as i64 == dim => Ok(d),
+        (Some(d), Some(dim)) => Err(Reason::new(format!("dim = {dim}, but [parameters] has {d} numbers; remove dim"))),
+        (None, None) => Err(Reason::new(
+            "the key 'dim' is missing; a formula needs log_density, and either dim or a table [parameters]",
+        )),
+        (None, Some(dim)) => {
+            let d = usize::try_from(dim).ok().filter(|d| (1..=MAX_DIM).contains(d));
+            d.ok_or_else(|| Reason::new(format!("dim = {dim}; give a number from 1 to {MAX_DIM}")))
+        }
+    }
+}
+
+/// The generated quantities in the order of the file.
+fn generated(text: &str, keys: &Keys) -> Result<Vec<(String, String)>, Reason> {
+    let mut all: Vec<_> = keys.generated.iter().collect();
+    let table: toml::Table = toml::from_str(text).map_err(|e| Reason::of_toml(text, &e))?;
+    let order = table.get("generated").and_then(toml::Value::as_table);
+    let place = |name: &str| order.and_then(|table| table.keys().position(|key| key == name));
+    all.sort_by_key(|(name, _)| place(name));
+    Ok(all.into_iter().map(|(name, formula)| (name.clone(), formula.get_ref().clone())).collect())
+}
+
+/// log p~ of a program, with the memory that its evaluation takes.
+fn density(program: &Arc<Program>, dim: usize) -> Result<Arc<dyn Density>, Reason> {
+    let rows = program.rows_at_a_time();
+    // values and cotangents, and what the cotangents are computed from
+    let needed = 3 * 8 * (program.numbers * rows) as u128 * rayon::current_num_threads() as u128;
+    let what = format!("the formula, with {} numbers for a point", program.numbers);
+    memory::enough(needed, &what, "use fewer or shorter loops, or fewer threads")
+        .map_err(|e| Reason::new(e.to_string()))?;
+    let run = Arc::clone(program);
+    let density = TapeDensity::new(dim, move |x| run.run(x)).rows_at_a_time(rows);
+    Ok(if program.branches { Arc::new(density.with_branches()) } else { Arc::new(density) })
+}
+
+/// log p~ of a formula of our own, and its program.
+pub(crate) fn of_parts(
+    text: &str,
+    parameters: &Parameters,
+    constants: &[(String, Value)],
+    generated: &[(String, String)],
+) -> Result<(Arc<dyn Density>, Arc<Program>), Reason> {
+    let dim = parameters.chart().dim();
+    let source = Source { text, dim, parameters: Some(parameters), constants, generated };
+    let program = parser::compile(&source).map_err(|(_, mistake)| Reason::new(mistake.sentence))?;
+    let program = Arc::new(program);
+    Ok((density(&program, dim)?, program))
 }
 
 /// log p~ of a formula in `dim` coordinates and with these constants.
 pub fn compile(formula: &str, dim: usize, constants: &[(String, Value)]) -> Result<Arc<dyn Density>, Mistake> {
-    let program = parser::compile(formula, dim, constants)?;
-    Ok(Arc::new(TapeDensity::new(dim, move |x| program.run(x))))
+    let source = Source { text: formula, dim, parameters: None, constants, generated: &[] };
+    let program = parser::compile(&source).map_err(|(_, mistake)| mistake)?;
+    density(&Arc::new(program), dim).map_err(|why| Mistake { start: 0, end: formula.len(), sentence: why.sentence })
 }
 
 /// Numbers that the evaluation of a formula without constants holds for one point; None where it has a mistake.
 pub fn numbers(formula: &str, dim: usize) -> Option<usize> {
-    parser::compile(formula, dim, &[]).ok().map(|program| program.numbers)
+    let source = Source { text: formula, dim, parameters: None, constants: &[], generated: &[] };
+    parser::compile(&source).ok().map(|program| program.numbers)
 }
 
 /// The file's constants: numbers, lists of numbers, and lists of lists of the same length.

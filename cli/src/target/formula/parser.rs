@@ -2,16 +2,18 @@
 
 use crate::target::formula::Mistake;
 use crate::target::formula::build::{Builder, Built};
-use crate::target::formula::functions::{self, SPECIAL};
-use crate::target::formula::lexer::{Kind, Token, tokens};
+use crate::target::formula::families;
+use crate::target::formula::functions;
+use crate::target::formula::lexer::{Kind, PAIRS, Token, tokens};
+use crate::target::formula::parameters::Parameters;
 use crate::target::formula::program::{Pair, Program, Step};
-use crate::target::formula::value::{Axis, COMPONENTS, Data, ROWS, Value};
+use crate::target::formula::value::{Axis, COMPONENTS, Data, Value};
 
 /// Deepest nesting of parentheses, calls, signs and powers: it bounds the stack.
 pub(super) const MAX_DEPTH: usize = 100;
 
-/// Names that the file and the formula cannot give away.
-const RESERVED: &[&str] = &["x", "dim", "pi"];
+/// Names that have a value of their own; x is the point where parameters have no names.
+const RESERVED: &[&str] = &["x", "dim", "pi", "inf"];
 
 /// A value, or a mistake with its place.
 pub(super) type Parsed = Result<Value, Mistake>;
@@ -20,32 +22,76 @@ pub(super) type Parsed = Result<Value, Mistake>;
 pub(super) struct Parser<'a> {
     pub(super) tokens: Vec<Token<'a>>,
     pub(super) at: usize,
-    depth: usize,
+    pub(super) depth: usize,
     /// Constants, definitions and open loops; the latest last.
     pub(super) scope: Vec<(String, Value)>,
     /// Loops that were opened so far, open or closed: the number of the next one.
     pub(super) loops: usize,
     pub(super) dim: usize,
+    /// Whether x is the point, and x1 its first coordinate.
+    pub(super) unnamed: bool,
     pub(super) builder: Builder,
 }
 
-/// The program of `text`.
-pub(super) fn compile(text: &str, dim: usize, constants: &[(String, Value)]) -> Result<Program, Mistake> {
+/// What a formula is made of.
+pub(super) struct Source<'a> {
+    /// log p~.
+    pub text: &'a str,
+    pub dim: usize,
+    /// Names for parts of the point; x and x1, x2, … without.
+    pub parameters: Option<&'a Parameters>,
+    pub constants: &'a [(String, Value)],
+    /// Names and formulas of quantities that are written with the samples.
+    pub generated: &'a [(String, String)],
+}
+
+/// A mistake in log p~, or in this one of the generated quantities.
+pub(super) type Misplaced = (Option<usize>, Mistake);
+
+/// The program of a source.
+pub(super) fn compile(source: &Source) -> Result<Program, Misplaced> {
+    let mut parser = begin(source).map_err(|mistake| (None, mistake))?;
+    let result = parser.formula().map_err(|mistake| (None, mistake))?;
+    let until = parser.builder.steps.len();
+    let mut generated = Vec::new();
+    for (k, (name, text)) in source.generated.iter().enumerate() {
+        generated.push(parser.generated(name, text).map_err(|mistake| (Some(k), mistake))?);
+    }
+    let Builder { steps, numbers, branches, .. } = parser.builder;
+    Ok(Program { steps, result, until, branches, numbers, generated })
+}
+
+/// A parser before the first token, with all names in scope.
+fn begin<'a>(source: &Source<'a>) -> Result<Parser<'a>, Mistake> {
+    let at_start = |sentence: String| Mistake { start: 0, end: 1, sentence };
     let mut builder = Builder::default();
-    let point = builder.computed(Step::Point, vec![Axis { id: COMPONENTS, len: dim }]);
-    let point = point.map_err(|sentence| Mistake { start: 0, end: 1, sentence })?;
+    let point = builder.computed(Step::Point, vec![Axis { id: COMPONENTS, len: source.dim }]).map_err(at_start)?;
+    let number = |name: &str, value: f64| (name.to_string(), Value::number(value));
     let scope = vec![
-        ("x".to_string(), point),
-        ("dim".to_string(), Value::number(dim as f64)),
-        ("pi".to_string(), Value::number(std::f64::consts::PI)),
+        ("x".to_string(), point.clone()),
+        number("dim", source.dim as f64),
+        number("pi", std::f64::consts::PI),
+        number("inf", f64::INFINITY),
     ];
-    let mut parser = Parser { tokens: tokens(text)?, at: 0, depth: 0, scope, loops: 0, dim, builder };
-    for (name, value) in constants {
-        let free = parser.free_name(name);
-        free.map_err(|why| Mistake { start: 0, end: 1, sentence: format!("constants: {why}") })?;
+    let unnamed = source.parameters.is_none();
+    let mut parser =
+        Parser { tokens: tokens(source.text)?, at: 0, depth: 0, scope, loops: 0, dim: source.dim, unnamed, builder };
+    if let Some(parameters) = source.parameters {
+        parser.scope.remove(0);
+        for part in parameters.parts() {
+            parser.free_name(part.name).map_err(|why| at_start(format!("parameters: {why}")))?;
+            let value = parser.builder.gather(&point, part.columns.collect(), part.axes).map_err(at_start)?;
+            if let (Data::Computed(id), Some(ends)) = (&value.data, part.ends) {
+                parser.builder.bounds.insert(*id, ends);
+            }
+            parser.scope.push((part.name.to_string(), value));
+        }
+    }
+    for (name, value) in source.constants {
+        parser.free_name(name).map_err(|why| at_start(format!("constants: {why}")))?;
         parser.scope.push((name.clone(), value.clone()));
     }
-    parser.formula()
+    Ok(parser)
 }
 
 impl<'a> Parser<'a> {
@@ -91,43 +137,124 @@ impl<'a> Parser<'a> {
         Err(self.here(format!("expected '{mark}' {after}, found {found}{product}")))
     }
 
-    /// { name "=" expression ";" } expression
-    fn formula(mut self) -> Result<Program, Mistake> {
-        while let [Token { kind: Kind::Name(name), .. }, Token { kind: Kind::Mark('='), .. }] =
-            self.tokens[self.at..(self.at + 2).min(self.tokens.len())]
-        {
-            self.free_name(name).map_err(|why| self.here(why))?;
-            self.next();
-            self.next();
-            let value = self.expression()?;
-            self.expect(';', "after a definition")?;
-            self.scope.push((name.into(), value));
+    /// { name "=" expression ";" | expression "~" name "(" … ")" ";" } [ expression ]; returns the step of log p~.
+    fn formula(&mut self) -> Result<usize, Mistake> {
+        let mut terms: Option<Value> = None;
+        loop {
+            if let [Token { kind: Kind::Name(name), .. }, Token { kind: Kind::Mark('='), .. }] =
+                self.tokens[self.at..(self.at + 2).min(self.tokens.len())]
+            {
+                self.free_name(name).map_err(|why| self.here(why))?;
+                self.next();
+                self.next();
+                let value = self.expression().map_err(|mistake| recursive(mistake, name))?;
+                self.expect(';', "after a definition")?;
+                self.scope.push((name.into(), value));
+                continue;
+            }
+            if terms.is_some() && self.peek().kind == Kind::End {
+                break;
+            }
+            let first = self.at;
+            let mut value = self.expression()?;
+            let last = !self.accept('~');
+            if !last {
+                value = self.distributed(first, &value)?;
+            } else if !value.axes.is_empty() {
+                let why =
+                    format!("the log-density must be one number, but this is {}; take sum(…) of it", value.words());
+                return Err(self.built(first, Err(why)).unwrap_err());
+            }
+            let sum = match &terms {
+                Some(before) => self.builder.pair(Pair::Add, before, &value),
+                None => Ok(value),
+            };
+            terms = Some(self.built(first, sum)?);
+            if last {
+                break;
+            }
+            if !self.accept(';') && self.peek().kind != Kind::End {
+                self.expect(';', "after a statement with '~'")?;
+            }
         }
-        let first = self.at;
-        let value = self.expression()?;
         if self.peek().kind != Kind::End {
             let remedy = match self.peek().kind {
                 Kind::Mark('=') => "; a definition is written 'name = …;' before the formula",
                 Kind::Mark(';') => "; the last expression is the log-density and needs no ';'",
+                Kind::Mark('<' | '>' | '≤' | '≥' | '≡' | '≠') => "; write a < b && b < c",
                 Kind::Mark(_) => "; check the brackets",
                 _ => "; write * between factors",
             };
             return Err(self.here(format!("the formula ended before {}{remedy}", words(self.peek().kind))));
         }
-        let whole = if value.axes.is_empty() {
-            Ok(())
-        } else {
-            Err(format!("the log-density must be one number, but this is {}; take sum(…) of it", value.words()))
-        };
-        let result = match (whole, &value.data) {
-            (Ok(()), Data::Computed(id)) => Ok(*id),
-            (Ok(()), Data::Known(v)) => Err(format!("the log-density is {} for every x; let it depend on x", v[0])),
-            (Err(why), _) => Err(why),
-        };
-        match result {
-            Ok(result) => Ok(Program { numbers: self.builder.numbers, steps: self.builder.steps, result }),
-            Err(why) => Err(self.built(first, Err(why)).unwrap_err()),
+        match terms.map(|value| value.data) {
+            Some(Data::Computed(id)) => Ok(id),
+            Some(Data::Known(v)) => {
+                let parameters = if self.unnamed { "x" } else { "the parameters" };
+                let why = format!("the log-density is {} for every point; let it depend on {parameters}", v[0]);
+                Err(self.built(0, Err(why)).unwrap_err())
+            }
+            None => Err(self.here("the formula is empty; write a log-density")),
         }
+    }
+
+    /// name "(" … ")" after "y ~".
+    fn distributed(&mut self, first: usize, y: &Value) -> Parsed {
+        let Kind::Name(name) = self.peek().kind else {
+            return Err(self.here(format!("expected a distribution after '~', found {}", words(self.peek().kind))));
+        };
+        let place = self.at;
+        self.next();
+        let mut arguments = vec![y.clone()];
+        self.expect('(', &format!("after the distribution {name}"))?;
+        arguments.extend(self.arguments(name)?);
+        let value = match families::by_name(name) {
+            Some(family) => self.family(family, true, name, &arguments),
+            None if name == "multi_normal" && arguments.len() == 3 => {
+                self.multi_normal(&arguments[0], &arguments[1], &arguments[2])
+            }
+            None => {
+                let all = families::FAMILIES.iter().filter(|f| f.kind != families::Kind::Function).map(|f| f.name);
+                let known: Vec<&str> = all.chain(["multi_normal"]).collect();
+                let why = pushforward::Error::unknown_name("distribution", name, &known).to_string();
+                return self.built(place, Err(why));
+            }
+        };
+        let value = self.built(first, value)?;
+        if value.axes.is_empty() {
+            Ok(value)
+        } else {
+            self.built(first, Err("y ~ … stands in no loop; write sum(i, …)".into()))
+        }
+    }
+
+    /// The formula of a generated quantity: names of its entries, and its step.
+    fn generated(&mut self, name: &str, text: &str) -> Result<(Vec<String>, usize), Mistake> {
+        let at_start = |sentence: String| Mistake { start: 0, end: 1, sentence };
+        self.free_name(name).map_err(at_start)?;
+        // owned by nobody else: the tokens borrow the text only until the end of this function
+        let outer = std::mem::take(&mut self.tokens);
+        let mut inner = Parser {
+            tokens: tokens(text)?,
+            at: 0,
+            depth: 0,
+            scope: std::mem::take(&mut self.scope),
+            loops: self.loops,
+            dim: self.dim,
+            unnamed: self.unnamed,
+            builder: std::mem::take(&mut self.builder),
+        };
+        let value = inner.expression().and_then(|value| match inner.peek().kind {
+            Kind::End => Ok(value),
+            kind => Err(inner.here(format!("the formula of '{name}' ended before {}", words(kind)))),
+        })?;
+        let step = inner.builder.full_step(&value);
+        (self.tokens, self.loops) = (outer, inner.loops);
+        (self.scope, self.builder) = (inner.scope, inner.builder);
+        let shape: Vec<usize> = value.axes.iter().map(|a| a.len).collect();
+        let names = super::parameters::entries(name, &shape);
+        self.scope.push((name.into(), value));
+        Ok((names, step))
     }
 
     /// Whether a constant, a definition or a loop index may have this name.
@@ -136,9 +263,9 @@ impl<'a> Parser<'a> {
             && name.starts_with(|c: char| !c.is_ascii_digit());
         let taken = if !word {
             "has other characters than letters, digits and _"
-        } else if coordinate(name).is_some() {
+        } else if self.unnamed && coordinate(name).is_some() {
             "is a coordinate of the point"
-        } else if RESERVED.contains(&name) || functions::find(name).is_some() || SPECIAL.contains(&name) {
+        } else if is_reserved(name, self.unnamed) {
             "has a meaning of its own"
         } else if self.scope.iter().any(|(n, _)| n == name) {
             "is defined already"
@@ -146,105 +273,6 @@ impl<'a> Parser<'a> {
             return Ok(());
         };
         Err(format!("'{name}' {taken}; choose another name"))
-    }
-
-    /// term { ("+" | "-") term }
-    pub(super) fn expression(&mut self) -> Parsed {
-        let first = self.at;
-        let mut value = self.term()?;
-        loop {
-            let op = match self.peek().kind {
-                Kind::Mark('+') => Pair::Add,
-                Kind::Mark('-') => Pair::Sub,
-                _ => return Ok(value),
-            };
-            self.next();
-            let right = self.term()?;
-            let sum = self.builder.pair(op, &value, &right);
-            value = self.built(first, sum)?;
-        }
-    }
-
-    /// factor { ("*" | "/") factor }
-    fn term(&mut self) -> Parsed {
-        let first = self.at;
-        let mut value = self.factor()?;
-        loop {
-            let op = match self.peek().kind {
-                Kind::Mark('*') => Pair::Mul,
-                Kind::Mark('/') => Pair::Div,
-                _ => return Ok(value),
-            };
-            self.next();
-            let right = self.factor()?;
-            let product = self.builder.pair(op, &value, &right);
-            value = self.built(first, product)?;
-        }
-    }
-
-    /// ("-" | "+") factor | power; the one place through which all nesting goes.
-    fn factor(&mut self) -> Parsed {
-        if self.depth == MAX_DEPTH {
-            let sentence =
-                format!("the formula is nested deeper than {MAX_DEPTH} levels; name parts of it: 'r = …; …'");
-            return Err(self.here(sentence));
-        }
-        self.depth += 1;
-        let first = self.at;
-        let value = if self.accept('-') {
-            let value = self.factor()?;
-            let negative = self.builder.call("negate", &value);
-            self.built(first, negative)
-        } else if self.accept('+') {
-            self.factor()
-        } else {
-            self.power()
-        };
-        self.depth -= 1;
-        value
-    }
-
-    /// atom [ "^" factor ]
-    fn power(&mut self) -> Parsed {
-        let first = self.at;
-        let base = self.indexed()?;
-        if !self.accept('^') {
-            return Ok(base);
-        }
-        let exponent = self.factor()?;
-        let power = self.builder.power(&base, &exponent);
-        self.built(first, power)
-    }
-
-    /// An atom and the indices after it.
-    fn indexed(&mut self) -> Parsed {
-        let first = self.at;
-        let mut value = self.atom()?;
-        while self.accept('[') {
-            let mut index = vec![self.expression()?];
-            let part = self.accept(':');
-            if part || self.accept(',') {
-                index.push(self.expression()?);
-            }
-            self.expect(']', "after an index")?;
-            value = match &index[..] {
-                [from, to] if part => {
-                    let places = range(from, to).map(Value::vector);
-                    let part = places.and_then(|places| self.builder.index(&value, &places));
-                    self.built(first, part)?
-                }
-                _ => index.iter().try_fold(value, |value, index| self.entry(first, &value, index))?,
-            };
-        }
-        Ok(value)
-    }
-
-    fn entry(&mut self, first: usize, value: &Value, index: &Value) -> Parsed {
-        let entry = match index.has(COMPONENTS) || index.has(ROWS) {
-            true => Err(format!("an index is a number, but this is {}; for a part write from:to", index.words())),
-            false => self.builder.index(value, index),
-        };
-        self.built(first, entry)
     }
 }
 
@@ -267,6 +295,20 @@ pub(super) fn range(first: &Value, last: &Value) -> Result<Vec<f64>, String> {
     Ok((0..count).map(|k| a + k as f64).collect())
 }
 
+/// Whether a formula gives this name a meaning; of x and its coordinates only where the point has no other name.
+pub(super) fn is_reserved(name: &str, unnamed: bool) -> bool {
+    (RESERVED.contains(&name) && (unnamed || name != "x")) || functions::is_known(name)
+}
+
+/// A mistake in the definition of `name`; where it uses itself, what to do about that.
+fn recursive(mistake: Mistake, name: &str) -> Mistake {
+    let sentence = match mistake.sentence.starts_with(&format!("unknown name '{name}'")) {
+        true => format!("'{name}' is defined by itself; {}", families::ELSEWHERE),
+        false => mistake.sentence,
+    };
+    Mistake { sentence, ..mistake }
+}
+
 /// k of a name xk.
 pub(super) fn coordinate(name: &str) -> Option<usize> {
     let digits = name.strip_prefix('x')?;
@@ -281,7 +323,7 @@ pub(super) fn words(kind: Kind) -> String {
     match kind {
         Kind::Number(x) => format!("{x}"),
         Kind::Name(name) => format!("'{name}'"),
-        Kind::Mark(c) => format!("'{c}'"),
+        Kind::Mark(c) => format!("'{}'", PAIRS.iter().find(|p| p.1 == c).map_or(c.to_string(), |p| p.0.to_string())),
         Kind::End => "the end".into(),
     }
 }

@@ -1,9 +1,15 @@
 //! A compiled formula: a flat list of steps on n×w matrices, one row a point.
 
 use crate::target::formula::functions::TABLE;
-use pushforward::autodiff::Var;
+use pushforward::autodiff::{Tape, Var};
 use pushforward::linalg::Matrix;
 use std::sync::Arc;
+
+/// Numbers that a thread holds at a time, over all steps: 32 MiB, and as much again two or three times for a gradient.
+const TABLE_NUMBERS: usize = 1 << 22;
+
+/// Points that are evaluated together at most.
+pub(super) const MOST_ROWS: usize = 128;
 
 /// An operation on two numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -14,6 +20,10 @@ pub(super) enum Pair {
     Div,
     Max,
     Min,
+    /// 1 where a ≥ b, else 0.
+    GreaterEqual,
+    /// a where b ≠ 0, else 0 whatever a is.
+    Masked,
 }
 
 impl Pair {
@@ -26,6 +36,9 @@ impl Pair {
             Pair::Div => a / b,
             Pair::Max => a.max(b),
             Pair::Min => a.min(b),
+            Pair::GreaterEqual => f64::from(u8::from(a >= b)),
+            Pair::Masked if b == 0.0 => 0.0,
+            Pair::Masked => a,
         }
     }
 }
@@ -65,24 +78,61 @@ pub(super) enum Step {
     Join(usize, usize),
 }
 
-/// The steps in order of time; the last one is log p~.
+/// The steps in order of time.
 #[derive(Debug)]
-pub(super) struct Program {
-    pub steps: Vec<Step>,
+pub(crate) struct Program {
+    pub(super) steps: Vec<Step>,
+    /// The step of log p~.
     pub result: usize,
-    /// Numbers that an evaluation holds for one point.
+    /// So many steps are before it, itself included.
+    pub until: usize,
+    /// Whether one of several branches may not be finite.
+    pub branches: bool,
+    /// Numbers for a point, over all steps.
     pub numbers: usize,
+    /// Generated quantities: names of their entries and steps.
+    pub generated: Vec<(Vec<String>, usize)>,
 }
 
 impl Program {
     /// log p~ (n×1) at x (n×d).
     pub fn run<'t>(&self, x: Var<'t>) -> Var<'t> {
-        let mut done: Vec<Var<'t>> = Vec::with_capacity(self.steps.len());
-        for step in &self.steps {
+        self.steps(x, self.until)[self.result]
+    }
+
+    /// The first `until` steps at x (n×d).
+    fn steps<'t>(&self, x: Var<'t>, until: usize) -> Vec<Var<'t>> {
+        let mut done: Vec<Var<'t>> = Vec::with_capacity(until);
+        for step in &self.steps[..until] {
             let value = apply(step, x, &done);
             done.push(value);
         }
-        done[self.result]
+        done
+    }
+
+    /// The generated quantities beside the point.   x: n×d → n×(d + their entries).
+    pub fn generate(&self, x: &Matrix) -> Matrix {
+        let (d, width) = (x.cols(), self.generated.iter().map(|(names, _)| names.len()).sum::<usize>());
+        let mut out = Matrix::zeros(x.rows(), d + width);
+        for from in (0..x.rows()).step_by(self.rows_at_a_time()) {
+            let rows = from..x.rows().min(from + self.rows_at_a_time());
+            let tape = Tape::new();
+            let done = self.steps(tape.leaf(&x.slice_rows(rows.clone())), self.steps.len());
+            for i in rows.clone() {
+                out.row_mut(i)[..d].copy_from_slice(x.row(i));
+                let mut at = d;
+                for (names, step) in &self.generated {
+                    done[*step].with(|v| out.row_mut(i)[at..at + names.len()].copy_from_slice(v.row(i - from)));
+                    at += names.len();
+                }
+            }
+        }
+        out
+    }
+
+    /// Points that are evaluated together: as many as a table of [`TABLE_NUMBERS`] holds.
+    pub fn rows_at_a_time(&self) -> usize {
+        (TABLE_NUMBERS / self.numbers.max(1)).clamp(1, MOST_ROWS)
     }
 }
 
@@ -101,6 +151,8 @@ fn apply<'t>(step: &Step, x: Var<'t>, done: &[Var<'t>]) -> Var<'t> {
                 Pair::Div => a / b,
                 Pair::Max => a.max(b),
                 Pair::Min => a.min(b),
+                Pair::GreaterEqual => a.greater_equal(b),
+                Pair::Masked => a.masked(b),
             }
         }
         Step::Scale(a, k) => done[*a] * *k,
@@ -112,10 +164,8 @@ fn apply<'t>(step: &Step, x: Var<'t>, done: &[Var<'t>]) -> Var<'t> {
         Step::Sum(a, index, _) if index.is_empty() => done[*a].row_sums(),
         Step::Sum(a, index, groups) => done[*a].t().scatter_rows(index, *groups).t(),
         Step::LogSumExp(a, size) => {
-            let a = done[*a];
-            let groups = a.shape().1 / size;
-            let one = |g: usize| a.columns(g * size..(g + 1) * size).log_sum_exp();
-            (1..groups).fold(one(0), |row, g| row.concat_columns(one(g)))
+            let groups = done[*a].shape().1 / size;
+            done[*a].reshape(n * groups, *size).log_sum_exp().reshape(n, groups)
         }
         Step::Rows(row) => x.tape().shared(row).broadcast_to((n, row.cols())),
         Step::Product(a, w) => done[*a].matmul(x.tape().shared(w)),

@@ -61,14 +61,10 @@ impl Builder {
 
     /// log Σ exp over the last axis.
     fn log_sum_exp_last(&mut self, a: &Value) -> Built {
-        let (rest, size, groups) = Self::last_axis(a);
+        let (rest, size, _) = Self::last_axis(a);
         match &a.data {
             Data::Known(v) => self.known(rest, || v.chunks(size).map(log_sum_exp).collect()),
-            Data::Computed(id) => {
-                // joined column by column
-                self.spend(&[Axis { id: 0, len: groups }, Axis { id: 1, len: groups / 2 + 1 }])?;
-                self.computed(Step::LogSumExp(*id, size), rest)
-            }
+            Data::Computed(id) => self.computed(Step::LogSumExp(*id, size), rest),
         }
     }
 
@@ -132,6 +128,21 @@ impl Builder {
         }
         let data = joined.map_or(Data::Known(known), Data::Computed);
         self.gather(&Value { axes: axes.clone(), data }, order, axes)
+    }
+
+    /// log(e^a + e^b), entry by entry.
+    pub fn log_add_exp(&mut self, a: &Value, b: &Value) -> Built {
+        let all = union(&a.axes, &b.axes).ok_or("logaddexp of two lengths")?;
+        // the entries become rows, so that the two stand side by side along the last axis
+        let rows = |value: &Value| {
+            let mut value = value.clone();
+            value.axes.iter_mut().filter(|x| x.id == COMPONENTS).for_each(|x| x.id = ROWS);
+            value
+        };
+        [a, b].into_iter().try_for_each(plain)?;
+        let both = self.concat(&[rows(a), rows(b)], COMPONENTS)?;
+        let sum = self.log_sum_exp_last(&both)?;
+        Ok(Value { axes: all, ..sum })
     }
 
     /// [a, b, …] of numbers.
