@@ -8,6 +8,7 @@ use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate, Verdict, resample, weighted_means};
 use pushforward::model::{AgainstSearch, GeneratorCertificate};
+use pushforward::num::log_sum_exp;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -21,6 +22,8 @@ pub struct Certified {
     means: Vec<Estimate>,
     /// What a generator says beside it.
     generator: Option<GeneratorCertificate>,
+    /// A flow beside the search that it came from.
+    search: Option<AgainstSearch>,
 }
 
 /// log p~ - log q at the rows of x.
@@ -51,12 +54,26 @@ impl Certified {
         let certificate = Certificate::of(&own, exact.as_deref())?;
         let means = weighted_means(&own, samples).unwrap_or_default();
         let exact_log_weights = exact.unwrap_or_default();
-        Ok(Some(Self { certificate, log_weights: own, exact_log_weights, means, generator }))
+        let search = match model {
+            Model::Flow(flow) => {
+                let log_z = certificate.log_z.value;
+                let against = |found| AgainstSearch::of(found, &**target, &**flow, &flow.frame, log_z);
+                flow.search.as_ref().map(against).transpose()?
+            }
+            _ => None,
+        };
+        Ok(Some(Self { certificate, log_weights: own, exact_log_weights, means, generator, search }))
     }
 
-    /// What a generator says of the search that it came from.
+    /// The model beside the search that it came from.
     pub fn against_search(&self) -> Option<&AgainstSearch> {
-        self.generator.as_ref().and_then(|beside| beside.search.as_ref())
+        self.search.as_ref().or(self.generator.as_ref().and_then(|beside| beside.search.as_ref()))
+    }
+
+    /// The weights of the samples, with sum 1; None where no weight is positive.
+    pub fn weights(&self) -> Option<Vec<f64>> {
+        let total = log_sum_exp(&self.log_weights);
+        total.is_finite().then(|| self.log_weights.iter().map(|l| (l - total).exp()).collect())
     }
 
     /// The figures.
@@ -73,6 +90,12 @@ impl Certified {
     pub fn to_json(&self, log_normaliser: Option<f64>) -> Value {
         let c = &self.certificate;
         let estimate = |e: &Estimate| json!({ "value": real(e.value), "standard_error": real(e.standard_error) });
+        let against = |s: &AgainstSearch| {
+            json!({
+                "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed), "together": s.together,
+                "region": s.region.as_ref().map(|(centre, spread)| json!({ "centre": centre, "spread": spread })),
+            })
+        };
         let verdict = match c.verdict() {
             Verdict::Reliable => "reliable",
             Verdict::Unreliable => "unreliable",
@@ -94,11 +117,13 @@ impl Certified {
                     "samples": beside.defended.samples, "log_z": estimate(&beside.defended.log_z),
                     "ess": real(beside.defended.reverse_ess), "pareto_k": real(beside.defended.pareto_k),
                 },
-                "search": beside.search.as_ref().map(|s| json!({
-                    "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed), "together": s.together,
-                    "region": s.region.as_ref().map(|(centre, spread)| json!({ "centre": centre, "spread": spread })),
-                })),
+                "search": beside.search.as_ref().map(against),
             })),
+            "search": self.search.as_ref().map(against),
+            "loss": {
+                "mean": real(c.loss.mean()), "log_z": real(c.loss.log_z()), "noise": real(c.loss.noise), "unseen": real(c.loss.unseen),
+                "largest": real(c.loss.largest), "ess_of_parts": c.loss.batches.map(real),
+            },
             "findings": self.findings(), "caveat": Certificate::CAVEAT,
         })
     }
@@ -106,13 +131,15 @@ impl Certified {
     /// What the figures add up to, one sentence each; that a mode may be missing first.
     fn findings(&self) -> Vec<String> {
         let beside = self.generator.as_ref().map(GeneratorCertificate::findings);
-        beside.into_iter().flatten().chain(self.certificate.findings()).collect()
+        let search = self.search.as_ref().map(|s| s.findings(self.certificate.log_z));
+        beside.into_iter().chain(search).flatten().chain(self.certificate.findings()).collect()
     }
 
     /// Name, value and meaning of each figure.
     fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut rows = self.certificate.rows();
         rows.extend(self.generator.iter().flat_map(GeneratorCertificate::rows));
+        rows.extend(self.search.iter().flat_map(AgainstSearch::rows));
         rows
     }
 

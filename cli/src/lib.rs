@@ -24,6 +24,7 @@ pub mod report;
 pub mod results;
 pub mod run_folder;
 pub mod saved;
+pub mod summary;
 pub mod supervise;
 pub mod target;
 pub mod training;

@@ -99,15 +99,20 @@ impl Opened {
 
     /// samples.npy, in the coordinates of `target`.
     pub fn samples(&self, target: &Target) -> Outcome<Matrix> {
-        self.same("samples.npy")?;
-        let samples = read_samples(&self.folder.join("samples.npy"))?;
+        self.samples_of("samples.npy", target)
+    }
+
+    /// The file of samples of this name.
+    pub fn samples_of(&self, name: &str, target: &Target) -> Outcome<Matrix> {
+        self.same(name)?;
+        let samples = read_samples(&self.folder.join(name))?;
         let (found, expected) = (samples.cols(), target.coordinates.dim());
         if found == expected {
             return Ok(samples);
         }
         let shown = self.folder.display();
         Err(Failure::input(format!(
-            "{shown}/samples.npy has {found} columns but the run's target has {expected}; take both from one run"
+            "{shown}/{name} has {found} columns but the run's target has {expected}; take both from one run"
         )))
     }
 }

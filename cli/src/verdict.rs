@@ -2,7 +2,7 @@
 
 use crate::certified::Certified;
 use crate::failure::{Failure, Outcome};
-use pushforward::metric::Report;
+use pushforward::metric::{Report, Verdict as Weights};
 
 /// How the command ends, as a number for scripts. A signal has a number of its own: 128 and that of the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ const MOST: f64 = 0.5;
 
 impl Verdict {
     /// From the figures of the final samples, each beside its floor, and the certificate where there is one. What is merely
-    /// poor (heavy-tailed weights, a missed tail, distances above their floors) is for the reader of the figures to judge.
+    /// poor (weights of some use, a missed tail, distances above their floors) is for the reader of the figures to judge.
     pub fn of(report: &Report, certified: Option<&Certified>) -> Self {
         let excess = |name: &str| {
             let metric = report.metrics.iter().find(|m| m.name == name)?;
@@ -46,8 +46,13 @@ impl Verdict {
         let exact = certified.and_then(|c| c.certificate().exact.as_ref());
         let missed = exact.map(|e| e.missed.value).filter(|share| *share > MOST);
         let region = certified.and_then(|c| c.against_search()).and_then(|s| s.missed_region());
+        let useless = certified.map(Certified::certificate).filter(|c| c.verdict() == Weights::Useless).map(|c| {
+            let error = crate::report::number(c.loss.mean(), 2);
+            format!("a few weights decide everything: reweighting may err by {error} posterior sd, and nothing vouches for the samples")
+        });
         let reasons = [
             region,
+            useless,
             excess("outside the support").map(|p| format!("{p:.0} % of the samples are outside the target's support")),
             excess("beyond 4 sigma").map(|p| format!("{p:.0} % of the samples are beyond 4 sigma of every mode")),
             missed.map(|share| {

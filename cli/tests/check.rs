@@ -62,6 +62,25 @@ fn faults_are_found() {
     assert!(code == Some(2) && stderr.contains("gmm40"), "{stderr}");
 }
 
+/// Checks that NaN far from the mass is a warning, with its place in the user's coordinates, and no failure: beyond 140 of N(100, 10²), and
+/// beyond 50 of a positive parameter of scale 1.
+#[test]
+fn faults_far_from_the_mass_are_warnings() {
+    let folder = tempfile::tempdir().unwrap();
+    for (text, words) in [
+        ("dim = 1\nlog_density = \"normal_lpdf(x1, 100, 10) + 0*sqrt(140 - x1)\"", "first at x1 = 1"),
+        (
+            "log_density = \"m ~ normal(0, 1); s ~ half_normal(1); 0*sqrt(50 - s)\"\n[parameters]\nm = {}\ns = { lower = 0 }",
+            "s = ",
+        ),
+    ] {
+        fs::write(folder.path().join("t.toml"), format!("kind = \"formula\"\n{text}\n")).unwrap();
+        let (code, stdout, stderr) = check(folder.path(), "t.toml", &[]);
+        assert_eq!(code, Some(0), "{stdout}{stderr}");
+        assert!(stdout.contains(words) && stdout.contains("rejected"), "{stdout}");
+    }
+}
+
 /// Checks that a jump that no point meets is found, with its height to a tenth and its place, however small or far from the middle; that a
 /// kink is told from it and passes; and that steep but smooth functions, Gaussians of 1e-4 of the width among them, are neither.
 #[test]

@@ -1,7 +1,7 @@
 //! The certificate of a generator with noise: importance weights against the exact density of its own draws (T25).
 
 use crate::density::student::{draw_standard, log_standard};
-use crate::density::{Density, Standardised, evaluate_log_density};
+use crate::density::{Affine, Density, Standardised, evaluate_log_density};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate, shown};
@@ -67,10 +67,7 @@ pub struct AgainstSearch {
 impl GeneratorCertificate {
     /// Standard errors between log Z of the defended certificate and of the search; 0 without a search.
     pub fn log_z_gap(&self) -> f64 {
-        self.search.as_ref().map_or(0.0, |s| {
-            let error = s.log_z.standard_error.hypot(self.defended.log_z.standard_error);
-            (s.log_z.value - self.defended.log_z.value).abs() / error
-        })
+        self.search.as_ref().map_or(0.0, |s| s.gap(self.defended.log_z))
     }
 
     /// Name, value and meaning of each figure beside those of the bare certificate.
@@ -84,23 +81,13 @@ impl GeneratorCertificate {
             ("log Z, defended", shown(self.defended.log_z), "with a stratum of Student's t: its variance is finite"),
             ("ESS, defended", format!("{:.4}", self.defended.reverse_ess), "falls where the generator misses mass"),
         ];
-        if let Some(s) = &self.search {
-            rows.push(("log Z of the search", shown(s.log_z), "from the particles that the training began with"));
-            rows.push(("missed, of the search", shown(s.missed), "of its particles: there q < p/10"));
-        }
+        rows.extend(self.search.iter().flat_map(AgainstSearch::rows));
         rows
     }
 
     /// What speaks against the generator, one sentence each.
     pub fn findings(&self) -> Vec<String> {
-        let mut found: Vec<String> = self.search.iter().filter_map(AgainstSearch::missed_region).collect();
-        if let Some(s) = self.search.as_ref().filter(|_| self.log_z_gap() > GAP) {
-            let side = if s.log_z.value > self.defended.log_z.value { "above" } else { "below" };
-            found.push(format!(
-                "log Z of the search is {:.1} standard errors {side} that of the generator: a mode may be missing in one of them",
-                self.log_z_gap()
-            ));
-        }
+        let mut found: Vec<String> = self.search.iter().flat_map(|s| s.findings(self.defended.log_z)).collect();
         // P(Z^ ≥ Z/δ) ≤ δ by Markov's inequality, Z^ ≥ 0 unbiased
         found.push(format!(
             "with probability 0.99, log Z is at least {:.3} (Markov's inequality); nothing bounds it from above",
@@ -111,6 +98,58 @@ impl GeneratorCertificate {
 }
 
 impl AgainstSearch {
+    /// A `model` with this density beside what the search of `target` found; `log_z` is that of the model's weights. Which missed particles
+    /// lie together is judged in the units of `frame`.
+    pub fn of(found: &Searched, target: &dyn Density, model: &dyn Density, frame: &Affine, log_z: f64) -> Result<Self> {
+        let log_q = model.log_density(&found.particles);
+        let log_p = evaluate_log_density(target, &found.particles)?;
+        let log_z = found.log_z.max(log_z);
+        let is_missed = |(q, p): (&f64, &f64)| f64::from(u8::from(q - (p - log_z) < MISSED));
+        let missed: Vec<f64> = log_q.iter().zip(&log_p).map(is_missed).collect();
+        let together = together(&frame.standardise(&found.particles), &missed);
+        let region = (together.len() >= FEWEST && together.len() as f64 >= REGION * log_p.len() as f64).then(|| {
+            let x = found.particles.gather_rows(&together);
+            let centre = x.column_means();
+            let square = |j: usize| x.iter_rows().map(|r| (r[j] - centre[j]).powi(2)).sum::<f64>();
+            let spread = |j: usize| (square(j) / x.rows() as f64).sqrt();
+            (centre.clone(), (0..x.cols()).map(spread).collect())
+        });
+        Ok(Self {
+            log_z: Estimate { value: found.log_z, standard_error: found.log_z_error },
+            calls: found.calls,
+            particles: log_p.len(),
+            missed: Estimate::mean(&missed),
+            together: together.len(),
+            region,
+        })
+    }
+
+    /// Standard errors between log Z of the search and of a model.
+    pub fn gap(&self, log_z: Estimate) -> f64 {
+        (self.log_z.value - log_z.value).abs() / self.log_z.standard_error.hypot(log_z.standard_error)
+    }
+
+    /// Name, value and meaning of each figure.
+    pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
+        vec![
+            ("log Z of the search", shown(self.log_z), "from the particles that the training began with"),
+            ("missed, of the search", shown(self.missed), "of its particles: there q < p/10"),
+        ]
+    }
+
+    /// What speaks against a model with this log Z, one sentence each.
+    pub fn findings(&self, log_z: Estimate) -> Vec<String> {
+        let mut found: Vec<String> = self.missed_region().into_iter().collect();
+        if self.gap(log_z) > GAP {
+            let side = if self.log_z.value > log_z.value { "above" } else { "below" };
+            found.push(format!(
+                "log Z of the search is {:.1} standard errors {side} that of the model: a mode may be missing in one of them",
+                self.gap(log_z)
+            ));
+        }
+        found
+    }
+
     /// The sentence that a mode is missing, where there is a region: one in 200 of the search's particles, and eight at least.
     pub fn missed_region(&self) -> Option<String> {
         let (centre, spread) = self.region.as_ref()?;
@@ -166,7 +205,8 @@ impl<T: Real> Generator<T> {
         let log_weights: Vec<f64> = log_p.iter().chain(&log_p_stray).zip(log_q).map(|(p, q)| p - q).collect();
         let defended = Certificate::of(&log_weights, None)?;
         let densities = [density, law].map(|q| q.restored(self.frame.clone()));
-        let search = self.search.as_ref().map(|s| self.against(s, target, &defended, &densities[1])).transpose()?;
+        let against = |s| AgainstSearch::of(s, &**target, &densities[1], &self.frame, defended.log_z.value);
+        let search = self.search.as_ref().map(against).transpose()?;
         Ok(GeneratorCertificate {
             elbo: [Estimate::mean(&bare), Estimate::mean(&without)],
             bare: Certificate::of(&bare, None)?,
@@ -188,37 +228,6 @@ impl<T: Real> Generator<T> {
         let constant = 0.5 * d as f64 * (2.0 * PI).ln() + d as f64 * self.noise.ln();
         let square = |row: &[T]| row.iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
         codes.iter().zip(jitter.iter_rows()).map(|(&k, xi)| -0.5 * square(xi) - log_det(k) - constant).collect()
-    }
-
-    /// What the particles of the search say.
-    fn against(
-        &self,
-        found: &Searched,
-        target: &Arc<dyn Density>,
-        defended: &Certificate,
-        law: &CentreDensity,
-    ) -> Result<AgainstSearch> {
-        let log_q = law.log_density(&found.particles);
-        let log_p = evaluate_log_density(&**target, &found.particles)?;
-        let log_z = found.log_z.max(defended.log_z.value);
-        let is_missed = |(q, p): (&f64, &f64)| f64::from(u8::from(q - (p - log_z) < MISSED));
-        let missed: Vec<f64> = log_q.iter().zip(&log_p).map(is_missed).collect();
-        let together = together(&self.frame.standardise(&found.particles), &missed);
-        let region = (together.len() >= FEWEST && together.len() as f64 >= REGION * log_p.len() as f64).then(|| {
-            let x = found.particles.gather_rows(&together);
-            let centre = x.column_means();
-            let square = |j: usize| x.iter_rows().map(|r| (r[j] - centre[j]).powi(2)).sum::<f64>();
-            let spread = |j: usize| (square(j) / x.rows() as f64).sqrt();
-            (centre.clone(), (0..x.cols()).map(spread).collect())
-        });
-        Ok(AgainstSearch {
-            log_z: Estimate { value: found.log_z, standard_error: found.log_z_error },
-            calls: found.calls,
-            particles: log_p.len(),
-            missed: Estimate::mean(&missed),
-            together: together.len(),
-            region,
-        })
     }
 }
 

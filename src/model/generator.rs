@@ -3,6 +3,7 @@
 use crate::autodiff::Var;
 use crate::density::{Affine, GaussianMixture};
 use crate::linalg::Matrix;
+use crate::model::Searched;
 use crate::model::batch::Batch;
 use crate::model::centres::CentreDensity;
 use crate::model::latent::{Latent, LatentBatch};
@@ -40,19 +41,6 @@ pub struct Generator<T: Real = f32> {
 
 /// Largest output of the network of a generator with noise, in units of a piece.
 const REACH: f64 = 3.0;
-
-/// What is kept of a search: a sample of its particles (N×d, in the units of the target), log Z with its error, and its calls.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Searched {
-    /// N×d.
-    pub particles: Matrix,
-    /// log Z.
-    pub log_z: f64,
-    /// Its standard error.
-    pub log_z_error: f64,
-    /// Evaluations of log p~.
-    pub calls: u64,
-}
 
 /// Rows that go through the whole network before the next ones; a multiple of the rows of a tile, and few enough for the second-level
 /// cache at the usual widths.

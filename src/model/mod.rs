@@ -15,15 +15,17 @@ mod memory_tests;
 mod model;
 mod particles;
 mod pieces;
+mod searched;
 mod trained;
 
 pub use centres::CentreDensity;
 pub use certify::{AgainstSearch, GeneratorCertificate};
 pub use exact::{Exact, ExactReport, Unbiased};
 pub use flow::{FlowModel, FlowSettings};
-pub use generator::{Generator, Searched};
+pub use generator::Generator;
 pub use latent::{Latent, LatentBatch};
 pub use model::{Built, Drawn, Model, ModelSettings, Request, Start, Step, all_models};
 pub use particles::{Particles, ParticlesSettings};
 pub use pieces::Pieces;
+pub use searched::Searched;
 pub use trained::{GeneratorModel, GeneratorSettings};

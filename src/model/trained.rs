@@ -15,7 +15,7 @@ use crate::nn::{Adam, AdamState, cosine_rate};
 use crate::num::Real;
 use crate::parallel;
 use crate::rng::Purpose;
-use crate::search::{Found, SearchSettings, fit_mixture, refine, search};
+use crate::search::{SearchSettings, fit_mixture, refine, search};
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Kind, Pull, root_mean_square, shorten};
 use std::any::Any;
@@ -133,7 +133,7 @@ impl GeneratorSettings {
             mixture = refine(mixture, &**p, self.search_particles, seed)?.0;
         }
         let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
-        generator.search = found.map(|found| searched(&found));
+        generator.search = found.map(|found| Searched::of(&found));
         Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) })
     }
 
@@ -154,13 +154,6 @@ impl GeneratorSettings {
 /// The density by one centre: until the first step draws others, to say that there is one.
 fn any_law<T: Real>(generator: &Generator<T>) -> Option<CentreDensity> {
     generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true)
-}
-
-/// What a generator keeps of a search: every fourth particle.
-fn searched(found: &Found) -> Searched {
-    let kept: Vec<usize> = (0..found.particles.rows()).step_by(4).collect();
-    let (log_z, log_z_error, calls) = (found.log_z, found.log_z_error, found.calls);
-    Searched { particles: found.particles.gather_rows(&kept), log_z, log_z_error, calls }
 }
 
 impl<T: Real> GeneratorModel<T> {
@@ -211,9 +204,7 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             to.put_row("latent.noise", &[self.generator.noise]);
         }
         if let Some(search) = &self.generator.search {
-            to.put("search.particles", &search.particles);
-            to.put_row("search.log_z", &[search.log_z, search.log_z_error]);
-            to.counters.insert("search.calls".into(), search.calls);
+            search.put(to);
         }
         self.best.save(to, &self.generator.parameter_names());
     }
@@ -237,15 +228,7 @@ impl<T: Real> Stateful for GeneratorModel<T> {
                 Some((Latent::Codes { logits: row("latent.logits", codes)? }, pieces, row("latent.noise", 1)?[0]))
             }
         };
-        let search = match from.counters.get("search.calls") {
-            None => None,
-            Some(&calls) => {
-                let held = from.tensors.get("search.particles").map_or(0, |m| m.shape().0);
-                let particles = from.matrix::<f64>("search.particles", (held, d))?.clone();
-                let log_z = from.matrix::<f64>("search.log_z", (1, 2))?;
-                Some(Searched { particles, log_z: log_z[(0, 0)], log_z_error: log_z[(0, 1)], calls })
-            }
-        };
+        let search = Searched::of_state(from, d)?;
         (self.generator.parameters, self.optimiser, self.best) = (parameters, optimiser, best);
         if let Some((latent, pieces, noise)) = latent {
             (self.generator.latent, self.generator.pieces, self.generator.noise) = (latent, Some(pieces), noise);

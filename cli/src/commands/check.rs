@@ -60,7 +60,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
     let p = target.known("check")?;
     let (scale, frame) = scale(p, arguments.seed);
-    let mut items = vec![scale, finiteness(p, &frame, arguments.seed), repeatable(p, &frame, arguments.seed)];
+    let mut items = vec![scale, finiteness(&target, p, &frame, arguments.seed), repeatable(p, &frame, arguments.seed)];
     let (score, ladder) = score(p, &frame, arguments.seed);
     let right = score.passed;
     items.push(score);
@@ -101,46 +101,95 @@ fn scale(p: &dyn Density, seed: u64) -> (Item, Affine) {
     }
 }
 
-/// log p~ and score on uniform points of the box of [`REACH`] scales around the centre.
-fn finiteness(p: &dyn Density, frame: &Affine, seed: u64) -> Item {
+/// Where log p~ or its score is not finite among some points.
+struct Faults {
+    /// Points where log p~ is NaN or +inf, and the first with its value.
+    wild: (usize, Option<(usize, f64)>),
+    /// Points where log p~ is finite and the score is not, and the first of them.
+    lost: (usize, Option<usize>),
+    /// Points where log p~ is -inf.
+    outside: usize,
+    x: Matrix,
+}
+
+impl Faults {
+    fn at(p: &dyn Density, x: Matrix) -> Self {
+        let n = x.rows();
+        let (mut l, mut s) = (vec![0.0; n], Matrix::zeros(n, p.dim()));
+        p.evaluate_into(&x, &mut l, &mut s);
+        let wild = |i: &usize| l[*i].is_nan() || l[*i] == f64::INFINITY;
+        let lost = |i: &usize| l[*i].is_finite() && s.row(*i).iter().any(|v| !v.is_finite());
+        Self {
+            wild: ((0..n).filter(wild).count(), (0..n).find(wild).map(|i| (i, l[i]))),
+            lost: ((0..n).filter(lost).count(), (0..n).find(lost)),
+            outside: l.iter().filter(|v| **v == f64::NEG_INFINITY).count(),
+            x,
+        }
+    }
+
+    fn count(&self) -> usize {
+        self.wild.0 + self.lost.0
+    }
+
+    /// What is wrong and where, in the user's coordinates; None where nothing is.
+    fn words(&self, target: &Target, region: &str) -> Option<String> {
+        let of = |n: usize| format!("at {} of {} points of {region}", count(n), count(self.x.rows()));
+        match (self.wild, self.lost) {
+            ((n, Some((i, value))), _) => {
+                Some(format!("log p~ is {value} {}, first at {}", of(n), place(target, self.x.row(i))))
+            }
+            (_, (n, Some(i))) => Some(format!(
+                "the score is not finite {} where log p~ is, first at {}",
+                of(n),
+                place(target, self.x.row(i))
+            )),
+            _ => None,
+        }
+    }
+}
+
+/// A point in the user's coordinates, by the names of the first of them.
+fn place(target: &Target, u: &[f64]) -> String {
+    const SHOWN: usize = 6;
+    let point = Matrix::from_vec(1, u.len(), u.to_vec());
+    let Ok(x) = target.coordinates.constrain(point) else { return format!("u = {u:?}") };
+    let names = target.coordinates.names();
+    let all = names.iter().zip(x.row(0)).take(SHOWN);
+    let shown: Vec<String> = all.map(|(name, v)| format!("{name} = {}", number(*v, 4))).collect();
+    format!("{}{}", shown.join(", "), if names.len() > SHOWN { ", …" } else { "" })
+}
+
+/// Share of the points near the mass from which what is not finite is a fault of the target.
+const MANY: f64 = 0.01;
+
+/// log p~ and score near the mass, at points of the normal law of the frame, and far from it, on uniform points of the box of [`REACH`]
+/// scales around the centre. What is not finite far out is a rejected point for searches and chains, and a warning here.
+fn finiteness(target: &Target, p: &dyn Density, frame: &Affine, seed: u64) -> Item {
+    let near = Faults::at(p, frame.restore(&normal_matrix::<f64>(seed, Purpose::Check, 4, BOX, p.dim())));
+    if near.count() as f64 > MANY * BOX as f64 {
+        let found = near.words(target, "the mass").unwrap_or_default();
+        let advice = match near.wild.0 > 0 {
+            true => {
+                "a log-density is finite, or -inf outside its support; look for 0/0, inf - inf, log of a negative number"
+            }
+            false => "look for sqrt or abs at 0 and for overflowing powers; their derivatives are infinite",
+        };
+        return Item::bad("finiteness", found, advice);
+    }
     let mut y: Matrix = Matrix::zeros(BOX, p.dim());
     fill_uniform(&mut stream(seed, Purpose::Check, 0), y.as_mut_slice());
-    let x = frame.restore(&y.map(|u| REACH * (2.0 * u - 1.0)));
-    let (mut l, mut s) = (vec![0.0; BOX], Matrix::zeros(BOX, p.dim()));
-    p.evaluate_into(&x, &mut l, &mut s);
-    let wild = |i: &usize| l[*i].is_nan() || l[*i] == f64::INFINITY;
-    let lost = |i: &usize| l[*i].is_finite() && s.row(*i).iter().any(|v| !v.is_finite());
-    let outside = l.iter().filter(|v| **v == f64::NEG_INFINITY).count();
-    let place = |i: usize| format!("x = {:?}", x.row(i));
-    if let Some(i) = (0..BOX).find(wild) {
-        let n = (0..BOX).filter(wild).count();
-        let found =
-            format!("log p~ is {} at {} of {} points of the box, first at {}", l[i], count(n), count(BOX), place(i));
-        return Item::bad(
-            "finiteness",
-            found,
-            "a log-density is finite, or -inf outside its support; look for 0/0, inf - inf, log of a negative number",
-        );
-    }
-    if let Some(i) = (0..BOX).find(lost) {
-        let n = (0..BOX).filter(lost).count();
-        let found = format!(
-            "the score is not finite at {} of {} points where log p~ is, first at {}",
-            count(n),
-            count(BOX),
-            place(i)
-        );
-        return Item::bad(
-            "finiteness",
-            found,
-            "look for sqrt or abs at 0 and for overflowing powers; their derivatives are infinite",
-        );
+    let far = Faults::at(p, frame.restore(&y.map(|u| REACH * (2.0 * u - 1.0))));
+    if let Some(found) = near.words(target, "the mass").or(far.words(target, &format!("a box of ±{REACH} scales"))) {
+        let mut item = Item::good("finiteness", found);
+        let advice = "far from the mass this does no harm: such points are rejected and counted; where(isfinite(r), r, -inf) makes them -inf";
+        item.suggestion = Some(advice.into());
+        return item;
     }
     let mut item = Item::good(
         "finiteness",
-        format!("finite at {} of {} points, -inf at the others", count(BOX - outside), count(BOX)),
+        format!("finite at {} of {} points, -inf at the others", count(BOX - far.outside), count(BOX)),
     );
-    if outside > 0 {
+    if far.outside > 0 {
         item.suggestion = Some("-inf has no score to follow back; a [support] keeps samples inside".into());
     }
     item

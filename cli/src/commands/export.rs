@@ -31,14 +31,24 @@ enum Format {
     Arviz,
 }
 
-/// Reads samples.npy of the run, evaluates log p~, writes.
+/// Reads the samples that the run's summary says to use, else samples.npy, evaluates log p~, writes.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let at = |name: &str| arguments.run.join(name);
     let run = Opened::open(&arguments.run, true)?;
     let target = run.target()?;
     target.known("export")?;
     let method = run.config.method(&target)?;
-    let samples = run.samples(&target)?;
+    let file = match run.summary["use"].as_str() {
+        Some("resampled.npy") if at("resampled.npy").is_file() => "resampled.npy",
+        _ => "samples.npy",
+    };
+    let samples = run.samples_of(file, &target)?;
+    if let (Some(which), Some(why)) = (run.summary["use"].as_str(), run.summary["use_reason"].as_str()) {
+        note(match which {
+            "none" => format!("these are the samples of {file}, which the run's summary says not to use: {why}"),
+            _ => format!("these are the samples of {file}: {why}"),
+        });
+    }
     let names = target.coordinates.names();
     let lp = target.density.log_density(&target.coordinates.free(samples.clone())?);
     if target.coordinates.differ() {
@@ -65,7 +75,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         Format::Arviz => {
             let attributes = json!({
                 "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": run.summary["train_seconds"],
-                "target": target.name, "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
+                "target": target.name, "log_z": run.summary["certificate"]["log_z"]["value"], "pareto_k": run.summary["certificate"]["pareto_k"],
+                "verdict": run.summary["certificate"]["verdict"], "use": run.summary["use"], "file": file,
+                "lp": if target.coordinates.differ() { "log p~ of the unconstrained coordinates, with the Jacobian" } else { "log p~" }, "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
             });
             arviz::write(start()?, &samples, &names, &lp, attributes)?;
         }

@@ -13,6 +13,7 @@ mod report;
 mod sample;
 mod seams;
 mod storyboard;
+mod summary;
 mod train;
 mod verify;
 
@@ -55,6 +56,8 @@ enum Command {
     Check(check::Arguments),
     /// Train several methods and divergences on one target and set them side by side
     Compare(compare::Arguments),
+    /// Show the posterior of a run or a file of samples: means, deviations, quantiles, errors
+    Summary(summary::Arguments),
     /// Write the samples of a run in the formats of other tools
     Export(export::Arguments),
     /// Make the report of a run again from its folder, also of one that stopped or is still training
@@ -86,6 +89,7 @@ impl Cli {
             Command::Distance(arguments) => distance::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
+            Command::Summary(arguments) => summary::run(&arguments),
             Command::Export(arguments) => export::run(&arguments),
             Command::Report(arguments) => report::run(&arguments),
             Command::Lab(arguments) => lab::run(&arguments),

@@ -121,6 +121,17 @@ pub fn read_rounded(path: &Path) -> Outcome<(Matrix, f64)> {
     Ok((samples, unit))
 }
 
+/// The names of the `cols` columns of a file of samples: its own, or x1, x2, ….
+pub fn read_names(path: &Path, cols: usize) -> Outcome<Vec<String>> {
+    let mut own = None;
+    if format_of(path)? == Format::Csv {
+        let mut reader = CsvReader::open(path)?;
+        reader.read_block(1)?;
+        own = reader.names().map(<[String]>::to_vec);
+    }
+    Ok(own.unwrap_or_else(|| (1..=cols).map(|j| format!("x{j}")).collect()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

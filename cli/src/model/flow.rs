@@ -1,6 +1,6 @@
 //! Flows in files.
 
-use super::{Model, frame, held, parameter_of, put_frame};
+use super::{Model, frame, held, parameter_of, put_frame, put_search, search_of};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use pushforward::linalg::Matrix;
@@ -34,6 +34,7 @@ pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
     let tensor = |m: &Matrix| Tensor { shape: vec![m.rows(), m.cols()], numbers: Numbers::F64(m.as_slice().to_vec()) };
     let mut tensors = Tensors::new();
     put_frame(&mut tensors, &flow.frame);
+    put_search(&mut tensors, flow.search.as_ref());
     for (name, p) in flow.parameter_names().into_iter().zip(&flow.parameters) {
         tensors.insert(name, tensor(p));
     }
@@ -54,11 +55,12 @@ pub fn rebuild(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> 
     let Stack { couplings, hidden, components, .. } = stack;
     let architecture = Architecture { coupling, couplings, hidden, components };
     // before anything of that size is made
-    let held = held(tensors, |name| !name.starts_with("frame."));
+    let held = held(tensors, |name| !name.starts_with("frame.") && !name.starts_with("search."));
     if architecture.couplings > tensors.len() || architecture.size(frame.dim()) != Some(held) {
         return Err(format!("'flow' is {text}, which does not fit a file of {held} parameters"));
     }
     let mut flow: Flow<f64> = Flow::new(frame, architecture, 0);
+    flow.search = search_of(tensors, flow.dim())?;
     for (name, parameter) in flow.parameter_names().into_iter().zip(&mut flow.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &name, parameter.shape())?.into());
     }

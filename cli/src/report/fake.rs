@@ -69,6 +69,8 @@ pub fn ring() -> Record {
             Frame { step: 1500, samples: draw(2, 0.8) },
             Frame { step: 3000, samples: last.clone() },
         ],
+        posterior: (["x1", "x2"].map(|name| (name.into(), (0..12).map(|k| 0.1 * k as f64).collect()))).to_vec(),
+        posterior_use: "Use samples.npy: its draws are independent.".into(),
         energy: energy(&last),
         exact_energy: energy(&exact),
         exact: Some(exact),

@@ -42,6 +42,7 @@ pub fn html(record: &Record) -> String {
     let mut s = head(&title, part, &title, &record.outcome);
     tiles(&mut s, record);
     notes(&mut s, record);
+    posterior(&mut s, record);
     samples(&mut s, record);
     way(&mut s, record);
     certificate(&mut s, record);
@@ -84,6 +85,32 @@ fn notes(s: &mut String, record: &Record) {
     s.push_str("<ul class=\"notes\">");
     record.notes.iter().for_each(|n| s.push_str(&format!("<li>{}</li>", escape(n))));
     s.push_str("</ul>\n");
+}
+
+/// Rows of the posterior that a page shows.
+const POSTERIOR_ROWS: usize = 60;
+
+fn posterior(s: &mut String, record: &Record) {
+    let Some((_, first)) = record.posterior.first() else { return };
+    let weighted = first.len() > 6;
+    let titles = ["mean", "sd", "5 %", "50 %", "95 %", "MCSE"].map(|t| format!("<th class=\"n\">{t}</th>")).concat();
+    let lead = if weighted { "Raw samples left, reweighted ones right" } else { "Raw samples" };
+    let _ = write!(
+        s,
+        "<section><h2>Posterior</h2><p>{lead}, in the coordinates of the user. {}</p>\n<table><thead><tr><th>name</th>{titles}{}</tr></thead><tbody>\n",
+        escape(&record.posterior_use),
+        if weighted { titles.clone() } else { String::new() }
+    );
+    for (name, values) in record.posterior.iter().take(POSTERIOR_ROWS) {
+        let cells: String = values.iter().map(|v| format!("<td class=\"n\">{}</td>", number(*v, 4))).collect();
+        let _ = writeln!(s, "<tr><td>{}</td>{cells}</tr>", escape(name));
+    }
+    s.push_str("</tbody></table>");
+    if record.posterior.len() > POSTERIOR_ROWS {
+        let _ =
+            write!(s, "<p class=\"why\">… and {} more in summary.json.</p>", record.posterior.len() - POSTERIOR_ROWS);
+    }
+    s.push_str("</section>\n");
 }
 
 fn samples(s: &mut String, record: &Record) {

@@ -32,6 +32,10 @@ pub struct Record {
     pub mode_samples: usize,
     /// The training curves.
     pub curves: Curves,
+    /// The posterior: of each quantity its name, then mean, sd, three quantiles and error of the raw samples, and again of the reweighted ones.
+    pub posterior: Vec<(String, Vec<f64>)>,
+    /// Which file of samples to use, and why.
+    pub posterior_use: String,
     /// -log p~ of the final samples.
     pub energy: Vec<f64>,
     /// -log p~ of exact samples; empty where there are none.

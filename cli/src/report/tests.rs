@@ -41,6 +41,8 @@ fn self_contained() {
     }
     assert_drawable(&page);
     for word in [
+        "Posterior",
+        "Use samples.npy",
         "Samples",
         "Mass of the modes",
         "Metrics beside",

@@ -20,6 +20,7 @@ use crate::opened;
 use crate::report::{Frame, html};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
+use crate::summary::{Choice, Summary};
 use crate::training::{Ending, Job, Snapshot};
 use crate::verdict::Verdict;
 use crate::words;
@@ -30,6 +31,9 @@ use std::path::Path;
 
 /// Samples in samples.npy.
 const SAMPLES: usize = 10_000;
+
+/// Rows of the posterior that the terminal shows at the end of a training.
+const ROWS: usize = 20;
 
 /// The text of config.toml: every choice written out. Units are named where they were given: a search that is repeated finds the same.
 pub fn config_text(job: &Job) -> String {
@@ -78,6 +82,8 @@ pub struct Finals<'a> {
     report: Report,
     /// Where the model has a density.
     certified: Option<Certified>,
+    /// In the user's coordinates.
+    posterior: Summary,
 }
 
 /// Draws the final samples and judges them: the slow part, before anything is written.
@@ -92,7 +98,10 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     let options = Options { seed: job.seed(), transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
     let report = evaluate(&*job.target.density, &samples, &options)?;
     let certified = Certified::of(&job.target.density, &trained.model, &samples, job.seed())?;
-    Ok(Finals { trained, job, samples, report, certified })
+    let verdict = Verdict::of(&report, certified.as_ref());
+    let own = job.target.coordinates.constrain(samples.clone())?;
+    let posterior = Summary::of_run(job.target.coordinates.names(), &own, certified.as_ref(), &verdict);
+    Ok(Finals { trained, job, samples, report, certified, posterior })
 }
 
 impl Finals<'_> {
@@ -103,7 +112,9 @@ impl Finals<'_> {
         write_curves(run, folder)?;
         write_samples(job, folder, "samples.npy", &self.samples)?;
         write_pictures(&self.trained.frames, &folder.file(PICTURES))?;
-        if let Some(resampled) = self.certified.as_ref().and_then(|c| c.resampled(&self.samples, job.seed())) {
+        let usable = self.posterior.choice.as_ref().is_some_and(|(choice, _)| *choice != Choice::Neither);
+        let certified = self.certified.as_ref().filter(|_| usable);
+        if let Some(resampled) = certified.and_then(|c| c.resampled(&self.samples, job.seed())) {
             write_samples(job, folder, "resampled.npy", &resampled)?;
         }
         folder.write("report.html", self.page().as_bytes())?;
@@ -125,7 +136,8 @@ impl Finals<'_> {
         let certificate = self.certified.as_ref().map_or(String::new(), |c| format!("\n{}\n", c.text()));
         let differ = self.job.target.coordinates.differ();
         let coordinates = if differ { "; figures are in the unconstrained coordinates" } else { "" };
-        format!("{}{coordinates}\n\n{}{certificate}", self.outcome(), table(&self.report))
+        let posterior = self.posterior.text(ROWS);
+        format!("{}{coordinates}\n\n{}{certificate}\n{posterior}", self.outcome(), table(&self.report))
     }
 
     /// How it went, in a sentence.
@@ -200,6 +212,9 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
     if let Some(verdict) = finals.map(Finals::verdict) {
         out["trusted"] = (verdict == Verdict::Sound).into();
         out["doubts"] = verdict.reasons().into();
+    }
+    if let (Some(out), Some(finals)) = (out.as_object_mut(), finals) {
+        out.extend(finals.posterior.to_json());
     }
     if let Some(c) = finals.and_then(|f| f.certified.as_ref()) {
         out["certificate"] = c.to_json(job.target.density.log_normaliser());

@@ -12,7 +12,7 @@ use pushforward::settings::Value;
 
 /// The record behind the report.
 pub(super) fn record(finals: &Finals) -> Record {
-    let Finals { trained, job, samples, report, certified } = finals;
+    let Finals { trained, job, samples, report, certified, .. } = finals;
     let (target, density) = (&job.target, &*job.target.density);
     let exact = density.sample(SAMPLES, job.seed() ^ 0x5eed);
     let energy = |x: &Matrix| match density.is_known() {
@@ -47,6 +47,12 @@ pub(super) fn record(finals: &Finals) -> Record {
         modes,
         mode_samples: samples.rows(),
         curves: trained.curves.clone(),
+        posterior: finals.posterior.rows(),
+        posterior_use: finals
+            .posterior
+            .choice
+            .as_ref()
+            .map_or(String::new(), |(choice, why)| format!("Use {}: {why}.", choice.file())),
         metrics: report.metrics.iter().map(words::row).collect(),
         tests: report.tests.iter().map(words::test_row).collect(),
         notes: notes(finals),

@@ -1,9 +1,11 @@
 //! What a model with a known density proves about itself, from its log-weights log p~ - log q.
 
+mod loss;
 mod pareto;
 mod weights;
 mod words;
 
+pub use loss::Loss;
 pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
 pub(crate) use words::shown;
@@ -45,6 +47,8 @@ pub struct Certificate {
     pub reverse_ess: f64,
     /// The tail index of the weights ([`pareto_k`]).
     pub pareto_k: f64,
+    /// What that means for reweighted figures.
+    pub loss: Loss,
     /// What exact samples of p add.
     pub exact: Option<ExactPart>,
 }
@@ -66,16 +70,20 @@ pub struct ExactPart {
     pub missed: Estimate,
 }
 
-/// What k-hat says about the weights.
+/// What the weights are good for, by the error that they imply for a reweighted mean ([`Loss::mean`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// k < min(1 - 1/log10 n, 0.7): estimates and error bars can be used.
+    /// Below 0.05 posterior standard deviations.
     Reliable,
-    /// k < 1: the estimates converge too slowly for this n, error bars are too small.
+    /// Below 0.5.
     Unreliable,
-    /// k ≥ 1: the mean of the weights is not seen to exist.
+    /// Above.
     Useless,
 }
+
+/// Largest implied errors of a mean, in posterior standard deviations, of weights that are reliable, and of those that are of some use.
+const RELIABLE: f64 = 0.05;
+const OF_USE: f64 = 0.5;
 
 impl Certificate {
     /// From l at n ≥ 2 samples of q and, if any, at exact samples of p; l may miss any constant, which then shifts log Z.
@@ -91,16 +99,16 @@ impl Certificate {
             elbo: Estimate::mean(log_weights),
             reverse_ess: effective_fraction(log_weights),
             pareto_k: pareto_k(log_weights),
+            loss: Loss::of(log_weights),
             exact: at_exact.map(ExactPart::of).transpose()?,
         })
     }
 
-    /// By the thresholds of Vehtari et al. (JMLR 2024), which depend on the number of samples.
+    /// By the implied error of a reweighted mean; a tail that cannot be judged is useless.
     pub fn verdict(&self) -> Verdict {
-        let enough = (1.0 - 1.0 / (self.samples as f64).log10()).min(0.7);
-        match self.pareto_k {
-            k if k < enough => Verdict::Reliable,
-            k if k < 1.0 => Verdict::Unreliable,
+        match self.loss.mean() {
+            error if error < RELIABLE => Verdict::Reliable,
+            error if error < OF_USE => Verdict::Unreliable,
             _ => Verdict::Useless,
         }
     }

@@ -7,10 +7,8 @@ impl Verdict {
     /// The verdict as a sentence.
     pub fn words(self) -> &'static str {
         match self {
-            Verdict::Reliable => "the weights are reliable where the model has samples",
-            Verdict::Unreliable => {
-                "the weights are too heavy-tailed: error bars are too small, more samples help slowly"
-            }
+            Verdict::Reliable => "the weights can be used where the model has samples",
+            Verdict::Unreliable => "the weights are heavy-tailed: error bars are too small, more samples help slowly",
             Verdict::Useless => "a few weights decide everything: do not use log Z, ESS or reweighted averages",
         }
     }
@@ -23,7 +21,18 @@ impl Certificate {
 
     /// What the verdict and the figures from exact samples add up to, one sentence each.
     pub fn findings(&self) -> Vec<String> {
-        let mut found = vec![format!("k-hat {:.2}: {}", self.pareto_k, self.verdict().words())];
+        let mut found = vec![format!(
+            "reweighting errs by about {:.2} posterior sd in a mean and {:.2} in log Z: {}",
+            self.loss.mean(),
+            self.loss.log_z(),
+            self.verdict().words()
+        )];
+        let [least, most] = self.loss.batches;
+        if least < 0.5 * most {
+            found.push(format!(
+                "ESS is {least:.3} to {most:.3} over ten parts of the sample: a few weights decide it, and it is not to be read to two digits"
+            ));
+        }
         if self.outside > 0 {
             let (k, n) = (self.outside, self.samples);
             found.push(format!("{k} of {n} samples of the model are outside the target's support; they have weight 0"));
@@ -65,7 +74,9 @@ impl Certificate {
             rows.push(("ESS, forward", format!("{:.4}", exact.forward_ess), "of 1, at exact samples"));
             rows.push(("missed", shown(exact.missed), "fraction of the target where q < p/10"));
         }
-        rows.push(("Pareto k-hat", format!("{:.3}", self.pareto_k), "tail of the weights: below 0.7 is usable"));
+        rows.push(("Pareto k-hat", format!("{:.3}", self.pareto_k), "tail of the weights: light below 0.7"));
+        rows.push(("largest weight", format!("{:.2e}", self.loss.largest), "share of the sum of all"));
+        rows.push(("unseen", format!("{:.1e}", self.loss.unseen), "part of Z beyond the largest weight, by the tail"));
         rows
     }
 }

@@ -5,6 +5,7 @@ use crate::density::Affine;
 use crate::density::Density;
 use crate::linalg::Matrix;
 use crate::linalg::matrix::shape_mismatch;
+use crate::model::Searched;
 use crate::model::batch::Batch;
 use crate::model::batch::CHUNK;
 use crate::model::flow::architecture::coupling;
@@ -33,6 +34,8 @@ pub struct Flow<T: Real = f32> {
     base: Base,
     layers: Vec<Layer>,
     architecture: Option<Architecture>,
+    /// What the search found that it started from.
+    pub search: Option<Searched>,
 }
 
 impl<T: Real> Flow<T> {
@@ -58,7 +61,7 @@ impl<T: Real> Flow<T> {
         let first = base.initialise().into_iter();
         let parameters =
             first.chain(layers.iter().flat_map(|l| l.initialise(&mut rng))).map(|m| Arc::new(m.into())).collect();
-        Self { frame, parameters, base, layers, architecture: None }
+        Self { frame, parameters, base, layers, architecture: None, search: None }
     }
 
     /// d.
@@ -104,6 +107,7 @@ impl<T: Real> Flow<T> {
             base: self.base,
             layers: self.layers.clone(),
             architecture: self.architecture.clone(),
+            search: self.search.clone(),
         }
     }
 

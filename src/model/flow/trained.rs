@@ -4,13 +4,13 @@ use crate::density::{Affine, Density};
 use crate::error::{Error, Result};
 use crate::estimate::{Law, LawUse};
 use crate::linalg::Matrix;
-use crate::model::LatentBatch;
 use crate::model::batch::Batch;
 use crate::model::flow::start::{PARTICLES, likelier_components};
 use crate::model::flow::{Architecture, CouplingKind, Flow};
 use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
 use crate::model::trained::bounded_growth;
+use crate::model::{LatentBatch, Searched};
 use crate::nn::{Adam, AdamState, cosine_rate};
 use crate::num::Real;
 use crate::rng::Purpose;
@@ -99,6 +99,7 @@ impl FlowSettings {
         let components = self.components.unwrap_or_else(|| likelier_components(&y, &frame, start.seed));
         let mut flow: Flow<T> = Flow::new(frame, self.architecture(components), start.seed);
         flow.start_at(&y, start.seed);
+        flow.search = Some(Searched::of(&found));
         Ok(Built { model: Box::new(FlowModel::new(flow, self.clone())), particles: Some(y) })
     }
 
@@ -180,6 +181,9 @@ impl<T: Real> Stateful for FlowModel<T> {
         to.put_parameters(&self.flow.parameter_names(), &self.flow.parameters, &self.optimiser);
         put_frame(to, &self.frame);
         to.counters.insert("components".into(), self.flow.base().components as u64);
+        if let Some(search) = &self.flow.search {
+            search.put(to);
+        }
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {
@@ -188,6 +192,7 @@ impl<T: Real> Stateful for FlowModel<T> {
         if frame != self.frame {
             return Err(Error::State { what: format!("it is in {frame:?}") });
         }
+        self.flow.search = Searched::of_state(from, self.flow.dim())?;
         (self.flow.parameters, self.optimiser) = (parameters, optimiser);
         Ok(())
     }

@@ -1,0 +1,54 @@
+//! What a user of importance weights loses by them.
+
+use super::{effective_fraction, pareto_k};
+use crate::num::log_mean_exp;
+
+/// Parts of the sample that are compared.
+const BATCHES: usize = 10;
+/// A weight that comes once in so many samples of this size is the largest that counts.
+const HORIZON: f64 = 10.0;
+/// How far from the mean, in standard deviations, the mass is taken to lie that no sample has shown yet.
+const DISTANCE: f64 = 3.0;
+
+/// Implied errors of reweighted figures, in units of the mean weight and of posterior standard deviations.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Loss {
+    /// √(1/(n ESS)), the relative standard error of Z and that of a mean in standard deviations; ESS is that of the sample, or of the worst
+    /// of ten parts of it where that is less.
+    pub noise: f64,
+    /// The part of Z that the sample has not seen: ∫ w dP over the probabilities P between 1/n and 1/(10 n), in units of the mean weight, where
+    /// w(P) is the largest weight times (n P)^-k. The mean of p/q exists, so the index of its tail is 1 at most: k = min(k-hat, 1).
+    pub unseen: f64,
+    /// Share of the largest weight in the sum of all.
+    pub largest: f64,
+    /// The least and the greatest ESS of ten parts of the sample, of 1.
+    pub batches: [f64; 2],
+}
+
+impl Loss {
+    /// From n log-weights, none of them NaN or +∞. All is 1 where no weight is positive.
+    pub(super) fn of(log_weights: &[f64]) -> Self {
+        let (n, log_mean) = (log_weights.len() as f64, log_mean_exp(log_weights));
+        if log_mean == f64::NEG_INFINITY {
+            return Self { noise: 1.0, unseen: 1.0, largest: 1.0, batches: [0.0; 2] };
+        }
+        let parts = log_weights.chunks(log_weights.len().div_ceil(BATCHES)).map(effective_fraction);
+        let batches = parts.fold([1.0, 0.0], |[low, high], ess| [ess.min(low), ess.max(high)]);
+        let ess = effective_fraction(log_weights).min(batches[0]);
+        let top = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let largest = (top - log_mean).exp() / n;
+        let k = pareto_k(log_weights).min(1.0) - 1.0;
+        let factor = if k.abs() < 1e-9 { HORIZON.ln() } else { (HORIZON.powf(k) - 1.0) / k };
+        Self { noise: (1.0 / (n * ess)).sqrt(), unseen: largest * factor, largest, batches }
+    }
+
+    /// The implied error of a reweighted mean, in posterior standard deviations: noise, and the unseen part three deviations away.
+    pub fn mean(&self) -> f64 {
+        self.noise.hypot(DISTANCE * self.unseen)
+    }
+
+    /// The implied error of log Z.
+    pub fn log_z(&self) -> f64 {
+        self.noise.hypot(self.unseen.ln_1p())
+    }
+}
