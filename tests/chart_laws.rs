@@ -108,7 +108,8 @@ fn mass(p: &dyn Density) -> f64 {
 }
 
 /// Checks that constrained densities keep their mass: Gamma(3) = 2 on x > 0, Beta(2, 3) on (1, 3), Dirichlet(2, 3, 4) on the simplex, two normals in order, against
-/// the closed forms. In u they are analytic in a strip of half-width above 1, so step 1/4 errs by less than e^(-8π) = 1e-11.
+/// the closed forms. In u they are analytic in a strip of half-width above 1, so step 1/4 errs by less than e^(-8π) = 1e-11;
+/// the gap of two ordered normals by e^(-2π²) = 3e-9, because exp(-e^2u) is bounded for |Im u| < π/4.
 #[test]
 fn masses_are_kept() {
     let gamma = Handwritten::new(1, |x| 2.0 * x[0].ln() - x[0], |x, s| s[0] = 2.0 / x[0] - 1.0);
@@ -137,7 +138,7 @@ fn masses_are_kept() {
         // two independent normals in their order: half of all
         ("ordered", on(Arc::new(pair), Support::Ordered(2)), std::f64::consts::PI),
     ] {
-        assert!((found / exact - 1.0).abs() < 1e-9, "{name}: {found} {exact}");
+        assert!((found / exact - 1.0).abs() < 1e-8, "{name}: {found} {exact}");
     }
 }
 

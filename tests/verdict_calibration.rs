@@ -151,7 +151,7 @@ fn judged(case: &Case, d: usize, seed: u64) -> (bool, f64) {
     let searched = Searched { particles, log_z: lost, log_z_error: 0.02, calls: 0 };
     let frame = Affine::identity(d);
     let beside = AgainstSearch::of(&searched, &p, &q, &frame, certificate.log_z.value).unwrap();
-    let usable = certificate.verdict() == Verdict::Reliable && beside.missed_region().is_none();
+    let usable = certificate.verdict() == Verdict::Reliable && beside.is_seen(&x, &l);
     let mut error = certificate.log_z.value.abs();
     for (k, estimate) in weighted_means(&l, &x).unwrap().iter().enumerate() {
         let (mean, sd) = law(k, case.pair.0).mean_and_sd();

@@ -58,7 +58,9 @@ impl Certified {
             Model::Flow(flow) => {
                 let log_z = certificate.log_z.value;
                 let against = |found| AgainstSearch::of(found, &**target, &**flow, &flow.frame, log_z);
-                flow.search.as_ref().map(against).transpose()?
+                let search = flow.search.as_ref().map(against).transpose()?;
+                // a tail that the flow visits is no mode that it misses
+                search.map(|s| if s.is_seen(samples, &own) { AgainstSearch { region: None, ..s } } else { s })
             }
             _ => None,
         };

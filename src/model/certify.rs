@@ -7,7 +7,7 @@ use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate, shown};
 use crate::model::Searched;
 use crate::model::{CentreDensity, Generator, LatentBatch};
-use crate::num::Real;
+use crate::num::{Real, log_sum_exp};
 use crate::rng::{Purpose, stream};
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -62,6 +62,8 @@ pub struct AgainstSearch {
     pub together: usize,
     /// The mean of those, in the units of the target, and their standard deviations; None where they are too few for a region.
     pub region: Option<(Vec<f64>, Vec<f64>)>,
+    /// The share of all particles within two of these deviations of the mean in every coordinate.
+    pub share: f64,
 }
 
 impl GeneratorCertificate {
@@ -120,8 +122,25 @@ impl AgainstSearch {
             particles: log_p.len(),
             missed: Estimate::mean(&missed),
             together: together.len(),
+            share: region.as_ref().map_or(0.0, |region| {
+                found.particles.iter_rows().filter(|x| is_within(x, region)).count() as f64 / log_p.len() as f64
+            }),
             region,
         })
+    }
+
+    /// Whether the weights of a model's samples (n×d, with n log-weights) have at least half of the mass in the region that the particles
+    /// have there, and log Z is not below that of the search by more than its error, or there is no region: a tail that is thin in the
+    /// model but visited, which weights repair.
+    pub fn is_seen(&self, samples: &Matrix, log_weights: &[f64]) -> bool {
+        let Some(region) = &self.region else { return true };
+        let total = log_sum_exp(log_weights);
+        let log_z = total - (log_weights.len() as f64).ln();
+        if self.log_z.value - log_z > GAP * self.log_z.standard_error {
+            return false;
+        }
+        let inside = samples.iter_rows().zip(log_weights).filter(|(x, _)| is_within(x, region));
+        inside.map(|(_, l)| (l - total).exp()).sum::<f64>() >= 0.5 * self.share
     }
 
     /// Standard errors between log Z of the search and of a model.
@@ -229,6 +248,11 @@ impl<T: Real> Generator<T> {
         let square = |row: &[T]| row.iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
         codes.iter().zip(jitter.iter_rows()).map(|(&k, xi)| -0.5 * square(xi) - log_det(k) - constant).collect()
     }
+}
+
+/// Whether x is within two standard deviations of the centre in every coordinate.
+fn is_within(x: &[f64], (centre, spread): &(Vec<f64>, Vec<f64>)) -> bool {
+    x.iter().zip(centre.iter().zip(spread)).all(|(x, (c, s))| (x - c).abs() <= 2.0 * s)
 }
 
 /// Those of the missed rows of y (1 in `missed`, else 0) of whose nearest rows most are missed too.
