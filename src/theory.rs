@@ -223,3 +223,16 @@ pub mod t25 {}
 ///
 #[doc = include_str!("../theory/T30-several-targets.md")]
 pub mod t30 {}
+
+/// [`estimate::ScoreNet`]: crate::estimate::ScoreNet
+/// [`velocity::FisherFlow`]: crate::velocity::FisherFlow
+///
+#[doc = include_str!("../theory/T33-fisher-training.md")]
+pub mod t33 {}
+
+/// [`estimate::ScoreNet`]: crate::estimate::ScoreNet
+/// [`estimate::AffineScore`]: crate::estimate::AffineScore
+/// [`velocity::UniversalDrift`]: crate::velocity::UniversalDrift
+///
+#[doc = include_str!("../theory/T35-score-based-transport.md")]
+pub mod t35 {}

@@ -7,7 +7,7 @@ use pushforward::model::{Particles, ParticlesSettings, all_models};
 use pushforward::run::{Method, PRESETS, Run, refused_pairs};
 use pushforward::settings::Section;
 use pushforward::state::Stateful;
-use pushforward::velocity::{Field, Kind, Pull, Scene, Velocity, all_velocities};
+use pushforward::velocity::{Field, Kind, Pull, Scene, Velocity, all_velocities, velocity_by_name};
 use pushforward::{Error, Result};
 use std::path::Path;
 
@@ -29,7 +29,7 @@ fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
 
 /// A method of a moment.
 fn small(model: &str, velocity: &str, target: &Target) -> Result<Method> {
-    let estimator = if model == "flow" { "exact" } else { "kde" };
+    let estimator = if model == "flow" { "exact" } else { velocity_by_name(velocity)?.estimator() };
     let mut method = Method::of(model, velocity, estimator, target)?.with("steps", 4)?;
     let scale = if target.domain == Domain::Euclidean { 4.0 } else { 1.0 };
     method.frame = Some(Affine::new(vec![0.0, 0.0], scale)?);

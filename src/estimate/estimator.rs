@@ -20,6 +20,11 @@ pub trait Estimator: Stateful + Send + Sync {
         0
     }
 
+    /// Numbers of its own after [`Estimator::prepare`]: key, label and value.
+    fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
+        Vec::new()
+    }
+
     /// Called once a step, before [`Estimator::noised`]: fits what is learnt.
     fn prepare(&mut self, _scene: &Scene) -> Result<()> {
         Ok(())
@@ -40,6 +45,11 @@ pub trait EstimatorSettings: Section {
     fn validate(&self) -> Result<()> {
         Ok(())
     }
+    /// Whether it gives log q, up to a constant, beside the score; without it [`Law::log_density`](crate::estimate::Law) is empty, and the
+    /// drift of reverse KL alone can be followed, whose weight is 1.
+    fn gives_density(&self) -> bool {
+        true
+    }
     /// The estimator; its numbers are f32 where `single`.
     fn build(&self, single: bool) -> Result<Box<dyn Estimator>>;
     /// A copy.
@@ -52,5 +62,6 @@ pub fn all_estimators() -> Vec<Box<dyn EstimatorSettings>> {
         Box::<super::KernelSettings>::default(),
         Box::<super::AffineScoreSettings>::default(),
         Box::<super::ExactSettings>::default(),
+        Box::<super::ScoreSettings>::default(),
     ]
 }

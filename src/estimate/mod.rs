@@ -1,4 +1,4 @@
-//! Estimates of a model's law and of the noised target: kernel estimates, bandwidths, the normalisation of log-ratios.
+//! Estimates of a model's law and of the noised target: kernel estimates, learnt scores, bandwidths, the normalisation of log-ratios.
 
 mod affine_score;
 mod bandwidth;
@@ -8,6 +8,7 @@ mod kde;
 mod kernel;
 mod log_ratio;
 mod scene;
+mod score;
 mod target;
 
 pub use affine_score::{AffineScore, AffineScoreSettings};
@@ -19,4 +20,5 @@ pub(crate) use kde::{near_order, panel_rows};
 pub use kernel::{KernelEstimator, KernelSettings};
 pub use log_ratio::{LogZ, centre_log_ratio};
 pub use scene::{Clock, Law, LawUse, Noise, Noised, Query, Reference, Scene};
+pub use score::{ScoreNet, ScoreSettings};
 pub use target::{NoisedTarget, SmoothedTarget};

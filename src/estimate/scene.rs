@@ -102,7 +102,7 @@ pub struct Query<'a> {
 /// A law at n points.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Law {
-    /// log of its density, up to a constant that is the same for all points; n.
+    /// log of its density, up to a constant that is the same for all points; n, or empty where the score alone is known.
     pub log_density: Vec<f64>,
     /// Its gradient, n×d.
     pub score: Matrix,

@@ -31,8 +31,9 @@ crate::settings! {
         hidden: Vec<usize> = vec![128; 3], Rule::AtLeast(1);
         /// Adam's rate at the start; it falls to 0 along a half cosine.
         learning_rate: f64 = 2e-3, Rule::Positive;
-        /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density. Chosen by the dimension.
-        noise: Option<f64> = None, Rule::Fraction;
+        /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density; 0 for none. Chosen by the
+        /// dimension.
+        noise: Option<f64> = None, Rule::Unit;
         /// Particles of the search that it starts from, and draws of each round that moves the fitted mixture towards the target.
         search_particles: usize = 8192, Rule::AtLeast(64);
         /// Centres behind that density in a step.

@@ -89,6 +89,12 @@ pub const PRESETS: &[Preset] = &[
     preset("generator", ["generator", "drift", "exact"], "a generator by the drift with its own density", &[]),
     preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
     preset(
+        "score",
+        ["generator", "drift", "score"],
+        "a generator by the drift on a learnt score, in any dimension",
+        &[],
+    ),
+    preset(
         "kde-small",
         ["generator", "drift", "kde"],
         "the same with a small network and few steps: for lessons and tests",
@@ -100,6 +106,12 @@ pub const PRESETS: &[Preset] = &[
         "particles",
         ["particles", "drift", "kde"],
         "particles by the smoothed drift on their own kernel estimate",
+        &[],
+    ),
+    preset(
+        "sbtm",
+        ["particles", "drift", "score"],
+        "particles by the drift on a learnt score: score-based transport",
         &[],
     ),
     preset("svgd", ["particles", "stein", "kde"], "Stein variational gradient descent", &[]),
@@ -175,6 +187,13 @@ impl Method {
                 self.run.steps = 400;
                 self.model.set("learning_rate", &Value::Number(1e-3))?;
             }
+            // the score is learnt from samples: no noise is needed for a density, and pieces may bend as far as the network bends them
+            ("generator", _) if self.estimator.name() == "score" => {
+                self.run.steps = 600;
+                self.estimator.set("score_steps", &Value::Whole(3))?;
+                self.model.set("noise", &Value::Number(0.0))?;
+                self.model.set("learning_rate", &Value::Number(1e-3))?;
+            }
             // what 40 modes need (2,500 steps, 100 reference particles a mode), scaled by the number of modes
             ("generator", Some(modes)) => {
                 self.run.steps = (500 + 50 * modes as u64).clamp(1000, 2500);
@@ -192,15 +211,22 @@ impl Method {
             ("particles", _) => {
                 self.run.steps = 1000;
                 self.run.precision = "f64".into();
-                // particles live in the target's own units
-                if let (true, "kde", Some(p)) =
-                    (self.velocity.uses_estimator(), self.estimator.name(), target.densities.first())
+                // particles live in the target's own units; a generator's wide start would hardly move them: V_h falls like 1/h²
+                let lengths: &[(&str, f64)] = match self.estimator.name() {
+                    "kde" => &[("bandwidth_start", 0.25), ("bandwidth_end", 0.03)],
+                    "score" => &[("noise_start", 0.25), ("noise_end", 0.03)],
+                    _ => &[],
+                };
+                if let (true, false, Some(p)) =
+                    (self.velocity.uses_estimator(), lengths.is_empty(), target.densities.first())
                 {
                     let scale = frame_of(&**p, self.run.seed)?.scale();
-                    // a generator's wide start would hardly move them: V_h falls like 1/h²
-                    self.estimator.set("bandwidth_start", &Value::Number(0.25 * scale))?;
-                    self.estimator.set("bandwidth_end", &Value::Number(0.03 * scale))?;
-                    self.estimator.set("neighbours", &Value::Number(20.0))?;
+                    for (key, share) in lengths {
+                        self.estimator.set(key, &Value::Number(share * scale))?;
+                    }
+                    if self.estimator.name() == "kde" {
+                        self.estimator.set("neighbours", &Value::Number(20.0))?;
+                    }
                 }
             }
             _ => {}
@@ -268,7 +294,26 @@ impl Method {
         self.sections().iter().try_for_each(|s| s.check())?;
         self.model.validate()?;
         self.velocity.validate()?;
-        if self.velocity.uses_estimator() { self.estimator.validate() } else { Ok(()) }
+        if !self.velocity.uses_estimator() {
+            return Ok(());
+        }
+        self.estimator.validate()?;
+        self.check_ratio()
+    }
+
+    /// `Error::Mismatch` where weights or births ask for log q and the estimator gives its gradient alone.
+    fn check_ratio(&self) -> Result<()> {
+        if self.estimator.gives_density() {
+            return Ok(());
+        }
+        let asks = match (self.velocity.get("divergence"), self.model.get("birth_death")) {
+            (Some(Value::Text(name)), _) if name != "reverse-kl" => format!("the divergence '{name}'"),
+            (_, Some(Value::Number(rate))) if rate > 0.0 => format!("birth_death = {rate}"),
+            _ => return Ok(()),
+        };
+        let what =
+            format!("{asks} asks for log q, and the estimator '{}' gives its gradient alone", self.estimator.name());
+        Err(Error::Mismatch { what, remedy: "set form=potential".into() })
     }
 
     /// Bytes that a run takes at least in `dim` dimensions; in f64, so that sizes beyond any machine do not overflow.
@@ -347,7 +392,7 @@ pub fn refused_pairs() -> Vec<(&'static str, &'static str)> {
     for velocity in all_velocities() {
         let target = velocity.trial();
         for model in &models {
-            let estimator = if model.name() == "flow" { "exact" } else { "kde" };
+            let estimator = if model.name() == "flow" { "exact" } else { velocity.estimator() };
             let built = Method::of(model.name(), velocity.name(), estimator, &target).and_then(|mut m| {
                 m.frame = Some(Affine::identity(2));
                 m.run.steps = 1;

@@ -5,6 +5,7 @@
 
 mod drift;
 mod figure;
+mod fisher;
 mod functional;
 mod langevin;
 mod log_variance;
@@ -21,6 +22,7 @@ mod universal;
 pub use drift::{LogRatioClip, drift_into, growth};
 pub(crate) use drift::{centred, shorten};
 pub use figure::{Figure, Unit};
+pub use fisher::{FisherFlow, FisherSettings};
 pub use functional::{FunctionalGradient, FunctionalSettings, Young};
 pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};

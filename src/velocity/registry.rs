@@ -6,8 +6,8 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings, MultiSettings,
-    NewtonSettings, RieszSettings, SinkhornSettings, SteinSettings, UniversalSettings, Velocity,
+    FisherSettings, FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings,
+    MultiSettings, NewtonSettings, RieszSettings, SinkhornSettings, SteinSettings, UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -25,6 +25,7 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<NewtonSettings>::default(),
         Box::<SinkhornSettings>::default(),
         Box::<MmdSettings>::default(),
+        Box::<FisherSettings>::default(),
     ]
 }
 
@@ -53,6 +54,10 @@ pub trait VelocitySettings: Section {
     /// Whether it needs an estimate of the model's law.
     fn uses_estimator(&self) -> bool {
         false
+    }
+    /// The estimate of q that it takes where none is named, by models that have no density.
+    fn estimator(&self) -> &'static str {
+        "kde"
     }
     /// The first setting that no range of a single key refuses but that cannot be: an unknown name, for instance.
     fn validate(&self) -> Result<()> {

@@ -1,7 +1,7 @@
 //! The universal drift `V = w(r) ∇ log r`, r = p_t/q_t, on any estimate of q and any noised target (T1, T11).
 
 use crate::density::Density;
-use crate::divergence::{self, Divergence};
+use crate::divergence::{self, Divergence, ReverseKl};
 use crate::error::{Error, Result};
 use crate::estimate::{
     Estimator, KernelEstimator, KernelSettings, LawUse, Noised, NoisedTarget, Query, Scene, SmoothedTarget,
@@ -102,12 +102,12 @@ impl UniversalDrift {
         Self::new(Box::new(target), Box::new(KernelEstimator::<f64>::new(kernel)), divergence)
     }
 
-    /// log p~_t - log q_t at the noised particles, n.
+    /// log p~_t - log q_t at the noised particles, n; empty where the estimator gives no log q.
     pub fn log_ratio(&self, scene: &Scene) -> Result<Vec<f64>> {
         self.ratios(scene).map(|(_, _, log_ratio, _)| log_ratio)
     }
 
-    /// Particles at their noise levels with both laws there, and β = ∇ log r, n×d.
+    /// Particles at their noise levels with both laws there, log p~_t, log r and β = ∇ log r, n×d.
     fn ratios(&self, scene: &Scene) -> Result<(Noised, Vec<f64>, Vec<f64>, Matrix)> {
         let mut at = self.estimator.noised(scene, &*self.target)?;
         let p = match at.p.take() {
@@ -126,7 +126,18 @@ impl UniversalDrift {
                 shorten(row, LARGEST_BETA / noise.s);
             }
         }
-        let log_ratio = p.log_density.iter().zip(&at.q.log_density).map(|(p, q)| p - q).collect();
+        let log_ratio = match at.q.log_density.is_empty() {
+            false => p.log_density.iter().zip(&at.q.log_density).map(|(p, q)| p - q).collect(),
+            true if self.divergence.name() == ReverseKl.name() => Vec::new(),
+            true => {
+                let what = format!(
+                    "the divergence '{}' weighs by log q, and the estimator '{}' gives its gradient alone",
+                    self.divergence.name(),
+                    self.estimator.name()
+                );
+                return Err(Error::Mismatch { what, remedy: "take reverse-kl, or an estimate of log q".into() });
+            }
+        };
         Ok((at, p.log_density, log_ratio, beta))
     }
 
@@ -134,6 +145,11 @@ impl UniversalDrift {
     pub(crate) fn field(&self, scene: &Scene) -> Result<(Field, Matrix)> {
         let (at, log_p, mut log_ratio, beta) = self.ratios(scene)?;
         let (n, d) = beta.shape();
+        let knows_ratio = !log_ratio.is_empty();
+        if !knows_ratio {
+            // a weight that is constant; a particle outside the support stays
+            log_ratio = log_p.iter().map(|l| if *l == f64::NEG_INFINITY { *l } else { 0.0 }).collect();
+        }
         let log_z = centre_log_ratio(&mut log_ratio);
         let own = centred(&*self.divergence, &log_ratio);
         let divergence = own.as_deref().unwrap_or(&*self.divergence);
@@ -149,18 +165,26 @@ impl UniversalDrift {
             true => ("kl", "KL(q‖p) of the noised laws, up to log Z", "D_f(p‖q) of the noised laws"),
             false => ("kl", "KL(q‖p), up to log Z (-ELBO)", "D_f(p‖q)"),
         };
-        let mut figures = vec![Figure::plain(kl, label, -(mean(&log_ratio) + log_z.value))];
-        let f: Vec<f64> = log_ratio.iter().map(|&l| divergence.f(l.clamp(self.clip.low, self.clip.high))).collect();
-        figures.push(Figure::plain("divergence", value, mean(&f)));
+        let mut figures = Vec::new();
+        if knows_ratio {
+            figures.push(Figure::plain(kl, label, -(mean(&log_ratio) + log_z.value)));
+            let f: Vec<f64> = log_ratio.iter().map(|&l| divergence.f(l.clamp(self.clip.low, self.clip.high))).collect();
+            figures.push(Figure::plain("divergence", value, mean(&f)));
+        }
         if noisy {
             let h = (at.noise.iter().map(|noise| (noise.s / noise.a).ln()).sum::<f64>() / n as f64).exp();
             figures.push(Figure { key: "bandwidth", label: "bandwidth h", unit: Unit::Length, value: h });
         }
         let (unit, value) = (Unit::LogDensity, mean(&log_p));
         figures.push(Figure { key: "mean_log_density", label: "mean log p~", unit, value });
-        figures.push(Figure::plain("effective_samples", "effective samples of r", log_z.effective_samples));
-        let growth = Some(growth(divergence, self.clip, &log_ratio));
-        Ok((Field { velocity, growth, log_ratio: Some(log_ratio), rms, figures }, at.y))
+        if knows_ratio {
+            figures.push(Figure::plain("effective_samples", "effective samples of r", log_z.effective_samples));
+        }
+        figures
+            .extend(self.estimator.figures().into_iter().map(|(key, label, value)| Figure::plain(key, label, value)));
+        let growth = knows_ratio.then(|| growth(divergence, self.clip, &log_ratio));
+        let log_ratio = knows_ratio.then_some(log_ratio);
+        Ok((Field { velocity, growth, log_ratio, rms, figures }, at.y))
     }
 }
 

@@ -53,6 +53,8 @@ mod t23;
 mod t24;
 mod t25;
 mod t30;
+mod t33;
+mod t35;
 mod window;
 
 pub use budget::{Budget, Size};

@@ -73,3 +73,18 @@ fn t01_refuses_infinite_divergences() {
 fn t06_one_geometry_for_all_divergences() {
     established("T06");
 }
+
+/// Checks on random instances of T33 on the line that differences of the Fisher divergence of an exactly pushed law meet -E_q[V ξ], the Gaussian laws and
+/// the blindness to masses; rejects the first term alone, H without its divergence and the laws of KL training.
+#[test]
+fn t33_fisher_training_on_the_line() {
+    let evidence = claim("T33").unwrap().run(&Budget::quick().with_dim(1));
+    assert!(evidence.holds() && evidence.all_mutants_caught(), "{evidence}");
+}
+
+/// Checks on random instances of T35 that KL falls along ∇log p - s at -E|δ|² + E⟨e, δ⟩ for exact and wrong scores, along another target at the
+/// mixed mean, and the fixed points of Euler's and Langevin's steps; rejects a wrong score called exact, and each fixed point for the other.
+#[test]
+fn t35_dissipation_with_a_learnt_score() {
+    established("T35");
+}

@@ -16,7 +16,7 @@ pub struct Arguments {
     /// What they follow: a name from 'list velocities' [default: drift]
     #[arg(long, value_name = "NAME")]
     velocity: Option<String>,
-    /// How their law is estimated, where the velocity asks for it: kde or affine [default: kde]
+    /// How their law is estimated, where the velocity asks for it: kde, affine or score [default: kde]
     #[arg(long, value_name = "NAME")]
     estimator: Option<String>,
     /// A name from 'list divergences', for velocities that have one [default: reverse-kl]

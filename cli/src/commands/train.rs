@@ -2,7 +2,7 @@
 
 use crate::checkpoint::{Checkpoint, FILES, NEWEST, arithmetic};
 use crate::commands::{note, print};
-use crate::config::{self, Config};
+use crate::config::{self, Config, MANY};
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::read_samples;
 use crate::opened::{agree, table};
@@ -31,7 +31,7 @@ pub struct Arguments {
     /// What is followed, where another than the method's: a name from 'list velocities'
     #[arg(long, value_name = "NAME")]
     velocity: Option<String>,
-    /// How q is estimated, where another than the method's: kde, affine or exact
+    /// How q is estimated, where another than the method's: kde, affine, exact or score
     #[arg(long, value_name = "NAME")]
     estimator: Option<String>,
     /// Couplings of a flow: affine or spline [default: affine]
@@ -238,19 +238,22 @@ fn end(ended: Ended) -> Outcome<()> {
     ended.verdict.outcome(&ended.place.display().to_string())
 }
 
-/// Dimensions beyond which generators come out too narrow: on N(0, I), 600 steps of 512 particles, reference of 2,048, their variances are
-/// 0.91 of the right ones for d = 5, 0.83 for 8, 0.50 for 12, 0.65 for 16, 0.59 for 20.
-const MANY: usize = 8;
-
-/// What to consider before a training that will hardly be good.
+/// What to consider before a generator's training in many dimensions: with a kernel estimate on N(0, I), 600 steps of 512 particles,
+/// reference of 2,048, variances are 0.91 of the right ones for d = 5, 0.83 for 8, 0.50 for 12, 0.65 for 16, 0.59 for 20.
 fn advice(job: &Job) -> Option<String> {
     let d = job.target.density.dim();
-    (job.method.model.name() == "generator" && job.method.estimator.name() == "kde" && d > MANY).then(|| {
-        format!(
-            "in {d} dimensions a kernel estimate has few neighbours, and generators come out too narrow (beyond about {MANY}); --method flow \
-             has an exact density, and a certificate"
-        )
-    })
+    let uses = job.method.velocity.uses_estimator() && job.method.model.name() == "generator" && d > MANY;
+    match job.method.estimator.name() {
+        "kde" if uses => Some(format!(
+            "in {d} dimensions a kernel estimate has few neighbours, and generators come out too narrow (beyond about {MANY}); --estimator \
+             score learns a score instead, --method flow has an exact density, and a certificate"
+        )),
+        "score" if uses => Some(format!(
+            "in {d} dimensions q is estimated by a learnt score: estimates from neighbours end at about {MANY}; such a generator has no \
+             density and no certificate; --method flow has both"
+        )),
+        _ => None,
+    }
 }
 
 /// Goes on with the run in `path`.

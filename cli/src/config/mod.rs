@@ -12,8 +12,12 @@ pub use value::{to_toml, to_value};
 use crate::failure::{Failure, Outcome};
 use crate::target::Target;
 use pushforward::density::Affine;
-use pushforward::run::{Method, PRESETS};
+use pushforward::run::{DEFAULT, Method, PRESETS};
 use pushforward::settings::Section;
+use pushforward::velocity::velocity_by_name;
+
+/// Dimensions up to which q is estimated from neighbours where nothing is said: docs/scores.md has what was measured.
+pub const MANY: usize = 8;
 
 /// Version of config.toml.
 pub const FORMAT: i64 = 2;
@@ -65,17 +69,27 @@ impl Config {
         if target.samples.is_some() && preset.is_some_and(|p| p.parts[1] == "drift") {
             kinds[1].get_or_insert_with(|| "sinkhorn".into());
         }
+        // its own density by centres runs out of neighbours, as a kernel estimate does
+        let many = law.densities.len() == 1 && law.dim() > MANY && self.method == DEFAULT;
+        if many && kinds.iter().all(Option::is_none) {
+            kinds[2] = Some("score".into());
+        }
         let mut method = match preset {
             Some(preset) if kinds.iter().any(Option::is_some) => {
                 let kind = |k: usize| kinds[k].as_deref().unwrap_or(preset.parts[k]);
                 // a flow knows its own density, particles have none
+                let own = velocity_by_name(kind(1))?.estimator();
                 let estimator = match (&kinds[2], kind(0)) {
                     (None, "flow") => "exact",
+                    (None, _) if own != "kde" => own,
                     (None, "particles") if preset.parts[2] == "exact" => "kde",
                     _ => kind(2),
                 };
-                let same = [kind(0), kind(1), estimator] == preset.parts;
-                if same { Method::preset(&self.method, &law)? } else { Method::of(kind(0), kind(1), estimator, &law)? }
+                match [kind(0), kind(1), estimator] {
+                    parts if parts == preset.parts => Method::preset(&self.method, &law)?,
+                    ["generator", "drift", "score"] if self.method == DEFAULT => Method::preset("score", &law)?,
+                    [model, velocity, estimator] => Method::of(model, velocity, estimator, &law)?,
+                }
             }
             _ => Method::preset(&self.method, &law)?,
         };

@@ -48,6 +48,10 @@ impl Estimator for Shared {
         self.lock().reference()
     }
 
+    fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
+        if self.first { self.lock().figures() } else { Vec::new() }
+    }
+
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
         if self.first { self.lock().prepare(scene) } else { Ok(()) }
     }

@@ -1,0 +1,175 @@
+//! The residual of a score by a network: what a Gaussian with the same moments does not say of a law.
+
+use crate::autodiff::{Tape, Var};
+use crate::linalg::Matrix;
+use crate::nn::{Adam, AdamState, Mlp, Parameters};
+use crate::num::Real;
+use crate::parallel;
+use crate::rng::{Purpose, stream};
+use crate::state::{State, Stateful};
+use crate::{Error, Result};
+use std::sync::Arc;
+
+/// r: R^d → R^d at whitened points, a field or the gradient of a scalar φ, with its optimiser. It begins at 0.
+#[derive(Debug, Clone)]
+pub(super) struct Residual<T: Real> {
+    mlp: Mlp,
+    parameters: Parameters<T>,
+    adam: AdamState<T>,
+    potential: bool,
+}
+
+/// What a residual is to learn from n points: Σ_i |r|² - 2⟨a, r⟩, with 2 div r where there are probes.
+pub(super) struct Lesson<T: Real> {
+    /// z, n×d.
+    pub z: Matrix<T>,
+    /// a, n×d: z itself for implicit score matching, a draw with mean r for denoising.
+    pub pull: Matrix<T>,
+    /// How the divergence is summed; none for denoising.
+    pub divergence: Divergence<T>,
+}
+
+/// The divergence of a lesson.
+pub(super) enum Divergence<T: Real> {
+    /// Not there.
+    None,
+    /// By all d directions.
+    Exact,
+    /// By random signs, n×d each: v·(∂r/∂z)v (Hutchinson); `sliced` asks for the squares along these directions alone.
+    Probes { signs: Vec<Matrix<T>>, sliced: bool },
+}
+
+/// Rows that one tape computes; fixed, so that the bits do not depend on the number of threads.
+const PANEL: usize = 128;
+/// The unit of the stream of initial parameters, beside those of models.
+const UNIT: u64 = 35;
+
+impl<T: Real> Residual<T> {
+    /// A network with these hidden layers whose output is 0.
+    pub(super) fn new(dim: usize, hidden: &[usize], potential: bool, seed: u64) -> Self {
+        let mlp = Mlp::new([&[dim][..], hidden, &[if potential { 1 } else { dim }]].concat());
+        let mut initial = mlp.initialise::<T>(&mut stream(seed, Purpose::Initialise, UNIT));
+        let last = initial.len() - 2;
+        initial[last].as_mut_slice().fill(T::ZERO);
+        let parameters: Parameters<T> = initial.into_iter().map(|m| Arc::new(m.into())).collect();
+        Self { adam: AdamState::new(&parameters), mlp, parameters, potential }
+    }
+
+    /// φ (for a potential) and r on a tape.
+    fn on<'t>(&self, p: &[Var<'t, T>], z: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
+        let out = self.mlp.forward(p, z);
+        (out, if self.potential { z.tape().gradient(out, &[z])[0] } else { out })
+    }
+
+    fn variables<'t>(&self, tape: &'t Tape<T>) -> Vec<Var<'t, T>> {
+        self.parameters.iter().map(|p| tape.parameter(p)).collect()
+    }
+
+    /// φ(z_i), n, empty for a field, and r(z_i), n×d.
+    pub(super) fn at(&self, z: &Matrix<T>) -> (Vec<f64>, Matrix) {
+        let panels: Vec<(Vec<f64>, Vec<f64>)> = self.panels(z.rows(), |tape, rows| {
+            let (out, r) = self.on(&self.variables(tape), tape.leaf(&z.slice_rows(rows)));
+            let values = |v: Var<'_, T>| v.with(|m| m.as_slice().iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
+            (if self.potential { values(out) } else { Vec::new() }, values(r))
+        });
+        let (potential, field): (Vec<_>, Vec<_>) = panels.into_iter().unzip();
+        (potential.concat(), Matrix::from_vec(z.rows(), z.cols(), field.concat()))
+    }
+
+    /// φ(z_i) of a potential alone, n.
+    pub(super) fn potential(&self, z: &Matrix<T>) -> Vec<f64> {
+        let panels = self.panels(z.rows(), |tape, rows| {
+            let out = self.mlp.forward(&self.variables(tape), tape.leaf(&z.slice_rows(rows)));
+            out.with(|m| m.as_slice().iter().map(|x| x.to_f64()).collect::<Vec<f64>>())
+        });
+        panels.concat()
+    }
+
+    fn panels<R: Send>(&self, n: usize, f: impl Fn(&Tape<T>, std::ops::Range<usize>) -> R + Sync) -> Vec<R> {
+        let panel = |k: usize| f(&Tape::new(), k * PANEL..((k + 1) * PANEL).min(n));
+        parallel::collect(0..n.div_ceil(PANEL), panel)
+    }
+
+    /// The lesson's sum over some rows, on a tape.
+    fn sum<'t>(
+        &self,
+        p: &[Var<'t, T>],
+        tape: &'t Tape<T>,
+        lesson: &Lesson<T>,
+        rows: std::ops::Range<usize>,
+    ) -> Var<'t, T> {
+        let part = |m: &Matrix<T>| tape.leaf(&m.slice_rows(rows.clone()));
+        let two = T::from_f64(2.0);
+        let (z, a) = (part(&lesson.z), part(&lesson.pull));
+        let r = self.on(p, z).1;
+        let whole = || (r.square() - r * a * two).sum();
+        let slope = |v: Var<'t, T>| (tape.pull_back(r, v, &[z])[0] * v).sum() * two;
+        match &lesson.divergence {
+            Divergence::None => whole(),
+            Divergence::Exact => {
+                let (n, d) = (rows.len(), lesson.z.cols());
+                let axis = |k: usize| Matrix::from_fn(n, d, |_, j| if j == k { T::ONE } else { T::ZERO });
+                (0..d).map(|k| slope(tape.leaf(&axis(k)))).fold(whole(), |a, b| a + b)
+            }
+            Divergence::Probes { signs, sliced } => {
+                let share = T::from_f64(1.0 / signs.len() as f64);
+                let each = |v: &Matrix<T>| {
+                    let v = part(v);
+                    let along = (r * v).row_sums();
+                    let square = || (along.square() - along * (a * v).row_sums() * two).sum();
+                    if *sliced { square() + slope(v) } else { slope(v) }
+                };
+                let probes = signs.iter().map(each).reduce(|a, b| a + b).map(|sum| sum * share);
+                match (probes, sliced) {
+                    (Some(probes), true) => probes,
+                    (Some(probes), false) => whole() + probes,
+                    (None, _) => whole(),
+                }
+            }
+        }
+    }
+
+    /// The lesson's mean over its points.
+    pub(super) fn loss(&self, lesson: &Lesson<T>) -> f64 {
+        let n = lesson.z.rows();
+        let sums = self.panels(n, |tape, rows| self.sum(&self.variables(tape), tape, lesson, rows).item().to_f64());
+        sums.iter().sum::<f64>() / n as f64
+    }
+
+    /// One step of Adam down the lesson's mean. `Error::Diverged` where the gradient is not finite; nothing has changed then.
+    pub(super) fn learn(&mut self, lesson: &Lesson<T>, rate: f64, step: u64) -> Result<()> {
+        let n = lesson.z.rows();
+        let parts = self.panels(n, |tape, rows| {
+            let p = self.variables(tape);
+            let sum = self.sum(&p, tape, lesson, rows);
+            let one = tape.scalar(T::from_f64(1.0 / n as f64));
+            tape.pull_back_once(&[(sum, one)], &p).iter().map(|g| g.value()).collect::<Vec<_>>()
+        });
+        let mut parts = parts.into_iter();
+        let Some(mut gradient) = parts.next() else { return Ok(()) };
+        for part in parts {
+            gradient.iter_mut().zip(&part).for_each(|(g, p)| g.add_scaled(T::ONE, p));
+        }
+        if !gradient.iter().all(|g| g.is_finite()) {
+            return Err(Error::Diverged { step });
+        }
+        Adam::default().step(&mut self.parameters, &gradient, &mut self.adam, rate);
+        Ok(())
+    }
+
+    /// Steps of Adam so far.
+    pub(super) fn steps(&self) -> u64 {
+        self.adam.step
+    }
+}
+
+impl<T: Real> Stateful for Residual<T> {
+    fn save(&self, to: &mut State) {
+        to.put_parameters(&self.mlp.parameter_names(), &self.parameters, &self.adam);
+    }
+
+    fn restore(&mut self, from: &State) -> Result<()> {
+        (self.parameters, self.adam) = from.parameters(&self.mlp.parameter_names(), &self.parameters)?;
+        Ok(())
+    }
+}

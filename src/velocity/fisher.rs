@@ -1,0 +1,196 @@
+//! Fisher training: the gradient flow of the Fisher divergence.
+
+use crate::density::{Density, evaluate};
+use crate::error::{Error, Result};
+use crate::estimate::{Estimator, LawUse, NoisedTarget, Reference, Scene, SmoothedTarget};
+use crate::linalg::Matrix;
+use crate::num::mean;
+use crate::rng::{Purpose, fill_uniform, stream};
+use crate::state::{State, Stateful};
+use crate::velocity::{Field, Figure, Ingredients, Pull, Unit, Velocity, VelocitySettings, shorten};
+use std::sync::Arc;
+
+crate::settings! {
+    /// Settings of [`FisherFlow`].
+    pub struct FisherSettings in "velocity" {
+        /// Random signs behind ∇ div of a score, 0 for a sum over all coordinates; by default that sum in up to 3 dimensions, else 1.
+        curvature_probes: Option<usize> = None, Rule::AtLeast(0);
+        /// Half-width of the differences of scores, in standard deviations of the sample: errors are of its square.
+        reach: f64 = 0.03, Rule::Positive;
+    }
+}
+
+/// V = ∇(H[∇log q] - H[∇log p]) with Hyvärinen's H[s] = ½|s|² + div s: the Wasserstein gradient flow of the Fisher divergence
+/// D = ½ E_q|∇log q - ∇log p|² (T33), dD/dt = -E|V|².
+///
+/// Both gradients are made of values of the scores: ∇½|s|² = (∂s) s by a central difference along s, and ∇div s = E[∂²s(v, v)] by second
+/// differences along random signs v, or the sum of those along the coordinates. The estimator must not add noise.
+///
+/// x: n×d in, V n×d out. Source: Luo, Zhang, Zhang (NeurIPS 2023), abstract; T33.
+pub struct FisherFlow {
+    target: Arc<dyn Density>,
+    estimator: Box<dyn Estimator>,
+    /// What estimators ask for; not used without noise.
+    noised: SmoothedTarget,
+    settings: FisherSettings,
+}
+
+/// Dimensions up to which ∇ div is a sum over coordinates unless told otherwise.
+const EXACT: usize = 3;
+/// Largest |V_i| that is followed, in root mean squares of the batch.
+const OUTLIER: f64 = 10.0;
+/// Streams of a step, beside those of its jitter.
+const PROBES: u64 = 1 << 60;
+
+impl VelocitySettings for FisherSettings {
+    fn name(&self) -> &'static str {
+        "fisher"
+    }
+    fn summary(&self) -> &'static str {
+        "the gradient flow of the Fisher divergence, on a score without noise"
+    }
+    fn formula(&self) -> &'static str {
+        "V = grad(H[grad log q] - H[grad log p]), H[s] = |s|^2/2 + div s"
+    }
+    fn source(&self) -> &'static str {
+        "Luo, Zhang, Zhang (NeurIPS 2023, abstract); T33"
+    }
+    fn uses_estimator(&self) -> bool {
+        true
+    }
+    fn estimator(&self) -> &'static str {
+        "score"
+    }
+    fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
+        let (target, settings) = (ingredients.density()?, self.clone());
+        Ok(Box::new(FisherFlow::new(target, ingredients.estimator("fisher")?, settings)))
+    }
+    fn copy(&self) -> Box<dyn VelocitySettings> {
+        Box::new(self.clone())
+    }
+}
+
+impl FisherFlow {
+    /// Towards `target`, with the score of q from `estimator`.
+    pub fn new(target: Arc<dyn Density>, estimator: Box<dyn Estimator>, settings: FisherSettings) -> Self {
+        let noised = SmoothedTarget::new(Arc::clone(&target), 2);
+        Self { target, estimator, noised, settings }
+    }
+
+    /// ∇log q at any points beside the particles of a scene, with the moments and the sample of the scene.
+    fn score_q(&self, scene: &Scene, x: &Matrix) -> Result<Matrix> {
+        let reference = Reference::Independent(scene.sample());
+        let at = self.estimator.noised(&Scene { x, reference, at_x: None, ..*scene }, &self.noised)?;
+        if at.noise.iter().any(|noise| noise.s > 0.0) {
+            let what = format!(
+                "the velocity 'fisher' takes differences of a score, and the estimator '{}' adds noise",
+                self.estimator.name()
+            );
+            return Err(Error::Mismatch { what, remedy: "take the estimator score, affine or exact".into() });
+        }
+        Ok(at.q.score)
+    }
+
+    /// Directions v (n×d each) with Σ ∂²s(v, v)·share = ∇div s in the mean, and the share.
+    fn directions(&self, scene: &Scene) -> (Vec<Matrix>, f64) {
+        let (n, d) = scene.x.shape();
+        match self.settings.curvature_probes.unwrap_or(if d <= EXACT { 0 } else { 1 }) {
+            0 => ((0..d).map(|k| Matrix::from_fn(n, d, |_, j| if j == k { 1.0 } else { 0.0 })).collect(), 1.0),
+            m => {
+                let mut rng = stream(scene.seed, Purpose::Jitter, PROBES | scene.clock.step);
+                let signs = |_| {
+                    let mut v = Matrix::zeros(n, d);
+                    fill_uniform(&mut rng, v.as_mut_slice());
+                    v.map(|u| if u < 0.5 { -1.0 } else { 1.0 })
+                };
+                ((0..m).map(signs).collect(), 1.0 / m as f64)
+            }
+        }
+    }
+}
+
+/// s(x) and ∇H[s](x) = (∂s)s + Σ ∂²s(v, v)·share, by differences of half-width h.   n×d each.
+fn hyvarinen_gradient(
+    x: &Matrix,
+    score: impl Fn(&Matrix) -> Result<Matrix>,
+    (directions, share): &(Vec<Matrix>, f64),
+    h: f64,
+) -> Result<(Matrix, Matrix)> {
+    let (n, d) = x.shape();
+    let moved = |step: f64, v: &Matrix| {
+        let mut y = x.clone();
+        y.add_scaled(step, v);
+        score(&y)
+    };
+    let here = score(x)?;
+    let size: Vec<f64> = here.iter_rows().map(|s| s.iter().map(|s| s * s).sum::<f64>().sqrt()).collect();
+    let unit = Matrix::from_fn(n, d, |i, j| if size[i] > 0.0 { here[(i, j)] / size[i] } else { 0.0 });
+    let (up, down) = (moved(h, &unit)?, moved(-h, &unit)?);
+    let mut out = Matrix::from_fn(n, d, |i, j| size[i] * (up[(i, j)] - down[(i, j)]) / (2.0 * h));
+    for v in directions {
+        out.add_scaled(share / (h * h), &moved(h, v)?);
+        out.add_scaled(share / (h * h), &moved(-h, v)?);
+        out.add_scaled(-2.0 * share / (h * h), &here);
+    }
+    Ok((here, out))
+}
+
+impl Stateful for FisherFlow {
+    fn save(&self, to: &mut State) {
+        to.put_part("estimator", &*self.estimator);
+    }
+
+    fn restore(&mut self, from: &State) -> Result<()> {
+        self.estimator.restore(&from.part("estimator"))
+    }
+}
+
+impl Velocity for FisherFlow {
+    fn name(&self) -> &str {
+        "fisher"
+    }
+
+    fn law_use(&self) -> LawUse {
+        match self.estimator.law_use() {
+            LawUse::None => LawUse::None,
+            _ => LawUse::Anywhere,
+        }
+    }
+
+    fn reference(&self) -> usize {
+        self.estimator.reference()
+    }
+
+    fn prepare(&mut self, scene: &Scene) -> Result<()> {
+        self.estimator.prepare(scene)?;
+        self.noised.refresh(scene.clock, scene.seed)
+    }
+
+    fn evaluate(&self, scene: &Scene) -> Result<Pull> {
+        let (n, d) = scene.x.shape();
+        let covariance = scene.sample().column_covariance();
+        let spread = ((0..d).map(|k| covariance[(k, k)]).sum::<f64>() / d as f64).sqrt();
+        let (h, directions) = (self.settings.reach * spread, self.directions(scene));
+        let at_particles = evaluate(&*self.target, scene.x)?;
+        if at_particles.log_density.iter().all(|l| *l == f64::NEG_INFINITY) {
+            return Err(Error::OutsideSupport { particles: n });
+        }
+        let (s_q, own) = hyvarinen_gradient(scene.x, |x| self.score_q(scene, x), &directions, h)?;
+        let (s_p, other) = hyvarinen_gradient(scene.x, |x| Ok(evaluate(&*self.target, x)?.score), &directions, h)?;
+        let mut velocity = own;
+        velocity.add_scaled(-1.0, &other);
+        let gap = s_q.as_slice().iter().zip(s_p.as_slice()).map(|(q, p)| (q - p).powi(2)).sum::<f64>() / n as f64;
+        let mut field = Field::of(velocity);
+        let limit = OUTLIER * field.rms * (d as f64).sqrt();
+        field.velocity.as_mut_slice().chunks_exact_mut(d).for_each(|row| shorten(row, limit));
+        let (unit, label) = (Unit::LogDensity, "mean log p~");
+        field.figures = vec![
+            Figure::plain("fisher", "Fisher divergence of q from p", 0.5 * gap),
+            Figure { key: "mean_log_density", label, unit, value: mean(&at_particles.log_density) },
+        ];
+        field
+            .figures
+            .extend(self.estimator.figures().into_iter().map(|(key, label, value)| Figure::plain(key, label, value)));
+        Ok(Pull::Points(field))
+    }
+}
