@@ -288,26 +288,41 @@ fn modes(m: f64) -> Arc<dyn Density> {
 const NEAR: [(f64, f64, f64); 4] =
     [(0.5, 0.3496, 0.6827), (1.0, 0.1439, 0.2287), (2.0, 0.0444, 0.03478), (3.0, 0.02583, 0.00983)];
 
-/// The whole course on the near modes, for the settings in SCORE, such as "potential 64,64 10 2e-3 2000 0.01".
+/// A field that is learnt with care.
+fn careful() -> ScoreSettings {
+    ScoreSettings { form: "field".into(), score_rate: 5e-4, score_steps: 20, ..Default::default() }
+}
+
+/// Checks particles with a learnt score on two near modes against the finite-volume solution at t = 0.5 and 1: KL and the mean |V|² within 5 %
+/// (Euler's step of 0.01 takes about 1 %), and that KL falls by the integral of the mean |V|² (T35) within 3 %; twice that rate would not.
 #[test]
-#[ignore = "a study"]
-fn near_modes_study() {
-    let words = std::env::var("SCORE").unwrap_or_else(|_| "potential 64,64 10 2e-3 1000 0.01".into());
-    let w: Vec<&str> = words.split_whitespace().collect();
-    let settings = ScoreSettings {
-        form: w[0].into(),
-        score_layers: w[1].split(',').map(|v| v.parse().unwrap()).collect(),
-        score_steps: w[2].parse().unwrap(),
-        score_rate: w[3].parse().unwrap(),
-        ..Default::default()
-    };
-    let (n, h) = (w[4].parse().unwrap(), w[5].parse().unwrap());
-    let times: Vec<f64> = NEAR.iter().map(|row| row.0).collect();
-    let begun = std::time::Instant::now();
-    for ((t, kl, fisher), (_, a, b)) in course(&modes(2.0), n, h, &settings, &times).iter().zip(NEAR) {
-        println!("t = {t:.2}: KL {kl:.5} ({a}), F {fisher:.5} ({b})");
+fn near_modes_follow_the_exact_flow() {
+    let times: Vec<f64> = (0..=50).map(|k| 0.5 + 0.01 * k as f64).collect();
+    let found = course(&modes(2.0), 1000, 0.01, &careful(), &times);
+    for ((t, kl, rate), (_, a, b)) in [&found[0], &found[50]].into_iter().zip(NEAR) {
+        assert!(
+            (kl / a - 1.0).abs() < 0.05 && (rate / b - 1.0).abs() < 0.05,
+            "t = {t}: KL {kl} ({a}), rate {rate} ({b})"
+        );
     }
-    println!("{words}: {:.1} s", begun.elapsed().as_secs_f64());
+    let fall = found[0].1 - found[50].1;
+    let integral: f64 = found[..50].iter().zip(&found[1..]).map(|(a, b)| 0.005 * (a.2 + b.2)).sum();
+    assert!((integral / fall - 1.0).abs() < 0.03, "{integral} {fall}");
+}
+
+/// The same up to t = 3 with 2,000 particles: KL within 5 %, the mean |V|² within 8 % (at t = 3 it is 0.0098, and the error of the score is in it).
+/// About six seconds of one core.
+#[test]
+#[ignore = "a longer study of the same law"]
+fn near_modes_follow_the_exact_flow_to_its_end() {
+    let times: Vec<f64> = NEAR.iter().map(|row| row.0).collect();
+    for ((t, kl, rate), (_, a, b)) in course(&modes(2.0), 2000, 0.01, &careful(), &times).iter().zip(NEAR) {
+        println!("t = {t:.1}: KL {kl:.5} ({a}), mean |V|^2 {rate:.5} ({b})");
+        assert!(
+            (kl / a - 1.0).abs() < 0.05 && (rate / b - 1.0).abs() < 0.08,
+            "t = {t}: KL {kl} ({a}), rate {rate} ({b})"
+        );
+    }
 }
 
 /// A covariance of condition 100 in d dimensions with eigenvalues spread geometrically from 0.1 to 10 and random directions.
