@@ -354,52 +354,21 @@ fn worst(samples: &Matrix, truth: &Matrix) -> (f64, f64) {
     (variance, pairs.map(|(i, j)| (correlation(&c, i, j) - correlation(truth, i, j)).abs()).fold(0.0, f64::max))
 }
 
-/// One-step generators on N(0, Σ): GAUSS = "dimension key=value …".
+/// Checks a one-step generator by a learnt score on N(0, Σ), condition 100, d = 10, in a frame that is a scalar: after 200 steps from its start at a
+/// fitted mixture, variances within 5 % and correlations within 0.03 at 100,000 samples (exact samples: about 0.011 and 0.008).
 #[test]
-#[ignore = "a study"]
-fn gaussian_study() {
-    let words = std::env::var("GAUSS").unwrap_or_else(|_| "10 codes=0".into());
-    let mut w = words.split_whitespace();
-    let d: usize = w.next().unwrap().parse().unwrap();
+#[ignore = "a longer study"]
+fn a_generator_keeps_an_ill_conditioned_gaussian() {
+    let d = 10;
     let sigma = ill_conditioned(d);
     let target = Target::of(Arc::new(GaussianMixture::gaussian(&vec![0.0; d], sigma.clone()).unwrap()));
-    let mut method = Method::of("generator", "drift", "score", &target).unwrap();
+    let mut method = Method::preset("score", &target).unwrap().with("steps", 200).unwrap();
     let scale = ((0..d).map(|i| sigma[(i, i)]).sum::<f64>() / d as f64).sqrt();
     method.frame = Some(Affine::new(vec![0.0; d], scale).unwrap());
-    for setting in w {
-        let (key, value) = setting.split_once('=').unwrap();
-        let list: Vec<u64> = value.split(',').filter_map(|v| v.parse().ok()).collect();
-        match (value.parse::<u64>(), value.parse::<f64>()) {
-            _ if value.contains(',') => method.set(key, list.as_slice()).unwrap(),
-            (Ok(whole), _) => method.set(key, whole).unwrap(),
-            (_, Ok(number)) => method.set(key, number).unwrap(),
-            _ => method.set(key, value).unwrap(),
-        }
-    }
-    let begun = std::time::Instant::now();
     let mut run = method.start(&target, None).unwrap();
-    let every = (method.run.steps / 8).max(1);
-    while !run.is_finished() {
-        let report = run.step().unwrap();
-        if report.step % every == 0 || run.is_finished() {
-            let (variance, correlation) = worst(&run.sample(20_000, 9, 0), &sigma);
-            let v = report.figure("rms_velocity").unwrap_or(f64::NAN);
-            let (kl, gain) = (report.figure("kl").unwrap_or(f64::NAN), report.figure("score_gain").unwrap_or(f64::NAN));
-            let s = begun.elapsed().as_secs_f64();
-            println!(
-                "step {}: variance {variance:.4}, correlation {correlation:.4}, V {v:.4}, kl {kl:.4}, gain {gain:.4}, {s:.1} s",
-                report.step
-            );
-        }
-    }
-    let exact = target.densities[0].sample(100_000, 5).unwrap();
-    let (found, floor) = (worst(&run.sample(100_000, 9, 0), &sigma), worst(&exact, &sigma));
-    println!(
-        "{words}: variance {:.4} [{:.4}], correlation {:.4} [{:.4}], {:.1} s",
-        found.0,
-        floor.0,
-        found.1,
-        floor.1,
-        begun.elapsed().as_secs_f64()
-    );
+    run.finish().unwrap();
+    let (variance, correlation) = worst(&run.sample(100_000, 9, 0), &sigma);
+    let floor = worst(&target.densities[0].sample(100_000, 5).unwrap(), &sigma);
+    println!("variance {variance:.4} [{:.4}], correlation {correlation:.4} [{:.4}]", floor.0, floor.1);
+    assert!(variance < 0.05 && correlation < 0.03, "{variance} {correlation}");
 }

@@ -42,7 +42,7 @@ fn runs_with_a_learnt_score() {
         let curves = fs::read_to_string(at.join(&whole).join("metrics.jsonl")).unwrap();
         assert!(curves.contains("score_gain"), "{curves}");
         let stopped = format!("{command}-stopped");
-        begin(&["--out", &stopped, "--max-time", "0s"]);
+        begin(&["--out", &stopped, "--max-time", "1ms"]);
         run(at, &[command, "--resume", &stopped], &[], 0);
         assert_eq!(samples(at, &stopped), samples(at, &whole), "{command}");
     }

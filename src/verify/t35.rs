@@ -29,6 +29,11 @@ const REACH: f64 = 9.0;
 struct Field(Vec<Vector>, Vec<Jacobian>);
 
 impl Field {
+    fn at(nodes: &Matrix, f: impl Fn(usize, &[f64]) -> (Vector, Jacobian)) -> Self {
+        let (value, derivative) = nodes.iter_rows().enumerate().map(|(i, x)| f(i, x)).unzip();
+        Self(value, derivative)
+    }
+
     fn plus(&self, factor: f64, other: &Self) -> Self {
         let add = |a: &[f64; 2], b: &[f64; 2]| [a[0] + factor * b[0], a[1] + factor * b[1]];
         Self(
@@ -45,15 +50,11 @@ fn dissipation(draw: &Draw) -> Outcome {
     let spacing = pair.finest() / if pair.dim() == 1 { 20.0 } else { 6.0 };
     let grid = Grid::covering(&pair.ends(REACH), spacing);
     let nodes = pair.at(&grid.nodes);
-    let each = |f: &dyn Fn(usize, &[f64]) -> (Vector, Jacobian)| {
-        let (value, derivative) = grid.nodes.iter_rows().enumerate().map(|(i, x)| f(i, x)).unzip();
-        Field(value, derivative)
-    };
     let row = |m: &Matrix, i: usize| vector(m.row(i));
-    let score_q = each(&|i, x| (row(&nodes.score_q, i), hessian_of_log(&pair.q, x)));
-    let score_p = each(&|i, x| (row(&nodes.score_p, i), hessian_of_log(&pair.p, x)));
+    let score_q = Field::at(&grid.nodes, |i, x| (row(&nodes.score_q, i), hessian_of_log(&pair.q, x)));
+    let score_p = Field::at(&grid.nodes, |i, x| (row(&nodes.score_p, i), hessian_of_log(&pair.p, x)));
     let zero = score_q.plus(-1.0, &score_q);
-    let bump = zero.plus(ERROR, &each(&|_, x| bumps.at(x)));
+    let bump = zero.plus(ERROR, &Field::at(&grid.nodes, |_, x| bumps.at(x)));
     let tenth = zero.plus(0.1, &score_q);
     let mean = |g: &dyn Fn(usize) -> f64| grid.integrate(|i| nodes.q(i) * g(i));
     let inner = |a: &Field, b: &Field| mean(&|i| dot(a.0[i], b.0[i]));
