@@ -20,7 +20,7 @@ crate::settings! {
     }
 }
 
-/// V = ∇(H[∇log q] - H[∇log p]) with Hyvärinen's H[s] = ½|s|² + div s: the Wasserstein gradient flow of the Fisher divergence
+/// V = ∇(H(∇log q) - H(∇log p)) with Hyvärinen's H(s) = ½|s|² + div s: the Wasserstein gradient flow of the Fisher divergence
 /// D = ½ E_q|∇log q - ∇log p|² (T33), dD/dt = -E|V|².
 ///
 /// Both gradients are made of values of the scores: ∇½|s|² = (∂s) s by a central difference along s, and ∇div s = E[∂²s(v, v)] by second
@@ -109,7 +109,7 @@ impl FisherFlow {
     }
 }
 
-/// s(x) and ∇H[s](x) = (∂s)s + Σ ∂²s(v, v)·share, by differences of half-width h.   n×d each.
+/// s(x) and ∇H(s)(x) = (∂s)s + Σ ∂²s(v, v)·share, by differences of half-width h.   n×d each.
 fn hyvarinen_gradient(
     x: &Matrix,
     score: impl Fn(&Matrix) -> Result<Matrix>,
