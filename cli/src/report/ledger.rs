@@ -34,6 +34,8 @@ const PAGES: &[&str] = &[
     include_str!("../../../theory/T24-minimax-weight.md"),
     include_str!("../../../theory/T25-certificate.md"),
     include_str!("../../../theory/T30-several-targets.md"),
+    include_str!("../../../theory/T33-fisher-training.md"),
+    include_str!("../../../theory/T35-score-based-transport.md"),
 ];
 
 /// A theorem as its page and the ledger have it.
