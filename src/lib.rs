@@ -27,10 +27,11 @@
 //! [`run::Run`] has the only loop over steps, [`run::Method`] puts parts together by name.
 //!
 //! The modules, upwards; a module imports from below only: [`num`], [`rng`], [`linalg`]; [`autodiff`], [`nn`]; [`density`], [`divergence`];
-//! [`estimate`], [`metric`]; [`search`], [`transport`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
+//! [`search`], [`symmetry`], [`transport`]; [`continual`], [`estimate`], [`metric`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
 #![deny(unsafe_code)]
 
 pub mod autodiff;
+pub mod continual;
 pub mod density;
 pub mod divergence;
 pub mod error;
@@ -46,6 +47,7 @@ pub mod run;
 pub mod search;
 pub mod settings;
 pub mod state;
+pub mod symmetry;
 #[cfg(feature = "verify")]
 pub mod theory;
 pub mod transport;

@@ -230,6 +230,13 @@ pub mod t30 {}
 #[doc = include_str!("../theory/T33-fisher-training.md")]
 pub mod t33 {}
 
+/// [`linalg::expm`]: crate::linalg::expm
+/// [`symmetry::AffineField`]: crate::symmetry::AffineField
+/// [`symmetry::find`]: crate::symmetry::find
+///
+#[doc = include_str!("../theory/T34-symmetry-from-the-score.md")]
+pub mod t34 {}
+
 /// [`estimate::ScoreNet`]: crate::estimate::ScoreNet
 /// [`estimate::AffineScore`]: crate::estimate::AffineScore
 /// [`velocity::UniversalDrift`]: crate::velocity::UniversalDrift

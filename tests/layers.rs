@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer. A module imports from lower layers; `theory` holds documentation and imports nothing.
-const LAYERS: [(&str, usize); 21] = [
+const LAYERS: [(&str, usize); 23] = [
     ("error", 0),
     ("parallel", 0),
     ("settings", 1),
@@ -17,8 +17,10 @@ const LAYERS: [(&str, usize); 21] = [
     ("density", 3),
     ("divergence", 3),
     ("search", 4),
+    ("symmetry", 4),
     ("transport", 4),
     ("estimate", 5),
+    ("continual", 5),
     ("metric", 5),
     ("velocity", 6),
     ("model", 7),

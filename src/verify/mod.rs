@@ -54,6 +54,7 @@ mod t24;
 mod t25;
 mod t30;
 mod t33;
+mod t34;
 mod t35;
 mod window;
 

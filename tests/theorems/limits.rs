@@ -101,3 +101,11 @@ fn t25_one_point_per_centre_gives_z() {
 fn t30_every_divergence_falls() {
     established("T30");
 }
+
+/// Checks T34: residuals against differences along affine flows, the dimension of the symmetries of Gaussians and round laws in 2 to 5 dimensions,
+/// their covariance, mean and brackets, and averages over a group for four divergences; rejects a missing trace, A transposed, all of
+/// gl(d), so(d) for every density, A skew without C⁻¹, one time in place of all, a mean residual, a jump and a wrong group.
+#[test]
+fn t34_symmetries_are_a_null_space() {
+    established("T34");
+}

@@ -14,6 +14,7 @@ mod sample;
 mod seams;
 mod storyboard;
 mod summary;
+mod symmetry;
 mod train;
 mod verify;
 
@@ -54,6 +55,8 @@ enum Command {
     Distance(distance::Arguments),
     /// Look whether a target is fit to be sampled: scale, finiteness, score against differences
     Check(check::Arguments),
+    /// Find the linear and affine symmetries of a target from its score: dimension, basis, gap, a picture of the orbits
+    Symmetry(symmetry::Arguments),
     /// Train several methods and divergences on one target and set them side by side
     Compare(compare::Arguments),
     /// Show the posterior of a run or a file of samples: means, deviations, quantiles, errors
@@ -88,6 +91,7 @@ impl Cli {
             Command::Evaluate(arguments) => evaluate::run(&arguments),
             Command::Distance(arguments) => distance::run(&arguments),
             Command::Check(arguments) => check::run(&arguments),
+            Command::Symmetry(arguments) => symmetry::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
             Command::Summary(arguments) => summary::run(&arguments),
             Command::Export(arguments) => export::run(&arguments),

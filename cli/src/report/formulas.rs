@@ -58,6 +58,7 @@ const WORDS: &[(&str, &str)] = &[
     ("inf", " inf "),
     ("lim", " lim "),
     ("det", " det "),
+    ("dim", " dim "),
     ("arg", " arg "),
     ("cosh", " cosh "),
     ("alpha", "α"),
@@ -272,8 +273,8 @@ impl Cursor {
             }
             "sqrt" => format!("√({})", self.argument()),
             "mathrm" | "operatorname" | "text" | "mathsf" => escape(&self.letters()),
-            "mathbf" => format!("<b>{}</b>", self.argument()),
-            "mathcal" => self.argument(),
+            "mathbf" | "mathbb" => format!("<b>{}</b>", self.argument()),
+            "mathcal" | "mathfrak" => self.argument(),
             "begin" | "end" => {
                 self.letters();
                 String::new()

@@ -17,7 +17,7 @@ pub(crate) const DOT: &str = "<circle cx=\"3\" r=\"3\" fill=\"#D55E00\"/>";
 const SHARES: [(f64, f64); 3] = [(0.99, 0.13), (0.9, 0.17), (0.5, 0.22)];
 
 /// log p~ as filled regions that hold 99, 90 and 50% of the mass.
-fn draw_field(plot: &mut Plot, field: &Field) {
+pub(crate) fn draw_field(plot: &mut Plot, field: &Field) {
     for (share, opacity) in SHARES {
         let level = mass_level(field, share);
         if level.is_nan() {

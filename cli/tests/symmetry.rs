@@ -1,0 +1,75 @@
+//! `pushforward symmetry`.
+
+mod common;
+
+use common::{pushforward, stderr, succeeds};
+use serde_json::Value;
+use std::fs;
+use std::path::Path;
+
+fn stdout(folder: &Path, arguments: &[&str]) -> String {
+    let out = pushforward(folder, arguments);
+    succeeds(&out);
+    String::from_utf8(out.stdout).unwrap()
+}
+
+/// Asserts exit code 2 and these words.
+fn refused(folder: &Path, arguments: &[&str], words: &[&str]) {
+    let out = pushforward(folder, arguments);
+    let said = stderr(&out);
+    assert!(out.status.code() == Some(2) && out.stdout.is_empty(), "{arguments:?}: {said}");
+    assert!(words.iter().all(|w| said.contains(w)) && said.lines().count() == 1, "{arguments:?}: {said}");
+}
+
+/// Checks that `dimension K` comes first for targets with and without symmetries, by name and by formula; that the rotation of a tilted donut
+/// about its centre is found from a search's particles; the basis of JSON; and that the picture is a whole SVG without NaN.
+#[test]
+fn dimension_basis_and_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    // |y| about (1, 2), y = (x1 - 1, 2 (x2 - 2)): x1' = 2 (x2 - 2), x2' = -(x1 - 1)/2, up to a factor
+    let log_density = "-(sqrt((x1 - 1)^2 + 4*(x2 - 2)^2) - 3)^2/0.5";
+    fs::write(here.join("donut.toml"), format!("kind = \"formula\"\ndim = 2\nlog_density = \"{log_density}\"\n"))
+        .unwrap();
+    let text = stdout(here, &["symmetry", "donut.toml", "-o", "orbits.svg"]);
+    assert!(text.starts_with("dimension 1\n") && text.contains("gap ") && text.contains("residual "), "{text}");
+    let svg = fs::read_to_string(here.join("orbits.svg")).unwrap();
+    assert!(svg.starts_with("<svg xmlns") && svg.ends_with("</svg>\n") && !svg.contains("NaN"));
+    assert_eq!(svg.matches("<svg").count(), svg.matches("</svg>").count());
+    let json: Value =
+        serde_json::from_str(&stdout(here, &["symmetry", "donut.toml", "--json", "--seed", "2"])).unwrap();
+    let a = |i: usize, j: usize| json["basis"][0]["matrix"][i][j].as_f64().unwrap();
+    assert!((a(0, 1) / a(1, 0) + 4.0).abs() < 1e-6 && a(0, 0).abs() < 1e-6, "{json}");
+    let b = |i: usize| json["basis"][0]["shift"][i].as_f64().unwrap();
+    assert!((b(0) + 2.0 * a(0, 1)).abs() < 1e-6 && (b(1) + a(1, 0)).abs() < 1e-6, "{json}");
+    // about the origin there is none
+    assert!(stdout(here, &["symmetry", "donut.toml", "--origin"]).starts_with("dimension 0\n"));
+    let eight = stdout(here, &["symmetry", "ring8", "-o", "eight.svg"]);
+    assert!(eight.starts_with("dimension 0\n") && eight.contains("exact covariance"), "{eight}");
+    assert!(stdout(here, &["symmetry", "funnel-4"]).starts_with("dimension 3\n"));
+}
+
+/// Checks that supports, jumps, samples without a density, too few points and unknown targets are refused in a sentence.
+#[test]
+fn refused_targets() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    let formula = |name: &str, log_density: &str, more: &str| {
+        let text = format!("kind = \"formula\"\ndim = 2\nlog_density = \"{log_density}\"\n{more}");
+        fs::write(here.join(name), text).unwrap();
+    };
+    formula("half.toml", "-x1 - x2^2/2", "[support]\nx1 = \"positive\"\n");
+    formula("jump.toml", "-(x1^2 + x2^2)/2 + step(x1 - 0.3)", "");
+    let rows: String = (0..40).map(|i| format!("{i},{}\n", i % 7)).collect();
+    fs::write(here.join("x.csv"), rows).unwrap();
+    fs::write(here.join("samples.toml"), "kind = \"samples\"\ndata = \"x.csv\"\n").unwrap();
+    refused(here, &["symmetry", "samples.toml"], &["samples", "density"]);
+    refused(here, &["symmetry", "gmm9", "--points", "3"], &["number of points", "4"]);
+    refused(here, &["symmetry", "gmm99"], &["gmm99"]);
+    refused(here, &["symmetry", "gmm9", "--tolerance", "2"], &["tolerance"]);
+    for (file, word) in [("half.toml", "support"), ("jump.toml", "jump")] {
+        let out = pushforward(here, &["symmetry", file]);
+        let said = stderr(&out);
+        assert!(out.status.code() == Some(2) && said.contains(word), "{file}: {said}");
+    }
+}
