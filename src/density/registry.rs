@@ -1,6 +1,6 @@
 //! The targets by name, with formula, constants and source: what `pushforward list targets` prints.
 
-use crate::density::{Banana, Density, Funnel, GaussianMixture, ManyWell, TwoMoons, gmm9, gmm9u, gmm40, ring8};
+use crate::density::{Banana, Density, Funnel, GaussianMixture, ManyWell, Phi4, TwoMoons, gmm9, gmm9u, gmm40, ring8};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -138,6 +138,14 @@ pub fn all_densities() -> Vec<Entry> {
             constants: "log Z = 10.293480 d/2, 164.695675 for d = 32",
             source: "FAB (Midgley et al., ICLR 2023), lollcat/fab-torch; double well of Noe et al. (Science, 2019)",
             build: |d| Ok(Arc::new(ManyWell::new(d)?)),
+        },
+        Entry {
+            name: "phi4",
+            dimensions: Dimensions::From { least: 3, step: 1, words: "an integer, at least 3", examples: &[8, 32] },
+            formula: "-sum_i 2 (x_i - x_{i+1})^2 + 2 (x_i^2 - 1)^2, a ring of D sites",
+            constants: "log Z by the transfer operator, -4.122517 for D = 8; correlation length 23.58 sites",
+            source: "lattice phi^4 theory on a ring; constants of this project",
+            build: |d| Ok(Arc::new(Phi4::new(d)?)),
         },
     ]
 }

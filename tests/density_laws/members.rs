@@ -61,6 +61,7 @@ pub fn geometry(name: &str) -> (f64, Option<Grid>) {
         "many-well-32" => (0.2, None),
         "funnel-2" => (0.3, square(9.0, 0.5).map(|g| Grid { chart: funnel_chart, inverse: funnel_inverse, ..g })),
         "funnel-10" => (0.3, None),
+        "phi4-8" | "phi4-32" => (0.2, None),
         other => panic!("say in `geometry` how to integrate the new target {other}"),
     }
 }
