@@ -125,7 +125,7 @@ fn against(name: &str, x: &Matrix) -> (f64, f64, f64) {
     out
 }
 
-/// Checks that flows with default settings reach the references with three seeds, and prints the table of docs/posteriors.md: by the file
+/// Checks that flows with default settings reach the references with three seeds, and prints a table: by the file
 /// that the summary says to use, means within 0.05 deviations and deviations within 5 %.
 #[test]
 #[ignore = "many minutes"]

@@ -1,4 +1,4 @@
-//! `pushforward symmetry`.
+//! `pushforward symmetry` and `pushforward continual`.
 
 mod common;
 
@@ -60,8 +60,7 @@ fn refused_targets() {
     };
     formula("half.toml", "-x1 - x2^2/2", "[support]\nx1 = \"positive\"\n");
     formula("jump.toml", "-(x1^2 + x2^2)/2 + step(x1 - 0.3)", "");
-    let rows: String = (0..40).map(|i| format!("{i},{}\n", i % 7)).collect();
-    fs::write(here.join("x.csv"), rows).unwrap();
+    fs::write(here.join("x.csv"), "1,2\n2,3\n4,1\n").unwrap();
     fs::write(here.join("samples.toml"), "kind = \"samples\"\ndata = \"x.csv\"\n").unwrap();
     refused(here, &["symmetry", "samples.toml"], &["samples", "density"]);
     refused(here, &["symmetry", "gmm9", "--points", "3"], &["number of points", "4"]);
@@ -71,5 +70,39 @@ fn refused_targets() {
         let out = pushforward(here, &["symmetry", file]);
         let said = stderr(&out);
         assert!(out.status.code() == Some(2) && said.contains(word), "{file}: {said}");
+    }
+}
+
+/// Checks that the oracle's digits and the learners are printed and written, that the folder is new, and that unknown keys, sections, learners and
+/// streams without an end are refused.
+#[test]
+fn continual() {
+    let folder = tempfile::tempdir().unwrap();
+    let here = folder.path();
+    fs::write(here.join("c.toml"), "[stream]\ntasks = 12\nevaluation = 10\nseeds = 2\n[oracle]\n").unwrap();
+    let text = stdout(here, &["continual", "c.toml", "-o", "out"]);
+    for words in ["log evidence -14.390931", "-14.381908", "mixture", "all-data", "floor"] {
+        assert!(text.contains(words), "{words}: {text}");
+    }
+    for name in ["report.html", "forgetting.svg", "results.json"] {
+        let written = fs::read_to_string(here.join("out").join(name)).unwrap();
+        assert!(!written.is_empty() && !written.contains("NaN"), "{name}");
+    }
+    let json: Value = serde_json::from_str(&fs::read_to_string(here.join("out/results.json")).unwrap()).unwrap();
+    assert_eq!(json["oracle"]["partitions"], 203);
+    refused(here, &["continual", "c.toml", "-o", "out"], &["out", "already"]);
+    for (config, words) in [
+        ("", "section"),
+        ("[streams]\n", "streams"),
+        ("stream = 3\n", "[stream]"),
+        ("[stream]\ntask = 3\n", "task"),
+        ("[stream]\nnoise = -1.0\n", "noise"),
+        ("[stream]\nlearners = \"mixtures\"\n", "mixtures"),
+        ("[stream]\ntasks = 1000000000\n", "multiplications"),
+        ("[oracle]\ndata = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\n", "number of tasks"),
+        ("[oracle]\ntruncations = [1000]\n", "sticks"),
+    ] {
+        fs::write(here.join("bad.toml"), config).unwrap();
+        refused(here, &["continual", "bad.toml"], &[words]);
     }
 }

@@ -2,6 +2,7 @@
 
 mod check;
 mod compare;
+mod continual;
 pub(crate) mod distance;
 pub(crate) mod evaluate;
 mod export;
@@ -59,6 +60,8 @@ enum Command {
     Symmetry(symmetry::Arguments),
     /// Train several methods and divergences on one target and set them side by side
     Compare(compare::Arguments),
+    /// Learn from a stream of tasks with clusters, beside exact answers: what is remembered, and what is forgotten
+    Continual(continual::Arguments),
     /// Show the posterior of a run or a file of samples: means, deviations, quantiles, errors
     Summary(summary::Arguments),
     /// Write the samples of a run in the formats of other tools
@@ -93,6 +96,7 @@ impl Cli {
             Command::Check(arguments) => check::run(&arguments),
             Command::Symmetry(arguments) => symmetry::run(&arguments),
             Command::Compare(arguments) => compare::run(&arguments),
+            Command::Continual(arguments) => continual::run(&arguments),
             Command::Summary(arguments) => summary::run(&arguments),
             Command::Export(arguments) => export::run(&arguments),
             Command::Report(arguments) => report::run(&arguments),

@@ -5,6 +5,7 @@ pub mod comparison;
 pub(crate) mod contour;
 mod curves;
 mod field;
+pub mod forgetting;
 pub mod formulas;
 pub mod ledger;
 pub mod orbits;

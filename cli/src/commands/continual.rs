@@ -1,0 +1,199 @@
+//! `pushforward continual`: mixtures that learn from a stream of tasks, beside exact answers.
+
+use crate::commands::print;
+use crate::config::{read, to_value};
+use crate::failure::{Failure, Outcome};
+use crate::files::atomic::write_file;
+use crate::files::json::{self, real};
+use crate::report::forgetting;
+use pushforward::continual::{Clusters, Course, StreamSettings, Task, TaskModel, course, exact, mean_field};
+use pushforward::linalg::Matrix;
+use pushforward::num::softmax;
+use pushforward::rng::{Purpose, normal_matrix};
+use pushforward::settings::Section;
+use serde_json::{Value, json};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Arguments of `continual`.
+#[derive(clap::Args)]
+pub struct Arguments {
+    /// A TOML file with a section [stream], a section [oracle], or both; every key has a default
+    config: PathBuf,
+    /// A new folder for report.html, forgetting.svg and results.json
+    #[arg(short, long, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Print JSON for programs instead of words for people
+    #[arg(long)]
+    json: bool,
+}
+
+pushforward::settings! {
+    /// Numbers whose mixture is summed over all partitions.
+    pub struct OracleSettings in "oracle" {
+        /// At most 10 numbers.
+        data: Vec<f64> = vec![-3.1, -2.9, 0.2, 2.8, 3.2, -3.0], Rule::Any;
+        /// Standard deviation of a number about its cluster's mean.
+        noise: f64 = 0.5, Rule::Positive;
+        /// Standard deviation of cluster means.
+        between: f64 = 3.0, Rule::Positive;
+        /// Concentration.
+        alpha: f64 = 1.0, Rule::Positive;
+        /// Numbers of sticks.
+        truncations: Vec<usize> = vec![3, 4, 5, 6], Rule::AtLeast(1);
+    }
+}
+
+/// Random starts of mean field.
+const STARTS: u64 = 40;
+/// Multiplications, about, beyond which a stream is refused: some minutes.
+const WORK: f64 = 1e11;
+
+/// Reads, runs, prints, writes.
+pub fn run(arguments: &Arguments) -> Outcome<()> {
+    let path = &arguments.config;
+    let (stream, oracle) = configured(path)?;
+    if let Some(folder) = arguments.output.as_ref().filter(|f| f.exists()) {
+        return Err(Failure::input(format!("{} is there already; choose a new folder with -o", folder.display())));
+    }
+    let oracle = oracle.map(|o| sums(&o).map_err(|e| at(path, e))).transpose()?;
+    let course = stream.as_ref().map(|s| course(s).map_err(|e| at(path, e))).transpose()?;
+    let lines = oracle.as_ref().map_or(Vec::new(), |o| o.lines.clone());
+    let value = json!({
+        "version": 1, "oracle": oracle.as_ref().map(|o| o.json.clone()), "learners": course.as_ref().map(as_json),
+    });
+    if let Some(folder) = &arguments.output {
+        fs::create_dir_all(folder).map_err(|e| Failure::io("create", folder, &e))?;
+        let page = forgetting::html(&path.to_string_lossy(), course.as_ref(), &lines);
+        write_file(&folder.join("report.html"), page.as_bytes())?;
+        if let Some(course) = &course {
+            write_file(&folder.join("forgetting.svg"), forgetting::svg(course).as_bytes())?;
+        }
+        write_file(&folder.join("results.json"), json::text(&value).as_bytes())?;
+    }
+    if arguments.json {
+        return print(&json::text(&value));
+    }
+    let mut text = lines.iter().map(|l| format!("{l}\n")).collect::<String>();
+    if let (Some(course), Some(s)) = (&course, &stream) {
+        text += &format!(
+            "{}{} clusters of {} {} tasks, {} shots; error at {} unseen tasks of each past cluster, {} streams\n\n",
+            if text.is_empty() { "" } else { "\n" },
+            s.clusters,
+            s.tasks,
+            s.kind,
+            s.shots,
+            s.evaluation,
+            s.seeds
+        );
+        text += &format!("{:<12}{:<22}{:<22}clusters found\n", "learner", "past clusters", "risen by");
+        for curve in &course.curves {
+            let [name, past, risen, clusters] = forgetting::row(curve);
+            text += &format!("{name:<12}{past:<22}{risen:<22}{clusters}\n");
+        }
+    }
+    print(&text)
+}
+
+fn at(path: &Path, error: pushforward::Error) -> Failure {
+    Failure::input(format!("{}: {error}", path.display()))
+}
+
+/// The sections of the file.
+fn configured(path: &Path) -> Outcome<(Option<StreamSettings>, Option<OracleSettings>)> {
+    let shown = path.display();
+    let (mut stream, mut oracle) = (None, None);
+    for (name, value) in read(path)? {
+        let section: &mut dyn Section = match name.as_str() {
+            "stream" => stream.insert(StreamSettings::default()),
+            "oracle" => oracle.insert(OracleSettings::default()),
+            _ => {
+                let unknown = pushforward::Error::unknown_name("section", &name, &["stream", "oracle"]);
+                return Err(at(path, unknown));
+            }
+        };
+        let Some(keys) = value.as_table() else {
+            return Err(Failure::input(format!("{shown}: {name} = {value}; write a section [{name}]")));
+        };
+        for (key, value) in keys {
+            let given =
+                to_value(value).ok_or_else(|| Failure::input(format!("{shown}: {key} = {value} is no setting")))?;
+            section.set(key, &given).map_err(|e| at(path, e))?;
+        }
+    }
+    if stream.is_none() && oracle.is_none() {
+        return Err(Failure::input(format!("{shown} has no section; write [stream], [oracle] or both")));
+    }
+    if let Some(s) = &stream {
+        let each = (s.clusters * s.tasks) as f64 + (s.clusters * s.clusters * s.evaluation) as f64;
+        let work = s.seeds as f64 * each * 100.0 * (s.dim.max(s.shots) as f64 * s.dim as f64).powf(1.5);
+        if work.is_nan() || work > WORK {
+            return Err(Failure::input(format!(
+                "{shown}: these streams need about {work:.0e} multiplications, more than {WORK:.0e}; ask for fewer tasks, seeds or a smaller dim"
+            )));
+        }
+    }
+    if let Some(o) = oracle.as_ref().filter(|o| o.truncations.iter().any(|t| *t > 100)) {
+        return Err(Failure::input(format!("{shown}: truncations = {:?}; give at most 100 sticks", o.truncations)));
+    }
+    Ok((stream, oracle))
+}
+
+/// What the sum over partitions says, as lines and as JSON.
+struct Sums {
+    lines: Vec<String>,
+    json: Value,
+}
+
+fn sums(o: &OracleSettings) -> pushforward::Result<Sums> {
+    let tasks: Vec<Task> = o.data.iter().map(|&y| Task { x: Matrix::filled(1, 1, 1.0), y: vec![y] }).collect();
+    let model = TaskModel::spherical(1, o.noise, 0.0, o.between);
+    let all = exact(&tasks, &model, Clusters::Crp { alpha: o.alpha })?;
+    let mut lines = vec![
+        format!(
+            "log evidence {:.6}, a sum over {} partitions of {} numbers",
+            all.log_evidence,
+            all.partitions,
+            o.data.len()
+        ),
+        format!("most probable partition {:?}, probability {:.4}", all.best, all.best_probability),
+    ];
+    for (k, p) in all.clusters.iter().enumerate() {
+        lines.push(format!("  P({} clusters) {p:.5}", k + 1));
+    }
+    let prefixes: Vec<f64> = (1..=tasks.len())
+        .map(|n| exact(&tasks[..n], &model, Clusters::Crp { alpha: o.alpha }).map(|e| e.log_evidence))
+        .collect::<pushforward::Result<_>>()?;
+    lines.push(format!(
+        "log evidence of the first numbers {}",
+        prefixes.iter().map(|p| format!("{p:.6}")).collect::<Vec<_>>().join(" ")
+    ));
+    let mut sticks = Vec::new();
+    for &truncation in &o.truncations {
+        let evidence = exact(&tasks, &model, Clusters::Sticks { alpha: o.alpha, truncation })?.log_evidence;
+        let mut best = f64::NEG_INFINITY;
+        for seed in 0..STARTS {
+            let z: Matrix = normal_matrix(seed, Purpose::Initialise, truncation as u64, tasks.len(), truncation);
+            let spread = |r: &[f64]| softmax(&r.iter().map(|z| 4.0 * z).collect::<Vec<_>>());
+            let rows: Vec<Vec<f64>> = z.iter_rows().map(spread).collect();
+            best = best.max(mean_field(&tasks, &model, o.alpha, &Matrix::from_rows(&rows))?.elbo());
+        }
+        let gap = evidence - best;
+        lines.push(format!(
+            "{truncation} sticks: log evidence {evidence:.6}, mean field {best:.6} (best of {STARTS} starts), gap {gap:.6}"
+        ));
+        sticks.push(
+            json!({ "sticks": truncation, "log_evidence": real(evidence), "elbo": real(best), "gap": real(gap) }),
+        );
+    }
+    let json = json!({
+        "log_evidence": real(all.log_evidence), "partitions": all.partitions, "best": all.best, "best_probability": all.best_probability,
+        "clusters": all.clusters, "prefixes": prefixes.iter().map(|p| real(*p)).collect::<Vec<_>>(), "sticks": sticks,
+    });
+    Ok(Sums { lines, json })
+}
+
+fn as_json(course: &Course) -> Value {
+    let one = |c: &pushforward::continual::Curve| json!({ "name": c.name, "errors": c.errors, "clusters": c.clusters, "past": c.past(), "forgetting": c.forgetting() });
+    course.curves.iter().map(one).collect()
+}
