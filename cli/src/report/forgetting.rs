@@ -46,9 +46,7 @@ fn panel(course: &Course, k: usize, stages: usize) -> String {
 
 /// A line of each style with the learner's name.
 fn names(course: &Course) -> String {
-    let mut s = String::from(
-        "<text class=\"title\" x=\"40\" y=\"18\">Learners, error at past clusters after the last stage</text>\n",
-    );
+    let mut s = String::from("<text class=\"title\" x=\"40\" y=\"18\">Learners, error at the end</text>\n");
     for (j, curve) in course.curves.iter().enumerate() {
         let y = 50.0 + 28.0 * j as f64;
         let past = Summary::of(&curve.past());
