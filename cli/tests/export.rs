@@ -51,8 +51,12 @@ fn formats_hold_the_samples() {
     command(folder.path(), &["evaluate", "t.toml", "run/samples.npz"]);
     command(folder.path(), &["sample", "run", "-n", "10000", "-o", "s.npz"]);
     let npy = fs::read(at("samples.npy")).unwrap();
-    let holds = |file: &Path| fs::read(file).unwrap().windows(npy.len()).any(|w| w == npy);
-    assert!(holds(&at("samples.npz")) && holds(&folder.path().join("s.npz")));
+    let holds = |file: &Path, npy: &[u8]| fs::read(file).unwrap().windows(npy.len()).any(|w| w == npy);
+    assert!(holds(&folder.path().join("s.npz"), &npy));
+    // an export holds the file that the summary says to use
+    let summary: serde_json::Value = serde_json::from_slice(&fs::read(at("summary.json")).unwrap()).unwrap();
+    let used = summary["use"].as_str().filter(|name| *name != "none").unwrap_or("samples.npy");
+    assert!(holds(&at("samples.npz"), &fs::read(at(used)).unwrap()));
     let json: serde_json::Value = serde_json::from_slice(&fs::read(at("samples.arviz.json")).unwrap()).unwrap();
     let csv = fs::read_to_string(at("samples.csv")).unwrap();
     let number = |v: &serde_json::Value| v.as_f64().unwrap();

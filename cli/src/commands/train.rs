@@ -137,6 +137,14 @@ pub(super) fn job_of_run(folder: &Path, flags: toml::Table, begun: bool) -> Outc
 }
 
 fn job_without_start(mut config: Config, named: bool) -> Outcome<Job> {
+    // first: a formula or a divergence that is compiled would start the threads of the machine
+    if let Some(threads) = config.threads {
+        if threads > MOST_THREADS {
+            return Err(Failure::input(format!("threads = {threads}; give at most {MOST_THREADS}")));
+        }
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+        pool.map_err(|e| Failure::Machine(format!("cannot start {threads} threads: {e}; give a smaller --threads")))?;
+    }
     let target = match &config.target {
         toml::Value::String(name) if named => target::load(name, &mut note)?,
         toml::Value::Array(all) if named => target::together(all, |one| match one {
@@ -148,16 +156,7 @@ fn job_without_start(mut config: Config, named: bool) -> Outcome<Job> {
     // A file's content goes into config.toml, so that the run can be repeated without the file.
     config.name = (!target.definition.is_str()).then(|| target.name.clone());
     config.target = target.definition.clone();
-    let threads = config.threads;
-    let job = Job::new(target, config)?;
-    if let Some(threads) = threads {
-        if threads > MOST_THREADS {
-            return Err(Failure::input(format!("threads = {threads}; give at most {MOST_THREADS}")));
-        }
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
-        pool.map_err(|e| Failure::Machine(format!("cannot start {threads} threads: {e}; give a smaller --threads")))?;
-    }
-    Ok(job)
+    Job::new(target, config)
 }
 
 /// A file of points at which particles start.
