@@ -60,7 +60,7 @@ fn refused_targets() {
     };
     formula("half.toml", "-x1 - x2^2/2", "[support]\nx1 = \"positive\"\n");
     formula("jump.toml", "-(x1^2 + x2^2)/2 + step(x1 - 0.3)", "");
-    fs::write(here.join("x.csv"), "1,2\n2,3\n4,1\n").unwrap();
+    fs::write(here.join("x.csv"), "1,2\n2,3\n4,1\n".repeat(8)).unwrap();
     fs::write(here.join("samples.toml"), "kind = \"samples\"\ndata = \"x.csv\"\n").unwrap();
     refused(here, &["symmetry", "samples.toml"], &["samples", "density"]);
     refused(here, &["symmetry", "gmm9", "--points", "3"], &["number of points", "4"]);
