@@ -5,6 +5,6 @@
 mod normal;
 mod stream;
 
-pub(crate) use normal::stream_beside;
 pub use normal::{fill_normal, fill_uniform, normal_matrix, pick, uniform};
+pub(crate) use normal::{fill_signs, stream_beside};
 pub use stream::{Purpose, Stream, stream};

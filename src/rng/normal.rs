@@ -69,6 +69,12 @@ pub fn fill_uniform<T: Real>(rng: &mut Stream, out: &mut [T]) {
     out.iter_mut().for_each(|x| *x = T::from_f64(uniform(rng)));
 }
 
+/// out ← independent signs: -1 or 1, each with probability ½.
+pub(crate) fn fill_signs<T: Real>(rng: &mut Stream, out: &mut [T]) {
+    fill_uniform(rng, out);
+    out.iter_mut().for_each(|u| *u = if *u < T::from_f64(0.5) { -T::ONE } else { T::ONE });
+}
+
 /// out ← independent N(0, 1) variates.
 pub fn fill_normal<T: Real>(rng: &mut Stream, out: &mut [T]) {
     let mut disc = Disc { u: [0.0; PAIRS], v: [0.0; PAIRS], s: [0.0; PAIRS] };

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::estimate::{Estimator, LawUse, NoisedTarget, Reference, Scene, SmoothedTarget};
 use crate::linalg::Matrix;
 use crate::num::mean;
-use crate::rng::{Purpose, fill_uniform, stream};
+use crate::rng::{Purpose, fill_signs, stream};
 use crate::state::{State, Stateful};
 use crate::velocity::{Field, Figure, Ingredients, Pull, Unit, Velocity, VelocitySettings, shorten};
 use std::sync::Arc;
@@ -100,8 +100,8 @@ impl FisherFlow {
                 let mut rng = stream(scene.seed, Purpose::Jitter, PROBES | scene.clock.step);
                 let signs = |_| {
                     let mut v = Matrix::zeros(n, d);
-                    fill_uniform(&mut rng, v.as_mut_slice());
-                    v.map(|u| if u < 0.5 { -1.0 } else { 1.0 })
+                    fill_signs(&mut rng, v.as_mut_slice());
+                    v
                 };
                 ((0..m).map(signs).collect(), 1.0 / m as f64)
             }

@@ -7,7 +7,7 @@ use crate::estimate::{Clock, Estimator, EstimatorSettings, Law, Noise, Noised, N
 use crate::linalg::{Cholesky, Matrix, solve_lower_rows, solve_lower_transposed_rows};
 use crate::nn::cosine_rate;
 use crate::num::{Real, log_mean_exp};
-use crate::rng::{Purpose, Stream, fill_normal, fill_uniform, normal_matrix, stream};
+use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream};
 use crate::state::{State, Stateful};
 use network::{Divergence, Lesson, Residual};
 
@@ -217,8 +217,8 @@ impl<T: Real> ScoreNet<T> {
         let probes = self.settings.probes.unwrap_or(if d <= EXACT && !sliced { 0 } else { 1 });
         let signs = |rng: &mut Stream| {
             let mut v = Matrix::zeros(n, d);
-            fill_uniform(rng, v.as_mut_slice());
-            v.map(|u: T| if u < T::from_f64(0.5) { -T::ONE } else { T::ONE })
+            fill_signs(rng, v.as_mut_slice());
+            v
         };
         let divergence = match probes {
             0 if !sliced => Divergence::Exact,

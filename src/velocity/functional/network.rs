@@ -4,7 +4,7 @@ use super::young::Young;
 use crate::autodiff::{Tape, Var};
 use crate::linalg::Matrix;
 use crate::nn::{Adam, AdamState, Mlp, Parameters};
-use crate::rng::{Purpose, fill_uniform, stream};
+use crate::rng::{Purpose, fill_signs, stream};
 use crate::state::{State, Stateful};
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -86,17 +86,17 @@ impl Network {
         };
         let part = |rows: &[usize]| (x.gather_rows(rows), score.gather_rows(rows));
         let (train, test) = (part(&rest), part(&held));
-        let mut uniform = vec![0.0; n * d];
+        let mut signs = vec![0.0; n * d];
         let mut rng = stream(seed, Purpose::Jitter, (1 << 62) | step);
-        let directions = |rows: usize, uniform: &[f64]| -> Vec<Matrix> {
+        let directions = |rows: usize, signs: &[f64]| -> Vec<Matrix> {
             let axis = |k: usize| Matrix::from_fn(rows, d, |_, j| if j == k { 1.0 } else { 0.0 });
             match d {
                 0..=EXACT => (0..d).map(axis).collect(),
-                _ => vec![Matrix::from_fn(rows, d, |i, j| if uniform[i * d + j] < 0.5 { -1.0 } else { 1.0 })],
+                _ => vec![Matrix::from_fn(rows, d, |i, j| signs[i * d + j])],
             }
         };
-        fill_uniform(&mut rng, &mut uniform);
-        let held_directions = directions(held.len(), &uniform);
+        fill_signs(&mut rng, &mut signs);
+        let held_directions = directions(held.len(), &signs);
         let mut best: Option<(f64, Parameters<f64>, AdamState<f64>)> = None;
         let mut since = 0;
         for _ in 0..self.inner {
@@ -115,8 +115,8 @@ impl Network {
                     break;
                 }
             }
-            fill_uniform(&mut rng, &mut uniform);
-            let loss = self.loss(&p, &tape, young, (&train.0, &train.1), &directions(rest.len(), &uniform));
+            fill_signs(&mut rng, &mut signs);
+            let loss = self.loss(&p, &tape, young, (&train.0, &train.1), &directions(rest.len(), &signs));
             let gradients: Vec<Matrix> = tape.gradient(loss, &p).iter().map(|g| g.value()).collect();
             drop(p);
             drop(tape);
