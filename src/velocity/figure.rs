@@ -1,6 +1,7 @@
 //! Figures: numbers of a step with their names, made by the code that computes them.
 
 use crate::density::Affine;
+use crate::estimate::Estimator;
 
 /// In what a figure is measured: decides how it changes with the frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +31,11 @@ impl Figure {
     /// A pure number.
     pub fn plain(key: &'static str, label: &'static str, value: f64) -> Self {
         Self { key, label, unit: Unit::Plain, value }
+    }
+
+    /// What an estimator says of itself: pure numbers.
+    pub(super) fn of_estimator(estimator: &dyn Estimator) -> impl Iterator<Item = Self> {
+        estimator.figures().into_iter().map(|(key, label, value)| Self::plain(key, label, value))
     }
 
     /// The figure in the units of x, from those of the frame.

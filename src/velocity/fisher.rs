@@ -109,20 +109,20 @@ impl FisherFlow {
     }
 }
 
-/// s(x) and ∇H(s)(x) = (∂s)s + Σ ∂²s(v, v)·share, by differences of half-width h.   n×d each.
+/// ∇H(s)(x) = (∂s)s + Σ ∂²s(v, v)·share, by differences of half-width h; `here` is s(x).   n×d each.
 fn hyvarinen_gradient(
     x: &Matrix,
+    here: &Matrix,
     score: impl Fn(&Matrix) -> Result<Matrix>,
     (directions, share): &(Vec<Matrix>, f64),
     h: f64,
-) -> Result<(Matrix, Matrix)> {
+) -> Result<Matrix> {
     let (n, d) = x.shape();
     let moved = |step: f64, v: &Matrix| {
         let mut y = x.clone();
         y.add_scaled(step, v);
         score(&y)
     };
-    let here = score(x)?;
     let size: Vec<f64> = here.iter_rows().map(|s| s.iter().map(|s| s * s).sum::<f64>().sqrt()).collect();
     let unit = Matrix::from_fn(n, d, |i, j| if size[i] > 0.0 { here[(i, j)] / size[i] } else { 0.0 });
     let (up, down) = (moved(h, &unit)?, moved(-h, &unit)?);
@@ -130,9 +130,9 @@ fn hyvarinen_gradient(
     for v in directions {
         out.add_scaled(share / (h * h), &moved(h, v)?);
         out.add_scaled(share / (h * h), &moved(-h, v)?);
-        out.add_scaled(-2.0 * share / (h * h), &here);
+        out.add_scaled(-2.0 * share / (h * h), here);
     }
-    Ok((here, out))
+    Ok(out)
 }
 
 impl Stateful for FisherFlow {
@@ -171,26 +171,24 @@ impl Velocity for FisherFlow {
         let covariance = scene.sample().column_covariance();
         let spread = ((0..d).map(|k| covariance[(k, k)]).sum::<f64>() / d as f64).sqrt();
         let (h, directions) = (self.settings.reach * spread, self.directions(scene));
-        let at_particles = evaluate(&*self.target, scene.x)?;
-        if at_particles.log_density.iter().all(|l| *l == f64::NEG_INFINITY) {
+        let p = evaluate(&*self.target, scene.x)?;
+        if p.log_density.iter().all(|l| *l == f64::NEG_INFINITY) {
             return Err(Error::OutsideSupport { particles: n });
         }
-        let (s_q, own) = hyvarinen_gradient(scene.x, |x| self.score_q(scene, x), &directions, h)?;
-        let (s_p, other) = hyvarinen_gradient(scene.x, |x| Ok(evaluate(&*self.target, x)?.score), &directions, h)?;
-        let mut velocity = own;
-        velocity.add_scaled(-1.0, &other);
-        let gap = s_q.as_slice().iter().zip(s_p.as_slice()).map(|(q, p)| (q - p).powi(2)).sum::<f64>() / n as f64;
+        let s_q = self.score_q(scene, scene.x)?;
+        let mut velocity = hyvarinen_gradient(scene.x, &s_q, |x| self.score_q(scene, x), &directions, h)?;
+        let score_p = |x: &Matrix| Ok(evaluate(&*self.target, x)?.score);
+        velocity.add_scaled(-1.0, &hyvarinen_gradient(scene.x, &p.score, score_p, &directions, h)?);
+        let gap = s_q.as_slice().iter().zip(p.score.as_slice()).map(|(q, p)| (q - p).powi(2)).sum::<f64>() / n as f64;
         let mut field = Field::of(velocity);
         let limit = OUTLIER * field.rms * (d as f64).sqrt();
         field.velocity.as_mut_slice().chunks_exact_mut(d).for_each(|row| shorten(row, limit));
         let (unit, label) = (Unit::LogDensity, "mean log p~");
         field.figures = vec![
             Figure::plain("fisher", "Fisher divergence of q from p", 0.5 * gap),
-            Figure { key: "mean_log_density", label, unit, value: mean(&at_particles.log_density) },
+            Figure { key: "mean_log_density", label, unit, value: mean(&p.log_density) },
         ];
-        field
-            .figures
-            .extend(self.estimator.figures().into_iter().map(|(key, label, value)| Figure::plain(key, label, value)));
+        field.figures.extend(Figure::of_estimator(&*self.estimator));
         Ok(Pull::Points(field))
     }
 }

@@ -180,8 +180,7 @@ impl UniversalDrift {
         if knows_ratio {
             figures.push(Figure::plain("effective_samples", "effective samples of r", log_z.effective_samples));
         }
-        figures
-            .extend(self.estimator.figures().into_iter().map(|(key, label, value)| Figure::plain(key, label, value)));
+        figures.extend(Figure::of_estimator(&*self.estimator));
         let growth = knows_ratio.then(|| growth(divergence, self.clip, &log_ratio));
         let log_ratio = knows_ratio.then_some(log_ratio);
         Ok((Field { velocity, growth, log_ratio, rms, figures }, at.y))
