@@ -113,14 +113,9 @@ impl Learner for AllData {
     }
 
     fn predict(&self, support: &Task, x: &Matrix) -> Result<Vec<f64>> {
-        let observed = self.components.iter().map(|q| self.model.observe(q, support).map(|o| o.0));
-        let logs = observed.zip(&self.weights).map(|(l, w)| Ok(w.ln() + l?)).collect::<Result<Vec<f64>>>()?;
-        let mut out = vec![0.0; x.rows()];
-        for (r, q) in crate::num::softmax(&logs).iter().zip(&self.components) {
-            let y = self.model.adapt(q, support)?.1.predict(x);
-            out.iter_mut().zip(y).for_each(|(o, y)| *o += r * y);
-        }
-        Ok(out)
+        let mixture = self.weights.iter().copied().zip(&self.components);
+        let r = self.model.responsibilities(mixture, support)?;
+        self.model.predict(r.into_iter().zip(&self.components), support, x)
     }
 
     fn clusters(&self) -> Option<usize> {

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::continual::learner::Learner;
 use crate::continual::{Gaussian, Task, TaskModel};
-use crate::num::softmax;
+use crate::linalg::Matrix;
 
 /// Responsibilities below this change nothing.
 const NEGLIGIBLE: f64 = 1e-12;
@@ -33,11 +33,8 @@ impl CrpMixture {
 
     /// The responsibilities of all components and of a new one.
     pub fn responsibilities(&self, support: &Task) -> Result<Vec<f64>> {
-        let noise = self.model.noise_of(&support.x);
         let new = (self.alpha, &self.model.prior);
-        let all = self.components.iter().map(|(n, q)| (*n, q)).chain([new]);
-        let logs = all.map(|(n, q)| Ok(n.ln() + q.observe(&support.x, &support.y, &noise)?.0));
-        Ok(softmax(&logs.collect::<Result<Vec<f64>>>()?))
+        self.model.responsibilities(self.components.iter().map(|(n, q)| (*n, q)).chain([new]), support)
     }
 }
 
@@ -60,15 +57,10 @@ impl Learner for CrpMixture {
         Ok(())
     }
 
-    fn predict(&self, support: &Task, x: &crate::linalg::Matrix) -> Result<Vec<f64>> {
+    fn predict(&self, support: &Task, x: &Matrix) -> Result<Vec<f64>> {
         let r = self.responsibilities(support)?;
         let laws = self.components.iter().map(|c| &c.1).chain([&self.model.prior]);
-        let mut out = vec![0.0; x.rows()];
-        for (r, q) in r.iter().zip(laws).filter(|(r, _)| **r > NEGLIGIBLE) {
-            let y = self.model.adapt(q, support)?.1.predict(x);
-            out.iter_mut().zip(y).for_each(|(o, y)| *o += r * y);
-        }
-        Ok(out)
+        self.model.predict(r.into_iter().zip(laws).filter(|(r, _)| *r > NEGLIGIBLE), support, x)
     }
 
     fn clusters(&self) -> Option<usize> {

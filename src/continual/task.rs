@@ -2,6 +2,7 @@
 
 use crate::continual::Gaussian;
 use crate::linalg::{Cholesky, Matrix, gemm, matmul};
+use crate::num::softmax;
 use crate::{Error, Result};
 
 /// Observations of one task.
@@ -64,6 +65,32 @@ impl TaskModel {
         law.covariance.add_scaled(1.0, &self.within);
         let n = task.y.len();
         law.observe(&task.x, &task.y, &Matrix::from_fn(n, n, |i, j| if i == j { self.noise } else { 0.0 }))
+    }
+
+    /// r_k ∝ w_k p(y | μ ~ q_k): which component (w_k, q_k) of a mixture a task is of, from its support.
+    pub(super) fn responsibilities<'a>(
+        &self,
+        mixture: impl Iterator<Item = (f64, &'a Gaussian)>,
+        support: &Task,
+    ) -> Result<Vec<f64>> {
+        let noise = self.noise_of(&support.x);
+        let logs = mixture.map(|(w, q)| Ok(w.ln() + q.observe(&support.x, &support.y, &noise)?.0));
+        Ok(softmax(&logs.collect::<Result<Vec<f64>>>()?))
+    }
+
+    /// Σ_k r_k E[x w | y, μ ~ q_k]: mean predictions at x of a mixture (r_k, q_k) given a task's support.   x: n×p → n.
+    pub(super) fn predict<'a>(
+        &self,
+        mixture: impl Iterator<Item = (f64, &'a Gaussian)>,
+        support: &Task,
+        x: &Matrix,
+    ) -> Result<Vec<f64>> {
+        let mut out = vec![0.0; x.rows()];
+        for (r, q) in mixture {
+            let y = self.adapt(q, support)?.1.predict(x);
+            out.iter_mut().zip(y).for_each(|(o, y)| *o += r * y);
+        }
+        Ok(out)
     }
 
     /// c, h, Λ of a task: log N(y; Xμ, R) as a function of μ.
