@@ -1,9 +1,8 @@
 //! Learners with one law, or one point, for all tasks.
 
 use crate::continual::learner::Learner;
-use crate::continual::task::dot;
 use crate::continual::{Gaussian, Task, TaskModel};
-use crate::linalg::{Cholesky, Matrix, gemm, matmul};
+use crate::linalg::{Cholesky, Matrix, dot, gemm, matmul};
 use crate::{Error, Result};
 
 /// One Gaussian law of one mean: the exact posterior under the belief that there is one cluster.

@@ -79,7 +79,7 @@ impl<'a> Stream<'a> {
             });
             let mut y = vec![0.0; rows];
             fill_normal(&mut rng, &mut y);
-            y.iter_mut().zip(x.iter_rows()).for_each(|(y, x)| *y = s.noise * *y + super::task::dot(x, &w));
+            y.iter_mut().zip(x.iter_rows()).for_each(|(y, x)| *y = s.noise * *y + crate::linalg::dot(x, &w));
             Task { x, y }
         };
         (part(s.shots), part(s.queries))

@@ -1,7 +1,7 @@
 //! Tasks and what is assumed about them.
 
 use crate::continual::Gaussian;
-use crate::linalg::{Cholesky, Matrix, gemm, matmul};
+use crate::linalg::{Cholesky, Matrix, dot, gemm, matmul};
 use crate::num::softmax;
 use crate::{Error, Result};
 
@@ -164,8 +164,4 @@ impl Information {
         let square: f64 = (0..p * p).map(|k| curved(k / p, k % p)).sum();
         self.constant + dot(&self.linear, &q.mean) - 0.5 * square
     }
-}
-
-pub(super) fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }

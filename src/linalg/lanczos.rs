@@ -1,7 +1,7 @@
 //! Lanczos' method: functions and extreme eigenvalues of a symmetric map that is known by its products.
 
 use crate::Result;
-use crate::linalg::{Matrix, SymmetricEigen};
+use crate::linalg::{Matrix, SymmetricEigen, dot};
 
 /// The symmetric map restricted to the span of v, Av, …, A^{m-1}v: A ≈ Q T Qᵀ.
 pub struct Lanczos {
@@ -68,10 +68,6 @@ impl Lanczos {
     pub fn values(&self) -> &[f64] {
         &self.small.values
     }
-}
-
-fn dot(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
 }
 
 fn norm(a: &[f64]) -> f64 {

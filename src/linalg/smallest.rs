@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::linalg::gemm::{gemm, matmul};
 use crate::linalg::matrix::Matrix;
-use crate::linalg::{Cholesky, SymmetricEigen};
+use crate::linalg::{Cholesky, SymmetricEigen, dot};
 
 /// Rows up to which all eigenvalues are computed instead.
 const SMALL: usize = 96;
@@ -60,7 +60,6 @@ pub fn smallest_eigen(
 
 /// Gram and Schmidt on the rows, each projected twice.
 fn orthonormalise(x: &mut Matrix) {
-    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
     for i in 0..x.rows() {
         let mut row = x.row(i).to_vec();
         for _ in 0..2 {

@@ -1,7 +1,7 @@
 //! Affine vector fields: elements of the Lie algebra of affine maps.
 
 use crate::density::Affine;
-use crate::linalg::{Matrix, expm, gemm, matmul, solve_lower_transposed_rows};
+use crate::linalg::{Matrix, dot, expm, gemm, matmul, solve_lower_transposed_rows};
 
 /// The field x ↦ A x + b, whose flow is a one-parameter group of affine maps.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,7 +34,7 @@ impl AffineField {
     pub fn residual(&self, x: &Matrix, score: &Matrix) -> Vec<f64> {
         let (field, trace) = (self.at(x), self.trace());
         let pairs = field.iter_rows().zip(score.iter_rows());
-        pairs.map(|(v, s)| trace + v.iter().zip(s).map(|(v, s)| v * s).sum::<f64>()).collect()
+        pairs.map(|(v, s)| trace + dot(v, s)).collect()
     }
 
     /// The points after time t of the flow: E x_i + c with [E c; 0 1] = exp(t [A b; 0 0]).   x: n×d → n×d.
@@ -54,8 +54,7 @@ impl AffineField {
     pub fn bracket(&self, other: &Self) -> Self {
         let mut matrix = matmul(&self.matrix, &other.matrix);
         matrix.add_scaled(-1.0, &matmul(&other.matrix, &self.matrix));
-        let times = |a: &Matrix, b: &[f64], i: usize| a.row(i).iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
-        let one = |i| times(&self.matrix, &other.shift, i) - times(&other.matrix, &self.shift, i);
+        let one = |i| dot(self.matrix.row(i), &other.shift) - dot(other.matrix.row(i), &self.shift);
         Self { matrix, shift: (0..self.dim()).map(one).collect() }
     }
 
@@ -76,8 +75,7 @@ impl AffineField {
         let mut matrix = matmul(&factor, &self.matrix);
         // X L⁻¹ row by row
         solve_lower_transposed_rows(&factor, &mut matrix);
-        let row = |m: &Matrix, v: &[f64], i: usize| m.row(i).iter().zip(v).map(|(m, v)| m * v).sum::<f64>();
-        let shift = (0..self.dim()).map(|i| row(&factor, &self.shift, i) - row(&matrix, centre, i)).collect();
+        let shift = (0..self.dim()).map(|i| dot(factor.row(i), &self.shift) - dot(matrix.row(i), centre)).collect();
         Self { matrix, shift }
     }
 }

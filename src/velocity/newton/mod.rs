@@ -4,7 +4,7 @@ mod functionals;
 
 use crate::error::{Error, Result};
 use crate::estimate::Scene;
-use crate::linalg::{Lanczos, Matrix, SymmetricEigen};
+use crate::linalg::{Lanczos, Matrix, SymmetricEigen, dot};
 use crate::rng::{Purpose, normal_matrix};
 use crate::state::Stateful;
 use crate::velocity::{Figure, Ingredients, Kind, Pull, Velocity, VelocitySettings, root_mean_square};
@@ -100,10 +100,6 @@ impl VelocitySettings for NewtonSettings {
     }
 }
 
-fn inner(a: &[f64], b: &[f64]) -> f64 {
-    a.iter().zip(b).map(|(a, b)| a * b).sum()
-}
-
 impl Newton {
     /// λ ↦ the preconditioner.
     fn filter(&self) -> impl Fn(f64) -> f64 + '_ {
@@ -124,7 +120,7 @@ impl Newton {
                 let filter = self.filter();
                 let mut out = vec![0.0; n * d];
                 for (value, z) in eigen.values.iter().zip(eigen.vectors.iter_rows()) {
-                    let weight = filter(*value) * inner(z, v.as_slice());
+                    let weight = filter(*value) * dot(z, v.as_slice());
                     out.iter_mut().zip(z).for_each(|(o, z)| *o += weight * z);
                 }
                 (out, eigen.values[0])
@@ -144,7 +140,7 @@ impl Newton {
         let epsilon = self.settings.epsilon;
         let once = product(v);
         let scale =
-            (epsilon + inner(&once, &once) / inner(v, v).max(f64::MIN_POSITIVE)).sqrt().sqrt() * epsilon.sqrt().sqrt();
+            (epsilon + dot(&once, &once) / dot(v, v).max(f64::MIN_POSITIVE)).sqrt().sqrt() * epsilon.sqrt().sqrt();
         let mut out = vec![0.0; v.len()];
         for k in 0..nodes {
             let theta = (k as f64 + 0.5) / nodes as f64 * std::f64::consts::FRAC_PI_2;
@@ -152,7 +148,7 @@ impl Newton {
             // (H² + ε + t²) y = v by conjugate gradients
             let shift = epsilon + t * t;
             let (mut y, mut r) = (vec![0.0; v.len()], v.to_vec());
-            let (mut direction, mut size) = (r.clone(), inner(&r, &r));
+            let (mut direction, mut size) = (r.clone(), dot(&r, &r));
             let end = SOLVED * SOLVED * size;
             for _ in 0..10 * v.len() {
                 if size <= end {
@@ -160,10 +156,10 @@ impl Newton {
                 }
                 let mut image = product(&product(&direction));
                 image.iter_mut().zip(&direction).for_each(|(a, p)| *a += shift * p);
-                let length = size / inner(&direction, &image);
+                let length = size / dot(&direction, &image);
                 y.iter_mut().zip(&direction).for_each(|(y, p)| *y += length * p);
                 r.iter_mut().zip(&image).for_each(|(r, a)| *r -= length * a);
-                let next = inner(&r, &r);
+                let next = dot(&r, &r);
                 direction.iter_mut().zip(&r).for_each(|(p, r)| *p = r + next / size * *p);
                 size = next;
             }
@@ -210,7 +206,7 @@ impl Velocity for Newton {
         if self.guarded {
             let rms = root_mean_square(&step) * (d as f64).sqrt();
             length = length.min(s.trust / rms);
-            let slope = inner(v.as_slice(), step.as_slice()) / n as f64;
+            let slope = dot(v.as_slice(), step.as_slice()) / n as f64;
             let after = |length: f64| {
                 let mut y = x.clone();
                 y.add_scaled(-length, &step);
