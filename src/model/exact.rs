@@ -37,14 +37,19 @@ const LONGEST: u64 = 10_000;
 /// e^0.2. A larger weight raises M later on, and every draw made before it is kept with probability M_old/M_new, so that all have one
 /// bound.   Source: von Neumann (1951); the empirical bound, Caffo, Booth and Davis (2002).
 pub struct Exact {
-    /// p~ and ψ in the units of the frame.
-    target: Standardised,
-    proposal: Defended,
+    proposal: Proposal,
     frame: Affine,
-    seed: u64,
+    /// log M.
     log_bound: f64,
-    pilot: Certificate,
-    evaluations: u64,
+    /// log Z by the pilot.
+    log_z: f64,
+}
+
+/// p~ and ψ in the units of the frame.
+struct Proposal {
+    target: Standardised,
+    law: Defended,
+    seed: u64,
 }
 
 /// What draws cost and how far their bound was tried.
@@ -91,7 +96,7 @@ impl Unbiased {
 
 /// A source of proposals, one after another.
 struct Proposals<'a> {
-    of: &'a Exact,
+    of: &'a Proposal,
     purpose: u64,
     batch: u64,
     row: usize,
@@ -121,65 +126,18 @@ impl Proposals<'_> {
     }
 }
 
-impl Exact {
-    /// For `target` and a proposal q, both in its units, and the `places` of q's mass in the units of `frame`; the pilot runs here.
-    ///
-    /// Errors: `Error::Unsupported` where q has no sampler, or where the weights have no bound that a pilot can find: their tail has an
-    /// exponent k-hat above 1/2 (then their variance is infinite), or a draw would take more than 1,000 proposals.
-    pub fn new(
-        target: &Arc<dyn Density>,
-        q: Arc<dyn Density>,
-        frame: &Affine,
-        places: GaussianMixture,
-        seed: u64,
-    ) -> Result<Self> {
-        let q = Arc::new(Standardised::new(q, frame.clone())?);
-        let mut exact = Self {
-            target: Standardised::new(Arc::clone(target), frame.clone())?,
-            proposal: Defended::new(q, StudentMixture::new(places), SHARE)?,
-            frame: frame.clone(),
-            seed,
-            log_bound: f64::INFINITY,
-            pilot: Certificate::of(&[0.0, 0.0], None)?,
-            evaluations: 0,
-        };
-        let (x, log_weights) = exact.batch(PILOT, 0, 0)?;
-        exact.pilot = Certificate::of(&log_weights, None)?;
-        let k = exact.pilot.pareto_k;
-        if k > HEAVY {
-            return Err(refusal(format!(
-                "the weights p/q of this model have no bound that can be found: the exponent k-hat of their tail is {k:.2}, above {HEAVY}"
-            )));
-        }
-        let largest = exact.climb(&x, &log_weights)?;
-        exact.log_bound = largest + MARGIN;
-        exact.evaluations = (PILOT + CLIMBERS * ROUNDS * TRIALS) as u64;
-        exact.affordable()?;
-        Ok(exact)
-    }
-
-    /// Refuses a bound under which a draw takes too many proposals.
-    fn affordable(&self) -> Result<()> {
-        let cost = (self.log_bound - self.pilot.log_z.value).exp();
-        if cost <= DEAREST {
-            return Ok(());
-        }
-        Err(refusal(format!(
-            "an exact draw from this model would take {cost:.0} proposals, more than {DEAREST}: the largest weight p/q is that many times the mean"
-        )))
-    }
-
+impl Proposal {
     /// n proposals of batch `number` for one `purpose`, and their log-weights log p~ - log ψ.
     fn batch(&self, n: usize, purpose: u64, number: u64) -> Result<(Matrix, Vec<f64>)> {
         let key = stream(self.seed, Purpose::Certificate, (purpose + 4) << 32 | number).next_u64();
-        let Some(x) = self.proposal.sample(n, key) else { unreachable!("a defended proposal has a sampler") };
+        let Some(x) = self.law.sample(n, key) else { unreachable!("a defended proposal has a sampler") };
         let log_weights = self.log_weights(&x)?;
         Ok((x, log_weights))
     }
 
     fn log_weights(&self, x: &Matrix) -> Result<Vec<f64>> {
         let log_p = evaluate_log_density(&self.target, x)?;
-        Ok(log_p.into_iter().zip(self.proposal.log_density(x)).map(|(p, q)| p - q).collect())
+        Ok(log_p.into_iter().zip(self.law.log_density(x)).map(|(p, q)| p - q).collect())
     }
 
     /// The largest log-weight that random steps uphill from the largest of a pilot find. Steps start as long as the distance to another of
@@ -194,7 +152,7 @@ impl Exact {
                 .min_by(|&a, &b| gap(i, a).total_cmp(&gap(i, b)))
                 .map_or(0.0, |j| gap(i, j).sqrt())
         };
-        let climbers = &order[..CLIMBERS.min(order.len())];
+        let climbers = &order[..CLIMBERS];
         let mut steps = crate::parallel::collect(climbers.iter(), nearest);
         let (mut at, mut height) =
             (x.gather_rows(climbers), climbers.iter().map(|&i| log_weights[i]).collect::<Vec<_>>());
@@ -218,17 +176,60 @@ impl Exact {
         }
         Ok(height.into_iter().fold(f64::NEG_INFINITY, f64::max))
     }
+}
+
+impl Exact {
+    /// For `target` and a proposal q, both in its units, and the `places` of q's mass in the units of `frame`; the pilot runs here.
+    ///
+    /// Errors: `Error::Unsupported` where q has no sampler, or where the weights have no bound that a pilot can find: their tail has an
+    /// exponent k-hat above 1/2 (then their variance is infinite), or a draw would take more than 1,000 proposals.
+    pub fn new(
+        target: &Arc<dyn Density>,
+        q: Arc<dyn Density>,
+        frame: &Affine,
+        places: GaussianMixture,
+        seed: u64,
+    ) -> Result<Self> {
+        let q = Arc::new(Standardised::new(q, frame.clone())?);
+        let proposal = Proposal {
+            target: Standardised::new(Arc::clone(target), frame.clone())?,
+            law: Defended::new(q, StudentMixture::new(places), SHARE)?,
+            seed,
+        };
+        let (x, log_weights) = proposal.batch(PILOT, 0, 0)?;
+        let pilot = Certificate::of(&log_weights, None)?;
+        let k = pilot.pareto_k;
+        if k > HEAVY {
+            return Err(refusal(format!(
+                "the weights p/q of this model have no bound that can be found: the exponent k-hat of their tail is {k:.2}, above {HEAVY}"
+            )));
+        }
+        let log_bound = proposal.climb(&x, &log_weights)? + MARGIN;
+        let exact = Self { proposal, frame: frame.clone(), log_bound, log_z: pilot.log_z.value };
+        exact.affordable()?;
+        Ok(exact)
+    }
+
+    /// Refuses a bound under which a draw takes too many proposals.
+    fn affordable(&self) -> Result<()> {
+        let cost = (self.log_bound - self.log_z).exp();
+        if cost <= DEAREST {
+            return Ok(());
+        }
+        Err(refusal(format!(
+            "an exact draw from this model would take {cost:.0} proposals, more than {DEAREST}: the largest weight p/q is that many times the mean"
+        )))
+    }
 
     /// n independent draws of p (n×d, in the units of the target), and what they cost; `watch` is told how many there are. The first draws
     /// are the same for every n unless the bound is raised.
     pub fn draw(&mut self, n: usize, watch: &mut dyn FnMut(usize)) -> Result<(Matrix, ExactReport)> {
         let d = self.frame.dim();
         let mut kept: Vec<f64> = Vec::new();
-        let log_z = self.pilot.log_z.value;
         let (mut largest, mut proposals, mut raised) = (self.log_bound - MARGIN, 0, 0);
         for number in 0.. {
-            let (x, log_weights) = self.batch(BATCH, 1, number)?;
-            let mut rng = stream(self.seed, Purpose::Certificate, 4 << 32 | number);
+            let (x, log_weights) = self.proposal.batch(BATCH, 1, number)?;
+            let mut rng = stream(self.proposal.seed, Purpose::Certificate, 4 << 32 | number);
             for (row, log_weight) in x.iter_rows().zip(log_weights) {
                 if kept.len() == n * d {
                     break;
@@ -251,10 +252,10 @@ impl Exact {
                 break;
             }
         }
-        let relative = |l: f64| (l - log_z).exp();
+        let relative = |l: f64| (l - self.log_z).exp();
         let report = ExactReport {
             proposals,
-            pilot: self.evaluations,
+            pilot: (PILOT + CLIMBERS * ROUNDS * TRIALS) as u64,
             largest: relative(largest),
             bound: relative(self.log_bound),
             raised,
@@ -293,14 +294,14 @@ impl Exact {
     /// `repeats` pairs with the windows k and m, and their evaluations of log p~.
     fn pairs(&self, repeats: usize, purpose: u64, k: u64, m: u64) -> Result<(Pairs, u64)> {
         let mut source = Proposals {
-            of: self,
+            of: &self.proposal,
             purpose,
             batch: 0,
             row: 0,
             x: Matrix::zeros(0, self.frame.dim()),
             log_weights: Vec::new(),
         };
-        let mut rng = stream(self.seed, Purpose::Certificate, (purpose + 8) << 32);
+        let mut rng = stream(self.proposal.seed, Purpose::Certificate, (purpose + 8) << 32);
         let mut out = Pairs::default();
         for repeat in 0..repeats {
             let (mut x, mut y) = (source.inside()?, source.inside()?);
