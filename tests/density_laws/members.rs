@@ -153,6 +153,14 @@ pub fn members() -> Vec<Member> {
     add("linear regression", Arc::new(Constrained::new(linear, chart.unwrap()).unwrap()), 0.1, None);
     let known = LinearRegression::with_known_noise(&design, &response, 2.0, 0.7).unwrap();
     add("linear regression, known noise", Arc::new(known), 0.1, square(4.0, 0.02));
+    // tails of degree 5: no grid reaches the mass to 1e-10
+    add("students at correlated-2", Arc::new(StudentMixture::new(correlated(2))), 0.4, None);
+    let defended = |d: usize| {
+        let far = GaussianMixture::isotropic(&[1.0], Matrix::from_fn(1, d, |_, _| 2.0), 3.0).unwrap();
+        Arc::new(Defended::new(Arc::new(correlated(d)), StudentMixture::new(far), 0.3).unwrap())
+    };
+    add("defended correlated-2", defended(2), 0.4, None);
+    add("defended correlated-3", defended(3), 0.4, None);
     add("handwritten banana", banana_by_hand(), 1.0, None);
     add("banana on the tape", banana_on_tape(), 1.0, None);
     all
