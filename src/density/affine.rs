@@ -1,7 +1,7 @@
 //! Affine maps: the units in which a model works.
 
 use crate::density::GaussianMixture;
-use crate::linalg::{Cholesky, Matrix, SymmetricEigen, solve_lower, solve_lower_transposed};
+use crate::linalg::{Cholesky, Matrix, SymmetricEigen, multiply_lower, solve_lower, solve_lower_transposed};
 use crate::num::Real;
 use crate::{Error, Result};
 
@@ -181,12 +181,7 @@ impl Affine {
     fn multiply(&self, row: &mut [f64]) {
         match &self.factor {
             Factor::Scalar(s) => row.iter_mut().for_each(|v| *v *= s),
-            // downwards, so that entry i overwrites what no later one reads
-            Factor::Lower(l) => {
-                for i in (0..row.len()).rev() {
-                    row[i] = (0..=i).map(|j| l[(i, j)] * row[j]).sum();
-                }
-            }
+            Factor::Lower(l) => multiply_lower(l.as_slice(), row),
         }
     }
 

@@ -1,7 +1,7 @@
 //! Gaussian mixtures with full covariances: log-density, score, exact samples, smoothing and affine images in closed form.
 
 use crate::density::{Affine, Density, rows};
-use crate::linalg::{Cholesky, Matrix, solve_lower, solve_lower_transposed_rows};
+use crate::linalg::{Cholesky, Matrix, multiply_lower, solve_lower, solve_lower_transposed_rows};
 use crate::rng::{fill_normal, uniform};
 use crate::{Error, Result};
 use std::f64::consts::TAU;
@@ -93,6 +93,12 @@ impl GaussianMixture {
     /// C_k: K of d×d.
     pub fn covariances(&self) -> &[Matrix] {
         &self.covariances
+    }
+
+    /// v ← m_k + L_k v: a draw of component k where v is one of N(0, I).   v: d.
+    pub(crate) fn place(&self, k: usize, v: &mut [f64]) {
+        multiply_lower(self.factors[k].lower().as_slice(), v);
+        v.iter_mut().zip(self.means.row(k)).for_each(|(v, m)| *v += m);
     }
 
     /// The Cholesky factorisations C_k = L_k L_kᵀ: K.
@@ -214,11 +220,7 @@ impl Density for GaussianMixture {
             let u = uniform(rng) * self.cumulative[last];
             let k = self.cumulative.partition_point(|&c| c <= u).min(last);
             fill_normal(rng, row);
-            let (mean, factor) = (self.means.row(k), self.factors[k].lower());
-            // downwards, so that x = m + Lz can overwrite z
-            for i in (0..row.len()).rev() {
-                row[i] = mean[i] + (0..=i).map(|j| factor[(i, j)] * row[j]).sum::<f64>();
-            }
+            self.place(k, row);
         }))
     }
 

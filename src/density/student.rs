@@ -87,11 +87,7 @@ impl Density for StudentMixture {
         Some(rows::sample(n, self.dim(), seed, |rng, row| {
             let k = pick(rng, weights);
             draw_standard(rng, row);
-            let (mean, factor) = (self.places.means().row(k), self.places.factors()[k].lower());
-            // downwards, so that x = m + Lv can overwrite v
-            for i in (0..row.len()).rev() {
-                row[i] = mean[i] + (0..=i).map(|j| factor[(i, j)] * row[j]).sum::<f64>();
-            }
+            self.places.place(k, row);
         }))
     }
 }

@@ -21,5 +21,5 @@ pub use lu::{Lu, log_abs_det};
 pub(crate) use matrix::shape_mismatch;
 pub use matrix::{Matrix, View};
 pub use smallest::smallest_eigen;
-pub(crate) use triangular::dot;
+pub(crate) use triangular::{dot, multiply_lower};
 pub use triangular::{solve_lower, solve_lower_rows, solve_lower_transposed, solve_lower_transposed_rows, solve_upper};

@@ -25,6 +25,16 @@ pub(crate) fn expect_system<T: Real>(what: &str, a: &Matrix<T>, right: (usize, u
     }
 }
 
+/// x ← L x, from the last row up, so that an entry overwrites what no later one reads; entries above the diagonal are not read.
+/// L: n×n in rows, x: n.
+pub(crate) fn multiply_lower<T: Real>(l: &[T], x: &mut [T]) {
+    let n = x.len();
+    assert_eq!(l.len(), n * n, "multiply_lower: a matrix for {n} entries");
+    for i in (0..n).rev() {
+        x[i] = dot(&l[i * n..][..=i], &x[..=i]);
+    }
+}
+
 /// x ← L⁻¹ x: L y = x from the first row down; entries of L above the diagonal are not read.   L: n×n, x: n.
 #[track_caller]
 pub fn solve_lower<T: Real>(l: &Matrix<T>, x: &mut [T]) {
@@ -124,13 +134,16 @@ mod tests {
         }
     }
 
-    /// Checks exactness on a triangle of powers of two, and X L⁻ᵀ by multiplying back.
+    /// Checks exactness on a triangle of powers of two: X Lᵀ as a product of matrices and row by row, and X L⁻ᵀ by multiplying back.
     #[test]
     fn exact_on_powers_of_two() {
         let l = Matrix::from_rows(&[[2.0, 0.0, 0.0], [1.0, 4.0, 0.0], [-1.0, 2.0, 0.5]]);
         let x = Matrix::from_fn(4, 3, |i, j| (i * 3 + j) as f64 - 5.0);
         let mut b = Matrix::zeros(4, 3);
         crate::linalg::gemm(1.0, x.view(), l.t(), 0.0, &mut b);
+        let mut product = x.clone();
+        for_each_row(&mut product, |row| multiply_lower(l.as_slice(), row));
+        assert_eq!(product, b);
         solve_lower_rows(&l, &mut b);
         assert_eq!(b, x);
         let mut b = matmul(&x, &l);

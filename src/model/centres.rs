@@ -195,11 +195,7 @@ impl Density for CentreDensity {
             let i = ((uniform(rng) * count as f64) as usize).min(count - 1);
             fill_normal(rng, row);
             row.iter_mut().enumerate().for_each(|(j, v)| *v = c[j * count + i] + self.noise * *v);
-            let (mean, factor) = (self.pieces.means().row(k), self.pieces.factors()[k].lower());
-            // downwards, so that x = m + Av can overwrite v
-            for a in (0..d).rev() {
-                row[a] = mean[a] + (0..=a).map(|b| factor[(a, b)] * row[b]).sum::<f64>();
-            }
+            self.pieces.place(k, row);
         });
         Some(self.frame.as_ref().map_or(x.clone(), |f| f.restore(&x)))
     }

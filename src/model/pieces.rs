@@ -1,7 +1,7 @@
 //! Where the pieces of a generator with codes stand: one affine frame for each code.
 
 use crate::density::GaussianMixture;
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, multiply_lower};
 use crate::num::Real;
 use crate::rng::{Stream, fill_normal};
 
@@ -74,11 +74,8 @@ impl Pieces {
             out.as_mut_slice().iter_mut().zip(jitter.as_slice()).for_each(|(u, j)| *u += h * j.to_f64());
         }
         for (y, &k) in out.as_mut_slice().chunks_exact_mut(d).zip(codes) {
-            let (mean, factor) = (self.means.row(k), self.factors.row(k));
-            // downwards, so that it can be done in place
-            for i in (0..d).rev() {
-                y[i] = mean[i] + (0..=i).map(|j| factor[i * d + j] * y[j]).sum::<f64>();
-            }
+            multiply_lower(self.factors.row(k), y);
+            y.iter_mut().zip(self.means.row(k)).for_each(|(y, m)| *y += m);
         }
         out
     }
