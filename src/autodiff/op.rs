@@ -213,11 +213,10 @@ pub(crate) fn vjp_with_branches<'t, T: Real>(
     wanted: [bool; ARITY],
 ) -> Grads<'t, T> {
     use Op::*;
-    let two = |da: &dyn Fn() -> Var<'t, T>, db: &dyn Fn() -> Var<'t, T>| [wanted[0].then(da), wanted[1].then(db), None];
     let to = |dx: Var<'t, T>, shape| dx.masked(g).sum_to(shape);
     match op {
-        Mul => two(&|| to(g * b, a.shape()), &|| to(g * a, b.shape())),
-        Div => two(&|| to(g / b, a.shape()), &|| to(-(g / b) * y, b.shape())),
+        Mul => [wanted[0].then(|| to(g * b, a.shape())), wanted[1].then(|| to(g * a, b.shape())), None],
+        Div => [wanted[0].then(|| to(g / b, a.shape())), wanted[1].then(|| to(-(g / b) * y, b.shape())), None],
         Square | Reciprocal | Power(_) | Exp | Ln | ExpM1 | Ln1p | Sqrt | Abs | Sin | Cos | Tanh | Sigmoid
         | Softplus | Silu | SiluSlope | Special(_) | LogSumExp => {
             vjp(op, y, [a, b, c], g, wanted).map(|dx| dx.map(|dx| dx.masked(g)))
