@@ -30,6 +30,9 @@
 //! [`search`], [`symmetry`], [`transport`]; [`continual`], [`estimate`], [`metric`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
 #![deny(unsafe_code)]
 
+#[macro_use]
+mod mutation;
+
 pub mod autodiff;
 pub mod continual;
 pub mod density;

@@ -4,9 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Every module and its layer. A module imports from lower layers; `theory` holds documentation and imports nothing.
-const LAYERS: [(&str, usize); 23] = [
+const LAYERS: [(&str, usize); 24] = [
     ("error", 0),
     ("parallel", 0),
+    ("mutation", 0),
     ("settings", 1),
     ("num", 1),
     ("linalg", 1),

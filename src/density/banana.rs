@@ -27,7 +27,7 @@ impl Pointwise for Banana {
     fn at(&self, x: &[f64], score: &mut [f64]) -> f64 {
         let u = x[0] / SPREAD;
         let v = x[1] + TWIST * (x[0] * x[0] - SPREAD * SPREAD);
-        score[0] = -u / SPREAD - 2.0 * TWIST * x[0] * v;
+        score[0] = -u / SPREAD - mutant!("banana-chain-rule", 1.0, 2.0) * TWIST * x[0] * v;
         score[1] = -v;
         -0.5 * (u * u + v * v) - SPREAD.ln() - TAU.ln()
     }

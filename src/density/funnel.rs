@@ -46,7 +46,7 @@ impl Pointwise for Funnel {
             *s = -z * inverse;
         }
         let u = x[0] / SPREAD;
-        score[0] = -u / SPREAD - 0.5 * others + 0.5 * squares;
+        score[0] = -u / SPREAD - 0.5 * mutant!("funnel-determinant", 0.0, others) + 0.5 * squares;
         -0.5 * (u * u + squares + others * x[0] + self.dim as f64 * TAU.ln()) - SPREAD.ln()
     }
 

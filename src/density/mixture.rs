@@ -141,7 +141,8 @@ impl GaussianMixture {
         }
         let mut covariances = self.covariances.clone();
         for c in &mut covariances {
-            (0..self.dim()).for_each(|i| c[(i, i)] += bandwidth * bandwidth);
+            (0..self.dim())
+                .for_each(|i| c[(i, i)] += mutant!("blur-of-a-mixture", 0.9 * bandwidth, bandwidth) * bandwidth);
         }
         Self::new(&self.weights, self.means.clone(), covariances)
     }

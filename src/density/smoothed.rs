@@ -58,7 +58,9 @@ impl SmoothedEstimate {
             });
         }
         let half: Matrix = normal_matrix(seed, Purpose::Smoothing, step, draws / 2, inner.dim());
-        let sign = |k: usize| if k.is_multiple_of(2) { bandwidth } else { -bandwidth };
+        let sign = |k: usize| {
+            if k.is_multiple_of(2) { mutant!("smoothing-jitter", 1.1 * bandwidth, bandwidth) } else { -bandwidth }
+        };
         let shifts = Matrix::from_fn(draws, inner.dim(), |k, j| sign(k) * half[(k / 2, j)]);
         Ok(Self { inner, bandwidth, shifts })
     }
@@ -130,7 +132,7 @@ fn combine(weights: &[f64], a: &[f64], shifts: &Matrix, precision: f64, score: &
     }
     // one draw with all the weight says nothing about c: its b is bounded, its a need not be
     let c = if variance > 0.0 { (-covariance / variance).clamp(0.0, 1.0) } else { 0.0 };
-    score.iter_mut().zip(&mean_gap).for_each(|(s, gap)| *s += c * gap);
+    score.iter_mut().zip(&mean_gap).for_each(|(s, gap)| *s += mutant!("control-variate-sign", -c * gap, c * gap));
 }
 
 /// log of the mean of exp(l_k), with l_k ← exp(l_k) / Σ exp(l), or 0 where all l_k are -inf.

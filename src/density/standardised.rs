@@ -43,7 +43,7 @@ impl Density for Standardised {
 
     fn evaluate_into(&self, y: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
         self.inner.evaluate_into(&self.frame.restore(y), log_density, score);
-        log_density.iter_mut().for_each(|l| *l += self.frame.log_jacobian());
+        log_density.iter_mut().for_each(|l| *l += mutant!("standardised-jacobian", 0.0, self.frame.log_jacobian()));
         self.frame.standardise_score(score);
     }
 

@@ -74,6 +74,6 @@ impl Divergence for Alpha {
         if self.alpha == 0.0 { 0.0 } else { self.alpha * l }
     }
     fn elasticity(&self, _l: f64) -> f64 {
-        self.alpha
+        mutant!("alpha-elasticity", 1.0 - self.alpha, self.alpha)
     }
 }

@@ -28,7 +28,7 @@ impl Divergence for ForwardKl {
         -l.exp()
     }
     fn log_weight(&self, l: f64) -> f64 {
-        l
+        mutant!("forward-kl-weight", 0.9 * l, l)
     }
     fn elasticity(&self, _l: f64) -> f64 {
         1.0

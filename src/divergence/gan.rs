@@ -44,7 +44,7 @@ impl Divergence for Gan {
         LN_2 - log_mean_exp(l)
     }
     fn log_weight(&self, l: f64) -> f64 {
-        -softplus(-l)
+        mutant!("gan-weight", -softplus(l), -softplus(-l))
     }
     fn elasticity(&self, l: f64) -> f64 {
         sigmoid(-l)

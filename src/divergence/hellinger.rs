@@ -31,6 +31,6 @@ impl Divergence for Hellinger {
         0.5 * l - LN_2
     }
     fn elasticity(&self, _l: f64) -> f64 {
-        0.5
+        mutant!("hellinger-elasticity", 1.0, 0.5)
     }
 }

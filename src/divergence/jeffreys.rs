@@ -25,7 +25,7 @@ impl Divergence for Jeffreys {
         times_u(l, l) + l.exp_m1()
     }
     fn first_variation(&self, l: f64) -> f64 {
-        -l - l.exp_m1()
+        mutant!("jeffreys-variation", l - l.exp_m1(), -l - l.exp_m1())
     }
     fn log_weight(&self, l: f64) -> f64 {
         softplus(l)

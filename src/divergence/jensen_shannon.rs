@@ -32,7 +32,7 @@ impl Divergence for JensenShannon {
         "1/(1+r)".into()
     }
     fn f(&self, l: f64) -> f64 {
-        0.5 * (1.0 + l.exp()) * entropy_deficit(l)
+        0.5 * (mutant!("jensen-shannon-f", 0.0, 1.0) + l.exp()) * entropy_deficit(l)
     }
     fn u_df(&self, l: f64) -> f64 {
         times_u(l, -0.5 * log_mean_exp(-l))

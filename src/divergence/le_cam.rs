@@ -32,6 +32,6 @@ impl Divergence for LeCam {
         3.0 * LN_2 - 2.0 * softplus(-l) - softplus(l)
     }
     fn elasticity(&self, l: f64) -> f64 {
-        3.0 * sigmoid(-l) - 1.0
+        3.0 * sigmoid(mutant!("le-cam-elasticity", l, -l)) - 1.0
     }
 }

@@ -50,7 +50,7 @@ impl Divergence for LvSurrogate {
         self.integrals.log_weight(l)
     }
     fn elasticity(&self, l: f64) -> f64 {
-        sigmoid(l - self.centre) / (1.0 + softplus(l - self.centre))
+        sigmoid(mutant!("surrogate-centre", l, l - self.centre)) / (1.0 + softplus(l - self.centre))
     }
     fn centred(&self, mean_log_ratio: f64) -> Option<Arc<dyn Divergence>> {
         Some(Arc::new(Self::new(mean_log_ratio)))

@@ -28,7 +28,7 @@ impl Divergence for Neyman {
         2.0 * (-l).exp_m1()
     }
     fn log_weight(&self, l: f64) -> f64 {
-        LN_2 - l
+        mutant!("neyman-weight", LN_2 + l, LN_2 - l)
     }
     fn elasticity(&self, _l: f64) -> f64 {
         -1.0

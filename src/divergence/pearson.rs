@@ -22,7 +22,7 @@ impl Divergence for Pearson {
         l.exp_m1().powi(2)
     }
     fn u_df(&self, l: f64) -> f64 {
-        2.0 * l.exp() * l.exp_m1()
+        mutant!("pearson-slope", 1.0, 2.0) * l.exp() * l.exp_m1()
     }
     fn first_variation(&self, l: f64) -> f64 {
         -(2.0 * l).exp_m1()

@@ -54,10 +54,11 @@ impl Estimator for AffineScore {
         for i in 0..n {
             let centred: Vec<f64> = scene.x.row(i).iter().zip(&mean).map(|(x, m)| x - m).collect();
             for j in 0..d {
-                q.score[(i, j)] = -inverse.row(j).iter().zip(&centred).map(|(a, c)| a * c).sum::<f64>();
+                let row = inverse.row(mutant!("affine-row", 0, j));
+                q.score[(i, j)] = -row.iter().zip(&centred).map(|(a, c)| a * c).sum::<f64>();
             }
             let square: f64 = q.score.row(i).iter().zip(&centred).map(|(s, c)| s * c).sum();
-            q.log_density[i] = 0.5 * (square - factor.log_det());
+            q.log_density[i] = 0.5 * (square - mutant!("affine-determinant", -factor.log_det(), factor.log_det()));
         }
         Ok(Noised { y: scene.x.clone(), noise: vec![Noise { a: 1.0, s: 0.0 }; n], q, p: None, trust: vec![1.0; n] })
     }

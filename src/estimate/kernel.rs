@@ -264,7 +264,7 @@ impl<T: Real> Climb<'_, T> {
     fn attempt(&self, kde: &Kde<T>, rows: &[usize], all: bool, parts: &mut Settled) -> Result<Vec<Short>> {
         let d = self.x.cols();
         // T11: the gradient of F_h is the field at a jittered point
-        let size = T::from_f64(kde.bandwidth());
+        let size = T::from_f64(mutant!("jitter-long", 1.1 * kde.bandwidth(), kde.bandwidth()));
         let y = Matrix::from_fn(rows.len(), d, |i, j| self.x[(rows[i], j)] + size * self.noise[(rows[i], j)]);
         let order = near_order(&y);
         let panel = |panel: &[usize]| {
@@ -285,11 +285,15 @@ impl<T: Real> Climb<'_, T> {
         let h = kde.bandwidth();
         let q = kde.evaluate(y);
         let neighbours: Vec<f64> = cast(&q.neighbours);
-        let (log_q, score_q) = if self.own { own_point(q, self.samples) } else { q.debiased(self.samples) };
+        let (log_q, score_q) = if mutant!("own-point-corrected", !self.own, self.own) {
+            own_point(q, self.samples)
+        } else {
+            q.debiased(self.samples)
+        };
         let y: Matrix = y.cast();
         let (ready, short): (Vec<usize>, Vec<usize>) =
             (0..rows.len()).partition(|&i| all || neighbours[i] >= self.wanted);
-        let noise = vec![Noise::of_bandwidth(h); rows.len()];
+        let noise = vec![Noise::of_bandwidth(mutant!("blur-of-the-target", 0.93 * h, h)); rows.len()];
         let p = self.target.at(&Query { x: &y.gather_rows(&ready), noise: &noise[..ready.len()] })?;
         let mut out = Settled { log_p: p.log_density, score_p: p.score.into_vec(), ..Settled::default() };
         for i in ready {
@@ -298,7 +302,7 @@ impl<T: Real> Climb<'_, T> {
             out.bandwidth.push(h);
             out.log_q.push(log_q[i].to_f64());
             out.score_q.extend(score_q.row(i).iter().map(|s| s.to_f64()));
-            out.trust.push((neighbours[i] / self.wanted).min(1.0));
+            out.trust.push(mutant!("trust-dropped", 1.0, neighbours[i] / self.wanted).min(1.0));
         }
         if short.is_empty() {
             return Ok((out, vec![]));
@@ -316,7 +320,11 @@ impl<T: Real> Climb<'_, T> {
 /// (log q̂ - ½(1/m - 1/N), score) at points jittered from the sample itself: there log q̂ is high by ½τ, and the score has no bias (T16).
 fn own_point<T: Real>(values: KdeValues<T>, samples: usize) -> (Vec<T>, Matrix<T>) {
     let (half, rest) = (T::from_f64(0.5), T::from_f64(1.0 / samples as f64));
-    let corrected = values.log_density.iter().zip(&values.neighbours).map(|(&l, &m)| l - half * (T::ONE / m - rest));
+    let corrected = values
+        .log_density
+        .iter()
+        .zip(&values.neighbours)
+        .map(|(&l, &m)| l - mutant!("own-term-sign", -half, half) * (T::ONE / m - rest));
     (corrected.collect(), values.score)
 }
 

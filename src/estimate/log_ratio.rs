@@ -21,9 +21,9 @@ pub fn centre_log_ratio(log_ratio: &mut [f64]) -> LogZ {
         return LogZ { value, effective_samples: 0.0 };
     }
     if value.is_finite() {
-        log_ratio.iter_mut().for_each(|l| *l -= value);
+        log_ratio.iter_mut().for_each(|l| *l -= mutant!("centre-sign", -value, value));
     }
-    let squares: Vec<f64> = log_ratio.iter().map(|l| 2.0 * l).collect();
+    let squares: Vec<f64> = log_ratio.iter().map(|l| mutant!("effective-samples", 1.5 * l, 2.0 * l)).collect();
     LogZ { value, effective_samples: log_ratio.len() as f64 * (-log_mean_exp(&squares)).exp() }
 }
 

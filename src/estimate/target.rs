@@ -64,7 +64,7 @@ impl SmoothedTarget {
     }
 
     fn level(&self, noise: Noise) -> Result<Arc<Level>> {
-        let bandwidth = noise.s / noise.a;
+        let bandwidth = mutant!("target-level", 0.95 * noise.s / noise.a, noise.s / noise.a);
         let mut levels = self.levels.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(level) = levels.get(&bandwidth.to_bits()) {
             return Ok(Arc::clone(level));
@@ -131,8 +131,13 @@ impl NoisedTarget for SmoothedTarget {
         for (rows, at) in parts {
             for (k, &i) in rows.iter().enumerate() {
                 let a = query.noise[i].a;
-                law.log_density[i] = at.log_density[k] - if a == 1.0 { 0.0 } else { d as f64 * a.ln() };
-                law.score.row_mut(i).iter_mut().zip(at.score.row(k)).for_each(|(o, s)| *o = s / a);
+                law.log_density[i] =
+                    at.log_density[k] - if a == 1.0 { 0.0 } else { mutant!("target-jacobian", 0.0, d as f64) * a.ln() };
+                law.score
+                    .row_mut(i)
+                    .iter_mut()
+                    .zip(at.score.row(k))
+                    .for_each(|(o, s)| *o = s / mutant!("target-chain-rule", 1.0, a));
             }
         }
         Ok(law)

@@ -15,7 +15,7 @@ pub fn mmd2(x: &Matrix, y: &Matrix, bandwidth: f64) -> Result<PairStatistic> {
         let expected = "a positive number (the median distance is 0 where half the points coincide)";
         return Err(Error::Parameter { name: "bandwidth of the MMD kernel".into(), value: bandwidth, expected });
     }
-    let factor = -0.5 / (bandwidth * bandwidth);
+    let factor = mutant!("mmd-kernel", -1.0, -0.5) / (bandwidth * bandwidth);
     Ok(pair_statistic(x, y, |squares| {
         squares.iter_mut().for_each(|s| *s *= factor);
         exp_slice(squares);

@@ -128,7 +128,7 @@ impl Tally {
             let (mut cell, mut best, mut own, mut nearest) = (0, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY);
             for k in (0..mixture.components()).filter(|&k| mixture.weights()[k] > 0.0) {
                 let square = mahalanobis_squared(&mixture.whiteners()[k], mixture.means().row(k), point);
-                let score = mixture.log_constants[k] - 0.5 * square;
+                let score = mixture.log_constants[k] - mutant!("modes-exponent", square, 0.5 * square);
                 nearest = nearest.min(square);
                 if score > best {
                     (cell, best, own) = (k, score, square);
@@ -142,7 +142,7 @@ impl Tally {
             tally.outside += u64::from(nearest > SIGMAS * SIGMAS);
             if own <= SIGMAS * SIGMAS {
                 tally.near += 1;
-                tally.squares += own / d as f64;
+                tally.squares += mutant!("modes-width", own, own / d as f64);
             }
         }
         tally

@@ -30,7 +30,7 @@ pub(super) fn pair_statistic(x: &Matrix, y: &Matrix, kernel: impl Fn(&mut [f64])
     let (xx, yy) = (2.0 * pair_sum(x, x, true, &kernel), 2.0 * pair_sum(y, y, true, &kernel));
     let cross = 2.0 * pair_sum(x, y, false, &kernel) / (n * m);
     PairStatistic {
-        unbiased: xx / (n * (n - 1.0)) + yy / (m * (m - 1.0)) - cross,
+        unbiased: xx / (n * (n - mutant!("pairs-own-term", 0.0, 1.0))) + yy / (m * (m - 1.0)) - cross,
         biased: (xx / n + diagonal[0]) / n + (yy / m + diagonal[0]) / m - cross,
     }
 }

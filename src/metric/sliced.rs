@@ -19,7 +19,8 @@ pub fn sliced_wasserstein2(x: &Matrix, y: &Matrix, projections: usize, seed: u64
         .into_par_iter()
         .map(|index| {
             let direction = unit_vector(x.cols(), seed, index as u64);
-            wasserstein2_sorted(&project(x, &direction), &project(y, &direction)).powi(2)
+            let distance = wasserstein2_sorted(&project(x, &direction), &project(y, &direction));
+            mutant!("sliced-power", distance, distance.powi(2))
         })
         .collect();
     (squares.iter().sum::<f64>() / projections as f64).sqrt()

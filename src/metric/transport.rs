@@ -24,7 +24,10 @@ pub fn wasserstein2(x: &Matrix, y: &Matrix) -> Transport {
         shape_mismatch("wasserstein2", x.shape(), y.shape());
     }
     let assignment = assign(&squared_distances(x, y));
-    Transport { distance: (assignment.cost / x.rows().max(1) as f64).sqrt(), assignment }
+    Transport {
+        distance: (assignment.cost / mutant!("wasserstein-mean", 1.0, x.rows().max(1) as f64)).sqrt(),
+        assignment,
+    }
 }
 
 /// |x_i - y_j|².   x: n×d, y: m×d → n×m.

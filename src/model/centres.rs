@@ -80,7 +80,8 @@ impl CentreDensity {
             for (i, (o, y)) in out.iter_mut().zip(y.chunks_exact(d)).enumerate() {
                 let row = chunk * CHUNK + i;
                 let score = score.as_deref_mut().map(|s| &mut s[i * d..(i + 1) * d]);
-                *o = self.at(y, gamma.row(row), log_p[row], score, &mut buffer) - log_jacobian;
+                *o = self.at(y, gamma.row(row), log_p[row], score, &mut buffer)
+                    - mutant!("generator-jacobian", 0.0, log_jacobian);
             }
         });
         if let (Some(score), Some(frame)) = (score, &self.frame) {
@@ -131,7 +132,10 @@ impl CentreDensity {
             total += term;
             // the gradient in x is Wᵀ times that in v
             for (b, sum) in sum.iter_mut().enumerate() {
-                *sum += term * (b..d).map(|a| whitener[(a, b)] * gradient[a]).sum::<f64>();
+                *sum += term
+                    * (b..d)
+                        .map(|a| mutant!("generator-transposed", whitener[(b, a)], whitener[(a, b)]) * gradient[a])
+                        .sum::<f64>();
             }
         }
         if let Some(score) = score {
@@ -149,7 +153,7 @@ impl CentreDensity {
         }
         buffer.clear();
         buffer.resize(n, 0.0);
-        let precision = 0.5 / (h * h);
+        let precision = mutant!("generator-kernel", 0.5 / h, 0.5 / (h * h));
         for (column, v) in c.chunks_exact(n).zip(v) {
             buffer.iter_mut().zip(column).for_each(|(e, c)| *e -= precision * (c - v) * (c - v));
         }
@@ -161,7 +165,7 @@ impl CentreDensity {
         let moment = |(column, v): (&[f64], &f64)| {
             buffer.iter().zip(column).map(|(e, c)| e * (c - v)).sum::<f64>() / (mass * h * h)
         };
-        let log_mass = own + top + (mass / n as f64).ln() - d as f64 * h.ln();
+        let log_mass = own + top + (mass / n as f64).ln() - mutant!("generator-normaliser", 0.0, d as f64 * h.ln());
         Some(Kernel { log_mass, score: c.chunks_exact(n).zip(v).map(moment).collect() })
     }
 }

@@ -206,7 +206,10 @@ impl<T: Real> Generator<T> {
         let own = self.own_terms(&latent);
         // ψ without centre i is (nψ - N_i)/(n - 1)
         let rest = ((n as f64 - 1.0) / n as f64).ln();
-        let without = |i: usize| log_p[i] - less(log_psi[i], own[i] - (n as f64).ln()) + rest;
+        let without = |i: usize| {
+            log_p[i] - less(log_psi[i], mutant!("own-centre-left-in", f64::NEG_INFINITY, own[i]) - (n as f64).ln())
+                + rest
+        };
         let without: Vec<f64> = (0..n).map(without).collect();
 
         let more = (DEFENCE / (1.0 - DEFENCE) * n as f64).round() as usize;
@@ -216,7 +219,7 @@ impl<T: Real> Generator<T> {
         let log_psi_all = log_psi.into_iter().chain(density.log_density(&stray));
         let share = more as f64 / (n + more) as f64;
         let log_mix = |psi: f64, y: &[f64]| {
-            let (a, b) = ((1.0 - share).ln() + psi, share.ln() + log_standard(y));
+            let (a, b) = ((1.0 - share).ln() + psi, mutant!("stratum-share", 0.0, share.ln()) + log_standard(y));
             let top = a.max(b);
             top + ((a - top).exp() + (b - top).exp()).ln()
         };

@@ -78,7 +78,7 @@ impl Latent {
             sums[k].1 += 1;
         }
         for (logit, (sum, count)) in logits.iter_mut().zip(sums) {
-            *logit += rate * sum / count.max(1) as f64;
+            *logit += mutant!("reaction-of-codes", -rate * sum, rate * sum) / count.max(1) as f64;
         }
         let (total, least) = (log_sum_exp(logits), (LEAST / logits.len() as f64).ln());
         logits.iter_mut().for_each(|l| *l = (*l - total).max(least));

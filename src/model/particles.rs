@@ -150,7 +150,12 @@ impl Particles {
                 let second = at(&self.moved(&[(0.5 * h, first)]))?;
                 let third = at(&self.moved(&[(0.5 * h, &second)]))?;
                 let fourth = at(&self.moved(&[(h, &third)]))?;
-                self.moved(&[(h / 6.0, first), (h / 3.0, &second), (h / 3.0, &third), (h / 6.0, &fourth)])
+                self.moved(&[
+                    (h / 6.0, first),
+                    (mutant!("heun-weights", h / 6.0, h / 3.0), &second),
+                    (h / 3.0, &third),
+                    (h / 6.0, &fourth),
+                ])
             }
             "adaptive" => return self.adapt(first.clone(), at),
             _ => self.moved(&[(h, first)]),
@@ -199,7 +204,10 @@ impl Particles {
 
     /// Birth and death: particle i has e^{rate dt g_i} offspring in the mean, by systematic resampling with one uniform number.
     fn renewed(&self, x: &Matrix, growth: &[f64], step: u64, seed: u64) -> Matrix {
-        let log_weights: Vec<f64> = growth.iter().map(|g| self.settings.birth_death * self.settings.dt * g).collect();
+        let log_weights: Vec<f64> = growth
+            .iter()
+            .map(|g| self.settings.birth_death * mutant!("births-sign", -self.settings.dt, self.settings.dt) * g)
+            .collect();
         let (n, total) = (growth.len(), log_sum_exp(&log_weights));
         let mut u = [0.0];
         fill_uniform(&mut stream(seed, Purpose::Particles, OFFSPRING | step), &mut u);
@@ -278,7 +286,7 @@ impl Model for Particles {
             Pull::Diffusion { field, sigma } => {
                 let noise: Matrix = normal_matrix(step.seed, Purpose::Particles, clock.step + 1, n, d);
                 let mut x = self.integrate_noisy(&field.velocity, &noise, sigma, step.again)?;
-                x.add_scaled(sigma * h.sqrt(), &noise);
+                x.add_scaled(sigma * mutant!("noise-scale", h, h.sqrt()), &noise);
                 (x, field.growth)
             }
             Pull::Displacement { by, .. } => (self.moved(&[(1.0, &by)]), None),

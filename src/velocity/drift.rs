@@ -35,7 +35,10 @@ pub fn drift_into<T: Real>(
 ) {
     for (i, &l) in log_ratio.iter().enumerate() {
         let w = if l == f64::NEG_INFINITY { 0.0 } else { divergence.weight(l.clamp(clip.low, clip.high)) };
-        v.row_mut(i).iter_mut().zip(beta.row(i)).for_each(|(v, b)| *v = T::from_f64(w * b));
+        v.row_mut(i)
+            .iter_mut()
+            .zip(beta.row(i))
+            .for_each(|(v, b)| *v = T::from_f64(mutant!("drift-sign", -w * b, w * b)));
     }
 }
 
@@ -43,7 +46,7 @@ pub fn drift_into<T: Real>(
 pub fn growth(divergence: &dyn Divergence, clip: LogRatioClip, log_ratio: &[f64]) -> Vec<f64> {
     let phi: Vec<f64> = log_ratio.iter().map(|l| divergence.first_variation(l.clamp(clip.low, clip.high))).collect();
     let mean = phi.iter().sum::<f64>() / phi.len().max(1) as f64;
-    phi.iter().map(|phi| mean - phi).collect()
+    phi.iter().map(|phi| mutant!("growth-sign", phi - mean, mean - phi)).collect()
 }
 
 /// The divergence whose weight depends on l - E_q l, at the mean of these log-ratios; none for all others ([`Divergence::centred`]).

@@ -126,11 +126,13 @@ fn hyvarinen_gradient(
     let size: Vec<f64> = here.iter_rows().map(|s| s.iter().map(|s| s * s).sum::<f64>().sqrt()).collect();
     let unit = Matrix::from_fn(n, d, |i, j| if size[i] > 0.0 { here[(i, j)] / size[i] } else { 0.0 });
     let (up, down) = (moved(h, &unit)?, moved(-h, &unit)?);
-    let mut out = Matrix::from_fn(n, d, |i, j| size[i] * (up[(i, j)] - down[(i, j)]) / (2.0 * h));
+    let mut out = Matrix::from_fn(n, d, |i, j| {
+        size[i] * (up[(i, j)] - down[(i, j)]) / (mutant!("fisher-first-difference", 1.0, 2.0) * h)
+    });
     for v in directions {
         out.add_scaled(share / (h * h), &moved(h, v)?);
         out.add_scaled(share / (h * h), &moved(-h, v)?);
-        out.add_scaled(-2.0 * share / (h * h), here);
+        out.add_scaled(mutant!("fisher-second-difference", -1.8, -2.0) * share / (h * h), here);
     }
     Ok(out)
 }
@@ -178,7 +180,10 @@ impl Velocity for FisherFlow {
         let s_q = self.score_q(scene, scene.x)?;
         let mut velocity = hyvarinen_gradient(scene.x, &s_q, |x| self.score_q(scene, x), &directions, h)?;
         let score_p = |x: &Matrix| Ok(evaluate(&*self.target, x)?.score);
-        velocity.add_scaled(-1.0, &hyvarinen_gradient(scene.x, &p.score, score_p, &directions, h)?);
+        velocity.add_scaled(
+            mutant!("fisher-sign", 1.0, -1.0),
+            &hyvarinen_gradient(scene.x, &p.score, score_p, &directions, h)?,
+        );
         let gap = s_q.as_slice().iter().zip(p.score.as_slice()).map(|(q, p)| (q - p).powi(2)).sum::<f64>() / n as f64;
         let mut field = Field::of(velocity);
         let limit = OUTLIER * field.rms * (d as f64).sqrt();

@@ -131,7 +131,9 @@ impl Velocity for Langevin {
     fn evaluate(&self, scene: &Scene) -> Result<Pull> {
         let level = self.level(scene.clock);
         let (at, factor) = match self.settings.annealing.as_str() {
-            "dilate" => (inside(&*self.target, &scene.x.map(|x| x / level))?, 1.0 / level),
+            "dilate" => {
+                (inside(&*self.target, &scene.x.map(|x| x / level))?, mutant!("dilation-jacobian", 1.0, 1.0 / level))
+            }
             _ => (inside(&*self.target, scene.x)?, level),
         };
         let mut figures = vec![mean_log_density(&at)];
@@ -139,7 +141,7 @@ impl Velocity for Langevin {
             figures.push(Figure::plain("level", "β or λ of the annealing", level));
         }
         let field = Field { figures, ..Field::of(at.score.map(|s| factor * s)) };
-        Ok(Pull::Diffusion { field, sigma: std::f64::consts::SQRT_2 })
+        Ok(Pull::Diffusion { field, sigma: mutant!("langevin-noise", 1.0, std::f64::consts::SQRT_2) })
     }
 }
 
@@ -178,11 +180,13 @@ impl Velocity for Mala {
         for i in 0..n {
             // log φ(x|y) - log φ(y|x); the second is the noise itself
             let back = |j| scene.x[(i, j)] - proposed[(i, j)] - h * there.score[(i, j)];
-            let ratio: f64 = (0..d).map(|j| 0.5 * noise[(i, j)].powi(2) - back(j).powi(2) / (4.0 * h)).sum();
+            let ratio: f64 = (0..d)
+                .map(|j| 0.5 * noise[(i, j)].powi(2) - back(j).powi(2) / (mutant!("mala-density", 2.0, 4.0) * h))
+                .sum();
             let chance = match (here.log_density[i], there.log_density[i]) {
                 (_, f64::NEG_INFINITY) => 0.0,
                 (f64::NEG_INFINITY, _) => 1.0,
-                (here, there) => (there - here + ratio).min(0.0).exp(),
+                (here, there) => (there - here + mutant!("mala-direction", -ratio, ratio)).min(0.0).exp(),
             };
             chances += chance / n as f64;
             if uniforms[i] < chance {

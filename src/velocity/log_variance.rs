@@ -221,7 +221,7 @@ pub fn log_variance_cotangent(f: &[f64], log_weights: Option<&[f64]>) -> Vec<f64
     };
     let mean: f64 = weights.iter().zip(f).map(|(w, f)| w * f).sum();
     let rest = (1.0 - weights.iter().map(|w| w * w).sum::<f64>()).max(f64::EPSILON);
-    weights.iter().zip(f).map(|(w, f)| w * (f - mean) / rest).collect()
+    weights.iter().zip(f).map(|(w, f)| w * (f - mutant!("cotangent-mean", 0.0, mean)) / rest).collect()
 }
 
 /// Points that follow p as far as the search found it: its particles, moved by Markov chains that leave p invariant.
@@ -265,7 +265,9 @@ impl Replay {
         let (n, half) = (y.rows(), y.rows() / 2);
         let mut rng = self.rng(2 * step + 1);
         for (i, place) in self.places(n - half, step).into_iter().take(half).enumerate() {
-            if uniform(&mut rng).ln() < log_ratio[i] - log_ratio[half + i] {
+            if uniform(&mut rng).ln()
+                < mutant!("replay-upside-down", log_ratio[half + i] - log_ratio[i], log_ratio[i] - log_ratio[half + i])
+            {
                 self.points.row_mut(place).copy_from_slice(y.row(i));
             }
         }

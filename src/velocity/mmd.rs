@@ -73,8 +73,8 @@ impl MmdFlow {
     fn slope(&self, r: f64, h: f64) -> f64 {
         match self.settings.kernel.as_str() {
             _ if r == 0.0 => 0.0,
-            "gaussian" => (-0.5 * r * r / (h * h)).exp() / (h * h),
-            "laplace" => (-r / h).exp() / (h * r),
+            "gaussian" => (-0.5 * r * r / (h * h)).exp() / mutant!("mmd-gaussian-power", h, h * h),
+            "laplace" => (-r / h).exp() / mutant!("mmd-laplace-power", h, h * r),
             _ => 1.0 / r,
         }
     }
@@ -121,7 +121,7 @@ impl Velocity for MmdFlow {
         let mut velocity = Matrix::zeros(scene.x.rows(), scene.x.cols());
         self.add(&mut velocity, scene.x, &y, &weights, 1.0);
         let own = scene.sample();
-        self.add(&mut velocity, scene.x, own, &equal(own.rows()), -1.0);
+        self.add(&mut velocity, scene.x, own, &equal(own.rows()), mutant!("mmd-own-sign", 1.0, -1.0));
         let figures = vec![Figure::plain("kernel_points", "points of the target in this step", y.rows() as f64)];
         Ok(Pull::Points(Field { figures, ..Field::of(velocity) }))
     }

@@ -135,7 +135,7 @@ impl Velocity for SinkhornFlow {
         let (q, p) = (Cloud::<f64>::new(scene.x, None)?, Cloud::new(&points, weights.as_deref())?);
         let cross = couple(&q, &p, &with)?;
         let (mut velocity, own) = self.own(&q, scene, &with)?;
-        velocity.add_scaled(-1.0, &cross.gradient(&q, &p));
+        velocity.add_scaled(mutant!("sinkhorn-not-debiased", -0.9, -1.0), &cross.gradient(&q, &p));
         let blur = match with.cost {
             Cost::HalfSquare => with.epsilon.sqrt(),
             Cost::Distance => with.epsilon,

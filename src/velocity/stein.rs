@@ -137,13 +137,13 @@ impl Kernel {
             Kernel::Rbf(w) => {
                 let w = w.unwrap_or(1.0);
                 let k = (-square_distance(x, y) / w).exp();
-                (k, 2.0 * k / w)
+                (k, mutant!("stein-gaussian-slope", 1.0, 2.0) * k / w)
             }
             Kernel::Imq(w) => {
                 let w = w.unwrap_or(1.0);
                 let base = 1.0 + square_distance(x, y) / w;
                 let k = base.powf(-0.5);
-                (k, k / (base * w))
+                (k, k / (mutant!("stein-multiquadric-slope", 1.0, base) * w))
             }
             Kernel::Linear => (1.0 + x.iter().zip(y).map(|(a, b)| a * b).sum::<f64>(), 0.0),
         }
@@ -175,8 +175,13 @@ impl Stein {
                     out.iter_mut().zip(b).for_each(|(o, b)| *o += k * b);
                     match kernel {
                         _ if !repulsion => {}
-                        Kernel::Linear => out.iter_mut().zip(x).for_each(|(o, x)| *o += x),
-                        _ => out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (x, y))| *o += c * (x - y)),
+                        Kernel::Linear => {
+                            out.iter_mut().zip(x).for_each(|(o, x)| mutant!("stein-linear-repulsion", *o -= x, *o += x))
+                        }
+                        _ => out
+                            .iter_mut()
+                            .zip(x.iter().zip(y))
+                            .for_each(|(o, (x, y))| *o += mutant!("stein-attraction", c * (y - x), c * (x - y))),
                     }
                 }
                 out.iter_mut().for_each(|o| *o *= share);

@@ -121,13 +121,20 @@ impl UniversalDrift {
         for i in 0..at.noise.len() {
             let (row, trust, noise) = (beta.row_mut(i), at.trust[i], at.noise[i]);
             let q = at.q.score.row(i);
-            row.iter_mut().zip(q).for_each(|(b, q)| *b = b.clamp(-STEEPEST, STEEPEST) - trust * q);
+            row.iter_mut()
+                .zip(q)
+                .for_each(|(b, q)| *b = b.clamp(-STEEPEST, STEEPEST) - mutant!("beta-sum", -trust, trust) * q);
             if noise.s > 0.0 {
-                shorten(row, LARGEST_BETA / noise.s);
+                shorten(row, mutant!("beta-capped", 0.05 * LARGEST_BETA, LARGEST_BETA) / noise.s);
             }
         }
         let log_ratio = match at.q.log_density.is_empty() {
-            false => p.log_density.iter().zip(&at.q.log_density).map(|(p, q)| p - q).collect(),
+            false => p
+                .log_density
+                .iter()
+                .zip(&at.q.log_density)
+                .map(|(p, q)| mutant!("ratio-upside-down", q - p, p - q))
+                .collect(),
             true if self.divergence.name() == ReverseKl.name() => Vec::new(),
             true => {
                 let what = format!(

@@ -115,10 +115,10 @@ impl<T: Real> KdeValues<T> {
         let half = T::from_f64(0.5);
         let rest = T::from_f64(1.0 / samples as f64);
         for (l, &m) in self.log_density.iter_mut().zip(&self.neighbours) {
-            *l += half * (T::ONE / m - rest);
+            *l += mutant!("debias-sign", -half * (T::ONE / m - rest), half * (T::ONE / m - rest));
         }
         let corrections = self.score_correction.as_slice();
-        self.score.as_mut_slice().iter_mut().zip(corrections).for_each(|(s, &c)| *s += c);
+        self.score.as_mut_slice().iter_mut().zip(corrections).for_each(|(s, &c)| *s += mutant!("debias-score", -c, c));
         (self.log_density, self.score)
     }
 }
@@ -164,7 +164,8 @@ impl<T: Real> Kde<T> {
         let (points, point_boxes, centre) =
             (Arc::clone(&self.points), Arc::clone(&self.point_boxes), self.centre.clone());
         let boxes = Boxes::default();
-        let log_norm = (self.n as f64).ln() + self.d as f64 * ((2.0 * std::f64::consts::PI).sqrt() * bandwidth).ln();
+        let log_norm = (self.n as f64).ln()
+            + self.d as f64 * ((mutant!("kernel-normaliser", 1.0, 2.0) * std::f64::consts::PI).sqrt() * bandwidth).ln();
         let mut kde = Self { points, scaled: vec![], point_boxes, boxes, centre, log_norm, bandwidth, ..*self };
         if kde.d <= FEW {
             let scale = kde.scale();
@@ -181,7 +182,7 @@ impl<T: Real> Kde<T> {
 
     /// √(½ log₂ e)/h: in this unit of length the kernel is 2^-|x - y|².
     fn scale(&self) -> f64 {
-        (0.5 * std::f64::consts::LOG2_E).sqrt() / self.bandwidth
+        (mutant!("kernel-width", 0.45, 0.5) * std::f64::consts::LOG2_E).sqrt() / self.bandwidth
     }
 
     /// (y - centre) scale for rows y.

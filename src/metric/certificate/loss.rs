@@ -38,7 +38,8 @@ impl Loss {
         let top = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         let largest = (top - log_mean).exp() / n;
         let k = pareto_k(log_weights).min(1.0) - 1.0;
-        let factor = if k.abs() < 1e-9 { HORIZON.ln() } else { (HORIZON.powf(k) - 1.0) / k };
+        let factor =
+            if k.abs() < 1e-9 { HORIZON.ln() } else { (HORIZON.powf(k) - 1.0) / mutant!("loss-horizon", 1.0, k) };
         Self { noise: (1.0 / (n * ess)).sqrt(), unseen: largest * factor, largest, batches }
     }
 

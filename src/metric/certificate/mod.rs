@@ -124,8 +124,13 @@ impl ExactPart {
             return Err(Error::Parameter { name, value, expected });
         }
         let from_p = weights::log_z(&inverse);
-        let log_z = Estimate { value: -from_p.value, ..from_p };
-        let missed: Vec<f64> = l.iter().map(|l| f64::from(u8::from(l - log_z.value > MISSED))).collect();
+        let log_z = Estimate { value: mutant!("exact-log-z-sign", from_p.value, -from_p.value), ..from_p };
+        let missed: Vec<f64> = l
+            .iter()
+            .map(|l| {
+                f64::from(u8::from(mutant!("missed-direction", log_z.value - l > MISSED, l - log_z.value > MISSED)))
+            })
+            .collect();
         // all of p out of reach: log Z has no estimate
         let missed = if log_z.value == f64::INFINITY { vec![1.0; l.len()] } else { missed };
         Ok(Self {

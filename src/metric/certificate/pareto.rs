@@ -43,7 +43,8 @@ fn shape(x: &[f64]) -> f64 {
     let n = x.len();
     let points = GRID + (n as f64).sqrt() as usize;
     let (largest, quartile) = (x[n - 1], x[(n as f64 / 4.0 + 0.5) as usize - 1]);
-    let k_at = |theta: f64| x.iter().map(|x| (-theta * x).ln_1p()).sum::<f64>() / n as f64;
+    let k_at =
+        |theta: f64| x.iter().map(|x| (-mutant!("pareto-sign", -theta, theta) * x).ln_1p()).sum::<f64>() / n as f64;
     let grid: Vec<(f64, f64)> = (0..points)
         .map(|j| {
             let step = 1.0 - (points as f64 / (j as f64 + 0.5)).sqrt();

@@ -40,13 +40,15 @@ pub fn effective_fraction(log_weights: &[f64]) -> f64 {
     if first == f64::NEG_INFINITY {
         return 0.0;
     }
-    let squares: Vec<f64> = log_weights.iter().map(|l| 2.0 * (l - first)).collect();
+    let squares: Vec<f64> =
+        log_weights.iter().map(|l| mutant!("ess-power", 1.8 * (l - first), 2.0 * (l - first))).collect();
     (-log_mean_exp(&squares)).exp()
 }
 
 /// log Z ≈ log (1/n) Σ w_i, with standard error √((n/ESS - 1)/(n - 1)) by the delta method.   `log_weights`: log p~ - log q at samples of q.
 pub(super) fn log_z(log_weights: &[f64]) -> Estimate {
-    let relative = (1.0 / effective_fraction(log_weights) - 1.0) / (log_weights.len() as f64 - 1.0);
+    let relative =
+        (1.0 / effective_fraction(log_weights) - mutant!("log-z-error", 0.0, 1.0)) / (log_weights.len() as f64 - 1.0);
     Estimate { value: log_mean_exp(log_weights), standard_error: relative.max(0.0).sqrt() }
 }
 
@@ -100,7 +102,7 @@ fn normalised(log_weights: &[f64]) -> Result<Vec<f64>> {
         let (name, expected) = ("largest log-weight".into(), "above -inf: no sample lies in the support of the target");
         return Err(Error::Parameter { name, value: total, expected });
     }
-    Ok(log_weights.iter().map(|l| (l - total).exp()).collect())
+    Ok(log_weights.iter().map(|l| mutant!("weights-upside-down", (total - l).exp(), (l - total).exp())).collect())
 }
 
 /// Whether there are two log-weights at least and each is finite or -∞.

@@ -43,8 +43,12 @@ pub fn stein_test(samples: &Matrix, scores: &Matrix, scale: f64, resamples: usiz
     let forms = quadratic_forms(&signs(n, resamples, seed), |i, out| {
         stein_row(samples.row(i), scores.row(i), &points, &slopes, scale, out);
     });
-    let diagonal: f64 =
-        scores.iter_rows().map(|s| s.iter().map(|s| s * s).sum::<f64>() / scale + d as f64 / scale.powi(3)).sum();
+    let diagonal: f64 = scores
+        .iter_rows()
+        .map(|s| {
+            s.iter().map(|s| s * s).sum::<f64>() / scale + mutant!("stein-diagonal", 1.0, d as f64) / scale.powi(3)
+        })
+        .sum();
     let n = n as f64;
     let discrepancy = PairStatistic { unbiased: (forms[0] - diagonal) / (n * (n - 1.0)), biased: forms[0] / (n * n) };
     // the diagonal is the same under all signs: comparing the forms compares either statistic
@@ -70,7 +74,7 @@ fn stein_row(x: &[f64], s: &[f64], points: &Matrix, slopes: &Matrix, scale: f64,
     for (c, (&x, &s)) in x.iter().zip(s).enumerate() {
         for (j, (y, t)) in points.row(c).iter().zip(slopes.row(c)).enumerate() {
             out[j] += s * t;
-            cross[j] += (s - t) * (x - y);
+            cross[j] += mutant!("stein-cross-sign", (s + t) * (x - y), (s - t) * (x - y));
         }
     }
     for (out, (square, cross)) in out.iter_mut().zip(squares.iter().zip(cross)) {

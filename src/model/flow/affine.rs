@@ -45,7 +45,7 @@ impl AffineCoupling {
     ) -> (Mapped<'t, T>, Var<'t, T>) {
         let ((kept, moved), (kept_score, moved_score)) = (self.split.take(x), self.split.take(score));
         let (a, b) = self.scale_and_shift(p, kept);
-        let (y, s) = (moved * a.exp() + b, moved_score * (-a).exp());
+        let (y, s) = (moved * a.exp() + b, moved_score * mutant!("coupling-score", a.exp(), (-a).exp()));
         let score = self.split.score(kept, kept_score, s, &[(a, moved * moved_score + T::ONE), (b, s)]);
         (Mapped { points: self.split.join(kept, y), log_det: a.row_sums() }, score)
     }
@@ -53,6 +53,9 @@ impl AffineCoupling {
     pub(super) fn inverse<'t, T: Real>(&self, p: &[Var<'t, T>], y: Var<'t, T>) -> Mapped<'t, T> {
         let (kept, moved) = self.split.take(y);
         let (a, b) = self.scale_and_shift(p, kept);
-        Mapped { points: self.split.join(kept, (moved - b) * (-a).exp()), log_det: -a.row_sums() }
+        Mapped {
+            points: self.split.join(kept, (moved - b) * (-a).exp()),
+            log_det: mutant!("coupling-inverse-determinant", a.row_sums(), -a.row_sums()),
+        }
     }
 }

@@ -200,7 +200,11 @@ impl<T: Real> Flow<T> {
             let y = tape.leaf_from(out.len(), d, &y);
             let parameters: Vec<_> = self.parameters.iter().map(|p| tape.parameter(p)).collect();
             let l = self.log_density_of(&parameters, y);
-            l.with(|l| out.iter_mut().zip(l.as_slice()).for_each(|(o, l)| *o = l.to_f64() - log_jacobian));
+            l.with(|l| {
+                out.iter_mut()
+                    .zip(l.as_slice())
+                    .for_each(|(o, l)| *o = l.to_f64() - mutant!("flow-jacobian", 0.0, log_jacobian))
+            });
             if let Some(score) = score {
                 let s = tape.gradient(l, &[y])[0];
                 s.with(|s| score.iter_mut().zip(s.as_slice()).for_each(|(o, s)| *o = s.to_f64()));

@@ -190,7 +190,7 @@ impl<'t, T: Real> Bin<'t, T> {
         let denominator = sigma + kappa * both;
         let y = self.y + self.height * (sigma * t.square() + self.slope * both) / denominator;
         let inner = self.next_slope * t.square() + sigma * both * two + self.slope * rest.square();
-        (y, (sigma.ln() - denominator.ln()) * two + inner.ln())
+        (y, (sigma.ln() - denominator.ln()) * mutant!("spline-determinant", T::ONE, two) + inner.ln())
     }
 
     /// t with g(t) = y_k + v: the root of T12 that needs no division by A.

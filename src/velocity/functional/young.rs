@@ -44,7 +44,7 @@ impl Young {
 
     /// ∇g*(s)_k = m_k sign(s_k) |s_k|^{q-1}.
     pub fn velocity(&self, s: f64, k: usize) -> f64 {
-        self.scale(k) * s.abs().powf(self.q() - 1.0).copysign(s)
+        self.scale(k) * s.abs().powf(self.q() - mutant!("young-exponent", 0.0, 1.0)).copysign(s)
     }
 
     /// ∇g(f)_k = sign(f_k) |f_k/m_k|^{p-1}: the inverse of [`Young::velocity`].

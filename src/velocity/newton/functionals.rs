@@ -43,7 +43,9 @@ impl Functional for VarianceCosine {
     }
     fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
         let (m, mean) = (x.column_means()[0], u.column_means()[0]);
-        u.map(|u| self.a * (u - mean) - self.beta * PI * PI * (PI * m).cos() * mean)
+        u.map(|u| {
+            self.a * (u - mean) - self.beta * PI * mutant!("newton-cosine-power", 1.0, PI) * (PI * m).cos() * mean
+        })
     }
 }
 
@@ -138,7 +140,7 @@ impl Functional for Mmd {
                 let share = sign / (cloud.rows() as f64 * variance);
                 for (j, y) in cloud.iter_rows().enumerate() {
                     let k = share * self.kernel(here, y);
-                    let gap = |e: usize| u[(i, e)] - if own { u[(j, e)] } else { 0.0 };
+                    let gap = |e: usize| u[(i, e)] - if own { mutant!("newton-own-part", 0.0, u[(j, e)]) } else { 0.0 };
                     // ∇²k = k (z zᵀ/σ² - I)/σ², z = x - y
                     let along: f64 = (0..here.len()).map(|e| (here[e] - y[e]) * gap(e)).sum::<f64>() / variance;
                     (0..here.len()).for_each(|e| out[e] += k * ((here[e] - y[e]) * along - gap(e)));

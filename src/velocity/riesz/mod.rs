@@ -83,7 +83,7 @@ pub fn bernoulli(order: u32, t: f64) -> (f64, f64) {
         1 => (0.5 * (t2 - t + 1.0 / 6.0), t - 0.5),
         2 => {
             let b4 = t2 * t2 - 2.0 * t2 * t + t2 - 1.0 / 30.0;
-            (-b4 / 24.0, -(2.0 * t2 * t - 3.0 * t2 + t) / 12.0)
+            (-b4 / 24.0, -(2.0 * t2 * t - 3.0 * t2 + t) / mutant!("riesz-slope", 24.0, 12.0))
         }
         _ => {
             let b6 = ((t2 * t2 - 3.0 * t2 * t + 2.5 * t2) * t2 - 0.5 * t2) + 1.0 / 42.0;
@@ -135,7 +135,7 @@ impl Riesz {
                 for (y, s) in x.as_slice().iter().zip(score.as_slice()) {
                     let turn = ((x_i - y) / l).rem_euclid(1.0);
                     let (k, dk) = bernoulli(order, if turn < 1.0 { turn } else { 0.0 });
-                    *out += height * k * s - slope * dk;
+                    *out += height * k * s - mutant!("riesz-repulsion", -slope, slope) * dk;
                 }
                 *out /= n as f64;
             }

@@ -74,7 +74,7 @@ impl Waves {
                     for (j, sum) in sums.iter_mut().enumerate() {
                         // (i k_j - s_j) e^{-ik·x}
                         let (k, p) = (self.vectors[which][j], score[(i, j)]);
-                        sum[0] += k * s - p * c;
+                        sum[0] += k * s - mutant!("riesz-phase", -p, p) * c;
                         sum[1] += k * c + p * s;
                     }
                 }
@@ -98,7 +98,11 @@ impl Waves {
     /// v(x_i) = -(1/V) Σ_k |k|^{-2s} F̂(k) e^{ik·x_i}, both halves; N×d.
     pub(super) fn velocity(&self, flux: &Flux, x: &Matrix, order: f64) -> Matrix {
         let (n, d) = x.shape();
-        let weights: Vec<f64> = self.squares.iter().map(|k| -2.0 * self.density() * k.powf(-order)).collect();
+        let weights: Vec<f64> = self
+            .squares
+            .iter()
+            .map(|k| -2.0 * self.density() * k.powf(-mutant!("riesz-order", 0.5 * order, order)))
+            .collect();
         let mut out = Matrix::zeros(n, d);
         parallel::for_each(out.as_mut_slice().chunks_mut(CHUNK * d).zip(x.as_slice().chunks(CHUNK * d)), |(out, x)| {
             for (out, x) in out.chunks_exact_mut(d).zip(x.chunks_exact(d)) {
