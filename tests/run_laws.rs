@@ -33,9 +33,15 @@ fn small(model: &str, velocity: &str, target: &Target) -> Result<Method> {
     let mut method = Method::of(model, velocity, estimator, target)?.with("steps", 4)?;
     let scale = if target.domain == Domain::Euclidean { 4.0 } else { 1.0 };
     method.frame = Some(Affine::new(vec![0.0, 0.0], scale)?);
-    for (key, value) in
-        [("batch", 64), ("sample", 128), ("codes", 8), ("particles", 64), ("couplings", 2), ("components", 3)]
-    {
+    for (key, value) in [
+        ("batch", 64),
+        ("sample", 128),
+        ("codes", 8),
+        ("particles", 64),
+        ("couplings", 2),
+        ("components", 3),
+        ("search_particles", 256),
+    ] {
         if method.has(key) {
             method.set(key, value)?;
         }

@@ -9,8 +9,6 @@ use crate::num::{Real, log_sum_exp};
 use crate::search::spread_seeds;
 use std::sync::Arc;
 
-/// Particles of the search: where nothing lies between modes, training hardly repairs masses that the flow starts with wrongly.
-pub(crate) const PARTICLES: usize = 8192;
 /// Rounds of expectation and maximisation.
 const ROUNDS: usize = 60;
 /// Components of a mixture base that is chosen: 128 particles of the search for each.

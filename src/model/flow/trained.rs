@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::estimate::{Law, LawUse};
 use crate::linalg::Matrix;
 use crate::model::batch::Batch;
-use crate::model::flow::start::{PARTICLES, likelier_components};
+use crate::model::flow::start::likelier_components;
 use crate::model::flow::{Architecture, CouplingKind, Flow};
 use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
@@ -36,6 +36,8 @@ crate::settings! {
         hidden: Vec<usize> = vec![64; 2], Rule::AtLeast(1);
         /// Components of the base; where absent 64 or 1, whichever is likelier at particles of the search that it has not seen.
         components: Option<usize> = None, Rule::AtLeast(1);
+        /// Particles of the search: where nothing lies between modes, training hardly repairs masses that it starts with wrongly.
+        search_particles: usize = 8192, Rule::AtLeast(64);
         /// Adam's rate: it rises over the first 5 % of the steps, then falls to 0 along a half cosine.
         learning_rate: f64 = 3e-3, Rule::Positive;
         /// Rate of the reaction on the weights of the base's components (T15), at the start; it falls with Adam's.
@@ -93,7 +95,8 @@ impl FlowSettings {
             return Err(Error::Mismatch { what, remedy: "give one density, or choose the model 'generator'".into() });
         };
         let given = start.frame.clone();
-        let found = search(&**density, &SearchSettings { particles: PARTICLES, seed: start.seed, start: given })?;
+        let settings = SearchSettings { particles: self.search_particles, seed: start.seed, start: given };
+        let found = search(&**density, &settings)?;
         let frame = start.frame.map_or_else(|| found.frame(), Ok)?;
         let y = frame.standardise(&found.particles);
         let components = self.components.unwrap_or_else(|| likelier_components(&y, &frame, start.seed));
@@ -144,7 +147,7 @@ impl ModelSettings for FlowSettings {
         let layers: f64 = widths.windows(2).map(|w| w[0] * w[1] + w[1]).sum();
         let couplings = self.couplings as f64;
         let batch = self.batch as f64 * couplings * (2.0 * widths.iter().sum::<f64>() + d);
-        size * (4.0 * couplings * layers + batch) + 8.0 * (3.0 * PARTICLES as f64 * d + 2.0 * d * d)
+        size * (4.0 * couplings * layers + batch) + 8.0 * (3.0 * self.search_particles as f64 * d + 2.0 * d * d)
     }
     fn copy(&self) -> Box<dyn ModelSettings> {
         Box::new(self.clone())
