@@ -2,6 +2,7 @@
 
 use pushforward::Result;
 use pushforward::density::GaussianMixture;
+use pushforward::divergence::by_name as divergence_by_name;
 use pushforward::linalg::Matrix;
 use pushforward::verify::{Budget, Evidence, Pair, claim, registry};
 
@@ -19,11 +20,14 @@ fn budget(p: GaussianMixture, q: GaussianMixture) -> Result<Budget> {
     Budget::quick().with_pair(&Pair::new(p, q)?)
 }
 
-/// Every claim on the pair: nothing fails, nothing stays open, and no false variant is missed.
+/// Every claim on the pair, for a weight that is constant, one that grows and one that is bounded: nothing fails, nothing stays open,
+/// and no false variant is missed.
 fn accepted(p: GaussianMixture, q: GaussianMixture) {
     let budget = budget(p, q).unwrap();
-    for claim in registry() {
-        let evidence = claim.run(&budget);
+    let with = |name: &str| budget.clone().with_divergence(divergence_by_name(name).unwrap());
+    let budgets = ["reverse-kl", "neyman", "jensen-shannon"].map(with);
+    for (claim, budget) in registry().iter().flat_map(|claim| budgets.iter().map(move |b| (claim, b))) {
+        let evidence = claim.run(budget);
         let refused =
             evidence.comparisons.iter().all(|c| matches!(c.verdict, pushforward::verify::Verdict::Refused(_)));
         assert!(evidence.holds() || refused, "{evidence}");
@@ -93,7 +97,7 @@ fn verdicts(evidence: &Evidence) -> Vec<String> {
 }
 
 /// Checks that verdicts are the same after x → a x + b with a from 1e-8 to 1e8 and b up to 1e6 scales, on the line and in the plane:
-/// standardised, both are the same pair to the rounding of b, 1e6 · 1.1e-16 scales.
+/// standardised, both are the same pair to the rounding of b, 1e6 · 1.1e-16 scales. Each image has a divergence of its own.
 #[test]
 fn verdicts_do_not_depend_on_units() {
     let line_pair = (line(&[0.4, 0.6], &[-1.0, 0.7], 0.9), line(&[1.0], &[0.3], 1.1));
@@ -101,15 +105,20 @@ fn verdicts_do_not_depend_on_units() {
     for ((p, q), ids) in
         [(line_pair, &["T1", "T3", "T4", "T5", "T6", "T7", "T8", "T13", "T15"][..]), (plane_pair, &["T1", "T4"])]
     {
-        let run = |scale: f64, shift: f64| {
+        let run = |name: &str, scale: f64, shift: f64| {
             let image = |m: &GaussianMixture| m.affine_image(&vec![shift; m.means().cols()], scale).unwrap();
-            let budget = budget(image(&p), image(&q)).unwrap();
+            let budget = budget(image(&p), image(&q)).unwrap().with_divergence(divergence_by_name(name).unwrap());
             ids.iter().flat_map(|id| verdicts(&claim(id).unwrap().run(&budget))).collect::<Vec<String>>()
         };
-        let own = run(1.0, 0.0);
-        assert!(own.iter().all(|v| v == "Holds" || v == "Fails" || v == "TrueHere" || v == "Refused"));
-        for (scale, shift) in [(1e-8, 0.0), (1e8, 1e14), (4e-4, 40.0), (1.0, 1e6)] {
-            assert_eq!(run(scale, shift), own, "x → {scale} x + {shift}");
+        for (name, scale, shift) in [
+            ("reverse-kl", 1e-8, 0.0),
+            ("forward-kl", 1e8, 1e14),
+            ("jensen-shannon", 4e-4, 40.0),
+            ("pearson", 1.0, 1e6),
+        ] {
+            let own = run(name, 1.0, 0.0);
+            assert!(own.iter().all(|v| v == "Holds" || v == "Fails" || v == "TrueHere" || v == "Refused"));
+            assert_eq!(run(name, scale, shift), own, "{name}, x → {scale} x + {shift}");
         }
     }
 }
