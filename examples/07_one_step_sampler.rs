@@ -32,7 +32,7 @@ fn main() -> Result<()> {
     println!("{:22} {:>10} {:>10}", "figure", "samples", "exact");
     for metric in &report.metrics {
         let floor = metric.floor.as_ref().expect("ring8 has an exact sampler");
-        println!("{:22} {:10.4} {:10.4} ± {:.4}", metric.name, metric.value, floor.mean, floor.spread);
+        println!("{:22} {:10.4} {:10.4} ± {:.4}", metric.name(), metric.value, floor.mean, floor.spread);
     }
 
     assert_eq!(modes.covered, 8);

@@ -2,9 +2,10 @@
 
 use pushforward::Result;
 use pushforward::autodiff::check_score;
-use pushforward::density::{Density, Domain, Pointwise, evaluate};
+use pushforward::density::{Density, Domain, Pointwise, by_name, evaluate};
 use pushforward::divergence::{Divergence, check};
 use pushforward::linalg::Matrix;
+use pushforward::metric::{Examination, Floor, Judge, Kind, Metric, Options, evaluate_by};
 use pushforward::model::{Particles, ParticlesSettings};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Run;
@@ -101,6 +102,36 @@ fn a_velocity() {
     run.finish().unwrap();
     let (x, exact) = (run.sample(20, 0, 0), start.map(|v| v * 0.9f64.powi(10)));
     assert!(x.as_slice().iter().zip(exact.as_slice()).all(|(a, b)| (a - b).abs() < 1e-14));
+}
+
+/// A toy metric: the share of samples in the upper half.
+static UPPER: Kind =
+    Kind { key: "upper", name: "upper half", meaning: "Share above 0.", judge: Judge::Difference, sized: false };
+
+fn upper(job: &Examination) -> Result<Vec<Metric>> {
+    let share = |x: &Matrix| x.iter_rows().filter(|r| r[1] > 0.0).count() as f64 / x.rows() as f64;
+    let n = job.samples.rows();
+    let floor: Vec<f64> = (0..16).map(|unit| share(&job.exact(n, unit))).collect();
+    let (value, floor) = (share(&job.samples), Some(Floor::of(&floor)));
+    Ok(vec![Metric { kind: &UPPER, value, floor, size: n, blocks: 1, note: String::new() }])
+}
+
+/// Checks the recipe for a metric: one function with its kind; its floor on ring8 is ½ with the spread of n coins, and samples that are
+/// moved up by a radius are seen.
+#[test]
+fn a_metric() {
+    let p = by_name("ring8").unwrap();
+    let of = |x: &Matrix| evaluate_by(&[upper], &*p, x, &Options { test_size: 0, ..Options::default() }).unwrap();
+    let (n, exact) = (2_000, p.sample(2_000, 1).unwrap());
+    let floor = of(&exact).metric("upper").unwrap().floor.clone().unwrap();
+    let coin = 0.5 / (n as f64).sqrt();
+    // the mean of 16: 4.5 of its standard deviations, 7e-6; the spread of 16: χ² with 15 degrees beyond [2.4, 48], 1e-4
+    assert!((floor.mean - 0.5).abs() < 4.5 * coin / 4.0, "{floor:?}");
+    assert!((0.4 * coin..1.8 * coin).contains(&floor.spread), "{floor:?}");
+    assert!(of(&exact).metric("upper").unwrap().z().unwrap().abs() < 6.0);
+    assert!(
+        of(&Matrix::from_fn(n, 2, |i, j| exact[(i, j)] + 4.0 * j as f64)).metric("upper").unwrap().z().unwrap() > 20.0
+    );
 }
 
 /// Checks the recipe for a theorem: a claim with both sides and a false variant that the same comparison rejects.

@@ -28,7 +28,7 @@ const SAMPLES: usize = 10_000;
 
 /// Beginnings of the metrics' names, as the library gives them.
 const COLUMNS: &[&str] =
-    &["modes covered", "mode-mass TV", "beyond 4 sigma", "variance ratio", "mean log p", "W2", "sliced W2"];
+    &["modes_covered", "mode_mass_tv", "beyond_4_sigma", "variance_ratio", "mean_log_density", "w2", "sliced_w2"];
 
 fn main() {
     pushforward::run::spin(true);
@@ -61,8 +61,7 @@ fn row(name: &str, divergence: &str) {
     let list = |values: Vec<String>| values.join(", ");
     print!("| {} | {} |", target::short_name(name), list(runs.iter().map(|(s, _)| format!("{s:.1}")).collect()));
     for key in COLUMNS {
-        let metrics: Vec<_> =
-            runs.iter().filter_map(|(_, r)| r.metrics.iter().find(|m| m.name.starts_with(key))).collect();
+        let metrics: Vec<_> = runs.iter().filter_map(|(_, r)| r.metric(key)).collect();
         let values = list(metrics.iter().map(|m| number(m.value)).collect());
         match metrics.first().and_then(|m| m.floor.clone()) {
             Some(floor) => print!(" {values} ({} ± {}) |", number(floor.mean), number(floor.spread)),

@@ -38,8 +38,8 @@ impl Verdict {
     /// From the figures of the final samples, each beside its floor, and the certificate where there is one. What is merely
     /// poor (weights of some use, a missed tail, distances above their floors) is for the reader of the figures to judge.
     pub fn of(report: &Report, certified: Option<&Certified>) -> Self {
-        let excess = |name: &str| {
-            let metric = report.metrics.iter().find(|m| m.name == name)?;
+        let excess = |key: &str| {
+            let metric = report.metric(key)?;
             let excess = metric.value - metric.floor.as_ref().map_or(0.0, |f| f.mean);
             (excess > MOST).then_some(100.0 * metric.value)
         };
@@ -53,8 +53,8 @@ impl Verdict {
         let reasons = [
             region,
             useless,
-            excess("outside the support").map(|p| format!("{p:.0} % of the samples are outside the target's support")),
-            excess("beyond 4 sigma").map(|p| format!("{p:.0} % of the samples are beyond 4 sigma of every mode")),
+            excess("outside_support").map(|p| format!("{p:.0} % of the samples are outside the target's support")),
+            excess("beyond_4_sigma").map(|p| format!("{p:.0} % of the samples are beyond 4 sigma of every mode")),
             missed.map(|share| {
                 format!("at {:.0} % of the target the model's density is below a tenth of the target's", 100.0 * share)
             }),
@@ -95,25 +95,26 @@ impl Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pushforward::metric::{Floor, Metric};
+    use pushforward::metric::{Floor, Judge, Kind, Metric};
 
     /// Checks the exit code for figures on both sides of each limit, with and without a floor.
     #[test]
     fn limits() {
-        let report = |name: &str, value: f64, floor: Option<f64>| {
+        let report = |key: &'static str, value: f64, floor: Option<f64>| {
             let floor = floor.map(|mean| Floor { mean, spread: 0.01, repeats: 4 });
-            let metric = Metric { name: name.into(), value, floor, size: 10, blocks: 1, note: String::new() };
+            let kind = Box::leak(Box::new(Kind { key, name: key, meaning: "", judge: Judge::Ratio, sized: false }));
+            let metric = Metric { kind, value, floor, size: 10, blocks: 1, note: String::new() };
             Report { metrics: vec![metric], modes: None, tests: Vec::new() }
         };
         for (name, value, floor, code) in [
-            ("beyond 4 sigma", 0.51, Some(0.0), 3),
-            ("beyond 4 sigma", 0.5, Some(0.0), 0),
+            ("beyond_4_sigma", 0.51, Some(0.0), 3),
+            ("beyond_4_sigma", 0.5, Some(0.0), 0),
             // overlapping exact samples of a mixture in many dimensions are there themselves
-            ("beyond 4 sigma", 0.9, Some(0.8), 0),
-            ("outside the support", 0.75, None, 3),
-            ("outside the support", 0.25, None, 0),
-            ("mean log p", f64::NEG_INFINITY, Some(-2.0), 0),
-            ("beyond 4 sigma", f64::NAN, Some(0.0), 0),
+            ("beyond_4_sigma", 0.9, Some(0.8), 0),
+            ("outside_support", 0.75, None, 3),
+            ("outside_support", 0.25, None, 0),
+            ("mean_log_density", f64::NEG_INFINITY, Some(-2.0), 0),
+            ("beyond_4_sigma", f64::NAN, Some(0.0), 0),
         ] {
             let verdict = Verdict::of(&report(name, value, floor), None);
             assert_eq!(verdict.exit_code() as u8, code, "{name}: {value}");

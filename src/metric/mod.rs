@@ -11,7 +11,7 @@
 //! let samples = target.sample(500, 1).unwrap().map(|x| 0.9 * x); // 10% too close to the origin
 //! let options = Options { truth_size: 20_000, transport_sizes: vec![200], pair_size: 200, ..Options::default() };
 //! let report = evaluate(&target, &samples, &options)?;
-//! let mean = report.metrics.iter().find(|m| m.name == "mean log p").unwrap();
+//! let mean = report.metric("mean_log_density").unwrap();
 //! assert!(mean.z().unwrap() < -5.0); // five standard deviations below exact samples
 //! # Ok::<(), pushforward::Error>(())
 //! ```
@@ -20,6 +20,7 @@ mod assignment;
 mod certificate;
 mod chains;
 mod energy;
+mod figures;
 mod hypothesis;
 mod mmd;
 mod modes;
@@ -35,11 +36,12 @@ pub use certificate::{
 };
 pub use chains::{ChainDiagnosis, diagnose_chains};
 pub use energy::energy_distance;
-pub use hypothesis::{MmdTest, SteinTest, Test, mmd_test, mode_mass_test, stein_scale, stein_test};
+pub use figures::{Examination, FIGURES, Figures, Floor, Judge, Kind, Metric};
+pub use hypothesis::{MmdTest, SteinTest, Test, TestKind, mmd_test, mode_mass_test, stein_scale, stein_test};
 pub use mmd::{median_distance, mmd2};
 pub use modes::{ModeReport, ModeTruth};
 pub use pairs::PairStatistic;
-pub use report::{Floor, Metric, Options, Report, evaluate};
+pub use report::{Options, Report, evaluate, evaluate_by};
 pub use sliced::{sliced_wasserstein2, wasserstein2_sorted};
 pub use transport::{Transport, squared_distances, wasserstein2};
 

@@ -83,7 +83,7 @@ pub fn table(report: &Report) -> String {
     }
     for t in &report.tests {
         let (statistic, p) = (number(t.statistic, 3), number(t.p_value, 2));
-        text += &format!("{:<34}{statistic:>12}{p:>12}{:>11}\n    {}\n", t.name, count(t.size), t.note);
+        text += &format!("{:<34}{statistic:>12}{p:>12}{:>11}\n    {}\n", t.kind.name, count(t.size), t.note);
     }
     text + "\nThe floor is the same figure for exact samples of the same number, ± its spread from set to set. The comparison is value / floor for\n\
             distances and value - floor for levels. A p-value is the chance of such a statistic for exact samples. No figure proves that no\n\

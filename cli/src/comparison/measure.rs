@@ -5,7 +5,6 @@ use crate::certified::Certified;
 use crate::failure::Outcome;
 use crate::model::Model;
 use crate::target::Target;
-use crate::words;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{ModeTruth, Options, evaluate, sliced_wasserstein2};
@@ -148,7 +147,7 @@ impl Ruler {
             ..Options::default()
         };
         let report = evaluate(&*self.density, samples, &options)?;
-        let found = COLUMNS.iter().filter_map(|c| Some((c.key, words::by_key(&report, c.key)?)));
+        let found = COLUMNS.iter().filter_map(|c| Some((c.key, report.metric(c.key)?)));
         let mut floors = self.floors.borrow_mut();
         Ok(found
             .map(|(key, metric)| {

@@ -3,6 +3,7 @@
 use super::*;
 use crate::curves::{Column, Curves, Row};
 use pushforward::linalg::Matrix;
+use pushforward::metric::Judge;
 use pushforward::rng::{Purpose, normal_matrix};
 
 /// A record as a run on a ring of eight modes would leave it.

@@ -25,7 +25,6 @@ mod fake;
 
 pub use page::{comparison, html};
 pub use record::{
-    CertificateCard, DivergenceCard, Field, Frame, Judge, MetricRow, ModeCourse, ModeMass, Record, TargetCard, TestRow,
-    Tile,
+    CertificateCard, DivergenceCard, Field, Frame, MetricRow, ModeCourse, ModeMass, Record, TargetCard, TestRow, Tile,
 };
 pub use style::{count, number};

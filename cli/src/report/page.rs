@@ -2,8 +2,9 @@
 
 use crate::report::panels::{self, Curve};
 use crate::report::paths;
-use crate::report::record::{Frame, Judge, MetricRow, Record};
+use crate::report::record::{Frame, MetricRow, Record};
 use crate::report::style::{GREEN, MODEL, PURPLE, TARGET, count, escape, number};
+use pushforward::metric::Judge;
 use std::fmt::Write;
 
 const CSS: &str = include_str!("page.css");

@@ -2,6 +2,7 @@
 
 use crate::curves::Curves;
 use pushforward::linalg::Matrix;
+use pushforward::metric::Judge;
 
 /// Everything that the report shows.
 #[derive(Debug, Clone, Default)]
@@ -174,13 +175,4 @@ pub struct TestRow {
     pub size: usize,
     /// What it asks, its constants and what it is blind to.
     pub meaning: String,
-}
-
-/// How a metric's value is judged against its floor.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Judge {
-    /// A distance: value / floor, best near 1.
-    Ratio,
-    /// A level such as mean log p or a variance ratio: value - floor, best near 0.
-    Difference,
 }

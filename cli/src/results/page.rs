@@ -107,7 +107,7 @@ fn headline(report: &Report) -> Vec<Tile> {
     let percent = |v: f64| format!("{}%", number(100.0 * v, 2));
     let plain = |v: f64| number(v, 3);
     let tile = |key: &str, label: &str, show: &dyn Fn(f64) -> String| {
-        let m = words::by_key(report, key)?;
+        let m = report.metric(key)?;
         let beside = m.floor.as_ref().map_or(String::new(), |f| format!("exact samples: {}", show(f.mean)));
         Some(Tile { value: show(m.value), label: label.into(), beside })
     };

@@ -1,6 +1,6 @@
 //! All tests that apply to a target, in the order in which they should be read: masses first, scores last.
 
-use super::{Test, mmd_test, mode_mass_test, stein_scale, stein_test};
+use super::{Test, TestKind, mmd_test, mode_mass_test, stein_scale, stein_test};
 use crate::density::{Density, evaluate};
 use crate::linalg::Matrix;
 use crate::metric::{ModeTruth, Options};
@@ -9,6 +9,11 @@ use crate::metric::{ModeTruth, Options};
 const MASSES: usize = 10_000;
 /// The true masses must come from this many times more.
 const TRUTH_RATIO: usize = 20;
+
+static MODE_MASSES: TestKind =
+    TestKind { key: "mode_masses", name: "mode masses", question: "Does every mode have its share?" };
+static MMD: TestKind = TestKind { key: "mmd", name: "MMD", question: "Do the samples and exact ones have one law?" };
+static KSD: TestKind = TestKind { key: "ksd", name: "KSD", question: "Do the samples fit the score of the target?" };
 
 /// What the tests need.
 pub(in crate::metric) struct Battery<'a> {
@@ -35,7 +40,7 @@ impl Battery<'_> {
         let size = self.samples.rows().min(MASSES).min((truth.size() / TRUTH_RATIO).max(2));
         let report = truth.report(&self.samples.slice_rows(0..size));
         Test {
-            name: "mode masses".into(),
+            kind: &MODE_MASSES,
             statistic: report.total_variation,
             p_value: mode_mass_test(&report, size, self.options.resamples, self.options.seed),
             size,
@@ -49,9 +54,9 @@ impl Battery<'_> {
     fn mmd(&self, exact: &Matrix) -> Test {
         let samples = self.samples.slice_rows(0..self.size);
         match mmd_test(&samples, exact, self.options.resamples, self.options.seed) {
-            Err(error) => self.not_done("MMD", &error.to_string()),
+            Err(error) => self.not_done(&MMD, &error.to_string()),
             Ok(test) => Test {
-                name: "MMD".into(),
+                kind: &MMD,
                 statistic: test.mmd2,
                 p_value: test.p_value,
                 size: self.size,
@@ -67,17 +72,17 @@ impl Battery<'_> {
     fn stein(&self) -> Test {
         let samples = self.samples.slice_rows(0..self.size);
         let evaluation = match evaluate(self.target, &samples) {
-            Err(error) => return self.not_done("KSD", &error.to_string()),
+            Err(error) => return self.not_done(&KSD, &error.to_string()),
             Ok(evaluation) => evaluation,
         };
         let inside: Vec<usize> = (0..self.size).filter(|&i| evaluation.log_density[i].is_finite()).collect();
         let (points, scores) = (samples.gather_rows(&inside), evaluation.score.gather_rows(&inside));
         let done = match (inside.len() > 1).then(|| stein_scale(&scores)).flatten() {
-            None => self.not_done("KSD", "the scores give no length"),
+            None => self.not_done(&KSD, "the scores give no length"),
             Some(scale) => match stein_test(&points, &scores, scale, self.options.resamples, self.options.seed) {
-                Err(error) => self.not_done("KSD", &error.to_string()),
+                Err(error) => self.not_done(&KSD, &error.to_string()),
                 Ok(test) => Test {
-                    name: "KSD".into(),
+                    kind: &KSD,
                     statistic: root(test.discrepancy.biased),
                     p_value: test.p_value,
                     size: inside.len(),
@@ -119,9 +124,9 @@ impl Battery<'_> {
         if size < n { format!("; {size} of {n} samples, drawn at random") } else { String::new() }
     }
 
-    fn not_done(&self, name: &str, why: &str) -> Test {
+    fn not_done(&self, kind: &'static TestKind, why: &str) -> Test {
         let note = format!("not done: {why}");
-        Test { name: name.into(), statistic: f64::NAN, p_value: f64::NAN, size: self.size, note }
+        Test { kind, statistic: f64::NAN, p_value: f64::NAN, size: self.size, note }
     }
 }
 
