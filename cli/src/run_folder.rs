@@ -10,6 +10,7 @@ use crate::files::atomic::{self, TRIES, hold, parent, sibling, sibling_of, sibli
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// `runs/TARGET-DIVERGENCE-seedS`; of a formula, what can stand in a name.
 pub fn default_path(target: &str, divergence: &str, seed: u64) -> PathBuf {
@@ -94,6 +95,8 @@ impl RunFolder {
         if !hold(&lock, &building.join(LOCK)) {
             return Ok(Made::Lost);
         }
+        // between the two renames nobody else takes the name
+        let _names = hold_names(path);
         // the lock of what is replaced is held until it has moved: nobody trains there, and nobody else moves it
         let mut old = None;
         if force && path.join("config.toml").is_file() {
@@ -196,7 +199,7 @@ impl RunFolder {
         }
         for old in chain[1..].iter().rev() {
             // somebody may have gone on with it under that name
-            if let Ok(Some(_held)) = take_lock(old) {
+            if let Some(_held) = patiently(|| take_lock(old)) {
                 fs::remove_dir_all(old).map_err(|e| Failure::io("remove the old run, now", old, &e))?;
             }
         }
@@ -234,6 +237,27 @@ fn take_lock(folder: &Path) -> io::Result<Option<File>> {
     Ok(None)
 }
 
+/// The lock under which folders beside `path` get their names, where the file system has one for folders.
+fn hold_names(path: &Path) -> Option<File> {
+    let folder = File::open(parent(path)).ok()?;
+    patiently(|| match folder.try_lock() {
+        Err(fs::TryLockError::WouldBlock) => Ok(None),
+        Err(fs::TryLockError::Error(e)) => Err(e),
+        Ok(()) => folder.try_clone().map(Some),
+    })
+}
+
+/// A lock, for which it waits for up to a second: others hold it for a moment only.
+fn patiently(lock: impl Fn() -> io::Result<Option<File>>) -> Option<File> {
+    for _ in 0..200 {
+        match lock() {
+            Ok(None) => std::thread::sleep(Duration::from_millis(5)),
+            other => return other.ok().flatten(),
+        }
+    }
+    None
+}
+
 fn is_busy(folder: &Path) -> Failure {
     Failure::input(format!("{} is being trained by another process; wait for it or stop it", folder.display()))
 }
@@ -248,6 +272,7 @@ fn replaced_by(folder: &Path, path: &Path) -> Option<PathBuf> {
 
 /// Gives the run that the unfinished folder `building` replaced its name back, and removes the folder.
 fn discard(building: &Path, path: &Path) {
+    let _names = hold_names(path);
     if let Some(old) = replaced_by(building, path)
         && path.symlink_metadata().is_err()
         && fs::rename(&old, path).is_ok()
@@ -282,15 +307,18 @@ fn exists_already(path: &Path) -> Failure {
 
 /// Only a folder that is a run (it has a config.toml) or is empty may be replaced, and only with `force`.
 fn refuse_existing(path: &Path, force: bool) -> Outcome<()> {
-    if path.symlink_metadata().is_err() {
-        return Ok(());
-    }
-    if !force {
-        return Err(exists_already(path));
-    }
-    let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    if path.symlink_metadata().is_ok_and(|m| m.is_dir()) && (empty || path.join("config.toml").is_file()) {
-        return Ok(());
+    let replaceable = || {
+        let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+        path.symlink_metadata().is_ok_and(|m| m.is_dir()) && (empty || path.join("config.toml").is_file())
+    };
+    // another process may replace it between two looks: what is no run stays none
+    for _ in 0..TRIES {
+        if path.symlink_metadata().is_err() || force && replaceable() {
+            return Ok(());
+        }
+        if !force {
+            return Err(exists_already(path));
+        }
     }
     let shown = path.display();
     Err(Failure::input(format!("{shown} is not a run folder (it has no config.toml), so --force will not replace it")))
@@ -418,7 +446,7 @@ mod tests {
             }
             // one that was taken for a left-over while it was made leaves one: the next command clears it away
             clear(&path);
-            assert_eq!(names(folder.path()).len(), round + 1);
+            assert_eq!(names(folder.path()).len(), round + 1, "{:?}", names(folder.path()));
         }
     }
 
