@@ -7,7 +7,7 @@ use pushforward::num::GaussLegendre;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::search::{HmcSettings, hmc};
 
-const SETTINGS: HmcSettings = HmcSettings { warmup: 200, draws: 400, length: 1.57, seed: 4 };
+const SETTINGS: HmcSettings = HmcSettings { warmup: 200, draws: 400, length: 1.57, acceptance: 0.8, seed: 4 };
 
 fn correlated() -> GaussianMixture {
     let c = Matrix::from_fn(4, 4, |i, j| {

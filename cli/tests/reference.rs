@@ -22,7 +22,7 @@ fn posterior() -> Target {
 /// Chains from starts that are spread four times wider than the prior.
 fn run(chains: usize, warmup: usize, draws: usize, seed: u64) -> HmcRun {
     let start: Matrix = normal_matrix(seed, Purpose::Check, 0, chains, 31);
-    let settings = HmcSettings { warmup, draws, length: 1.57, seed };
+    let settings = HmcSettings { warmup, draws, length: 1.57, acceptance: 0.8, seed };
     hmc(&*posterior().density, &start.map(|v| 4.0 * v), &settings).unwrap()
 }
 

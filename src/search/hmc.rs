@@ -14,6 +14,8 @@ pub struct HmcSettings {
     pub draws: usize,
     /// Length of a trajectory in units of the posterior's standard deviations; π/2 decorrelates a Gaussian.
     pub length: f64,
+    /// Acceptance that the step is adapted to: 0.8 (Beskos et al., 2013, find 0.65 best; higher is safer), more for narrow places.
+    pub acceptance: f64,
     /// Key of every random number.
     pub seed: u64,
 }
@@ -33,8 +35,6 @@ pub struct HmcRun {
 
 /// Energy error of a trajectory that has left the region where the integrator is stable (Betancourt, 2017).
 const DIVERGENT: f64 = 1000.0;
-/// Acceptance that the step is adapted to (Beskos et al., 2013, find 0.65 best; higher is safer).
-const TARGET: f64 = 0.8;
 
 /// The chains x_k, with momenta r ~ N(0, I) in the coordinates L⁻¹ x, L Lᵀ the metric's covariance.
 struct Chains<'a> {
@@ -47,7 +47,7 @@ struct Chains<'a> {
 /// Draws from p by Hamiltonian Monte Carlo, one chain for each row of `start` (m×d, m ≥ 2), in the metric of the chains' own covariance.
 ///
 /// Every quarter of the warm-up the metric becomes the covariance of the chains over the last quarter, and the step is adapted by dual averaging
-/// to an acceptance of 0.8 (Hoffman and Gelman, JMLR 2014, section 3.2). Source: Neal, "MCMC using Hamiltonian dynamics" (2011), algorithm of section 5.2.
+/// to the acceptance that is asked for (Hoffman and Gelman, JMLR 2014, section 3.2). Source: Neal, "MCMC using Hamiltonian dynamics" (2011), algorithm of section 5.2.
 /// `Error::NonFinite` where p returns NaN at a start; a trajectory that meets one is rejected.
 pub fn hmc(density: &dyn Density, start: &Matrix, settings: &HmcSettings) -> Result<HmcRun> {
     if start.rows() < 2 {
@@ -62,7 +62,7 @@ pub fn hmc(density: &dyn Density, start: &Matrix, settings: &HmcSettings) -> Res
     let mut window: Vec<Matrix> = Vec::new();
     for k in 0..settings.warmup {
         let acceptance = chains.iterate(step.now, settings.length, &mut rng).0;
-        step.adapt(acceptance);
+        step.adapt(settings.acceptance - acceptance);
         window.push(chains.x.clone());
         if (k + 1) % quarter == 0 && k + 1 < settings.warmup {
             chains.factor = metric(&window)?;
@@ -133,10 +133,11 @@ impl Averaged {
         Self { now: step, mean: step, centre: (10.0 * step).ln(), error: 0.0, count: 0.0 }
     }
 
-    fn adapt(&mut self, acceptance: f64) {
+    /// `missing`: the acceptance that is aimed at, less that of the iteration.
+    fn adapt(&mut self, missing: f64) {
         self.count += 1.0;
         let t = self.count;
-        self.error += (TARGET - acceptance - self.error) / (t + 10.0);
+        self.error += (missing - self.error) / (t + 10.0);
         let log_step = self.centre - t.sqrt() / 0.05 * self.error;
         let weight = t.powf(-0.75);
         self.mean = (weight * log_step + (1.0 - weight) * self.mean.ln()).exp();
