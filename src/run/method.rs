@@ -295,10 +295,19 @@ impl Method {
         self.model.validate()?;
         self.velocity.validate()?;
         if !self.velocity.uses_estimator() {
-            return Ok(());
+            return self.check_precision();
         }
         self.estimator.validate()?;
         self.check_ratio()
+    }
+
+    /// `Error::Mismatch` for f32 where nothing is: particles are always f64, and only their estimates of q can be less.
+    fn check_precision(&self) -> Result<()> {
+        if self.model.name() != "particles" || !self.run.single() {
+            return Ok(());
+        }
+        let what = format!("precision = f32, and particles along '{}' are moved in f64", self.velocity.name());
+        Err(Error::Mismatch { what, remedy: "leave the precision out".into() })
     }
 
     /// `Error::Mismatch` where weights or births ask for log q and the estimator gives its gradient alone.

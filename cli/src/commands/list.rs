@@ -1,13 +1,14 @@
 //! `pushforward list`: names, formulas, constants, sources, and the machine.
 
 use crate::commands::{note, print};
+use crate::config;
 use crate::failure::Outcome;
 use crate::target;
 use pushforward::density::{Dimensions, all_densities};
 use pushforward::divergence::{Divergence, all_divergences, by_name};
 use pushforward::model::all_models;
 use pushforward::num::{ISA, Shell, check_isa, shell, shells, strict};
-use pushforward::run::{Method, PRESETS, Preset, refused_pairs};
+use pushforward::run::{PRESETS, Preset, refused_pairs};
 use pushforward::settings::{Rule, Value};
 use pushforward::velocity::{VelocitySettings, all_velocities};
 use std::sync::Arc;
@@ -127,11 +128,18 @@ fn velocities() -> String {
     format!("VELOCITIES (of 'particles --velocity' and 'train --velocity')\n\n{list}")
 }
 
-/// The settings of a method with the defaults that it has on a target.
+/// The settings of a method with the defaults that `train` would have on a target: also where the target changes the method's parts.
 fn settings(method: &str, target: &str) -> Outcome<String> {
     let target = target::load(target, &mut note)?;
-    let method = Method::preset(method, &target.law())?;
-    let mut text = format!("SETTINGS of the method '{}' on {}\n", method.name, target.name);
+    let mut flags = toml::Table::from_iter([("target".to_owned(), target.definition.clone())]);
+    flags.insert("method".into(), method.into());
+    let method = config::merge(None, flags, &[])?.method(&target)?;
+    let [model, velocity, estimator] = [method.model.name(), method.velocity.name(), method.estimator.name()];
+    let estimator = if method.velocity.uses_estimator() { format!(", estimator {estimator}") } else { String::new() };
+    let mut text = format!(
+        "SETTINGS of the method '{}' on {}: model {model}, velocity {velocity}{estimator}\n",
+        method.name, target.name
+    );
     for section in method.sections() {
         text += &format!("\n[{}]\n", section.part());
         for key in section.keys() {
@@ -194,4 +202,44 @@ fn features() -> Vec<&'static str> {
     }
     #[cfg(not(target_arch = "x86_64"))]
     vec![]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::training::Job;
+
+    /// Checks that the config.toml that `train` writes holds what `list settings` shows, key by key in both directions, for every method on a
+    /// mixture, in two dimensions without modes, and in ten, where the default method learns a score.
+    #[test]
+    fn listed_settings_are_those_of_a_run() {
+        for preset in PRESETS {
+            for name in ["gmm9", "banana", "funnel-10"] {
+                let mut listed = std::collections::BTreeMap::new();
+                let mut part = String::new();
+                for line in settings(preset.name, name).unwrap().lines().skip(1) {
+                    if let Some(section) = line.strip_prefix('[') {
+                        part = section.trim_end_matches(']').to_owned();
+                    } else if let Some((key, value)) = line.split_once(" = ").filter(|(key, _)| !key.starts_with(' ')) {
+                        listed.insert(format!("{part}.{key}"), value.to_owned());
+                    }
+                }
+                let flags = [("target", name), ("method", preset.name)];
+                let flags = flags.map(|(key, word)| (key.to_owned(), word.into())).into_iter().collect();
+                let job = Job::new(target::load(name, &mut |_| ()).unwrap(), config::merge(None, flags, &[]).unwrap());
+                let job = job.unwrap();
+                let written: toml::Table = toml::from_str(&job.config.text(&job.method, None)).unwrap();
+                for (section, table) in &written {
+                    let Some(table) = table.as_table() else { continue };
+                    for (key, value) in table.iter().filter(|(key, _)| *key != "kind") {
+                        let value = config::to_value(value).unwrap().to_string();
+                        let key = format!("{section}.{key}");
+                        assert_eq!(listed.remove(&key), Some(value), "{} on {name}: {key}", preset.name);
+                    }
+                }
+                let auto = Value::Auto.to_string();
+                assert!(listed.values().all(|v| *v == auto), "{} on {name}: {listed:?} not written", preset.name);
+            }
+        }
+    }
 }

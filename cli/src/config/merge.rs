@@ -250,6 +250,20 @@ mod tests {
         assert!(merge(None, toml::Table::new(), &[]).is_err());
     }
 
+    /// Checks that a precision that nothing would run in is refused, and that one in which estimates of q run is taken.
+    #[test]
+    fn precision_is_what_runs() {
+        for (method, taken) in [("ula", false), ("svgd", false), ("particles", true), ("flow", true)] {
+            let flags = toml::toml! { target = "gmm9" };
+            let settings = strings(&[&format!("method={method}"), "precision=f32"]);
+            let method = merge(None, flags, &settings).unwrap().method(&load("gmm9"));
+            match method {
+                Ok(method) => assert!(taken && method.run.precision == "f32", "{}", method.name),
+                Err(answer) => assert!(!taken && answer.to_string().contains("in f64"), "{answer}"),
+            }
+        }
+    }
+
     /// Checks that a file of the older format is refused by its version, and that an unknown key of a file is named.
     #[test]
     fn older_files() {
