@@ -12,8 +12,9 @@ use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
-use pushforward::model::{Generator, Latent, Pieces, Searched};
+use pushforward::model::{BEND, Generator, Latent, Pieces, Searched};
 use pushforward::num::Real;
+use serde_json::json;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -186,7 +187,9 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
         tensors.insert(format!("network.{name}"), tensor);
     }
     let hidden = serde_json::to_string(generator.hidden()).expect("a list of whole numbers is JSON");
-    let metadata = Metadata::from([("config".into(), config.into()), ("hidden".into(), hidden)]);
+    let constants = json!({ "activation": "x*sigmoid(x)", "bend": BEND }).to_string();
+    let metadata = [("config", config.into()), ("hidden", hidden), ("constants", constants)];
+    let metadata = metadata.map(|(key, text)| (key.to_string(), text)).into();
     safetensors::write(path, &tensors, &metadata)
 }
 

@@ -40,7 +40,7 @@ pub struct Generator<T: Real = f32> {
 }
 
 /// Largest output of the network of a generator with noise, in units of a piece.
-const REACH: f64 = 3.0;
+pub const BEND: f64 = 3.0;
 
 /// Rows that go through the whole network before the next ones; a multiple of the rows of a tile, and few enough for the second-level
 /// cache at the usual widths.
@@ -115,8 +115,7 @@ impl<T: Real> Generator<T> {
                 let (code, shift) = (parameters[0].gather_rows(index), parameters[1].gather_rows(index));
                 let reach = self.network.forward(&parameters[2..], code.concat_columns(noise));
                 let bounded = self.noise > 0.0;
-                let reach =
-                    if bounded { (reach * T::from_f64(1.0 / REACH)).tanh() * T::from_f64(REACH) } else { reach };
+                let reach = if bounded { (reach * T::from_f64(1.0 / BEND)).tanh() * T::from_f64(BEND) } else { reach };
                 noise + shift + reach
             }
         }
@@ -162,9 +161,9 @@ impl<T: Real> Generator<T> {
                 index.iter().zip(noise.chunks_exact(d)).flat_map(|(&k, z)| self.parameters[0].row(k).iter().chain(z));
             let mut reach = network.forward(inputs.copied().collect(), rows.len());
             if self.noise > 0.0 {
-                reach.iter_mut().for_each(|r| *r *= T::from_f64(1.0 / REACH));
+                reach.iter_mut().for_each(|r| *r *= T::from_f64(1.0 / BEND));
                 tanh_slice(&mut reach);
-                reach.iter_mut().for_each(|r| *r *= T::from_f64(REACH));
+                reach.iter_mut().for_each(|r| *r *= T::from_f64(BEND));
             }
             let parts = out.chunks_exact_mut(d).zip(noise.chunks_exact(d)).zip(reach.chunks_exact(d));
             for (((u, z), r), &k) in parts.zip(index) {

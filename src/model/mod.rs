@@ -22,7 +22,7 @@ pub use centres::CentreDensity;
 pub use certify::{AgainstSearch, GeneratorCertificate};
 pub use exact::{Exact, ExactReport, Unbiased};
 pub use flow::{FlowModel, FlowSettings};
-pub use generator::Generator;
+pub use generator::{BEND, Generator};
 pub use latent::{Latent, LatentBatch};
 pub use model::{Built, Drawn, Model, ModelSettings, Request, Start, Step, all_models};
 pub use particles::{Particles, ParticlesSettings};

@@ -1,22 +1,28 @@
 //! `pushforward check`: whether a target is fit to be sampled, before anything is trained on it.
 
-use crate::commands::seams::seams;
+use crate::commands::seams::{SEGMENT_POINTS, seams};
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::json::{self, real};
+use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::{self, Target};
 use pushforward::autodiff::{GradientCheck, check_score};
 use pushforward::density::Affine;
-use pushforward::density::Density;
+use pushforward::density::{Density, GaussianMixture};
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, fill_uniform, normal_matrix, stream};
 use pushforward::search::frame_of;
 use serde_json::json;
+use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Instant;
 
 /// Points of the box, and of the comparison with differences.
 const BOX: usize = 4096;
 const POINTS: usize = 64;
+/// Seconds from which a cost is announced.
+const MOMENT: f64 = 2.0;
 /// Half the side of the box, in units of the scale.
 const REACH: f64 = 10.0;
 /// Units of the six steps, in units of the scale: a right score has slope 2 in the first that resolves the density's features.
@@ -58,15 +64,29 @@ impl Item {
 /// Looks, prints, and fails with exit code 1 where something is wrong.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
-    let p = target.known("check")?;
+    let p = &Counted { density: target.known("check")?, calls: AtomicU64::new(0) };
+    announce(p);
+    let progress = Progress::new(PARTS.len() as u64, "checks");
+    let part = |k: usize| {
+        progress.at(k as u64);
+        progress.words(&format!("{}, {} points so far", PARTS[k], count(p.calls.load(Relaxed) as usize)));
+    };
+    part(0);
     let (scale, frame) = scale(p, arguments.seed);
-    let mut items = vec![scale, finiteness(&target, p, &frame, arguments.seed), repeatable(p, &frame, arguments.seed)];
+    let mut items = vec![scale];
+    part(1);
+    items.push(finiteness(&target, p, &frame, arguments.seed));
+    part(2);
+    items.push(repeatable(p, &frame, arguments.seed));
+    part(3);
     let (score, ladder) = score(p, &frame, arguments.seed);
     let right = score.passed;
     items.push(score);
     if right {
+        part(4);
         items.push(smoothness(p, &frame, arguments.seed));
     }
+    drop(progress);
     print(&if arguments.json {
         json::text(&as_json(&target, &frame, &items, ladder.as_ref()))
     } else {
@@ -83,6 +103,50 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         items.len(),
         failed.join(", ")
     )))
+}
+
+/// What is looked at, in order.
+const PARTS: [&str; 5] = ["scale", "finiteness", "repeatable", "score", "smoothness"];
+
+/// A density that counts the points at which it is asked.
+struct Counted<'a> {
+    density: &'a dyn Density,
+    calls: AtomicU64,
+}
+
+impl Density for Counted<'_> {
+    fn dim(&self) -> usize {
+        self.density.dim()
+    }
+    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
+        self.calls.fetch_add(x.rows() as u64, Relaxed);
+        self.density.log_density_into(x, out);
+    }
+    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        self.calls.fetch_add(x.rows() as u64, Relaxed);
+        self.density.evaluate_into(x, log_density, score);
+    }
+    fn mixture(&self) -> Option<&GaussianMixture> {
+        self.density.mixture()
+    }
+}
+
+/// Says beforehand what the points that are known to be asked for will cost, where that is more than a moment.
+fn announce(p: &Counted<'_>) {
+    let x = Matrix::zeros(POINTS, p.dim());
+    let (mut l, mut s) = (vec![0.0; POINTS], Matrix::zeros(POINTS, p.dim()));
+    let start = Instant::now();
+    // a density that panics here is a finding of what follows
+    let _ = std::panic::catch_unwind(AssertUnwindSafe(|| p.evaluate_into(&x, &mut l, &mut s)));
+    let (each, known) = (start.elapsed().as_secs_f64() / POINTS as f64, 2 * BOX + SEGMENT_POINTS);
+    if each * known as f64 > MOMENT {
+        note(format!(
+            "{POINTS} points take {} s, so the {} of box and segments about {} s, and the search for the scale comes on top",
+            number(each * POINTS as f64, 2),
+            count(known),
+            number(each * known as f64, 2)
+        ));
+    }
 }
 
 /// Whether centre and scale can be found; else the frame of the unit ball.

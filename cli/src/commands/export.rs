@@ -8,6 +8,7 @@ use crate::files::csv::CsvWriter;
 use crate::files::npz::NpzWriter;
 use crate::opened::Opened;
 use pushforward::linalg::Matrix;
+use pushforward::num::log_sum_exp;
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -16,7 +17,8 @@ use std::path::PathBuf;
 pub struct Arguments {
     /// The folder of a run
     run: PathBuf,
-    /// npz: samples and log_density; csv: with the parameters' names; arviz: JSON for arviz.from_json, posterior and sample_stats
+    /// npz: samples and log_density; csv: with the parameters' names; arviz: JSON for arviz.from_json, posterior and sample_stats (log p~
+    /// with and without the Jacobian, log q, weights)
     #[arg(long, value_enum)]
     format: Format,
     /// Where to write [default: samples.npz, samples.csv or samples.arviz.json in the run's folder]
@@ -50,7 +52,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         });
     }
     let names = target.coordinates.names();
-    let lp = target.density.log_density(&target.coordinates.free(samples.clone())?);
+    let points = target.coordinates.free(samples.clone())?;
+    let lp = target.density.log_density(&points);
     if target.coordinates.differ() {
         note("log p~ is that of the unconstrained coordinates, with the Jacobian".into());
     }
@@ -73,13 +76,36 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             file.finish()?;
         }
         Format::Arviz => {
+            let without: Option<Vec<f64>> = target
+                .coordinates
+                .log_jacobian(&points)
+                .map(|jacobian| lp.iter().zip(&jacobian).map(|(l, j)| l - j).collect());
+            let log_q = run.model.density().map(|q| q.log_density(&points));
+            // the rows of resampled.npy were drawn by their weights already
+            let weights: Option<Vec<f64>> = log_q.as_ref().map(|q| match file {
+                "samples.npy" => lp.iter().zip(q).map(|(p, q)| p - q).collect(),
+                _ => vec![0.0; q.len()],
+            });
+            let weights = weights.map(|w| (log_sum_exp(&w), w)).filter(|(total, _)| total.is_finite());
+            let weights: Option<Vec<f64>> = weights.map(|(total, w)| w.iter().map(|l| l - total).collect());
+            let all = [
+                ("lp", Some(&lp)),
+                ("lp_with_jacobian", Some(&lp)),
+                ("lp_without_jacobian", without.as_ref()),
+                ("log_q", log_q.as_ref()),
+                ("log_weight", weights.as_ref()),
+            ];
+            let statistics: Vec<arviz::Statistic<'_>> =
+                all.into_iter().filter_map(|(name, numbers)| Some((name, numbers?.as_slice()))).collect();
             let attributes = json!({
                 "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": run.summary["train_seconds"],
                 "target": target.name, "log_z": run.summary["certificate"]["log_z"]["value"], "pareto_k": run.summary["certificate"]["pareto_k"],
                 "verdict": run.summary["certificate"]["verdict"], "use": run.summary["use"], "file": file,
-                "lp": if target.coordinates.differ() { "log p~ of the unconstrained coordinates, with the Jacobian" } else { "log p~" }, "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
+                "lp": "log p~ of the unconstrained coordinates, with the Jacobian",
+                "log_q": "log q of the unconstrained coordinates: log_weight is lp_with_jacobian - log_q less the logarithm of its exponentials' sum, and equal for all rows of resampled.npy",
+                "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
             });
-            arviz::write(start()?, &samples, &names, &lp, attributes)?;
+            arviz::write(start()?, &samples, &names, &statistics, attributes)?;
         }
     }
     print(&format!("{} samples written to {}\n", samples.rows(), path.display()))

@@ -46,5 +46,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     model.fits_memory(n as u64)?;
     let mut writer = SampleWriter::output(&arguments.output, n as u64, &["log_density".into()])?;
     writer.push(&Matrix::from_vec(n, 1, density.log_density(&points)))?;
-    writer.finish()
+    writer.finish()?;
+    note(format!("log q at {n} points written to {}", arguments.output.display()));
+    Ok(())
 }

@@ -105,6 +105,12 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     drop(progress);
     writer.finish()?;
+    note(format!(
+        "{} samples of {} columns written to {}",
+        count(arguments.number as usize),
+        coordinates.dim(),
+        arguments.output.display()
+    ));
     polisher.iter().for_each(|p| note(p.report()));
     Ok(())
 }
@@ -149,6 +155,7 @@ fn exact(arguments: &Arguments, run: &Opened) -> Outcome<()> {
         number(report.bound, 3),
         if report.raised > 0 { format!(", raised {} times on the way", report.raised) } else { String::new() }
     ));
+    note(format!("written to {}", arguments.output.display()));
     let means = unbiased.means(&coordinates.constrain(unbiased.points.clone())?);
     let shown = coordinates.names().into_iter().zip(&means).take(SHOWN);
     let shown = shown.map(|(name, e)| format!("{name} {} ± {}", number(e.value, 4), number(e.standard_error, 2)));

@@ -13,6 +13,8 @@ use pushforward::rng::{Purpose, normal_matrix};
 /// Segments, and pieces of each.
 const SEGMENTS: usize = 256;
 const PIECES: usize = 32;
+/// Points at which the ends of all pieces are looked at.
+pub const SEGMENT_POINTS: usize = SEGMENTS * (PIECES + 1);
 /// Halvings of a piece: its length ends at 2^-30 of a segment.
 const HALVINGS: usize = 25;
 /// e is rounding below this, in units of 1 + |log p~|.

@@ -48,9 +48,18 @@ fn variables(names: &[String]) -> Vec<Variable> {
     out
 }
 
-/// Writes `{"posterior": {name: [chain][draw]}, "sample_stats": {"lp": [chain][draw]}, "attrs": …}` with one chain, because the draws are
-/// independent. `lp` is log p~ of each draw.   samples: n×d, names: d, lp: n.
-pub fn write(mut file: AtomicFile, samples: &Matrix, names: &[String], lp: &[f64], attributes: Value) -> Outcome<()> {
+/// Numbers of each draw beside its parameters: a name, and n numbers.
+pub type Statistic<'a> = (&'a str, &'a [f64]);
+
+/// Writes `{"posterior": {name: [chain][draw]}, "sample_stats": {name: [chain][draw]}, "attrs": …}` with one chain, because the draws are
+/// independent.   samples: n×d, names: d.
+pub fn write(
+    mut file: AtomicFile,
+    samples: &Matrix,
+    names: &[String],
+    statistics: &[Statistic<'_>],
+    attributes: Value,
+) -> Outcome<()> {
     file.write(b"{\"posterior\":{")?;
     for (k, (name, shape, first)) in variables(names).into_iter().enumerate() {
         let comma = if k > 0 { "," } else { "" };
@@ -59,8 +68,11 @@ pub fn write(mut file: AtomicFile, samples: &Matrix, names: &[String], lp: &[f64
         let draws: Vec<f64> = samples.iter_rows().flat_map(|row| row[first..first + width].to_vec()).collect();
         chain(&mut file, &draws, &shape)?;
     }
-    file.write(b"},\"sample_stats\":{\"lp\":")?;
-    chain(&mut file, lp, &[])?;
+    file.write(b"},\"sample_stats\":{")?;
+    for (k, (name, numbers)) in statistics.iter().enumerate() {
+        file.write(format!("{}{}:", if k > 0 { "," } else { "" }, json!(name)).as_bytes())?;
+        chain(&mut file, numbers, &[])?;
+    }
     file.write(format!("}},\"attrs\":{}}}", line(&attributes).trim_end()).as_bytes())?;
     file.commit()
 }
@@ -99,7 +111,7 @@ mod tests {
         let path = folder.path().join("a.json");
         let x = Matrix::from_rows(&[[1.0, 2.0, 3.0, 4.0, 5.0], [6.0, 7.0, 8.0, 9.0, 10.0]]);
         let columns = ["Z[1,1]", "Z[1,2]", "Z[2,1]", "Z[2,2]", "m"].map(str::to_string);
-        write(AtomicFile::create(&path).unwrap(), &x, &columns, &[0.0, 1.0], json!({})).unwrap();
+        write(AtomicFile::create(&path).unwrap(), &x, &columns, &[("lp", &[0.0, 1.0])], json!({})).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
         let expected = r#"{"posterior":{"Z":[[[[1.0,2.0],[3.0,4.0]],[[6.0,7.0],[8.0,9.0]]]],"m":[[5.0,10.0]]}"#;
         assert!(text.starts_with(expected), "{text}");
@@ -113,8 +125,15 @@ mod tests {
         let x = Matrix::from_rows(&[[1.0, -1e300], [f64::NAN, 5e-324]]);
         let names = ["a\"b".to_string(), "c".to_string()];
         let file = AtomicFile::create(&path).unwrap();
-        write(file, &x, &names, &[f64::NEG_INFINITY, f64::INFINITY], json!({ "seed": 3, "none": null })).unwrap();
-        let expected = r#"{"posterior":{"a\"b":[[1.0,NaN]],"c":[[-1e300,5e-324]]},"sample_stats":{"lp":[[-Infinity,Infinity]]},"attrs":{"seed":3,"none":null}}"#;
+        write(
+            file,
+            &x,
+            &names,
+            &[("lp", &[f64::NEG_INFINITY, f64::INFINITY]), ("b", &[1.0, 2.0])],
+            json!({ "seed": 3, "none": null }),
+        )
+        .unwrap();
+        let expected = r#"{"posterior":{"a\"b":[[1.0,NaN]],"c":[[-1e300,5e-324]]},"sample_stats":{"lp":[[-Infinity,Infinity]],"b":[[1.0,2.0]]},"attrs":{"seed":3,"none":null}}"#;
         assert_eq!(std::fs::read_to_string(&path).unwrap(), expected);
     }
 }

@@ -4,13 +4,17 @@ use super::{Model, frame, held, parameter_of, put_frame, put_search, search_of};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use pushforward::linalg::Matrix;
-use pushforward::model::flow::{Architecture, CouplingKind, Flow};
+use pushforward::model::flow::{AffineCoupling, Architecture, CouplingKind, Flow, Layer, SplineCoupling};
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
 
 /// The word under which the metadata hold the architecture; only flows have it.
 pub const KEY: &str = "flow";
+
+/// The word of its layers.
+const LAYERS: &str = "layers";
 
 /// What a flow is made of, as JSON.
 #[derive(Serialize, Deserialize)]
@@ -39,7 +43,34 @@ pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
         tensors.insert(name, tensor(p));
     }
     let stack = serde_json::to_string(&stack).expect("numbers are JSON");
-    safetensors::write(path, &tensors, &Metadata::from([("config".into(), config.into()), (KEY.into(), stack)]))
+    let metadata = [
+        ("config", config.into()),
+        (KEY, stack),
+        (LAYERS, layers(flow)),
+        (
+            "constants",
+            json!({
+                "activation": "x*sigmoid(x)", "affine_reach": AffineCoupling::REACH, "min_bin": SplineCoupling::MIN_BIN,
+                "min_slope": SplineCoupling::MIN_SLOPE,
+            })
+            .to_string(),
+        ),
+    ];
+    safetensors::write(path, &tensors, &metadata.map(|(key, text)| (key.to_string(), text)).into())
+}
+
+/// The layers in their order, with what no tensor says of them: which coordinates (from 0) a coupling keeps, bins and reach of splines.
+fn layers(flow: &Flow<f64>) -> String {
+    let one = |layer: &Layer| match layer {
+        Layer::Affine(c) => json!({ "kind": "affine", "kept": c.split.kept() }),
+        Layer::Spline(c) => {
+            let (bins, reach) = c.knots_on();
+            json!({ "kind": "spline", "kept": c.split.kept(), "bins": bins, "reach": reach })
+        }
+        Layer::Linear(_) => json!({ "kind": "linear" }),
+        Layer::ActNorm(_) => json!({ "kind": "act-norm" }),
+    };
+    Value::Array(flow.layers().iter().map(one).collect()).to_string()
 }
 
 /// The flow that [`save`] wrote.
@@ -60,6 +91,10 @@ pub fn rebuild(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> 
         return Err(format!("'flow' is {text}, which does not fit a file of {held} parameters"));
     }
     let mut flow: Flow<f64> = Flow::new(frame, architecture, 0);
+    // files of format 1 have none
+    if metadata.get(LAYERS).is_some_and(|own| *own != layers(&flow)) {
+        return Err(format!("'flow' is {text}, and 'layers' says something else"));
+    }
     flow.search = search_of(tensors, flow.dim())?;
     for (name, parameter) in flow.parameter_names().into_iter().zip(&mut flow.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &name, parameter.shape())?.into());

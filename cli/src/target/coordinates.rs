@@ -105,6 +105,20 @@ impl Coordinates {
         }
     }
 
+    /// log |det ∂x/∂u| at the rows of u (n×free_dim), the parameters x alone; None for a Stan model, whose library does not say it.
+    pub fn log_jacobian(&self, u: &Matrix) -> Option<Vec<f64>> {
+        let of = |chart: &Chart| {
+            let mut x = vec![0.0; chart.dim()];
+            u.iter_rows().map(|u| chart.constrain_point(u, &mut x)).collect()
+        };
+        match self {
+            Coordinates::Same(_) => Some(vec![0.0; u.rows()]),
+            Coordinates::Chart(chart) => Some(of(chart)),
+            Coordinates::Named(named) => Some(of(&named.chart)),
+            Coordinates::Free(_) | Coordinates::Stan(_) => None,
+        }
+    }
+
     /// Points u of samples.   n×dim → n×free_dim.
     pub fn free(&self, samples: Matrix) -> Outcome<Matrix> {
         self.free_of_rounded(samples, 0.5 * f64::EPSILON)

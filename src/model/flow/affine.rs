@@ -14,10 +14,10 @@ pub struct AffineCoupling {
     pub split: Split,
 }
 
-/// Largest |a|: a factor of 7.4 to either side; the two or more couplings that move a coordinate reach e^±4, a funnel's neck.
-const REACH: f64 = 2.0;
-
 impl AffineCoupling {
+    /// Largest |a|: a factor of 7.4 to either side; the two or more couplings that move a coordinate reach e^±4, a funnel's neck.
+    pub const REACH: f64 = 2.0;
+
     /// Coordinates `kept` of R^d feed the scale and the shift of the others, by a network with `hidden` layers.
     pub fn new(dim: usize, kept: &[usize], hidden: &[usize]) -> Self {
         Self { split: Split::new(dim, kept, hidden, 2) }
@@ -26,7 +26,7 @@ impl AffineCoupling {
     /// (a, b) at each row.
     fn scale_and_shift<'t, T: Real>(&self, p: &[Var<'t, T>], kept: Option<Var<'t, T>>) -> (Var<'t, T>, Var<'t, T>) {
         let (u, m) = (self.split.conditioner(p, kept), self.split.moved().len());
-        let a = (u.columns(0..m) * T::from_f64(1.0 / REACH)).tanh() * T::from_f64(REACH);
+        let a = (u.columns(0..m) * T::from_f64(1.0 / Self::REACH)).tanh() * T::from_f64(Self::REACH);
         (a, u.columns(m..2 * m))
     }
 

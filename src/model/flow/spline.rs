@@ -16,9 +16,8 @@ pub struct SplineCoupling {
     reach: f64,
 }
 
-/// Smallest width and height of a bin, as a fraction of the interval, and smallest slope at a knot (Durkan et al., their code).
-const MIN_BIN: f64 = 1e-3;
-const MIN_SLOPE: f64 = 1e-3;
+const MIN_BIN: f64 = SplineCoupling::MIN_BIN;
+const MIN_SLOPE: f64 = SplineCoupling::MIN_SLOPE;
 
 /// c with softplus(c) + MIN_SLOPE = 1.
 fn identity_slope() -> f64 {
@@ -47,6 +46,16 @@ struct Knots<'t, T: Real> {
 }
 
 impl SplineCoupling {
+    /// Smallest width and height of a bin, as a fraction of the interval (Durkan et al., their code).
+    pub const MIN_BIN: f64 = 1e-3;
+    /// Smallest slope at a knot.
+    pub const MIN_SLOPE: f64 = 1e-3;
+
+    /// K and B.
+    pub fn knots_on(&self) -> (usize, f64) {
+        (self.bins, self.reach)
+    }
+
     /// Coordinates `kept` of R^d feed the splines of the others by a network with `hidden` layers; K = `bins` ≥ 1 on
     /// [-`reach`, `reach`].
     pub fn new(dim: usize, kept: &[usize], hidden: &[usize], bins: usize, reach: f64) -> Self {
