@@ -3,10 +3,10 @@
 use crate::checkpoint::Checkpoint;
 use crate::config::Config;
 use crate::curves::Curves;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Failure, Outcome, note};
 use crate::model::Model;
 use crate::progress::Progress;
-use crate::report::Frame;
+use crate::report::{Frame, count};
 use crate::saved::Saved;
 use crate::target::Target;
 use pushforward::Error;
@@ -69,7 +69,7 @@ fn available_memory() -> f64 {
 /// How a run ended.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Ending {
-    /// All steps were taken.
+    /// All steps were taken, or the model settled.
     Complete,
     /// Ctrl-C.
     Interrupted,
@@ -138,6 +138,10 @@ pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> 
             Err(error @ Error::TooManyFaults { .. }) => return Ok((training.end(), Ending::Faulty(error.to_string()))),
             Err(error) => return Err(Failure::from(error)),
         }
+    }
+    if let Some(why) = training.run.model().settled() {
+        let (taken, total) = (count(training.run.clock().step as usize), count(job.steps() as usize));
+        note(format!("stopped after {taken} of {total} steps: {why}"));
     }
     Ok((training.end(), Ending::Complete))
 }

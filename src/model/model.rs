@@ -71,6 +71,11 @@ pub trait Model: Stateful + Send {
     /// Moves along the pull; the numbers of its own. On an error nothing but what [`Model::draw`] kept has changed.
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>>;
 
+    /// Why no further step is worth its time, in a sentence; None as long as one is.
+    fn settled(&self) -> Option<String> {
+        None
+    }
+
     /// Forgets what [`Model::draw`] kept for [`Model::follow`], after a step that was left out.
     fn release(&mut self) {}
 

@@ -91,9 +91,9 @@ impl Run {
         self.clock
     }
 
-    /// Whether all steps were taken.
+    /// Whether all steps were taken, or the model has settled.
     pub fn is_finished(&self) -> bool {
-        self.clock.step >= self.clock.steps
+        self.clock.step >= self.clock.steps || self.model.settled().is_some()
     }
 
     /// Steps that were left out.
@@ -106,12 +106,12 @@ impl Run {
         self.model.sample(n, seed, block)
     }
 
-    /// All remaining steps.
+    /// All remaining steps, up to where the model settles ([`Model::settled`]).
     pub fn finish(&mut self) -> Result<()> {
         self.drive(&mut ()).map(|_| ())
     }
 
-    /// Steps until all are taken or the observer stops; whether all were taken.
+    /// Steps until the run is finished or the observer stops; whether it is finished.
     pub fn drive(&mut self, observer: &mut dyn Observer) -> Result<bool> {
         while !self.is_finished() {
             if !observer.goes_on(self) {

@@ -9,6 +9,7 @@ mod architecture;
 mod base;
 pub(crate) mod batch;
 mod coupling;
+mod held_out;
 mod layer;
 mod linear;
 mod model;

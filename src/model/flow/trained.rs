@@ -2,9 +2,10 @@
 
 use crate::density::{Affine, Density};
 use crate::error::{Error, Result};
-use crate::estimate::{Law, LawUse};
+use crate::estimate::{Clock, Law, LawUse};
 use crate::linalg::Matrix;
 use crate::model::batch::Batch;
+use crate::model::flow::held_out::HeldOut;
 use crate::model::flow::start::likelier_components;
 use crate::model::flow::{Architecture, CouplingKind, Flow};
 use crate::model::frame_state::{frame_of_state, put_frame};
@@ -18,6 +19,7 @@ use crate::search::{SearchSettings, search};
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Kind, Pull};
 use std::any::Any;
+use std::sync::Arc;
 
 crate::settings! {
     /// Settings of a [`FlowModel`]. Lengths are in units of the frame.
@@ -42,6 +44,9 @@ crate::settings! {
         learning_rate: f64 = 3e-3, Rule::Positive;
         /// Rate of the reaction on the weights of the base's components (T15), at the start; it falls with Adam's.
         reaction: f64 = 0.1, Rule::Unit;
+        /// Steps without a fall of KL(q‖p) + KL(p‖q) on held-out points after which the best iterate comes back and the rate falls, and
+        /// after the third time the run ends; 0 for all steps and the last iterate.
+        patience: u64 = 100, Rule::AtLeast(0);
     }
 }
 
@@ -68,6 +73,8 @@ pub struct FlowModel<T: Real> {
     valued: Batch<T>,
     /// The latent batch of the step.
     latent: Option<LatentBatch<T>>,
+    /// None for a flow that was given, or that never stops.
+    held_out: Option<HeldOut<T>>,
 }
 
 impl FlowSettings {
@@ -81,7 +88,7 @@ impl FlowSettings {
     }
 
     /// Adam's rate at a step: `learning_rate` min(1, 20 t) (1 + cos πt)/2 at t = step/steps.
-    pub fn rate(&self, clock: crate::estimate::Clock) -> f64 {
+    pub fn rate(&self, clock: Clock) -> f64 {
         let warm = ((clock.step + 1) as f64 / (WARM_UP * clock.steps as f64)).min(1.0);
         warm * cosine_rate(self.learning_rate, clock.step, clock.steps)
     }
@@ -103,7 +110,9 @@ impl FlowSettings {
         let mut flow: Flow<T> = Flow::new(frame, self.architecture(components), start.seed);
         flow.start_at(&y, start.seed);
         flow.search = Some(Searched::of(&found));
-        Ok(Built { model: Box::new(FlowModel::new(flow, self.clone())), particles: Some(y) })
+        let mut model = FlowModel::new(flow, self.clone());
+        model.hold_out(density, start.seed)?;
+        Ok(Built { model: Box::new(model), particles: Some(y) })
     }
 
     fn rebuild_as<T: Real>(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
@@ -115,6 +124,10 @@ impl FlowSettings {
             return Err(Error::State { what });
         }
         let mut model = FlowModel::<T>::new(Flow::new(frame, self.architecture(components), start.seed), self.clone());
+        model.flow.search = Searched::of_state(state, model.flow.dim())?;
+        if let [density] = start.target.densities.as_slice() {
+            model.hold_out(density, start.seed)?;
+        }
         model.restore(state)?;
         Ok(Box::new(model))
     }
@@ -147,7 +160,7 @@ impl ModelSettings for FlowSettings {
         let layers: f64 = widths.windows(2).map(|w| w[0] * w[1] + w[1]).sum();
         let couplings = self.couplings as f64;
         let batch = self.batch as f64 * couplings * (2.0 * widths.iter().sum::<f64>() + d);
-        size * (4.0 * couplings * layers + batch) + 8.0 * (3.0 * self.search_particles as f64 * d + 2.0 * d * d)
+        size * (5.0 * couplings * layers + batch) + 8.0 * (3.0 * self.search_particles as f64 * d + 2.0 * d * d)
     }
     fn copy(&self) -> Box<dyn ModelSettings> {
         Box::new(self.clone())
@@ -168,7 +181,25 @@ impl<T: Real> FlowModel<T> {
             generated: Batch::default(),
             valued: Batch::default(),
             latent: None,
+            held_out: None,
         }
+    }
+
+    /// From here on particles of the search judge its steps.
+    fn hold_out(&mut self, density: &Arc<dyn Density>, seed: u64) -> Result<()> {
+        let (search, patience) = (self.flow.search.as_ref(), self.settings.patience);
+        let Some(search) = search.filter(|_| patience > 0) else { return Ok(()) };
+        let flow = (&self.flow, &self.frame);
+        self.held_out = Some(HeldOut::new(Arc::clone(density), flow, &search.particles, patience, seed)?);
+        Ok(())
+    }
+
+    /// After a step: what held-out points say of it.
+    fn judge(&mut self, clock: Clock) -> Vec<Figure> {
+        let Some(held_out) = &mut self.held_out else { return Vec::new() };
+        let value = held_out.look(&mut self.flow, &self.frame, clock.step + 1, clock.steps);
+        let label = "KL(q‖p) + KL(p‖q), held out";
+        value.map(|value| Figure::plain("held_out", label, value)).into_iter().collect()
     }
 
     /// What is trained, in the units of the target.
@@ -187,6 +218,9 @@ impl<T: Real> Stateful for FlowModel<T> {
         if let Some(search) = &self.flow.search {
             search.put(to);
         }
+        if let Some(held_out) = &self.held_out {
+            held_out.put(&self.flow.parameter_names(), to);
+        }
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {
@@ -194,6 +228,9 @@ impl<T: Real> Stateful for FlowModel<T> {
         let frame = frame_of_state(from)?;
         if frame != self.frame {
             return Err(Error::State { what: format!("it is in {frame:?}") });
+        }
+        if let Some(held_out) = &mut self.held_out {
+            held_out.take(&self.flow.parameter_names(), from)?;
         }
         self.flow.search = Searched::of_state(from, self.flow.dim())?;
         (self.flow.parameters, self.optimiser) = (parameters, optimiser);
@@ -241,7 +278,7 @@ impl<T: Real> Model for FlowModel<T> {
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {
         let latent = self.latent.take();
-        let rate = self.settings.rate(step.clock);
+        let rate = self.settings.rate(step.clock) * self.held_out.as_ref().map_or(1.0, HeldOut::rate);
         let (velocity, rms, growth) = match step.pull {
             Pull::Points(field) => (field.velocity, field.rms, field.growth),
             Pull::Displacement { by, .. } => (by.clone(), crate::velocity::root_mean_square(&by), None),
@@ -251,7 +288,7 @@ impl<T: Real> Model for FlowModel<T> {
                 let column = Matrix::from_vec(cotangent.len(), 1, cotangent);
                 self.valued.pull_back(&column.cast(), &mut self.gradient);
                 Adam::default().step(&mut self.flow.parameters, &self.gradient, &mut self.optimiser, rate);
-                return Ok(Vec::new());
+                return Ok(self.judge(step.clock));
             }
             _ => return Err(Error::Diverged { step: step.clock.step }),
         };
@@ -265,7 +302,11 @@ impl<T: Real> Model for FlowModel<T> {
             base.react(&mut self.flow.parameters, codes, &rates, share);
         }
         Adam::default().step(&mut self.flow.parameters, &self.gradient, &mut self.optimiser, rate);
-        Ok(Vec::new())
+        Ok(self.judge(step.clock))
+    }
+
+    fn settled(&self) -> Option<String> {
+        self.held_out.as_ref().and_then(HeldOut::settled)
     }
 
     fn release(&mut self) {
