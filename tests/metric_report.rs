@@ -13,6 +13,9 @@ fn small() -> Options {
         transport_sizes: vec![200],
         pair_size: 500,
         sliced_size: 2_000,
+        n_body_size: 200,
+        n_body_repeats: 4,
+        aligned_size: 50,
         test_size: 200,
         resamples: 99,
         ..Options::default()

@@ -1,6 +1,6 @@
 //! Symmetries from the score where they are known: targets of the library, a double well of particles and a Lennard-Jones cluster.
 
-use pushforward::density::{Affine, Density, GaussianMixture, Pointwise, by_name, evaluate};
+use pushforward::density::{Affine, Density, GaussianMixture, MeanFree, NBody, Pointwise, by_name, evaluate};
 use pushforward::linalg::Matrix;
 use pushforward::metric::energy_distance;
 use pushforward::num::Summary;
@@ -42,87 +42,8 @@ impl Pointwise for Donut {
     }
 }
 
-/// Particles with pair energies e(r), in an orthonormal basis of the configurations of mean 0: log p~ = -Σ e(r_ij) - trap |x|²/2.
-struct Cluster {
-    particles: usize,
-    dim: usize,
-    trap: f64,
-    pair: fn(f64) -> (f64, f64),
-}
-
-impl Cluster {
-    /// Helmert's basis: row k is orthogonal to (1, …, 1) and to the rows before it.
-    fn basis(&self) -> Matrix {
-        let n = self.particles;
-        Matrix::from_fn(n - 1, n, |k, j| {
-            let k = k + 1;
-            let norm = ((k * (k + 1)) as f64).sqrt();
-            if j < k {
-                1.0 / norm
-            } else if j == k {
-                -(k as f64) / norm
-            } else {
-                0.0
-            }
-        })
-    }
-
-    /// Coordinates of all particles, from those in the basis.
-    fn places(&self, y: &[f64]) -> Vec<f64> {
-        let (basis, d) = (self.basis(), self.dim);
-        let one = |j: usize, c: usize| (0..self.particles - 1).map(|k| basis[(k, j)] * y[k * d + c]).sum();
-        (0..self.particles * d).map(|e| one(e / d, e % d)).collect()
-    }
-
-    /// The other way round.
-    fn reduced(&self, x: &[f64]) -> Vec<f64> {
-        let (basis, d) = (self.basis(), self.dim);
-        let one = |k: usize, c: usize| (0..self.particles).map(|j| basis[(k, j)] * x[j * d + c]).sum();
-        (0..(self.particles - 1) * d).map(|e| one(e / d, e % d)).collect()
-    }
-}
-
-impl Pointwise for Cluster {
-    fn dim(&self) -> usize {
-        (self.particles - 1) * self.dim
-    }
-
-    fn at(&self, y: &[f64], score: &mut [f64]) -> f64 {
-        let (x, d) = (self.places(y), self.dim);
-        let mut force = vec![0.0; x.len()];
-        let mut energy = 0.0;
-        for i in 0..self.particles {
-            for j in 0..i {
-                let apart: Vec<f64> = (0..d).map(|c| x[i * d + c] - x[j * d + c]).collect();
-                let r = apart.iter().map(|a| a * a).sum::<f64>().sqrt();
-                let (e, slope) = (self.pair)(r);
-                energy += e;
-                for c in 0..d {
-                    force[i * d + c] -= slope * apart[c] / r;
-                    force[j * d + c] += slope * apart[c] / r;
-                }
-            }
-        }
-        score.copy_from_slice(&self.reduced(&force));
-        score.iter_mut().zip(y).for_each(|(s, y)| *s -= self.trap * y);
-        -energy - 0.5 * self.trap * y.iter().map(|y| y * y).sum::<f64>()
-    }
-}
-
-/// DW-4: four particles in the plane, -4 (r - 4)² + 0.9 (r - 4)⁴ over 2.
-fn double_well(r: f64) -> (f64, f64) {
-    let u = r - 4.0;
-    (-2.0 * u * u + 0.45 * u.powi(4), -4.0 * u + 1.8 * u.powi(3))
-}
-
-/// LJ-13: 13 particles in space, r⁻¹² - 2 r⁻⁶.
-fn lennard_jones(r: f64) -> (f64, f64) {
-    let s = r.powi(-6);
-    (s * s - 2.0 * s, (-12.0 * s * s + 12.0 * s) / r)
-}
-
 /// An icosahedron with its centre, edges near 1, every copy turned and every atom displaced.
-fn icosahedra(cluster: &Cluster, n: usize) -> Matrix {
+fn icosahedra(space: MeanFree, n: usize) -> Matrix {
     let golden = 0.5 * (1.0 + 5f64.sqrt());
     let mut atoms = vec![[0.0; 3]];
     for (a, b) in [(1.0, golden), (1.0, -golden), (-1.0, golden), (-1.0, -golden)] {
@@ -136,7 +57,9 @@ fn icosahedra(cluster: &Cluster, n: usize) -> Matrix {
         let turn = AffineField { matrix: skew, shift: vec![0.0; 3] };
         let turned = turn.flow(2.0, &Matrix::from_rows(&atoms));
         let x: Vec<f64> = turned.as_slice().iter().zip(noise.row(i)).map(|(x, z)| x + 0.07 * z).collect();
-        cluster.reduced(&x)
+        let mut y = vec![0.0; space.free_dim()];
+        space.coordinates_of(&x, &mut y);
+        y
     };
     Matrix::from_rows(&(0..n).map(one).collect::<Vec<_>>())
 }
@@ -203,7 +126,7 @@ fn normal_cdf(z: f64) -> f64 {
 }
 
 /// Checks the dimension for every target of the registry: (d-1)(d-2)/2 for a funnel, whose d-1 other coordinates turn into each other,
-/// (d/2)(d/2-1)/2 for a many-well, whose d/2 Gaussian ones do, 0 for the others. Along each found field log p is constant to 1e-8.
+/// (d/2)(d/2-1)/2 for a many-well, whose d/2 Gaussian ones do, 1 for DW-4, 0 for the others. Along each found field log p is constant to 1e-8.
 #[test]
 fn targets_of_the_registry() {
     let names = pushforward::density::all_densities().iter().flat_map(|e| e.names()).collect::<Vec<_>>();
@@ -216,6 +139,7 @@ fn targets_of_the_registry() {
         let expected = match name.split('-').next().unwrap() {
             "funnel" => (d - 1) * (d - 2) / 2,
             "many" => (d / 2) * (d / 2 - 1) / 2,
+            "dw4" => 1, // the plane turns
             _ => 0,
         };
         // two-moons has no sampler: any points on its support do
@@ -236,7 +160,7 @@ fn targets_of_the_registry() {
 /// turn all particles alike.
 #[test]
 fn clusters_of_particles() {
-    let four = Cluster { particles: 4, dim: 2, trap: 0.0, pair: double_well };
+    let four = NBody::dw4();
     let x = normal_matrix::<f64>(4, Purpose::Check, 6, 1000, 6).map(|z| 2.5 * z);
     let one = find(&four, &x, &Settings::default()).unwrap();
     assert_eq!(one.basis.len(), 1, "{:?}", one.eigenvalues);
@@ -253,8 +177,8 @@ fn clusters_of_particles() {
     let gap = (0..36).map(|k| (a[(k / 6, k % 6)] - turn(k / 6, k % 6) * a[(0, 1)]).abs()).fold(0.0, f64::max);
     assert!(gap < 1e-7 && a[(0, 1)].abs() > 0.9, "{a:?}");
 
-    let thirteen = Cluster { particles: 13, dim: 3, trap: 1.0, pair: lennard_jones };
-    let x = icosahedra(&thirteen, 4 * 36 * 37);
+    let thirteen = NBody::lj13();
+    let x = icosahedra(thirteen.space(), 4 * 36 * 37);
     let three = find(&thirteen, &x, &Settings::default()).unwrap();
     assert_eq!(three.basis.len(), 3, "{:?} {:e}", three.eigenvalues, three.residual);
     assert_eq!(three.candidates, 36 * 37);

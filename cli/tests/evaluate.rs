@@ -98,3 +98,68 @@ fn two_forms() {
         assert!(text.contains(word), "{text}");
     }
 }
+
+/// Writes (n, k, d) numbers of double precision as NumPy does.
+fn write_array(path: &Path, shape: [usize; 3], numbers: &[f64]) {
+    let [n, k, d] = shape;
+    let mut header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': ({n}, {k}, {d}), }}");
+    header.extend(std::iter::repeat_n(' ', 117 - header.len()));
+    header.push('\n');
+    let mut bytes = b"\x93NUMPY\x01\x00".to_vec();
+    bytes.extend((header.len() as u16).to_le_bytes());
+    bytes.extend(header.as_bytes());
+    numbers.iter().for_each(|x| bytes.extend(x.to_le_bytes()));
+    std::fs::write(path, bytes).unwrap();
+}
+
+/// Checks that DW-4 takes positions as (n, 8) and as (n, 4, 2) with the same figures, with energies, distances and their floors, and refuses in a
+/// sentence what it cannot judge: a mean that is not 0, other shapes, NaN.
+#[test]
+fn positions_of_particles() {
+    let folder = tempfile::tempdir().unwrap();
+    let p = pushforward::density::NBody::dw4();
+    let x = p.space().positions(&pushforward::density::Density::sample(&p, 300, 3).unwrap());
+    let at = |name: &str| folder.path().join(name);
+    write_array(&at("x.npy"), [300, 4, 2], x.as_slice());
+    let mut writer = SampleWriter::create(&at("flat.npy"), 300, 8).unwrap();
+    writer.push(&x).unwrap();
+    writer.finish().unwrap();
+    let run = |name: &str| pushforward(folder.path(), &["evaluate", "dw4", name, "--json", "--test-size", "0"]);
+    let read = |name: &str| -> Value { serde_json::from_slice(&run(name).stdout).unwrap() };
+    let answer = read("x.npy");
+    assert_eq!(answer["coordinates"], "mean-free");
+    assert_eq!(answer["metrics"], read("flat.npy")["metrics"]);
+    for key in [
+        "energy_tvd",
+        "distance_tvd",
+        "energy_tvd_fixed",
+        "distance_tvd_fixed",
+        "energy_w2",
+        "distance_w2",
+        "aligned_w2",
+    ] {
+        let (value, floor) = (&metric(&answer, key)["value"], &metric(&answer, key)["floor"]["mean"]);
+        let ratio = value.as_f64().unwrap() / floor.as_f64().unwrap();
+        assert!((0.3..3.0).contains(&ratio), "{key}: {value} {floor}");
+    }
+    assert_eq!(metric(&answer, "virial")["floor"]["mean"], 6.0);
+    // the mean of 300 shares of 6 pairs has a standard error below 0.5/√300; 5 of them fail by chance in 1 of 1.7e6
+    let near = metric(&answer, "distances_below_4")["value"].as_f64().unwrap();
+    assert!((near - 0.494).abs() < 5.0 * 0.5 / 300f64.sqrt(), "{near}");
+    let shifted: Vec<f64> = x.as_slice().iter().map(|v| v + 0.5).collect();
+    write_array(&at("shifted.npy"), [300, 4, 2], &shifted);
+    write_array(&at("seven.npy"), [300, 7, 1], &x.as_slice()[..2_100]);
+    let mut nan = x.as_slice().to_vec();
+    nan[17] = f64::NAN;
+    write_array(&at("nan.npy"), [300, 4, 2], &nan);
+    for (name, words) in [
+        ("shifted.npy", &["row 1", "mean 0.", "subtract"][..]),
+        ("seven.npy", &["7 columns", "8 dimensions", "(n, 4, 2)"]),
+        ("nan.npy", &["row 3, column 2", "NaN"]),
+    ] {
+        let out = run(name);
+        let said = String::from_utf8(out.stderr).unwrap();
+        assert!(out.status.code() == Some(2) && said.lines().count() == 1, "{said}");
+        words.iter().for_each(|word| assert!(said.contains(word) && said.contains(name), "{said}"));
+    }
+}

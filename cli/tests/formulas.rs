@@ -44,13 +44,13 @@ fn distances(x: &[f64], d: usize) -> Vec<f64> {
     (0..n).flat_map(|a| (a + 1..n).map(move |b| (a, b))).map(|(a, b)| square(a, b)).collect()
 }
 
-fn dw4(x: &[f64]) -> f64 {
+fn four_particles(x: &[f64]) -> f64 {
     let energy: f64 = distances(x, 2).iter().map(|s| s.sqrt() - 4.0).map(|u| 0.9 * u.powi(4) - 4.0 * u * u).sum();
     let mean = |j: usize| (0..4).map(|k| x[2 * k + j]).sum::<f64>() / 4.0;
     -energy - 0.5 * (sq(mean(0)) + sq(mean(1)))
 }
 
-fn lj13(x: &[f64]) -> f64 {
+fn thirteen_particles(x: &[f64]) -> f64 {
     let pair = |s: f64| s.powi(-6) - 2.0 * s.powi(-3);
     -distances(x, 3).into_iter().map(pair).sum::<f64>() - 0.5 * x.iter().map(|v| v * v).sum::<f64>()
 }
@@ -119,8 +119,8 @@ const CLOSED: &[(&str, Closed)] = &[
     ("rosenbrock10", |x| -x.windows(2).map(|w| 100.0 * sq(w[1] - w[0] * w[0]) + sq(1.0 - w[0])).sum::<f64>() / 20.0),
     ("eight-schools", eight_schools),
     ("student5", |x| -4.0 * (x.iter().map(|v| v * v).sum::<f64>() / 3.0).ln_1p()),
-    ("dw4", dw4),
-    ("lj13", lj13),
+    ("four-particles", four_particles),
+    ("thirteen-particles", thirteen_particles),
     ("phi4", phi4),
     ("rezende1", |x| rezende(1, x)),
     ("rezende2", |x| rezende(2, x)),
@@ -189,7 +189,7 @@ fn formulas_agree_with_closed_forms() {
     }
 }
 
-/// Checks that the scores of all example targets are gradients of their log-densities, by differences; LJ-13 from a relaxed lattice, because
+/// Checks that the scores of all example targets are gradients of their log-densities, by differences; thirteen particles from a relaxed lattice, because
 /// random points are on its wall.
 #[test]
 fn scores_of_formulas_are_gradients() {
@@ -198,7 +198,7 @@ fn scores_of_formulas_are_gradients() {
         let density = load(name).density;
         let d = density.dim();
         let mut x = points(name, d).slice_rows(0..40);
-        if name == "lj13" {
+        if name == "thirteen-particles" {
             x = Matrix::from_fn(40, d, |i, j| {
                 1.1 * ((j / 3) / usize::pow(3, (j % 3) as u32) % 3) as f64 + 0.05 * x[(i, j)]
             });

@@ -104,7 +104,7 @@ fn a_formula_with_a_support() {
         succeeds(out);
     }
     let page = fs::read_to_string(folder.path().join("run/report.html")).unwrap();
-    assert!(page.contains("is in the unconstrained coordinates in which it was learnt"));
+    assert!(page.contains("is in the unconstrained coordinates, with the Jacobian, in which it was learnt"));
     fs::remove_file(folder.path().join("shares.toml")).unwrap();
     succeeds(pushforward(folder.path(), &["sample", "run", "-n", "10000", "-o", "s.npy"]));
     assert!(fs::read(folder.path().join("s.npy")).unwrap() == fs::read(folder.path().join("run/samples.npy")).unwrap());

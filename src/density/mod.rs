@@ -15,9 +15,11 @@ mod funnel;
 mod gaussian;
 mod handwritten;
 mod many_well;
+mod mean_free;
 mod mixture;
 mod mixture_kernel;
 mod mt19937;
+mod n_body;
 mod named_mixtures;
 mod phi4;
 mod pointwise;
@@ -46,7 +48,9 @@ pub use evaluate::{Evaluation, evaluate, evaluate_log_density};
 pub use funnel::Funnel;
 pub use handwritten::Handwritten;
 pub use many_well::ManyWell;
+pub use mean_free::MeanFree;
 pub use mixture::GaussianMixture;
+pub use n_body::{NBody, Pair};
 pub use named_mixtures::{gmm9, gmm9u, gmm40, ring8};
 pub use phi4::Phi4;
 pub use pointwise::Pointwise;
@@ -107,6 +111,11 @@ pub trait Density: Send + Sync {
 
     /// This density as a Gaussian mixture, where it is one (so log Z = 0): what mode masses are counted against.
     fn mixture(&self) -> Option<&GaussianMixture> {
+        None
+    }
+
+    /// This density as that of particles, where it is one: what energies and distances are counted of.
+    fn n_body(&self) -> Option<&NBody> {
         None
     }
 }

@@ -1,6 +1,8 @@
 //! The targets by name, with formula, constants and source: what `pushforward list targets` prints.
 
-use crate::density::{Banana, Density, Funnel, GaussianMixture, ManyWell, Phi4, TwoMoons, gmm9, gmm9u, gmm40, ring8};
+use crate::density::{
+    Banana, Density, Funnel, GaussianMixture, ManyWell, NBody, Phi4, TwoMoons, gmm9, gmm9u, gmm40, ring8,
+};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -66,6 +68,9 @@ impl Entry {
 fn mixture(p: GaussianMixture) -> Result<Arc<dyn Density>> {
     Ok(Arc::new(p))
 }
+
+/// Both orders of a pair count.
+const LENNARD_JONES: &str = "-sum_{i<j} 2 (s_ij^-6 - 2 s_ij^-3) - sum_i |x_i|^2/2, s_ij = |x_i - x_j|^2 + 1e-6";
 
 /// Every target, in the order in which they are listed.
 pub fn all_densities() -> Vec<Entry> {
@@ -146,6 +151,30 @@ pub fn all_densities() -> Vec<Entry> {
             constants: "log Z by the transfer operator, -4.122517 for D = 8; correlation length 23.58 sites",
             source: "lattice phi^4 theory on a ring; constants of this project",
             build: |d| Ok(Arc::new(Phi4::new(d)?)),
+        },
+        Entry {
+            name: "dw4",
+            dimensions: Dimensions::Fixed(6),
+            formula: "-sum_{i<j} 0.9 (r_ij - 4)^4 - 4 (r_ij - 4)^2, 4 particles of R^2 with mean 0",
+            constants: "files hold the 8 positions; log Z = 29.667232 on the subspace",
+            source: "Koehler, Klein, Noe (ICML 2020), noegroup/bgflow; constants of iDEM (ICML 2024)",
+            build: |_| Ok(Arc::new(NBody::dw4())),
+        },
+        Entry {
+            name: "lj13",
+            dimensions: Dimensions::Fixed(36),
+            formula: LENNARD_JONES,
+            constants: "13 particles of R^3 with mean 0; files hold the 39 positions",
+            source: "Koehler, Klein, Noe (ICML 2020); constants of iDEM (Akhound-Sadegh et al., ICML 2024)",
+            build: |_| Ok(Arc::new(NBody::lj13())),
+        },
+        Entry {
+            name: "lj55",
+            dimensions: Dimensions::Fixed(162),
+            formula: LENNARD_JONES,
+            constants: "55 particles of R^3 with mean 0; files hold the 165 positions",
+            source: "Klein, Kraemer, Noe (NeurIPS 2023); constants of iDEM (Akhound-Sadegh et al., ICML 2024)",
+            build: |_| Ok(Arc::new(NBody::lj55())),
         },
     ]
 }

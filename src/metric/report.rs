@@ -24,6 +24,12 @@ pub struct Options {
     pub projections: usize,
     /// Most points a side in MMD and energy distance.
     pub pair_size: usize,
+    /// Most configurations a side in distances of particles.
+    pub n_body_size: usize,
+    /// Repeats of these, at least 2.
+    pub n_body_repeats: usize,
+    /// Most configurations a side in the distance up to symmetry.
+    pub aligned_size: usize,
     /// Most points of the sample in KSD and MMD as tests; 0 for no tests.
     pub test_size: usize,
     /// Resampled copies behind a p-value, which is at least 1/(resamples + 1).
@@ -42,6 +48,9 @@ impl Default for Options {
             sliced_size: 10_000,
             projections: 128,
             pair_size: 4_000,
+            n_body_size: 2_000,
+            n_body_repeats: 10,
+            aligned_size: 1_000,
             test_size: 1_000,
             resamples: 499,
             repeats: 4,

@@ -62,6 +62,10 @@ pub fn geometry(name: &str) -> (f64, Option<Grid>) {
         "funnel-2" => (0.3, square(9.0, 0.5).map(|g| Grid { chart: funnel_chart, inverse: funnel_inverse, ..g })),
         "funnel-10" => (0.3, None),
         "phi4-8" | "phi4-32" => (0.2, None),
+        "dw4" => (0.3, None),
+        // the checks see normal points, some with pairs far up the wall
+        "lj13" => (0.01, None),
+        "lj55" => (0.003, None),
         other => panic!("say in `geometry` how to integrate the new target {other}"),
     }
 }

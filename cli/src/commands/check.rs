@@ -349,8 +349,8 @@ fn smoothness(p: &dyn Density, frame: &Affine, seed: u64) -> Item {
 
 fn as_text(target: &Target, items: &[Item], ladder: Option<&(f64, GradientCheck)>) -> String {
     let mut text = format!("{} in {} dimensions\n\n", target.name, target.density.dim());
-    if target.coordinates.differ() {
-        text += "It has a support; all of this is about its unconstrained coordinates.\n\n";
+    if let Some(what) = target.coordinates.of_density() {
+        text += &format!("Samples have coordinates of their own; all of this is about {what}.\n\n");
     }
     for item in items {
         let verdict = if item.passed { "passed" } else { "FAILED" };

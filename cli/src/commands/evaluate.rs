@@ -5,6 +5,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::json;
 use crate::files::samples::read_rounded;
 use crate::report::{MetricRow, comparison, count, number};
+use crate::target::coordinates::Coordinates;
 use crate::{target, words};
 use pushforward::metric::{Options, Report, evaluate};
 use serde_json::json;
@@ -37,8 +38,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let shown = arguments.file.display();
     if d != expected {
         return Err(Failure::input(format!(
-            "{shown} has {d} columns but {} has {expected} dimensions; give one sample a row",
-            target.name
+            "{shown} has {d} columns but {} has {expected} dimensions; give one sample a row{}",
+            target.name,
+            target.coordinates.shape().map_or(String::new(), |shape| format!(", {shape}"))
         )));
     }
     let samples =
@@ -48,20 +50,26 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.json {
         let mut out = json!({
             "version": 1, "target": target.name, "file": arguments.file.to_string_lossy(), "samples": n, "dim": d, "seed": arguments.seed,
-            "coordinates": if target.coordinates.differ() { "unconstrained" } else { "target" },
+            "coordinates": coordinates_key(&target.coordinates),
         });
         if let (Some(out), Some(more)) = (out.as_object_mut(), words::to_json(&report).as_object()) {
             out.extend(more.clone());
         }
         return print(&json::text(&out));
     }
-    let coordinates = if target.coordinates.differ() { UNCONSTRAINED } else { "" };
+    let said = |what| format!(", read in its own coordinates; all figures are in {what}");
+    let coordinates = target.coordinates.of_density().map_or(String::new(), said);
     print(&format!("{n} samples in {d} dimensions against {}{coordinates}\n\n{}", target.name, table(&report)))
 }
 
-/// Said of a target with a support.
-const UNCONSTRAINED: &str =
-    ", read in its own coordinates; all figures are in the unconstrained ones, with the Jacobian";
+/// In which coordinates the figures are, for programs.
+fn coordinates_key(coordinates: &Coordinates) -> &'static str {
+    match coordinates {
+        Coordinates::Particles(_) => "mean-free",
+        other if other.differ() => "unconstrained",
+        _ => "target",
+    }
+}
 
 /// The metrics as aligned text; what became of samples that a figure is not about stands below it.
 pub fn table(report: &Report) -> String {

@@ -54,9 +54,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let names = target.coordinates.names();
     let points = target.coordinates.free(samples.clone())?;
     let lp = target.density.log_density(&points);
-    if target.coordinates.differ() {
-        note("log p~ is that of the unconstrained coordinates, with the Jacobian".into());
-    }
+    let of = target.coordinates.of_density();
+    of.into_iter().for_each(|what| note(format!("log p~ is that of {what}")));
     let default = ["samples.npz", "samples.csv", "samples.arviz.json"][arguments.format as usize];
     let path = arguments.output.clone().unwrap_or_else(|| at(default));
     // in the run's folder a link is no wish of the user's
@@ -101,8 +100,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
                 "inference_library": "pushforward", "inference_library_version": env!("CARGO_PKG_VERSION"), "sampling_time": run.summary["train_seconds"],
                 "target": target.name, "log_z": run.summary["certificate"]["log_z"]["value"], "pareto_k": run.summary["certificate"]["pareto_k"],
                 "verdict": run.summary["certificate"]["verdict"], "use": run.summary["use"], "file": file,
-                "lp": "log p~ of the unconstrained coordinates, with the Jacobian",
-                "log_q": "log q of the unconstrained coordinates: log_weight is lp_with_jacobian - log_q less the logarithm of its exponentials' sum, and equal for all rows of resampled.npy",
+                "lp": of.map_or("log p~".into(), |what| format!("log p~ of {what}")),
+                "log_q": "log q of the coordinates of lp: log_weight is lp_with_jacobian - log_q less the logarithm of its exponentials' sum, and equal for all rows of resampled.npy",
                 "method": method.name, "velocity": method.velocity.name(), "seed": method.run.seed,
             });
             arviz::write(start()?, &samples, &names, &statistics, attributes)?;

@@ -56,7 +56,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
     let p = target.known("symmetry")?;
     let name = &target.name;
-    if target.coordinates.differ() {
+    if target.coordinates.has_support() {
         return Err(Failure::input(format!(
             "{name} has a support; a boundary breaks symmetries that the score does not see, so give a density on all of R^d"
         )));

@@ -184,7 +184,7 @@ impl Start {
         if self.points.cols() == d && !target.coordinates.differ() {
             return Ok(self.points);
         }
-        let why = if target.coordinates.differ() { ", without its support" } else { "" };
+        let why = if target.coordinates.differ() { ", other than its samples" } else { "" };
         let (path, found) = (self.path, self.points.cols());
         Err(Failure::input(format!(
             "{path} has {found} columns, and the target's density has {d} coordinates{why}; give points of that size"

@@ -1,4 +1,4 @@
-//! NumPy's `.npy` files (format 1.0; reader also 2.0 and 3.0): little-endian, row-major, one or two dimensions.
+//! NumPy's `.npy` files (format 1.0; reader also 2.0 and 3.0): little-endian, row-major, one to three dimensions.
 //!
 //! Format: <https://numpy.org/doc/stable/reference/generated/numpy.lib.format.html>. Both directions stream, in blocks of rows.
 
@@ -141,7 +141,7 @@ impl NpyReader {
         Ok(Self { file, path: path.to_owned(), dtype, rows, cols, next: 0 })
     }
 
-    /// (rows, columns); a one-dimensional array of length n is n×1.
+    /// (rows, columns); a one-dimensional array of length n is n×1, one of n×k×d is n×kd.
     pub fn shape(&self) -> (u64, usize) {
         (self.rows, self.cols)
     }
@@ -246,10 +246,13 @@ fn parse_header(header: &str) -> Result<Header, String> {
         .filter(|s| !s.is_empty())
         .map(|s| s.parse().map_err(|_| format!("the header's shape contains '{s}'")))
         .collect();
+    let cols = |d: u64| usize::try_from(d).map_err(|_| format!("{d} columns are too many"));
     let (rows, cols) = match sizes?[..] {
         [n] => (n, 1),
-        [n, d] if d > 0 => (n, usize::try_from(d).map_err(|_| format!("{d} columns are too many"))?),
-        [_, _] => return Err("the array has no columns".into()),
+        [n, d] if d > 0 => (n, cols(d)?),
+        // n configurations of k particles: particle by particle in a row
+        [n, k, d] if k > 0 && d > 0 => (n, cols(k.saturating_mul(d))?),
+        [_, _] | [_, _, _] => return Err("the array has no columns".into()),
         ref other => return Err(format!("the array has {} dimensions; one row a sample, n×d, is needed", other.len())),
     };
     Ok(Header { dtype, rows, cols })

@@ -84,6 +84,7 @@ fn hostile_headers() {
         NpyReader::open(&path).map(|r| r.shape()).map_err(|e| e.to_string())
     };
     assert_eq!(open("(2,)", "<f8", "False"), Ok((2, 1)));
+    assert_eq!(open("(1, 1, 2)", "<f8", "False"), Ok((1, 2)));
     for (shape, descr, order, word) in [
         ("(4294967296, 4294967296)", "<f8", "False", "4294967296"),
         ("(18446744073709551615, 2)", "<f8", "False", "18446744073709551615"),
@@ -91,7 +92,9 @@ fn hostile_headers() {
         ("(-1, 2)", "<f8", "False", "-1"),
         ("(1, 0)", "<f8", "False", "no columns"),
         ("()", "<f8", "False", "0 dimensions"),
-        ("(1, 1, 2)", "<f8", "False", "3 dimensions"),
+        ("(1, 1, 1, 2)", "<f8", "False", "4 dimensions"),
+        ("(1, 0, 2)", "<f8", "False", "no columns"),
+        ("(1, 4294967296, 4294967296)", "<f8", "False", "18446744073709551615"),
         ("(1, 2", "<f8", "False", "tuple"),
         ("(1, 2)", ">f8", "False", ">f8"),
         ("(1, 2)", "|O", "False", "|O"),

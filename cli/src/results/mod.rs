@@ -134,8 +134,8 @@ impl Finals<'_> {
     /// What the terminal says: how it went, and the metrics.
     pub fn words(&self) -> String {
         let certificate = self.certified.as_ref().map_or(String::new(), |c| format!("\n{}\n", c.text()));
-        let differ = self.job.target.coordinates.differ();
-        let coordinates = if differ { "; figures are in the unconstrained coordinates" } else { "" };
+        let figures = self.job.target.coordinates.of_density();
+        let coordinates = figures.map_or(String::new(), |what| format!("; figures are in {what}"));
         let posterior = self.posterior.text(ROWS);
         format!("{}{coordinates}\n\n{}{certificate}\n{posterior}", self.outcome(), table(&self.report))
     }

@@ -84,10 +84,6 @@ fn courses(target: &dyn Density, frames: &[Frame], seed: u64) -> Vec<ModeCourse>
     out
 }
 
-/// Which coordinates are which, for a target with a support.
-const UNCONSTRAINED: &str = "This target has a support. The files of samples hold its own coordinates; every picture, metric, test and \
-    density on this page is in the unconstrained coordinates in which it was learnt, with the Jacobian in log p~.";
-
 /// W2 between 1,000 samples and 1,000 exact ones of gmm40, as published; the constants of the target are the same.
 const PUBLISHED_GMM40: &str = "Published W2 at 1,000 samples on this target: 7.70 (iDEM), 7.36 (iEFM), 4.16 for exact samples \
     (ICLR blog post 2025, 'Models trained with unnormalized density functions').";
@@ -96,10 +92,16 @@ fn notes(finals: &Finals) -> Vec<String> {
     let target = &finals.job.target;
     let faults = finals.trained.course.faults();
     let published = (target.name == "gmm40").then(|| PUBLISHED_GMM40.to_string());
-    let unconstrained = target.coordinates.differ().then(|| UNCONSTRAINED.to_string());
+    let differ = |what: &str| {
+        format!(
+            "The files of samples hold the target's own coordinates; every picture, metric, test and density on this page is in {what}, in \
+             which it was learnt."
+        )
+    };
+    let coordinates = target.coordinates.of_density().map(differ);
     let verdict = finals.verdict();
     let doubts = verdict.reasons().iter().map(|reason| format!("These samples are not to be trusted: {reason}."));
-    doubts.chain([faults, published, unconstrained].into_iter().flatten()).collect()
+    doubts.chain([faults, published, coordinates].into_iter().flatten()).collect()
 }
 
 /// The numbers in large type: those about modes where the target has modes, else distances.

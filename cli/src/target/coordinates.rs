@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::target::formula::Program;
 use crate::target::stan::StanModel;
-use pushforward::density::Chart;
+use pushforward::density::{Chart, Density, MeanFree};
 use pushforward::linalg::Matrix;
 use std::sync::Arc;
 
@@ -36,6 +36,8 @@ pub enum Coordinates {
     Same(usize),
     /// They are these points, so many unconstrained parameters of a Stan model whose library is not opened.
     Free(usize),
+    /// Positions of particles whose mean is 0.
+    Particles(MeanFree),
     /// A chart of this library.
     Chart(Chart),
     /// A chart, names, and generated quantities behind the parameters.
@@ -45,10 +47,16 @@ pub enum Coordinates {
 }
 
 impl Coordinates {
+    /// Of a density of the registry: positions where it is one of particles.
+    pub fn of(density: &dyn Density) -> Self {
+        density.n_body().map_or(Coordinates::Same(density.dim()), |p| Coordinates::Particles(p.space()))
+    }
+
     /// Columns of a file of samples.
     pub fn dim(&self) -> usize {
         match self {
             Coordinates::Same(d) | Coordinates::Free(d) => *d,
+            Coordinates::Particles(space) => space.positions_dim(),
             Coordinates::Chart(chart) => chart.dim(),
             Coordinates::Named(named) => named.names.len(),
             Coordinates::Stan(model) => model.names().len(),
@@ -59,6 +67,7 @@ impl Coordinates {
     pub fn free_dim(&self) -> usize {
         match self {
             Coordinates::Same(d) | Coordinates::Free(d) => *d,
+            Coordinates::Particles(space) => space.free_dim(),
             Coordinates::Chart(chart) => chart.free_dim(),
             Coordinates::Named(named) => named.chart.free_dim(),
             Coordinates::Stan(model) => model.free_dim(),
@@ -77,11 +86,34 @@ impl Coordinates {
 
     /// Whether samples are not the points of the density.
     pub fn differ(&self) -> bool {
+        self.has_support() || matches!(self, Coordinates::Particles(_))
+    }
+
+    /// Whether samples keep to a part of R^d or to a scale of their own.
+    pub fn has_support(&self) -> bool {
         match self {
-            Coordinates::Same(_) | Coordinates::Free(_) => false,
+            Coordinates::Same(_) | Coordinates::Free(_) | Coordinates::Particles(_) => false,
             Coordinates::Named(named) => !named.is_identity(),
             Coordinates::Chart(_) | Coordinates::Stan(_) => true,
         }
+    }
+
+    /// Which arrays hold samples, where not only n×d ones do.
+    pub fn shape(&self) -> Option<String> {
+        match self {
+            Coordinates::Particles(space) => {
+                Some(format!("(n, {}) or (n, {}, {})", space.positions_dim(), space.particles, space.dim))
+            }
+            _ => None,
+        }
+    }
+
+    /// What the points of the density are, where samples differ from them.
+    pub fn of_density(&self) -> Option<&'static str> {
+        self.differ().then_some(match self {
+            Coordinates::Particles(_) => "orthonormal coordinates of the configurations with mean 0",
+            _ => "the unconstrained coordinates, with the Jacobian",
+        })
     }
 
     /// What a user should know about them.
@@ -95,6 +127,7 @@ impl Coordinates {
     pub fn constrain(&self, u: Matrix) -> Outcome<Matrix> {
         match self {
             Coordinates::Same(_) | Coordinates::Free(_) => Ok(u),
+            Coordinates::Particles(space) => Ok(space.positions(&u)),
             Coordinates::Chart(chart) => Ok(chart.constrain(&u)),
             Coordinates::Named(named) if named.is_identity() => Ok(u),
             Coordinates::Named(named) => {
@@ -128,6 +161,7 @@ impl Coordinates {
     pub fn free_of_rounded(&self, samples: Matrix, unit: f64) -> Outcome<Matrix> {
         match self {
             Coordinates::Same(_) | Coordinates::Free(_) => Ok(samples),
+            Coordinates::Particles(space) => Ok(space.coordinates_of_rounded(&samples, unit)?),
             Coordinates::Chart(chart) => Ok(chart.free_of_rounded(&samples, unit)?),
             Coordinates::Named(named) if named.is_identity() => Ok(samples),
             // what is generated follows from the parameters

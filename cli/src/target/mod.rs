@@ -115,7 +115,10 @@ pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coor
             Some(names) => regression::coordinates(kind, names, definition.get("noise").is_some())?,
             None => of_definition(definition, None, &mut |_| {})?.coordinates,
         },
-        _ => Coordinates::Same(free_dim),
+        _ => match definition.as_str().and_then(|name| density::by_name(name).ok()) {
+            Some(density) => Coordinates::of(&*density),
+            None => Coordinates::Same(free_dim),
+        },
     };
     if coordinates.free_dim() == free_dim {
         return Ok(coordinates);
@@ -233,7 +236,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
     let words = |f: fn(&Entry) -> &'static str| entry.as_ref().map_or("", f).to_owned();
     Ok(Target {
         name: target.into(),
-        coordinates: Coordinates::Same(density.dim()),
+        coordinates: Coordinates::of(&*density),
         density,
         others: Vec::new(),
         samples: None,
@@ -295,7 +298,7 @@ pub fn together(all: &[toml::Value], mut one: impl FnMut(&toml::Value) -> Outcom
     }
     if let Some(bounded) = all.iter().find(|t| t.coordinates.differ()) {
         return Err(Failure::input(format!(
-            "the target {} has a support, and several targets share their coordinates; give targets on all of R^{d}",
+            "the target {} has a support or positions of its own, and several targets share their coordinates; give targets on all of R^{d}",
             bounded.name
         )));
     }

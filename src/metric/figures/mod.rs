@@ -3,6 +3,7 @@
 mod distances;
 mod level;
 mod modes;
+mod n_body;
 
 use crate::Result;
 use crate::density::Density;
@@ -17,7 +18,7 @@ use rayon::prelude::*;
 pub type Figures = fn(&Examination) -> Result<Vec<Metric>>;
 
 /// Every figure of [`evaluate`](crate::metric::evaluate), in the order in which they are reported.
-pub const FIGURES: &[Figures] = &[level::figures, modes::figures, distances::figures];
+pub const FIGURES: &[Figures] = &[level::figures, modes::figures, n_body::figures, distances::figures];
 
 /// How a figure is judged against its floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
