@@ -2,10 +2,12 @@
 
 use pushforward::Error;
 use pushforward::density::*;
+use pushforward::estimate::{Clock, Noise, NoisedTarget, Query, SmoothedTarget};
 use pushforward::linalg::Matrix;
 use pushforward::num::Summary;
 use pushforward::rng::{Purpose, normal_matrix};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Points spread over a target of the given scale.
 fn probes(n: usize, d: usize, scale: f64) -> Matrix {
@@ -265,4 +267,64 @@ fn wrappers_refuse_bad_parameters() {
     refused(smooth(&moons, 0.1, 7, 0, 0).is_err());
     refused(smooth(&p, f64::NAN, 8, 0, 0).is_err());
     refused(gmm9().affine_image(&[0.0, 0.0], 0.0).is_err());
+}
+
+/// Two moons, which want whole batches or not, with the number of their calls.
+struct Counted {
+    inner: Arc<dyn Density>,
+    whole: bool,
+    calls: Arc<AtomicUsize>,
+}
+
+impl Density for Counted {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+
+    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.inner.log_density_into(x, out);
+    }
+
+    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        self.inner.evaluate_into(x, log_density, score);
+    }
+
+    fn wants_whole_batches(&self) -> bool {
+        self.whole
+    }
+}
+
+/// Checks that a density which wants whole batches gets them from every estimate around it, also in other units, tempered or as a black
+/// box: one call a noise level, with the bits of the same density in pieces, which takes more.
+#[test]
+fn whole_batches() {
+    let x = probes(300, 2, 2.0);
+    let noise: Vec<Noise> = (0..300).map(|i| Noise { a: 1.0, s: if i % 2 == 0 { 0.3 } else { 0.5 } }).collect();
+    let frame = Affine::new(vec![0.5, -1.0], 2.0).unwrap();
+    let wrappers: [fn(Arc<dyn Density>, &Affine) -> Arc<dyn Density>; 4] = [
+        |p, _| p,
+        |p, frame| Arc::new(Standardised::new(p, frame.clone()).unwrap()),
+        |p, _| Arc::new(Tempered::new(p, 0.5).unwrap()),
+        |p, _| Arc::new(BlackBox(p)),
+    ];
+    for wrap in wrappers {
+        let answers = |whole: bool| {
+            let calls = Arc::new(AtomicUsize::new(0));
+            let inner = by_name("two-moons").unwrap();
+            let density = wrap(Arc::new(Counted { inner, whole, calls: Arc::clone(&calls) }), &frame);
+            let estimate = SmoothedEstimate::new(Arc::clone(&density), 0.4, 8, 1, 2).unwrap();
+            let mut target = SmoothedTarget::new(density, 8);
+            target.refresh(Clock { step: 3, steps: 10 }, 4).unwrap();
+            let law = target.at(&Query { x: &x, noise: &noise }).unwrap();
+            let of_target = calls.swap(0, Ordering::Relaxed);
+            let values = (evaluate(&estimate, &x), estimate.evaluate_controlled(&x), evaluate_log_density(&estimate, &x));
+            ((law, values), of_target, calls.load(Ordering::Relaxed))
+        };
+        let ((whole, two, three), (pieces, many, more)) = (answers(true), answers(false));
+        assert_eq!(whole, pieces);
+        assert_eq!((two, three), (2, 3));
+        assert!(many > 2 && more > 3, "{many}, {more}");
+    }
 }

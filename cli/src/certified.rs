@@ -72,6 +72,11 @@ impl Certified {
         self.search.as_ref().or(self.generator.as_ref().and_then(|beside| beside.search.as_ref()))
     }
 
+    /// log p~ - log q at the samples.
+    pub fn log_weights(&self) -> &[f64] {
+        &self.log_weights
+    }
+
     /// The weights of the samples, with sum 1; None where no weight is positive.
     pub fn weights(&self) -> Option<Vec<f64>> {
         let total = log_sum_exp(&self.log_weights);

@@ -31,6 +31,10 @@ pub enum Model {
     Particles(Matrix),
 }
 
+/// Most rows that are drawn at a time, and most numbers.
+const BLOCK_ROWS: u64 = 1 << 16;
+const BLOCK_NUMBERS: u64 = 1 << 24;
+
 impl Model {
     /// d.
     pub fn dim(&self) -> usize {
@@ -63,6 +67,11 @@ impl Model {
     /// How many samples it can give; None where any number.
     pub fn most_samples(&self) -> Option<u64> {
         if let Model::Particles(x) = self { Some(x.rows() as u64) } else { None }
+    }
+
+    /// Rows that are drawn at a time where many are asked for: what a seed gives depends on it.
+    pub fn block_rows(&self) -> u64 {
+        (BLOCK_NUMBERS / self.dim() as u64).clamp(1, BLOCK_ROWS)
     }
 
     /// n samples (n×d; particles give what they have) of block `block` of the stream of `seed`.

@@ -2,6 +2,15 @@
 
 use indicatif::{ProgressBar, ProgressStyle};
 use std::io::{IsTerminal, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Whether bars are drawn where there is a terminal.
+static DRAWN: AtomicBool = AtomicBool::new(true);
+
+/// Says whether bars are drawn; a program that embeds this one shows progress in its own way.
+pub fn draw(yes: bool) {
+    DRAWN.store(yes, Ordering::Relaxed);
+}
 
 /// The bar of one long piece of work; removed when dropped.
 pub struct Progress(ProgressBar);
@@ -10,7 +19,7 @@ impl Progress {
     /// A bar over `length` units, called `unit` in the plural, such as "steps".
     pub fn new(length: u64, unit: &str) -> Self {
         // indicatif draws at most 20 times a second, and nothing at all where stderr is not a terminal.
-        let bar = ProgressBar::new(length);
+        let bar = if DRAWN.load(Ordering::Relaxed) { ProgressBar::new(length) } else { ProgressBar::hidden() };
         let template = format!(
             "{{bar:30}} {{percent:>3}}%  {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  {{eta}} left  {{msg}}"
         );

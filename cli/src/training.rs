@@ -104,6 +104,10 @@ pub trait Watcher {
     fn stop(&mut self) -> Option<Ending>;
     /// Called before the first step and after each; `run` makes the run so far, which costs a copy.
     fn look(&mut self, run: &dyn Fn() -> Snapshot) -> Outcome<()>;
+    /// Called after each step with what it did.
+    fn step(&mut self, _report: &StepReport) {}
+    /// Called where a step fails, which leaves the run as it was before.
+    fn fails(&mut self, _run: &dyn Fn() -> Snapshot) {}
 }
 
 /// Nobody watches: all steps are taken.
@@ -134,9 +138,15 @@ pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> 
             return Ok((training.snapshot(), ending));
         }
         match training.step(&mut show) {
-            Ok(()) => watcher.look(&|| training.snapshot())?,
+            Ok(report) => {
+                watcher.step(&report);
+                watcher.look(&|| training.snapshot())?;
+            }
             Err(error @ Error::TooManyFaults { .. }) => return Ok((training.end(), Ending::Faulty(error.to_string()))),
-            Err(error) => return Err(Failure::from(error)),
+            Err(error) => {
+                watcher.fails(&|| training.snapshot());
+                return Err(Failure::from(error));
+            }
         }
     }
     if let Some(why) = training.run.model().settled() {
@@ -192,7 +202,7 @@ impl<'a> Training<'a> {
     }
 
     /// One step, its row, and a picture where one is due.
-    fn step(&mut self, show: &mut Display) -> pushforward::Result<()> {
+    fn step(&mut self, show: &mut Display) -> pushforward::Result<StepReport> {
         let total = self.job.steps();
         let report = self.run.step()?;
         show.step(&report, &self.run);
@@ -202,7 +212,7 @@ impl<'a> Training<'a> {
         if picture_is_due(self.job, report.step + 1, total) {
             self.frames.push(self.picture());
         }
-        Ok(())
+        Ok(report)
     }
 
     /// The run so far.

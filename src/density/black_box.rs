@@ -15,6 +15,10 @@ impl Density for BlackBox {
         self.0.dim()
     }
 
+    fn wants_whole_batches(&self) -> bool {
+        self.0.wants_whole_batches()
+    }
+
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
         self.0.log_density_into(x, out);
     }

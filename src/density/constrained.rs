@@ -68,6 +68,10 @@ impl Density for Constrained {
         }
     }
 
+    fn wants_whole_batches(&self) -> bool {
+        self.inner.wants_whole_batches()
+    }
+
     fn log_normaliser(&self) -> Option<f64> {
         self.inner.log_normaliser()
     }

@@ -94,6 +94,12 @@ pub trait Density: Send + Sync {
         true
     }
 
+    /// Whether a call should be given as many points as there are; true where a call costs much beside its points, as one into another
+    /// language or to other machines does. A point's numbers must not depend on those beside it.
+    fn wants_whole_batches(&self) -> bool {
+        false
+    }
+
     /// log Z = log ∫ p~(x) dx, where it is known.
     fn log_normaliser(&self) -> Option<f64> {
         None

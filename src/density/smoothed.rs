@@ -12,6 +12,9 @@ use std::sync::Arc;
 /// Points in one block of [`SmoothedEstimate::evaluate_controlled`]; bounds the memory, not the result.
 const BLOCK: usize = 32;
 
+/// Numbers in the points of one call of a density that wants whole batches: 32 MiB.
+const WHOLE: usize = 1 << 22;
+
 /// The density of X + hξ, ξ ~ N(0, I): the closed form where `inner` has one, else a [`SmoothedEstimate`] of `draws` draws
 /// under the key (`seed`, `step`).
 ///
@@ -78,11 +81,17 @@ impl SmoothedEstimate {
         }
         let (n, d) = x.shape();
         let mut out = Evaluation { log_density: vec![0.0; n], score: Matrix::zeros(n, d) };
-        let points = x.as_slice().chunks(BLOCK * d).zip(out.log_density.chunks_mut(BLOCK));
-        let blocks = points.zip(out.score.as_mut_slice().chunks_mut(BLOCK * d));
+        let rows = if self.inner.wants_whole_batches() { self.rows_of_a_call() } else { BLOCK };
+        let points = x.as_slice().chunks(rows * d).zip(out.log_density.chunks_mut(rows));
+        let blocks = points.zip(out.score.as_mut_slice().chunks_mut(rows * d));
         let done: Vec<Result<()>> = parallel::collect(blocks, |((x, log_p), score)| self.controlled(x, log_p, score));
         done.into_iter().collect::<Result<()>>()?;
         Ok(out)
+    }
+
+    /// Rows that one call of a density takes which wants whole batches, with the draws of each.
+    fn rows_of_a_call(&self) -> usize {
+        (WHOLE / self.shifts.as_slice().len().max(1)).max(1)
     }
 
     /// One block of [`SmoothedEstimate::evaluate_controlled`].
@@ -154,15 +163,21 @@ impl Density for SmoothedEstimate {
     }
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        rows::for_chunks(x, self.dim(), out, 1, |x, out| {
+        let chunk = |x: &[f64], out: &mut [f64]| {
             let mut l = self.inner.log_density(&self.shifted(x));
             out.iter_mut().zip(l.chunks_exact_mut(self.shifts.rows())).for_each(|(o, l)| *o = softmax_in_place(l));
-        });
+        };
+        if !self.inner.wants_whole_batches() {
+            return rows::for_chunks(x, self.dim(), out, 1, chunk);
+        }
+        let (rows, d) = (self.rows_of_a_call(), self.dim());
+        rows::check(x, d, out.len());
+        x.as_slice().chunks(rows * d).zip(out.chunks_mut(rows)).for_each(|(x, out)| chunk(x, out));
     }
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
         let (draws, d) = self.shifts.shape();
-        rows::evaluate(x, d, log_density, score, |x, out, score| {
+        let chunk = |x: &[f64], out: &mut [f64], score: &mut [f64]| {
             let points = self.shifted(x);
             let (mut l, mut s) = (vec![0.0; points.rows()], Matrix::zeros(points.rows(), d));
             self.inner.evaluate_into(&points, &mut l, &mut s);
@@ -175,7 +190,14 @@ impl Density for SmoothedEstimate {
                     score.iter_mut().zip(s).for_each(|(a, &b)| *a += w * b);
                 }
             }
-        });
+        };
+        if !self.inner.wants_whole_batches() {
+            return rows::evaluate(x, d, log_density, score, chunk);
+        }
+        rows::check(x, d, log_density.len());
+        let rows = self.rows_of_a_call();
+        let parts = x.as_slice().chunks(rows * d).zip(score.as_mut_slice().chunks_mut(rows * d));
+        log_density.chunks_mut(rows).zip(parts).for_each(|(out, (x, score))| chunk(x, out, score));
     }
 
     fn log_normaliser(&self) -> Option<f64> {

@@ -47,6 +47,10 @@ impl Density for Standardised {
         self.frame.standardise_score(score);
     }
 
+    fn wants_whole_batches(&self) -> bool {
+        self.inner.wants_whole_batches()
+    }
+
     fn log_normaliser(&self) -> Option<f64> {
         self.inner.log_normaliser()
     }

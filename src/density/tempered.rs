@@ -27,6 +27,10 @@ impl Density for Tempered {
         self.inner.dim()
     }
 
+    fn wants_whole_batches(&self) -> bool {
+        self.inner.wants_whole_batches()
+    }
+
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
         self.inner.log_density_into(x, out);
         out.iter_mut().for_each(|l| *l *= self.beta);

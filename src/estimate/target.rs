@@ -87,6 +87,8 @@ impl SmoothedTarget {
         f: impl Fn(&Level, &Matrix) -> Result<R> + Sync,
     ) -> Result<Vec<(Vec<usize>, R)>> {
         let d = query.x.cols();
+        let whole = self.density.wants_whole_batches();
+        let most = if whole { usize::MAX } else { panel_rows(d) };
         let mut groups: BTreeMap<(u64, u64), Vec<usize>> = BTreeMap::new();
         for (i, noise) in query.noise.iter().enumerate() {
             groups.entry((noise.a.to_bits(), noise.s.to_bits())).or_default().push(i);
@@ -94,17 +96,20 @@ impl SmoothedTarget {
         let mut panels = Vec::new();
         for rows in groups.into_values() {
             let level = self.level(query.noise[rows[0]])?;
-            panels.extend(rows.chunks(panel_rows(d)).map(|rows| (rows.to_vec(), Arc::clone(&level))));
+            panels.extend(rows.chunks(most).map(|rows| (rows.to_vec(), Arc::clone(&level))));
         }
-        let each = parallel::collect(panels.into_iter(), |(rows, level)| {
+        let one = |(rows, level): (Vec<usize>, Arc<Level>)| {
             let mut y = query.x.gather_rows(&rows);
             let a = query.noise[rows[0]].a;
             if a != 1.0 {
                 y.as_mut_slice().iter_mut().for_each(|y| *y /= a);
             }
             f(&level, &y).map(|r| (rows, r))
-        });
-        each.into_iter().collect()
+        };
+        if whole {
+            return panels.into_iter().map(one).collect();
+        }
+        parallel::collect(panels.into_iter(), one).into_iter().collect()
     }
 }
 

@@ -12,15 +12,6 @@ use crate::target::Target;
 use pushforward::search::{Polish, PolishReport};
 use std::path::PathBuf;
 
-/// Most rows that are drawn and written at a time, and most numbers.
-const ROWS: u64 = 1 << 16;
-const NUMBERS: u64 = 1 << 24;
-
-/// Rows of a block in `d` dimensions.
-fn block_rows(d: usize) -> u64 {
-    (NUMBERS / d as u64).clamp(1, ROWS)
-}
-
 /// Samples in the pilot that finds the step of a polish, and their block, which no output uses.
 const PILOT: usize = 1_000;
 const PILOT_BLOCK: u64 = 1 << 40;
@@ -76,7 +67,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.exact {
         return exact(arguments, &run);
     }
-    let block = block_rows(model.dim());
+    let block = model.block_rows();
     model.fits_memory(block)?;
     let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &run)).transpose()?;
     let coordinates = run.coordinates()?;
@@ -126,7 +117,7 @@ fn exact(arguments: &Arguments, run: &Opened) -> Outcome<()> {
         "exact draws",
         "ask for fewer at a time, under other seeds",
     )?;
-    model.fits_memory(block_rows(model.dim()))?;
+    model.fits_memory(model.block_rows())?;
     let mut exact = match model {
         Model::F32(g) => g.exact(density, arguments.seed)?,
         Model::F64(g) => g.exact(density, arguments.seed)?,

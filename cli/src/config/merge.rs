@@ -34,6 +34,13 @@ pub fn merge(file: Option<&Path>, flags: toml::Table, settings: &[String]) -> Ou
     builder.build()
 }
 
+/// The configuration of a table of settings by their keys, for messages from `place`.
+pub fn of_table(table: toml::Table, place: &str) -> Outcome<Config> {
+    let mut builder = Builder::default();
+    table.into_iter().try_for_each(|(key, value)| builder.put(&key, value, place))?;
+    builder.build()
+}
+
 #[derive(Default)]
 struct Builder {
     target: Option<toml::Value>,

@@ -6,7 +6,7 @@
 mod merge;
 mod value;
 
-pub use merge::{merge, read};
+pub use merge::{merge, of_table, read};
 pub use value::{to_toml, to_value};
 
 use crate::failure::{Failure, Outcome};

@@ -126,6 +126,11 @@ impl Finals<'_> {
         html(&page::record(self))
     }
 
+    /// log p~ - log q at the samples, where the model has a density.
+    pub fn log_weights(&self) -> Option<&[f64]> {
+        self.certified.as_ref().map(Certified::log_weights)
+    }
+
     /// What the figures say of the samples.
     pub fn verdict(&self) -> Verdict {
         Verdict::of(&self.report, self.certified.as_ref())

@@ -145,7 +145,8 @@ impl Coordinates {
             u.iter_rows().map(|u| chart.constrain_point(u, &mut x)).collect()
         };
         match self {
-            Coordinates::Same(_) => Some(vec![0.0; u.rows()]),
+            // orthonormal coordinates keep volumes
+            Coordinates::Same(_) | Coordinates::Particles(_) => Some(vec![0.0; u.rows()]),
             Coordinates::Chart(chart) => Some(of(chart)),
             Coordinates::Named(named) => Some(of(&named.chart)),
             Coordinates::Free(_) | Coordinates::Stan(_) => None,

@@ -3,6 +3,7 @@
 pub mod coordinates;
 pub(crate) mod data;
 pub mod formula;
+pub mod function;
 mod glm;
 mod mixture;
 mod regression;
@@ -103,6 +104,7 @@ pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coor
     let dim = definition.get("dim").and_then(toml::Value::as_integer).and_then(|d| usize::try_from(d).ok());
     let coordinates = match (definition.get("kind").and_then(toml::Value::as_str), support, dim) {
         (Some("stan-library"), ..) if !libraries_are_trusted() => Coordinates::Free(free_dim),
+        (Some(function::KIND), ..) => function::coordinates(definition).map_err(at)?,
         (Some("stan-library"), ..) => stan_keys::coordinates_of(definition).map_err(at)?,
         (Some("formula"), ..) if named.is_some() => match named.and_then(formula::coordinates_without_data) {
             Some(coordinates) => coordinates,
@@ -368,6 +370,7 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
         "formula" => formula::describe(text, base, note),
         "samples" => samples::describe(text, base, note),
         "stan-library" => stan_keys::describe(text, base),
+        function::KIND => function::describe(),
         _ if regression::is_kind(&kind) => regression::describe(text, base, note),
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
     }

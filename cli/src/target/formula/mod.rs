@@ -28,7 +28,7 @@ mod expressions;
 mod families;
 mod functions;
 mod lexer;
-mod parameters;
+pub(super) mod parameters;
 mod parser;
 mod program;
 mod reduce;
