@@ -52,7 +52,7 @@ def on_executor(
     batch, for the parts that have no answer yet. What the function itself raises is raised at once.
     """
     _checked(rows, retries)
-    make: Optional[Callable[[], Any]] = None if hasattr(executor, "submit") else executor  # type: ignore[assignment]
+    make: Optional[Callable[[], Any]] = None if hasattr(executor, "submit") else executor 
     if make is None and not hasattr(executor, "submit") or make is not None and not callable(make):
         raise InputError(f"{executor!r} is no executor; give one with 'submit', or a function that makes one")
     current: List[Any] = [None if make else executor]

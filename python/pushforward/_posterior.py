@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import json
 import os
@@ -202,7 +203,9 @@ class Posterior:
 
     def _array(self, name: str) -> Optional[np.ndarray]:
         content = self._files.get(name)
-        return None if content is None else np.load(io.BytesIO(content), allow_pickle=False)
+        if content is None:
+            return None
+        return np.asarray(np.load(io.BytesIO(content), allow_pickle=False))
 
     @property
     def _model(self) -> Model:
@@ -240,7 +243,7 @@ class Posterior:
         if log_weights is None:
             return None
         weights = np.exp(log_weights - np.max(log_weights))
-        return weights / weights.sum()
+        return np.asarray(weights / weights.sum())
 
     @property
     def draws(self) -> np.ndarray:
@@ -333,7 +336,7 @@ class Posterior:
     def to_arviz(self) -> Any:
         """The draws to use as ``arviz.InferenceData`` (from ArviZ 1.0 on an ``xarray.DataTree``), with vectors as variables of a dimension."""
         try:
-            import arviz
+            arviz: Any = importlib.import_module("arviz")
         except ImportError as error:
             raise InputError("arviz is not installed; install it with: pip install arviz") from error
         draws = self.draws

@@ -18,6 +18,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use rayon::ThreadPool;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -30,6 +31,8 @@ pub struct Run {
     work: Arc<Work>,
     function: Option<Py<PyAny>>,
     pool: ThreadPool,
+    /// Whether a thread trains it.
+    busy: AtomicBool,
 }
 
 /// What the pool's threads see of it.
@@ -37,7 +40,7 @@ struct Work {
     job: Job,
     host: Arc<Host>,
     path: PathBuf,
-    /// None once the run has ended; taken while it trains.
+    /// None once the run has ended.
     folder: Mutex<Option<RunFolder>>,
     checkpoint_every: Duration,
 }
@@ -108,9 +111,16 @@ impl Run {
 
     /// Takes all steps that are left and judges the samples; `on_step(step, steps, figures)` is called after each step.
     fn finish(&self, py: Python<'_>, on_step: Option<Py<PyAny>>) -> PyResult<()> {
+        if self.busy.swap(true, Ordering::Relaxed) {
+            return Err(raise(
+                py,
+                Failure::input("another thread trains this run, or its own function asks for more; wait for it"),
+            ));
+        }
         let work = Arc::clone(&self.work);
         let (made, raised) =
             self.work.host.serve(py, &self.pool, self.function.as_ref(), on_step.as_ref(), move || work.finish());
+        self.busy.store(false, Ordering::Relaxed);
         if let Some(error) = raised {
             return Err(error);
         }
@@ -145,7 +155,7 @@ impl Run {
     /// Whether all steps were taken and the samples judged.
     #[getter]
     fn is_finished(&self) -> bool {
-        self.work.folder().is_none()
+        !self.busy.load(Ordering::Relaxed) && self.work.folder().is_none()
     }
 }
 
@@ -172,24 +182,21 @@ impl Run {
         })?;
         let path = folder.path().to_owned();
         let work = Work { job, host, path, folder: Mutex::new(Some(folder)), checkpoint_every };
-        Ok(Self { work: Arc::new(work), function, pool })
+        Ok(Self { work: Arc::new(work), function, pool, busy: AtomicBool::new(false) })
     }
 }
 
 impl Work {
     /// All steps that are left, and what a run leaves.
     fn finish(&self) -> Outcome<()> {
-        let taken = self.folder().take();
-        let Some(mut folder) = taken else {
-            return Err(Failure::input(
-                "this run is complete, or another thread trains it; there is nothing to go on with",
-            ));
+        // held while it trains: where the density's code unwinds, the folder stays
+        let mut folder = self.folder();
+        let Some(open) = folder.as_mut() else {
+            return Err(Failure::input("this run is complete; there is nothing to go on with"));
         };
-        let outcome = self.finish_in(&mut folder);
-        if outcome.is_err() {
-            *self.folder() = Some(folder);
-        }
-        outcome
+        self.finish_in(open)?;
+        *folder = None;
+        Ok(())
     }
 
     fn finish_in(&self, folder: &mut RunFolder) -> Outcome<()> {

@@ -13,7 +13,9 @@ import pytest
 import pushforward
 from conftest import SMALL, Gaussian
 
-ROWS = 50
+#: Batches of 1,500 are cut into three parts; those of the search, which has some thousand points, into more.
+ROWS = 700
+BATCHES = {**SMALL, "steps": 20, "batch": 1500}
 
 
 def density(x):
@@ -21,19 +23,21 @@ def density(x):
     return Gaussian()(x)
 
 
+#: Parts that this process computed.
+computed = 0
+
+
 class Dies:
-    """The Gaussian, whose process ends itself once, at the first part after so many of all processes together."""
+    """The Gaussian; the first process that has computed more than so many parts is killed, once."""
 
     def __init__(self, folder, after):
-        self.folder, self.after = pathlib.Path(folder), after
+        self.died, self.after = pathlib.Path(folder) / "died", after
 
     def __call__(self, x):
-        (self.folder / f"call-{os.getpid()}-{time.monotonic_ns()}").touch()
-        if len(list(self.folder.glob("call-*"))) > self.after:
-            try:
-                (self.folder / "died").touch(exist_ok=False)
-            except FileExistsError:
-                return density(x)
+        global computed
+        computed += 1
+        if computed > self.after and not self.died.exists():
+            self.died.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return density(x)
 
@@ -41,7 +45,7 @@ class Dies:
 @pytest.fixture(scope="module")
 def here():
     """The run with the same split of rows, in this process."""
-    return pushforward.train(pushforward.split(density, ROWS), 2, name="g", **SMALL)
+    return pushforward.train(pushforward.split(density, ROWS), 2, name="g", **BATCHES)
 
 
 def same(one, other):
@@ -90,13 +94,13 @@ def test_a_pool_whose_process_dies(here, tmp_path):
         made.append(pool())
         return made[-1]
 
-    there = pushforward.train(pushforward.on_executor(make, Dies(tmp_path / "a", 150), ROWS), 2, name="g", **SMALL)
+    there = pushforward.train(pushforward.on_executor(make, Dies(tmp_path / "a", 40), ROWS), 2, name="g", **BATCHES)
     assert same(there, here) and len(made) == 2 and (tmp_path / "a" / "died").exists()
     made[-1].shutdown()
     with pool() as once:
-        function = pushforward.on_executor(once, Dies(tmp_path / "b", 150), ROWS)
+        function = pushforward.on_executor(once, Dies(tmp_path / "b", 40), ROWS)
         with pytest.raises(pushforward.DensityError, match="a process of the pool died") as caught:
-            pushforward.train(function, 2, name="g", **SMALL)
+            pushforward.train(function, 2, name="g", **BATCHES)
     assert caught.value.run is not None
 
 
@@ -108,8 +112,8 @@ def test_dask(here, tmp_path):
     )
     with cluster, distributed.Client(cluster) as client:
         client.wait_for_workers(3)
-        function = pushforward.on_dask(client, Dies(tmp_path, 150), rows=ROWS)
-        there = pushforward.train(function, 2, name="g", **SMALL)
+        function = pushforward.on_dask(client, Dies(tmp_path, 40), rows=ROWS)
+        there = pushforward.train(function, 2, name="g", **BATCHES)
 
         def fails(x):
             raise LookupError("lost")
