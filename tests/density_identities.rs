@@ -319,7 +319,8 @@ fn whole_batches() {
             target.refresh(Clock { step: 3, steps: 10 }, 4).unwrap();
             let law = target.at(&Query { x: &x, noise: &noise }).unwrap();
             let of_target = calls.swap(0, Ordering::Relaxed);
-            let values = (evaluate(&estimate, &x), estimate.evaluate_controlled(&x), evaluate_log_density(&estimate, &x));
+            let values =
+                (evaluate(&estimate, &x), estimate.evaluate_controlled(&x), evaluate_log_density(&estimate, &x));
             ((law, values), of_target, calls.load(Ordering::Relaxed))
         };
         let ((whole, two, three), (pieces, many, more)) = (answers(true), answers(false));

@@ -27,7 +27,9 @@ fn points(definition: &toml::Table) -> Result<(Option<Chart>, Coordinates), Reas
             Ok(d) if (1..=MAX_DIM).contains(&d) => Ok((None, Coordinates::Same(d))),
             _ => Err(Reason::new(format!("dim = {dim}; give a number from 1 to {MAX_DIM}"))),
         },
-        _ => Err(Reason::new("a function has a dim or a table of parameters, one of them; give its number of coordinates")),
+        _ => Err(Reason::new(
+            "a function has a dim or a table of parameters, one of them; give its number of coordinates",
+        )),
     }
 }
 
