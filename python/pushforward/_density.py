@@ -28,15 +28,14 @@ def numbers(value: Any, what: str, shape: Tuple[int, ...]) -> np.ndarray:
 class Adapter:
     """Calls the function with an (n, d) array and checks what it returns."""
 
-    dim: int = 0
-
     def __init__(self, function: Batched, log_density: Optional[Callable[[np.ndarray], Any]] = None):
         self.function = function
         self.log_density = log_density
 
     def __call__(self, points: bytes, rows: int, score: bool) -> Tuple[bytes, bytes]:
         # a copy: the function may write to its argument
-        x = np.frombuffer(points, dtype=np.float64).reshape(rows, self.dim).copy()
+        x = np.frombuffer(points, dtype=np.float64).reshape(rows, -1).copy()
+        shape = x.shape
         alone = self.log_density if not score else None
         name = "log_density" if alone is not None else "log_density_and_score"
         try:
@@ -51,5 +50,5 @@ class Adapter:
             raise DensityError(f"{name} returned a {kind}; return two arrays, (log p of shape (n,), score of shape (n, d))")
         values = numbers(answer[0], "the log-density", (rows,))
         # the score of a log-density that is asked for alone was checked when it was asked for
-        scores = numbers(answer[1], "the score", (rows, self.dim)).tobytes() if score else b""
+        scores = numbers(answer[1], "the score", shape).tobytes() if score else b""
         return values.tobytes(), scores

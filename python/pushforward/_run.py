@@ -92,7 +92,6 @@ def from_function(
     adapter = Adapter(log_density_and_score, log_density)
     own = getattr(log_density_and_score, "__name__", "function")
     core = _core.Target.function(name or own.strip("<>"), _keys(dim=dim, parameters=parameters), adapter)
-    adapter.dim = len(core.names)
     return Target(core)
 
 
@@ -325,8 +324,6 @@ def resume(
         adapter = Adapter(log_density_and_score, log_density)
         given = _core.Target.function("function", {"dim": 1}, adapter)
     core = _core.Run.open(os.fspath(path), given, trust, _threads(threads), float(checkpoint_every))
-    if given is not None:
-        adapter.dim = core.dim
     run = Run.__new__(Run)
     run._begin(core, trust, None)
     return run.finish(progress)

@@ -3,9 +3,10 @@
 //! A function of Python is called by the thread that started the run, so that its thread-local state (`torch.no_grad`, JAX's
 //! `enable_x64`, NumPy's `errstate`) is the caller's; the pool never waits for the interpreter with anything but the asking thread.
 
-use crate::convert::{doubles, to_bytes};
+use crate::convert::{doubles, raise, to_bytes};
 use pushforward::density::{Density, GaussianMixture};
 use pushforward::linalg::Matrix;
+use pushforward_cli::failure::{Failure, Outcome};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use rayon::ThreadPool;
@@ -75,9 +76,30 @@ impl Host {
         heard.recv().ok().flatten().unwrap_or_else(|| give_up())
     }
 
+    /// What [`Host::serve`] made, or the exception that says why it did not.
+    pub fn settle<T: Send + 'static>(
+        self: &Arc<Self>,
+        py: Python<'_>,
+        pool: &ThreadPool,
+        function: Option<&Py<PyAny>>,
+        on_step: Option<&Py<PyAny>>,
+        work: impl FnOnce() -> Outcome<T> + Send + 'static,
+    ) -> PyResult<T> {
+        let (made, raised) = self.serve(py, pool, function, on_step, work);
+        if let Some(error) = raised {
+            return Err(error);
+        }
+        let outcome = made.unwrap_or_else(|payload| {
+            let said = payload.downcast_ref::<String>().map(String::as_str);
+            let said = said.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no reason was given");
+            Err(Failure::Machine(format!("a mistake of this program or of the target's code: {said}")))
+        });
+        outcome.map_err(|failure| raise(py, failure))
+    }
+
     /// Runs `work` in `pool`, and meanwhile answers here: batches by `function`, steps by `on_step`. The first exception of either, or a
     /// signal, ends the work; it is returned beside what the work made of its end.
-    pub fn serve<T: Send + 'static>(
+    fn serve<T: Send + 'static>(
         self: &Arc<Self>,
         py: Python<'_>,
         pool: &ThreadPool,

@@ -64,21 +64,22 @@ impl Run {
         threads: Option<usize>,
         checkpoint_every: f64,
     ) -> PyResult<Self> {
-        let settings = to_table(settings)?;
+        let mut settings = to_table(settings)?;
         let host = Arc::<Host>::default();
-        let made = py.detach(|| {
-            let pool = pool::of(threads)?;
-            let target = target.hosted(&host)?;
-            let mut settings = settings;
-            settings.insert("target".into(), target.definition.clone());
+        let pool = pool::of(threads).map_err(|failure| raise(py, failure))?;
+        let hosted = target.hosted(&host).map_err(|failure| raise(py, failure))?;
+        let work = move || {
+            settings.insert("target".into(), hosted.definition.clone());
             let mut config = config::of_table(settings, "the settings")?;
-            config.name = (!target.definition.is_str()).then(|| target.name.clone());
-            let job = pool.install(|| Job::new(target, config))?;
+            config.name = (!hosted.definition.is_str()).then(|| hosted.name.clone());
+            let job = Job::new(hosted, config)?;
             let folder = RunFolder::create(&out, force, &config_text(&job))?;
-            Ok((pool, job, folder))
-        });
-        let (pool, job, folder) = made.map_err(|failure: Failure| raise(py, failure))?;
-        Self::new(py, target.adapter(py), pool, job, host, folder, checkpoint_every)
+            Ok((job, folder))
+        };
+        // some methods choose settings by the density
+        let function = target.adapter(py);
+        let (job, folder) = host.settle(py, &pool, function.as_ref(), None, work)?;
+        Self::new(py, function, pool, job, host, folder, checkpoint_every)
     }
 
     /// The run that stopped in the folder `path`; `target` where it follows a function of Python.
@@ -92,21 +93,26 @@ impl Run {
         checkpoint_every: f64,
     ) -> PyResult<Self> {
         let host = Arc::<Host>::default();
-        let mut notes = Vec::new();
-        let made = py.detach(|| {
-            let pool = pool::of(threads)?;
+        let pool = pool::of(threads).map_err(|failure| raise(py, failure))?;
+        let (function, theirs) = (target.and_then(|t| t.adapter(py)), Arc::clone(&host));
+        let has_function = function.is_some();
+        let work = move || {
             let folder = RunFolder::open(&path)?;
-            let config = pool.install(|| config_of(&path))?;
-            let mut note = |sentence| notes.push(sentence);
-            let found = pool.install(|| {
-                trusting(trust, || Target::of_run(target, &config.target, config.name.as_deref(), &host, &mut note))
+            if results::is_complete(&path) && !path.join(checkpoint::NEWEST).exists() {
+                let shown = path.display();
+                return Err(Failure::input(format!("the run in {shown} is complete; there is nothing to go on with")));
+            }
+            let config = config_of(&path)?;
+            let mut notes = Vec::new();
+            let found = trusting(trust, || {
+                let mut note = |sentence| notes.push(sentence);
+                Target::of_run(has_function, &config.target, config.name.as_deref(), &theirs, &mut note)
             })?;
-            let job = pool.install(|| Job::new(found, config))?;
-            Ok((pool, job, folder))
-        });
+            Ok((Job::new(found, config)?, folder, notes))
+        };
+        let (job, folder, notes) = host.settle(py, &pool, function.as_ref(), None, work)?;
         warn(py, notes)?;
-        let (pool, job, folder) = made.map_err(|failure: Failure| raise(py, failure))?;
-        Self::new(py, target.and_then(|t| t.adapter(py)), pool, job, host, folder, checkpoint_every)
+        Self::new(py, function, pool, job, host, folder, checkpoint_every)
     }
 
     /// Takes all steps that are left and judges the samples; `on_step(step, steps, figures)` is called after each step.
@@ -118,32 +124,16 @@ impl Run {
             ));
         }
         let work = Arc::clone(&self.work);
-        let (made, raised) =
-            self.work.host.serve(py, &self.pool, self.function.as_ref(), on_step.as_ref(), move || work.finish());
+        let host = &self.work.host;
+        let outcome = host.settle(py, &self.pool, self.function.as_ref(), on_step.as_ref(), move || work.finish());
         self.busy.store(false, Ordering::Relaxed);
-        if let Some(error) = raised {
-            return Err(error);
-        }
-        match made {
-            Ok(outcome) => outcome.map_err(|failure| raise(py, failure)),
-            Err(payload) => {
-                let said = payload.downcast_ref::<String>().map(String::as_str);
-                let said = said.or(payload.downcast_ref::<&str>().copied()).unwrap_or("no reason was given");
-                Err(raise(py, Failure::Machine(format!("a mistake of this program or of the target's code: {said}"))))
-            }
-        }
+        outcome
     }
 
     /// The folder.
     #[getter]
     fn path(&self) -> PathBuf {
         self.work.path.clone()
-    }
-
-    /// Coordinates of a sample.
-    #[getter]
-    fn dim(&self) -> usize {
-        self.work.job.target.coordinates.dim()
     }
 
     /// All steps.
@@ -211,7 +201,16 @@ impl Work {
             results::write_stopped(&run, &ending, job, folder)?;
             return Err(Failure::Interrupted(format!("stopped after {step}")));
         }
-        let finals = results::judge(Trained::of(&run, &ending, job), job)?;
+        let finals = match (results::judge(Trained::of(&run, &ending, job), job), &ending) {
+            // the target is not finite at the samples either
+            (Err(failure), Ending::Faulty(reason)) => {
+                results::write_stopped(&run, &ending, job, folder)?;
+                return Err(Failure::Failed(format!(
+                    "{reason}; its samples cannot be judged ({failure}); the model of {step} is in {shown}"
+                )));
+            }
+            (judged, _) => judged?,
+        };
         finals.write(&run, folder)?;
         if let Some(log_weights) = finals.log_weights() {
             let mut writer = SampleWriter::create(&folder.file(LOG_WEIGHTS), log_weights.len() as u64, 1)?;

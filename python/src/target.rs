@@ -103,9 +103,9 @@ impl Target {
 }
 
 impl Target {
-    /// The target of a configuration, whose function, where it is one, is that of `given`.
+    /// The target of a configuration; one of a function asks `host`, where somebody `has_function`.
     pub fn of_run(
-        given: Option<&Target>,
+        has_function: bool,
         definition: &toml::Value,
         name: Option<&str>,
         host: &Arc<Host>,
@@ -114,10 +114,10 @@ impl Target {
         let name = name.unwrap_or("function");
         match definition {
             toml::Value::Table(table) if table.get("kind").and_then(toml::Value::as_str) == Some(function::KIND) => {
-                match given.filter(|t| t.function.is_some()) {
-                    Some(_) => function::target(name, table.clone(), |dim| asking(dim, host)),
-                    None => target::of_definition(definition, Some(name), note),
+                if has_function {
+                    return function::target(name, table.clone(), |dim| asking(dim, host));
                 }
+                target::of_definition(definition, Some(name), note)
             }
             _ => target::of_definition(definition, Some(name), note).map(|t| watched(t, host)),
         }

@@ -129,7 +129,7 @@ def test_a_model_without_a_density():
     generator = pushforward.train("banana", method="kde-small", steps=5, progress=False)
     with pytest.raises(pushforward.InputError, match="generator, whose density is not known"):
         generator.log_prob(generator.samples)
-    particles = pushforward.train("banana", method="particles", steps=3, batch=200, progress=False)
+    particles = pushforward.train("banana", method="particles", steps=3, settings={"particles": 200}, progress=False)
     with pytest.raises(pushforward.InputError, match="the run holds 200 particles"):
         particles.sample(201)
 
@@ -170,6 +170,8 @@ def test_stan_library(tmp_path):
     assert np.array_equal(posterior.sample(10), posterior.samples[:10])
     posterior.save(tmp_path / "run")
     assert np.array_equal(pushforward.load(tmp_path / "run", trust=True).sample(10), posterior.sample(10))
+    # the library that is open keeps its file
+    library.unlink()
     library.write_bytes(b"not a library any more")
     again = pickle.loads(pickle.dumps(posterior))
     with warnings.catch_warnings():
