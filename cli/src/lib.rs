@@ -11,6 +11,7 @@ pub mod comparison;
 pub mod config;
 pub mod curves;
 pub mod duration;
+pub mod evaluations;
 pub mod failure;
 pub mod files;
 pub mod fingerprint;

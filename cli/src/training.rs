@@ -10,6 +10,7 @@ use crate::report::{Frame, count};
 use crate::saved::Saved;
 use crate::target::Target;
 use pushforward::Error;
+use pushforward::density::Counts;
 use pushforward::linalg::Matrix;
 use pushforward::metric::ModeTruth;
 use pushforward::run::{Faults, Method, Run, StepReport};
@@ -90,6 +91,8 @@ pub struct Snapshot {
     pub frames: Vec<Frame>,
     /// Steps that were left out.
     pub faults: Faults,
+    /// Evaluations of the target so far.
+    pub counts: Counts,
     /// Steps taken.
     pub taken: u64,
     /// Wall time of the run alone, with that before a stop.
@@ -222,6 +225,7 @@ impl<'a> Training<'a> {
             curves: self.curves.clone(),
             frames: self.frames.clone(),
             faults: self.run.faults().clone(),
+            counts: self.run.counts(),
             taken: self.run.clock().step,
             seconds: self.seconds + self.start.elapsed().as_secs_f64(),
             saved: Saved::of(&self.run.state()),

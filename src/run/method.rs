@@ -1,15 +1,16 @@
 //! Methods: a model, a velocity and an estimator with all their settings, under one name.
 
-use crate::density::{Affine, Domain, Target};
+use crate::density::{Affine, Counter, Counts, Domain, Phase, Target};
 use crate::error::{Error, Result};
 use crate::estimate::{EstimatorSettings, all_estimators};
 use crate::linalg::Matrix;
-use crate::model::{Built, ModelSettings, Start, all_models};
+use crate::model::{Built, Model, ModelSettings, Start, all_models};
 use crate::run::Run;
 use crate::search::frame_of;
 use crate::settings::{Section, Value};
 use crate::state::{State, Stateful};
 use crate::velocity::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
+use std::sync::Arc;
 
 crate::settings! {
     /// Settings of the loop itself.
@@ -37,6 +38,8 @@ pub struct Method {
     pub estimator: Box<dyn EstimatorSettings>,
     /// The units; found from the target where None.
     pub frame: Option<Affine>,
+    /// What its defaults asked of the target.
+    spent: Counts,
 }
 
 /// Particles of a search for the units of a target.
@@ -173,8 +176,11 @@ impl Method {
         let velocity = velocity_by_name(velocity)?;
         let run = RunSettings::default();
         let name = format!("{}-{}", model.name(), velocity.name());
-        let mut method = Self { name, run, model, velocity, estimator, frame: None };
-        method.adapt(target)?;
+        let spent = Counts::default();
+        let mut method = Self { name, run, model, velocity, estimator, frame: None, spent };
+        let counter = Arc::<Counter>::default();
+        method.adapt(&target.counted(&counter, Phase::Search))?;
+        method.spent = counter.counts();
         Ok(method)
     }
 
@@ -348,11 +354,10 @@ impl Method {
                 remedy: "choose the model 'particles'".into(),
             });
         }
-        let start = self.beginning(target, points);
-        let Built { model, particles } = self.model.build(start)?;
-        let standard = target.standardised(model.frame())?;
-        let velocity = self.build_velocity(standard, particles)?;
-        Run::new(model, velocity, self.run.steps, self.run.seed)
+        let counter = Arc::new(Counter::from(self.spent));
+        let searched = target.counted(&counter, Phase::Search);
+        let Built { model, particles } = self.model.build(self.beginning(&searched, points))?;
+        self.run_of(target, model, particles, counter)
     }
 
     /// The run that `state` belongs to, where it stopped: the same bits as without the stop. No search is made.
@@ -361,11 +366,9 @@ impl Method {
         target.check()?;
         let inner = state.part("model");
         let model = self.model.rebuild(self.beginning(target, None), &inner)?;
-        let standard = target.standardised(model.frame())?;
-        // what a search found is in the velocity's own state
+        // what a search found is in the velocity's own state, and what was counted in the run's
         let particles = Some(Matrix::zeros(1, target.dim()));
-        let velocity = self.build_velocity(standard, particles)?;
-        let mut run = Run::new(model, velocity, self.run.steps, self.run.seed)?;
+        let mut run = self.run_of(target, model, particles, Arc::default())?;
         run.restore(state)?;
         Ok(run)
     }
@@ -374,10 +377,20 @@ impl Method {
         Start { target, frame: self.frame.clone(), points, single: self.run.single(), seed: self.run.seed }
     }
 
-    fn build_velocity(&self, target: Target, particles: Option<Matrix>) -> Result<Box<dyn crate::velocity::Velocity>> {
+    /// The run of a model along the velocity, which sees the target in the model's units.
+    fn run_of(
+        &self,
+        target: &Target,
+        model: Box<dyn Model>,
+        particles: Option<Matrix>,
+        counter: Arc<Counter>,
+    ) -> Result<Run> {
+        // outside the change of units, which may know closed forms of its own
+        let target = target.standardised(model.frame())?.counted(&counter, Phase::Training);
         let uses = self.velocity.uses_estimator();
         let estimator = uses.then(|| self.estimator.build(self.run.single())).transpose()?;
-        self.velocity.build(Ingredients { target, estimator, particles, seed: self.run.seed })
+        let velocity = self.velocity.build(Ingredients { target, estimator, particles, seed: self.run.seed })?;
+        Ok(Run::new(model, velocity, self.run.steps, self.run.seed)?.counted_by(counter))
     }
 }
 
@@ -390,6 +403,7 @@ impl Clone for Method {
             velocity: self.velocity.copy(),
             estimator: self.estimator.copy(),
             frame: self.frame.clone(),
+            spent: self.spent,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The loop over steps: the only one.
 
-use crate::density::Affine;
+use crate::density::{Affine, Counter, Counts};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, LawUse, Reference, Scene};
 use crate::linalg::Matrix;
@@ -9,6 +9,7 @@ use crate::parallel::awake;
 use crate::run::faults::Faults;
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Pull, Velocity, root_mean_square};
+use std::sync::Arc;
 
 /// A model that follows a velocity.
 pub struct Run {
@@ -17,6 +18,8 @@ pub struct Run {
     clock: Clock,
     seed: u64,
     faults: Faults,
+    /// What the target of its parts was asked.
+    counter: Arc<Counter>,
 }
 
 /// What one step did.
@@ -68,7 +71,18 @@ impl Run {
         if steps == 0 {
             return Err(Error::Parameter { name: "steps".into(), value: 0.0, expected: "at least 1" });
         }
-        Ok(Self { model, velocity, clock: Clock { step: 0, steps }, seed, faults: Faults::default() })
+        let (clock, faults, counter) = (Clock { step: 0, steps }, Faults::default(), Arc::default());
+        Ok(Self { model, velocity, clock, seed, faults, counter })
+    }
+
+    /// The same run; `counter` is that of its target ([`Target::counted`](crate::density::Target::counted)).
+    pub fn counted_by(self, counter: Arc<Counter>) -> Self {
+        Self { counter, ..self }
+    }
+
+    /// Evaluations of the target so far, before a stop too; 0 where nothing counts them ([`Run::counted_by`]).
+    pub fn counts(&self) -> Counts {
+        self.counter.counts()
     }
 
     /// The model.
@@ -233,6 +247,7 @@ impl Stateful for Run {
         to.put_part("model", &*self.model);
         to.put_part("velocity", &*self.velocity);
         to.put_part("faults", &self.faults);
+        to.put_part("evaluations", &*self.counter);
         to.counters.insert("step".into(), self.clock.step);
         to.words.insert("model".into(), self.model.name().into());
         to.words.insert("velocity".into(), self.velocity.name().into());
@@ -263,9 +278,11 @@ impl Run {
         }
         let mut faults = Faults::default();
         faults.restore(&from.part("faults"))?;
+        let counts = Counter::of_state(&from.part("evaluations"))?;
         self.model.restore(&from.part("model"))?;
         self.velocity.restore(&from.part("velocity"))?;
         (self.clock.step, self.faults) = (step, faults);
+        self.counter.set(counts);
         Ok(())
     }
 }

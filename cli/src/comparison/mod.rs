@@ -210,7 +210,7 @@ fn trial(job: &Job, ruler: &Ruler, at: &mut dyn FnMut(u64)) -> Outcome<Option<Tr
         failure = Some("its samples are not finite".into());
     }
     let metrics = if failure.is_none() { judged(&run, ruler, &samples, seed)? } else { Vec::new() };
-    Ok(Some(Trial { seed, steps: run.clock().step, seconds, failure, metrics, transient }))
+    Ok(Some(Trial { seed, steps: run.clock().step, seconds, counts: run.counts(), failure, metrics, transient }))
 }
 
 /// The metrics of final samples, and the certificate's figures where the model has a density.

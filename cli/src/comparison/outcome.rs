@@ -1,6 +1,7 @@
 //! What a comparison leaves: trials, their spread, the floors.
 
 use super::measure::Settled;
+use pushforward::density::Counts;
 use pushforward::num::Summary;
 use std::collections::BTreeMap;
 
@@ -35,6 +36,8 @@ pub const COLUMNS: &[Column] = &[
     column("sliced_w2", "sliced W2", 1.0, "distance to exact samples over projections"),
     column("mean_log_density", "mean log p", 1.0, "above the floor: too narrow; below: strays"),
     column("settled", "steps to 2× floor", 1.0, "step from which sliced W2 stays within twice its floor"),
+    column("log_density_calls", "calls of log p", 1.0, "points at which log p~ alone was asked for, by search and training"),
+    column("score_calls", "of the score", 1.0, "points at which the score was asked for, which log p~ comes with"),
     column("seconds", "seconds", 1.0, "wall time of training"),
     certificate("reverse_ess", "ESS, reverse", "effective share of the model's samples as importance samples, of 1"),
     certificate("forward_ess", "ESS, forward", "the same at exact samples: near 0 where the model misses a part"),
@@ -75,6 +78,8 @@ pub struct Trial {
     pub steps: u64,
     /// Wall time of training alone.
     pub seconds: f64,
+    /// Evaluations of the target by search and training.
+    pub counts: Counts,
     /// Why it was given up.
     pub failure: Option<String>,
     /// Metrics of the final samples by key; none after a failure.
@@ -112,6 +117,8 @@ impl Trial {
         }
         match key {
             "seconds" => Some(self.seconds),
+            "log_density_calls" => Some(self.counts.all().log_density as f64),
+            "score_calls" => Some(self.counts.all().score as f64),
             "settled" => settled.and_then(|s| s.step(&self.transient)).map(|k| k as f64),
             _ => self.metrics.iter().find(|m| m.0 == key).map(|m| m.1),
         }

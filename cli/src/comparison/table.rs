@@ -1,6 +1,7 @@
 //! A comparison as text and as JSON.
 
 use super::{Cell, Column, Comparison, Part, Plan, Ruler, Settled, Spread};
+use crate::evaluations;
 use crate::files::json::real;
 use crate::report::number;
 use serde_json::{Map, Value, json};
@@ -82,6 +83,7 @@ pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
             }).collect();
             json!({
                 "seed": t.seed, "steps": t.steps, "seconds": t.seconds, "failure": t.failure, "metrics": figures,
+                "evaluations": evaluations::to_json(&t.counts),
                 "settled": settled.and_then(|s| s.step(&t.transient)), "transient": transient,
             })
         }).collect();

@@ -239,6 +239,7 @@ mod tests {
     use super::*;
     use crate::comparison::{Point, Trial, method};
     use crate::report::tests::{assert_balanced, assert_drawable};
+    use pushforward::density::Counts;
 
     /// A comparison on `target` with trials that differ, fail, or hold numbers that are not finite.
     fn page(target: &str) -> String {
@@ -249,6 +250,7 @@ mod tests {
             seed,
             steps: 100,
             seconds: 1.5 + seed as f64,
+            counts: Counts::default(),
             failure: failure.map(String::from),
             metrics: vec![("sliced_w2", 0.1 + 0.02 * seed as f64), ("mean_log_density", f64::NAN)],
             transient: (0..=10)

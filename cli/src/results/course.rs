@@ -1,10 +1,12 @@
 //! How a training went, in the numbers and words of summary.json: what the report says beside what it draws.
 
+use crate::evaluations;
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
 use crate::opened::MAX_SUMMARY;
 use crate::report::{count, number};
 use crate::training::{Ending, Job, Snapshot};
+use pushforward::density::{Counts, Phase};
 use serde_json::Value;
 use std::path::Path;
 
@@ -23,6 +25,8 @@ pub struct Course {
     pub seconds: f64,
     /// Threads that it had.
     pub threads: u64,
+    /// Evaluations of the target by the run itself: its search and its training.
+    pub counts: Counts,
 }
 
 /// (name in summary.json, words behind the number of steps) of each ending.
@@ -55,6 +59,7 @@ impl Course {
             first_fault: run.faults.first.as_ref().map(ToString::to_string),
             seconds: run.seconds,
             threads: rayon::current_num_threads() as u64,
+            counts: run.counts,
         }
     }
 
@@ -73,6 +78,10 @@ impl Course {
         let whole = |key: &str| summary[key].as_u64().ok_or_else(|| bad(&format!("its {key} is {}", summary[key])));
         let ending = summary["ending"].as_str().filter(|e| ENDINGS.iter().any(|known| known.0 == *e));
         let seconds = summary["train_seconds"].as_f64().ok_or_else(|| bad("it has no train_seconds"))?;
+        let mut counts = Counts::default();
+        for phase in [Phase::Search, Phase::Training] {
+            counts.add(phase, evaluations::of_json(&summary["evaluations"], phase));
+        }
         let course = Self {
             ending: ending.ok_or_else(|| bad(&format!("its ending is {}", summary["ending"])))?.into(),
             taken: whole("steps")?,
@@ -80,6 +89,7 @@ impl Course {
             first_fault: summary["first_fault"].as_str().map(str::to_owned),
             seconds,
             threads: whole("threads")?,
+            counts,
         };
         Ok(Some((course, summary)))
     }

@@ -11,6 +11,7 @@ pub use reopened::{Left, Reopened};
 use crate::certified::Certified;
 use crate::commands::evaluate::table;
 use crate::curves::Curves;
+use crate::evaluations;
 use crate::failure::{Failure, Outcome};
 use crate::files::json as json_text;
 use crate::files::safetensors::{self, Metadata};
@@ -24,10 +25,12 @@ use crate::summary::{Choice, Summary};
 use crate::training::{Ending, Job, Snapshot};
 use crate::verdict::Verdict;
 use crate::words;
+use pushforward::density::{Counted, Counter, Counts, Density, Phase};
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Options, Report, evaluate};
 use serde_json::{Value, json};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Samples in samples.npy.
 const SAMPLES: usize = 10_000;
@@ -84,6 +87,8 @@ pub struct Finals<'a> {
     certified: Option<Certified>,
     /// In the user's coordinates.
     posterior: Summary,
+    /// Evaluations of the target by the run, its certificate and its metrics; those of the pictures are left out.
+    counts: Counts,
 }
 
 /// Draws the final samples and judges them: the slow part, before anything is written.
@@ -96,12 +101,15 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     }
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
     let options = Options { seed: job.seed(), transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
-    let report = evaluate(&*job.target.density, &samples, &options)?;
-    let certified = Certified::of(&job.target.density, &trained.model, &samples, job.seed())?;
+    let counter = Arc::new(Counter::from(trained.course.counts));
+    let counted = |phase| Counted::new(Arc::clone(&job.target.density), &counter, phase);
+    let report = evaluate(&counted(Phase::Other), &samples, &options)?;
+    let certificate: Arc<dyn Density> = Arc::new(counted(Phase::Certificate));
+    let certified = Certified::of(&certificate, &trained.model, &samples, job.seed())?;
     let verdict = Verdict::of(&report, certified.as_ref());
     let own = job.target.coordinates.constrain(samples.clone())?;
     let posterior = Summary::of_run(job.target.coordinates.names(), &own, certified.as_ref(), &verdict);
-    Ok(Finals { trained, job, samples, report, certified, posterior })
+    Ok(Finals { trained, job, samples, report, certified, posterior, counts: counter.counts() })
 }
 
 impl Finals<'_> {
@@ -142,7 +150,9 @@ impl Finals<'_> {
         let figures = self.job.target.coordinates.of_density();
         let coordinates = figures.map_or(String::new(), |what| format!("; figures are in {what}"));
         let posterior = self.posterior.text(ROWS);
-        format!("{}{coordinates}\n\n{}{certificate}\n{posterior}", self.outcome(), table(&self.report))
+        let counts = evaluations::sentence(&self.counts);
+        let (outcome, table) = (self.outcome(), table(&self.report));
+        format!("{outcome}{coordinates}\n{counts}\n\n{table}{certificate}\n{posterior}")
     }
 
     /// How it went, in a sentence.
@@ -208,6 +218,7 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
         "threads": course.threads,
         "parameters": trained.model.size(),
         "samples": finals.map_or(0, |f| f.samples.rows()),
+        "evaluations": evaluations::to_json(finals.map_or(&course.counts, |f| &f.counts)),
     });
     if let (Some(out), Some(more)) =
         (out.as_object_mut(), report.map(words::to_json).as_ref().and_then(Value::as_object))

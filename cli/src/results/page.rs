@@ -1,6 +1,7 @@
 //! The record behind a run's report.
 
 use super::{Finals, SAMPLES};
+use crate::evaluations;
 use crate::report::{DivergenceCard, Field, Frame, ModeCourse, ModeMass, Record, TargetCard, Tile, number};
 use crate::training::Job;
 use crate::words;
@@ -34,7 +35,7 @@ pub(super) fn record(finals: &Finals) -> Record {
         },
         method: method_words(job),
         divergence: divergence_card(job),
-        outcome: finals.outcome() + ".",
+        outcome: format!("{}; {}.", finals.outcome(), evaluations::sentence(&finals.counts)),
         headline: headline(report),
         frames: trained.frames.clone(),
         field,
