@@ -27,8 +27,8 @@ pub enum Model {
     F64(Generator<f64>),
     /// A normalizing flow.
     Flow(Box<Flow<f64>>),
-    /// Particles, in the units of the target, n×d.
-    Particles(Matrix),
+    /// Particles, in the units of the target, n×d, and the search at whose particles they started.
+    Particles(Matrix, Option<Searched>),
 }
 
 /// Most rows that are drawn at a time, and most numbers.
@@ -42,7 +42,7 @@ impl Model {
             Model::F32(g) => g.dim(),
             Model::F64(g) => g.dim(),
             Model::Flow(f) => f.dim(),
-            Model::Particles(x) => x.cols(),
+            Model::Particles(x, _) => x.cols(),
         }
     }
 
@@ -52,7 +52,7 @@ impl Model {
             Model::F32(g) => g.size(),
             Model::F64(g) => g.size(),
             Model::Flow(f) => f.size(),
-            Model::Particles(_) => 0,
+            Model::Particles(..) => 0,
         }
     }
 
@@ -60,13 +60,13 @@ impl Model {
     pub fn precision(&self) -> &'static str {
         match self {
             Model::F32(_) => "f32",
-            Model::F64(_) | Model::Flow(_) | Model::Particles(_) => "f64",
+            Model::F64(_) | Model::Flow(_) | Model::Particles(..) => "f64",
         }
     }
 
     /// How many samples it can give; None where any number.
     pub fn most_samples(&self) -> Option<u64> {
-        if let Model::Particles(x) = self { Some(x.rows() as u64) } else { None }
+        if let Model::Particles(x, _) = self { Some(x.rows() as u64) } else { None }
     }
 
     /// Rows that are drawn at a time where many are asked for: what a seed gives depends on it.
@@ -80,7 +80,7 @@ impl Model {
             Model::F32(g) => g.sample(n, seed, block),
             Model::F64(g) => g.sample(n, seed, block),
             Model::Flow(f) => f.sample_block(n, seed, block),
-            Model::Particles(x) => {
+            Model::Particles(x, _) => {
                 let from = (block as usize).saturating_mul(n).min(x.rows());
                 x.slice_rows(from..(from + n).min(x.rows()))
             }
@@ -96,7 +96,7 @@ impl Model {
             Model::F32(g) => generator_layers(g),
             Model::F64(g) => generator_layers(g),
             Model::Flow(f) => flow_layers(f),
-            Model::Particles(_) => 0,
+            Model::Particles(..) => 0,
         };
         memory::enough(8 * (points + threads * layers), "the model of this run", "use a machine with more memory")
     }
@@ -104,7 +104,7 @@ impl Model {
     /// The model as a density, where it has one.
     pub fn density(&self) -> Option<&dyn Density> {
         match self {
-            Model::F32(_) | Model::F64(_) | Model::Particles(_) => None,
+            Model::F32(_) | Model::F64(_) | Model::Particles(..) => None,
             Model::Flow(f) => Some(&**f),
         }
     }
@@ -174,7 +174,7 @@ pub fn save(path: &Path, model: &Model, config: &str) -> Outcome<()> {
         Model::F32(g) => save_generator(path, g, config),
         Model::F64(g) => save_generator(path, g, config),
         Model::Flow(f) => flow::save(path, f, config),
-        Model::Particles(x) => particles::save(path, x, config),
+        Model::Particles(x, search) => particles::save(path, x, search.as_ref(), config),
     }
 }
 

@@ -3,10 +3,11 @@
 use crate::density::{Affine, Domain};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
+use crate::model::Searched;
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
 use crate::num::log_sum_exp;
 use crate::rng::{Purpose, fill_uniform, normal_matrix, stream};
-use crate::search::frame_of;
+use crate::search::{Found, SearchSettings, frame_of, search};
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Kind, Pull};
 use std::any::Any;
@@ -26,9 +27,9 @@ crate::settings! {
         trust: f64 = 0.5, Rule::Positive;
         /// Rate of birth and death by the reaction (T15), in units of its own; 0 for none.
         birth_death: f64 = 0.0, Rule::NotNegative;
-        /// Where they start: "wide", a Gaussian with the target's mean and overall scale, or "gaussian", N(0, I). On a torus they start
-        /// with equal chances everywhere.
-        start: String = "wide".into(), Rule::OneOf(&["wide", "gaussian"]);
+        /// Where they start: "wide", a Gaussian with the target's mean and overall scale, "gaussian", N(0, I), or "search", at the
+        /// particles of a search of as many, which estimates log Z too. On a torus they start with equal chances everywhere.
+        start: String = "wide".into(), Rule::OneOf(&["wide", "gaussian", "search"]);
     }
 }
 
@@ -42,6 +43,8 @@ pub struct Particles {
     settings: ParticlesSettings,
     /// Next sub-step of the adaptive stepper.
     sub_step: f64,
+    /// The search at whose particles they started.
+    search: Option<Searched>,
 }
 
 /// Most sub-steps of an adaptive step.
@@ -55,10 +58,16 @@ impl ModelSettings for ParticlesSettings {
         "particles that follow the velocity themselves"
     }
     fn build(&self, start: Start<'_>) -> Result<Built> {
+        let mut search = None;
         let points = match start.points {
             Some(points) => points,
             None if matches!(start.target.domain, Domain::Torus(_)) => {
                 uniform(self.particles, &start.target.domain, start.seed)
+            }
+            None if self.start == "search" => {
+                let found = self.searched(&start)?;
+                search = Some(Searched::of(&found));
+                found.particles
             }
             None => {
                 let (n, d) = (self.particles, start.target.dim());
@@ -74,12 +83,13 @@ impl ModelSettings for ParticlesSettings {
                 Affine::new(frame.centre().to_vec(), frame.scale())?.restore(&z)
             }
         };
-        let model = Self::new_model(self, points, start.target.domain.clone())?;
+        let model = Particles { search, ..Self::new_model(self, points, start.target.domain.clone())? };
         Ok(Built { model: Box::new(model), particles: None })
     }
     fn rebuild(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
         let points = state.any_shape::<f64>("particles")?.clone();
-        let mut model = Self::new_model(self, points, start.target.domain.clone())?;
+        let search = Searched::of_state(state, start.target.dim())?;
+        let mut model = Particles { search, ..Self::new_model(self, points, start.target.domain.clone())? };
         model.restore(state)?;
         Ok(Box::new(model))
     }
@@ -105,6 +115,16 @@ impl ParticlesSettings {
     fn new_model(&self, points: Matrix, domain: Domain) -> Result<Particles> {
         Particles::new(points, domain, self.clone())
     }
+
+    /// The search at whose particles they start; its log-weights are equal.
+    fn searched(&self, start: &Start<'_>) -> Result<Found> {
+        let density = start.target.densities.first().ok_or(Error::Unsupported {
+            what: "a search asks for a density, and this target is known by samples alone".into(),
+            remedy: "choose another start of the particles",
+        })?;
+        let (particles, seed) = (self.particles, start.seed);
+        search(&**density, &SearchSettings { particles, seed, start: start.frame.clone() })
+    }
 }
 
 impl Particles {
@@ -122,12 +142,17 @@ impl Particles {
         let mut x = points;
         domain.represent(&mut x);
         let sub_step = settings.dt;
-        Ok(Self { x, frame: Affine::identity(d), domain, settings, sub_step })
+        Ok(Self { x, frame: Affine::identity(d), domain, settings, sub_step, search: None })
     }
 
     /// Where they are, N×d.
     pub fn points(&self) -> &Matrix {
         &self.x
+    }
+
+    /// The search at whose particles they started, with its log Z; None for another start.
+    pub fn search(&self) -> Option<&Searched> {
+        self.search.as_ref()
     }
 
     /// x + Σ_k factor_k V_k.
@@ -243,6 +268,7 @@ impl Stateful for Particles {
     fn save(&self, to: &mut State) {
         to.put("particles", &self.x);
         to.put_row("sub_step", &[self.sub_step]);
+        self.search.iter().for_each(|search| search.put(to));
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {

@@ -71,6 +71,13 @@ enum Choice {
 const FLOW: &[(&str, Choice)] =
     &[("velocity.divergence", Choice::Word("forward-kl")), ("velocity.clip", Choice::Number(6.0))];
 
+/// The search has done the work; a step of MALA leaves p as it is.
+const SMC: &[(&str, Choice)] = &[
+    ("model.start", Choice::Word("search")),
+    ("model.particles", Choice::Whole(4096)),
+    ("run.steps", Choice::Whole(1)),
+];
+
 /// Seconds of training for easy targets in two dimensions.
 const SMALL: &[(&str, Choice)] = &[
     ("run.steps", Choice::Whole(400)),
@@ -116,6 +123,12 @@ pub const PRESETS: &[Preset] = &[
         ["particles", "drift", "score"],
         "particles by the drift on a learnt score: score-based transport",
         &[],
+    ),
+    preset(
+        "smc",
+        ["particles", "mala", "kde"],
+        "the particles of the search, by sequential Monte Carlo, after a step of MALA, with log Z and its error",
+        SMC,
     ),
     preset("svgd", ["particles", "stein", "kde"], "Stein variational gradient descent", &[]),
     preset("ula", ["particles", "ula", "kde"], "unadjusted Langevin particles", &[]),

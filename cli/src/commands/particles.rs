@@ -31,7 +31,8 @@ pub struct Arguments {
     /// Length of a step in time [default: 0.01]
     #[arg(long)]
     dt: Option<f64>,
-    /// Where they start: wide (a Gaussian with the target's mean and overall scale), gaussian (N(0, I)), or a file of points [default: wide]
+    /// Where they start: wide (a Gaussian with the target's mean and overall scale), gaussian (N(0, I)), search (the particles of
+    /// a search, with log Z), or a file of points [default: wide]
     #[arg(long)]
     start: Option<String>,
     /// How they step: euler, heun, rk4 or adaptive [default: euler]
@@ -76,7 +77,7 @@ impl Arguments {
             [one] => Some(toml::Value::String(one.clone())),
             all => Some(toml::Value::Array(all.iter().cloned().map(toml::Value::String).collect())),
         };
-        let file = self.start.clone().filter(|s| s != "wide" && s != "gaussian");
+        let file = self.start.clone().filter(|s| !["wide", "gaussian", "search"].contains(&s.as_str()));
         let mut all = vec![
             ("target", target),
             ("method", Some(toml::Value::String("particles".into()))),

@@ -122,7 +122,7 @@ fn exact(arguments: &Arguments, run: &Opened) -> Outcome<()> {
         Model::F32(g) => g.exact(density, arguments.seed)?,
         Model::F64(g) => g.exact(density, arguments.seed)?,
         Model::Flow(f) => f.exact(density, arguments.seed)?,
-        Model::Particles(_) => {
+        Model::Particles(..) => {
             return Err(Failure::input(
                 "--exact needs a model with a density; a run of particles has none: train a flow or a generator",
             ));

@@ -18,7 +18,7 @@ impl Model {
         } else if let Some(m) = run.model_as::<FlowModel<f64>>() {
             Model::Flow(Box::new(m.flow()))
         } else if let Some(m) = run.model_as::<Particles>() {
-            Model::Particles(m.points().clone())
+            Model::Particles(m.points().clone(), m.search().cloned())
         } else {
             panic!("Model::of: the command has no file for the model '{}'", run.model().name())
         }

@@ -1,18 +1,20 @@
 //! Particles in files.
 
-use super::Model;
+use super::{Model, put_search, search_of};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Tensors};
 use crate::saved::{matrix, tensor};
 use pushforward::linalg::Matrix;
+use pushforward::model::Searched;
 use std::path::Path;
 
 /// The tensor that only particles have.
 pub const KEY: &str = "particles";
 
-/// Writes particles (n×d, in the units of the target).
-pub fn save(path: &Path, x: &Matrix, config: &str) -> Outcome<()> {
-    let tensors = Tensors::from([(KEY.into(), tensor(x))]);
+/// Writes particles (n×d, in the units of the target), and the search that they came from.
+pub fn save(path: &Path, x: &Matrix, search: Option<&Searched>, config: &str) -> Outcome<()> {
+    let mut tensors = Tensors::from([(KEY.into(), tensor(x))]);
+    put_search(&mut tensors, search);
     safetensors::write(path, &tensors, &Metadata::from([("config".into(), config.into())]))
 }
 
@@ -22,5 +24,6 @@ pub fn rebuild(tensors: &Tensors) -> Result<Model, String> {
     if x.rows() == 0 || x.cols() == 0 || !x.is_finite() {
         return Err(format!("the particles are a {}×{} matrix, or not finite", x.rows(), x.cols()));
     }
-    Ok(Model::Particles(x))
+    let search = search_of(tensors, x.cols())?;
+    Ok(Model::Particles(x, search))
 }

@@ -18,7 +18,7 @@ use crate::files::safetensors::{self, Metadata};
 use crate::files::samples::SampleWriter;
 use crate::model::{self, Model};
 use crate::opened;
-use crate::report::{Frame, html};
+use crate::report::{Frame, html, number};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
 use crate::summary::{Choice, Summary};
@@ -150,7 +150,14 @@ impl Finals<'_> {
         let figures = self.job.target.coordinates.of_density();
         let coordinates = figures.map_or(String::new(), |what| format!("; figures are in {what}"));
         let posterior = self.posterior.text(ROWS);
-        let counts = evaluations::sentence(&self.counts);
+        let search = match &self.trained.model {
+            Model::Particles(_, Some(search)) => {
+                let (log_z, error) = (number(search.log_z, 4), number(search.log_z_error, 2));
+                format!("\nlog Z = {log_z} ± {error}, by the search")
+            }
+            _ => String::new(),
+        };
+        let counts = evaluations::sentence(&self.counts) + &search;
         let (outcome, table) = (self.outcome(), table(&self.report));
         format!("{outcome}{coordinates}\n{counts}\n\n{table}{certificate}\n{posterior}")
     }
@@ -231,6 +238,11 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
     }
     if let (Some(out), Some(finals)) = (out.as_object_mut(), finals) {
         out.extend(finals.posterior.to_json());
+    }
+    if let Model::Particles(_, Some(search)) = &trained.model {
+        let log_z =
+            json!({ "value": json_text::real(search.log_z), "standard_error": json_text::real(search.log_z_error) });
+        out["search"] = json!({ "log_z": log_z, "calls": search.calls });
     }
     if let Some(c) = finals.and_then(|f| f.certified.as_ref()) {
         out["certificate"] = c.to_json(job.target.density.log_normaliser());
