@@ -19,12 +19,13 @@ const DEFAULT: &str = "reverse-kl,forward-kl,jensen-shannon,pearson,neyman";
 pub struct Arguments {
     /// A name from 'list targets', or the path of a TOML file
     target: String,
-    /// Methods, by commas: names from 'list methods'
+    /// Methods, by commas: names from 'list methods', or from 'list velocities' for particles that follow one
     #[arg(long, value_delimiter = ',', default_value = pushforward::run::DEFAULT)]
     methods: Vec<String>,
-    /// Names from 'list divergences', by commas, or 'all'
-    #[arg(long, value_delimiter = ',', default_value = DEFAULT)]
-    divergences: Vec<String>,
+    /// Names from 'list divergences', by commas, or 'all' [default: reverse-kl,forward-kl,jensen-shannon,pearson,neyman; with --budget
+    /// each method's own]
+    #[arg(long, value_delimiter = ',')]
+    divergences: Option<Vec<String>>,
     /// References of flow-lv, by commas: model, gaussian, geometric:EXPONENT, replay
     #[arg(long, value_delimiter = ',', default_value = "replay")]
     references: Vec<String>,
@@ -34,6 +35,9 @@ pub struct Arguments {
     /// Training steps of every run [default: the method's own choice]
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..))]
     steps: Option<u64>,
+    /// Evaluations of log p~ or its score that each run may spend on search and training; all methods know the target by these alone
+    #[arg(long, value_name = "EVALUATIONS", conflicts_with = "steps", value_parser = clap::value_parser!(u64).range(1..))]
+    budget: Option<u64>,
     /// Any key of the configuration of the runs, such as --set batch=512; may be given several times
     #[arg(long = "set", value_name = "KEY=VALUE")]
     settings: Vec<String>,
@@ -48,6 +52,15 @@ pub struct Arguments {
     json: bool,
 }
 
+impl Arguments {
+    /// The divergences that were asked for; none where each method's own will do.
+    fn divergences(&self) -> Vec<String> {
+        let default =
+            || if self.budget.is_some() { Vec::new() } else { DEFAULT.split(',').map(String::from).collect() };
+        self.divergences.clone().unwrap_or_else(default)
+    }
+}
+
 /// Compares, writes the folder, prints the table.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let plan = plan(arguments)?;
@@ -56,7 +69,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("compare-{short}")));
     let mut folder = RunFolder::create(&path, arguments.force, &config(&plan))?;
     interrupt::watch();
-    let ruler = Ruler::new(&plan.target);
+    let ruler = if plan.budget.is_some() { Ruler::of_particles(&plan.target) } else { Ruler::new(&plan.target) };
     let comparison = compare(&plan, &ruler)?;
     if comparison.cells.is_empty() {
         return Err(Failure::Interrupted(
@@ -97,8 +110,9 @@ fn text(plan: &Plan, comparison: &Comparison, ruler: &Ruler, path: &Path) -> Str
 
 fn plan(arguments: &Arguments) -> Outcome<Plan> {
     let target = target::load(&arguments.target, &mut note)?;
-    let methods = distinct(&arguments.methods).into_iter().map(|n| method(n, &target)).collect::<Outcome<Vec<_>>>()?;
-    let divergences = match &*distinct(&arguments.divergences) {
+    let seen = Plan::seen(&target, arguments.budget);
+    let methods = distinct(&arguments.methods).into_iter().map(|n| method(n, &seen)).collect::<Outcome<Vec<_>>>()?;
+    let divergences = match &*distinct(&arguments.divergences()) {
         ["all"] => divergence::all_divergences(),
         names => {
             names.iter().map(|n| divergence::by_name(n)).collect::<pushforward::Result<Vec<Arc<dyn Divergence>>>>()?
@@ -111,6 +125,7 @@ fn plan(arguments: &Arguments) -> Outcome<Plan> {
         references: distinct(&arguments.references).into_iter().map(String::from).collect(),
         seeds: arguments.seeds,
         steps: arguments.steps,
+        budget: arguments.budget,
         settings: arguments.settings.clone(),
     })
 }
@@ -136,6 +151,9 @@ fn config(plan: &Plan) -> String {
     table.insert("divergences".into(), list(plan.divergences.iter().map(|d| d.name()).collect()));
     table.insert("references".into(), list(plan.references.iter().map(String::as_str).collect()));
     table.insert("seeds".into(), toml::Value::Integer(plan.seeds as i64));
+    if let Some(budget) = plan.budget {
+        table.insert("budget".into(), toml::Value::Integer(budget as i64));
+    }
     if let Some(steps) = plan.steps {
         table.insert("steps".into(), toml::Value::Integer(steps as i64));
     }
@@ -147,12 +165,14 @@ fn config(plan: &Plan) -> String {
 /// The command line that repeats the comparison.
 fn command(arguments: &Arguments) -> String {
     let steps = arguments.steps.map_or(String::new(), |n| format!(" --steps {n}"));
+    let budget = arguments.budget.map_or(String::new(), |n| format!(" --budget {n}"));
+    let divergences = arguments.divergences().join(",");
+    let divergences = if divergences.is_empty() { divergences } else { format!(" --divergences {divergences}") };
     let settings: String = arguments.settings.iter().map(|s| format!(" --set '{s}'")).collect();
     format!(
-        "pushforward compare {} --methods {} --divergences {} --references {} --seeds {}{steps}{settings}",
+        "pushforward compare {} --methods {}{divergences} --references {} --seeds {}{steps}{budget}{settings}",
         arguments.target,
         arguments.methods.join(","),
-        arguments.divergences.join(","),
         arguments.references.join(","),
         arguments.seeds
     )

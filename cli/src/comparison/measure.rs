@@ -1,6 +1,6 @@
 //! One ruler for all trials: the same exact samples, projections and cells.
 
-use super::outcome::{COLUMNS, Floors, Point};
+use super::outcome::{COLUMNS, Column, Floors, Point};
 use crate::certified::Certified;
 use crate::failure::Outcome;
 use crate::model::Model;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 /// Samples that are judged at the end, as `train` does, and at each moment of training.
 const FINAL: usize = 10_000;
 const MOMENT: usize = 2_000;
+/// Samples that are judged where all methods are to give the same number: what particles have.
+const PARTICLES: usize = 1_000;
 /// Exact sets behind the floor of a transient figure, and the seed of the first.
 const FLOORS: u64 = 10;
 const FLOOR_SEED: u64 = 1 << 40;
@@ -40,6 +42,8 @@ fn sliced(samples: &Matrix, exact: &Matrix) -> f64 {
 /// Judges samples of one target.
 pub struct Ruler {
     density: Arc<dyn Density>,
+    /// Samples that are judged at the end.
+    size: usize,
     transient: Transient,
     /// (mean, spread) of each transient figure for exact samples.
     transient_floors: Vec<Option<(f64, f64)>>,
@@ -63,8 +67,17 @@ impl Settled {
 }
 
 impl Ruler {
-    /// For `target`.
+    /// For `target`, with many samples at the end and no figure of pairs of them.
     pub fn new(target: &Target) -> Self {
+        Self::sized(target, FINAL)
+    }
+
+    /// For methods that give as many samples as there are particles: fewer, with the figures of pairs.
+    pub fn of_particles(target: &Target) -> Self {
+        Self::sized(target, PARTICLES)
+    }
+
+    fn sized(target: &Target, size: usize) -> Self {
         let density = Arc::clone(&target.density);
         let transient = match (density.mixture(), density.sample(MOMENT, FLOOR_SEED)) {
             (Some(mixture), Some(exact)) => {
@@ -73,7 +86,7 @@ impl Ruler {
             (None, Some(exact)) => Transient::Sliced(exact),
             (_, None) => Transient::Level,
         };
-        let mut ruler = Self { density, transient, transient_floors: Vec::new(), floors: RefCell::default() };
+        let mut ruler = Self { density, size, transient, transient_floors: Vec::new(), floors: RefCell::default() };
         let exact = |k| ruler.density.sample(MOMENT, FLOOR_SEED + k);
         let sets: Vec<Vec<f64>> = (1..=FLOORS).filter_map(exact).map(|x| ruler.transient(&x)).collect();
         let floor = |j: usize| {
@@ -91,7 +104,7 @@ impl Ruler {
 
     /// Samples at the end.
     pub fn final_size(&self) -> usize {
-        FINAL
+        self.size
     }
 
     /// (key, title, whether the axis starts at 0) of the transient figures; a distance stands last.
@@ -137,17 +150,19 @@ impl Ruler {
 
     /// The metrics of final samples by key. Exact W2, kernels and tests are left out: `evaluate` on one run has them.
     pub fn judge(&self, samples: &Matrix) -> Outcome<Vec<(&'static str, f64)>> {
+        let pairs = self.size <= PARTICLES;
         let options = Options {
             truth_size: 500_000,
             log_density_size: 100_000,
-            transport_sizes: Vec::new(),
-            pair_size: 100,
+            transport_sizes: if pairs { vec![self.size] } else { Vec::new() },
+            pair_size: if pairs { self.size } else { 100 },
             projections: PROJECTIONS,
             test_size: 0,
             ..Options::default()
         };
         let report = evaluate(&*self.density, samples, &options)?;
-        let found = COLUMNS.iter().filter_map(|c| Some((c.key, report.metric(c.key)?)));
+        let shown = |c: &&Column| pairs || !["w2", "energy_distance"].contains(&c.key);
+        let found = COLUMNS.iter().filter(shown).filter_map(|c| Some((c.key, report.metric(c.key)?)));
         let mut floors = self.floors.borrow_mut();
         Ok(found
             .map(|(key, metric)| {
@@ -161,14 +176,19 @@ impl Ruler {
 
     /// The figures of a model's certificate by key, from its samples and as many exact ones where the target has them.
     pub fn certify(&self, model: &Model, samples: &Matrix, seed: u64) -> Outcome<Vec<(&'static str, f64)>> {
+        let log_z = |value: f64| match self.density.log_normaliser() {
+            Some(exact) => ("log_z_error", value - exact),
+            None => ("log_z", value),
+        };
+        if let Model::Particles(_, Some(search)) = model {
+            return Ok(vec![log_z(search.log_z), ("log_z_spread", search.log_z_error)]);
+        }
         let Some(certified) = Certified::of(&self.density, model, samples, seed)? else { return Ok(Vec::new()) };
         let c = certified.certificate();
-        let log_z = match self.density.log_normaliser() {
-            Some(exact) => ("log_z_error", c.log_z.value - exact),
-            None => ("log_z", c.log_z.value),
-        };
+        let log_z = [log_z(c.log_z.value), ("log_z_spread", c.log_z.standard_error)];
         let forward = c.exact.as_ref().map(|e| ("forward_ess", e.forward_ess));
-        Ok([("reverse_ess", c.reverse_ess), log_z, ("pareto_k", c.pareto_k)].into_iter().chain(forward).collect())
+        let more = [("reverse_ess", c.reverse_ess), ("pareto_k", c.pareto_k)];
+        Ok(log_z.into_iter().chain(more).chain(forward).collect())
     }
 
     /// The floors of the metrics, once something was judged.
@@ -187,7 +207,7 @@ mod tests {
         let of = |figures: &[f64]| {
             let points = figures.iter().enumerate();
             let transient: Vec<Point> =
-                points.map(|(k, f)| Point { step: 10 * k as u64, figures: vec![40.0, *f] }).collect();
+                points.map(|(k, f)| Point { step: 10 * k as u64, calls: 0, figures: vec![40.0, *f] }).collect();
             Settled { limit: 0.1 }.step(&transient)
         };
         assert_eq!(of(&[1.0, 0.05, 0.2, 0.1, 0.02]), Some(30));

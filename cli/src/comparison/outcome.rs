@@ -34,15 +34,23 @@ pub const COLUMNS: &[Column] = &[
     column("beyond_4_sigma", "beyond 4σ, %", 100.0, "share of samples outside every mode"),
     column("variance_ratio", "variance ratio", 1.0, "spread within modes; 1 is right"),
     column("sliced_w2", "sliced W2", 1.0, "distance to exact samples over projections"),
+    column("w2", "W2", 1.0, "exact transport to exact samples"),
+    column("energy_distance", "energy distance", 1.0, "sees the large scale first"),
     column("mean_log_density", "mean log p", 1.0, "above the floor: too narrow; below: strays"),
     column("settled", "steps to 2× floor", 1.0, "step from which sliced W2 stays within twice its floor"),
-    column("log_density_calls", "calls of log p", 1.0, "points at which log p~ alone was asked for, by search and training"),
+    column(
+        "log_density_calls",
+        "calls of log p",
+        1.0,
+        "points at which log p~ alone was asked for, by search and training",
+    ),
     column("score_calls", "of the score", 1.0, "points at which the score was asked for, which log p~ comes with"),
     column("seconds", "seconds", 1.0, "wall time of training"),
     certificate("reverse_ess", "ESS, reverse", "effective share of the model's samples as importance samples, of 1"),
     certificate("forward_ess", "ESS, forward", "the same at exact samples: near 0 where the model misses a part"),
     certificate("log_z_error", "log Z error", "log Z from the model's samples, less the exact one"),
     certificate("log_z", "log Z", "from the model's samples"),
+    certificate("log_z_spread", "stated error", "of log Z"),
     certificate("pareto_k", "k-hat", "tail of the weights; below 0.7 is usable"),
 ];
 
@@ -65,6 +73,8 @@ pub struct Spread {
 pub struct Point {
     /// Steps taken.
     pub step: u64,
+    /// Evaluations of the target until then.
+    pub calls: u64,
     /// The transient figures of the [`Ruler`](super::Ruler), in its order.
     pub figures: Vec<f64>,
 }

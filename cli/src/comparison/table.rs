@@ -77,7 +77,7 @@ pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
             let trials: Vec<Value> = cell.trials.iter().map(|t| {
             let figures: Map<String, Value> = t.metrics.iter().map(|(k, v)| (k.to_string(), real(*v))).collect();
             let transient: Vec<Value> = t.transient.iter().map(|p| {
-                let mut point = Map::from_iter([("step".to_string(), json!(p.step))]);
+                let mut point = Map::from_iter([("step".to_string(), json!(p.step)), ("evaluations".to_string(), json!(p.calls))]);
                 point.extend(names.iter().zip(&p.figures).map(|(n, v)| (n.0.to_string(), real(*v))));
                 Value::Object(point)
             }).collect();
@@ -112,6 +112,7 @@ pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
         "target": plan.target.name,
         "dim": plan.target.density.dim(),
         "seeds": plan.seeds,
+        "budget": plan.budget,
         "ending": if comparison.interrupted { "interrupted" } else { "complete" },
         "threads": rayon::current_num_threads(),
         "samples": { "final": ruler.final_size(), "transient": ruler.transient_size() },

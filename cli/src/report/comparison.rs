@@ -27,7 +27,7 @@ pub fn html(plan: &Plan, comparison: &Comparison, ruler: &Ruler, command: &str) 
         let _ = writeln!(s, "<ul class=\"notes\">{items}</ul>");
     }
     final_table(&mut s, comparison, ruler);
-    transient(&mut s, comparison, ruler);
+    transient(&mut s, plan, comparison, ruler);
     final_figures(&mut s, comparison, ruler);
     let _ = writeln!(s, "<section><h2>What these numbers cannot show</h2><p>{LIMITS}</p></section>");
     let _ = writeln!(s, "<section><h2>Repeat it</h2><pre>{}</pre></section>\n</main></body></html>", escape(command));
@@ -39,8 +39,11 @@ fn lead(plan: &Plan, comparison: &Comparison) -> String {
     let steps = comparison.cells.iter().flat_map(|c| &c.trials).map(|t| t.steps).max().unwrap_or(0);
     let early = if comparison.interrupted { "; stopped by Ctrl-C" } else { "" };
     let d = plan.target.density.dim();
+    let budget = plan.budget.map_or(String::new(), |n| {
+        format!(" Each run may ask for {} evaluations of log p~ or its score, and every method knows the target by these alone.", count(n as usize))
+    });
     format!(
-        "{trials} trainings of up to {} steps in {d} dimension{}, seeds 0 to {}{early}.",
+        "{trials} trainings of up to {} steps in {d} dimension{}, seeds 0 to {}{early}.{budget}",
         count(steps as usize),
         if d == 1 { "" } else { "s" },
         plan.seeds - 1
@@ -106,7 +109,7 @@ fn table(s: &mut String, comparison: &Comparison, part: &Part, settled: Option<&
     s.push_str("</p>\n");
 }
 
-fn transient(s: &mut String, comparison: &Comparison, ruler: &Ruler) {
+fn transient(s: &mut String, plan: &Plan, comparison: &Comparison, ruler: &Ruler) {
     let _ = writeln!(
         s,
         "<section><h2>During training</h2><p>In theory all divergences share the limit and differ on the way (T2); here this is tested on real runs. {} samples at each of about 40 moments: lines are means \
@@ -115,12 +118,13 @@ fn transient(s: &mut String, comparison: &Comparison, ruler: &Ruler) {
         count(ruler.transient_size())
     );
     s.push_str(&key(names(comparison).iter().enumerate().map(|(k, n)| (series(k), n.as_str()))));
+    let by_calls = plan.budget.is_some();
     s.push_str("<div class=\"row\">\n");
     let panels = ruler.transient_names();
     let size = if panels.len() == 1 { (FULL, 380.0) } else { (HALF, 360.0) };
     for (j, (key, title, from_zero)) in panels.iter().enumerate() {
         let look = Look { id: format!("transient-{key}"), title, size, from_zero: *from_zero };
-        s.push_str(&curves(comparison, j, &look, ruler.transient_floors()[j]));
+        s.push_str(&curves(comparison, j, &look, ruler.transient_floors()[j], by_calls));
     }
     s.push_str("</div></section>\n");
 }
@@ -129,8 +133,8 @@ fn names(comparison: &Comparison) -> Vec<String> {
     comparison.cells.iter().map(|c| name(c, comparison)).collect()
 }
 
-/// (step, least, mean, greatest) of figure j over the trials of a cell, at the steps that all of them have.
-fn band(cell: &Cell, j: usize) -> Vec<(f64, [f64; 3])> {
+/// (step or evaluations, [least, mean, greatest]) of figure j over the trials of a cell, at the moments that all of them have.
+fn band(cell: &Cell, j: usize, by_calls: bool) -> Vec<(f64, [f64; 3])> {
     let shortest = cell.trials.iter().map(|t| t.transient.len()).min().unwrap_or(0);
     (0..shortest)
         .map(|i| {
@@ -138,7 +142,8 @@ fn band(cell: &Cell, j: usize) -> Vec<(f64, [f64; 3])> {
             let mean = values.iter().sum::<f64>() / values.len() as f64;
             let least = values.iter().copied().fold(f64::INFINITY, f64::min);
             let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            (cell.trials[0].transient[i].step as f64, [least, mean, greatest])
+            let point = &cell.trials[0].transient[i];
+            ((if by_calls { point.calls } else { point.step }) as f64, [least, mean, greatest])
         })
         .collect()
 }
@@ -151,8 +156,8 @@ struct Look<'a> {
     from_zero: bool,
 }
 
-fn curves(comparison: &Comparison, j: usize, look: &Look, floor: Option<(f64, f64)>) -> String {
-    let bands: Vec<_> = comparison.cells.iter().map(|c| band(c, j)).collect();
+fn curves(comparison: &Comparison, j: usize, look: &Look, floor: Option<(f64, f64)>, by_calls: bool) -> String {
+    let bands: Vec<_> = comparison.cells.iter().map(|c| band(c, j, by_calls)).collect();
     let values = || bands.iter().flatten().flat_map(|b| b.1).chain(floor.map(|f| f.0)).filter(|v| v.is_finite());
     let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
     // a share of 0 lies below every logarithmic axis
@@ -168,7 +173,12 @@ fn curves(comparison: &Comparison, j: usize, look: &Look, floor: Option<(f64, f6
         let pad = 0.06 * (high - low).max(1e-9);
         Axis::linear(title, if low >= 0.0 { (low - pad).max(0.0) } else { low - pad }, high + pad, 6)
     };
-    let mut plot = Plot::new(title, look.size, Axis::linear("training step", 0.0, last, 6), vertical);
+    let mut plot = Plot::new(
+        title,
+        look.size,
+        Axis::linear(if by_calls { "evaluations of the target" } else { "training step" }, 0.0, last, 6),
+        vertical,
+    );
     for (k, band) in bands.iter().enumerate() {
         let below = band.iter().map(|b| (b.0, b.1[0]));
         let outline: Vec<(f64, f64)> = below.chain(band.iter().rev().map(|b| (b.0, b.1[2]))).collect();
@@ -254,7 +264,11 @@ mod tests {
             failure: failure.map(String::from),
             metrics: vec![("sliced_w2", 0.1 + 0.02 * seed as f64), ("mean_log_density", f64::NAN)],
             transient: (0..=10)
-                .map(|k| Point { step: 10 * k, figures: figures(if k == 0 { f64::NAN } else { 1.0 / k as f64 }) })
+                .map(|k| Point {
+                    step: 10 * k,
+                    calls: 640 * k,
+                    figures: figures(if k == 0 { f64::NAN } else { 1.0 / k as f64 }),
+                })
                 .collect(),
         };
         let divergence = |k: usize| if k == 0 { "a<b".to_string() } else { format!("divergence {k}") };
@@ -274,6 +288,7 @@ mod tests {
             references: Vec::new(),
             seeds: 2,
             steps: None,
+            budget: None,
             settings: Vec::new(),
         };
         html(&plan, &comparison, &ruler, "pushforward compare x")
