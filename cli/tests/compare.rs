@@ -172,3 +172,42 @@ fn interrupt_keeps_complete_runs() {
     let trials = answer["cells"][0]["trials"].as_array().unwrap();
     assert!(!trials.is_empty() && trials.iter().all(|t| t["steps"] == 12 && t["failure"].is_null()), "{trials:?}");
 }
+
+/// Checks that methods stand side by side at equal numbers of evaluations: none spends more than its budget, what they spend grows along
+/// the curves, and the search has log Z; that a name that is none, and a budget that is too small, are refused in a sentence and nothing is
+/// written.
+#[test]
+fn a_budget_is_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let with = |methods: &str, budget: &str| {
+        pushforward(
+            folder.path(),
+            &["compare", "ring8", "--methods", methods, "--budget", budget, "--seeds", "1", "--json", "--out", "c"],
+        )
+    };
+    for (methods, budget, words) in
+        [("smcc", "500000", "smcc"), ("ula", "1000", "too small"), ("smc", "1000", "too small")]
+    {
+        let out = with(methods, budget);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(2) && said.contains(words), "{methods}: {said}");
+        assert!(!folder.path().join("c").exists());
+    }
+    let budget = 500_000;
+    let out = with("smc,ula,stein", &budget.to_string());
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    let answer: Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(answer["budget"], budget);
+    for cell in answer["cells"].as_array().unwrap() {
+        let trial = &cell["trials"][0];
+        let of = |phase: &str| ["log_density", "score"].map(|kind| trial["evaluations"][phase][kind].as_u64().unwrap());
+        let all: u64 = [of("search"), of("training")].concat().iter().sum();
+        assert!(all <= budget && 10 * all >= 8 * budget, "{all}: {cell}");
+        let moments = trial["transient"].as_array().unwrap();
+        let calls: Vec<u64> = moments.iter().map(|p| p["evaluations"].as_u64().unwrap()).collect();
+        assert!(calls.is_sorted() && calls.last() == Some(&all), "{calls:?}");
+        assert_eq!(cell["summary"]["log_z_error"].is_object(), cell["method"] == "smc", "{cell}");
+    }
+    let page = fs::read_to_string(folder.path().join("c/report.html")).unwrap();
+    assert!(page.contains("evaluations of the target") && page.contains("500,000"));
+}

@@ -483,7 +483,7 @@ fn flows_reach_the_references() {
             let key = format!("| {name} | {seed} |");
             let mut lines: Vec<&str> = text.lines().filter(|line| !line.starts_with(&key)).collect();
             let rule = lines.iter().position(|line| line.starts_with("|---")).unwrap();
-            let after = lines[rule + 1..].iter().take_while(|line| line.starts_with('|') && **line < *row).count();
+            let after = lines[rule + 1..].iter().take_while(|line| line.starts_with('|') && ***line < *row).count();
             lines.insert(rule + 1 + after, &row);
             std::fs::write(&page, lines.join("\n") + "\n").unwrap();
             if !good {

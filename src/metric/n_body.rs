@@ -124,7 +124,7 @@ mod tests {
                     (0..rank).map(|k| r[(i, k)] * r[(3 + j, k)] * if k == 0 { 1.0 } else { scale }).sum::<f64>()
                 };
                 let m = Matrix::from_fn(3, 3, entry);
-                let gram = Matrix::from_fn(3, 3, |i, j| (0..3).map(|k| m[(k, i)] * m[(k, j)]).sum());
+                let gram = Matrix::from_fn(3, 3, |i, j| (0..3).map(|k| m[(k, i)] * m[(k, j)]).sum::<f64>());
                 let expected: f64 =
                     SymmetricEigen::of(&gram, "MᵀM").unwrap().values.iter().map(|v| v.max(0.0).sqrt()).sum();
                 let found = nuclear_norm(std::array::from_fn(|i| std::array::from_fn(|j| m[(i, j)])));
