@@ -1,9 +1,7 @@
 //! A density whose evaluations are counted: the one place where a run counts.
 
 use crate::density::{Density, GaussianMixture, Target};
-use crate::error::Result;
 use crate::linalg::Matrix;
-use crate::state::{State, Stateful};
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
@@ -86,9 +84,6 @@ impl AddAssign for Counts {
     }
 }
 
-/// Names of the two numbers of a [`Count`] in states.
-const KINDS: [&str; 2] = ["log_density", "score"];
-
 /// Counts for several densities at once, from any number of threads; sums of whole numbers do not depend on their order.
 #[derive(Debug, Default)]
 pub struct Counter([[AtomicU64; 2]; 4]);
@@ -110,31 +105,11 @@ impl Counter {
         Counts([read(&self.0[0]), read(&self.0[1]), read(&self.0[2]), read(&self.0[3])])
     }
 
-    /// The counts in a state that [`Stateful::save`] wrote; `Error::State` where one is missing.
-    pub(crate) fn of_state(from: &State) -> Result<Counts> {
-        let mut counts = Counts::default();
-        for phase in Phase::ALL {
-            let read = |kind| from.counter(&format!("{}.{kind}", phase.name()));
-            counts.add(phase, Count { log_density: read(KINDS[0])?, score: read(KINDS[1])? });
-        }
-        Ok(counts)
-    }
-
     /// Takes on `counts`.
     pub(crate) fn set(&self, counts: Counts) {
         for (cells, count) in self.0.iter().zip(counts.0) {
             cells[0].store(count.log_density, Relaxed);
             cells[1].store(count.score, Relaxed);
-        }
-    }
-}
-
-impl Stateful for Counter {
-    fn save(&self, to: &mut State) {
-        for (phase, cells) in Phase::ALL.into_iter().zip(&self.0) {
-            for (kind, cell) in KINDS.into_iter().zip(cells) {
-                to.counters.insert(format!("{}.{kind}", phase.name()), cell.load(Relaxed));
-            }
         }
     }
 }

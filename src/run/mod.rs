@@ -1,5 +1,6 @@
 //! Runs: the loop over steps, its faults and its state, and the methods by name.
 
+mod counts;
 mod faults;
 mod method;
 #[allow(clippy::module_inception)]

@@ -6,6 +6,7 @@ use crate::estimate::{Clock, LawUse, Reference, Scene};
 use crate::linalg::Matrix;
 use crate::model::{Model, Request, Step};
 use crate::parallel::awake;
+use crate::run::counts;
 use crate::run::faults::Faults;
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Pull, Velocity, root_mean_square};
@@ -278,7 +279,7 @@ impl Run {
         }
         let mut faults = Faults::default();
         faults.restore(&from.part("faults"))?;
-        let counts = Counter::of_state(&from.part("evaluations"))?;
+        let counts = counts::read(&from.part("evaluations"))?;
         self.model.restore(&from.part("model"))?;
         self.velocity.restore(&from.part("velocity"))?;
         (self.clock.step, self.faults) = (step, faults);
