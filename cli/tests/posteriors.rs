@@ -203,16 +203,17 @@ fn inverse(a: &[Vec<f64>]) -> (Vec<Vec<f64>>, f64) {
     (a.into_iter().map(|row| row[d..].to_vec()).collect(), log_det)
 }
 
+/// At one s: its log-density up to a constant, means and variances of the quantities given it.
+type Given = (f64, Vec<f64>, Vec<f64>);
+
 /// Mean and sd of quantities whose mean and variance are known given one number s, whose log-density is known up to a constant: by sums over
-/// an equidistant grid of s, e^(-30) beyond its ends. `at` gives log-density, means, variances.
-fn averaged(grid: impl Iterator<Item = f64>, at: impl Fn(f64) -> (f64, Vec<f64>, Vec<f64>)) -> Vec<(f64, f64)> {
+/// an equidistant grid of s, e^(-30) beyond its ends.
+fn averaged(grid: impl Iterator<Item = f64>, at: impl Fn(f64) -> Given) -> Vec<(f64, f64)> {
     let all: Vec<_> = grid.map(at).collect();
     let most = all.iter().map(|a| a.0).fold(f64::NEG_INFINITY, f64::max);
     assert!([&all[0], &all[all.len() - 1]].iter().all(|end| end.0 < most - 15.0), "the grid ends too early");
     let total: f64 = all.iter().map(|a| (a.0 - most).exp()).sum();
-    let mean = |f: &dyn Fn(&(f64, Vec<f64>, Vec<f64>)) -> f64| -> f64 {
-        all.iter().map(|a| (a.0 - most).exp() / total * f(a)).sum()
-    };
+    let mean = |f: &dyn Fn(&Given) -> f64| -> f64 { all.iter().map(|a| (a.0 - most).exp() / total * f(a)).sum() };
     let one = |j: usize| {
         let first = mean(&|a| a.1[j]);
         (first, mean(&|a| a.2[j] + (a.1[j] - first).powi(2)).sqrt())

@@ -242,20 +242,19 @@ fn levels(p: &NBody, samples: &Matrix, reference: &Reference) -> Vec<Metric> {
 /// Figures between blocks of the samples and of the reference, and between two blocks of the reference.
 fn compare(samples: &Matrix, reference: &Reference, size: usize, repeats: usize, figures: &[Between]) -> Vec<Metric> {
     let blocks = (samples.rows() / size).min(repeats);
-    let rows: Vec<(Vec<f64>, Vec<f64>)> = (0..repeats)
+    let (own, floor): (Vec<Vec<f64>>, Vec<Vec<f64>>) = (0..repeats)
         .into_par_iter()
         .map(|r| {
             let k = r % blocks;
             let own = Set::new(reference.p, samples.slice_rows(k * size..(k + 1) * size));
             let (truth, other) = (reference.block(r, size), reference.block(r + 1, size));
-            figures.iter().map(|(_, _, f)| (f(&own, &truth), f(&other, &truth))).unzip()
+            figures.iter().map(|(_, _, f)| (f(&own, &truth), f(&other, &truth))).unzip::<f64, f64, Vec<f64>, Vec<f64>>()
         })
-        .collect();
-    let column =
-        |k: usize, of: fn(&(Vec<f64>, Vec<f64>)) -> &Vec<f64>| rows.iter().map(|r| of(r)[k]).collect::<Vec<_>>();
+        .unzip();
+    let column = |rows: &[Vec<f64>], k: usize| rows.iter().map(|r| r[k]).collect::<Vec<f64>>();
     let one = |(k, (kind, note, _)): (usize, &Between)| {
-        let value = Summary::of(&column(k, |r| &r.0)).mean;
-        let floor = Some(Floor::of(&column(k, |r| &r.1)));
+        let value = Summary::of(&column(&own, k)).mean;
+        let floor = Some(Floor::of(&column(&floor, k)));
         let note = format!("{note}; beside {}", reference.words);
         Metric { kind, value, floor, size, blocks, note }
     };
