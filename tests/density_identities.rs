@@ -303,7 +303,8 @@ fn whole_batches() {
     let x = probes(300, 2, 2.0);
     let noise: Vec<Noise> = (0..300).map(|i| Noise { a: 1.0, s: if i % 2 == 0 { 0.3 } else { 0.5 } }).collect();
     let frame = Affine::new(vec![0.5, -1.0], 2.0).unwrap();
-    let wrappers: [fn(Arc<dyn Density>, &Affine) -> Arc<dyn Density>; 4] = [
+    type Wrap = fn(Arc<dyn Density>, &Affine) -> Arc<dyn Density>;
+    let wrappers: [Wrap; 4] = [
         |p, _| p,
         |p, frame| Arc::new(Standardised::new(p, frame.clone()).unwrap()),
         |p, _| Arc::new(Tempered::new(p, 0.5).unwrap()),

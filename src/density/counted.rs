@@ -1,6 +1,6 @@
 //! A density whose evaluations are counted: the one place where a run counts.
 
-use crate::density::{Density, GaussianMixture, Target};
+use crate::density::{Density, GaussianMixture, NBody, Target};
 use crate::linalg::Matrix;
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
@@ -155,6 +155,10 @@ impl Density for Counted {
         self.inner.is_known()
     }
 
+    fn wants_whole_batches(&self) -> bool {
+        self.inner.wants_whole_batches()
+    }
+
     fn log_normaliser(&self) -> Option<f64> {
         self.inner.log_normaliser()
     }
@@ -170,6 +174,10 @@ impl Density for Counted {
 
     fn mixture(&self) -> Option<&GaussianMixture> {
         self.inner.mixture()
+    }
+
+    fn n_body(&self) -> Option<&NBody> {
+        self.inner.n_body()
     }
 }
 
