@@ -4,7 +4,7 @@
 //! `enable_x64`, NumPy's `errstate`) is the caller's; the pool never waits for the interpreter with anything but the asking thread.
 
 use crate::convert::{doubles, raise, to_bytes};
-use pushforward::density::{Density, GaussianMixture};
+use pushforward::density::{Density, GaussianMixture, NBody};
 use pushforward::linalg::Matrix;
 use pushforward_cli::failure::{Failure, Outcome};
 use pyo3::prelude::*;
@@ -245,6 +245,10 @@ impl Density for Watched {
 
     fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
         self.inner.smoothed(bandwidth)
+    }
+
+    fn n_body(&self) -> Option<&NBody> {
+        self.inner.n_body()
     }
 
     fn mixture(&self) -> Option<&GaussianMixture> {

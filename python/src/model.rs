@@ -60,7 +60,7 @@ impl Model {
         match &self.model {
             model::Model::F32(_) | model::Model::F64(_) => "generator",
             model::Model::Flow(_) => "flow",
-            model::Model::Particles(_) => "particles",
+            model::Model::Particles(..) => "particles",
         }
     }
 
