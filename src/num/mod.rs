@@ -3,6 +3,7 @@
 mod big;
 mod bits;
 mod chebyshev;
+mod elementary;
 mod elementwise;
 mod exp;
 mod fit;
@@ -17,6 +18,9 @@ mod sum;
 
 pub use big::Big;
 pub use chebyshev::Chebyshev;
+pub use elementary::{
+    acos, atan, atan2, cos, cosh, exp, exp_m1, exp2, hypot, ln, ln_1p, log2, log10, powf, sin, sin_cos, sinh, tan, tanh,
+};
 pub use elementwise::{
     Elementwise, Exp, ExpM1, Ln, Sigmoid, Silu, SiluSlope, Softplus, Tanh, exp_m1_slice, exp_slice, ln_slice,
     map_slice, sigmoid_slice, softplus_slice, tanh_slice,
