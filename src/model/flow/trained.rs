@@ -46,7 +46,7 @@ crate::settings! {
         reaction: f64 = 0.1, Rule::Unit;
         /// Steps without a fall of KL(q‖p) + KL(p‖q) on held-out points after which the best iterate comes back and the rate falls, and
         /// after the third time the run ends; 0 for all steps and the last iterate.
-        patience: u64 = 100, Rule::AtLeast(0);
+        patience: u64 = 0, Rule::AtLeast(0);
     }
 }
 
