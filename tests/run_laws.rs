@@ -41,6 +41,7 @@ fn small(model: &str, velocity: &str, target: &Target) -> Result<Method> {
         ("couplings", 2),
         ("components", 3),
         ("search_particles", 256),
+        ("centres", 64),
     ] {
         if method.has(key) {
             method.set(key, value)?;

@@ -158,7 +158,7 @@ impl Run {
         let drawn = self.model.draw(&request)?;
         let reference = drawn.reference.as_ref().map_or(Reference::Own, Reference::Independent);
         let scene = Scene { x: &drawn.x, reference, at_x: drawn.at_x.as_ref(), law: self.model.law(), dt, clock, seed };
-        let before = self.velocity.state();
+        let (before, counted) = (self.velocity.state(), self.counter.counts());
         let pull = self.velocity.prepare(&scene).and_then(|()| self.velocity.evaluate(&scene));
         let moved = pull.and_then(|pull| {
             self.check(&pull, &drawn.x)?;
@@ -196,7 +196,11 @@ impl Run {
                 self.faults.count(error, self.clock)?;
                 Ok(StepReport { step: clock.step, figures: Vec::new(), skipped: true })
             }
-            Err(error) => Err(error),
+            Err(error) => {
+                // it is taken again, whatever part of it was evaluated
+                self.counter.set(counted);
+                Err(error)
+            }
         }
     }
 
