@@ -20,6 +20,9 @@ struct Browser {
     _profile: tempfile::TempDir,
 }
 
+/// What the browser says of a page that is being left for another.
+const NAVIGATED: &str = "Inspected target navigated or closed";
+
 impl Browser {
     /// None, said aloud, where there is none.
     fn start() -> Option<Self> {
@@ -39,7 +42,7 @@ impl Browser {
         Some(Self { child, to, from, sent: 0, session: None, _profile: profile })
     }
 
-    /// Calls a method of the protocol and waits for its answer.
+    /// Calls a method of the protocol and waits for its answer; null where the page was left meanwhile.
     fn call(&mut self, method: &str, parameters: Value) -> Value {
         self.sent += 1;
         let mut message = json!({ "id": self.sent, "method": method, "params": parameters });
@@ -53,6 +56,9 @@ impl Browser {
             assert!(bytes.pop() == Some(0), "the browser has ended");
             let answer: Value = serde_json::from_slice(&bytes).unwrap();
             if answer["id"] == self.sent {
+                if answer["error"]["message"] == NAVIGATED {
+                    return Value::Null;
+                }
                 assert!(answer.get("error").is_none(), "{method}: {answer}");
                 return answer["result"].clone();
             }

@@ -432,6 +432,14 @@ pub fn refused_pairs() -> Vec<(&'static str, &'static str)> {
             let built = Method::of(model.name(), velocity.name(), estimator, &target).and_then(|mut m| {
                 m.frame = Some(Affine::identity(2));
                 m.run.steps = 1;
+                // no pair depends on sizes, and a start should take a moment
+                for (key, value) in
+                    [("search_particles", 64), ("codes", 2), ("components", 1), ("particles", 16), ("sample", 16)]
+                {
+                    if m.has(key) {
+                        m.set(key, value)?;
+                    }
+                }
                 m.start(&target, None)
             });
             if matches!(built, Err(Error::Mismatch { .. } | Error::Unsupported { .. })) {

@@ -20,14 +20,11 @@ fn budget(p: GaussianMixture, q: GaussianMixture) -> Result<Budget> {
     Budget::quick().with_pair(&Pair::new(p, q)?)
 }
 
-/// Every claim on the pair, for a weight that is constant, one that grows and one that is bounded: nothing fails, nothing stays open,
-/// and no false variant is missed.
-fn accepted(p: GaussianMixture, q: GaussianMixture) {
-    let budget = budget(p, q).unwrap();
-    let with = |name: &str| budget.clone().with_divergence(divergence_by_name(name).unwrap());
-    let budgets = ["reverse-kl", "neyman", "jensen-shannon"].map(with);
-    for (claim, budget) in registry().iter().flat_map(|claim| budgets.iter().map(move |b| (claim, b))) {
-        let evidence = claim.run(budget);
+/// Every claim on the pair with this divergence: nothing fails, nothing stays open, and no false variant is missed.
+fn accepted(divergence: &str, p: GaussianMixture, q: GaussianMixture) {
+    let budget = budget(p, q).unwrap().with_divergence(divergence_by_name(divergence).unwrap());
+    for claim in registry() {
+        let evidence = claim.run(&budget);
         let refused =
             evidence.comparisons.iter().all(|c| matches!(c.verdict, pushforward::verify::Verdict::Refused(_)));
         assert!(evidence.holds() || refused, "{evidence}");
@@ -39,8 +36,8 @@ fn accepted(p: GaussianMixture, q: GaussianMixture) {
 /// to be true and not missed.
 #[test]
 fn equal_widths() {
-    accepted(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1.0], 1.0));
-    accepted(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[4.0], 1.0));
+    accepted("reverse-kl", line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1.0], 1.0));
+    accepted("jensen-shannon", line(&[1.0], &[0.0], 1.0), line(&[1.0], &[4.0], 1.0));
     let budget = budget(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1.0], 1.0)).unwrap();
     let evidence = claim("T4").unwrap().run(&budget);
     let true_here: usize = evidence.mutants.iter().map(|m| m.true_here()).sum();
@@ -52,7 +49,7 @@ fn equal_widths() {
 #[test]
 fn too_wide_for_neyman() {
     let pair = || (line(&[1.0], &[0.0], 1.0), line(&[1.0], &[0.0], 2.5));
-    accepted(pair().0, pair().1);
+    accepted("neyman", pair().0, pair().1);
     let evidence = claim("T5").unwrap().run(&budget(pair().0, pair().1).unwrap());
     let reasons: Vec<String> =
         evidence.comparisons.iter().map(|c| c.to_string()).filter(|c| c.contains("refused")).collect();
@@ -66,7 +63,7 @@ fn too_wide_for_neyman() {
 /// as a whole: N(1e-6, 1), and the same density written as a mixture.
 #[test]
 fn near_pairs() {
-    accepted(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1e-3], 1.0));
+    accepted("forward-kl", line(&[1.0], &[0.0], 1.0), line(&[1.0], &[1e-3], 1.0));
     for q in [line(&[1.0], &[1e-6], 1.0), line(&[0.5, 0.5], &[0.0, 0.0], 1.0)] {
         let refusal = budget(line(&[1.0], &[0.0], 1.0), q).err().expect("too near").to_string();
         assert!(refusal.contains("the same density to rounding") && refusal.contains("KL(q‖p)"), "{refusal}");
@@ -76,14 +73,14 @@ fn near_pairs() {
 /// Checks a target of which one mode has a mass of 1e-8.
 #[test]
 fn uneven_masses() {
-    accepted(line(&[1.0, 1e-8], &[0.0, 5.0], 1.0), line(&[1.0, 1.0], &[0.0, 5.0], 1.0));
+    accepted("hellinger", line(&[1.0, 1e-8], &[0.0, 5.0], 1.0), line(&[1.0, 1.0], &[0.0, 5.0], 1.0));
 }
 
 /// Checks two anisotropic pairs of the plane. The second, σ = 1.5 beside (0.2, √2), is refused as a whole: 16 wide at 7 nodes in
 /// 0.1333 makes 840² nodes.
 #[test]
 fn anisotropic() {
-    accepted(plane([0.0, 0.0], [1.0, 9.0]), plane([0.3, 0.5], [1.2, 6.0]));
+    accepted("pearson", plane([0.0, 0.0], [1.0, 9.0]), plane([0.3, 0.5], [1.2, 6.0]));
     let refusal =
         budget(plane([0.0, 0.0], [2.25, 2.25]), plane([0.0, 0.0], [0.04, 2.0])).err().expect("too far").to_string();
     assert!(refusal.contains("7.1e5 nodes") && refusal.contains("1.333e-1 wide"), "{refusal}");
