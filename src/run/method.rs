@@ -9,7 +9,7 @@ use crate::run::Run;
 use crate::search::frame_of;
 use crate::settings::{Section, Value};
 use crate::state::{State, Stateful};
-use crate::velocity::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
+use crate::velocity::{Ingredients, VelocitySettings, velocity_by_name};
 use std::sync::Arc;
 
 crate::settings! {
@@ -419,33 +419,4 @@ impl Clone for Method {
             spent: self.spent,
         }
     }
-}
-
-/// Pairs (velocity, model) that are refused: what a model cannot follow.
-pub fn refused_pairs() -> Vec<(&'static str, &'static str)> {
-    let models = all_models();
-    let mut out = Vec::new();
-    for velocity in all_velocities() {
-        let target = velocity.trial();
-        for model in &models {
-            let estimator = if model.name() == "flow" { "exact" } else { velocity.estimator() };
-            let built = Method::of(model.name(), velocity.name(), estimator, &target).and_then(|mut m| {
-                m.frame = Some(Affine::identity(2));
-                m.run.steps = 1;
-                // no pair depends on sizes, and a start should take a moment
-                for (key, value) in
-                    [("search_particles", 64), ("codes", 2), ("components", 1), ("particles", 16), ("sample", 16)]
-                {
-                    if m.has(key) {
-                        m.set(key, value)?;
-                    }
-                }
-                m.start(&target, None)
-            });
-            if matches!(built, Err(Error::Mismatch { .. } | Error::Unsupported { .. })) {
-                out.push((velocity.name(), model.name()));
-            }
-        }
-    }
-    out
 }

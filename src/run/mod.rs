@@ -3,10 +3,12 @@
 mod counts;
 mod faults;
 mod method;
+mod pairs;
 #[allow(clippy::module_inception)]
 mod run;
 
 pub use crate::parallel::spin;
 pub use faults::Faults;
-pub use method::{DEFAULT, Method, PRESETS, Preset, RunSettings, refused_pairs};
+pub use method::{DEFAULT, Method, PRESETS, Preset, RunSettings};
+pub use pairs::refused_pairs;
 pub use run::{Observer, Run, StepReport};
