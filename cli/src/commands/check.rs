@@ -9,13 +9,13 @@ use crate::report::{count, number};
 use crate::target::{self, Target};
 use pushforward::autodiff::{GradientCheck, check_score};
 use pushforward::density::Affine;
-use pushforward::density::{Density, GaussianMixture};
+use pushforward::density::{Counted, Counter, Density, Phase};
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, fill_uniform, normal_matrix, stream};
 use pushforward::search::frame_of;
 use serde_json::json;
 use std::panic::AssertUnwindSafe;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Points of the box, and of the comparison with differences.
@@ -64,12 +64,14 @@ impl Item {
 /// Looks, prints, and fails with exit code 1 where something is wrong.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
-    let p = &Counted { density: target.known("check")?, calls: AtomicU64::new(0) };
+    target.known("check")?;
+    let counter = Arc::<Counter>::default();
+    let p = &Counted::new(Arc::clone(&target.density), &counter, Phase::Other);
     announce(p);
     let progress = Progress::new(PARTS.len() as u64, "checks");
     let part = |k: usize| {
         progress.at(k as u64);
-        progress.words(&format!("{}, {} points so far", PARTS[k], count(p.calls.load(Relaxed) as usize)));
+        progress.words(&format!("{}, {} points so far", PARTS[k], count(counter.counts().all().total() as usize)));
     };
     part(0);
     let (scale, frame) = scale(p, arguments.seed);
@@ -108,31 +110,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
 /// What is looked at, in order.
 const PARTS: [&str; 5] = ["scale", "finiteness", "repeatable", "score", "smoothness"];
 
-/// A density that counts the points at which it is asked.
-struct Counted<'a> {
-    density: &'a dyn Density,
-    calls: AtomicU64,
-}
-
-impl Density for Counted<'_> {
-    fn dim(&self) -> usize {
-        self.density.dim()
-    }
-    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
-        self.calls.fetch_add(x.rows() as u64, Relaxed);
-        self.density.log_density_into(x, out);
-    }
-    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
-        self.calls.fetch_add(x.rows() as u64, Relaxed);
-        self.density.evaluate_into(x, log_density, score);
-    }
-    fn mixture(&self) -> Option<&GaussianMixture> {
-        self.density.mixture()
-    }
-}
-
 /// Says beforehand what the points that are known to be asked for will cost, where that is more than a moment.
-fn announce(p: &Counted<'_>) {
+fn announce(p: &dyn Density) {
     let x = Matrix::zeros(POINTS, p.dim());
     let (mut l, mut s) = (vec![0.0; POINTS], Matrix::zeros(POINTS, p.dim()));
     let start = Instant::now();
