@@ -2,7 +2,7 @@
 
 use crate::density::Density;
 use crate::linalg::Matrix;
-use crate::metric::figures::{Examination, FIGURES, Figures, Metric};
+use crate::metric::figures::{Examination, FIGURES, Figures, Metric, unit};
 use crate::metric::hypothesis::Battery;
 use crate::metric::{ModeReport, ModeTruth, Test, random_rows};
 use crate::{Error, Result};
@@ -93,10 +93,10 @@ pub fn evaluate_by(figures: &[Figures], target: &dyn Density, samples: &Matrix, 
     check_samples(target.dim(), samples)?;
     let shuffled = random_rows(samples, samples.rows(), options.seed);
     let mut job = Examination { target, samples: shuffled, options, truth: None };
-    job.truth = target.mixture().map(|m| ModeTruth::new(m, options.truth_size, job.seed(TRUTH)));
+    job.truth = target.mixture().map(|m| ModeTruth::new(m, options.truth_size, job.seed(unit::TRUTH)));
     let found: Vec<Vec<Metric>> = figures.iter().map(|compute| compute(&job)).collect::<Result<_>>()?;
     let size = options.test_size.min(samples.rows());
-    let exact = (size > 1).then(|| target.sample(size, job.seed(TESTS))).flatten();
+    let exact = (size > 1).then(|| target.sample(size, job.seed(unit::TESTS))).flatten();
     let battery = Battery { target, samples: &job.samples, truth: job.truth.as_ref(), exact, size, options };
     let tests = if size > 1 { battery.tests() } else { Vec::new() };
     Ok(Report { metrics: found.concat(), modes: job.truth.map(|t| t.report(samples)), tests })
@@ -119,7 +119,3 @@ fn check_samples(dim: usize, samples: &Matrix) -> Result<()> {
         Some(k) => Err(Error::BadSample { row: k / dim, column: k % dim, value: samples.as_slice()[k] }),
     }
 }
-
-/// Units of the seeds of exact samples; pairs of comparisons count from 0.
-const TRUTH: u64 = 1 << 40;
-const TESTS: u64 = TRUTH + 3;

@@ -1,12 +1,9 @@
 //! Distances of a sample to exact ones.
 
-use super::{Examination, Judge, Kind, Metric};
+use super::{Examination, Judge, Kind, Metric, unit};
 use crate::Result;
 use crate::linalg::Matrix;
 use crate::metric::{energy_distance, median_distance, mmd2, sliced_wasserstein2, wasserstein2};
-
-/// Unit of the exact samples behind the bandwidth of MMD.
-const BANDWIDTH: u64 = (1 << 40) + 2;
 
 /// W₂ by exact assignment.
 pub static W2: Kind = Kind {
@@ -56,7 +53,7 @@ pub fn figures(job: &Examination) -> Result<Vec<Metric>> {
         let note = "exact optimal assignment".to_string();
         metrics.push(job.compare(&W2, size, repeats, note, |x, y| wasserstein2(x, y).distance));
     }
-    let h = median_distance(&job.exact(o.pair_size.clamp(2, 1_000), BANDWIDTH), job.seed(BANDWIDTH));
+    let h = median_distance(&job.exact(o.pair_size.clamp(2, 1_000), unit::BANDWIDTH), job.seed(unit::BANDWIDTH));
     mmd2(&job.samples.slice_rows(0..2), &job.samples.slice_rows(0..2), h)?; // the bandwidth is usable
     let mmd = move |x: &Matrix, y: &Matrix| mmd2(x, y, h).expect("the bandwidth was checked").biased;
     let sliced = |x: &Matrix, y: &Matrix| sliced_wasserstein2(x, y, o.projections, o.seed);

@@ -1,11 +1,8 @@
 //! The mean log-density of a sample, and the share outside the support.
 
-use super::{Examination, Floor, Judge, Kind, Metric};
+use super::{Examination, Floor, Judge, Kind, Metric, unit};
 use crate::num::Summary;
 use crate::{Error, Result};
-
-/// Unit of the exact samples behind the floor.
-const UNIT: u64 = (1 << 40) + 1;
 
 const HIGHER: &str = "Average log-density of the samples. Higher than exact samples: modes too narrow or tails missing; lower: stray samples.";
 
@@ -42,7 +39,7 @@ pub fn figures(job: &Examination) -> Result<Vec<Metric>> {
     let (n, values) = (values.len(), inside(values));
     let (outside, shift) = (n - values.len(), log_z.unwrap_or(0.0));
     let mut floors = None;
-    if let Some(exact) = job.target.sample(job.options.log_density_size, job.seed(UNIT)) {
+    if let Some(exact) = job.target.sample(job.options.log_density_size, job.seed(unit::LOG_DENSITY)) {
         let size = exact.rows();
         // an exact sample is outside by rounding only
         let exact = Summary::of(&inside(job.target.log_density(&exact)));

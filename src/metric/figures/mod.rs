@@ -20,6 +20,15 @@ pub type Figures = fn(&Examination) -> Result<Vec<Metric>>;
 /// Every figure of [`evaluate`](crate::metric::evaluate), in the order in which they are reported.
 pub const FIGURES: &[Figures] = &[level::figures, modes::figures, n_body::figures, distances::figures];
 
+/// Units of the seeds of exact samples, a different one for each use; pairs of comparisons count from 0.
+pub(in crate::metric) mod unit {
+    pub const TRUTH: u64 = 1 << 40;
+    pub const LOG_DENSITY: u64 = TRUTH + 1;
+    pub const BANDWIDTH: u64 = TRUTH + 2;
+    pub const TESTS: u64 = TRUTH + 3;
+    pub const CONFIGURATIONS: u64 = TRUTH + 4;
+}
+
 /// How a figure is judged against its floor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Judge {

@@ -1,16 +1,13 @@
 //! The figures of a sample of particles: energies, distances of pairs, configurations up to symmetry.
 
-use super::{Examination, Floor, Judge, Kind, Metric};
+use super::{Examination, Floor, Judge, Kind, Metric, unit};
 use crate::Result;
 use crate::density::{Density, NBody, Pair};
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, dot};
 use crate::metric::{Bins, aligned_wasserstein2, histogram_tv, wasserstein2_sorted};
 use crate::num::Summary;
 use crate::search::{Sweeps, metropolis};
 use rayon::prelude::*;
-
-/// Unit of the reference's seed.
-const UNIT: u64 = (1 << 40) + 4;
 
 /// E[-log p~].
 pub static MEAN_ENERGY: Kind = Kind {
@@ -193,7 +190,7 @@ pub fn figures(job: &Examination) -> Result<Vec<Metric>> {
     let (samples, options) = (&job.samples, job.options);
     let repeats = options.n_body_repeats.max(2);
     let size = options.n_body_size.clamp(2, samples.rows());
-    let reference = Reference::new(p, repeats * size, job.seed(UNIT));
+    let reference = Reference::new(p, repeats * size, job.seed(unit::CONFIGURATIONS));
     let mut metrics = levels(p, samples, &reference);
     metrics.extend(compare(samples, &reference, size, repeats, &BETWEEN));
     let aligned = options.aligned_size.clamp(2, size);
@@ -205,19 +202,19 @@ pub fn figures(job: &Examination) -> Result<Vec<Metric>> {
 fn levels(p: &NBody, samples: &Matrix, reference: &Reference) -> Vec<Metric> {
     let d = p.dim() as f64;
     let pairs = p.distances(&samples.slice_rows(0..1)).cols() as f64;
-    let virial = |y: &Matrix| -> Vec<f64> {
+    // energy, whether it is above 0, and y · ∇E
+    let values = |y: &Matrix| -> [Vec<f64>; 3] {
         let (mut l, mut score) = (vec![0.0; y.rows()], Matrix::zeros(y.rows(), y.cols()));
         p.evaluate_into(y, &mut l, &mut score);
-        y.iter_rows().zip(score.iter_rows()).map(|(y, s)| -y.iter().zip(s).map(|(a, b)| a * b).sum::<f64>()).collect()
+        let virial = y.iter_rows().zip(score.iter_rows()).map(|(y, s)| -dot(y, s)).collect();
+        let above = l.iter().map(|l| f64::from(-l > 0.0)).collect();
+        [l.iter().map(|l| -l).collect(), above, virial]
     };
     let near = |y: &Matrix| -> Vec<f64> {
         p.distances(y).iter_rows().map(|r| r.iter().filter(|r| **r < BARRIER).count() as f64 / pairs).collect()
     };
-    let energies = |y: &Matrix| -> Vec<f64> { p.log_density(y).iter().map(|l| -l).collect() };
-    let above = |y: &Matrix| -> Vec<f64> { energies(y).iter().map(|e| f64::from(*e > 0.0)).collect() };
-    type Observable<'a> = &'a dyn Fn(&Matrix) -> Vec<f64>;
-    let metric = |kind: &'static Kind, note: String, exact: Option<f64>, f: Observable| {
-        let (own, theirs) = (Summary::of(&f(samples)), Summary::of(&f(&reference.rows)));
+    let metric = |kind: &'static Kind, note: String, exact: Option<f64>, own: &[f64], theirs: &[f64]| {
+        let (own, theirs) = (Summary::of(own), Summary::of(theirs));
         let n = samples.rows();
         let floor = Floor {
             mean: exact.unwrap_or(theirs.mean),
@@ -227,14 +224,16 @@ fn levels(p: &NBody, samples: &Matrix, reference: &Reference) -> Vec<Metric> {
         };
         Metric { kind, value: own.mean, floor: Some(floor), size: n, blocks: 1, note }
     };
-    let by = &reference.words;
+    let beside = || format!("beside {}", reference.words);
+    let ([energy, above, virial], [energies, aboves, virials]) = (values(samples), values(&reference.rows));
+    let known = "mean of y . grad E, exactly d for samples of p".to_string();
     let mut metrics = vec![
-        metric(&MEAN_ENERGY, format!("beside {by}"), None, &energies),
-        metric(&ABOVE_0, format!("beside {by}"), None, &above),
-        metric(&VIRIAL, "mean of y . grad E, exactly d for samples of p".into(), Some(d), &virial),
+        metric(&MEAN_ENERGY, beside(), None, &energy, &energies),
+        metric(&ABOVE_0, beside(), None, &above, &aboves),
+        metric(&VIRIAL, known, Some(d), &virial, &virials),
     ];
     if p.pair() == Pair::DoubleWell {
-        metrics.push(metric(&BELOW_4, format!("beside {by}"), None, &near));
+        metrics.push(metric(&BELOW_4, beside(), None, &near(samples), &near(&reference.rows)));
     }
     metrics
 }
