@@ -29,6 +29,7 @@
 //! The modules, upwards; a module imports from below only: [`num`], [`rng`], [`linalg`]; [`autodiff`], [`nn`]; [`density`], [`divergence`];
 //! [`search`], [`symmetry`], [`transport`]; [`continual`], [`estimate`], [`metric`]; [`velocity`]; [`model`]; [`run`]; [`verify`]. The theorems are pages of [`theory`].
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 #[macro_use]
 mod mutation;

@@ -8,7 +8,7 @@ use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate, Verdict, resample, weighted_means};
 use pushforward::model::{AgainstSearch, GeneratorCertificate};
-use pushforward::num::log_sum_exp;
+use pushforward::num::{exp, log_sum_exp};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -80,7 +80,7 @@ impl Certified {
     /// The weights of the samples, with sum 1; None where no weight is positive.
     pub fn weights(&self) -> Option<Vec<f64>> {
         let total = log_sum_exp(&self.log_weights);
-        total.is_finite().then(|| self.log_weights.iter().map(|l| (l - total).exp()).collect())
+        total.is_finite().then(|| self.log_weights.iter().map(|l| exp(l - total)).collect())
     }
 
     /// The figures.

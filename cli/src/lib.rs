@@ -3,6 +3,7 @@
 //! A library beside the binary, so that each module can be tested and fuzzed alone.
 
 #![deny(unsafe_code)]
+#![cfg_attr(not(test), warn(clippy::disallowed_methods))]
 
 pub mod certified;
 pub mod checkpoint;

@@ -12,7 +12,7 @@
 //! assert_eq!((y.value.value, y.value.slope, y.slope.slope), (0.0, 1.0, 2.0));
 //! ```
 
-use crate::num::Special;
+use crate::num::{Special, cos, exp, exp_m1, ln, ln_1p, powf, sin, tanh};
 use std::fmt::Debug;
 use std::ops::{Add, Div, Mul, Neg, Sub};
 
@@ -94,31 +94,31 @@ impl Scalar for f64 {
         self
     }
     fn exp(self) -> Self {
-        f64::exp(self)
+        exp(self)
     }
     fn ln(self) -> Self {
-        f64::ln(self)
+        ln(self)
     }
     fn exp_m1(self) -> Self {
-        f64::exp_m1(self)
+        exp_m1(self)
     }
     fn ln_1p(self) -> Self {
-        f64::ln_1p(self)
+        ln_1p(self)
     }
     fn sqrt(self) -> Self {
         f64::sqrt(self)
     }
     fn sin(self) -> Self {
-        f64::sin(self)
+        sin(self)
     }
     fn cos(self) -> Self {
-        f64::cos(self)
+        cos(self)
     }
     fn tanh(self) -> Self {
-        f64::tanh(self)
+        tanh(self)
     }
     fn powf(self, k: f64) -> Self {
-        f64::powf(self, k)
+        powf(self, k)
     }
     fn special(self, f: Special) -> Self {
         f.value(self)

@@ -2,6 +2,7 @@
 
 use crate::Result;
 use crate::linalg::{Cholesky, Matrix, gemm, matmul};
+use crate::num::ln;
 
 /// N(m, P).
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +36,7 @@ impl Gaussian {
         let factor = Cholesky::factor(&s, "covariance of the observations")?;
         let left: Vec<f64> = y.iter().zip(self.predict(x)).map(|(y, m)| y - m).collect();
         let square = factor.inverse_quadratic_form(&left);
-        let log_evidence = -0.5 * (n as f64 * std::f64::consts::TAU.ln() + factor.log_det() + square);
+        let log_evidence = -0.5 * (n as f64 * ln(std::f64::consts::TAU) + factor.log_det() + square);
         // the rows of K
         let mut gain = xp.transpose();
         factor.solve_rows(&mut gain);

@@ -3,7 +3,7 @@
 use crate::continual::task::Information;
 use crate::continual::{Gaussian, Task, TaskModel};
 use crate::linalg::Matrix;
-use crate::num::{digamma, log_gamma, softmax};
+use crate::num::{digamma, ln, log_gamma, softmax};
 use crate::{Error, Result};
 
 /// Sweeps, and the change of the bound, relative to its size, at which they end.
@@ -101,7 +101,7 @@ pub fn mean_field(tasks: &[Task], model: &TaskModel, alpha: f64, start: &Matrix)
 /// Σ_tk r_tk (score_tk - log r_tk) - Σ_k KL(Beta‖Beta(1, α)) - Σ_k KL(q(μ_k)‖p(μ)).
 fn bound(q: &MeanField, scores: &Matrix, alpha: f64, model: &TaskModel) -> Result<f64> {
     let each = q.responsibilities.as_slice().iter().zip(scores.as_slice());
-    let labels: f64 = each.map(|(&r, s)| if r > 0.0 { r * (s - r.ln()) } else { 0.0 }).sum();
+    let labels: f64 = each.map(|(&r, s)| if r > 0.0 { r * (s - ln(r)) } else { 0.0 }).sum();
     let log_beta = |a: f64, b: f64| log_gamma(a) + log_gamma(b) - log_gamma(a + b);
     let stick = |&(a, b): &(f64, f64)| {
         let all = digamma(a + b);

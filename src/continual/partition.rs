@@ -1,7 +1,7 @@
 //! The exact evidence of a mixture of unknown size, by a sum over all partitions.
 
 use crate::continual::{Task, TaskModel};
-use crate::num::log_sum_exp;
+use crate::num::{exp, ln, log_sum_exp};
 use crate::{Error, Result};
 
 /// The law of the clusters of n tasks.
@@ -81,14 +81,14 @@ pub fn exact(tasks: &[Task], model: &TaskModel, clusters: Clusters) -> Result<Ex
     let log_evidence = log_sum_exp(&logs);
     let mut probabilities = vec![0.0; n];
     for (l, labels) in &all {
-        probabilities[*labels.iter().max().expect("a task")] += (l - log_evidence).exp();
+        probabilities[*labels.iter().max().expect("a task")] += exp(l - log_evidence);
     }
     let (best, labels) = all.iter().max_by(|a, b| a.0.total_cmp(&b.0)).expect("a partition");
     Ok(Exact {
         log_evidence,
         clusters: probabilities,
         best: labels.clone(),
-        best_probability: (best - log_evidence).exp(),
+        best_probability: exp(best - log_evidence),
         partitions: all.len(),
     })
 }
@@ -112,9 +112,9 @@ impl Clusters {
         let n: usize = sizes.iter().sum();
         match *self {
             Self::Crp { alpha } => {
-                let block = |&k: &usize| (1..k).map(|j| (j as f64).ln()).sum::<f64>();
-                let all: f64 = (0..n).map(|i| (alpha + i as f64).ln()).sum();
-                sizes.len() as f64 * alpha.ln() + sizes.iter().map(block).sum::<f64>() - all
+                let block = |&k: &usize| (1..k).map(|j| ln(j as f64)).sum::<f64>();
+                let all: f64 = (0..n).map(|i| ln(alpha + i as f64)).sum();
+                sizes.len() as f64 * ln(alpha) + sizes.iter().map(block).sum::<f64>() - all
             }
             Self::Sticks { alpha, truncation } => sticks(sizes, truncation, n, alpha),
         }
@@ -123,10 +123,10 @@ impl Clusters {
 
 /// log Σ over the ways to put blocks of these sizes on T sticks of Π_{k<T} B(1 + n_k, α + m_k)/B(1, α), m_k tasks on later sticks.
 fn sticks(sizes: &[usize], truncation: usize, n: usize, alpha: f64) -> f64 {
-    let rising = |m: usize| (0..m).map(|i| (alpha + i as f64).ln()).sum::<f64>();
+    let rising = |m: usize| (0..m).map(|i| ln(alpha + i as f64)).sum::<f64>();
     // B(1 + k, α + m)/B(1, α) = α k! (α)_m/(α)_(k+m+1)
     let factor =
-        |k: usize, m: usize| alpha.ln() + (1..=k).map(|j| (j as f64).ln()).sum::<f64>() + rising(m) - rising(k + m + 1);
+        |k: usize, m: usize| ln(alpha) + (1..=k).map(|j| ln(j as f64)).sum::<f64>() + rising(m) - rising(k + m + 1);
     let all = (1usize << sizes.len()) - 1;
     let total = |set: usize| (0..sizes.len()).filter(|i| set >> i & 1 == 1).map(|i| sizes[i]).sum::<usize>();
     // log of the sum over ways that placed this set of blocks on the sticks so far

@@ -3,6 +3,7 @@
 use crate::continual::learner::Learner;
 use crate::continual::{Gaussian, Task, TaskModel};
 use crate::linalg::{Cholesky, Matrix, dot, gemm, matmul};
+use crate::num::ln;
 use crate::{Error, Result};
 
 /// One Gaussian law of one mean: the exact posterior under the belief that there is one cluster.
@@ -45,7 +46,7 @@ pub(super) struct Blocks {
 impl Blocks {
     /// The block that says the support best, N(mean, W), or none where the prior of a new block does.
     fn choose(&self, support: &Task) -> Result<Option<usize>> {
-        let score = |n: f64, law: &Gaussian| Ok::<_, Error>(n.ln() + self.model.observe(law, support)?.0);
+        let score = |n: f64, law: &Gaussian| Ok::<_, Error>(ln(n) + self.model.observe(law, support)?.0);
         let mut best = (score(self.alpha, &self.model.prior)?, None);
         for (k, (n, mean)) in self.blocks.iter().enumerate() {
             let l = score(*n, &self.point(mean))?;

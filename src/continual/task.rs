@@ -2,7 +2,7 @@
 
 use crate::continual::Gaussian;
 use crate::linalg::{Cholesky, Matrix, dot, gemm, matmul};
-use crate::num::softmax;
+use crate::num::{ln, softmax};
 use crate::{Error, Result};
 
 /// Observations of one task.
@@ -74,7 +74,7 @@ impl TaskModel {
         support: &Task,
     ) -> Result<Vec<f64>> {
         let noise = self.noise_of(&support.x);
-        let logs = mixture.map(|(w, q)| Ok(w.ln() + q.observe(&support.x, &support.y, &noise)?.0));
+        let logs = mixture.map(|(w, q)| Ok(ln(w) + q.observe(&support.x, &support.y, &noise)?.0));
         Ok(softmax(&logs.collect::<Result<Vec<f64>>>()?))
     }
 
@@ -101,7 +101,7 @@ impl TaskModel {
         factor.solve_rows(&mut solved);
         let y = Matrix::from_vec(task.y.len(), 1, task.y.clone());
         let square = factor.inverse_quadratic_form(&task.y);
-        let constant = -0.5 * (task.y.len() as f64 * std::f64::consts::TAU.ln() + factor.log_det() + square);
+        let constant = -0.5 * (task.y.len() as f64 * ln(std::f64::consts::TAU) + factor.log_det() + square);
         Ok(Information { constant, linear: matmul(&solved, &y).into_vec(), precision: matmul(&solved, &task.x) })
     }
 

@@ -2,7 +2,7 @@
 
 use crate::density::GaussianMixture;
 use crate::linalg::{Cholesky, Matrix, SymmetricEigen, multiply_lower, solve_lower, solve_lower_transposed};
-use crate::num::Real;
+use crate::num::{Real, exp, ln};
 use crate::{Error, Result};
 
 /// The map x = c + L y from the units in which a model works to those of the target: its *frame*. c is the centre; the factor L is a
@@ -96,7 +96,7 @@ impl Affine {
     pub fn scale(&self) -> f64 {
         match &self.factor {
             Factor::Scalar(s) => *s,
-            Factor::Lower(_) => (self.log_jacobian() / self.dim() as f64).exp(),
+            Factor::Lower(_) => exp(self.log_jacobian() / self.dim() as f64),
         }
     }
 
@@ -111,8 +111,8 @@ impl Affine {
     /// log |det L|, to be taken off a log-density of y for that of x.
     pub fn log_jacobian(&self) -> f64 {
         match &self.factor {
-            Factor::Scalar(s) => self.dim() as f64 * s.ln(),
-            Factor::Lower(l) => (0..self.dim()).map(|i| l[(i, i)].ln()).sum(),
+            Factor::Scalar(s) => self.dim() as f64 * ln(*s),
+            Factor::Lower(l) => (0..self.dim()).map(|i| ln(l[(i, i)])).sum(),
         }
     }
 

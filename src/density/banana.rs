@@ -1,6 +1,7 @@
 //! The banana: a Gaussian bent along a parabola.
 
 use crate::density::Pointwise;
+use crate::num::ln;
 use crate::rng::{Stream, fill_normal};
 use std::f64::consts::TAU;
 
@@ -29,7 +30,7 @@ impl Pointwise for Banana {
         let v = x[1] + TWIST * (x[0] * x[0] - SPREAD * SPREAD);
         score[0] = -u / SPREAD - mutant!("banana-chain-rule", 1.0, 2.0) * TWIST * x[0] * v;
         score[1] = -v;
-        -0.5 * (u * u + v * v) - SPREAD.ln() - TAU.ln()
+        -0.5 * (u * u + v * v) - ln(SPREAD) - ln(TAU)
     }
 
     fn log_normaliser(&self) -> Option<f64> {

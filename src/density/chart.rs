@@ -2,6 +2,7 @@
 
 use crate::autodiff::Scalar;
 use crate::linalg::{Matrix, shape_mismatch};
+use crate::num::{exp, ln};
 use crate::{Error, Result};
 
 /// What one coordinate, or one block of coordinates, is constrained to.
@@ -50,7 +51,7 @@ impl Support {
                 } else {
                     number(high) - width * (-v).sigmoid()
                 };
-                number((high - low).ln()) - v.softplus() - (-v).softplus()
+                number(ln(high - low)) - v.softplus() - (-v).softplus()
             }
             Support::Interval { low, .. } if low.is_finite() => {
                 x[0] = number(low) + u[0].exp();
@@ -85,8 +86,8 @@ impl Support {
                 let sigma = u[0].sigmoid();
                 out[0] = g[0] * (high - low) * sigma * (-u[0]).sigmoid() + 1.0 - 2.0 * sigma;
             }
-            Support::Interval { low, .. } if low.is_finite() => out[0] = g[0] * u[0].exp() + 1.0,
-            Support::Interval { high, .. } if high.is_finite() => out[0] = -g[0] * u[0].exp() + 1.0,
+            Support::Interval { low, .. } if low.is_finite() => out[0] = g[0] * exp(u[0]) + 1.0,
+            Support::Interval { high, .. } if high.is_finite() => out[0] = -g[0] * exp(u[0]) + 1.0,
             Support::Real | Support::Interval { .. } => out[0] = g[0],
             Support::Simplex(k) => {
                 // ∂x_i/∂u_j = x_i (δ_ij - x_j), ∂/∂u_j Σ log x_i = 1 - K x_j
@@ -98,7 +99,7 @@ impl Support {
                 let mut sum = 0.0;
                 for j in (0..k).rev() {
                     sum += g[j];
-                    out[j] = if j == 0 { sum } else { u[j].exp() * sum + 1.0 };
+                    out[j] = if j == 0 { sum } else { exp(u[j]) * sum + 1.0 };
                 }
             }
         }
@@ -108,14 +109,14 @@ impl Support {
     fn free(self, x: &[f64], unit: f64, u: &mut [f64]) -> bool {
         match self {
             Support::Interval { low, high } if low.is_finite() && high.is_finite() => {
-                u[0] = (x[0] - low).ln() - (high - x[0]).ln();
+                u[0] = ln(x[0] - low) - ln(high - x[0]);
             }
-            Support::Interval { low, .. } if low.is_finite() => u[0] = (x[0] - low).ln(),
-            Support::Interval { high, .. } if high.is_finite() => u[0] = (high - x[0]).ln(),
+            Support::Interval { low, .. } if low.is_finite() => u[0] = ln(x[0] - low),
+            Support::Interval { high, .. } if high.is_finite() => u[0] = ln(high - x[0]),
             Support::Real | Support::Interval { .. } => u[0] = x[0],
             Support::Simplex(k) => {
-                let last = x[k - 1].ln();
-                u.iter_mut().zip(x).for_each(|(u, x)| *u = x.ln() - last);
+                let last = ln(x[k - 1]);
+                u.iter_mut().zip(x).for_each(|(u, x)| *u = ln(*x) - last);
                 // K decimals that were meant to add to 1, each rounded
                 if (x.iter().sum::<f64>() - 1.0).abs() > (k as f64 * unit).max(1e-8) {
                     return false;
@@ -123,7 +124,7 @@ impl Support {
             }
             Support::Ordered(k) => {
                 u[0] = x[0];
-                (1..k).for_each(|j| u[j] = (x[j] - x[j - 1]).ln());
+                (1..k).for_each(|j| u[j] = ln(x[j] - x[j - 1]));
             }
         }
         u.iter().all(|u| u.is_finite())

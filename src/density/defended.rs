@@ -2,7 +2,7 @@
 
 use crate::density::{Density, StudentMixture, rows};
 use crate::linalg::Matrix;
-use crate::num::log_sum_exp;
+use crate::num::{exp, ln, ln_1p, log_sum_exp};
 use crate::rng::{Purpose, stream, uniform};
 use crate::{Error, Result};
 use rand::Rng;
@@ -39,7 +39,7 @@ impl Defended {
     }
 
     fn logs(&self) -> [f64; 2] {
-        [(-self.share).ln_1p(), self.share.ln()]
+        [ln_1p(-self.share), ln(self.share)]
     }
 }
 
@@ -62,7 +62,7 @@ impl Density for Defended {
         for (i, (l, t)) in log_density.iter_mut().zip(log_t).enumerate() {
             let (a, b) = (own + *l, tail + t);
             *l = log_sum_exp(&[a, b]);
-            let (a, b) = ((a - *l).exp(), (b - *l).exp());
+            let (a, b) = (exp(a - *l), exp(b - *l));
             (0..x.cols()).for_each(|j| score[(i, j)] = a * score[(i, j)] + b * score_t[(i, j)]);
         }
     }

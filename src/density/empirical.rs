@@ -3,7 +3,7 @@
 use crate::density::{Density, WeightedSamples};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::num::log_sum_exp;
+use crate::num::{exp, log_sum_exp};
 use crate::rng::{Purpose, stream, uniform};
 
 /// The empirical law of weighted points, in place of the unknown law that they come from.
@@ -39,7 +39,7 @@ impl Empirical {
         }
         let mut sum = 0.0;
         let cumulative = l.iter().map(|l| {
-            sum += (l - total).exp();
+            sum += exp(l - total);
             sum
         });
         let cumulative: Vec<f64> = cumulative.collect();

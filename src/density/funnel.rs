@@ -1,6 +1,7 @@
 //! Neal's funnel: one coordinate sets the scale of all the others.
 
 use crate::density::Pointwise;
+use crate::num::{exp, ln};
 use crate::rng::{Stream, fill_normal};
 use crate::{Error, Result};
 use std::f64::consts::TAU;
@@ -38,7 +39,7 @@ impl Pointwise for Funnel {
     fn at(&self, x: &[f64], score: &mut [f64]) -> f64 {
         let others = (self.dim - 1) as f64;
         // 1/σ of the others; finite, so that x_i = 0 stays 0
-        let inverse = (-0.5 * x[0]).exp().min(f64::MAX);
+        let inverse = exp(-0.5 * x[0]).min(f64::MAX);
         let mut squares = 0.0;
         for (s, &xi) in score.iter_mut().zip(x).skip(1) {
             let z = xi * inverse;
@@ -47,7 +48,7 @@ impl Pointwise for Funnel {
         }
         let u = x[0] / SPREAD;
         score[0] = -u / SPREAD - 0.5 * mutant!("funnel-determinant", 0.0, others) + 0.5 * squares;
-        -0.5 * (u * u + squares + others * x[0] + self.dim as f64 * TAU.ln()) - SPREAD.ln()
+        -0.5 * (u * u + squares + others * x[0] + self.dim as f64 * ln(TAU)) - ln(SPREAD)
     }
 
     fn log_normaliser(&self) -> Option<f64> {
@@ -57,7 +58,7 @@ impl Pointwise for Funnel {
     fn draw(&self, rng: &mut Stream, x: &mut [f64]) {
         fill_normal(rng, x);
         x[0] *= SPREAD;
-        let scale = (0.5 * x[0]).exp();
+        let scale = exp(0.5 * x[0]);
         x[1..].iter_mut().for_each(|v| *v *= scale);
     }
 }

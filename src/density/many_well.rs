@@ -1,6 +1,7 @@
 //! The many-well density: d/2 independent double wells, 2^(d/2) modes.
 
 use crate::density::Pointwise;
+use crate::num::{exp, ln};
 use crate::rng::{Stream, fill_normal, uniform};
 use crate::{Error, Result};
 use std::f64::consts::TAU;
@@ -47,7 +48,7 @@ impl Pointwise for ManyWell {
     }
 
     fn log_normaliser(&self) -> Option<f64> {
-        Some((self.dim / 2) as f64 * (LOG_WELL + 0.5 * TAU.ln()))
+        Some((self.dim / 2) as f64 * (LOG_WELL + 0.5 * ln(TAU)))
     }
 
     fn draw(&self, rng: &mut Stream, x: &mut [f64]) {
@@ -63,8 +64,8 @@ fn log_well(u: f64) -> f64 {
 
 /// log of the proposal density 0.2 N(u; -1.7, 0.5²) + 0.8 N(u; 1.7, 0.5²), as in `fab-torch`.
 fn log_proposal(u: f64) -> f64 {
-    let side = |weight: f64, centre: f64| weight * (-2.0 * (u - centre) * (u - centre)).exp();
-    (side(0.2, -1.7) + side(0.8, 1.7)).ln() - 0.5 * (TAU * 0.25).ln()
+    let side = |weight: f64, centre: f64| weight * exp(-2.0 * (u - centre) * (u - centre));
+    ln(side(0.2, -1.7) + side(0.8, 1.7)) - 0.5 * ln(TAU * 0.25)
 }
 
 /// log of the largest exp(log_well)/Z / proposal, 2.5912 at u = 1.762, rounded up.
@@ -75,7 +76,7 @@ fn draw_well(rng: &mut Stream, mut normal: f64) -> f64 {
     loop {
         let centre = if uniform(rng) < 0.8 { 1.7 } else { -1.7 };
         let u = centre + 0.5 * normal;
-        if uniform(rng) < (log_well(u) - LOG_WELL - LOG_BOUND - log_proposal(u)).exp() {
+        if uniform(rng) < exp(log_well(u) - LOG_WELL - LOG_BOUND - log_proposal(u)) {
             return u;
         }
         let mut fresh = [0.0];

@@ -2,6 +2,7 @@
 
 use crate::density::{Affine, Density, rows};
 use crate::linalg::{Cholesky, Matrix, multiply_lower, solve_lower, solve_lower_transposed_rows};
+use crate::num::ln;
 use crate::rng::{fill_normal, uniform};
 use crate::{Error, Result};
 use std::f64::consts::TAU;
@@ -62,7 +63,7 @@ impl GaussianMixture {
     /// Assembles checked parts.
     fn from_factors(weights: Vec<f64>, means: Matrix, covariances: Vec<Matrix>, factors: Vec<Cholesky>) -> Self {
         let d = means.cols();
-        let constant = |(w, l): (&f64, &Cholesky)| w.ln() - 0.5 * (l.log_det() + d as f64 * TAU.ln());
+        let constant = |(w, l): (&f64, &Cholesky)| ln(*w) - 0.5 * (l.log_det() + d as f64 * ln(TAU));
         let log_constants = weights.iter().zip(&factors).map(constant).collect();
         let whiteners = factors.iter().map(whitener).collect();
         let cumulative = weights

@@ -3,7 +3,7 @@
 
 use crate::density::{Density, GaussianMixture, rows};
 use crate::linalg::Matrix;
-use crate::num::{Kernel, dispatch, exp_slice};
+use crate::num::{Kernel, dispatch, exp_slice, ln};
 
 /// What one chunk of r points needs.
 struct Chunk {
@@ -166,6 +166,6 @@ fn log_sum_exp(chunk: &mut Chunk, out: &mut [f64]) -> Vec<f64> {
     for term in chunk.terms.chunks_exact(r) {
         sum.iter_mut().zip(term).for_each(|(s, &t)| *s += t);
     }
-    out.iter_mut().zip(&sum).for_each(|(m, s)| *m += s.ln());
+    out.iter_mut().zip(&sum).for_each(|(m, s)| *m += ln(*s));
     sum
 }

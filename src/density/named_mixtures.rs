@@ -3,6 +3,7 @@
 use crate::density::GaussianMixture;
 use crate::density::mt19937::Mt19937;
 use crate::linalg::Matrix;
+use crate::num::{ln, sin_cos};
 use std::f64::consts::{E, TAU};
 
 /// Variance of the components of `gmm9`, `gmm9u` and `ring8`.
@@ -31,7 +32,7 @@ pub fn gmm9u() -> GaussianMixture {
 /// p = (1/8) Σ_k N(4 (cos 2πk/8, sin 2πk/8), 0.3 I), k < 8: a ring of radius 4.
 pub fn ring8() -> GaussianMixture {
     let means = Matrix::from_fn(8, 2, |k, j| {
-        let (sin, cos) = (TAU * k as f64 / 8.0).sin_cos();
+        let (sin, cos) = sin_cos(TAU * k as f64 / 8.0);
         4.0 * if j == 0 { cos } else { sin }
     });
     isotropic(&[1.0; 8], means, VARIANCE.sqrt())
@@ -46,7 +47,7 @@ pub fn gmm40() -> GaussianMixture {
     let mut rng = Mt19937::new(0);
     // in f32, as published: the product rounds
     let means = Matrix::from_fn(40, 2, |_, _| f64::from((rng.uniform_24() as f32 - 0.5) * 80.0));
-    isotropic(&[1.0; 40], means, (1.0 + E).ln())
+    isotropic(&[1.0; 40], means, ln(1.0 + E))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use crate::density::Pointwise;
 use crate::linalg::{Matrix, SymmetricEigen};
-use crate::num::log_sum_exp;
+use crate::num::{exp, ln, log_sum_exp};
 use crate::{Error, Result};
 
 /// log p~(x) = -Σ_i 2 (x_i - x_{i+1})² + 2 (x_i² - 1)², i < L, x_L = x_0.
@@ -37,10 +37,10 @@ fn levels() -> Result<Vec<f64>> {
     let n = (2.0 * REACH / STEP).round() as usize + 1;
     let at = |i: usize| STEP * i as f64 - REACH;
     let well = |x: f64| (x * x - 1.0) * (x * x - 1.0);
-    let kernel = |x: f64, y: f64| STEP * (-2.0 * (x - y) * (x - y) - well(x) - well(y)).exp();
+    let kernel = |x: f64, y: f64| STEP * exp(-2.0 * (x - y) * (x - y) - well(x) - well(y));
     let operator = Matrix::from_fn(n, n, |i, j| kernel(at(i), at(j)));
     let eigen = SymmetricEigen::of(&operator, "the transfer operator")?;
-    Ok(eigen.values.iter().filter(|v| **v > 1e-15).map(|v| v.ln()).collect())
+    Ok(eigen.values.iter().filter(|v| **v > 1e-15).map(|v| ln(*v)).collect())
 }
 
 impl Pointwise for Phi4 {

@@ -3,7 +3,7 @@
 use crate::density::mixture::same_size;
 use crate::density::{Density, GaussianMixture, rows};
 use crate::linalg::{Cholesky, Matrix, gemm};
-use crate::num::{sigmoid_slice, softplus_slice};
+use crate::num::{ln, sigmoid_slice, softplus_slice};
 use crate::{Error, Result};
 
 /// Logistic regression: log p~(β) = Σ_i ( y_i η_i - log(1 + e^η_i) ) - |β|²/(2 s²), η = X β, y_i in {0, 1}, prior β ~ N(0, s² I).
@@ -118,7 +118,7 @@ impl LinearRegression {
         let squares: Vec<f64> = residual.iter_rows().map(square).collect();
         for i in 0..n {
             let v = sigma[i] * sigma[i];
-            let fit = -count * sigma[i].ln() - 0.5 * squares[i] / v;
+            let fit = -count * ln(sigma[i]) - 0.5 * squares[i] / v;
             out[i] = if sigma[i] > 0.0 { fit - 0.5 * (square(beta.row(i)) / s2 + v / t2) } else { f64::NEG_INFINITY };
         }
         let Some(score) = score else { return };

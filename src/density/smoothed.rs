@@ -3,7 +3,7 @@
 use crate::density::mixture::bandwidth_error;
 use crate::density::{Density, Evaluation, evaluate, rows};
 use crate::linalg::Matrix;
-use crate::num::exp_slice;
+use crate::num::{exp_slice, ln};
 use crate::parallel;
 use crate::rng::{Purpose, normal_matrix, stream, uniform};
 use crate::{Error, Result};
@@ -154,7 +154,7 @@ fn softmax_in_place(l: &mut [f64]) -> f64 {
     if sum != 0.0 {
         l.iter_mut().for_each(|v| *v /= sum);
     }
-    shift + (sum / l.len() as f64).ln()
+    shift + ln(sum / l.len() as f64)
 }
 
 impl Density for SmoothedEstimate {

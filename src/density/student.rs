@@ -2,7 +2,7 @@
 
 use crate::density::{Density, GaussianMixture, rows};
 use crate::linalg::Matrix;
-use crate::num::log_sum_exp;
+use crate::num::{exp, ln, ln_1p, log_sum_exp};
 use crate::rng::{Stream, fill_normal, pick};
 use std::f64::consts::PI;
 
@@ -22,8 +22,8 @@ impl StudentMixture {
     /// With the weights, means and covariances of `places`.
     pub fn new(places: GaussianMixture) -> Self {
         let d = places.dim();
-        let log_det = |w: &Matrix| (0..d).map(|i| w[(i, i)].ln()).sum::<f64>();
-        let one = |(w, l): (&f64, &Matrix)| w.ln() + log_det(l) + log_constant(d);
+        let log_det = |w: &Matrix| (0..d).map(|i| ln(w[(i, i)])).sum::<f64>();
+        let one = |(w, l): (&f64, &Matrix)| ln(*w) + log_det(l) + log_constant(d);
         let log_constants = places.weights().iter().zip(places.whiteners()).map(one).collect();
         Self { places, log_constants }
     }
@@ -69,7 +69,7 @@ impl Density for StudentMixture {
                     // ∇ log t = -(ν+d)/(ν+|v|²) Wᵀ v
                     let v = local.row(k);
                     let square: f64 = v.iter().map(|v| v * v).sum();
-                    let factor = -(terms[k] - *out).exp() * (FREEDOM + d) as f64 / (FREEDOM as f64 + square);
+                    let factor = -exp(terms[k] - *out) * (FREEDOM + d) as f64 / (FREEDOM as f64 + square);
                     for (b, score) in score.iter_mut().enumerate() {
                         *score += factor * (b..d).map(|a| whitener[(a, b)] * v[a]).sum::<f64>();
                     }
@@ -110,18 +110,18 @@ pub(crate) fn log_standard(y: &[f64]) -> f64 {
 fn log_tail(v: &[f64]) -> f64 {
     let (d, nu) = (v.len() as f64, FREEDOM as f64);
     let square: f64 = v.iter().map(|v| v * v).sum();
-    -0.5 * (nu + d) * (square / nu).ln_1p()
+    -0.5 * (nu + d) * ln_1p(square / nu)
 }
 
 /// log t(0; 0, I) in d dimensions: Γ((ν+d)/2) / (Γ(ν/2) (νπ)^(d/2)).
 fn log_constant(d: usize) -> f64 {
-    ln_gamma_half(FREEDOM + d) - ln_gamma_half(FREEDOM) - 0.5 * d as f64 * (FREEDOM as f64 * PI).ln()
+    ln_gamma_half(FREEDOM + d) - ln_gamma_half(FREEDOM) - 0.5 * d as f64 * ln(FREEDOM as f64 * PI)
 }
 
 /// log Γ(k/2), k ≥ 1.
 fn ln_gamma_half(k: usize) -> f64 {
-    let start = if k.is_multiple_of(2) { 0.0 } else { 0.5 * PI.ln() };
-    (1..k.div_ceil(2)).fold(start, |sum, j| sum + (0.5 * k as f64 - j as f64).ln())
+    let start = if k.is_multiple_of(2) { 0.0 } else { 0.5 * ln(PI) };
+    (1..k.div_ceil(2)).fold(start, |sum, j| sum + ln(0.5 * k as f64 - j as f64))
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Densities on the torus by their Fourier coefficients.
 
 use crate::density::Pointwise;
+use crate::num::sin_cos;
 use crate::{Error, Result};
 use std::f64::consts::TAU;
 
@@ -57,7 +58,7 @@ impl Pointwise for TorusDensity {
         for term in &self.terms {
             let wave = |j: usize| TAU * term.frequency[j] as f64 / self.period[j];
             let phase: f64 = (0..x.len()).map(|j| wave(j) * x[j]).sum();
-            let (sin, cos) = phase.sin_cos();
+            let (sin, cos) = sin_cos(phase);
             value += term.cosine * cos + term.sine * sin;
             let slope = term.sine * cos - term.cosine * sin;
             score.iter_mut().enumerate().for_each(|(j, s)| *s += wave(j) * slope);

@@ -1,6 +1,7 @@
 //! Two moons: the left and the right side of a ring.
 
 use crate::density::Pointwise;
+use crate::num::{exp, hypot, ln_1p, sin_cos, tanh};
 use crate::rng::{Stream, fill_normal, uniform};
 use std::f64::consts::TAU;
 
@@ -31,12 +32,12 @@ impl Pointwise for TwoMoons {
     }
 
     fn at(&self, x: &[f64], score: &mut [f64]) -> f64 {
-        let radius = x[0].hypot(x[1]);
+        let radius = hypot(x[0], x[1]);
         let across = (radius - RADIUS) / WIDTH;
         // the point at the centre of the ring has no direction; the moons' density is 1e-31 there
         let slope = if radius > 0.0 { -across / (WIDTH * radius) } else { 0.0 };
         // the two moons' weights have the ratio e^(4 x₁/0.09), so their mean score is a tanh
-        let tilt = (RADIUS * x[0] / (REACH * REACH)).tanh();
+        let tilt = tanh(RADIUS * x[0] / (REACH * REACH));
         score[0] = slope * x[0] - (x[0] - RADIUS * tilt) / (REACH * REACH);
         score[1] = slope * x[1];
         -0.5 * across * across + log_sides(x[0])
@@ -56,8 +57,8 @@ impl Pointwise for TwoMoons {
             let tilt = WIDTH / RADIUS;
             let z = normal[0] + tilt;
             let radius = RADIUS + WIDTH * z;
-            let (sin, cos) = (TAU * uniform(rng)).sin_cos();
-            let accept = (1.0 + tilt * z) * (log_sides(radius * cos) - tilt * z).exp();
+            let (sin, cos) = sin_cos(TAU * uniform(rng));
+            let accept = (1.0 + tilt * z) * exp(log_sides(radius * cos) - tilt * z);
             if uniform(rng) < accept {
                 (x[0], x[1]) = (radius * cos, radius * sin);
                 return;
@@ -69,5 +70,5 @@ impl Pointwise for TwoMoons {
 /// log( e^(-½ ((x - 2)/0.3)²) + e^(-½ ((x + 2)/0.3)²) ), the nearer side first.
 fn log_sides(x: f64) -> f64 {
     let near = (x.abs() - RADIUS) / REACH;
-    -0.5 * near * near + (-2.0 * RADIUS * x.abs() / (REACH * REACH)).exp().ln_1p()
+    -0.5 * near * near + ln_1p(exp(-2.0 * RADIUS * x.abs() / (REACH * REACH)))
 }

@@ -1,5 +1,6 @@
 use super::Divergence;
 use super::elementary::{expm1_over, phi2};
+use crate::num::{exp, exp_m1};
 
 /// Alpha (Cressie–Read), f(u) = (u^α - αu - (1-α))/(α(α-1)), w = r^α; continuous in α, with f'(1) = 0.
 ///
@@ -27,7 +28,7 @@ impl Alpha {
 
 /// f for α ≤ ½ (β = 1 - α ≥ ½), where only the pole at α = 0 has to be removed.
 fn f_lower(alpha: f64, l: f64) -> f64 {
-    let (beta, whole) = (1.0 - alpha, l.exp_m1());
+    let (beta, whole) = (1.0 - alpha, exp_m1(l));
     if l.abs() < 2.0 {
         l * l * (phi2(l) - alpha * phi2(alpha * l)) / beta
     } else if whole == f64::INFINITY {
@@ -55,17 +56,17 @@ impl Divergence for Alpha {
         if alpha <= 0.5 {
             f_lower(alpha, l)
         } else if l.abs() < 2.0 {
-            l.exp() * f_lower(beta, -l) // f_α(u) = u f_β(1/u)
-        } else if l.exp() == f64::INFINITY {
+            exp(l) * f_lower(beta, -l) // f_α(u) = u f_β(1/u)
+        } else if exp(l) == f64::INFINITY {
             f64::INFINITY // u log u and u^α, α > ½, grow faster than what is taken off them
         } else {
-            (self.u_df(l) - l.exp_m1()) / alpha
+            (self.u_df(l) - exp_m1(l)) / alpha
         }
     }
     fn u_df(&self, l: f64) -> f64 {
         // (u^α - u)/(α - 1), with the larger of the two powers taken out
         let beta = 1.0 - self.alpha;
-        if beta * l <= 0.0 { (self.alpha * l).exp() * expm1_over(beta, l) } else { -l.exp() * expm1_over(beta, -l) }
+        if beta * l <= 0.0 { exp(self.alpha * l) * expm1_over(beta, l) } else { -exp(l) * expm1_over(beta, -l) }
     }
     fn first_variation(&self, l: f64) -> f64 {
         -expm1_over(self.alpha, l)

@@ -1,5 +1,5 @@
 use super::Divergence;
-use crate::num::{Chebyshev, GaussLegendre};
+use crate::num::{Chebyshev, GaussLegendre, exp, exp_m1};
 use crate::{Error, Result};
 use std::sync::OnceLock;
 
@@ -95,20 +95,20 @@ impl Custom {
 
     /// u f' = ∫₀ᵇ w eᵇ⁻ˢ ds and -φ = ∫₀ᵇ w ds, from those at a.
     fn continued(&self, (u_df, area): (f64, f64), a: f64, b: f64) -> (f64, f64) {
-        let more = self.integral(a, b, |log_w, s| (log_w + b - s).exp());
-        (u_df * (b - a).exp() + more, area + self.integral(a, b, |log_w, _| log_w.exp()))
+        let more = self.integral(a, b, |log_w, s| exp(log_w + b - s));
+        (u_df * exp(b - a) + more, area + self.integral(a, b, |log_w, _| exp(log_w)))
     }
 
     /// The same from one end of the tables on, where w = w_a (u/u_a)^e.
     fn on_a_power(&self, (u_df, area): (f64, f64), a: f64, b: f64, e: f64) -> (f64, f64) {
-        let (w, x) = ((self.log_weight)(a).exp(), b - a);
+        let (w, x) = (exp((self.log_weight)(a)), b - a);
         // ∫₀ˣ eᵏˢ eᵐ⁽ˣ⁻ˢ⁾ ds = (eᵏˣ - eᵐˣ)/(k - m), without the cancellation near k = m
         let integral = |k: f64, m: f64| match (k - m) * x {
-            0.0 => x * (m * x).exp(),
-            gap if gap > 0.0 => -(k * x).exp() * (-gap).exp_m1() / (k - m),
-            gap => (m * x).exp() * gap.exp_m1() / (k - m),
+            0.0 => x * exp(m * x),
+            gap if gap > 0.0 => -exp(k * x) * exp_m1(-gap) / (k - m),
+            gap => exp(m * x) * exp_m1(gap) / (k - m),
         };
-        (x.exp() * u_df + w * integral(e, 1.0), area + w * integral(e, 0.0))
+        (exp(x) * u_df + w * integral(e, 1.0), area + w * integral(e, 0.0))
     }
 
     fn tables(&self) -> &Tables {
@@ -197,5 +197,5 @@ impl Divergence for Custom {
 
 /// w (eˣ - 1) from log w, overflowing only where the product does.
 pub(super) fn times_expm1(log_w: f64, x: f64) -> f64 {
-    if x > 0.0 { -(log_w + x).exp() * (-x).exp_m1() } else { log_w.exp() * x.exp_m1() }
+    if x > 0.0 { -exp(log_w + x) * exp_m1(-x) } else { exp(log_w) * exp_m1(x) }
 }

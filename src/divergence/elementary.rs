@@ -1,33 +1,34 @@
 //! The few functions of `l` from which every divergence is written without overflow or cancellation.
 
+use crate::num::{exp, exp_m1, ln_1p};
 use std::f64::consts::LN_2;
 
 /// log(1 + eˣ).
 pub(super) fn softplus(x: f64) -> f64 {
-    x.max(0.0) + (-x.abs()).exp().ln_1p()
+    x.max(0.0) + ln_1p(exp(-x.abs()))
 }
 
 /// σ(x) = 1/(1 + e⁻ˣ).
 pub(super) fn sigmoid(x: f64) -> f64 {
-    let e = (-x.abs()).exp();
+    let e = exp(-x.abs());
     if x >= 0.0 { 1.0 / (1.0 + e) } else { e / (1.0 + e) }
 }
 
 /// log((1 + eˡ)/2), of order l/2 near 0.
 pub(super) fn log_mean_exp(l: f64) -> f64 {
-    if l < 1.0 { (0.5 * l.exp_m1()).ln_1p() } else { softplus(l) - LN_2 }
+    if l < 1.0 { ln_1p(0.5 * exp_m1(l)) } else { softplus(l) - LN_2 }
 }
 
 /// (e^{al} - 1)/a, and l at a = 0.
 pub(super) fn expm1_over(a: f64, l: f64) -> f64 {
     let x = a * l;
-    if a == 0.0 || x.abs() < 1e-17 { l } else { x.exp_m1() / a } // the next term, x/2, is below rounding
+    if a == 0.0 || x.abs() < 1e-17 { l } else { exp_m1(x) / a } // the next term, x/2, is below rounding
 }
 
 /// φ₂(x) = (eˣ - 1 - x)/x², ½ at 0.
 pub(super) fn phi2(x: f64) -> f64 {
     if x.abs() >= 1.0 {
-        return (x.exp_m1() - x) / (x * x);
+        return (exp_m1(x) - x) / (x * x);
     }
     // Σ xᵏ/(k+2)! by Horner's rule; the first term left out is below 1/20! = 4e-19
     (2..20).rev().fold(0.0, |sum, k| (sum * x + 1.0) / f64::from(k + 1)) * 0.5 * x + 0.5
@@ -35,7 +36,7 @@ pub(super) fn phi2(x: f64) -> f64 {
 
 /// u·x with u = eˡ, and 0 where u underflows, however large x is.
 pub(super) fn times_u(l: f64, x: f64) -> f64 {
-    let u = l.exp();
+    let u = exp(l);
     if u == 0.0 { 0.0 } else { u * x }
 }
 

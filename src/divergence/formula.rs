@@ -1,7 +1,7 @@
 //! Divergences typed as formulas: f(u) = … or w(u) = ….
 
 use super::Custom;
-use crate::num::{Big, Chebyshev};
+use crate::num::{self, Big, Chebyshev};
 use crate::{Error, Result};
 
 /// A function of one variable.
@@ -58,7 +58,8 @@ pub fn parse(text: &str) -> Result<Custom> {
     let at = |l: &f64| log_weight(&expression, is_weight, *l).map_err(|what| (*l, what));
     let values = crate::parallel::collect(nodes.iter(), at);
     let values: Vec<f64> = values.into_iter().collect::<std::result::Result<_, _>>().map_err(|(l, what)| {
-        let what = format!("the divergence '{}' has {what} at {variable} = e^{l:.2} = {:.4e}", text.trim(), l.exp());
+        let what =
+            format!("the divergence '{}' has {what} at {variable} = e^{l:.2} = {:.4e}", text.trim(), num::exp(l));
         Error::Unsupported { what, remedy: "give an f with f'' > 0, or a weight w > 0, everywhere from e^-40 to e^40" }
     })?;
     let mut table = Table { inside: Chebyshev::new(-REACH, &values), ends: (0.0, 0.0) };
@@ -84,7 +85,7 @@ fn log_weight(expression: &Expression, is_weight: bool, l: f64) -> std::result::
             }
             last = Some(value);
         } else if last.is_none() && length == LENGTHS[LENGTHS.len() - 1] {
-            let value = if is_weight { w.to_f64() } else { w.to_f64() * (-2.0 * l).exp() };
+            let value = if is_weight { w.to_f64() } else { w.to_f64() * num::exp(-2.0 * l) };
             return Err(format!("{name} = {value:.3e}, which is not positive,"));
         } else {
             last = None;

@@ -1,5 +1,6 @@
 use super::Divergence;
 use super::elementary::times_u;
+use crate::num::exp;
 
 /// Forward KL, `D_f(p‖q) = KL(p‖q) = E_p[log p/q]`: f(u) = u log u, w = r. Mass-covering.
 #[derive(Debug, Clone, Copy)]
@@ -25,7 +26,7 @@ impl Divergence for ForwardKl {
         times_u(l, l + 1.0)
     }
     fn first_variation(&self, l: f64) -> f64 {
-        -l.exp()
+        -exp(l)
     }
     fn log_weight(&self, l: f64) -> f64 {
         mutant!("forward-kl-weight", 0.9 * l, l)

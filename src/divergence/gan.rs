@@ -1,5 +1,6 @@
 use super::elementary::{log_mean_exp, sigmoid, softplus, times_u};
 use super::{Divergence, JensenShannon};
+use crate::num::{exp, exp_m1, ln_1p};
 use std::f64::consts::LN_2;
 
 /// The divergence of the original GAN, `D_f(p‖q) = KL(p‖m) + KL(q‖m) = 2 JS` with m = (p+q)/2:
@@ -23,19 +24,15 @@ impl Divergence for Gan {
         "1/(1+r)".into()
     }
     fn f(&self, l: f64) -> f64 {
-        if l.abs() < 1.0 {
-            2.0 * JensenShannon.f(l) - LN_2 * l.exp_m1()
-        } else {
-            self.u_df(l) + self.first_variation(l)
-        }
+        if l.abs() < 1.0 { 2.0 * JensenShannon.f(l) - LN_2 * exp_m1(l) } else { self.u_df(l) + self.first_variation(l) }
     }
     fn u_df(&self, l: f64) -> f64 {
-        let v = (-l).exp();
+        let v = exp(-l);
         // -u log(1 + 1/u); for u so large that 1/u is 0, its limit
         if v == 0.0 {
             -1.0
         } else if l > 0.0 {
-            -v.ln_1p() / v
+            -ln_1p(v) / v
         } else {
             -times_u(l, softplus(-l))
         }

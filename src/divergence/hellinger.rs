@@ -1,4 +1,5 @@
 use super::Divergence;
+use crate::num::{exp, exp_m1};
 use std::f64::consts::LN_2;
 
 /// Squared Hellinger, `D_f(p‖q) = ∫ (√p - √q)²`, symmetric: f(u) = (√u-1)², w = √r/2.
@@ -19,13 +20,13 @@ impl Divergence for Hellinger {
         "1/2".into()
     }
     fn f(&self, l: f64) -> f64 {
-        (0.5 * l).exp_m1().powi(2)
+        exp_m1(0.5 * l).powi(2)
     }
     fn u_df(&self, l: f64) -> f64 {
-        (0.5 * l).exp() * (0.5 * l).exp_m1()
+        exp(0.5 * l) * exp_m1(0.5 * l)
     }
     fn first_variation(&self, l: f64) -> f64 {
-        -(0.5 * l).exp_m1()
+        -exp_m1(0.5 * l)
     }
     fn log_weight(&self, l: f64) -> f64 {
         0.5 * l - LN_2

@@ -1,5 +1,6 @@
 use super::Divergence;
 use super::elementary::{sigmoid, softplus, times_u};
+use crate::num::exp_m1;
 
 /// Jeffreys, `D_f(p‖q) = KL(p‖q) + KL(q‖p)`: f(u) = (u-1) log u, w = 1 + r.
 #[derive(Debug, Clone, Copy)]
@@ -19,13 +20,13 @@ impl Divergence for Jeffreys {
         "r/(1+r)".into()
     }
     fn f(&self, l: f64) -> f64 {
-        l * l.exp_m1()
+        l * exp_m1(l)
     }
     fn u_df(&self, l: f64) -> f64 {
-        times_u(l, l) + l.exp_m1()
+        times_u(l, l) + exp_m1(l)
     }
     fn first_variation(&self, l: f64) -> f64 {
-        mutant!("jeffreys-variation", l - l.exp_m1(), -l - l.exp_m1())
+        mutant!("jeffreys-variation", l - l.exp_m1(), -l - exp_m1(l))
     }
     fn log_weight(&self, l: f64) -> f64 {
         softplus(l)

@@ -1,5 +1,6 @@
 use super::Divergence;
 use super::elementary::{log_mean_exp, sigmoid, softplus, times_u};
+use crate::num::{exp, ln_1p, sinh, tanh};
 use std::f64::consts::LN_2;
 
 /// Jensen–Shannon, `D_f(p‖q) = ½ KL(p‖m) + ½ KL(q‖m)` with m = (p+q)/2, symmetric, at most log 2: w = r/(2(1+r)).
@@ -11,10 +12,10 @@ fn entropy_deficit(l: f64) -> f64 {
     let h = 0.5 * l.abs();
     if h < 0.5 {
         // h tanh h - log cosh h, with cosh h = 1 + 2 sinh²(h/2)
-        h * h.tanh() - (2.0 * (0.5 * h).sinh().powi(2)).ln_1p()
+        h * tanh(h) - ln_1p(2.0 * sinh(0.5 * h).powi(2))
     } else {
-        let e = (-2.0 * h).exp();
-        LN_2 - e.ln_1p() - 2.0 * h * e / (1.0 + e)
+        let e = exp(-2.0 * h);
+        LN_2 - ln_1p(e) - 2.0 * h * e / (1.0 + e)
     }
 }
 
@@ -32,7 +33,7 @@ impl Divergence for JensenShannon {
         "1/(1+r)".into()
     }
     fn f(&self, l: f64) -> f64 {
-        0.5 * (mutant!("jensen-shannon-f", 0.0, 1.0) + l.exp()) * entropy_deficit(l)
+        0.5 * (mutant!("jensen-shannon-f", 0.0, 1.0) + exp(l)) * entropy_deficit(l)
     }
     fn u_df(&self, l: f64) -> f64 {
         times_u(l, -0.5 * log_mean_exp(-l))

@@ -1,5 +1,6 @@
 use super::Divergence;
 use super::elementary::{sigmoid, softplus, times_u};
+use crate::num::{exp_m1, tanh};
 use std::f64::consts::LN_2;
 
 /// Le Cam (triangular discrimination), `D_f(p‖q) = ∫ (p-q)²/(p+q)`, symmetric, at most 2: f(u) = (u-1)²/(u+1), w = 8 r²/(1+r)³.
@@ -20,13 +21,13 @@ impl Divergence for LeCam {
         "(2-r)/(1+r)".into()
     }
     fn f(&self, l: f64) -> f64 {
-        l.exp_m1() * (0.5 * l).tanh() // (u-1)/(u+1) = tanh(l/2)
+        exp_m1(l) * tanh(0.5 * l) // (u-1)/(u+1) = tanh(l/2)
     }
     fn u_df(&self, l: f64) -> f64 {
-        times_u(l, (0.5 * l).tanh() * (1.0 + 2.0 * sigmoid(-l)))
+        times_u(l, tanh(0.5 * l) * (1.0 + 2.0 * sigmoid(-l)))
     }
     fn first_variation(&self, l: f64) -> f64 {
-        -(0.5 * l).tanh() * (1.0 + 2.0 * sigmoid(l))
+        -tanh(0.5 * l) * (1.0 + 2.0 * sigmoid(l))
     }
     fn log_weight(&self, l: f64) -> f64 {
         3.0 * LN_2 - 2.0 * softplus(-l) - softplus(l)

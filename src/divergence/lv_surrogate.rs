@@ -1,5 +1,6 @@
 use super::elementary::{sigmoid, softplus};
 use super::{Custom, Divergence};
+use crate::num::ln_1p;
 use std::sync::Arc;
 
 /// The log-variance surrogate of T8: w = 1 + log(1 + e^{l - c}), c the mean of l over q.
@@ -16,7 +17,7 @@ impl LvSurrogate {
     /// With the centre c; a number that is not finite counts as 0.
     pub fn new(centre: f64) -> Self {
         let centre = if centre.is_finite() { centre } else { 0.0 };
-        let integrals = Custom::from_log_weight("lv-surrogate", FORMULA, move |l| softplus(l - centre).ln_1p())
+        let integrals = Custom::from_log_weight("lv-surrogate", FORMULA, move |l| ln_1p(softplus(l - centre)))
             .expect("log(1 + softplus) is finite for finite l");
         Self { centre, integrals }
     }

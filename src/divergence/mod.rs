@@ -31,6 +31,7 @@ mod pearson;
 mod registry;
 mod reverse_kl;
 
+use crate::num::exp;
 pub use alpha::Alpha;
 pub use check::{LawReport, Violation, check};
 pub use custom::Custom;
@@ -89,6 +90,6 @@ pub trait Divergence: Send + Sync {
 
     /// w(eˡ) = u² f''(u).
     fn weight(&self, l: f64) -> f64 {
-        self.log_weight(l).exp()
+        exp(self.log_weight(l))
     }
 }

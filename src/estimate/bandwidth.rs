@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::estimate::Kde;
 use crate::linalg::Matrix;
-use crate::num::Real;
+use crate::num::{Real, powf};
 
 /// h = σ n^{-1/(d+4)}, σ² the mean variance of the coordinates: Scott's rule (Scott, 1992, eq. 6.44), right for one Gaussian
 /// and too wide for separated modes.
@@ -12,7 +12,7 @@ pub fn scott_bandwidth<T: Real>(samples: &Matrix<T>) -> f64 {
     let mean = samples.column_means();
     let square = |row: &[T]| row.iter().zip(&mean).map(|(&x, &m)| (x - m).to_f64().powi(2)).sum::<f64>();
     let variance = samples.iter_rows().map(square).sum::<f64>() / ((n.max(2) - 1) * d.max(1)) as f64;
-    variance.sqrt() * (n as f64).powf(-1.0 / (d as f64 + 4.0))
+    variance.sqrt() * powf(n as f64, -1.0 / (d as f64 + 4.0))
 }
 
 /// The smallest h in [low, high] at which the KDE from `samples` has at least `neighbours` effective neighbours at the given

@@ -6,7 +6,7 @@ use crate::estimate::{
     near_order, panel_rows, resolved_bandwidth,
 };
 use crate::linalg::Matrix;
-use crate::num::Real;
+use crate::num::{Real, ln};
 use crate::parallel;
 use crate::rng::{Purpose, normal_matrix};
 use crate::state::{State, Stateful};
@@ -234,7 +234,7 @@ impl<T: Real> Climb<'_, T> {
     /// Settles all particles, rung by rung.
     fn settle(&self) -> Result<Settled> {
         let (n, d) = self.x.shape();
-        let rungs = 1 + ((self.widest / self.kde.bandwidth()).ln() / LADDER.ln()).max(0.0) as usize;
+        let rungs = 1 + (ln(self.widest / self.kde.bandwidth()) / ln(LADDER)).max(0.0) as usize;
         let (mut parts, mut level) = (Settled::default(), None);
         let mut waiting = vec![Vec::new(); rungs];
         waiting[0] = (0..n).collect();
@@ -252,7 +252,7 @@ impl<T: Real> Climb<'_, T> {
             self.attempt(&kde, &strays.iter().map(|s| s.row).collect::<Vec<_>>(), true, &mut parts)?;
             for s in short {
                 // neighbours grow like h^d where q is smooth: straight to the rung that should do
-                let ahead = (self.wanted / s.neighbours).ln() / (d as f64 * LADDER.ln());
+                let ahead = ln(self.wanted / s.neighbours) / (d as f64 * ln(LADDER));
                 waiting[(k + ahead.ceil().max(1.0) as usize).min(rungs - 1)].push(s.row);
             }
         }

@@ -1,6 +1,6 @@
 //! The normalisation of log-ratios: p is known up to a constant, some weights are not.
 
-use crate::num::log_mean_exp;
+use crate::num::{exp, log_mean_exp};
 
 /// An estimate of log Z from the log-ratios of a batch, and how it was made.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,7 +24,7 @@ pub fn centre_log_ratio(log_ratio: &mut [f64]) -> LogZ {
         log_ratio.iter_mut().for_each(|l| *l -= mutant!("centre-sign", -value, value));
     }
     let squares: Vec<f64> = log_ratio.iter().map(|l| mutant!("effective-samples", 1.5 * l, 2.0 * l)).collect();
-    LogZ { value, effective_samples: log_ratio.len() as f64 * (-log_mean_exp(&squares)).exp() }
+    LogZ { value, effective_samples: log_ratio.len() as f64 * exp(-log_mean_exp(&squares)) }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use crate::density::Density;
 use crate::linalg::Matrix;
+use crate::num::powf;
 
 /// Where a run stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,7 +22,7 @@ impl Clock {
     /// The value that falls from `start` to `end` geometrically over the first `fraction` of the steps.
     pub fn geometric(&self, start: f64, end: f64, fraction: f64) -> f64 {
         let t = (self.step as f64 / (fraction * self.steps as f64)).min(1.0);
-        start * (end / start).powf(t)
+        start * powf(end / start, t)
     }
 }
 

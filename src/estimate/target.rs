@@ -4,6 +4,7 @@ use crate::density::{Density, SmoothedEstimate, Tempered, evaluate, evaluate_log
 use crate::error::Result;
 use crate::estimate::{Clock, Law, Noise, Query, panel_rows};
 use crate::linalg::Matrix;
+use crate::num::ln;
 use crate::parallel;
 use crate::state::Stateful;
 use std::collections::BTreeMap;
@@ -137,7 +138,7 @@ impl NoisedTarget for SmoothedTarget {
             for (k, &i) in rows.iter().enumerate() {
                 let a = query.noise[i].a;
                 law.log_density[i] =
-                    at.log_density[k] - if a == 1.0 { 0.0 } else { mutant!("target-jacobian", 0.0, d as f64) * a.ln() };
+                    at.log_density[k] - if a == 1.0 { 0.0 } else { mutant!("target-jacobian", 0.0, d as f64) * ln(a) };
                 law.score
                     .row_mut(i)
                     .iter_mut()
@@ -155,7 +156,7 @@ impl NoisedTarget for SmoothedTarget {
         })?;
         let mut out = vec![0.0; query.x.rows()];
         for (rows, l) in parts {
-            let shift = |i: usize| query.x.cols() as f64 * query.noise[i].a.ln();
+            let shift = |i: usize| query.x.cols() as f64 * ln(query.noise[i].a);
             rows.iter().zip(l).for_each(|(&i, l)| out[i] = l - shift(i));
         }
         Ok(out)

@@ -2,7 +2,7 @@
 
 use crate::linalg::gemm::matmul;
 use crate::linalg::matrix::{Matrix, shape_mismatch};
-use crate::num::Real;
+use crate::num::{Real, log2};
 
 /// Terms of the series behind A: for |A| ≤ 1 what is left out is below 1/19! < 1e-17.
 const TERMS: usize = 18;
@@ -22,7 +22,7 @@ pub fn expm<T: Real>(a: &Matrix<T>) -> Matrix<T> {
     }
     let column = |j: usize| (0..n).map(|i| a[(i, j)].abs().to_f64()).sum::<f64>();
     let norm = (0..n).map(column).fold(0.0, f64::max);
-    let squarings = if norm > 1.0 { norm.log2().ceil() as i32 } else { 0 };
+    let squarings = if norm > 1.0 { log2(norm).ceil() as i32 } else { 0 };
     let scaled = a.map(|x| T::from_f64(x.to_f64() * 0.5f64.powi(squarings)));
     // Horner: I + A (I + A/2 (I + A/3 (…)))
     let mut sum = Matrix::identity(n);

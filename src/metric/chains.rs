@@ -1,7 +1,7 @@
 //! Whether Markov chains have mixed: split R-hat and effective sample size.
 
 use crate::linalg::Matrix;
-use crate::num::mean;
+use crate::num::{log10, mean};
 
 /// Split R-hat and effective sample size of one quantity.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -56,7 +56,7 @@ pub fn diagnose_chains(chains: &[Matrix], quantity: impl Fn(&[f64]) -> f64) -> C
         sum += least;
     }
     // τ = -1 + 2 Σ pairs; antithetic chains may go below 1, but not by more than log₁₀ of the number of draws
-    let tau = (2.0 * sum - 1.0).max(1.0 / (m * n).log10());
+    let tau = (2.0 * sum - 1.0).max(1.0 / log10(m * n));
     ChainDiagnosis {
         r_hat: (variance / within).sqrt(),
         effective_samples: m * n / tau,

@@ -2,7 +2,7 @@
 
 use crate::density::{Affine, Density, GaussianMixture, rows};
 use crate::linalg::Matrix;
-use crate::num::exp_slice;
+use crate::num::{exp, exp_slice, ln};
 use crate::rng::{fill_normal, pick, uniform};
 
 /// Responsibility below which a piece is left out at a point.
@@ -99,15 +99,15 @@ impl CentreDensity {
             let mean = self.pieces.means().row(k);
             let v: Vec<f64> =
                 (0..d).map(|a| (0..=a).map(|b| whitener[(a, b)] * (x[b] - mean[b])).sum::<f64>()).collect();
-            let (share, own) = (share.ln(), || v.iter().map(|v| -v).collect());
+            let (share, own) = (ln(share), || v.iter().map(|v| -v).collect());
             let plain = self.kernel(&self.centres[k], &v, buffer);
             let base = self.base.get(k).map(|base| self.kernel(base, &v, buffer));
             match (plain, base) {
                 (Some(plain), Some(Some(base))) => {
                     // 1 + a - b, at least LEAST min(1, a)
                     let (a, b) = (plain.log_mass, base.log_mass);
-                    let (top, least) = (a.max(b).max(0.0), LEAST.ln() + a.min(0.0));
-                    if (a - top).exp() + (-top).exp() - (b - top).exp() < (least - top).exp() {
+                    let (top, least) = (a.max(b).max(0.0), ln(LEAST) + a.min(0.0));
+                    if exp(a - top) + exp(-top) - exp(b - top) < exp(least - top) {
                         terms.push((k, share + least, 1.0, if a < 0.0 { plain.score } else { own() }));
                     } else {
                         terms.push((k, share + a, 1.0, plain.score));
@@ -128,7 +128,7 @@ impl CentreDensity {
         }
         let (mut total, mut sum) = (0.0, vec![0.0; d]);
         for (k, log, sign, gradient) in &terms {
-            let (term, whitener) = (sign * (log - top).exp(), &self.pieces.whiteners()[*k]);
+            let (term, whitener) = (sign * exp(log - top), &self.pieces.whiteners()[*k]);
             total += term;
             // the gradient in x is Wᵀ times that in v
             for (b, sum) in sum.iter_mut().enumerate() {
@@ -141,7 +141,7 @@ impl CentreDensity {
         if let Some(score) = score {
             score.iter_mut().zip(&sum).for_each(|(s, g)| *s = g / total);
         }
-        log_p + top + total.ln()
+        log_p + top + ln(total)
     }
 
     /// The mixture over centres `c` (d·n) at v; None without a centre.
@@ -165,7 +165,7 @@ impl CentreDensity {
         let moment = |(column, v): (&[f64], &f64)| {
             buffer.iter().zip(column).map(|(e, c)| e * (c - v)).sum::<f64>() / (mass * h * h)
         };
-        let log_mass = own + top + (mass / n as f64).ln() - mutant!("generator-normaliser", 0.0, d as f64 * h.ln());
+        let log_mass = own + top + ln(mass / n as f64) - mutant!("generator-normaliser", 0.0, d as f64 * ln(h));
         Some(Kernel { log_mass, score: c.chunks_exact(n).zip(v).map(moment).collect() })
     }
 }

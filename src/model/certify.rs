@@ -7,7 +7,7 @@ use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate, shown};
 use crate::model::Searched;
 use crate::model::{CentreDensity, Generator, LatentBatch};
-use crate::num::{Real, log_sum_exp};
+use crate::num::{Real, exp, hypot, ln, ln_1p, log_sum_exp};
 use crate::rng::{Purpose, stream};
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -93,7 +93,7 @@ impl GeneratorCertificate {
         // P(Z^ ≥ Z/δ) ≤ δ by Markov's inequality, Z^ ≥ 0 unbiased
         found.push(format!(
             "with probability 0.99, log Z is at least {:.3} (Markov's inequality); nothing bounds it from above",
-            self.defended.log_z.value + 0.01f64.ln()
+            self.defended.log_z.value + ln(0.01f64)
         ));
         found
     }
@@ -135,17 +135,17 @@ impl AgainstSearch {
     pub fn is_seen(&self, samples: &Matrix, log_weights: &[f64]) -> bool {
         let Some(region) = &self.region else { return true };
         let total = log_sum_exp(log_weights);
-        let log_z = total - (log_weights.len() as f64).ln();
+        let log_z = total - ln(log_weights.len() as f64);
         if self.log_z.value - log_z > GAP * self.log_z.standard_error {
             return false;
         }
         let inside = samples.iter_rows().zip(log_weights).filter(|(x, _)| is_within(x, region));
-        inside.map(|(_, l)| (l - total).exp()).sum::<f64>() >= 0.5 * self.share
+        inside.map(|(_, l)| exp(l - total)).sum::<f64>() >= 0.5 * self.share
     }
 
     /// Standard errors between log Z of the search and of a model.
     pub fn gap(&self, log_z: Estimate) -> f64 {
-        (self.log_z.value - log_z.value).abs() / self.log_z.standard_error.hypot(log_z.standard_error)
+        (self.log_z.value - log_z.value).abs() / hypot(self.log_z.standard_error, log_z.standard_error)
     }
 
     /// Name, value and meaning of each figure.
@@ -205,10 +205,9 @@ impl<T: Real> Generator<T> {
         let bare: Vec<f64> = log_p.iter().zip(&log_psi).map(|(p, q)| p - q).collect();
         let own = self.own_terms(&latent);
         // ψ without centre i is (nψ - N_i)/(n - 1)
-        let rest = ((n as f64 - 1.0) / n as f64).ln();
+        let rest = ln((n as f64 - 1.0) / n as f64);
         let without = |i: usize| {
-            log_p[i] - less(log_psi[i], mutant!("own-centre-left-in", f64::NEG_INFINITY, own[i]) - (n as f64).ln())
-                + rest
+            log_p[i] - less(log_psi[i], mutant!("own-centre-left-in", f64::NEG_INFINITY, own[i]) - ln(n as f64)) + rest
         };
         let without: Vec<f64> = (0..n).map(without).collect();
 
@@ -219,9 +218,9 @@ impl<T: Real> Generator<T> {
         let log_psi_all = log_psi.into_iter().chain(density.log_density(&stray));
         let share = more as f64 / (n + more) as f64;
         let log_mix = |psi: f64, y: &[f64]| {
-            let (a, b) = ((1.0 - share).ln() + psi, mutant!("stratum-share", 0.0, share.ln()) + log_standard(y));
+            let (a, b) = (ln(1.0 - share) + psi, mutant!("stratum-share", 0.0, ln(share)) + log_standard(y));
             let top = a.max(b);
-            top + ((a - top).exp() + (b - top).exp()).ln()
+            top + ln(exp(a - top) + exp(b - top))
         };
         let log_q = log_psi_all.zip(all.iter_rows()).map(|(psi, y)| log_mix(psi, y));
         let log_weights: Vec<f64> = log_p.iter().chain(&log_p_stray).zip(log_q).map(|(p, q)| p - q).collect();
@@ -246,8 +245,8 @@ impl<T: Real> Generator<T> {
             return Vec::new();
         };
         let d = self.dim();
-        let log_det = |k: usize| (0..d).map(|i| pieces.factors()[(k, i * (d + 1))].ln()).sum::<f64>();
-        let constant = 0.5 * d as f64 * (2.0 * PI).ln() + d as f64 * self.noise.ln();
+        let log_det = |k: usize| (0..d).map(|i| ln(pieces.factors()[(k, i * (d + 1))])).sum::<f64>();
+        let constant = 0.5 * d as f64 * ln(2.0 * PI) + d as f64 * ln(self.noise);
         let square = |row: &[T]| row.iter().map(|v| v.to_f64() * v.to_f64()).sum::<f64>();
         codes.iter().zip(jitter.iter_rows()).map(|(&k, xi)| -0.5 * square(xi) - log_det(k) - constant).collect()
     }
@@ -274,7 +273,7 @@ fn together(y: &Matrix, missed: &[f64]) -> Vec<usize> {
 
 /// log(e^a - e^b), a ≥ b up to rounding.
 fn less(a: f64, b: f64) -> f64 {
-    a + (-(b - a).min(0.0).exp()).ln_1p()
+    a + ln_1p(-exp((b - a).min(0.0)))
 }
 
 /// n draws of Student's t with 3 degrees of freedom in R^d.

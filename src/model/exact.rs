@@ -6,7 +6,7 @@ use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate};
 use crate::model::Generator;
 use crate::model::flow::Flow;
-use crate::num::Real;
+use crate::num::{Real, exp, ln};
 use crate::rng::{Purpose, fill_normal, stream, uniform};
 use rand::Rng;
 use std::sync::Arc;
@@ -212,7 +212,7 @@ impl Exact {
 
     /// Refuses a bound under which a draw takes too many proposals.
     fn affordable(&self) -> Result<()> {
-        let cost = (self.log_bound - self.log_z).exp();
+        let cost = exp(self.log_bound - self.log_z);
         if cost <= DEAREST {
             return Ok(());
         }
@@ -238,12 +238,12 @@ impl Exact {
                 largest = largest.max(log_weight);
                 if log_weight > self.log_bound {
                     let bound = log_weight + MARGIN;
-                    let share = (self.log_bound - bound).exp();
+                    let share = exp(self.log_bound - bound);
                     kept = kept.chunks_exact(d).filter(|_| uniform(&mut rng) < share).flatten().copied().collect();
                     (self.log_bound, raised) = (bound, raised + 1);
                     self.affordable()?;
                 }
-                if uniform(&mut rng).ln() < log_weight - self.log_bound {
+                if ln(uniform(&mut rng)) < log_weight - self.log_bound {
                     kept.extend(row);
                 }
             }
@@ -252,7 +252,7 @@ impl Exact {
                 break;
             }
         }
-        let relative = |l: f64| (l - self.log_z).exp();
+        let relative = |l: f64| exp(l - self.log_z);
         let report = ExactReport {
             proposals,
             pilot: (PILOT + CLIMBERS * ROUNDS * TRIALS) as u64,
@@ -325,7 +325,7 @@ impl Exact {
                     )));
                 }
                 let (proposal, log_weight) = source.next()?;
-                let u = uniform(&mut rng).ln();
+                let u = ln(uniform(&mut rng));
                 let takes = |state: &(Vec<f64>, f64)| u < log_weight - state.1;
                 let (first, second) = (takes(&x), t > 0 && met.is_none() && takes(&y));
                 if first {

@@ -9,7 +9,7 @@ use crate::model::centres::CentreDensity;
 use crate::model::latent::{Latent, LatentBatch};
 use crate::model::pieces::Pieces;
 use crate::nn::{Inference, Mlp, Parameters};
-use crate::num::{Real, tanh_slice};
+use crate::num::{Real, ln, tanh_slice};
 use crate::parallel;
 use crate::rng::{Purpose, stream};
 use std::sync::Arc;
@@ -61,7 +61,7 @@ impl<T: Real> Generator<T> {
     /// The generator whose law is the mixture p, in units of the frame: a code for each component, and a network whose output is 0; with
     /// noise h, 0 ≤ h ≤ 1.
     pub fn at_mixture(frame: Affine, p: &GaussianMixture, hidden: &[usize], noise: f64, seed: u64) -> Self {
-        let latent = Latent::Codes { logits: p.weights().iter().map(|w| w.ln()).collect() };
+        let latent = Latent::Codes { logits: p.weights().iter().map(|w| ln(*w)).collect() };
         let mut out = Self::new(frame, latent, hidden, seed);
         let pieces = Pieces::of_mixture(p);
         out.parameters[0] = Arc::new(pieces.means().cast().into());

@@ -1,7 +1,7 @@
 //! Latent laws: what goes into a generator.
 
 use crate::linalg::Matrix;
-use crate::num::{Real, log_sum_exp, softmax};
+use crate::num::{Real, exp, ln, log_sum_exp, softmax};
 use crate::rng::{Purpose, fill_uniform, normal_matrix, stream_beside};
 use std::ops::Range;
 use std::sync::Arc;
@@ -80,7 +80,7 @@ impl Latent {
         for (logit, (sum, count)) in logits.iter_mut().zip(sums) {
             *logit += mutant!("reaction-of-codes", -rate * sum, rate * sum) / count.max(1) as f64;
         }
-        let (total, least) = (log_sum_exp(logits), (LEAST / logits.len() as f64).ln());
+        let (total, least) = (log_sum_exp(logits), ln(LEAST / logits.len() as f64));
         logits.iter_mut().for_each(|l| *l = (*l - total).max(least));
     }
 
@@ -106,7 +106,7 @@ fn invert(logits: &[f64], u: &[f64]) -> Vec<usize> {
     let cumulative: Vec<f64> = logits
         .iter()
         .map(|l| {
-            sum += (l - total).exp();
+            sum += exp(l - total);
             sum
         })
         .collect();

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::model::Searched;
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
-use crate::num::log_sum_exp;
+use crate::num::{exp, log_sum_exp};
 use crate::rng::{Purpose, fill_uniform, normal_matrix, stream};
 use crate::search::{Found, SearchSettings, frame_of, search};
 use crate::state::{State, Stateful};
@@ -238,7 +238,7 @@ impl Particles {
         fill_uniform(&mut stream(seed, Purpose::Particles, OFFSPRING | step), &mut u);
         let (mut cumulative, mut index) = (0.0, Vec::with_capacity(n));
         for (i, l) in log_weights.iter().enumerate() {
-            cumulative += (l - total).exp() * n as f64;
+            cumulative += exp(l - total) * n as f64;
             while index.len() < n && index.len() as f64 + u[0] < cumulative {
                 index.push(i);
             }

@@ -12,7 +12,7 @@ use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
 use crate::model::{Generator, Latent, LatentBatch, Pieces, Searched};
 use crate::nn::{Adam, AdamState, cosine_rate};
-use crate::num::Real;
+use crate::num::{Real, powf};
 use crate::parallel;
 use crate::rng::Purpose;
 use crate::search::{SearchSettings, fit_mixture, refine, search};
@@ -140,7 +140,7 @@ impl GeneratorSettings {
 
     /// h, in d dimensions: by default 8^(-1/2d), at which an eighth of the centres of a piece count at its middle.
     fn noise_in(&self, d: usize) -> f64 {
-        self.noise.unwrap_or(8f64.powf(-0.5 / d as f64))
+        self.noise.unwrap_or(powf(8f64, -0.5 / d as f64))
     }
 
     fn rebuild_as<T: Real>(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {

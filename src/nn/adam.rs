@@ -2,7 +2,7 @@
 
 use crate::linalg::{Factor, Matrix};
 use crate::nn::Parameters;
-use crate::num::{Kernel, Real, dispatch};
+use crate::num::{Kernel, Real, cos, dispatch};
 use crate::parallel;
 use std::sync::Arc;
 
@@ -107,7 +107,7 @@ impl<T: Real> Kernel for Update<'_, T> {
 /// `rate` (1 + cos πt)/2 at t = `step`/`steps`.
 pub(crate) fn cosine_rate(rate: f64, step: u64, steps: u64) -> f64 {
     let t = step as f64 / steps as f64;
-    rate * 0.5 * (1.0 + (std::f64::consts::PI * t).cos())
+    rate * 0.5 * (1.0 + cos(std::f64::consts::PI * t))
 }
 
 #[cfg(test)]

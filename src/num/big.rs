@@ -1,5 +1,6 @@
 //! Floating-point numbers of any precision, for what is computed once and must not lose digits to cancellation. Slow and short.
 
+use super::elementary::ln;
 use std::cmp::Ordering;
 use std::f64::consts::LN_2;
 
@@ -73,7 +74,7 @@ impl Big {
     /// log |x| in double precision, whatever the size of x; -inf for 0.
     pub fn log_size(&self) -> f64 {
         let m = Self { negative: false, exponent: 0, ..self.clone() };
-        m.to_f64().ln() + self.exponent as f64 * LN_2
+        ln(m.to_f64()) + self.exponent as f64 * LN_2
     }
 
     /// -x.
@@ -236,7 +237,7 @@ impl Big {
         let near = self.digits[0] > 0xb504_f333;
         let (m, k) = if near { (0, self.exponent) } else { (1, self.exponent - 1) };
         let m = Self { exponent: m, ..self.clone() };
-        let mut y = self.same_length(m.to_f64().ln());
+        let mut y = self.same_length(ln(m.to_f64()));
         let mut right = 45;
         while right < 32 * self.length() + 32 {
             let Some(e) = y.exp() else { break };

@@ -1,5 +1,7 @@
 //! Smooth functions of one variable as a table: Chebyshev interpolation in panels of length 1.
 
+use super::elementary::cos;
+
 /// Points of a panel. The error is ρ^-16 where the nearest singularity lies on the ellipse ρ; at a distance of π from the panel ρ = 12.6.
 const NODES: usize = 16;
 
@@ -15,7 +17,7 @@ impl Chebyshev {
     pub fn nodes(low: f64, panels: usize) -> Vec<f64> {
         let node = |i: usize| {
             let angle = std::f64::consts::PI * ((i % NODES) as f64 + 0.5) / NODES as f64;
-            low + (i / NODES) as f64 + 0.5 - 0.5 * angle.cos()
+            low + (i / NODES) as f64 + 0.5 - 0.5 * cos(angle)
         };
         (0..panels * NODES).map(node).collect()
     }
@@ -46,7 +48,7 @@ fn transform(values: &[f64]) -> [f64; NODES] {
     let n = NODES as f64;
     std::array::from_fn(|j| {
         // T_j at -cos θ is cos j(π - θ)
-        let term = |(k, v): (usize, &f64)| v * (j as f64 * std::f64::consts::PI * (1.0 - (k as f64 + 0.5) / n)).cos();
+        let term = |(k, v): (usize, &f64)| v * cos(j as f64 * std::f64::consts::PI * (1.0 - (k as f64 + 0.5) / n));
         values.iter().enumerate().map(term).sum::<f64>() * if j == 0 { 1.0 } else { 2.0 } / n
     })
 }

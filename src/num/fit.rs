@@ -1,5 +1,6 @@
 //! Straight lines through points, and the order of convergence as the slope of one.
 
+use super::elementary::{exp, ln};
 use crate::{Error, Result};
 
 /// y = intercept + slope·x, fitted by least squares.
@@ -67,9 +68,9 @@ pub fn observed_order(steps: &[f64], errors: &[f64], floor: f64) -> Result<Order
         let expected = "at least 3: take larger steps, more of them, or a lower floor";
         return Err(Error::Parameter { name: "points above the floor".into(), value: points as f64, expected });
     }
-    let (x, y): (Vec<f64>, Vec<f64>) = kept().map(|(step, error)| (step.ln(), error.ln())).unzip();
+    let (x, y): (Vec<f64>, Vec<f64>) = kept().map(|(step, error)| (ln(*step), ln(*error))).unzip();
     let line = fit_line(&x, &y)?;
-    Ok(Order { order: line.slope, order_error: line.slope_error, constant: line.intercept.exp(), points })
+    Ok(Order { order: line.slope, order_error: line.slope_error, constant: exp(line.intercept), points })
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! log Σ exp without overflow.
 
+use super::elementary::exp;
 use super::{Kernel, Real, dispatch};
 
 /// Partial sums that run side by side; fixed, so that the order of summation does not depend on the vector width.
@@ -80,7 +81,7 @@ pub fn log_mean_exp<T: Real>(x: &[T]) -> T {
 /// exp(x_i - log Σ_j exp(x_j)): weights of sum 1 from their logarithms; NaN where the sum is 0.
 pub fn softmax(x: &[f64]) -> Vec<f64> {
     let total = log_sum_exp(x);
-    x.iter().map(|x| (x - total).exp()).collect()
+    x.iter().map(|x| exp(x - total)).collect()
 }
 
 #[cfg(test)]

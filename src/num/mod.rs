@@ -1,4 +1,4 @@
-//! Numbers: the sealed scalar type, vectorised elementary functions, sums and line fits.
+//! Numbers: the sealed scalar type, elementary functions and their vectorised forms, sums and line fits.
 
 mod big;
 mod bits;

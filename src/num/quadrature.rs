@@ -1,5 +1,7 @@
 //! Gauss–Legendre quadrature.
 
+use super::elementary::cos;
+
 /// The n-point Gauss–Legendre rule on [-1, 1]: ∫ g ≈ Σ_i w_i g(x_i), exact for polynomials of degree below 2n.
 #[derive(Debug, Clone)]
 pub struct GaussLegendre {
@@ -14,7 +16,7 @@ impl GaussLegendre {
         assert!(n >= 1, "GaussLegendre: needs at least one node");
         let (nodes, weights) = (0..n)
             .map(|i| {
-                let mut x = (std::f64::consts::PI * (i as f64 + 0.75) / (n as f64 + 0.5)).cos();
+                let mut x = cos(std::f64::consts::PI * (i as f64 + 0.75) / (n as f64 + 0.5));
                 for _ in 0..8 {
                     let (p, dp) = legendre(n, x);
                     x -= p / dp;

@@ -1,7 +1,7 @@
 //! The scalar type: f32 or f64, sealed.
 
 use super::bits::Bits;
-use super::{exp, ln};
+use super::{elementary, exp, ln};
 use std::fmt::{Debug, Display, LowerExp};
 use std::iter::Sum;
 use std::ops::{Add, AddAssign, Div, DivAssign, Mul, MulAssign, Neg, Sub, SubAssign};
@@ -154,14 +154,15 @@ macro_rules! real {
             fn to_f64(self) -> f64 {
                 self as f64
             }
-            real!(@unary $t: abs sqrt exp ln exp_m1 ln_1p sin cos tanh);
+            real!(@unary $t: $t: abs sqrt);
+            real!(@unary $t: elementary: exp ln exp_m1 ln_1p sin cos tanh);
             #[inline(always)]
             fn powi(self, n: i32) -> Self {
                 $t::powi(self, n)
             }
             #[inline(always)]
             fn powf(self, y: Self) -> Self {
-                $t::powf(self, y)
+                elementary::powf(self, y)
             }
             #[inline(always)]
             fn mul_add(self, a: Self, b: Self) -> Self {
@@ -185,10 +186,10 @@ macro_rules! real {
             }
         }
     };
-    (@unary $t:ident: $($name:ident)*) => {
+    (@unary $t:ident: $from:ident: $($name:ident)*) => {
         $(#[inline(always)]
         fn $name(self) -> Self {
-            $t::$name(self)
+            $from::$name(self)
         })*
     };
 }

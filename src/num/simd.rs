@@ -138,8 +138,8 @@ pub fn check_isa() -> Result<()> {
 /// Whether this process is in strict mode, `PUSHFORWARD_ISA=strict`.
 ///
 /// Then kernels run on [`Shell::Portable`] and products as plain loops, so that their bits are those of any machine with IEEE
-/// arithmetic, whatever its instruction sets, at several times the cost. It does not cover the elementary functions that code outside
-/// kernels takes from the system's C library.
+/// arithmetic, whatever its instruction sets, at several times the cost. Elementary functions outside kernels are those of this module, which
+/// have the same bits everywhere, strict or not.
 pub fn strict() -> bool {
     matches!(choice(), Ok((_, true)))
 }

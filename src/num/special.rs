@@ -1,5 +1,6 @@
 //! Special functions of statistics: log Γ and its derivatives, the error function, the normal distribution function.
 
+use super::elementary::{atan, exp, ln, ln_1p};
 use std::f64::consts::{FRAC_1_SQRT_2, PI};
 
 /// A special function of one number.
@@ -33,7 +34,7 @@ impl Special {
             Special::NormalCdf => normal_cdf(x),
             Special::LogNormalCdf => log_normal_cdf(x),
             Special::InverseMills => inverse_mills(x),
-            Special::Atan => x.atan(),
+            Special::Atan => atan(x),
         }
     }
 }
@@ -97,7 +98,7 @@ pub fn log_gamma(x: f64) -> f64 {
     }
     if x < 1.5 {
         // Γ(x) = Γ(x + 2)/(x (x + 1)) and Γ(x) = Γ(x + 1)/x; the logarithm of a number near 1 from its distance to it
-        return if x < 0.5 { near_two(x) - x.ln_1p() - x.ln() } else { near_two(x - 1.0) - (x - 1.0).ln_1p() };
+        return if x < 0.5 { near_two(x) - ln_1p(x) - ln(x) } else { near_two(x - 1.0) - ln_1p(x - 1.0) };
     }
     if x < FAR {
         let (mut t, mut product) = (x, 1.0);
@@ -105,16 +106,16 @@ pub fn log_gamma(x: f64) -> f64 {
             t -= 1.0;
             product *= t;
         }
-        return near_two(t - 2.0) + f64::ln(product);
+        return near_two(t - 2.0) + ln(product);
     }
     // log Γ(x) = (x - 1/2) log x - x + log(2π)/2 + Σ B_2j / (2j (2j-1) x^(2j-1)) (Abramowitz and Stegun 6.1.40)
     if x > 1e300 {
-        return x * (x.ln() - 1.0);
+        return x * (ln(x) - 1.0);
     }
     let inverse = 1.0 / (x * x);
     let term = |j: usize| BERNOULLI[j - 1] / ((2 * j) as f64 * (2 * j - 1) as f64);
     let series = (1..=9).rev().fold(0.0, |sum, j| sum * inverse + term(j)) / x;
-    (x - 0.5) * (x.ln() - 1.0) + (0.5 * (2.0 * PI).ln() - 0.5 + series)
+    (x - 0.5) * (ln(x) - 1.0) + (0.5 * ln(2.0 * PI) - 0.5 + series)
 }
 
 /// log Γ(2 + t), |t| ≤ 1/2.
@@ -134,7 +135,7 @@ pub fn digamma(x: f64) -> f64 {
     }
     let inverse = 1.0 / (at * at);
     let series = (1..=9).rev().fold(0.0, |sum, j| sum * inverse + BERNOULLI[j - 1] / (2 * j) as f64) * inverse;
-    at.ln() - 0.5 / at - series - sum
+    ln(at) - 0.5 / at - series - sum
 }
 
 /// ψ_k(x) for k ≥ 1: (-1)^(k+1) of the positive sum k! Σ_n (x + n)^-(k+1), whose tail is
@@ -205,7 +206,7 @@ fn erfcx(x: f64) -> f64 {
 /// exp(-x²/2): the square is split, because its rounding would be multiplied by x².
 fn exp_half_square(x: f64) -> f64 {
     let near = (x * 16.0).trunc() / 16.0;
-    (-0.5 * near * near).exp() * (-0.5 * (x - near) * (x + near)).exp()
+    exp(-0.5 * near * near) * exp(-0.5 * (x - near) * (x + near))
 }
 
 fn erf(x: f64) -> f64 {
@@ -220,9 +221,9 @@ fn erf(x: f64) -> f64 {
             term *= 2.0 * x * x / f64::from(2 * n + 1);
             sum += term;
         }
-        return 2.0 / PI.sqrt() * (-x * x).exp() * sum;
+        return 2.0 / PI.sqrt() * exp(-x * x) * sum;
     }
-    (1.0 - (-x * x).exp() * erfcx(size)).copysign(x)
+    (1.0 - exp(-x * x) * erfcx(size)).copysign(x)
 }
 
 /// Φ(-z) for z ≥ 0.
@@ -241,7 +242,7 @@ fn log_normal_cdf(x: f64) -> f64 {
     if x.is_nan() || x == f64::NEG_INFINITY {
         return x;
     }
-    if x > 0.0 { (-upper_tail(x)).ln_1p() } else { (0.5 * erfcx(-x * FRAC_1_SQRT_2)).ln() - 0.5 * x * x }
+    if x > 0.0 { ln_1p(-upper_tail(x)) } else { ln(0.5 * erfcx(-x * FRAC_1_SQRT_2)) - 0.5 * x * x }
 }
 
 fn inverse_mills(x: f64) -> f64 {

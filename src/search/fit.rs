@@ -3,7 +3,7 @@
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::Result;
 use crate::linalg::{Cholesky, Matrix};
-use crate::num::softmax;
+use crate::num::{powf, softmax};
 use crate::rng::{Purpose, stream, uniform};
 use crate::search::probe::Probe;
 use crate::search::smc::effective_size;
@@ -77,7 +77,7 @@ pub fn refine(
         let largest = (draws as f64).sqrt().recip();
         let weights: Vec<f64> = softmax(&log_weights).into_iter().map(|w| w.min(largest)).collect();
         let batch = Moments::weighted(&x, &now.responsibilities(&x), &weights);
-        now = Moments::of(&now).towards(&batch, (round as f64 + 2.0).powf(-GAIN)).mixture();
+        now = Moments::of(&now).towards(&batch, powf(round as f64 + 2.0, -GAIN)).mixture();
     }
     Ok((mixture, 0.0))
 }

@@ -3,6 +3,7 @@
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::{Error, Result};
 use crate::linalg::{Matrix, solve_lower};
+use crate::num::ln;
 use crate::search::peaks::{PEAKS, Peak, affordable, around, covariance_factor, merged, peaks, spheres};
 use crate::search::population::{Population, combined, disagreement, lower_frame};
 use crate::search::probe::{Probe, Tally};
@@ -237,7 +238,7 @@ fn components(p: &GaussianMixture, frame: &Affine) -> Result<Vec<Peak>> {
     let one = |k: usize| Peak {
         x: image.means().row(k).to_vec(),
         factor: image.factors()[k].lower().clone(),
-        log_mass: image.weights()[k].ln() - frame.log_jacobian(),
+        log_mass: ln(image.weights()[k]) - frame.log_jacobian(),
     };
     let mut all: Vec<Peak> = (0..image.components()).map(one).collect();
     all.sort_by(|a, b| b.log_mass.total_cmp(&a.log_mass));

@@ -2,6 +2,7 @@
 
 use crate::density::{Density, Evaluation, evaluate};
 use crate::linalg::{Cholesky, Matrix, gemm};
+use crate::num::{exp, ln, powf};
 use crate::rng::{Purpose, Stream, fill_normal, stream, uniform};
 use crate::{Error, Result};
 
@@ -104,7 +105,7 @@ impl Chains<'_> {
         let (mut total, mut divergences) = (0.0, 0);
         for k in 0..m {
             let error = at.log_density[k] - kinetic(&r, k) - before[k];
-            let probability = if error.is_nan() { 0.0 } else { error.min(0.0).exp() };
+            let probability = if error.is_nan() { 0.0 } else { exp(error.min(0.0)) };
             divergences += usize::from(error.is_nan() || error < -DIVERGENT);
             total += probability;
             if uniform(rng) < probability {
@@ -130,7 +131,7 @@ struct Averaged {
 
 impl Averaged {
     fn new(step: f64) -> Self {
-        Self { now: step, mean: step, centre: (10.0 * step).ln(), error: 0.0, count: 0.0 }
+        Self { now: step, mean: step, centre: ln(10.0 * step), error: 0.0, count: 0.0 }
     }
 
     /// `missing`: the acceptance that is aimed at, less that of the iteration.
@@ -139,9 +140,9 @@ impl Averaged {
         let t = self.count;
         self.error += (missing - self.error) / (t + 10.0);
         let log_step = self.centre - t.sqrt() / 0.05 * self.error;
-        let weight = t.powf(-0.75);
-        self.mean = (weight * log_step + (1.0 - weight) * self.mean.ln()).exp();
-        self.now = log_step.exp();
+        let weight = powf(t, -0.75);
+        self.mean = exp(weight * log_step + (1.0 - weight) * ln(self.mean));
+        self.now = exp(log_step);
     }
 }
 

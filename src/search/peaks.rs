@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::linalg::{Cholesky, Matrix, solve_lower};
+use crate::num::ln;
 use crate::parallel;
 use crate::rng::{Purpose, fill_normal, stream};
 use crate::search::probe::{Probe, Tally};
@@ -112,7 +113,7 @@ pub(crate) fn peaks(probe: &Probe, from: &[From], tally: &mut Tally) -> Result<V
     let begin = |((x, length), log_density): (&From, f64)| Climber {
         x: x.clone(),
         factor: Matrix::from_fn(d, d, |i, j| if i == j { *length } else { 0.0 }),
-        log_det: d as f64 * length.ln(),
+        log_det: d as f64 * ln(*length),
         log_density,
         failures: 0,
         state: if log_density > f64::NEG_INFINITY { State::Climbing } else { State::GivenUp },
@@ -184,7 +185,7 @@ impl Climber {
     fn fail(&mut self) {
         let d = self.x.len() as f64;
         self.factor.as_mut_slice().iter_mut().for_each(|a| *a *= 0.1);
-        self.log_det += d * 0.1f64.ln();
+        self.log_det += d * ln(0.1f64);
         self.failures += 1;
         if self.failures >= PATIENCE {
             self.state = State::GivenUp;
@@ -216,7 +217,7 @@ impl Climber {
         };
         // A ← A L⁻ᵀ, whose rows are L⁻¹ of A's; the slope becomes L⁻¹ of the old one, and is the whole step
         self.factor.as_mut_slice().chunks_exact_mut(d).for_each(|row| solve_lower(&l, row));
-        self.log_det -= (0..d).map(|i| l[(i, i)].ln()).sum::<f64>();
+        self.log_det -= (0..d).map(|i| ln(l[(i, i)])).sum::<f64>();
         let mut whole = slope;
         solve_lower(&l, &mut whole);
         let size = whole.iter().map(|v| v * v).sum::<f64>();
@@ -256,7 +257,7 @@ impl Climber {
     }
 
     fn peak(self) -> Peak {
-        let log_mass = self.log_density + 0.5 * self.x.len() as f64 * TAU.ln() + self.log_det;
+        let log_mass = self.log_density + 0.5 * self.x.len() as f64 * ln(TAU) + self.log_det;
         Peak { x: self.x, factor: self.factor, log_mass }
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::density::{Density, Evaluation, evaluate};
 use crate::linalg::Matrix;
-use crate::num::mean;
+use crate::num::{exp, ln, mean, powf};
 use crate::rng::{Purpose, fill_uniform, normal_matrix, stream};
 use crate::{Error, Result};
 
@@ -62,20 +62,20 @@ impl Polish {
         let mut squares: Vec<f64> = state.at.score.iter_rows().map(|s| s.iter().map(|s| s * s).sum()).collect();
         let middle = squares.len() / 2;
         let median: f64 = *squares.select_nth_unstable_by(middle, f64::total_cmp).1;
-        let mut log_step = (0.5 * FIRST_STEP * FIRST_STEP * d.powf(-1.0 / 3.0) * d / median).ln();
+        let mut log_step = ln(0.5 * FIRST_STEP * FIRST_STEP * powf(d, -1.0 / 3.0) * d / median);
         if !log_step.is_finite() {
             let name = "median |score|² of the pilot".into();
             return Err(Error::Parameter { name, value: median, expected: "a positive finite number" });
         }
         let mut late = Vec::new();
         for k in 0..PILOT_STEPS {
-            let acceptance = state.advance(target, log_step.exp(), seed, PILOT_UNIT + k)?;
+            let acceptance = state.advance(target, exp(log_step), seed, PILOT_UNIT + k)?;
             log_step += (acceptance - BEST_ACCEPTANCE) * 2.0 / ((k + 1) as f64).sqrt();
             if 2 * k >= PILOT_STEPS {
                 late.push(acceptance);
             }
         }
-        Ok(Self { step: log_step.exp(), pilot_acceptance: mean(&late) })
+        Ok(Self { step: exp(log_step), pilot_acceptance: mean(&late) })
     }
 
     /// Moves each row of `samples` (n×d) by `steps` steps. Row i of block `block` has chain and numbers of its own under `seed`.
@@ -149,7 +149,7 @@ impl State {
             let chance = match (self.at.log_density[i], there.log_density[i]) {
                 (_, f64::NEG_INFINITY) => 0.0,
                 (f64::NEG_INFINITY, _) => 1.0,
-                (here, there) => (there - here + log_proposal).min(0.0).exp(),
+                (here, there) => exp((there - here + log_proposal).min(0.0)),
             };
             total += chance;
             if uniforms[i] < chance {

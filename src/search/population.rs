@@ -2,7 +2,7 @@
 
 use crate::density::Affine;
 use crate::linalg::{Cholesky, Matrix};
-use crate::num::log_sum_exp;
+use crate::num::{exp, ln, log_sum_exp};
 use crate::search::found::Disagreement;
 use crate::search::peaks::{PEAKS, Peak, covariance_factor};
 use crate::search::smc::Ended;
@@ -78,7 +78,7 @@ impl Population {
     /// Gaussian; not where those are fewer than [`RESOLVED`].
     pub fn lacks(&self, peak: &Peak) -> bool {
         let (n, d) = (self.end.x.rows() as f64, peak.x.len() as f64);
-        let expected = n * (peak.log_mass - self.end.log_z).exp().min(1.0);
+        let expected = n * exp(peak.log_mass - self.end.log_z).min(1.0);
         let Some(cholesky) = covariance_factor(&peak.factor).filter(|_| expected >= RESOLVED) else { return false };
         let inside = |row: &&[f64]| {
             let gap: Vec<f64> = row.iter().zip(&peak.x).map(|(x, m)| x - m).collect();
@@ -128,7 +128,7 @@ pub(super) fn disagreement(a: &Population, b: &Population) -> Option<Disagreemen
         all.push(Disagreement { quantity, values: [mean_x[j], mean_y[j]], error });
     }
     // the largest of m normal numbers is about √(2 log m)
-    let limit = DISAGREE + (2.0 * (all.len() as f64).ln()).sqrt();
+    let limit = DISAGREE + (2.0 * ln(all.len() as f64)).sqrt();
     let distance = |d: &Disagreement| (d.values[0] - d.values[1]).abs() / d.error;
     all.into_iter().max_by(|a, b| distance(a).total_cmp(&distance(b))).filter(|d| distance(d) > limit)
 }
@@ -141,7 +141,7 @@ pub(super) fn combined(a: &Population, b: &Population) -> (f64, f64) {
     }
     let (n, m) = (a.end.x.rows() as f64, b.end.x.rows() as f64);
     let (u, v) = (n / (n + m), m / (n + m));
-    let log_z = log_sum_exp(&[a.log_z() + u.ln(), b.log_z() + v.ln()]);
+    let log_z = log_sum_exp(&[a.log_z() + ln(u), b.log_z() + ln(v)]);
     let families = (u * a.log_z_variance() + v * b.log_z_variance()).sqrt();
     (log_z, families.max((a.log_z() - b.log_z()).abs() * (u * v).sqrt()))
 }

@@ -3,7 +3,7 @@
 use crate::density::{Density, GaussianMixture};
 use crate::error::Result;
 use crate::linalg::{Cholesky, Matrix};
-use crate::num::log_sum_exp;
+use crate::num::{exp, ln, log_sum_exp, powf};
 use crate::rng::{Purpose, Stream, fill_normal, stream, uniform};
 use crate::search::probe::{Probe, Tally};
 use rayon::prelude::*;
@@ -68,7 +68,7 @@ impl Start {
     fn log_law(&self, x: &Matrix) -> Vec<f64> {
         match self {
             Start::Radii => {
-                let volumes = RADII.map(|r| (r, x.cols() as f64 * r.ln()));
+                let volumes = RADII.map(|r| (r, x.cols() as f64 * ln(r)));
                 let one = |row: &[f64]| {
                     let r2: f64 = row.iter().map(|v| v * v).sum();
                     log_sum_exp(&volumes.map(|(r, volume)| -0.5 * r2 / (r * r) - volume))
@@ -82,7 +82,7 @@ impl Start {
     /// log ∫ exp [`Start::log_law`].
     fn log_constant(&self, d: usize) -> f64 {
         match self {
-            Start::Radii => (RADII.len() as f64).ln() + 0.5 * d as f64 * TAU.ln(),
+            Start::Radii => ln(RADII.len() as f64) + 0.5 * d as f64 * ln(TAU),
             Start::Mixture(_) => 0.0,
         }
     }
@@ -91,7 +91,7 @@ impl Start {
 /// (Σ w)²/Σ w² (Kish, 1965).   `log_weights`: log w.
 pub(super) fn effective_size(log_weights: &[f64]) -> f64 {
     let double: Vec<f64> = log_weights.iter().map(|l| 2.0 * l).collect();
-    (2.0 * log_sum_exp(log_weights) - log_sum_exp(&double)).exp()
+    exp(2.0 * log_sum_exp(log_weights) - log_sum_exp(&double))
 }
 
 /// Particles of the annealed law q₀^{1-β} p~^β, β from 0 to 1.
@@ -180,8 +180,8 @@ pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Res
 /// Whether β, stage by stage, will not reach 1 in [`MAX_STAGES`]; asked after twice [`PACE`].
 fn hopeless(betas: &[f64]) -> bool {
     let (stages, Some(&now)) = (betas.len(), betas.last()) else { return false };
-    let pace = |then: f64| (now / then).ln() / PACE as f64;
-    stages >= 2 * PACE && stages as f64 - now.ln() / pace(betas[stages - 1 - PACE]) > MAX_STAGES as f64
+    let pace = |then: f64| ln(now / then) / PACE as f64;
+    stages >= 2 * PACE && stages as f64 - ln(now) / pace(betas[stages - 1 - PACE]) > MAX_STAGES as f64
 }
 
 impl Population<'_> {
@@ -216,12 +216,12 @@ impl Population<'_> {
     /// Systematic resampling (Kitagawa, 1996).
     fn resample(&mut self, log_weights: &[f64], rng: &mut Stream) {
         let total = log_sum_exp(log_weights);
-        self.log_z += total - (log_weights.len() as f64).ln();
+        self.log_z += total - ln(log_weights.len() as f64);
         let (n, u0) = (log_weights.len(), uniform(rng));
         let mut cumulative = 0.0;
         let mut index = Vec::with_capacity(n);
         for (i, w) in log_weights.iter().enumerate() {
-            cumulative += (w - total).exp() * n as f64;
+            cumulative += exp(w - total) * n as f64;
             while index.len() < n && index.len() as f64 + u0 < cumulative {
                 index.push(i);
             }
@@ -263,7 +263,7 @@ impl Population<'_> {
         let (log_target, tally) = self.probe.log_density(&x)?;
         let taken = |(k, i): (usize, usize)| {
             let gain = self.log_law(log_start[k], log_target[k]) - self.log_law(self.log_start[i], self.log_target[i]);
-            uniform(&mut rng).ln() < gain
+            ln(uniform(&mut rng)) < gain
         };
         let taken = rows.enumerate().map(taken).collect();
         Ok(Proposals { first, x, log_start, log_target, taken, tally })
@@ -281,7 +281,7 @@ impl Population<'_> {
             let chosen = if moves == Moves::Partial { crossover(d, rng) } else { (0..d).collect() };
             // 2.38/√d: the optimal size on Gaussians (Roberts, Gelman and Gilks, 1997)
             let optimal = 2.38 / (chosen.len() as f64).sqrt();
-            let size = if jump { 1e-3 } else { optimal * 10f64.powf(-2.0 * uniform(rng)) };
+            let size = if jump { 1e-3 } else { optimal * powf(10f64, -2.0 * uniform(rng)) };
             let pick = |rng: &mut Stream| others.start + (uniform(rng) * others.len() as f64) as usize;
             let (a, b) = (pick(rng), pick(rng));
             for &j in &chosen {
@@ -306,7 +306,7 @@ impl Population<'_> {
 
 /// Coordinates below d: one, and each other with probability d^-4u, u uniform. Mostly one alone: a well of a product is left most easily so.
 fn crossover(d: usize, rng: &mut Stream) -> Vec<usize> {
-    let share = (d as f64).powf(-4.0 * uniform(rng));
+    let share = powf(d as f64, -4.0 * uniform(rng));
     let sure = ((uniform(rng) * d as f64) as usize).min(d - 1);
     (0..d).filter(|&j| uniform(rng) < share || j == sure).collect()
 }

@@ -2,7 +2,7 @@
 
 use crate::density::{Affine, Density, evaluate};
 use crate::linalg::{Cholesky, Matrix, smallest_eigen};
-use crate::num::Summary;
+use crate::num::{Summary, ln};
 use crate::rng::{Purpose, normal_matrix};
 use crate::symmetry::AffineField;
 use crate::symmetry::moments::{Candidates, Points};
@@ -144,7 +144,7 @@ pub fn find(density: &dyn Density, points: &Matrix, settings: &Settings) -> Resu
         residual,
         checked: half,
         // any of the prefixes of the found fields could have been confirmed
-        unseen: (((1 + found) as f64 / settings.level).ln() / half as f64).min(1.0),
+        unseen: (ln((1 + found) as f64 / settings.level) / half as f64).min(1.0),
         candidates: m,
         frame,
     })

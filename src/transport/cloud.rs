@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::num::{Real, log_sum_exp};
+use crate::num::{Real, exp, log_sum_exp, log2};
 use crate::transport::sweep::LANES;
 use std::cmp::Ordering;
 
@@ -46,7 +46,7 @@ impl<T: Real> Cloud<T> {
             row.iter().enumerate().for_each(|(j, &x)| columns[j * padded + i] = x);
         }
         let mut log2_weights = vec![T::from_f64(NOTHING); padded];
-        log2_weights.iter_mut().zip(&weights).for_each(|(l, w)| *l = T::from_f64(w.log2().max(NOTHING)));
+        log2_weights.iter_mut().zip(&weights).for_each(|(l, w)| *l = T::from_f64(log2(*w).max(NOTHING)));
         Ok(Self { points, columns, padded, weights, log2_weights })
     }
 
@@ -128,7 +128,7 @@ fn normalised(n: usize, log_weights: Option<&[f64]>) -> Result<Vec<f64>> {
         let expected = "at least one positive weight";
         return Err(Error::Parameter { name: "the sum of the weights".into(), value: 0.0, expected });
     }
-    let raw: Vec<f64> = l.iter().map(|l| (l - total).exp()).collect();
+    let raw: Vec<f64> = l.iter().map(|l| exp(l - total)).collect();
     let sum: f64 = crate::num::sum(&raw);
     Ok(raw.into_iter().map(|w| w / sum).collect())
 }

@@ -1,5 +1,7 @@
 //! Over-relaxation: how far beyond Sinkhorn's own step the potentials move.
 
+use crate::num::powf;
+
 /// Iterations over which a rate is measured.
 const WINDOW: usize = 8;
 /// Largest factor; 2 is the limit of stability.
@@ -34,7 +36,7 @@ impl Relaxation {
         }
         // the first iterations under a new factor still forget the old one
         let (start, end) = (self.recent[WINDOW / 2], self.recent[WINDOW]);
-        let rate = (end / start).powf(2.0 / WINDOW as f64);
+        let rate = powf(end / start, 2.0 / WINDOW as f64);
         let grown = end > 4.0 * self.recent[0];
         self.recent.clear();
         if grown || !rate.is_finite() {

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::num::Real;
+use crate::num::{Real, exp2};
 use crate::transport::relaxation::Relaxation;
 use crate::transport::sweep::{Mean, Side, Sum, means, row_sums};
 use crate::transport::{Cloud, Cost, Sinkhorn};
@@ -154,7 +154,7 @@ impl<T: Real> Coupling<T> {
             let pairs = a.points().row(i).iter().zip(b.points().row(j));
             let square: f64 = pairs.map(|(x, y)| (x.to_f64() - y.to_f64()).powi(2)).sum();
             let exponent = self.phi[i].to_f64() + self.gamma[j].to_f64() - kappa * self.settings.cost.at_square(square);
-            a.weights()[i] * b.weights()[j] * exponent.exp2()
+            a.weights()[i] * b.weights()[j] * exp2(exponent)
         })
     }
 }

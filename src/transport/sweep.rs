@@ -3,7 +3,7 @@
 //! In units of ε log 2: φ = f/(ε log 2), h_j = log₂ b_j + g_j/(ε log 2), κ = 1/(ε log 2), so that P_ij/a_i = 2^(φ_i + h_j - κ c_ij).
 
 use crate::linalg::Matrix;
-use crate::num::{Kernel, Real, dispatch};
+use crate::num::{Kernel, Real, dispatch, exp2};
 use crate::parallel;
 use crate::transport::{Cloud, Cost};
 
@@ -80,7 +80,7 @@ impl<T: Real> Sum<T> {
 
     /// Σ_j P_ij/a_i under φ: 1 where the row is exact.
     pub fn mass(self, phi: T) -> f64 {
-        if self.shift == phi { self.sum.to_f64() } else { (phi.to_f64() - self.potential().to_f64()).exp2() }
+        if self.shift == phi { self.sum.to_f64() } else { exp2(phi.to_f64() - self.potential().to_f64()) }
     }
 }
 
@@ -114,7 +114,7 @@ impl<T: Real> Rows<'_, T> {
         let Rows { x, first, side, phi, out, mut mean } = self;
         let d = side.y.dim();
         let factor = T::from_f64(if DISTANCE { -side.kappa } else { -0.5 * side.kappa });
-        let limit = T::from_f64(SAFE.exp2());
+        let limit = T::from_f64(exp2(SAFE));
         let mut lanes = vec![[T::ZERO; LANES]; if mean.is_some() { d } else { 0 }];
         for (i, out) in out.iter_mut().enumerate() {
             let row = Row {

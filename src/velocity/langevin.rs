@@ -4,7 +4,7 @@ use crate::density::{Density, Evaluation, evaluate};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, Scene};
 use crate::linalg::Matrix;
-use crate::num::mean;
+use crate::num::{exp, mean, powf};
 use crate::rng::{Purpose, fill_uniform, normal_matrix, stream};
 use crate::state::Stateful;
 use crate::velocity::{Field, Figure, Ingredients, Kind, Pull, Unit, Velocity, VelocitySettings};
@@ -110,7 +110,7 @@ impl Langevin {
         let s = &self.settings;
         let t = (clock.progress() / s.anneal).min(1.0);
         match s.annealing.as_str() {
-            "temper" => s.start.powf(1.0 - t),
+            "temper" => powf(s.start, 1.0 - t),
             "dilate" => s.start + (1.0 - s.start) * t,
             _ => 1.0,
         }
@@ -186,7 +186,7 @@ impl Velocity for Mala {
             let chance = match (here.log_density[i], there.log_density[i]) {
                 (_, f64::NEG_INFINITY) => 0.0,
                 (f64::NEG_INFINITY, _) => 1.0,
-                (here, there) => (there - here + mutant!("mala-direction", -ratio, ratio)).min(0.0).exp(),
+                (here, there) => exp((there - here + mutant!("mala-direction", -ratio, ratio)).min(0.0)),
             };
             chances += chance / n as f64;
             if uniforms[i] < chance {

@@ -4,7 +4,7 @@ use crate::density::evaluate_log_density;
 use crate::error::{Error, Result};
 use crate::estimate::{LawUse, Noise, NoisedTarget, Query, Scene, SmoothedTarget, centre_log_ratio};
 use crate::linalg::Matrix;
-use crate::num::{log_sum_exp, mean};
+use crate::num::{exp, ln, log_sum_exp, mean};
 use crate::rng::{Purpose, Stream, normal_matrix, stream, uniform};
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Ingredients, Kind, Pull, Unit, Velocity, VelocitySettings};
@@ -216,7 +216,7 @@ pub fn log_variance_cotangent(f: &[f64], log_weights: Option<&[f64]>) -> Vec<f64
         None => vec![1.0 / n as f64; n],
         Some(l) => {
             let total = log_sum_exp(l);
-            l.iter().map(|l| (l - total).exp()).collect()
+            l.iter().map(|l| exp(l - total)).collect()
         }
     };
     let mean: f64 = weights.iter().zip(f).map(|(w, f)| w * f).sum();
@@ -265,7 +265,7 @@ impl Replay {
         let (n, half) = (y.rows(), y.rows() / 2);
         let mut rng = self.rng(2 * step + 1);
         for (i, place) in self.places(n - half, step).into_iter().take(half).enumerate() {
-            if uniform(&mut rng).ln()
+            if ln(uniform(&mut rng))
                 < mutant!("replay-upside-down", log_ratio[half + i] - log_ratio[i], log_ratio[i] - log_ratio[half + i])
             {
                 self.points.row_mut(place).copy_from_slice(y.row(i));

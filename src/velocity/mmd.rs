@@ -3,7 +3,7 @@
 use crate::error::Result;
 use crate::estimate::Scene;
 use crate::linalg::Matrix;
-use crate::num::softmax;
+use crate::num::{exp, softmax};
 use crate::parallel;
 use crate::state::{State, Stateful};
 use crate::velocity::target_points::TargetPoints;
@@ -73,8 +73,8 @@ impl MmdFlow {
     fn slope(&self, r: f64, h: f64) -> f64 {
         match self.settings.kernel.as_str() {
             _ if r == 0.0 => 0.0,
-            "gaussian" => (-0.5 * r * r / (h * h)).exp() / mutant!("mmd-gaussian-power", h, h * h),
-            "laplace" => (-r / h).exp() / mutant!("mmd-laplace-power", h, h * r),
+            "gaussian" => exp(-0.5 * r * r / (h * h)) / mutant!("mmd-gaussian-power", h, h * h),
+            "laplace" => exp(-r / h) / mutant!("mmd-laplace-power", h, h * r),
             _ => 1.0 / r,
         }
     }

@@ -5,6 +5,7 @@ use crate::divergence;
 use crate::error::{Error, Result};
 use crate::estimate::{LawUse, Scene, SmoothedTarget};
 use crate::linalg::Matrix;
+use crate::num::{exp, ln, powf};
 use crate::parallel;
 use crate::state::{State, Stateful};
 use crate::velocity::{
@@ -98,7 +99,7 @@ fn median_width(x: &Matrix) -> Result<f64> {
         squares.extend((0..n).map(|j| square_distance(x.row(i), x.row(j))));
     }
     let middle = squares.len() / 2;
-    let width = *squares.select_nth_unstable_by(middle, f64::total_cmp).1 / (n as f64).ln();
+    let width = *squares.select_nth_unstable_by(middle, f64::total_cmp).1 / ln(n as f64);
     if width > 0.0 && width.is_finite() {
         return Ok(width);
     }
@@ -136,13 +137,13 @@ impl Kernel {
         match self {
             Kernel::Rbf(w) => {
                 let w = w.unwrap_or(1.0);
-                let k = (-square_distance(x, y) / w).exp();
+                let k = exp(-square_distance(x, y) / w);
                 (k, mutant!("stein-gaussian-slope", 1.0, 2.0) * k / w)
             }
             Kernel::Imq(w) => {
                 let w = w.unwrap_or(1.0);
                 let base = 1.0 + square_distance(x, y) / w;
-                let k = base.powf(-0.5);
+                let k = powf(base, -0.5);
                 (k, k / (mutant!("stein-multiquadric-slope", 1.0, base) * w))
             }
             Kernel::Linear => (1.0 + x.iter().zip(y).map(|(a, b)| a * b).sum::<f64>(), 0.0),

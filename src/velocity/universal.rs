@@ -8,7 +8,7 @@ use crate::estimate::{
     centre_log_ratio,
 };
 use crate::linalg::Matrix;
-use crate::num::mean;
+use crate::num::{exp, ln, mean};
 use crate::state::{State, Stateful};
 use crate::velocity::{
     Field, Figure, Ingredients, LogRatioClip, Pull, Unit, Velocity, VelocitySettings, centred, drift_into, growth,
@@ -179,7 +179,7 @@ impl UniversalDrift {
             figures.push(Figure::plain("divergence", value, mean(&f)));
         }
         if noisy {
-            let h = (at.noise.iter().map(|noise| (noise.s / noise.a).ln()).sum::<f64>() / n as f64).exp();
+            let h = exp(at.noise.iter().map(|noise| ln(noise.s / noise.a)).sum::<f64>() / n as f64);
             figures.push(Figure { key: "bandwidth", label: "bandwidth h", unit: Unit::Length, value: h });
         }
         let (unit, value) = (Unit::LogDensity, mean(&log_p));

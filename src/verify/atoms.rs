@@ -2,6 +2,7 @@ use super::Vector;
 use super::pair::vector;
 use crate::estimate::Kde;
 use crate::linalg::Matrix;
+use crate::num::{exp, ln, powf};
 
 /// q = π δ_a + (1-π) δ_b, for which the law of a kernel estimate from N draws is binomial: expectations are sums, without noise.
 #[derive(Debug, Clone)]
@@ -51,12 +52,12 @@ impl TwoAtoms {
     pub fn exact(&self) -> Exact {
         let (x, h2) = (vector(self.query.row(0)), self.bandwidth.powi(2));
         let d = self.query.cols() as f64;
-        let norm = (std::f64::consts::TAU * h2).powf(-0.5 * d);
+        let norm = powf(std::f64::consts::TAU * h2, -0.5 * d);
         // A = φ² ∗ q and B = φ ∗ q with their gradients: ∇φ = φ (y - x)/h²
         let (mut a, mut da, mut b, mut db) = (0.0, [0.0; 2], 0.0, [0.0; 2]);
         for (y, mass) in self.atoms.iter_rows().zip([self.mass, 1.0 - self.mass]) {
             let shift = vector(y).iter().zip(x).map(|(y, x)| y - x).collect::<Vec<f64>>();
-            let phi = norm * (-0.5 * shift.iter().map(|v| v * v).sum::<f64>() / h2).exp();
+            let phi = norm * exp(-0.5 * shift.iter().map(|v| v * v).sum::<f64>() / h2);
             a += mass * phi * phi;
             b += mass * phi;
             for j in 0..2 {
@@ -65,7 +66,7 @@ impl TwoAtoms {
             }
         }
         Exact {
-            log: b.ln(),
+            log: ln(b),
             score: db.map(|v| v / b),
             variance: a / (b * b) - 1.0,
             variance_gradient: std::array::from_fn(|j| da[j] / (b * b) - 2.0 * a * db[j] / (b * b * b)),
@@ -79,9 +80,9 @@ impl TwoAtoms {
         let mut mean = Estimate::default();
         for k in 0..=n {
             if k > 0 {
-                log_choose += ((n - k + 1) as f64 / k as f64).ln();
+                log_choose += ln((n - k + 1) as f64 / k as f64);
             }
-            let weight = (log_choose + k as f64 * self.mass.ln() + (n - k) as f64 * (1.0 - self.mass).ln()).exp();
+            let weight = exp(log_choose + k as f64 * ln(self.mass) + (n - k) as f64 * ln(1.0 - self.mass));
             // below the rounding of the sum
             if weight > 1e-25 {
                 mean.add(weight, &self.estimate(k, n, log_q));
@@ -100,7 +101,7 @@ impl TwoAtoms {
             score,
             log_debiased: debiased[0],
             score_debiased: vector(score_debiased.row(0)),
-            powers: POWERS.map(|alpha| (-alpha * (log - log_q)).exp()),
+            powers: POWERS.map(|alpha| exp(-alpha * (log - log_q))),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! p_i du_i/dt = Σ_j c_ij (W(u_j) - W(u_i)) [+ p_i u_i g_i] on a chain of cells, u = q/p, W'(u) = w(1/u): every f-flow on a line.
 
 use crate::divergence::Divergence;
+use crate::num::{exp, ln, powf};
 use crate::rng::{Stream, uniform};
 
 /// Cells with masses of p and the conductances between neighbours.
@@ -24,7 +25,7 @@ impl Chain {
     /// N(0, 1) on cells of this width between ±reach, geometric means at the faces: the finite-volume scheme, of order 2.
     pub fn gaussian(width: f64, reach: f64) -> Self {
         let n = (2.0 * reach / width).round() as usize + 1;
-        let at = |i: usize| (-0.5 * (i as f64 * width - reach).powi(2)).exp();
+        let at = |i: usize| exp(-0.5 * (i as f64 * width - reach).powi(2));
         let total: f64 = (0..n).map(at).sum();
         let p: Vec<f64> = (0..n).map(|i| at(i) / total).collect();
         let conductance = p.windows(2).map(|p| (p[0] * p[1]).sqrt() / (width * width)).collect();
@@ -38,14 +39,14 @@ impl Chain {
 
     /// u with entries between `low` and `high` before E_p u = 1.
     pub fn start(&self, rng: &mut Stream, low: f64, high: f64) -> Vec<f64> {
-        let raw: Vec<f64> = self.p.iter().map(|_| low * (high / low).powf(uniform(rng))).collect();
+        let raw: Vec<f64> = self.p.iter().map(|_| low * powf(high / low, uniform(rng))).collect();
         let total = self.mean(|i| raw[i]);
         raw.iter().map(|r| r / total).collect()
     }
 
     /// du/dt.
     pub fn rate(&self, f: &dyn Divergence, u: &[f64], reaction: bool) -> Vec<f64> {
-        let w: Vec<f64> = u.iter().map(|&u| -u * f.u_df(-u.ln())).collect();
+        let w: Vec<f64> = u.iter().map(|&u| -u * f.u_df(-ln(u))).collect();
         let mut rate = vec![0.0; u.len()];
         for (k, c) in self.conductance.iter().enumerate() {
             let flux = c * (w[k + 1] - w[k]);
@@ -53,7 +54,7 @@ impl Chain {
             rate[k + 1] -= flux / self.p[k + 1];
         }
         if reaction {
-            let phi: Vec<f64> = u.iter().map(|&u| f.first_variation(-u.ln())).collect();
+            let phi: Vec<f64> = u.iter().map(|&u| f.first_variation(-ln(u))).collect();
             let mean = self.mean(|i| u[i] * phi[i]);
             (0..u.len()).for_each(|i| rate[i] -= u[i] * (phi[i] - mean));
         }
@@ -62,7 +63,7 @@ impl Chain {
 
     /// The largest step at which the explicit scheme is stable at u, a third of 2.78 over the largest rate.
     pub fn stable_step(&self, f: &dyn Divergence, u: &[f64]) -> f64 {
-        let steepest = u.iter().map(|&u| f.weight(-u.ln())).fold(0.0, f64::max);
+        let steepest = u.iter().map(|&u| f.weight(-ln(u))).fold(0.0, f64::max);
         let at = |i: usize| {
             let right = self.conductance.get(i).unwrap_or(&0.0);
             (right + if i > 0 { self.conductance[i - 1] } else { 0.0 }) / self.p[i]

@@ -2,6 +2,7 @@ use super::pair::vector;
 use super::{Grid, Jacobian, Pair, Vector};
 use crate::density::Density;
 use crate::linalg::Matrix;
+use crate::num::{exp, ln_1p};
 use crate::rng::{Stream, fill_normal, uniform};
 
 /// Standard deviations at which grids end: e^(-10²/2) = 2e-22, below rounding beside the growth of r² q on the way.
@@ -40,7 +41,7 @@ impl Bumps {
         let (x, mut xi, mut jacobian) = (vector(x), [0.0; 2], [[0.0; 2]; 2]);
         for ((a, c), b) in self.amplitudes.iter().zip(&self.centres).zip(&self.widths) {
             let z = [(x[0] - c[0]) / b, (x[1] - c[1]) / b];
-            let bump = (-0.5 * super::dot(z, z)).exp();
+            let bump = exp(-0.5 * super::dot(z, z));
             for i in 0..2 {
                 xi[i] += a[i] * bump;
                 (0..self.dim).for_each(|j| jacobian[i][j] -= a[i] * bump * z[j] / b);
@@ -104,7 +105,7 @@ impl Push {
     pub fn log_det(&self, step: f64, i: usize) -> f64 {
         let [[a, b], [c, d]] = self.jacobian[i];
         // det - 1 = ε tr + ε² det Dξ, without the cancellation against 1
-        (step * (a + d) + step * step * (a * d - b * c)).ln_1p()
+        ln_1p(step * (a + d) + step * step * (a * d - b * c))
     }
 
     /// l_ε(T x_i) = log p(T x_i) - log q(x_i) + log det(I + εDξ(x_i)), the log-ratio of p to the pushed q, exactly (Lemma B): n.

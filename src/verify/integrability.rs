@@ -7,6 +7,7 @@
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::{Matrix, SymmetricEigen};
+use crate::num::{cos, sin};
 use crate::{Error, Result};
 use std::sync::Arc;
 
@@ -177,7 +178,7 @@ fn ratio_bound(p: &GaussianMixture, q: &GaussianMixture, below: bool) -> (f64, V
     let d = p.dim();
     let mut directions: Vec<Vec<f64>> = match d {
         1 => vec![vec![1.0]],
-        2 => (0..360).map(|k| std::f64::consts::PI * f64::from(k) / 360.0).map(|t| vec![t.cos(), t.sin()]).collect(),
+        2 => (0..360).map(|k| std::f64::consts::PI * f64::from(k) / 360.0).map(|t| vec![cos(t), sin(t)]).collect(),
         _ => (0..d).map(|j| (0..d).map(|i| if i == j { 1.0 } else { 0.0 }).collect()).collect(),
     };
     let mut extreme = Matrix::zeros(p.components(), q.components());

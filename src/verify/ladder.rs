@@ -1,4 +1,4 @@
-use crate::num::{Order, observed_order};
+use crate::num::{Order, observed_order, powf};
 
 /// Halvings on a ladder.
 const RUNGS: i32 = 16;
@@ -53,7 +53,7 @@ impl Ladder {
     /// The limit of the last two quotients if their error is c εᵖ: v₁ + (v₁ - v₀)/(2ᵖ - 1).
     pub fn extrapolated(&self) -> f64 {
         let (before, last) = (self.values[self.values.len() - 2], self.values[self.values.len() - 1]);
-        last + (last - before) / (2f64.powf(self.order) - 1.0)
+        last + (last - before) / (powf(2f64, self.order) - 1.0)
     }
 
     /// The rung of the smallest step at which rounding is at most this; the middle one where there is none.
@@ -65,8 +65,9 @@ impl Ladder {
     /// rounding, and the errors fall at all: 16 halvings take an error of order 2 down to 2e-10 of the first. A constant error stays.
     pub fn falls_as_promised(&self, right: f64) -> bool {
         let errors: Vec<f64> = self.values.iter().map(|v| (v - right).abs()).collect();
-        let constant = (0..errors.len().min(3)).map(|i| errors[i] / self.steps[i].powf(self.order)).fold(0.0, f64::max);
-        let allowed = |i: usize| 2.0 * constant * self.steps[i].powf(self.order) + 3.0 * self.rounding[i];
+        let constant =
+            (0..errors.len().min(3)).map(|i| errors[i] / powf(self.steps[i], self.order)).fold(0.0, f64::max);
+        let allowed = |i: usize| 2.0 * constant * powf(self.steps[i], self.order) + 3.0 * self.rounding[i];
         (0..errors.len()).all(|i| errors[i] <= allowed(i))
     }
 

@@ -2,7 +2,7 @@ use super::pair::vector;
 use super::window::Scene;
 use super::{Pair, Vector};
 use crate::linalg::Matrix;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, acos, cos, hypot, sin};
 
 /// G_χ as a measure: levels λ_j with masses g_j, ∫ k(λ) G_χ(λ) dλ ≈ Σ_j k(λ_j) g_j. Found from level sets, not from volumes.
 pub(super) struct LevelSets {
@@ -26,12 +26,12 @@ impl LevelSets {
             let (low, high) = (log_ratio(&scene.pair, a), log_ratio(&scene.pair, b));
             let (middle, half) = (0.5 * (low + high), 0.5 * (high - low));
             let pieces = (2.0 * (b - a) / scene.pair.finest()).ceil().max(1.0);
-            let theta = |x: f64| ((middle - log_ratio(&scene.pair, x)) / half).clamp(-1.0, 1.0).acos();
+            let theta = |x: f64| acos(((middle - log_ratio(&scene.pair, x)) / half).clamp(-1.0, 1.0));
             let cuts: Vec<f64> = (0..=pieces as usize).map(|k| theta(a + (b - a) * k as f64 / pieces)).collect();
             for (theta, weight) in cuts.windows(2).flat_map(|cut| rule.points(cut[0], cut[1])) {
-                let level = middle - half * theta.cos();
+                let level = middle - half * cos(theta);
                 let root = root(&scene.pair, level, a, b);
-                masses.push((level, half.abs() * theta.sin() * weight * density(scene, &[root])));
+                masses.push((level, half.abs() * sin(theta) * weight * density(scene, &[root])));
             }
         }
         Self { masses }
@@ -82,7 +82,7 @@ fn cut(triangle: &[(Vector, f64, f64); 3], level: f64) -> f64 {
             found += 1;
         }
     }
-    let length = (ends[0].0[0] - ends[1].0[0]).hypot(ends[0].0[1] - ends[1].0[1]);
+    let length = hypot(ends[0].0[0] - ends[1].0[0], ends[0].0[1] - ends[1].0[1]);
     if found == 2 { 0.5 * length * (ends[0].1 + ends[1].1) } else { 0.0 }
 }
 

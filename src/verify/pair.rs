@@ -2,6 +2,7 @@ use super::{Grid, Jacobian, Vector};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::{Cholesky, Matrix};
+use crate::num::{atan2, exp, exp_m1, hypot, ln, sin_cos};
 use crate::rng::{Stream, fill_normal, uniform};
 use crate::velocity::{LogRatioClip, drift_into};
 use crate::{Error, Result};
@@ -123,7 +124,7 @@ impl Pair {
         let grid = Grid::covering(&self.ends(9.0), self.finest() / if self.dim() == 1 { 16.0 } else { 5.0 });
         let nodes = self.at(&grid.nodes);
         // e^l - 1 - l with its own series where both cancel
-        let excess = |l: f64| if l.abs() < 1e-3 { l * l * (0.5 + l / 6.0) } else { l.exp_m1() - l };
+        let excess = |l: f64| if l.abs() < 1e-3 { l * l * (0.5 + l / 6.0) } else { exp_m1(l) - l };
         grid.integrate(|i| nodes.q(i) * excess(nodes.l(i).min(700.0)))
     }
 
@@ -244,12 +245,12 @@ impl Nodes {
 
     /// q.
     pub fn q(&self, i: usize) -> f64 {
-        self.log_q[i].exp()
+        exp(self.log_q[i])
     }
 
     /// p.
     pub fn p(&self, i: usize) -> f64 {
-        self.log_p[i].exp()
+        exp(self.log_p[i])
     }
 
     /// β = ∇ log p - ∇ log q.
@@ -314,15 +315,15 @@ pub fn hessian_of_log(m: &GaussianMixture, x: &[f64]) -> Jacobian {
             let p = [[entry(0, 0), entry(0, 1)], [entry(1, 0), entry(1, 1)]];
             let z = vector(&x.iter().zip(mean).map(|(a, b)| a - b).collect::<Vec<_>>());
             let pz = [super::dot(p[0], z), super::dot(p[1], z)];
-            let log = m.weights()[k].ln() - 0.5 * (super::dot(z, pz) + m.factors()[k].log_det());
+            let log = ln(m.weights()[k]) - 0.5 * (super::dot(z, pz) + m.factors()[k].log_det());
             (log, [-pz[0], -pz[1]], p)
         })
         .collect();
     let top = terms.iter().map(|t| t.0).fold(f64::NEG_INFINITY, f64::max);
-    let total: f64 = terms.iter().map(|t| (t.0 - top).exp()).sum();
+    let total: f64 = terms.iter().map(|t| exp(t.0 - top)).sum();
     let (mut h, mut s) = ([[0.0; 2]; 2], [0.0; 2]);
     for (log, a, p) in &terms {
-        let gamma = (log - top).exp() / total;
+        let gamma = exp(log - top) / total;
         for i in 0..2 {
             s[i] += gamma * a[i];
             (0..2).for_each(|j| h[i][j] += gamma * (a[i] * a[j] - p[i][j]));
@@ -342,7 +343,7 @@ fn random_mixture(rng: &mut Stream, dim: usize, std: f64) -> GaussianMixture {
         let (a, b) = ((std * shrink()).powi(2), (std * shrink()).powi(2));
         let mut axis = [0.0f64; 2];
         fill_normal(rng, &mut axis);
-        let (s, c) = axis[1].atan2(axis[0]).sin_cos();
+        let (s, c) = sin_cos(atan2(axis[1], axis[0]));
         let full = [[a * c * c + b * s * s, (a - b) * s * c], [(a - b) * s * c, a * s * s + b * c * c]];
         if dim == 1 { Matrix::from_rows(&[[a]]) } else { Matrix::from_rows(&full) }
     });
@@ -356,7 +357,7 @@ fn smallest_std(c: &Matrix) -> f64 {
         return c[(0, 0)].sqrt();
     }
     let (half, spread) = (0.5 * (c[(0, 0)] + c[(1, 1)]), 0.5 * (c[(0, 0)] - c[(1, 1)]));
-    (half - spread.hypot(c[(0, 1)])).sqrt()
+    (half - hypot(spread, c[(0, 1)])).sqrt()
 }
 
 #[cfg(test)]

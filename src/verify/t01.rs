@@ -4,6 +4,7 @@ use super::pair::vector;
 use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, dot, integrability, resolve};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
+use crate::num::exp;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -94,12 +95,12 @@ impl<'a> Setting<'a> {
             let mut wrong = |what, k: &dyn Fn(f64) -> f64| {
                 out.push((what, self.against(f, left, self.right(&velocity, k).0, scale).unless_true(right)));
             };
-            wrong("weight r f'' for r² f''", &|l| (-l).exp());
-            wrong("weight f'' for r² f''", &|l| (-2.0 * l).exp());
+            wrong("weight r f'' for r² f''", &|l| exp(-l));
+            wrong("weight f'' for r² f''", &|l| exp(-2.0 * l));
             wrong("β with the other sign", &|_| -1.0);
             // true for reverse KL, whose weight is constant
             if f.weight(1.0) != f.weight(-1.0) {
-                wrong("p and q exchanged in the weight", &|l| (f.log_weight(-l) - f.log_weight(l)).exp());
+                wrong("p and q exchanged in the weight", &|l| exp(f.log_weight(-l) - f.log_weight(l)));
             }
             // l_ε without log det: d/dε of E_q[f(l_ε)] loses E_q[u f'(u) div ξ]
             let lost = self.grid.integrate(|i| {

@@ -6,6 +6,7 @@ use super::{Budget, Claim, Comparison, Draw, Ladder, Nodes, Outcome, Pair, dot, 
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Divergence, all_divergences};
 use crate::linalg::Matrix;
+use crate::num::{exp, exp_m1, ln, sinh};
 use crate::rng::fill_normal;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -81,7 +82,7 @@ fn only_fixed_point(draw: &Draw, scene: &Scene, f: &Case) -> Comparison {
     let slope = f.u_df(0.0);
     let divergence = scene.grid.integrate(|i| {
         let l = scene.nodes.l(i);
-        scene.nodes.q(i) * (f.f(l) - slope * l.exp_m1())
+        scene.nodes.q(i) * (f.f(l) - slope * exp_m1(l))
     });
     // both are sums of squares or of non-negative terms, of second order in l: beside the rounding of l they are its squares
     let rounding = scene.grid.integrate(|i| {
@@ -133,7 +134,7 @@ impl<'a> Points<'a> {
         let by_differences = |step: f64| {
             let (mut sum, mut size) = (0.0, 0.0);
             for i in 0..POINTS {
-                let at = |t: f64| g.f(self.nodes.l(i) + t.sinh());
+                let at = |t: f64| g.f(self.nodes.l(i) + sinh(t));
                 let (up, mid, down) = (at(step), at(0.0), at(-step));
                 let weight = (up - 2.0 * mid + down) / (step * step) - (up - down) / (2.0 * step);
                 sum += along(&vf, i) * weight;
@@ -144,7 +145,7 @@ impl<'a> Points<'a> {
         let left = Ladder::quotients(0.25, 2.0, by_differences).swap_remove(0);
         let terms = |i: usize| {
             let l = self.nodes.l(i);
-            along(&vg, i) * (f.log_weight(l) + shift(l)).exp()
+            along(&vg, i) * exp(f.log_weight(l) + shift(l))
         };
         let right = (0..POINTS).map(terms).sum();
         let scale = (0..POINTS).map(|i| along(&vg, i).abs() * f.weight(self.nodes.l(i))).sum();
@@ -159,11 +160,11 @@ fn truncated(draw: &Draw, scene: &Scene) -> Comparison {
     let (c, p) = (scene.window.centre[0], &scene.nodes);
     let mass = scene.grid.integrate(|i| if scene.grid.nodes[(i, 0)] > c { p.p(i) } else { 0.0 });
     let inside =
-        Nodes { log_q: p.log_p.iter().map(|v| v - mass.ln()).collect(), score_q: p.score_p.clone(), ..p.clone() };
+        Nodes { log_q: p.log_p.iter().map(|v| v - ln(mass)).collect(), score_q: p.score_p.clone(), ..p.clone() };
     let still = inside.drift(&crate::divergence::ReverseKl).as_slice().iter().all(|v| *v == 0.0);
     // the variant concludes q = p, that is KL(q‖p) = 0, from V = 0 on Ω
-    let kl = if still { -mass.ln() } else { f64::NAN };
-    Comparison::exact(format!("{}, p on a half-space", draw.label), kl, 0.0, 1.0, 1e-8).unless_true(-mass.ln())
+    let kl = if still { -ln(mass) } else { f64::NAN };
+    Comparison::exact(format!("{}, p on a half-space", draw.label), kl, 0.0, 1.0, 1e-8).unless_true(-ln(mass))
 }
 
 /// The weight max(|l| - L, 0) with L above |l| on the window: E_q[χ|V|²] = 0, from which the variant concludes E_q[χ|β|²] = 0.

@@ -6,7 +6,7 @@ use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair,
 use crate::density::GaussianMixture;
 use crate::divergence::{Divergence, ReverseKl, all_divergences};
 use crate::linalg::Matrix;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, exp};
 use crate::rng::fill_uniform;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -36,10 +36,8 @@ fn along_the_flow(draw: &Draw, fs: &[Case]) -> Outcome {
     fill_uniform(&mut draw.stream(0), &mut u);
     let (mean, variance) = (2.0 * u[0] - 1.0, 0.8 + 0.5 * u[1]);
     let gaussian = |m: f64, v: f64| GaussianMixture::gaussian(&[m], Matrix::filled(1, 1, v)).expect("a variance");
-    let pair = |t: f64| Pair {
-        p: gaussian(0.0, 1.0),
-        q: gaussian(mean * (-t).exp(), 1.0 + (variance - 1.0) * (-2.0 * t).exp()),
-    };
+    let pair =
+        |t: f64| Pair { p: gaussian(0.0, 1.0), q: gaussian(mean * exp(-t), 1.0 + (variance - 1.0) * exp(-2.0 * t)) };
     let start = pair(0.0);
     let mut out = Outcome::default();
     for f in fs {
@@ -98,7 +96,7 @@ pub(super) fn falls(scene: &Scene, g: &dyn Divergence, fs: &[Case]) -> Vec<Ladde
 
 fn compare(draw: &Draw, scene: &Scene, g: &Case, fs: &[Case], ladders: &[Ladder]) -> Vec<Comparison> {
     let one = |(f, left): (&Case, &Ladder)| {
-        let rate = |l: f64| (f.log_weight(l) + g.log_weight(l)).exp();
+        let rate = |l: f64| exp(f.log_weight(l) + g.log_weight(l));
         against(draw, f, g, left, -scene.mean(rate)).resolving(
             "trapezoid on half of the nodes",
             scene.resolution(rate),
@@ -116,13 +114,13 @@ fn against(draw: &Draw, f: &Case, g: &Case, left: &Ladder, right: f64) -> Compar
 fn mutants(draw: &Draw, scene: &Scene, g: &Case, fs: &[Case], ladders: &[Ladder]) -> Vec<(&'static str, Comparison)> {
     let mut out = Vec::new();
     for (f, left) in fs.iter().zip(ladders) {
-        let rate = |l: f64| (f.log_weight(l) + g.log_weight(l)).exp();
+        let rate = |l: f64| exp(f.log_weight(l) + g.log_weight(l));
         let truth = -scene.mean(rate);
         let mut wrong = |what, right: f64| out.push((what, against(draw, f, g, left, right).unless_true(truth)));
         if f.name() != g.name() {
-            wrong("rate w_f² for w_f w_g", -scene.mean(|l| (2.0 * f.log_weight(l)).exp()));
+            wrong("rate w_f² for w_f w_g", -scene.mean(|l| exp(2.0 * f.log_weight(l))));
         }
-        wrong("mean under p for q", -scene.mean(|l| rate(l) * l.exp()));
+        wrong("mean under p for q", -scene.mean(|l| rate(l) * exp(l)));
         let unsquared =
             |i: usize| scene.nodes.q(i) * scene.chi[i] * rate(scene.nodes.l(i)) * scene.nodes.beta2(i).sqrt();
         wrong("|β| for |β|²", -scene.grid.integrate(unsquared));

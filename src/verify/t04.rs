@@ -7,6 +7,7 @@ use super::{
 use crate::density::Density;
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
+use crate::num::ln;
 use crate::rng::{Stream, fill_normal, uniform};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -210,7 +211,7 @@ fn pushed_log_ratio(pair: &Pair, f: &Case, x: &[f64], step: f64) -> f64 {
     }
     let [[a, b], [c, d]] = euler_derivative(pair, f, &y, step);
     let at = |z: &[f64]| Matrix::from_vec(1, z.len(), z.to_vec());
-    pair.p.log_density(&at(x))[0] - pair.q.log_density(&at(&y))[0] + (a * d - b * c).ln()
+    pair.p.log_density(&at(x))[0] - pair.q.log_density(&at(&y))[0] + ln(a * d - b * c)
 }
 
 /// I + ηDV at y.

@@ -4,6 +4,7 @@ use super::window::{Scene, Window};
 use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, dot, integrability, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
+use crate::num::{exp, ln};
 use crate::rng::uniform;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -51,7 +52,7 @@ pub(super) struct SoftStep {
 impl SoftStep {
     /// s.
     pub fn value(&self, l: f64) -> f64 {
-        1.0 / (1.0 + ((self.level - l) / self.width).exp())
+        1.0 / (1.0 + exp((self.level - l) / self.width))
     }
 
     /// s' = s(1-s)/κ.
@@ -119,7 +120,7 @@ impl<'a> Setting<'a> {
         // l_η(Tx) = log p(Tx) - log q(x) + log det(I + ηDξ), and p(Tx) dTx = p(Tx) det dx
         let log_det: Vec<f64> = (0..log_p.len()).map(|i| self.push.log_det(step, i)).collect();
         let l = |i: usize| log_p[i] - nodes.log_q[i] + log_det[i];
-        let p = |i: usize| (log_p[i] + log_det[i]).exp();
+        let p = |i: usize| exp(log_p[i] + log_det[i]);
         let slope = |i: usize| self.s.slope(l(i)) * nodes.log_size(i);
         vec![
             grid.integrate_with_noise(
@@ -137,7 +138,7 @@ impl<'a> Setting<'a> {
         match response {
             Response::Model => self.scene.mean_with_size(|l| w(l) * (s.slope(l) - s.bend(l))),
             Response::Frozen => self.scene.mean_with_size(|l| w(l) * s.slope(l)),
-            _ => self.scene.mean_with_size(|l| -l.exp() * w(l) * (s.slope(l) + s.bend(l))),
+            _ => self.scene.mean_with_size(|l| -exp(l) * w(l) * (s.slope(l) + s.bend(l))),
         }
     }
 
@@ -159,7 +160,7 @@ impl<'a> Setting<'a> {
             let (a, b) = (length(super::pair::vector(nodes.score_p.row(i))), length(score(i)));
             slope(i) * self.f.weight(nodes.l(i)) * self.scene.chi[i] * ((a + b) * b + curvature)
         };
-        let exponents = |i: usize| 1.0 + nodes.log_size(i) - self.scene.chi[i].max(f64::MIN_POSITIVE).ln();
+        let exponents = |i: usize| 1.0 + nodes.log_size(i) - ln(self.scene.chi[i].max(f64::MIN_POSITIVE));
         let size = self.scene.grid.integrate(|i| term(i).abs() * exponents(i) + differences(i));
         (self.scene.grid.integrate(term), size)
     }
@@ -178,7 +179,7 @@ impl<'a> Setting<'a> {
                 // the terms of div ξ + ξ·s_q may cancel: some tens of roundings of their size
                 let rounding = 16.0 * f64::EPSILON * size / scale;
                 // the trapezoid's error is the square of its change on half of the nodes
-                let resolution = self.scene.resolution(|l| l.exp() * self.f.weight(l) * (s_slope(l) + s_bend(l).abs()));
+                let resolution = self.scene.resolution(|l| exp(l) * self.f.weight(l) * (s_slope(l) + s_bend(l).abs()));
                 let tolerance = (1e-2 * self.draw.tolerance()).max(rounding).max(4.0 * resolution * resolution);
                 return Comparison::exact(self.instance(case), left, right, scale, tolerance);
             }
@@ -217,7 +218,7 @@ impl<'a> Setting<'a> {
             let wrong = Comparison::of_ladder(self.instance(case), left, right, scale, self.draw.tolerance());
             out.push((what, wrong.unless_true(self.right(case).0)));
         };
-        wrong("s'' left out of E_p's response", Response::Target, &|l| -l.exp() * w(l) * s.slope(l));
+        wrong("s'' left out of E_p's response", Response::Target, &|l| -exp(l) * w(l) * s.slope(l));
         wrong("E_q for E_p", Response::Target, &|l| -w(l) * (s.slope(l) + s.bend(l)));
         wrong("s'+s'' for s'-s'' in E_q's response", Response::Model, &|l| w(l) * (s.slope(l) + s.bend(l)));
         wrong("live region treated as frozen", Response::Model, &|l| w(l) * s.slope(l));
@@ -236,7 +237,7 @@ impl<'a> Setting<'a> {
         let lowest = (0..scene.chi.len()).map(|i| scene.nodes.l(i)).fold(f64::INFINITY, f64::min);
         let width = 0.5f64;
         // one unit above the level τ + κ log((1+κ)/(1-κ)) at which s'+s'' changes sign
-        let s = SoftStep { level: lowest - 0.1 - width * ((1.0 + width) / (1.0 - width)).ln(), width };
+        let s = SoftStep { level: lowest - 0.1 - width * ln((1.0 + width) / (1.0 - width)), width };
         let push = scene.drift(self.f.as_ref());
         let setting = Setting { draw: self.draw, f: self.f, scene, push, s };
         let ladder = Ladder::central(setting.push.first_step(), |step| vec![setting.functionals(step)[0]]);

@@ -6,7 +6,7 @@ use super::window::{Scene, Window};
 use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, integrability, resolve};
 use crate::divergence::{Divergence, ReverseKl};
 use crate::linalg::Matrix;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, exp, ln};
 use crate::rng::uniform;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -49,7 +49,7 @@ fn line(draw: &Draw, divergences: &[Case]) -> Outcome {
         let compare = |right: f64| Comparison::exact(name("soft gain"), volume, right, volume, 1e-8);
         out.comparisons.push(compare(sets.integrate(gain)));
         let wrong = |right: f64| compare(right).unless_true(volume);
-        out.mutants.push(("∮ p|β| dS for ∮ q|β| dS", wrong(sets.integrate(|l| gain(l) * l.exp()))));
+        out.mutants.push(("∮ p|β| dS for ∮ q|β| dS", wrong(sets.integrate(|l| gain(l) * exp(l)))));
         // true for reverse KL
         if f.weight(1.0) != f.weight(-1.0) {
             let mirrored = |l: f64| s.slope(l) * f.weight(-l);
@@ -124,7 +124,7 @@ fn slope(draw: &Draw, scene: &Scene, f: &Case, x: f64, sign: f64) -> Comparison 
         let rung = ladder.finest_rung(1e-6 * ladder.values[ladder.values.len() / 2].abs());
         (ladder.rounding[rung] <= 2e-6 * ladder.values[rung].abs()).then_some(ladder.values[rung])
     };
-    let log_ratio = |level: f64| Some((measured(f.as_ref(), level)? / measured(&ReverseKl, level)?).ln());
+    let log_ratio = |level: f64| Some(ln(measured(f.as_ref(), level)? / measured(&ReverseKl, level)?));
     let Some((at_a, at_b)) = log_ratio(a).zip(log_ratio(b)) else {
         return Comparison::refused(
             instance,
@@ -176,9 +176,9 @@ fn plane(draw: &Draw, divergences: &[Case]) -> Outcome {
         cases.iter().map(|f| other.as_ref().unwrap_or(&first).compare(draw, f, |_| 1.0)).collect()
     });
     // the volume form of the variant tells where it is true
-    let volume = |f: &Case| first.scene.mean(|l| first.s.slope(l) * f.weight(l) * l.exp());
+    let volume = |f: &Case| first.scene.mean(|l| first.s.slope(l) * f.weight(l) * exp(l));
     let wrong = |f: &Case| {
-        let wrong = first.compare(draw, f, f64::exp);
+        let wrong = first.compare(draw, f, exp);
         let same = (volume(f) - wrong.right).abs() <= wrong.tolerance * wrong.scale;
         ("∮ p|β| dS for ∮ q|β| dS", wrong.unless(same))
     };

@@ -5,7 +5,7 @@ use super::{Budget, Claim, Comparison, Outcome, Pair};
 use crate::density::GaussianMixture;
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
-use crate::num::log_sum_exp;
+use crate::num::{cos, cosh, exp_m1, ln, ln_1p, log_sum_exp, powf, sin, sinh};
 use crate::rng::{Purpose, Stream, stream, uniform};
 use rayon::prelude::*;
 use std::f64::consts::PI;
@@ -48,7 +48,7 @@ fn uneven(rng: &mut Stream, dim: usize) -> Pair {
     let mut mixture = || {
         let means = Matrix::from_fn(2, dim, |_, _| 2.0 * uniform(rng) - 1.0);
         let mut diagonal = || {
-            let entries: Vec<f64> = (0..dim).map(|_| 4f64.powf(uniform(rng) - 0.5)).collect();
+            let entries: Vec<f64> = (0..dim).map(|_| powf(4f64, uniform(rng) - 0.5)).collect();
             Matrix::from_fn(dim, dim, |i, j| if i == j { entries[i] } else { 0.0 })
         };
         GaussianMixture::new(&[0.5, 0.5], means, vec![diagonal(), diagonal()]).expect("positive variances")
@@ -128,14 +128,14 @@ impl Rays {
     fn new(pair: &Pair) -> Self {
         let directions: Vec<Vec<f64>> = match pair.dim() {
             1 => vec![vec![1.0], vec![-1.0]],
-            _ => (0..180).map(|k| PI * f64::from(k) / 90.0).map(|t| vec![t.cos(), t.sin()]).collect(),
+            _ => (0..180).map(|k| PI * f64::from(k) / 90.0).map(|t| vec![cos(t), sin(t)]).collect(),
         };
         let radii: Vec<f64> = (1..=NODES).map(|k| 30.0 * k as f64 / NODES as f64).collect();
         let x =
             Matrix::from_fn(directions.len() * NODES, pair.dim(), |i, j| directions[i / NODES][j] * radii[i % NODES]);
         let nodes = pair.at(&x);
-        let jacobian = |i: usize| (pair.dim() - 1) as f64 * radii[i % NODES].ln();
-        let points = (0..x.rows()).map(|i| (nodes.log_q[i] + jacobian(i), nodes.l(i), nodes.beta2(i).ln())).collect();
+        let jacobian = |i: usize| (pair.dim() - 1) as f64 * ln(radii[i % NODES]);
+        let points = (0..x.rows()).map(|i| (nodes.log_q[i] + jacobian(i), nodes.l(i), ln(nodes.beta2(i)))).collect();
         Self { radii, points }
     }
 
@@ -162,7 +162,7 @@ fn integrand(f: &Case, l: f64, log_beta2: f64, energy: bool) -> f64 {
     if energy {
         return 2.0 * f.log_weight(l) + log_beta2;
     }
-    let direct = |l: f64| (f.f(l) - f.u_df(0.0) * l.exp_m1()).max(f64::MIN_POSITIVE).ln();
+    let direct = |l: f64| ln((f.f(l) - f.u_df(0.0) * exp_m1(l)).max(f64::MIN_POSITIVE));
     let limit = 200.0;
     if l.abs() <= limit {
         return direct(l);
@@ -181,10 +181,10 @@ fn student(rng: &mut Stream, divergences: &[Case]) -> Outcome {
     let nu = [1.0 + 5.0 * uniform(rng), 1.0 + 5.0 * uniform(rng)];
     let y: Vec<f64> = (0..6000).map(|k| 0.02 * f64::from(k)).collect();
     let log_t = |nu: f64, y: f64| {
-        let square = if y < 20.0 { (y.sinh().powi(2) / nu).ln_1p() } else { 2.0 * (y - 2f64.ln()) - nu.ln() };
+        let square = if y < 20.0 { ln_1p(sinh(y).powi(2) / nu) } else { 2.0 * (y - ln(2f64)) - ln(nu) };
         -0.5 * (nu + 1.0) * square
     };
-    let slope = |nu: f64, y: f64| -(nu + 1.0) * (y.min(300.0)).sinh() / (nu + y.min(300.0).sinh().powi(2));
+    let slope = |nu: f64, y: f64| -(nu + 1.0) * sinh(y.min(300.0)) / (nu + sinh(y.min(300.0)).powi(2));
     let mut out = Outcome::default();
     for f in divergences {
         for energy in [false, true] {
@@ -195,8 +195,8 @@ fn student(rng: &mut Stream, divergences: &[Case]) -> Outcome {
             let term = |y: f64| {
                 let beta = slope(nu[0], y) - slope(nu[1], y);
                 let log_q = log_t(nu[1], y);
-                let log_dx = if y < 20.0 { y.cosh().ln() } else { y - 2f64.ln() };
-                log_q + log_dx + integrand(f, log_t(nu[0], y) - log_q, (beta * beta).max(1e-300).ln(), energy)
+                let log_dx = if y < 20.0 { ln(cosh(y)) } else { y - ln(2f64) };
+                log_q + log_dx + integrand(f, log_t(nu[0], y) - log_q, ln((beta * beta).max(1e-300)), energy)
             };
             let terms: Vec<f64> = y.iter().map(|y| term(*y)).collect();
             let verdict = decide(nu[1]);

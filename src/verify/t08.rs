@@ -5,7 +5,7 @@ use super::pair::vector;
 use super::window::{Scene, Window};
 use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Push, Vector, dot, resolve};
 use crate::density::{Density, GaussianMixture};
-use crate::num::sum;
+use crate::num::{exp, ln, ln_1p, sum};
 use crate::rng::Stream;
 use rayon::prelude::*;
 
@@ -124,17 +124,17 @@ impl<'a> Setting<'a> {
     /// log ∫ m, E_m l and Var_m l.
     fn moments(&self, row: Row) -> (f64, f64, f64) {
         let n = self.nodes.log_p.len();
-        let m: Vec<f64> = (0..n).map(|i| self.log_reference(row, i).exp()).collect();
+        let m: Vec<f64> = (0..n).map(|i| exp(self.log_reference(row, i))).collect();
         let mass = sum(&m);
         let mean = sum(&(0..n).map(|i| m[i] * self.nodes.l(i)).collect::<Vec<_>>()) / mass;
         let square = sum(&(0..n).map(|i| m[i] * (self.nodes.l(i) - mean).powi(2)).collect::<Vec<_>>()) / mass;
-        ((mass * self.grid.cell).ln(), mean, square)
+        (ln(mass * self.grid.cell), mean, square)
     }
 
     /// V at node i by the row's formula, given its moments; `gradient` false drops ∇log(m/q) from the fixed row.
     fn velocity(&self, row: Row, (log_z, mean, variance): (f64, f64, f64), gradient: bool, i: usize) -> Vector {
         let (beta, delta) = (self.nodes.beta(i), self.nodes.l(i) - mean);
-        let ratio = (self.log_reference(row, i) - log_z - self.nodes.log_q[i]).exp();
+        let ratio = exp(self.log_reference(row, i) - log_z - self.nodes.log_q[i]);
         let times = |k: f64| [ratio * k * beta[0], ratio * k * beta[1]];
         match row {
             Row::Frozen(g) => times(2.0 * (1.0 + g * delta)),
@@ -205,7 +205,7 @@ fn third(rng: &mut Stream, pair: &Pair) -> GaussianMixture {
 
 /// (Var_m(l), size of its terms) with the unnormalised log m.
 fn variance(l: &[f64], log_m: impl Fn(usize) -> f64) -> (f64, f64) {
-    let m: Vec<f64> = (0..l.len()).map(|i| log_m(i).exp()).collect();
+    let m: Vec<f64> = (0..l.len()).map(|i| exp(log_m(i))).collect();
     let mass = sum(&m);
     let mean = sum(&(0..l.len()).map(|i| m[i] * l[i]).collect::<Vec<_>>()) / mass;
     let square = sum(&(0..l.len()).map(|i| m[i] * (l[i] - mean).powi(2)).collect::<Vec<_>>()) / mass;
@@ -233,8 +233,8 @@ fn kl_along(scene: &Scene, push: &Push) -> Ladder {
 /// The surrogate V_s = (1 + log(1 + e^δ)) β lowers KL(q‖p) at the rate E_q[χ w_s |β|²], at least that of reverse KL itself.
 fn surrogate(draw: &Draw, attempt: usize) -> Comparison {
     let (scene, mean) = windowed(draw, attempt);
-    let sigmoid = |l: f64| 1.0 / (1.0 + (mean - l).exp());
-    let weight = |l: f64| 1.0 + (l - mean).max(0.0) + (-(l - mean).abs()).exp().ln_1p();
+    let sigmoid = |l: f64| 1.0 / (1.0 + exp(mean - l));
+    let weight = |l: f64| 1.0 + (l - mean).max(0.0) + ln_1p(exp(-(l - mean).abs()));
     let right = -scene.mean(weight);
     let floor = scene.mean(|_| 1.0) / scene.mean(weight);
     let left = kl_along(&scene, &scene.weighted(weight, sigmoid));
@@ -249,7 +249,7 @@ fn surrogate(draw: &Draw, attempt: usize) -> Comparison {
 fn repelled(draw: &Draw) -> Comparison {
     let (wide, mean) = windowed(draw, 0);
     let highest = (0..wide.chi.len()).max_by(|&i, &j| {
-        let mass = |i: usize| wide.nodes.l(i) + wide.nodes.log_q[i].max(-8.0) + wide.chi[i].max(1e-9).ln();
+        let mass = |i: usize| wide.nodes.l(i) + wide.nodes.log_q[i].max(-8.0) + ln(wide.chi[i].max(1e-9));
         mass(i).total_cmp(&mass(j))
     });
     let centre = vector(wide.grid.nodes.row(highest.unwrap_or(0)));

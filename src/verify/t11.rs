@@ -8,7 +8,7 @@ use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
 use crate::estimate::Kde;
 use crate::estimate::KernelSettings;
 use crate::linalg::Matrix;
-use crate::num::Summary;
+use crate::num::{Summary, exp, ln};
 use crate::rng::{Purpose, fill_normal, fill_uniform, normal_matrix, uniform};
 use crate::velocity::{Clock, LogRatioClip, Pull, Reference, Scene, UniversalDrift, Velocity, drift_into};
 use rayon::prelude::*;
@@ -81,7 +81,7 @@ impl<'a> Setting<'a> {
         let log_p = self.p.log_density(&self.grid.nodes);
         Ladder::central(0.1 * self.h, |step| {
             let log_q = self.blurred(step, self.h).log_density(&self.grid.nodes);
-            let one = |f: &Case| self.grid.integrate_with_size(|i| log_q[i].exp() * f.f(log_p[i] - log_q[i]));
+            let one = |f: &Case| self.grid.integrate_with_size(|i| exp(log_q[i]) * f.f(log_p[i] - log_q[i]));
             cases.iter().map(one).collect()
         })
     }
@@ -104,7 +104,7 @@ impl<'a> Setting<'a> {
             let centre = Matrix::from_vec(1, x.len(), x.to_vec());
             let kernel = GaussianMixture::isotropic(&[1.0], centre, self.h).expect("a positive bandwidth");
             let log = kernel.log_density(&self.grid.nodes);
-            std::array::from_fn(|j| self.grid.integrate(|i| log[i].exp() * vector(raw.row(i))[j]))
+            std::array::from_fn(|j| self.grid.integrate(|i| exp(log[i]) * vector(raw.row(i))[j]))
         };
         self.particles.iter_rows().map(one).collect()
     }
@@ -128,7 +128,7 @@ impl<'a> Setting<'a> {
             let raw = self.raw(f, &self.p, self.h, &self.grid.nodes);
             let v = self.smoothed(&raw);
             let energy = v.iter().map(|v| dot(*v, *v)).sum::<f64>() / ATOMS as f64;
-            let size = self.grid.integrate(|i| log_q[i].exp() * dot(vector(raw.row(i)), vector(raw.row(i))));
+            let size = self.grid.integrate(|i| exp(log_q[i]) * dot(vector(raw.row(i)), vector(raw.row(i))));
             self.against(f, left, self.right(&v)).assuming("E_q|V_h|² over E_qh|wβ_h|²", energy / size, 1.0)
         };
         cases.iter().zip(&left).map(one).collect()
@@ -265,9 +265,9 @@ fn exact_virial(f: &Case, (mean, std): (f64, f64), h: f64) -> f64 {
     let grid = Grid::covering(&[(mean - 9.0, mean + 9.0)], 0.02);
     grid.integrate(|i| {
         let y = grid.nodes[(i, 0)];
-        let log = |m: f64, v: f64| -0.5 * (y - m) * (y - m) / v - 0.5 * (std::f64::consts::TAU * v).ln();
+        let log = |m: f64, v: f64| -0.5 * (y - m) * (y - m) / v - 0.5 * ln(std::f64::consts::TAU * v);
         let (log_p, log_q) = (log(0.0, vp), log(mean, vq));
         let beta = -y / vp + (y - mean) / vq;
-        log_q.exp() * (mean + std * std * (y - mean) / vq) * f.weight(log_p - log_q) * beta
+        exp(log_q) * (mean + std * std * (y - mean) / vq) * f.weight(log_p - log_q) * beta
     })
 }

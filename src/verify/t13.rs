@@ -6,6 +6,7 @@ use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome
 use crate::density::Density;
 use crate::divergence::{Custom, Divergence, LeCam};
 use crate::linalg::Matrix;
+use crate::num::{exp, exp_m1, ln, ln_1p};
 use crate::rng::uniform;
 use crate::velocity::{LogRatioClip, drift_into};
 use rayon::prelude::*;
@@ -49,7 +50,7 @@ fn one_draw(draw: &Draw, divergences: &[Case]) -> Outcome {
             let truth = setting.efficiency(f, ladder, |_| 1.0).right;
             let wrong = |k: &dyn Fn(usize) -> f64| setting.efficiency(f, ladder, k).unless_true(truth);
             out.mutants.push(("efficiency without |β|² in the measure", wrong(&without)));
-            let under_p = |i: usize| setting.nodes.l(i).exp();
+            let under_p = |i: usize| exp(setting.nodes.l(i));
             out.mutants.push(("efficiency with p for q", wrong(&under_p)));
         }
     }
@@ -95,7 +96,7 @@ fn live_region(draw: &Draw, attempt: usize) -> Comparison {
     let left = Ladder::central(push.first_step(), |step| {
         let l = push.log_ratio(&draw.pair, &nodes.log_q, step);
         // p(Tx) det dx = q(x) e^l dx
-        vec![grid.integrate_with_size(|i| nodes.q(i) * l[i].exp() * s.value(l[i]))]
+        vec![grid.integrate_with_size(|i| nodes.q(i) * exp(l[i]) * s.value(l[i]))]
     });
     let velocity = nodes.drift(&LeCam);
     let integrand = |i: usize| -0.25 * nodes.q(i) * dot(vector(velocity.row(i)), push.displacement[i]);
@@ -170,7 +171,7 @@ impl<'a> Setting<'a> {
     fn star(&self) -> Case {
         let s = self.s;
         // log s' = -|t| - 2 log(1 + e^-|t|) with t = l - τ, κ = 1
-        let log_weight = move |l: f64| -(l - s.level).abs() - 2.0 * (-(l - s.level).abs()).exp().ln_1p();
+        let log_weight = move |l: f64| -(l - s.level).abs() - 2.0 * ln_1p(exp(-(l - s.level).abs()));
         Arc::new(Custom::from_log_weight("repair", "w = s'(log r)", log_weight).expect("finite for every l"))
     }
 
@@ -189,7 +190,7 @@ impl<'a> Setting<'a> {
     /// Whether w_f is s' up to a factor over q's mass, to the square root of the tolerance: 1 - cos is of second order in the
     /// deviation of w_f/s' from its mean.
     fn proportional(&self, f: &Case) -> bool {
-        let log = |i: usize| f.log_weight(self.nodes.l(i)) - self.s.slope(self.nodes.l(i)).ln();
+        let log = |i: usize| f.log_weight(self.nodes.l(i)) - ln(self.s.slope(self.nodes.l(i)));
         let mass = self.mean(|_| 1.0);
         let mean = self.mean(log) / mass;
         self.mean(|i| (log(i) - mean).powi(2)) / mass <= 4.0 * 1e-12
@@ -197,10 +198,10 @@ impl<'a> Setting<'a> {
 
     /// (b): the three descriptions of f*: its value here, Taylor's integral of the weight, and c KL(p‖(q+cp)/(1+c)) below its bound.
     fn skewed_forward_kl(&self) -> Vec<Comparison> {
-        let c = (-self.s.level).exp();
+        let c = exp(-self.s.level);
         let closed = self.divergence_value(self.s.level).assuming(
             "D over c log(1+1/c)",
-            self.skewed_kl() / (c * (1.0 / c).ln_1p()),
+            self.skewed_kl() / (c * ln_1p(1.0 / c)),
             1.0,
         );
         let star = self.star();
@@ -213,17 +214,17 @@ impl<'a> Setting<'a> {
 
     /// c KL(p‖(q+cp)/(1+c)), c = e^-τ.
     fn skewed_kl(&self) -> f64 {
-        let c = (-self.s.level).exp();
+        let c = exp(-self.s.level);
         // p/((q+cp)/(1+c)) = (1+c)/(e^-l + c)
-        c * self.grid.integrate(|i| self.nodes.p(i) * ((1.0 + c) / ((-self.nodes.l(i)).exp() + c)).ln())
+        c * self.grid.integrate(|i| self.nodes.p(i) * ln((1.0 + c) / (exp(-self.nodes.l(i)) + c)))
     }
 
     /// ∫ q f*(p/q) with f* of the page at c = e^-level, against the skewed KL of this setting.
     fn divergence_value(&self, level: f64) -> Comparison {
-        let c = (-level).exp();
+        let c = exp(-level);
         let f = |l: f64| {
-            let u = l.exp();
-            c * u * (l + (1.0 + c).ln() - (c * u).ln_1p()) - c / (1.0 + c) * l.exp_m1()
+            let u = exp(l);
+            c * u * (l + ln(1.0 + c) - ln_1p(c * u)) - c / (1.0 + c) * exp_m1(l)
         };
         let left = self.grid.integrate(|i| self.nodes.q(i) * f(self.nodes.l(i)));
         Comparison::exact(self.instance("D_f* as a skewed KL"), left, self.skewed_kl(), self.skewed_kl(), 1e-9)

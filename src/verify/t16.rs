@@ -4,6 +4,7 @@ use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Hellinger, Neyman, Pearson, ReverseKl};
 use crate::estimate::Kde;
 use crate::linalg::Matrix;
+use crate::num::{exp, ln, ln_1p, log2, powf};
 use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -33,13 +34,13 @@ fn check(_: &Budget) -> Vec<Outcome> {
 
 /// A sample of N of the atoms by its counts, and its probability.
 fn samples(n: usize) -> Vec<([usize; 3], f64)> {
-    let log_factorial = |k: usize| (1..=k).map(|i| (i as f64).ln()).sum::<f64>();
+    let log_factorial = |k: usize| (1..=k).map(|i| ln(i as f64)).sum::<f64>();
     let mut out = Vec::new();
     for a in 0..=n {
         for b in 0..=n - a {
             let counts = [a, b, n - a - b];
-            let each = |k: usize| counts[k] as f64 * MASSES[k].ln() - log_factorial(counts[k]);
-            out.push((counts, (log_factorial(n) + (0..3).map(each).sum::<f64>()).exp()));
+            let each = |k: usize| counts[k] as f64 * ln(MASSES[k]) - log_factorial(counts[k]);
+            out.push((counts, exp(log_factorial(n) + (0..3).map(each).sum::<f64>())));
         }
     }
     out
@@ -47,7 +48,7 @@ fn samples(n: usize) -> Vec<([usize; 3], f64)> {
 
 /// φ_h(y - a) for each atom a.
 fn kernels(y: f64) -> [f64; 3] {
-    PLACES.map(|a| (-0.5 * ((y - a) / BANDWIDTH).powi(2)).exp() / (BANDWIDTH * std::f64::consts::TAU.sqrt()))
+    PLACES.map(|a| exp(-0.5 * ((y - a) / BANDWIDTH).powi(2)) / (BANDWIDTH * std::f64::consts::TAU.sqrt()))
 }
 
 /// q̂(y) of a sample.
@@ -87,7 +88,7 @@ fn scores(n: usize) -> Outcome {
         for (counts, probability) in samples(n) {
             let values = shipped(&counts).evaluate(&query);
             let (log_q, score) = (values.log_density[0], values.score[(0, 0)]);
-            let share = probability * log_q.exp() / smoothed(y);
+            let share = probability * exp(log_q) / smoothed(y);
             own += share * score;
             independent += probability * score;
             corrected += share * values.debiased(n).1[(0, 0)];
@@ -126,7 +127,7 @@ fn drifts(n: usize) -> Outcome {
     let mut out = Outcome::default();
     let all = samples(n);
     for (f, c, alpha) in powers() {
-        let integral = |u: f64| if alpha == 1.0 { c * u.ln() } else { c * u.powf(1.0 - alpha) / (1.0 - alpha) };
+        let integral = |u: f64| if alpha == 1.0 { c * ln(u) } else { c * powf(u, 1.0 - alpha) / (1.0 - alpha) };
         for y in [POINTS[1], POINTS[2]] {
             let (log_p, score_p) = target(y);
             let query = Matrix::from_rows(&[[y]]);
@@ -134,14 +135,14 @@ fn drifts(n: usize) -> Outcome {
             for (counts, probability) in &all {
                 let values = shipped(counts).evaluate(&query);
                 let (log_q, beta) = (values.log_density[0], score_p - values.score[(0, 0)]);
-                let term = probability * (log_q - log_p).exp() * f.weight(log_p - log_q) * beta;
+                let term = probability * exp(log_q - log_p) * f.weight(log_p - log_q) * beta;
                 right -= term;
                 size += term.abs();
-                unweighted -= probability * smoothed(y) / log_p.exp() * f.weight(log_p - log_q) * beta;
+                unweighted -= probability * smoothed(y) / exp(log_p) * f.weight(log_p - log_q) * beta;
             }
             let ladder = Ladder::central(0.1, |e| {
                 let log_p = target(y + e).0;
-                let value = |(counts, p): &([usize; 3], f64)| p * integral(estimate(counts, y + e) / log_p.exp());
+                let value = |(counts, p): &([usize; 3], f64)| p * integral(estimate(counts, y + e) / exp(log_p));
                 let terms: Vec<f64> = all.iter().map(value).collect();
                 vec![(terms.iter().sum(), terms.iter().map(|t| t.abs()).sum())]
             })
@@ -171,12 +172,12 @@ fn logarithm() -> Outcome {
                 .iter()
                 .map(|(counts, p)| {
                     let value = estimate(counts, y);
-                    if value > 0.0 { p * value / q * value.ln() } else { 0.0 }
+                    if value > 0.0 { p * value / q * ln(value) } else { 0.0 }
                 })
                 .sum();
-            mean - q.ln() - sign * 0.5 * tau(n)
+            mean - ln(q) - sign * 0.5 * tau(n)
         };
-        let order = |sign: f64| (rest(40, sign) / rest(80, sign)).abs().log2();
+        let order = |sign: f64| log2((rest(40, sign) / rest(80, sign)).abs());
         let compare =
             |what: &str, sign: f64| Comparison::exact(format!("y = {y}, {what}"), order(sign), 2.0, 1.0, 0.15);
         out.comparisons.push(compare("order of the rest in 1/N", 1.0));
@@ -195,7 +196,7 @@ fn divergence_of_the_estimate() -> Outcome {
         let one = |(counts, p): &([usize; 3], f64)| {
             let term = |y: &f64| {
                 let value = estimate(counts, *y);
-                if value > 0.0 { value * (value / smoothed(*y)).ln() } else { 0.0 }
+                if value > 0.0 { value * ln(value / smoothed(*y)) } else { 0.0 }
             };
             p * width * grid.iter().map(term).sum::<f64>()
         };
@@ -209,12 +210,12 @@ fn divergence_of_the_estimate() -> Outcome {
     let mut last = f64::INFINITY;
     for n in SIZES {
         let (found, bound) = (excess(n), mean_tau(n));
-        let within = found >= 0.0 && found <= bound.ln_1p() && bound.ln_1p() <= bound;
+        let within = found >= 0.0 && found <= ln_1p(bound) && ln_1p(bound) <= bound;
         out.comparisons.push(Comparison::decision(format!("N = {n}, bound of the excess"), within));
         out.comparisons.push(Comparison::decision(format!("N = {n}, the excess falls"), found < last));
         out.mutants.push((
             "the excess below ½ log(1 + E τ)",
-            Comparison::decision(format!("N = {n}"), found < 0.25 * bound.ln_1p()),
+            Comparison::decision(format!("N = {n}"), found < 0.25 * ln_1p(bound)),
         ));
         last = found;
     }

@@ -6,7 +6,7 @@ use super::window::{Scene, Window};
 use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, resolve};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Neyman, ReverseKl};
 use crate::linalg::Matrix;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, exp, ln, ln_1p};
 use crate::rng::uniform;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -150,7 +150,7 @@ impl Level {
             let moved = |x: f64| x + step * self.field(f, x);
             let excess = |x: f64| {
                 let log_p = self.at(moved(x)).log_p[0];
-                log_p - self.at(x).log_q[0] + (step * self.slope(f, x)).ln_1p() - self.tau
+                log_p - self.at(x).log_q[0] + ln_1p(step * self.slope(f, x)) - self.tau
             };
             let (mut a, mut b) = (root - self.room, root + self.room);
             for _ in 0..52 {
@@ -184,7 +184,7 @@ impl Level {
         let one = |case: &Mass| {
             let (w, e) = (f.weight(self.tau), elasticity(f.elasticity(self.tau), *case));
             let (right, scale) = match case {
-                Mass::Target => (self.tau.exp() * w * (e * g + slope), self.tau.exp() * w * (e.abs() * g + size)),
+                Mass::Target => (exp(self.tau) * w * (e * g + slope), exp(self.tau) * w * (e.abs() * g + size)),
                 Mass::Model => (w * ((1.0 + e) * g + slope), w * ((1.0 + e.abs()) * g + size)),
             };
             let instance = format!("{}, {}, {case:?} above τ = {:.3}", draw.label, f.name(), self.tau);
@@ -209,8 +209,8 @@ fn weak_form(draw: &Draw, f: &Case) -> Comparison {
         nodes.p(i) * s.slope(l) * f.weight(l) * whole
     };
     let (left, size) = scene.grid.integrate_with_size(term);
-    let (right, scale) = scene.mean_with_size(|l| -l.exp() * f.weight(l) * (s.slope(l) + s.bend(l)));
-    let resolution = scene.resolution(|l| l.exp() * f.weight(l) * s.slope(l));
+    let (right, scale) = scene.mean_with_size(|l| -exp(l) * f.weight(l) * (s.slope(l) + s.bend(l)));
+    let resolution = scene.resolution(|l| exp(l) * f.weight(l) * s.slope(l));
     let instance = format!("{}, {}, average over the levels", draw.label, f.name());
     let tolerance = 1e-8f64.max(4.0 * resolution * resolution);
     Comparison::exact(instance, left, right, scale.max(size), tolerance).resolving(
@@ -233,14 +233,14 @@ fn reaction(draw: &Draw, f: &Case) -> Outcome {
     let mass = |v: &dyn Fn(usize) -> f64| grid.integrate(|i| cut[i] * v(i));
     let (zp, zq) = (mass(&|i| nodes.p(i)), mass(&|i| nodes.q(i)));
     let (p, q) = (|i: usize| cut[i] * nodes.p(i) / zp, |i: usize| cut[i] * nodes.q(i) / zq);
-    let l = |i: usize| nodes.l(i) - zp.ln() + zq.ln();
+    let l = |i: usize| nodes.l(i) - ln(zp) + ln(zq);
     let phi: Vec<f64> = (0..cut.len()).map(|i| f.first_variation(l(i))).collect();
     let mean = grid.integrate(|i| q(i) * phi[i]);
     let growth = |i: usize| mean - phi[i];
     let fastest = (0..cut.len()).filter(|&i| cut[i] > 1e-12).map(|i| growth(i).abs()).fold(0.0, f64::max);
     let ladders = Ladder::central(0.05 / fastest, |step| {
         // beyond the part of the window that has mass the growth may be larger than any step allows
-        let live = |i: usize| l(i) - (step * growth(i)).max(-0.5).ln_1p();
+        let live = |i: usize| l(i) - ln_1p((step * growth(i)).max(-0.5));
         vec![
             grid.integrate_with_size(|i| p(i) * s.value(live(i))),
             grid.integrate_with_size(|i| q(i) * (1.0 + step * growth(i)) * s.value(l(i))),
@@ -270,7 +270,7 @@ fn running_example() -> Outcome {
         let level = Level { pair: pair.clone(), window: None, tau, roots: vec![(at, -1.0)], room: 1.0 };
         let (g, slope, _) = level.surface();
         let z: f64 = tau / m + 0.5 * m;
-        let closed = m * (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+        let closed = m * exp(-0.5 * z * z) / std::f64::consts::TAU.sqrt();
         let critical = 0.5 + tau / (m * m);
         let name = |what: &str| format!("m = {m}, τ = {tau}, {what}");
         out.comparisons.push(Comparison::exact(name("G"), g, closed, closed, 1e-12));

@@ -3,7 +3,7 @@
 use super::chain::Chain;
 use super::{Budget, Claim, Comparison, Outcome, Size};
 use crate::divergence::{Divergence, Hellinger, ReverseKl};
-use crate::num::observed_order;
+use crate::num::{exp, ln, observed_order, sin};
 use crate::rng::{Purpose, stream};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -55,7 +55,7 @@ fn range(u: &[f64]) -> (f64, f64) {
 /// min of w(1/u) over [u₋, u₊]: at an end, or at the inner minimum that no row of the table has (all are monotone or unimodal).
 fn slowest(f: &dyn Divergence, u: &[f64]) -> f64 {
     let (low, high) = range(u);
-    f.weight(-low.ln()).min(f.weight(-high.ln()))
+    f.weight(-ln(low)).min(f.weight(-ln(high)))
 }
 
 /// (a): the range shrinks, u₀ ≤ v₀ stays, and the distance of two solutions in total variation never grows.
@@ -94,7 +94,7 @@ fn order(k: usize, chain: &Chain, f: &Case, u: &[f64], v: &[f64]) -> Outcome {
 fn nearby(f: &dyn Divergence) -> (&'static str, Comparison) {
     let pair = Chain { p: vec![0.5, 0.5], conductance: vec![1.0] };
     let u = [0.5, 2.0];
-    let (w, eps) = (u.map(|u| f.weight(-f64::ln(u))), 1e-5);
+    let (w, eps) = (u.map(|u| f.weight(-ln(u))), 1e-5);
     let a = 0.5 * (1.0 + w[0] / w[1]);
     let v = [u[0] + eps, u[1] + a * eps];
     let (du, dv) = (pair.rate(f, &u, false), pair.rate(f, &v, false));
@@ -110,7 +110,7 @@ fn poincare(k: usize, chain: &Chain, f: &Case, u: &[f64]) -> Comparison {
     let (lambda, span) = (chain.gap().0, 0.5 / (chain.gap().0 * slowest(f, u)) / TIMES as f64);
     let (mut state, mut bound, mut holds) = (u.to_vec(), chi2(u), true);
     for _ in 0..TIMES {
-        bound *= (-2.0 * slowest(f, &state) * lambda * span).exp();
+        bound *= exp(-2.0 * slowest(f, &state) * lambda * span);
         state = chain.after(f, &state, span, chain.stable_step(f, &state), false);
         holds &= chi2(&state) <= bound * (1.0 + SLACK);
     }
@@ -126,7 +126,7 @@ fn sobolev(f: &Case) -> Outcome {
         let total = chain.mean(at);
         (0..chain.p.len()).map(|i| at(i) / total).collect()
     };
-    let kl = |u: &[f64]| chain.mean(|i| u[i] * u[i].ln());
+    let kl = |u: &[f64]| chain.mean(|i| u[i] * ln(u[i]));
     let chi2 = |u: &[f64]| chain.mean(|i| (u[i] - 1.0).powi(2));
     let (span, pieces) = (0.05 / f.weight(0.0), 8);
     let path = |u: Vec<f64>| -> Vec<Vec<f64>> {
@@ -137,10 +137,10 @@ fn sobolev(f: &Case) -> Outcome {
         path
     };
     let name = |what: &str| format!("N(0, 1), {}, {what}", f.name());
-    let first = path(from(&|x| (2.0 * x.clamp(-0.5, 1.5)).exp()));
+    let first = path(from(&|x| exp(2.0 * x.clamp(-0.5, 1.5))));
     let mut bound = kl(&first[0]);
     let holds = (1..=pieces).all(|k| {
-        bound *= (-2.0 * slowest(f, &first[k - 1]) * span).exp();
+        bound *= exp(-2.0 * slowest(f, &first[k - 1]) * span);
         kl(&first[k]) <= bound
     });
     let mut out = Outcome::default();
@@ -148,7 +148,7 @@ fn sobolev(f: &Case) -> Outcome {
     // steep where u is large: there the weights of elasticity one and more are small
     if f.elasticity(0.0) > 0.9 {
         let second = path(from(&|x| 0.05 + (x - 0.5).clamp(0.0, 2.5).powi(2)));
-        let log = |k: usize| (chi2(&second[k]) / chi2(&second[0])).ln() + 0.1 * k as f64;
+        let log = |k: usize| ln(chi2(&second[k]) / chi2(&second[0])) + 0.1 * k as f64;
         let excess = (1..=pieces).map(log).fold(f64::NEG_INFINITY, f64::max);
         let wrong = Comparison::decision(name(&format!("log of the excess {excess:.3}")), excess <= 0.0);
         out.mutants.push(("the rate 2 w(1) λ₁ from the start", wrong));
@@ -164,7 +164,7 @@ fn linear(chain: &Chain, divergences: &[Case]) -> Outcome {
     let one = |f: &Case| {
         let time = 1.0 / (f.weight(0.0) * lambda);
         let end = chain.after(f.as_ref(), &u, time, chain.stable_step(f.as_ref(), &u), false);
-        let left = -chain.mean(|i| h[i] * (end[i] - 1.0) / eps).ln();
+        let left = -ln(chain.mean(|i| h[i] * (end[i] - 1.0) / eps));
         Comparison::exact(format!("{}, rate near p", f.name()), left, 1.0, 1.0, 1e-5)
     };
     Outcome { comparisons: divergences.iter().map(one).collect(), mutants: Vec::new() }
@@ -173,7 +173,7 @@ fn linear(chain: &Chain, divergences: &[Case]) -> Outcome {
 /// (c): u_f - u_Hellinger at equal w(1)t is (e_f(1) - ½) K ε² + O(ε³).
 fn second_order(chain: &Chain, divergences: &[Case]) -> Outcome {
     let n = chain.p.len();
-    let shape: Vec<f64> = (0..n).map(|i| (1.3 * i as f64).sin() + 0.3 * (i as f64 / n as f64)).collect();
+    let shape: Vec<f64> = (0..n).map(|i| sin(1.3 * i as f64) + 0.3 * (i as f64 / n as f64)).collect();
     let mean = chain.mean(|i| shape[i]);
     let end = |f: &dyn Divergence, eps: f64| -> Vec<f64> {
         let u: Vec<f64> = shape.iter().map(|h| 1.0 + eps * (h - mean)).collect();

@@ -4,7 +4,7 @@ use super::t05::SoftStep;
 use super::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, exp, ln, ln_1p};
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T19",
@@ -31,7 +31,7 @@ const SOFT: SoftStep = SoftStep { level: 0.3, width: 0.8 };
 
 /// χ and χ'.
 fn window(x: f64) -> (f64, f64) {
-    let chi = (-0.125 * x * x).exp();
+    let chi = exp(-0.125 * x * x);
     (chi, -0.25 * x * chi)
 }
 
@@ -57,7 +57,7 @@ impl Third {
     /// (χV, its derivative) at the nodes; `cross` scales the term 2β·∇(m/q) of div V.
     fn field(&self, reference: Reference, cross: f64) -> Vec<(f64, f64)> {
         let nodes = &self.nodes;
-        let law = |i: usize| if reference == Reference::Fixed { self.log_m[i].exp() } else { nodes.q(i) };
+        let law = |i: usize| if reference == Reference::Fixed { exp(self.log_m[i]) } else { nodes.q(i) };
         let mean = self.grid.integrate(|i| law(i) * nodes.l(i));
         // -1/1.1², of log m
         let bend_m = -1.0 / self.m.covariances()[0][(0, 0)];
@@ -68,7 +68,7 @@ impl Third {
             let (v, div) = match reference {
                 Reference::Fixed => {
                     // ρ = m/q, its first and second derivative over ρ
-                    let rho = (self.log_m[i] - nodes.log_q[i]).exp();
+                    let rho = exp(self.log_m[i] - nodes.log_q[i]);
                     let g = self.score_m[i] - nodes.score_q[(i, 0)];
                     let g2 = g * g + bend_m - super::hessian_of_log(&self.pair.q, &[x])[0][0];
                     (2.0 * rho * (beta + delta * g), 2.0 * rho * (bend + cross * 2.0 * beta * g + delta * g2))
@@ -98,8 +98,8 @@ fn response() -> Outcome {
             let moved = Matrix::from_fn(field.len(), 1, |i, _| grid.nodes[(i, 0)] + step * field[i].0);
             let log_p = third.pair.p.log_density(&moved);
             let live = |i: usize| {
-                let log_det = (step * field[i].1).ln_1p();
-                ((log_p[i] + log_det).exp(), log_p[i] - nodes.log_q[i] + log_det)
+                let log_det = ln_1p(step * field[i].1);
+                (exp(log_p[i] + log_det), log_p[i] - nodes.log_q[i] + log_det)
             };
             vec![grid.integrate_with_size(|i| live(i).0 * SOFT.value(live(i).1))]
         })
@@ -134,7 +134,7 @@ fn silence() -> Outcome {
     let speed = |b: [f64; 2], tilt: f64| {
         let third = |k: usize, t: f64| b[k] * shape(t) * (1.0 + tilt * (2.0 * t - 1.0));
         let model = |k: usize, t: f64| models[k] * shape(t);
-        let l = |k: usize, t: f64| (masses[k] * shape(t) / model(k, t)).ln();
+        let l = |k: usize, t: f64| ln(masses[k] * shape(t) / model(k, t));
         let sum = |g: &dyn Fn(usize, f64) -> f64| (0..2).map(|k| rule.integrate(0.0, 1.0, 2, |t| g(k, t))).sum::<f64>();
         let mean = sum(&|k, t| third(k, t) * l(k, t));
         let slope = |g: &dyn Fn(f64) -> f64, t: f64| (g(t + 1e-4) - g(t - 1e-4)) / 2e-4;
@@ -158,15 +158,15 @@ fn silence() -> Outcome {
 /// (d): m = p = N(0, 1), q = ½p + ½N(0, ς²): Var_m(l) rises, then falls, while total variation tends to ½.
 fn no_pinsker() -> Outcome {
     let rule = GaussLegendre::new(16);
-    let normal = |x: f64| (-0.5 * x * x).exp() / std::f64::consts::TAU.sqrt();
+    let normal = |x: f64| exp(-0.5 * x * x) / std::f64::consts::TAU.sqrt();
     let moments = |spread: f64| {
         // in log|x|, where both scales are seen
         let mean = |g: &dyn Fn(f64) -> f64| {
-            2.0 * rule.integrate(-24.0, 12f64.ln(), 200, |y| y.exp() * normal(y.exp()) * g(y.exp()))
+            2.0 * rule.integrate(-24.0, ln(12f64), 200, |y| exp(y) * normal(exp(y)) * g(exp(y)))
         };
         let u = |x: f64| 0.5 + 0.5 * normal(x / spread) / (spread * normal(x));
-        let first = mean(&|x| -u(x).ln());
-        let variance = mean(&|x| (-u(x).ln() - first).powi(2));
+        let first = mean(&|x| -ln(u(x)));
+        let variance = mean(&|x| (-ln(u(x)) - first).powi(2));
         (variance, 0.5 * mean(&|x| (u(x) - 1.0).abs()))
     };
     let mut out = Outcome::default();

@@ -3,6 +3,7 @@
 use super::chain::Chain;
 use super::{Budget, Claim, Comparison, Outcome, Size};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Neyman, Pearson, ReverseKl};
+use crate::num::{exp, exp_m1, ln, ln_1p};
 use crate::rng::{Purpose, stream};
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -40,13 +41,13 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 
 /// φ(u) - φ(1) + w(1)(u - 1) at u = e^l, which (H) wants to be positive.
 fn margin(f: &dyn Divergence, l: f64) -> f64 {
-    f.first_variation(l) - f.first_variation(0.0) + f.weight(0.0) * l.exp_m1()
+    f.first_variation(l) - f.first_variation(0.0) + f.weight(0.0) * exp_m1(l)
 }
 
 /// (H) on a grid of l.
 fn admitted(f: &dyn Divergence) -> bool {
     (-300..=300).map(|k| 0.1 * f64::from(k)).all(|l| {
-        let size = f.first_variation(l).abs() + f.weight(0.0) * (1.0 + l.exp());
+        let size = f.first_variation(l).abs() + f.weight(0.0) * (1.0 + exp(l));
         margin(f, l) >= -64.0 * f64::EPSILON * size
     })
 }
@@ -93,7 +94,7 @@ fn advance(f: &dyn Divergence, mut y: f64, span: f64) -> f64 {
 
 /// R(t) = max p/q.
 fn log_sup(u: &[f64]) -> f64 {
-    -u.iter().fold(f64::INFINITY, |m: f64, u| m.min(*u)).ln()
+    -ln(u.iter().fold(f64::INFINITY, |m: f64, u| m.min(*u)))
 }
 
 fn bound(k: usize, chain: &Chain, u: &[f64], f: &Case) -> Outcome {
@@ -114,9 +115,9 @@ fn bound(k: usize, chain: &Chain, u: &[f64], f: &Case) -> Outcome {
         time += span;
         let sup = log_sup(&state);
         below &= sup <= y + 1e-9;
-        kl &= chain.mean(|i| -state[i].ln()) <= y + 1e-9;
-        tv &= 0.5 * chain.mean(|i| (state[i] - 1.0).abs()) <= -(-sup).exp_m1() + 1e-9;
-        naive &= y <= (-f.weight(0.0) * time).exp() * start + 1e-9;
+        kl &= chain.mean(|i| -ln(state[i])) <= y + 1e-9;
+        tv &= 0.5 * chain.mean(|i| (state[i] - 1.0).abs()) <= -exp_m1(-sup) + 1e-9;
+        naive &= y <= exp(-f.weight(0.0) * time) * start + 1e-9;
     }
     let name = |what: &str| format!("flow {k}, {}, {what}", f.name());
     let comparisons = vec![
@@ -138,9 +139,9 @@ fn closed_forms() -> Outcome {
     let mut out = Outcome::default();
     for (start, time) in [(0.7, 0.4), (2.0, 1.0), (3.5, 2.0)] {
         let (reverse, forward) = (advance(&ReverseKl, start, time), advance(&ForwardKl, start, time));
-        let decay = f64::exp(-time);
+        let decay = exp(-time);
         let name = |what: &str| format!("{what}, from {start} after {time}");
-        let law = -(-(-(-start).exp_m1()) * decay).ln_1p();
+        let law = -ln_1p(-(-exp_m1(-start)) * decay);
         out.comparisons.push(Comparison::exact(name("reverse KL"), reverse, decay * start, 1.0, 1e-6));
         out.comparisons.push(Comparison::exact(name("forward KL"), forward, law, 1.0, 1e-6));
         let wrong = Comparison::exact(name("forward KL"), forward, decay * start, 1.0, 1e-6);
@@ -153,7 +154,7 @@ fn closed_forms() -> Outcome {
 fn two_states() -> Outcome {
     let chain = Chain { p: vec![0.5, 0.5], conductance: vec![0.0] };
     let u = [0.2, 1.8];
-    let start = |f: &dyn Divergence| (-chain.rate(f, &u, true)[0] / u[0], slope(f, 5.0f64.ln()));
+    let start = |f: &dyn Divergence| (-chain.rate(f, &u, true)[0] / u[0], slope(f, ln(5.0f64)));
     let mut out = Outcome::default();
     let (rate, limit) = start(&Pearson);
     out.comparisons.push(Comparison::exact("Pearson, d log R/dt", rate, -200.0 / 9.0, 1.0, 1e-9));

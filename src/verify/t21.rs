@@ -3,6 +3,7 @@
 use super::t05::SoftStep;
 use super::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair};
 use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
+use crate::num::exp;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -48,7 +49,7 @@ impl Cloud {
 
     /// ∫ φ_h(y - x_i) v(y) dy for each particle.
     fn smoothed(&self, v: impl Fn(usize) -> f64) -> Vec<f64> {
-        let kernel = |y: f64| (-0.5 * (y / BANDWIDTH).powi(2)).exp() / (BANDWIDTH * std::f64::consts::TAU.sqrt());
+        let kernel = |y: f64| exp(-0.5 * (y / BANDWIDTH).powi(2)) / (BANDWIDTH * std::f64::consts::TAU.sqrt());
         let at = |x: &f64| self.grid.integrate(|i| kernel(self.grid.nodes[(i, 0)] - x) * v(i));
         self.particles.iter().map(at).collect()
     }
@@ -61,7 +62,7 @@ impl Cloud {
 
     /// φ_h ∗ (r (s'+s'')(l_h) β_h), the descent direction of U_h.
     fn field_of_coverage(&self) -> Vec<f64> {
-        let weight = |l: f64| l.exp() * (SOFT.slope(l) + SOFT.bend(l));
+        let weight = |l: f64| exp(l) * (SOFT.slope(l) + SOFT.bend(l));
         self.smoothed(|i| weight(self.nodes.l(i)) * self.nodes.beta(i)[0])
     }
 

@@ -2,7 +2,7 @@
 
 use super::{Budget, Claim, Comparison, Grid, Outcome, Pair, integrability};
 use crate::divergence::Divergence;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, exp, hypot, ln, powf};
 use rayon::prelude::*;
 use std::f64::consts::{PI, TAU};
 use std::sync::Arc;
@@ -71,7 +71,7 @@ fn at_rest(f: &Case) -> Outcome {
             let close = rest.total_variation <= ratio / (2.0 * rho.sqrt());
             out.comparisons.push(Comparison::decision(name("total variation"), close));
             if let [[_, mean, std]] = q.as_slice() {
-                let distance = mean.hypot(std - s);
+                let distance = hypot(*mean, std - s);
                 out.comparisons.push(Comparison::decision(name("W₂"), distance <= ratio / rho));
             }
         }
@@ -104,10 +104,10 @@ fn jumps() -> Outcome {
     let rule = GaussLegendre::new(16);
     let at = |x: f64| pair.at(&crate::linalg::Matrix::filled(1, 1, x));
     // q = 2p on x > 0, so that s_q = s_p there
-    let kl = rule.integrate(0.0, 10.0, 40, |x| 2.0 * at(x).p(0) * (2.0 * at(x).p(0) / at(x).p(0)).ln());
+    let kl = rule.integrate(0.0, 10.0, 40, |x| 2.0 * at(x).p(0) * ln(2.0 * at(x).p(0) / at(x).p(0)));
     let error = rule.integrate(0.0, 10.0, 40, |x| 2.0 * at(x).q(0) * at(x).beta2(0));
     Outcome {
-        comparisons: vec![Comparison::exact("half of N(0, 1), KL", kl, 2f64.ln(), 1.0, 1e-12)],
+        comparisons: vec![Comparison::exact("half of N(0, 1), KL", kl, ln(2f64), 1.0, 1e-12)],
         mutants: vec![("(a) for densities with jumps", Comparison::decision("half of N(0, 1)", kl <= 0.5 * error))],
     }
 }
@@ -121,7 +121,7 @@ struct Moments {
 
 impl Moments {
     fn kl(self, rho: f64) -> f64 {
-        0.5 * (rho * self.variance + rho * self.mean * self.mean - 1.0 - (rho * self.variance).ln())
+        0.5 * (rho * self.variance + rho * self.mean * self.mean - 1.0 - ln(rho * self.variance))
     }
 
     /// E_q|a + b x|².
@@ -158,7 +158,7 @@ fn along_the_flow() -> Outcome {
         // ε bounds the error all along
         let error = path.iter().map(|q| q.error(a, b)).fold(0.0, f64::max).sqrt();
         let (start, limit) = (path[0].kl(rho).sqrt(), error / (2.0 * rho).sqrt());
-        let decay = |k: usize, rate: f64| (-rate * h * k as f64).exp();
+        let decay = |k: usize, rate: f64| exp(-rate * h * k as f64);
         let root = |k: usize| limit + decay(k, rho) * (start - limit);
         let simple = |k: usize, rate: f64, bound: f64| decay(k, rate) * start * start + bound * (1.0 - decay(k, rate));
         let below = |bound: &dyn Fn(usize) -> f64| (0..=steps).all(|k| path[k].kl(rho) <= bound(k) + 1e-9);
@@ -184,17 +184,17 @@ fn along_the_flow() -> Outcome {
 /// 1/N, against the leading form at its best bandwidth.
 fn kernel() -> Outcome {
     let x = 1.0f64;
-    let q = (-0.5 * x * x).exp() / TAU.sqrt();
+    let q = exp(-0.5 * x * x) / TAU.sqrt();
     // ∇(Δq/q) = 2x
     let b = 2.0 * x;
     let leading = |n: f64, h: f64| h.powi(4) * b * b / 4.0 + 1.0 / (2.0 * (4.0 * PI).sqrt() * n * h.powi(3) * q);
-    let best = |n: f64| (3.0 / (2.0 * (4.0 * PI).sqrt() * n * q * b * b)).powf(1.0 / 7.0);
+    let best = |n: f64| powf(3.0 / (2.0 * (4.0 * PI).sqrt() * n * q * b * b), 1.0 / 7.0);
     let rule = GaussLegendre::new(16);
     let exact = |n: f64, h: f64| {
         let mean = |g: &dyn Fn(f64, f64) -> f64| {
             rule.integrate(-12.0, 12.0, 48, |z| {
-                let kernel = (-0.5 * z * z).exp() / (h * TAU.sqrt());
-                h * (-0.5 * (x - h * z).powi(2)).exp() / TAU.sqrt() * g(kernel, -z / h * kernel)
+                let kernel = exp(-0.5 * z * z) / (h * TAU.sqrt());
+                h * exp(-0.5 * (x - h * z).powi(2)) / TAU.sqrt() * g(kernel, -z / h * kernel)
             })
         };
         let smoothed = mean(&|k, _| k);

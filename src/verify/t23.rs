@@ -4,7 +4,7 @@ use super::chain::Chain;
 use super::t14::Line;
 use super::{Budget, Claim, Comparison, Outcome, Size};
 use crate::divergence::{Divergence, ForwardKl, Hellinger, LeCam, Neyman, Pearson, ReverseKl};
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, cosh, exp, ln};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -26,11 +26,11 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 
 /// T_½ C = ½ ∫ du/(W(2-u) - W(u)) from u₀ to (1+u₀)/2, W(u) = -f'(1/u).
 fn time(f: &dyn Divergence, start: f64) -> f64 {
-    let w = |u: f64| -u * f.u_df(-u.ln());
+    let w = |u: f64| -u * f.u_df(-ln(u));
     // in log u, where the integrand is smooth for small starts
     let end = 0.5 * (1.0 + start);
-    GaussLegendre::new(16).integrate(start.ln(), end.ln(), 24, |x| {
-        let u = x.exp();
+    GaussLegendre::new(16).integrate(ln(start), ln(end), 24, |x| {
+        let u = exp(x);
         0.5 * u / (w(2.0 - u) - w(u))
     })
 }
@@ -48,7 +48,7 @@ fn states(f: &Case) -> Outcome {
         let name = format!("{}, two states from u = {start}", f.name());
         let half = 0.5 * (1.0 - start);
         out.comparisons.push(Comparison::exact(name.clone(), after(span), half, half, 1e-7));
-        let linear = 2f64.ln() / (4.0 * f.weight(0.0));
+        let linear = ln(2f64) / (4.0 * f.weight(0.0));
         let wrong = Comparison::exact(name, after(linear), half, half, 1e-7);
         // reverse KL's time in the unit 1/w(1): true where the formula says so
         out.mutants.push(("log 2/(4C w(1)) for every weight", wrong.unless((span / linear - 1.0).abs() < 1e-6)));
@@ -67,7 +67,7 @@ fn ratios() -> Outcome {
     let mut out = Outcome::default();
     for (f, printed) in rows {
         for (start, printed) in [0.4, 0.1, 0.02, 0.002].into_iter().zip(printed) {
-            let found = time(f.as_ref(), start) * f.weight(0.0) / (0.25 * 2f64.ln());
+            let found = time(f.as_ref(), start) * f.weight(0.0) / (0.25 * ln(2f64));
             let name = format!("{}, time over that of reverse KL from u = {start}", f.name());
             out.comparisons.push(Comparison::exact(name, found, printed, 1.0, 5.1e-4));
         }
@@ -77,7 +77,7 @@ fn ratios() -> Outcome {
 
 /// The capacity of the gap of two unit Gaussians L apart (T14).
 fn capacity(l: f64) -> f64 {
-    let inverse = |x: f64| (0.5 * x * x + l * l / 8.0).exp() * std::f64::consts::TAU.sqrt() / (0.5 * l * x).cosh();
+    let inverse = |x: f64| exp(0.5 * x * x + l * l / 8.0) * std::f64::consts::TAU.sqrt() / cosh(0.5 * l * x);
     GaussLegendre::new(16).integrate(-0.5 * l, 0.5 * l, 16, inverse).recip()
 }
 

@@ -3,7 +3,7 @@
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::model::{Generator, LatentBatch};
-use crate::num::Summary;
+use crate::num::{Summary, exp, ln};
 use crate::rng::{Purpose, fill_normal, stream};
 use crate::verify::{Budget, Claim, Comparison, Outcome, Size};
 use rayon::prelude::*;
@@ -90,7 +90,7 @@ fn kernels(g: &Generator<f64>, latent: &LatentBatch<f64>) -> Vec<(f64, f64)> {
 }
 
 fn kernel(y: f64, (place, width): (f64, f64)) -> f64 {
-    (-0.5 * ((y - place) / width).powi(2)).exp() / (width * std::f64::consts::TAU.sqrt())
+    exp(-0.5 * ((y - place) / width).powi(2)) / (width * std::f64::consts::TAU.sqrt())
 }
 
 /// E[(1/N) Σ_i p~(x_i)/ψ(x_i) | centres] = Z, with the density ψ that ships.
@@ -98,7 +98,7 @@ fn unbiased(g: &Generator<f64>, seed: u64) -> Outcome {
     let mut out = Outcome::default();
     let points = line();
     let log_p = log_target(&points);
-    let z = LOG_Z.exp();
+    let z = exp(LOG_Z);
     for n in COUNTS {
         let latent = g.draw(n, false, (seed, Purpose::Check, n as u64));
         let centres = kernels(g, &latent);
@@ -110,23 +110,23 @@ fn unbiased(g: &Generator<f64>, seed: u64) -> Outcome {
                 integral((0..=CELLS).map(|i| {
                     let own = kernel(points[(i, 0)], *c);
                     // beyond the reach of a kernel both densities can be 0
-                    if own > 1e-290 { own * (log_p[i] - log_q(i, own, n as f64)).exp() } else { 0.0 }
+                    if own > 1e-290 { own * exp(log_p[i] - log_q(i, own, n as f64)) } else { 0.0 }
                 }))
             };
             centres.iter().map(one).sum::<f64>() / n as f64
         };
         let compare = |what: &str, left: f64| Comparison::exact(format!("N = {n}, {what}"), left, z, z, 1e-9);
         // p~ beyond the reach of all kernels is lost: with few centres the statement is about what they reach
-        let reached = integral((0..=CELLS).map(|i| if psi[i] > -600.0 { log_p[i].exp() } else { 0.0 }));
+        let reached = integral((0..=CELLS).map(|i| if psi[i] > -600.0 { exp(log_p[i]) } else { 0.0 }));
         if (reached / z - 1.0).abs() < 1e-12 {
             out.comparisons.push(compare("own centre in", mean(&|i, _, _| psi[i])));
         }
         if n > 1 {
-            let without = mean(&|i, own, n| ((n * psi[i].exp() - own) / (n - 1.0)).max(1e-290).ln());
+            let without = mean(&|i, own, n| ln(((n * exp(psi[i]) - own) / (n - 1.0)).max(1e-290)));
             out.mutants.push(("own centre left out", compare("own centre out", without)));
             let still = Matrix::from_vec(n, 1, centres.iter().map(|c| c.0).collect());
             let at = g.density(&latent, false).expect("noise").log_density(&still);
-            let bare: f64 = log_target(&still).iter().zip(at).map(|(p, q)| (p - q).exp()).sum::<f64>() / n as f64;
+            let bare: f64 = log_target(&still).iter().zip(at).map(|(p, q)| exp(p - q)).sum::<f64>() / n as f64;
             out.mutants.push(("points at the centres, without noise", compare("no noise", bare)));
         }
         let apart = mean(&|i, _, _| other[i].max(-650.0));
@@ -145,13 +145,13 @@ fn law(g: &Generator<f64>, points: &Matrix) -> Vec<f64> {
         let noise = Matrix::from_vec(z.len(), 1, z.iter().map(|z| shrink * z).collect());
         let latent = LatentBatch { noise, jitter: None, codes: Some(vec![k; z.len()]) };
         let places = g.map(&latent);
-        let mass = |z: f64| pi * (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() * 18.0 / STEPS as f64;
+        let mass = |z: f64| pi * exp(-0.5 * z * z) / std::f64::consts::TAU.sqrt() * 18.0 / STEPS as f64;
         for (o, &y) in out.iter_mut().zip(points.as_slice()) {
             let each = z.iter().zip(places.as_slice());
             *o += each.map(|(&z, &c)| mass(z) * kernel(y, (c, NOISE * WIDTHS[k]))).sum::<f64>();
         }
     }
-    out.into_iter().map(f64::ln).collect()
+    out.into_iter().map(ln).collect()
 }
 
 /// E[log p~ - log ψ] with the own centre ≤ ELBO = E[log p~ - log q] ≤ the same without it, from the differences at the same draws.

@@ -1,7 +1,7 @@
 //! T30: several targets. Gaussians on the line: rates of descent by differences of quadratures against U ω.
 
 use crate::divergence::{Divergence, ForwardKl, Hellinger, JensenShannon, LeCam, ReverseKl};
-use crate::num::min_norm;
+use crate::num::{exp, ln, ln_1p, min_norm};
 use crate::verify::{Budget, Claim, Comparison, Outcome};
 use std::sync::Arc;
 
@@ -28,7 +28,7 @@ fn check(_: &Budget) -> Vec<Outcome> {
 
 /// log p(x)/q(x) and its derivative.
 fn ratio((b, v): (f64, f64), x: f64) -> (f64, f64) {
-    let l = 0.5 * (VARIANCE / v).ln() - (x - b).powi(2) / (2.0 * v) + x * x / (2.0 * VARIANCE);
+    let l = 0.5 * ln(VARIANCE / v) - (x - b).powi(2) / (2.0 * v) + x * x / (2.0 * VARIANCE);
     (l, x / VARIANCE - (x - b) / v)
 }
 
@@ -37,7 +37,7 @@ fn mean(g: impl Fn(f64) -> f64) -> f64 {
     let step = 2.0 * REACH / f64::from(CELLS);
     let one = |k: i32| {
         let z = f64::from(k) * step - REACH;
-        step * (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt() * g(VARIANCE.sqrt() * z)
+        step * exp(-0.5 * z * z) / std::f64::consts::TAU.sqrt() * g(VARIANCE.sqrt() * z)
     };
     (0..=CELLS).map(one).sum()
 }
@@ -65,7 +65,7 @@ fn rates(f: &dyn Divergence, targets: &[(f64, f64)]) -> Outcome {
                 let (v, slope) = (field(x), (field(x + SPACE) - field(x - SPACE)) / (2.0 * SPACE));
                 let y = x + h * v;
                 let log_q = |x: f64| -x * x / (2.0 * VARIANCE);
-                f.f(ratio(targets[i], y).0 + log_q(y) - log_q(x) + (h * slope).ln_1p())
+                f.f(ratio(targets[i], y).0 + log_q(y) - log_q(x) + ln_1p(h * slope))
             })
         };
         let difference = |h: f64| (divergence(h) - divergence(-h)) / (2.0 * h);

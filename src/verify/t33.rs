@@ -2,7 +2,7 @@
 
 use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair};
 use crate::density::GaussianMixture;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, exp, ln};
 use crate::rng::{Stream, fill_normal, uniform};
 use rayon::prelude::*;
 
@@ -27,12 +27,12 @@ fn derivatives(m: &GaussianMixture, x: f64) -> [f64; 3] {
         .map(|k| {
             let v = m.covariances()[k][(0, 0)];
             let a = (m.means()[(k, 0)] - x) / v;
-            (m.weights()[k].ln() - 0.5 * (v * a * a + v.ln()), a, v)
+            (ln(m.weights()[k]) - 0.5 * (v * a * a + ln(v)), a, v)
         })
         .collect();
     let top = parts.iter().map(|p| p.0).fold(f64::NEG_INFINITY, f64::max);
     for (log, a, v) in parts {
-        let w = (log - top).exp();
+        let w = exp(log - top);
         mass += w;
         [a, a * a - 1.0 / v, a * a * a - 3.0 * a / v].iter().zip(&mut moments).for_each(|(f, m)| *m += w * f);
     }
@@ -60,7 +60,7 @@ impl Bumps {
         let mut out = [0.0; 3];
         for [a, c, b] in &self.0 {
             let z = (x - c) / b;
-            let bump = a * (-0.5 * z * z).exp();
+            let bump = a * exp(-0.5 * z * z);
             [1.0, -z / b, (z * z - 1.0) / (b * b)].iter().zip(&mut out).for_each(|(f, o)| *o += bump * f);
         }
         out
@@ -78,7 +78,7 @@ fn gradient(draw: &Draw) -> Outcome {
     let width = bumps.0.iter().map(|b| b[2]).fold(pair.finest(), f64::min);
     let grid = Grid::covering(&pair.ends(9.0), width / 24.0);
     let x: Vec<f64> = grid.nodes.as_slice().to_vec();
-    let q: Vec<f64> = pair.at(&grid.nodes).log_q.iter().map(|l| l.exp()).collect();
+    let q: Vec<f64> = pair.at(&grid.nodes).log_q.iter().map(|l| exp(*l)).collect();
     let (of_q, of_p): (Vec<_>, Vec<_>) = x.iter().map(|&x| (derivatives(&pair.q, x), derivatives(&pair.p, x))).unzip();
     let xi: Vec<[f64; 3]> = x.iter().map(|&x| bumps.at(x)).collect();
     let steepest = xi.iter().map(|xi| xi[1].abs()).fold(0.0, f64::max);
@@ -146,13 +146,13 @@ fn gaussians() -> Outcome {
             let sum = |j: usize| (k1[j] + 2.0 * k2[j] + 2.0 * k3[j] + k4[j]) / 6.0;
             state = ahead(state, [sum(0), sum(1)], h);
         }
-        let decay = (-time / (q * q)).exp();
+        let decay = exp(-time / (q * q));
         let square = q * q + (start * start - q * q) * decay.powi(4);
         let name = |what: &str| format!("Q = {q}, from N({mean}, {start}), {what}");
         let variance = |right: f64| Comparison::exact(name("variance"), state[1], right, q, 1e-9);
         out.comparisons.push(variance(square.sqrt()));
         out.comparisons.push(Comparison::exact(name("mean"), state[0], mean * decay, mean.abs(), 1e-9));
-        let law_of_kl = q + (start - q) * (-2.0 * time / q).exp();
+        let law_of_kl = q + (start - q) * exp(-2.0 * time / q);
         out.mutants.push(("the variance of KL training", variance(law_of_kl).unless(start == q)));
         // N(0, v²) from N(0, 1): the first term alone has v' = -v (1 - 1/v²)² ≤ 0
         let below = start < q;
@@ -172,11 +172,11 @@ const DISTANCES: [f64; 3] = [8.0, 10.0, 12.0];
 fn masses() -> Outcome {
     let (a, b) = (0.2f64, 0.5f64);
     let rule = GaussLegendre::new(16);
-    let share = |a: f64, y: f64| 1.0 / (1.0 + (1.0 - a) / a * y.exp());
+    let share = |a: f64, y: f64| 1.0 / (1.0 + (1.0 - a) / a * exp(y));
     let layer = rule.integrate(-60.0, 60.0, 240, |y| {
-        (a * (-0.5 * y).exp() + (1.0 - a) * (0.5 * y).exp()) * (share(b, y) - share(a, y)).powi(2)
+        (a * exp(-0.5 * y) + (1.0 - a) * exp(0.5 * y)) * (share(b, y) - share(a, y)).powi(2)
     });
-    let kl_of_masses = a * (a / b).ln() + (1.0 - a) * ((1.0 - a) / (1.0 - b)).ln();
+    let kl_of_masses = a * ln(a / b) + (1.0 - a) * ln((1.0 - a) / (1.0 - b));
     let mut out = Outcome::default();
     for l in DISTANCES {
         let at = |share: f64| [[share, -0.5 * l, 1.0], [1.0 - share, 0.5 * l, 1.0]];
@@ -185,7 +185,7 @@ fn masses() -> Outcome {
         let nodes = pair.at(&grid.nodes);
         let fisher = 0.5 * grid.integrate(|i| nodes.q(i) * nodes.beta2(i));
         let name = |what: &str| format!("L = {l}, {what}");
-        let leading = 0.5 * l * (-l * l / 8.0).exp() / std::f64::consts::TAU.sqrt() * layer;
+        let leading = 0.5 * l * exp(-l * l / 8.0) / std::f64::consts::TAU.sqrt() * layer;
         // corrections are of relative order y²/L², y of order 3
         out.comparisons.push(Comparison::exact(
             name("D over its leading form"),
@@ -196,7 +196,7 @@ fn masses() -> Outcome {
         ));
         let kl = pair.kl();
         out.comparisons.push(Comparison::exact(name("KL"), kl, kl_of_masses, kl_of_masses, 1e-3));
-        let faster = leading * (-l * l / 8.0).exp();
+        let faster = leading * exp(-l * l / 8.0);
         out.mutants.push(("D falls like e^(-L²/4)", Comparison::exact(name("fast"), fisher / faster, 1.0, 1.0, 0.5)));
         out.mutants.push(("KL vanishes with D", Comparison::decision(name("KL"), kl < 1e-3)));
     }

@@ -3,6 +3,7 @@
 use crate::density::{Affine, Density, GaussianMixture, Pointwise, evaluate, evaluate_log_density};
 use crate::divergence::{Divergence, ForwardKl, Hellinger, JensenShannon, ReverseKl};
 use crate::linalg::{Matrix, matmul};
+use crate::num::{cos, exp, ln, sin, sin_cos};
 use crate::rng::{Purpose, normal_matrix};
 use crate::symmetry::{AffineField, Settings, find};
 use crate::verify::{Budget, Claim, Comparison, Outcome, Size};
@@ -70,7 +71,7 @@ impl Pointwise for Round {
 fn frame(seed: u64, d: usize) -> Affine {
     let g: Matrix = normal_matrix(seed, Purpose::Check, 340 + d as u64, d + 1, d);
     let factor = Matrix::from_fn(d, d, |i, j| match i.cmp(&j) {
-        std::cmp::Ordering::Equal => (0.5 * g[(i, i)]).exp(),
+        std::cmp::Ordering::Equal => exp(0.5 * g[(i, i)]),
         std::cmp::Ordering::Greater => 0.5 * g[(i, j)],
         std::cmp::Ordering::Less => 0.0,
     });
@@ -186,7 +187,7 @@ fn algebra(seed: u64) -> Outcome {
 /// Three equal modes on a circle: rotation by 2π/3 keeps them, the group of rotations does not, and the mean residual is 0.
 fn threefold(seed: u64) -> Outcome {
     let place = |k: usize| 2.0 * std::f64::consts::TAU * k as f64 / 6.0;
-    let means = Matrix::from_fn(3, 2, |k, j| 2.0 * if j == 0 { place(k).cos() } else { place(k).sin() });
+    let means = Matrix::from_fn(3, 2, |k, j| 2.0 * if j == 0 { cos(place(k)) } else { sin(place(k)) });
     let covariances = vec![Matrix::from_rows(&[[0.3, 0.0], [0.0, 0.3]]); 3];
     let p = GaussianMixture::new(&[1.0; 3], means, covariances).expect("a mixture");
     let x = p.sample(POINTS, seed).expect("exact samples");
@@ -214,14 +215,14 @@ fn square() -> Outcome {
     let t = 0.4f64;
     let cell = |k: usize| (k as f64 + 0.5) / SIDE as f64 - 0.5;
     let inside = |x: f64, y: f64| {
-        let (u, v) = (t.cos() * x - t.sin() * y, t.sin() * x + t.cos() * y);
+        let (u, v) = (cos(t) * x - sin(t) * y, sin(t) * x + cos(t) * y);
         u.abs() <= 0.5 && v.abs() <= 0.5
     };
     let kept = (0..SIDE * SIDE).filter(|k| inside(cell(k / SIDE), cell(k % SIDE))).count() as f64;
     let kept = kept / (SIDE * SIDE) as f64;
     // the common part of a unit square and itself turned by t is an octagon of area 2/(1 + sin t + cos t); its border of length below 4
     // meets at most 4 · SIDE cells of each side
-    let octagon = 2.0 / (1.0 + t.sin() + t.cos());
+    let octagon = 2.0 / (1.0 + sin(t) + cos(t));
     let mut out = Outcome::default();
     let compare =
         |right: f64| Comparison::exact("uniform square, mass that stays", kept, right, 1.0, 8.0 / SIDE as f64);
@@ -233,7 +234,7 @@ fn square() -> Outcome {
 /// D_f(p‖q̄) ≤ D_f(p‖q) for the average q̄ of q over the group of a round p, by polar quadrature.
 fn average() -> Outcome {
     let log_normal = |x: f64, y: f64, (a, b, s): (f64, f64, f64)| {
-        -((x - a).powi(2) + (y - b).powi(2)) / (2.0 * s * s) - (std::f64::consts::TAU * s * s).ln()
+        -((x - a).powi(2) + (y - b).powi(2)) / (2.0 * s * s) - ln(std::f64::consts::TAU * s * s)
     };
     let (round, off) = ((0.0, 0.0, 1.0), (0.7, -0.4, 0.9));
     let divergences: [&dyn Divergence; 4] = [&ReverseKl, &ForwardKl, &Hellinger, &JensenShannon];
@@ -247,13 +248,13 @@ fn average() -> Outcome {
                 let cell = r * 8.0 / RADII as f64 * std::f64::consts::TAU / ANGLES as f64;
                 let at: Vec<(f64, f64)> = (0..ANGLES)
                     .map(|k| {
-                        let (s, c) = (std::f64::consts::TAU * k as f64 / ANGLES as f64).sin_cos();
+                        let (s, c) = sin_cos(std::f64::consts::TAU * k as f64 / ANGLES as f64);
                         (log_normal(r * c, r * s, p), log_normal(r * c, r * s, q))
                     })
                     .collect();
-                let mean = (at.iter().map(|l| l.1.exp()).sum::<f64>() / ANGLES as f64).ln();
-                plain += cell * at.iter().map(|(p, q)| q.exp() * f.f(p - q)).sum::<f64>();
-                averaged += cell * at.iter().map(|(p, _)| mean.exp() * f.f(p - mean)).sum::<f64>();
+                let mean = ln(at.iter().map(|l| exp(l.1)).sum::<f64>() / ANGLES as f64);
+                plain += cell * at.iter().map(|(p, q)| exp(*q) * f.f(p - q)).sum::<f64>();
+                averaged += cell * at.iter().map(|(p, _)| exp(mean) * f.f(p - mean)).sum::<f64>();
             }
             (plain, averaged)
         };

@@ -5,6 +5,7 @@ use super::{
     Budget, Bumps, Claim, Comparison, Draw, Grid, Jacobian, Ladder, Outcome, Pair, Push, Vector, dot, hessian_of_log,
 };
 use crate::linalg::Matrix;
+use crate::num::exp;
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim = Claim {
@@ -107,7 +108,7 @@ fn dissipation(draw: &Draw) -> Outcome {
 /// Central differences of KL((id + εV)#q‖p), exactly pushed.
 fn fall(pair: &Pair, grid: &Grid, log_q: &[f64], v: &Field) -> Ladder {
     let push = Push::new(&grid.nodes, |i, _| (v.0[i], v.1[i]));
-    let q: Vec<f64> = log_q.iter().map(|l| l.exp()).collect();
+    let q: Vec<f64> = log_q.iter().map(|l| exp(*l)).collect();
     let ladder = Ladder::central(push.first_step(), |step| {
         let l = push.log_ratio(pair, log_q, step);
         vec![grid.integrate_with_noise(|i| -q[i] * l[i], |i| q[i] * log_q[i].abs())]

@@ -2,6 +2,7 @@ use super::pair::vector;
 use super::{Grid, Jacobian, Nodes, Pair, Push, Vector, dot};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
+use crate::num::exp;
 use crate::rng::{Stream, fill_normal, uniform};
 
 /// |x - c|/R at which grids end: e^(-3⁴) = 7e-36, below rounding beside the e^40 by which r² q can grow on the way.
@@ -40,7 +41,7 @@ impl Window {
         let x = vector(x);
         let z = [(x[0] - self.centre[0]) / self.radius, (x[1] - self.centre[1]) / self.radius];
         let square = dot(z, z);
-        let chi = (-square * square).exp();
+        let chi = exp(-square * square);
         let factor = -4.0 * square * chi / self.radius;
         (chi, [factor * z[0], factor * z[1]])
     }

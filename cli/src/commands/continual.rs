@@ -8,7 +8,7 @@ use crate::files::json::{self, real};
 use crate::report::forgetting;
 use pushforward::continual::{Clusters, Course, StreamSettings, Task, TaskModel, course, exact, mean_field};
 use pushforward::linalg::Matrix;
-use pushforward::num::softmax;
+use pushforward::num::{powf, softmax};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::settings::Section;
 use serde_json::{Value, json};
@@ -126,7 +126,7 @@ fn configured(path: &Path) -> Outcome<(Option<StreamSettings>, Option<OracleSett
     }
     if let Some(s) = &stream {
         let each = (s.clusters * s.tasks) as f64 + (s.clusters * s.clusters * s.evaluation) as f64;
-        let work = s.seeds as f64 * each * 100.0 * (s.dim.max(s.shots) as f64 * s.dim as f64).powf(1.5);
+        let work = s.seeds as f64 * each * 100.0 * powf(s.dim.max(s.shots) as f64 * s.dim as f64, 1.5);
         if work.is_nan() || work > WORK {
             return Err(Failure::input(format!(
                 "{shown}: these streams need about {work:.0e} multiplications, more than {WORK:.0e}; ask for fewer tasks, seeds or a smaller dim"

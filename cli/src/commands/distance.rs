@@ -8,7 +8,7 @@ use crate::memory;
 use pushforward::Error;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{energy_distance, median_distance, mmd2, wasserstein2, wasserstein2_sorted};
-use pushforward::num::Summary;
+use pushforward::num::{Summary, ln};
 use pushforward::rng::{Purpose, stream, uniform};
 use pushforward::transport::{Cloud, Cost, Divergence, Sinkhorn, divergence};
 use serde_json::{Value, json};
@@ -149,7 +149,7 @@ pub(crate) fn read_weights(path: &Path, n: usize) -> Outcome<Vec<f64>> {
     if w.as_slice().iter().all(|v| *v == 0.0) {
         return Err(Failure::input(format!("{shown}: all weights are 0; give at least one positive weight")));
     }
-    Ok(w.as_slice().iter().map(|v| v.ln()).collect())
+    Ok(w.as_slice().iter().map(|v| ln(*v)).collect())
 }
 
 /// A metric with what is chosen once, for the value and its floor alike.

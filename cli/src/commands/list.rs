@@ -7,7 +7,7 @@ use crate::target;
 use pushforward::density::{Dimensions, all_densities};
 use pushforward::divergence::{Divergence, all_divergences, by_name};
 use pushforward::model::all_models;
-use pushforward::num::{ISA, Shell, check_isa, shell, shells, strict};
+use pushforward::num::{ISA, Shell, check_isa, ln, shell, shells, strict};
 use pushforward::run::{PRESETS, Preset, refused_pairs};
 use pushforward::settings::{Rule, Value};
 use pushforward::velocity::{VelocitySettings, all_velocities};
@@ -87,7 +87,7 @@ fn one_divergence(name: &str) -> Outcome<String> {
     let mut text = divergence(&*d) + "           r          f(r)          w(r)   elasticity\n";
     for k in -2..=2 {
         let r = 10f64.powi(k);
-        let l = r.ln();
+        let l = ln(r);
         text += &format!("{r:>12}{:>14.6}{:>14.6}{:>13.6}\n", d.f(l), d.weight(l), d.elasticity(l));
     }
     Ok(text)
@@ -170,7 +170,7 @@ fn machine() -> String {
         _ => "matrixmultiply",
     };
     let bits = match shell() {
-        _ if strict() => "on the seed, for kernels and products; the C library gives a few functions outside them",
+        _ if strict() => "on the seed",
         Shell::Portable => {
             "on the seed and on what matrixmultiply finds in the processor, not on the number of threads"
         }

@@ -7,7 +7,7 @@
 use pushforward::density::Affine;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
-use pushforward::num::fit_line;
+use pushforward::num::{fit_line, log2};
 use pushforward::rng::{Purpose, normal_matrix};
 
 /// Segments, and pieces of each.
@@ -149,7 +149,7 @@ fn read(values: &Values, k: usize, piece: &Piece) -> Option<Seam> {
     }
     let last = above.saturating_sub(READ)..above;
     let x: Vec<f64> = last.clone().map(|i| -(i as f64)).collect();
-    let y: Vec<f64> = piece.errors[last].iter().map(|e| e.log2()).collect();
+    let y: Vec<f64> = piece.errors[last].iter().map(|e| log2(*e)).collect();
     let order = fit_line(&x, &y).ok()?.slope;
     let gap = |m: &Matrix| -> f64 {
         m.row(2 * k).iter().zip(m.row(2 * k + 1)).map(|(a, b)| (a - b).powi(2)).sum::<f64>().sqrt()

@@ -7,6 +7,7 @@ pub mod table;
 
 pub use measure::{Ruler, Settled};
 pub use outcome::{COLUMNS, Cell, Column, Comparison, Floors, Part, Point, Spread, Trial};
+use pushforward::num::powf;
 
 use crate::config;
 use crate::failure::Outcome;
@@ -287,7 +288,7 @@ fn judged(run: &Run, ruler: &Ruler, samples: &Matrix, seed: u64) -> Outcome<Vec<
 /// Steps 0 = k_0 < k_1 < … = `total`, about (i/40)^1.5 total.
 fn moments(total: u64) -> Vec<u64> {
     let mut all: Vec<u64> =
-        (0..=MOMENTS).map(|i| (total as f64 * (i as f64 / MOMENTS as f64).powf(1.5)).round() as u64).collect();
+        (0..=MOMENTS).map(|i| (total as f64 * powf(i as f64 / MOMENTS as f64, 1.5)).round() as u64).collect();
     all.dedup();
     all
 }

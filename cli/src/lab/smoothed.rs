@@ -4,6 +4,7 @@ use crate::failure::{Failure, Outcome};
 use pushforward::density::{Density, evaluate};
 use pushforward::divergence::Divergence;
 use pushforward::linalg::{Matrix, matmul};
+use pushforward::num::{exp, hypot, ln};
 
 /// Cells per bandwidth: the trapezoidal rule errs by 2 exp(-2π² · 0.6^-2) < 1e-23 on a Gaussian of that width.
 pub const CELLS: f64 = 1.0 / 0.6;
@@ -69,11 +70,11 @@ impl Smoothed {
         };
         let cell = (x[1] - x[0]) * (y[1] - y[0]);
         let top = log_p.as_slice().iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let mass: f64 = log_p.as_slice().iter().map(|l| (l - top).exp() * cell).sum();
+        let mass: f64 = log_p.as_slice().iter().map(|l| exp(l - top) * cell).sum();
         if !(mass > 0.0 && mass.is_finite()) {
             return Err(Failure::input("F_h is not shown: the target has no finite density in the picture"));
         }
-        log_p.as_mut_slice().iter_mut().for_each(|l| *l -= top + mass.ln());
+        log_p.as_mut_slice().iter_mut().for_each(|l| *l -= top + ln(mass));
         Ok(Self { h, x, y, log_p, score })
     }
 
@@ -91,7 +92,7 @@ impl Smoothed {
             return None;
         }
         let log_ratio: Vec<f64> =
-            self.log_p.as_slice().iter().zip(q.as_slice()).map(|(l, q)| l - q.max(TINY).ln()).collect();
+            self.log_p.as_slice().iter().zip(q.as_slice()).map(|(l, q)| l - ln(q.max(TINY))).collect();
         let mean = log_ratio.iter().zip(q.as_slice()).map(|(l, q)| l * q * cell).sum::<f64>();
         let own = divergence.centred(mean);
         let f = own.as_deref().unwrap_or(divergence);
@@ -100,10 +101,10 @@ impl Smoothed {
         let (mut raw, mut short) = ([zeros(), zeros()], [zeros(), zeros()]);
         for (k, &l) in log_ratio.iter().enumerate() {
             let q = q.as_slice()[k];
-            value += lowered(f, clip, l, self.log_p.as_slice()[k].exp(), q) * cell;
+            value += lowered(f, clip, l, exp(self.log_p.as_slice()[k]), q) * cell;
             if q > TINY {
                 let beta = [0, 1].map(|j| self.score[j].as_slice()[k] - [&qx, &qy][j].as_slice()[k] / q);
-                let part = (LIMIT / (self.h * beta[0].hypot(beta[1]))).min(1.0);
+                let part = (LIMIT / (self.h * hypot(beta[0], beta[1]))).min(1.0);
                 let w = f.weight(l.clamp(-clip, clip)) * cell;
                 for j in 0..2 {
                     raw[j].as_mut_slice()[k] = w * beta[j];
@@ -130,7 +131,7 @@ impl Smoothed {
             let near = |at: f64| ((at - grid[0]) / step).clamp(0.0, grid.len() as f64) as usize;
             for k in near(x - REACH * h)..near(x + REACH * h + step) {
                 let z = (grid[k] - x) / h;
-                a[(i, k)] = scale * (-0.5 * z * z).exp();
+                a[(i, k)] = scale * exp(-0.5 * z * z);
                 b[(i, k)] = -z / h * a[(i, k)];
             }
         }
@@ -154,10 +155,10 @@ fn blurred(
     let log_p = density.log_density(&at(&fx, &fy));
     let finite = |l: &f64| l.is_finite();
     let top = log_p.iter().copied().filter(finite).fold(f64::NEG_INFINITY, f64::max);
-    let p: Vec<f64> = log_p.iter().map(|l| if l.is_finite() { (l - top).exp() } else { 0.0 }).collect();
+    let p: Vec<f64> = log_p.iter().map(|l| if l.is_finite() { exp(l - top) } else { 0.0 }).collect();
     let p = Matrix::from_vec(fy.len(), fx.len(), p);
     let kernel = |to: &[f64], from: &[f64]| {
-        Matrix::from_fn(to.len(), from.len(), |a, b| (-0.5 * ((to[a] - from[b]) / h).powi(2)).exp())
+        Matrix::from_fn(to.len(), from.len(), |a, b| exp(-0.5 * ((to[a] - from[b]) / h).powi(2)))
     };
     let slope = |to: &[f64], from: &[f64], k: &Matrix| {
         Matrix::from_fn(to.len(), from.len(), |a, b| -(to[a] - from[b]) / (h * h) * k[(a, b)])
@@ -167,7 +168,7 @@ fn blurred(
     let sum = both(&ky, &kx);
     let over = |part: Matrix| Matrix::from_fn(y.len(), x.len(), |b, a| part[(b, a)] / sum[(b, a)].max(TINY));
     let score = [over(both(&ky, &slope(x, &fx, &kx))), over(both(&slope(y, &fy, &ky), &kx))];
-    (sum.map(|s| s.max(TINY).ln()), score)
+    (sum.map(|s| ln(s.max(TINY))), score)
 }
 
 /// q f(p/q) for densities p and q with log p/q = l, where w is held constant beyond |l| = `clip`.
@@ -179,5 +180,5 @@ pub fn lowered(f: &dyn Divergence, clip: f64, l: f64, p: f64, q: f64) -> f64 {
         return q * f.f(l);
     }
     let (w, df) = (f.weight(end), f.u_df(end));
-    q * (f.f(end) - df - w * (1.0 + l - end)) + p * (-end).exp() * (df + w)
+    q * (f.f(end) - df - w * (1.0 + l - end)) + p * exp(-end) * (df + w)
 }

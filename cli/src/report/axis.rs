@@ -1,6 +1,7 @@
 //! Axes: a range, a scale, round ticks.
 
 use crate::report::style::number;
+use pushforward::num::{ln, log10, powf};
 
 /// How numbers become lengths.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -37,7 +38,7 @@ impl Axis {
     pub fn log(label: &str, low: f64, high: f64) -> Self {
         let low = if low.is_finite() && low > 0.0 { low } else { 1e-3 };
         let high = if high.is_finite() && high > low * 1.2 { high } else { low * 10.0 };
-        let decades = (high / low).log10();
+        let decades = log10(high / low);
         let steps: &[f64] = if decades > 3.0 {
             &[1.0]
         } else if decades > 1.5 {
@@ -46,7 +47,7 @@ impl Axis {
             &[1.0, 2.0, 5.0]
         };
         let every = (decades / 6.0).ceil().max(1.0) as i32;
-        let powers = low.log10().floor() as i32..=high.log10().ceil() as i32;
+        let powers = log10(low).floor() as i32..=log10(high).ceil() as i32;
         let ticks =
             powers.filter(|p| p.rem_euclid(every) == 0).flat_map(|p| steps.iter().map(move |s| s * 10f64.powi(p)));
         let inside = ticks.filter(|t| (low * 0.999..=high * 1.001).contains(t)).map(|t| (t, number(t, 1))).collect();
@@ -57,7 +58,7 @@ impl Axis {
     pub fn part(&self, x: f64) -> f64 {
         match self.scale {
             Scale::Linear => (x - self.low) / (self.high - self.low),
-            Scale::Log => (x.max(1e-300) / self.low).ln() / (self.high / self.low).ln(),
+            Scale::Log => ln(x.max(1e-300) / self.low) / ln(self.high / self.low),
         }
     }
 }
@@ -73,9 +74,9 @@ fn widen(low: f64, high: f64) -> (f64, f64) {
 /// About n multiples of 1, 2 or 5 times a power of ten in [low, high].
 fn linear_ticks(low: f64, high: f64, n: usize) -> Vec<(f64, String)> {
     let raw = (high - low) / n.max(1) as f64;
-    let power = 10f64.powf(raw.log10().floor());
+    let power = powf(10f64, log10(raw).floor());
     let step = [1.0, 2.0, 5.0, 10.0].into_iter().map(|m| m * power).find(|s| *s >= raw * 0.999).unwrap_or(power);
-    let decimals = (-step.log10().floor()).max(0.0) as usize;
+    let decimals = (-log10(step).floor()).max(0.0) as usize;
     let (first, last) = ((low / step - 1e-9).ceil() as i64, (high / step + 1e-9).floor() as i64);
     let text = |x: f64| {
         if x != 0.0 && (step >= 1e5 || decimals > 4) {

@@ -1,6 +1,7 @@
 //! Regions of highest density of a field on a grid, by marching squares.
 
 use crate::report::record::Field;
+use pushforward::num::exp;
 use std::fmt::Write;
 
 /// The level c of log p~ such that {log p~ ≥ c} holds the share `mass` of the probability inside the box.
@@ -8,10 +9,10 @@ pub fn mass_level(field: &Field, mass: f64) -> f64 {
     let mut values: Vec<f64> = field.log_p.as_slice().iter().copied().filter(|v| v.is_finite()).collect();
     values.sort_by(|a, b| b.total_cmp(a));
     let Some(&top) = values.first() else { return f64::NAN };
-    let total: f64 = values.iter().map(|v| (v - top).exp()).sum();
+    let total: f64 = values.iter().map(|v| exp(v - top)).sum();
     let mut sum = 0.0;
     for v in &values {
-        sum += (v - top).exp();
+        sum += exp(v - top);
         if sum >= mass * total {
             return *v;
         }

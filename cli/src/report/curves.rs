@@ -7,7 +7,7 @@ use crate::verification::Request;
 use pushforward::density::GaussianMixture;
 use pushforward::divergence::Divergence;
 use pushforward::linalg::Matrix;
-use pushforward::num::GaussLegendre;
+use pushforward::num::{GaussLegendre, cosh, exp, ln};
 use pushforward::verify::{Evidence, Grid, Nodes, Pair, integrability};
 use std::f64::consts::{LN_2, TAU};
 use std::fmt::Write;
@@ -62,7 +62,7 @@ impl Measure {
 
 /// s'(l) of the logistic step at τ with κ = 1, and s''.
 fn step(l: f64, tau: f64) -> (f64, f64) {
-    let s = 1.0 / (1.0 + (tau - l).exp());
+    let s = 1.0 / (1.0 + exp(tau - l));
     (s * (1.0 - s), s * (1.0 - s) * (1.0 - 2.0 * s))
 }
 
@@ -109,8 +109,7 @@ pub fn section(s: &mut String, request: &Request, evidence: &[Evidence]) {
 fn diagrams(s: &mut String, measure: &Measure, lines: &[Line]) {
     let (low, high) = measure.levels();
     let taus: Vec<f64> = (0..=120).map(|k| low + (high - low) * f64::from(k) / 120.0).collect();
-    let speed: Vec<f64> =
-        lines.iter().map(|line| measure.mean(|l| (2.0 * line.f.log_weight(l)).exp()).sqrt()).collect();
+    let speed: Vec<f64> = lines.iter().map(|line| measure.mean(|l| exp(2.0 * line.f.log_weight(l))).sqrt()).collect();
     let curve = |value: &dyn Fn(usize, f64) -> f64| -> Vec<Vec<(f64, f64)>> {
         (0..lines.len()).map(|k| taus.iter().map(|t| (*t, value(k, *t))).collect()).collect()
     };
@@ -118,7 +117,7 @@ fn diagrams(s: &mut String, measure: &Measure, lines: &[Line]) {
     let response = curve(&|k, t| {
         let rate = measure.mean(|l| {
             let (slope, bend) = step(l, t);
-            (l + lines[k].f.log_weight(l)).exp() * (slope + bend)
+            exp(l + lines[k].f.log_weight(l)) * (slope + bend)
         });
         rate / speed[k]
     });
@@ -131,7 +130,7 @@ fn diagrams(s: &mut String, measure: &Measure, lines: &[Line]) {
         &response,
         false,
     );
-    let geometry = |t: f64| measure.mean(|l| (-0.5 * ((l - t) / BLUR).powi(2)).exp() / (BLUR * TAU.sqrt()));
+    let geometry = |t: f64| measure.mean(|l| exp(-0.5 * ((l - t) / BLUR).powi(2)) / (BLUR * TAU.sqrt()));
     let g: Vec<f64> = taus.iter().map(|t| geometry(*t)).collect();
     let inflow: Vec<Vec<(f64, f64)>> = (0..lines.len())
         .map(|k| taus.iter().zip(&g).map(|(t, g)| (*t, weight(k, *t) / weight(k, 0.0) * g)).collect())
@@ -187,14 +186,14 @@ fn draw(
 
 /// 1/𝒞 of T14 (b) for two unit Gaussians at distance L: √(2π) e^(L²/8) ∫ e^(x²/2)/cosh(Lx/2) dx over the gap.
 fn inverse_capacity(distance: f64) -> f64 {
-    let integrand = |x: f64| (0.5 * x * x).exp() / (0.5 * distance * x).cosh();
+    let integrand = |x: f64| exp(0.5 * x * x) / cosh(0.5 * distance * x);
     let half = 0.5 * distance;
-    TAU.sqrt() * (distance * distance / 8.0).exp() * GaussLegendre::new(16).integrate(-half, half, 40, integrand)
+    TAU.sqrt() * exp(distance * distance / 8.0) * GaussLegendre::new(16).integrate(-half, half, 40, integrand)
 }
 
 /// Time in which reaction alone takes the masses 0.2, 0.8 to 0.35, 0.65 where 0.5, 0.5 is right: ∫ da / (a(1-a)(φ₂-φ₁)) (T15).
 fn reaction_time(f: &dyn Divergence) -> f64 {
-    let phi = |mass: f64| f.first_variation((0.5 / mass).ln());
+    let phi = |mass: f64| f.first_variation(ln(0.5 / mass));
     GaussLegendre::new(16).integrate(0.2, 0.35, 4, |a| 1.0 / (a * (1.0 - a) * (phi(1.0 - a) - phi(a))))
 }
 

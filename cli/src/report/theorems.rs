@@ -9,6 +9,7 @@ use crate::report::plot::Plot;
 use crate::report::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
 use crate::verification::table::observed;
 use crate::verification::{Request, Status, Tally, refusals, shown, status, word};
+use pushforward::num::powf;
 use pushforward::verify::{Comparison, Evidence, Verdict};
 use std::fmt::Write;
 
@@ -197,9 +198,9 @@ fn slopes(e: &Evidence) -> Option<String> {
 fn fit(plot: &mut Plot, c: &Comparison) {
     let (Some(o), Some(expected)) = (c.observed_order, c.expected_order) else { return };
     let (Some(&large), Some(&small)) = (c.steps.first(), c.steps.last()) else { return };
-    let fitted = |h: f64| o.constant / c.scale * h.powf(o.order);
+    let fitted = |h: f64| o.constant / c.scale * powf(h, o.order);
     let middle = (large * small).sqrt();
-    let slope = |h: f64| 4.0 * fitted(middle) * (h / middle).powf(expected);
+    let slope = |h: f64| 4.0 * fitted(middle) * powf(h / middle, expected);
     plot.line(&[(large, fitted(large)), (small, fitted(small))], &format!("stroke=\"{TARGET}\" stroke-width=\"2\""));
     plot.line(
         &[(large, slope(large)), (small, slope(small))],

@@ -5,6 +5,7 @@ use crate::target::formula::value::Value;
 use crate::target::formula::{self, Parameters};
 use crate::target::{Described, Reason};
 use pushforward::linalg::Matrix;
+use pushforward::num::ln;
 use std::sync::Arc;
 
 /// How a response follows from eta.
@@ -103,7 +104,7 @@ pub(super) fn describe(family: &Family, data: Data) -> Result<Described, Reason>
         priors += "tau ~ half_normal(group_scale); z ~ normal(0, 1); ";
     }
     if let Some(exposure) = data.exposure {
-        constants.push(("log_exposure".to_string(), Value::vector(exposure.iter().map(|v| v.ln()).collect())));
+        constants.push(("log_exposure".to_string(), Value::vector(exposure.iter().map(|v| ln(*v)).collect())));
         eta += " + log_exposure";
     }
     family.positive.iter().for_each(|(name, prior)| priors += &format!("{name} ~ {prior}; "));

@@ -9,6 +9,7 @@ use crate::target::glm::{self, Family};
 use crate::target::{Described, Reason, unchanged};
 use pushforward::density::{Chart, Density, LinearRegression, LogisticRegression, Support};
 use pushforward::linalg::Matrix;
+use pushforward::num::{exp2, ln, log2};
 use serde::Deserialize;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -316,7 +317,7 @@ fn narrow_priors(response: &[f64], keys: &Keys, family: &Family) -> Vec<String> 
     let (n, s) = (response.len() as f64, keys.prior_scale);
     let mean = response.iter().sum::<f64>() / n;
     let sd = (response.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
-    let (mean, sd) = if logistic { ((mean / (1.0 - mean)).ln(), 0.0) } else { (mean, sd) };
+    let (mean, sd) = if logistic { (ln(mean / (1.0 - mean)), 0.0) } else { (mean, sd) };
     let number = |x: f64| crate::report::number(x, 3);
     let mut out = Vec::new();
     if keys.intercept && mean.is_finite() && mean.abs() > ALLOWED * s {
@@ -360,7 +361,7 @@ fn standard(column: &[f64], name: &str) -> Result<Vec<f64>, Reason> {
     let n = column.len() as f64;
     let size = column.iter().fold(0.0, |m: f64, v| m.max(v.abs()));
     // in units of a power of two, which rounds nothing and keeps squares in range
-    let unit = if size > 0.0 { size.log2().floor().exp2() } else { 1.0 };
+    let unit = if size > 0.0 { exp2(log2(size).floor()) } else { 1.0 };
     let mean = column.iter().map(|v| v / unit).sum::<f64>() / n;
     let sd = (column.iter().map(|v| (v / unit - mean) * (v / unit - mean)).sum::<f64>() / n).sqrt();
     if column.iter().all(|v| *v == column[0]) || sd <= ROUNDING * f64::EPSILON * (size / unit) {

@@ -2,6 +2,7 @@
 //! The bound is in the documentation of [`KdeGrid`](super::KdeGrid).
 
 use crate::linalg::{Matrix, View, gemm};
+use crate::num::exp;
 use rayon::prelude::*;
 
 /// Most dimensions: Pᵈ numbers belong to a cell.
@@ -89,7 +90,7 @@ impl Expansion {
     fn spread(&mut self, axis: usize) {
         let (along, reach) = (self.cells[axis], self.reach);
         let lines = self.errors.len() / along;
-        let v: Vec<f64> = (0..=reach).map(|k| (-0.25 * (k as f64 - 1.0).max(0.0).powi(2)).exp()).collect();
+        let v: Vec<f64> = (0..=reach).map(|k| exp(-0.25 * (k as f64 - 1.0).max(0.0).powi(2))).collect();
         let mut out = vec![0.0; self.errors.len()];
         for (c, out) in out.chunks_exact_mut(lines).enumerate() {
             for (out, line) in out.iter_mut().zip(self.errors.chunks_exact(along)) {
@@ -206,12 +207,12 @@ fn pair_error(order: usize, d: usize) -> f64 {
 
 /// R exp(-R²/2).
 fn left_out(reach: usize) -> f64 {
-    reach as f64 * (-0.5 * (reach * reach) as f64).exp()
+    reach as f64 * exp(-0.5 * (reach * reach) as f64)
 }
 
 /// g⁽ᵏ⁾(u) = (-1)ᵏ He_k(u) exp(-u²/2), by the recurrence of the Hermite polynomials.
 fn hermite_derivative(k: usize, u: f64) -> f64 {
-    let (mut before, mut now) = (0.0, (-0.5 * u * u).exp());
+    let (mut before, mut now) = (0.0, exp(-0.5 * u * u));
     for n in 0..k {
         (before, now) = (now, -u * now - n as f64 * before);
     }

@@ -5,7 +5,7 @@ use super::Kde;
 use super::expansion::{Expansion, MAX_DIM};
 use crate::error::{Error, Result};
 use crate::linalg::{Matrix, shape_mismatch};
-use crate::num::Real;
+use crate::num::{Real, ln};
 use rayon::prelude::*;
 
 /// Queries that one task handles; fixed, so that the bits do not depend on the number of threads.
@@ -110,7 +110,7 @@ impl<T: Real> KdeGrid<T> {
         let relative = error / (mass - error);
         let fits = relative <= self.tolerance.density && relative * (1.0 + steepest) <= self.tolerance.score * h;
         if mass > error && fits {
-            *log_density = T::from_f64(mass.ln() - self.exact.log_norm);
+            *log_density = T::from_f64(ln(mass) - self.exact.log_norm);
             score.iter_mut().zip(mean).for_each(|(s, m)| *s = T::from_f64(m / h));
         }
     }

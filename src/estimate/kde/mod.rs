@@ -9,7 +9,7 @@ mod tiles;
 
 use crate::error::{Error, Result};
 use crate::linalg::{Matrix, shape_mismatch};
-use crate::num::{Kernel, Real, dispatch};
+use crate::num::{Kernel, Real, dispatch, exp2, ln, log2};
 use order::{Boxes, gather, scatter, tree_order};
 use rayon::prelude::*;
 use std::sync::{Arc, Mutex};
@@ -137,7 +137,7 @@ impl<T: Real> Kde<T> {
         }
         let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
         let (points, point_boxes, boxes) = (Arc::default(), Arc::default(), Boxes::default());
-        let unit = if d > FEW { bandwidth.log2().round().exp2() } else { 1.0 };
+        let unit = if d > FEW { exp2(log2(bandwidth).round()) } else { 1.0 };
         let mut this =
             Self { points, scaled: vec![], point_boxes, boxes, centre, unit, log_norm: 0.0, n, d, bandwidth };
         let given = samples.as_slice();
@@ -164,8 +164,8 @@ impl<T: Real> Kde<T> {
         let (points, point_boxes, centre) =
             (Arc::clone(&self.points), Arc::clone(&self.point_boxes), self.centre.clone());
         let boxes = Boxes::default();
-        let log_norm = (self.n as f64).ln()
-            + self.d as f64 * ((mutant!("kernel-normaliser", 1.0, 2.0) * std::f64::consts::PI).sqrt() * bandwidth).ln();
+        let log_norm = ln(self.n as f64)
+            + self.d as f64 * ln((mutant!("kernel-normaliser", 1.0, 2.0) * std::f64::consts::PI).sqrt() * bandwidth);
         let mut kde = Self { points, scaled: vec![], point_boxes, boxes, centre, log_norm, bandwidth, ..*self };
         if kde.d <= FEW {
             let scale = kde.scale();

@@ -2,7 +2,7 @@
 
 use super::sweep::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, nearest, sweep};
 use super::{FEW, Kde};
-use crate::num::{Kernel, Real, dispatch};
+use crate::num::{Kernel, Real, dispatch, ln, log2};
 
 /// A portion of the queries and where their values go.
 pub(super) struct Task<'a, T: Real> {
@@ -170,7 +170,7 @@ impl<T: Real> Task<'_, T> {
             let mean = shift(c) * inverse;
             (*s, finite) = (T::from_f64(mean), finite && mean.is_finite());
         }
-        let log = v.mass.ln() - v.offset * std::f64::consts::LN_2 - self.kde.log_norm;
+        let log = ln(v.mass) - v.offset * std::f64::consts::LN_2 - self.kde.log_norm;
         // a query that is not a number shows in the shift only
         self.log_density[i] = T::from_f64(if finite { log } else { f64::NAN });
         if let Some((neighbours, correction)) = &mut self.second {
@@ -202,7 +202,7 @@ fn is_far<T: Real>(offset: T) -> bool {
 #[inline(always)]
 fn stages<T: Real>(n: usize) -> [T; 3] {
     let mantissa = if size_of::<T>() == 4 { 23.0 } else { 52.0 };
-    [mantissa, mantissa + 6.0, mantissa + 3.0 + (n as f64).log2()].map(T::from_f64)
+    [mantissa, mantissa + 6.0, mantissa + 3.0 + log2(n as f64)].map(T::from_f64)
 }
 
 /// A bound on the sum of the kernel values, up to 2^offset, of the blocks further than `limit`.

@@ -9,7 +9,7 @@ mod kernels;
 use super::Kde;
 use super::task::{Task, Values};
 use crate::linalg::{Matrix, Packed, Start, View, gemm};
-use crate::num::{Kernel, Real, dispatch};
+use crate::num::{Kernel, Real, dispatch, exp2};
 use kernels::{Add, Highest, Places, Powers, Prepare};
 use rayon::prelude::*;
 
@@ -153,7 +153,7 @@ impl<T: Real> Panel<T> {
         for l in 0..LANES {
             self.top[l] += rise[l];
         }
-        let factor = rise.map(|rise| (-rise.to_f64()).exp2());
+        let factor = rise.map(|rise| exp2(-rise.to_f64()));
         for (m, moment) in self.moments.iter_mut().enumerate() {
             for sum in &mut moment.sums {
                 for l in 0..LANES {

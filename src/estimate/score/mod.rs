@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::estimate::{Clock, Estimator, EstimatorSettings, Law, Noise, Noised, NoisedTarget, Reference, Scene};
 use crate::linalg::{Cholesky, Matrix, solve_lower_rows, solve_lower_transposed_rows};
 use crate::nn::cosine_rate;
-use crate::num::{Real, log_mean_exp};
+use crate::num::{Real, ln, log_mean_exp};
 use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream};
 use crate::state::{State, Stateful};
 use network::{Divergence, Lesson, Residual};
@@ -354,7 +354,7 @@ impl<T: Real> Estimator for ScoreNet<T> {
         score.as_mut_slice().iter_mut().zip(field.as_slice()).for_each(|(z, r)| *z = r - *z);
         solve_lower_transposed_rows(whitening.factor.lower(), &mut score);
         let normaliser = if self.useful().is_some() { self.normaliser } else { 0.0 };
-        let constant = -0.5 * (whitening.factor.log_det() + d as f64 * std::f64::consts::TAU.ln()) - normaliser;
+        let constant = -0.5 * (whitening.factor.log_det() + d as f64 * ln(std::f64::consts::TAU)) - normaliser;
         // nothing where the network is a field
         let log_density = squares.iter().zip(&potential).map(|(square, phi)| constant - 0.5 * square + phi).collect();
         let q = Law { log_density, score };

@@ -1,7 +1,7 @@
 //! What a user of importance weights loses by them.
 
 use super::{effective_fraction, pareto_k};
-use crate::num::log_mean_exp;
+use crate::num::{exp, hypot, ln, ln_1p, log_mean_exp, powf};
 
 /// Parts of the sample that are compared.
 const BATCHES: usize = 10;
@@ -36,20 +36,20 @@ impl Loss {
         let batches = parts.fold([1.0, 0.0], |[low, high], ess| [ess.min(low), ess.max(high)]);
         let ess = effective_fraction(log_weights).min(batches[0]);
         let top = log_weights.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        let largest = (top - log_mean).exp() / n;
+        let largest = exp(top - log_mean) / n;
         let k = pareto_k(log_weights).min(1.0) - 1.0;
         let factor =
-            if k.abs() < 1e-9 { HORIZON.ln() } else { (HORIZON.powf(k) - 1.0) / mutant!("loss-horizon", 1.0, k) };
+            if k.abs() < 1e-9 { ln(HORIZON) } else { (powf(HORIZON, k) - 1.0) / mutant!("loss-horizon", 1.0, k) };
         Self { noise: (1.0 / (n * ess)).sqrt(), unseen: largest * factor, largest, batches }
     }
 
     /// The implied error of a reweighted mean, in posterior standard deviations: noise, and the unseen part three deviations away.
     pub fn mean(&self) -> f64 {
-        self.noise.hypot(DISTANCE * self.unseen)
+        hypot(self.noise, DISTANCE * self.unseen)
     }
 
     /// The implied error of log Z.
     pub fn log_z(&self) -> f64 {
-        self.noise.hypot(self.unseen.ln_1p())
+        hypot(self.noise, ln_1p(self.unseen))
     }
 }

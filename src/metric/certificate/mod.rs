@@ -10,7 +10,7 @@ pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
 pub(crate) use words::shown;
 
-use crate::num::log_mean_exp;
+use crate::num::{exp, log_mean_exp};
 use crate::{Error, Result};
 
 /// log r above which the model is said to miss a place: its density there is below a tenth of the target's.
@@ -138,7 +138,7 @@ impl ExactPart {
             unreached: infinite(l),
             eubo: Estimate::mean(l),
             log_z,
-            forward_ess: if log_z.value == f64::INFINITY { 0.0 } else { (log_z.value - log_mean_exp(l)).exp() },
+            forward_ess: if log_z.value == f64::INFINITY { 0.0 } else { exp(log_z.value - log_mean_exp(l)) },
             missed: Estimate::mean(&missed),
         })
     }

@@ -1,5 +1,7 @@
 //! The tail index of importance weights (PSIS).
 
+use crate::num::{exp, ln, ln_1p};
+
 /// Fewest exceedances that are fitted.
 const FEWEST: usize = 5;
 /// Points of the grid over θ beside √M ones (30 in `loo`; the paper has 20).
@@ -27,7 +29,7 @@ pub fn pareto_k(log_weights: &[f64]) -> f64 {
     // weights in units of the largest; a threshold of -∞ is a weight of 0
     let exceedances: Vec<f64> = sorted[size - tail..]
         .iter()
-        .map(|l| (l - largest).exp() - (threshold - largest).exp())
+        .map(|l| exp(l - largest) - exp(threshold - largest))
         .filter(|&x| x > 0.0)
         .collect();
     match exceedances.len() {
@@ -43,21 +45,20 @@ fn shape(x: &[f64]) -> f64 {
     let n = x.len();
     let points = GRID + (n as f64).sqrt() as usize;
     let (largest, quartile) = (x[n - 1], x[(n as f64 / 4.0 + 0.5) as usize - 1]);
-    let k_at =
-        |theta: f64| x.iter().map(|x| (-mutant!("pareto-sign", -theta, theta) * x).ln_1p()).sum::<f64>() / n as f64;
+    let k_at = |theta: f64| x.iter().map(|x| ln_1p(-mutant!("pareto-sign", -theta, theta) * x)).sum::<f64>() / n as f64;
     let grid: Vec<(f64, f64)> = (0..points)
         .map(|j| {
             let step = 1.0 - (points as f64 / (j as f64 + 0.5)).sqrt();
             let theta = 1.0 / largest + step / (PRIOR_QUARTILES * quartile);
             let k = k_at(theta);
-            (theta, n as f64 * ((-theta / k).ln() - k - 1.0))
+            (theta, n as f64 * (ln(-theta / k) - k - 1.0))
         })
         .collect();
     let best = grid.iter().fold(f64::NEG_INFINITY, |m, &(_, l)| m.max(l));
     let (mut weight, mut sum) = (0.0, 0.0);
     for (theta, l) in grid {
-        weight += (l - best).exp();
-        sum += theta * (l - best).exp();
+        weight += exp(l - best);
+        sum += theta * exp(l - best);
     }
     k_at(sum / weight)
 }

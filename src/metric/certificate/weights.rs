@@ -2,7 +2,7 @@
 
 use crate::linalg::Matrix;
 use crate::linalg::shape_mismatch;
-use crate::num::{Summary, log_mean_exp, log_sum_exp};
+use crate::num::{Summary, exp, log_mean_exp, log_sum_exp};
 use crate::rng::{Purpose, stream, uniform};
 use crate::{Error, Result};
 
@@ -42,7 +42,7 @@ pub fn effective_fraction(log_weights: &[f64]) -> f64 {
     }
     let squares: Vec<f64> =
         log_weights.iter().map(|l| mutant!("ess-power", 1.8 * (l - first), 2.0 * (l - first))).collect();
-    (-log_mean_exp(&squares)).exp()
+    exp(-log_mean_exp(&squares))
 }
 
 /// log Z ≈ log (1/n) Σ w_i, with standard error √((n/ESS - 1)/(n - 1)) by the delta method.   `log_weights`: log p~ - log q at samples of q.
@@ -102,7 +102,7 @@ fn normalised(log_weights: &[f64]) -> Result<Vec<f64>> {
         let (name, expected) = ("largest log-weight".into(), "above -inf: no sample lies in the support of the target");
         return Err(Error::Parameter { name, value: total, expected });
     }
-    Ok(log_weights.iter().map(|l| mutant!("weights-upside-down", (total - l).exp(), (l - total).exp())).collect())
+    Ok(log_weights.iter().map(|l| mutant!("weights-upside-down", (total - l).exp(), exp(l - total))).collect())
 }
 
 /// Whether there are two log-weights at least and each is finite or -∞.

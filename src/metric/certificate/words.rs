@@ -1,6 +1,7 @@
 //! A certificate in plain words.
 
 use super::{Certificate, Estimate, Verdict};
+use crate::num::{hypot, log10};
 use std::fmt;
 
 impl Verdict {
@@ -43,7 +44,7 @@ impl Certificate {
         }
         if let Some(exact) = &self.exact {
             let gap = exact.log_z.value - self.log_z.value;
-            let error = exact.log_z.standard_error.hypot(self.log_z.standard_error);
+            let error = hypot(exact.log_z.standard_error, self.log_z.standard_error);
             if gap.is_nan() || gap > 4.0 * error.max(1e-12) {
                 found.push(format!(
                     "log Z from exact samples is {gap:.3} above log Z from the model: the model misses part of the target"
@@ -102,6 +103,6 @@ pub(crate) fn shown(e: Estimate) -> String {
     if !(e.standard_error > 0.0 && e.standard_error.is_finite()) {
         return format!("{:.4}", e.value);
     }
-    let digits = (1.0 - e.standard_error.log10().floor()).clamp(0.0, 9.0) as usize;
+    let digits = (1.0 - log10(e.standard_error).floor()).clamp(0.0, 9.0) as usize;
     format!("{:.digits$} ± {:.digits$}", e.value, e.standard_error)
 }

@@ -4,7 +4,7 @@ use crate::autodiff::Var;
 use crate::linalg::Matrix;
 use crate::model::latent::Latent;
 use crate::nn::Parameters;
-use crate::num::Real;
+use crate::num::{Real, ln};
 use std::f64::consts::TAU;
 use std::sync::Arc;
 
@@ -70,7 +70,7 @@ impl Base {
     /// log q₀(z), n×1.
     pub(crate) fn log_density<'t, T: Real>(&self, p: &[Var<'t, T>], z: Var<'t, T>) -> Var<'t, T> {
         let half = T::from_f64(-0.5);
-        let constant = T::from_f64(-0.5 * self.dim as f64 * TAU.ln());
+        let constant = T::from_f64(-0.5 * self.dim as f64 * ln(TAU));
         if !self.is_mixture() {
             return z.square().row_sums() * half + constant;
         }

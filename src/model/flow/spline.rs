@@ -3,7 +3,7 @@
 use crate::autodiff::Var;
 use crate::linalg::Matrix;
 use crate::model::flow::{Mapped, Split};
-use crate::num::Real;
+use crate::num::{Real, exp_m1, ln};
 use std::sync::Arc;
 
 /// y_I = x_I, y_j = g_{θ_j(x_I)}(x_j) for j ∈ J, g an increasing rational-quadratic spline on [-B, B] with K bins and the identity
@@ -21,7 +21,7 @@ const MIN_SLOPE: f64 = SplineCoupling::MIN_SLOPE;
 
 /// c with softplus(c) + MIN_SLOPE = 1.
 fn identity_slope() -> f64 {
-    (1.0 - MIN_SLOPE).exp_m1().ln()
+    ln(exp_m1(1.0 - MIN_SLOPE))
 }
 
 /// The bin of each point: left knot (x, y), width, height and the slopes at both ends, N×1 each.
@@ -72,10 +72,10 @@ impl SplineCoupling {
         let lengths = |f: fn(&(f64, f64)) -> f64| -> Vec<f64> { all.windows(2).map(|w| f(&w[1]) - f(&w[0])).collect() };
         let (widths, heights) = (lengths(|k| k.0), lengths(|k| k.1));
         let free = 1.0 - MIN_BIN * self.bins as f64;
-        let logit = |length: &f64| ((length / (2.0 * b) - MIN_BIN).max(1e-3 * MIN_BIN) / free).ln();
+        let logit = |length: &f64| ln((length / (2.0 * b) - MIN_BIN).max(1e-3 * MIN_BIN) / free);
         let slopes: Vec<f64> = heights.iter().zip(&widths).map(|(h, w)| h / w).collect();
         let inner = slopes.windows(2).map(|s| 2.0 * s[0] * s[1] / (s[0] + s[1]));
-        let slope = |d: f64| (d - MIN_SLOPE).max(1e-3 * MIN_SLOPE).exp_m1().ln() - identity_slope();
+        let slope = |d: f64| ln(exp_m1((d - MIN_SLOPE).max(1e-3 * MIN_SLOPE))) - identity_slope();
         widths.iter().map(logit).chain(heights.iter().map(logit)).chain(inner.map(slope)).collect()
     }
 

@@ -5,7 +5,7 @@ use crate::density::Density;
 use crate::linalg::{Cholesky, Matrix};
 use crate::model::flow::model::{MARGINAL_BINS, MARGINAL_REACH};
 use crate::model::flow::{Architecture, CouplingKind, Flow, SplineCoupling};
-use crate::num::{Real, log_sum_exp};
+use crate::num::{Real, exp, ln, log_sum_exp, powf};
 use crate::search::spread_seeds;
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ fn copula(y: &Matrix) -> Vec<Matrix> {
     }
     let [lower, upper, log_diagonal] = correlation_factor(&scores);
     let width = row.len();
-    let log_scale = Matrix::from_fn(1, d, |_, j| scale[j].ln());
+    let log_scale = Matrix::from_fn(1, d, |_, j| ln(scale[j]));
     vec![lower, upper, log_diagonal, Matrix::from_vec(1, width, row), log_scale, Matrix::from_vec(1, d, mean)]
 }
 
@@ -73,7 +73,7 @@ fn copula(y: &Matrix) -> Vec<Matrix> {
 /// that of n particles.
 fn normal_scores(n: usize) -> Vec<f64> {
     const STEP: f64 = 1e-3;
-    let density = |z: f64| (-0.5 * z * z).exp() / std::f64::consts::TAU.sqrt();
+    let density = |z: f64| exp(-0.5 * z * z) / std::f64::consts::TAU.sqrt();
     let (mut z, mut below) = (-9.0, 0.0);
     let next = |i: usize| {
         while below < (i as f64 + 0.5) / n as f64 && z < 9.0 {
@@ -108,7 +108,7 @@ fn correlation_factor(scores: &Matrix) -> [Matrix; 3] {
     let factor =
         Cholesky::factor(&c, "correlation of the particles").map_or(Matrix::identity(d), |l| l.lower().clone());
     let upper = Matrix::from_fn(d, d, |i, j| if i < j { factor[(j, i)] } else { 0.0 });
-    [Matrix::zeros(d, d), upper, Matrix::from_fn(1, d, |_, i| factor[(i, i)].ln())]
+    [Matrix::zeros(d, d), upper, Matrix::from_fn(1, d, |_, i| ln(factor[(i, i)]))]
 }
 
 /// Σ_k π_k N(m_k, diag s_k²).
@@ -124,8 +124,8 @@ impl Mixture {
         let d = y.cols();
         let means = y.gather_rows(&spread_seeds(y, k, seed));
         // K balls that share the volume of a particle cloud of scale 1
-        let size = (k as f64).powf(-1.0 / d as f64);
-        let mut out = Self { means, scales: Matrix::filled(k, d, size), log_weights: vec![-(k as f64).ln(); k] };
+        let size = powf(k as f64, -1.0 / d as f64);
+        let mut out = Self { means, scales: Matrix::filled(k, d, size), log_weights: vec![-ln(k as f64); k] };
         for _ in 0..ROUNDS {
             let shares = out.shares(y);
             out.maximise(y, &shares, size);
@@ -137,7 +137,7 @@ impl Mixture {
     fn shares(&self, y: &Matrix) -> Matrix {
         let k = self.log_weights.len();
         let volume: Vec<f64> =
-            (0..k).map(|k| self.log_weights[k] - self.scales.row(k).iter().map(|s| s.ln()).sum::<f64>()).collect();
+            (0..k).map(|k| self.log_weights[k] - self.scales.row(k).iter().map(|s| ln(*s)).sum::<f64>()).collect();
         let mut out = Matrix::zeros(y.rows(), k);
         for (i, row) in y.iter_rows().enumerate() {
             let shares = out.row_mut(i);
@@ -146,7 +146,7 @@ impl Mixture {
                 *share = volume[k] - 0.5 * terms.map(|((y, m), s)| ((y - m) / s).powi(2)).sum::<f64>();
             }
             let total = log_sum_exp(shares);
-            shares.iter_mut().for_each(|s| *s = (*s - total).exp());
+            shares.iter_mut().for_each(|s| *s = exp(*s - total));
         }
         out
     }
@@ -158,7 +158,7 @@ impl Mixture {
         let k = self.log_weights.len();
         let counts: Vec<f64> = (0..k).map(|k| shares.iter_rows().map(|s| s[k]).sum::<f64>()).collect();
         for c in 0..k {
-            self.log_weights[c] = ((counts[c] + 1.0) / (n + k) as f64).ln();
+            self.log_weights[c] = ln((counts[c] + 1.0) / (n + k) as f64);
             for j in 0..d {
                 let old = self.means[(c, j)];
                 let pairs = || shares.iter_rows().zip(y.iter_rows()).map(|(s, y)| (s[c], y[j]));
@@ -173,7 +173,7 @@ impl Mixture {
     /// As the base takes them.
     fn parameters(self) -> Vec<Matrix> {
         let k = self.log_weights.len();
-        vec![self.means, self.scales.map(f64::ln), Matrix::from_vec(1, k, self.log_weights)]
+        vec![self.means, self.scales.map(ln), Matrix::from_vec(1, k, self.log_weights)]
     }
 }
 

@@ -1,7 +1,8 @@
 //! Elementary functions of one number, by +, -, ·, /, √ and operations on bits alone: the same bits on every machine.
 //!
 //! Those of the standard library come from the C library, whose results change with its version and with what it finds in the
-//! processor. Nothing in these is fused, so they round alike wherever they are inlined. Functions of f32 are those of f64 rounded once more: within 0.501 ulp.
+//! processor; `clippy.toml` forbids them. Outside [`Kernel`](super::Kernel)s take these; nothing in them is fused, so they round alike
+//! wherever they are inlined. Functions of f32 are those of f64 rounded once more: within 0.501 ulp.
 //!
 //! | function | error in f64, at most | by |
 //! |---|---|---|

@@ -9,7 +9,7 @@ use crate::divergence;
 use crate::error::{Error, Result};
 use crate::estimate::{LawUse, Scene, SmoothedTarget};
 use crate::linalg::Matrix;
-use crate::num::mean;
+use crate::num::{ln, mean, powf};
 use crate::state::{State, Stateful};
 use crate::velocity::{
     Field, Figure, Ingredients, LogRatioClip, Pull, Unit, UniversalDrift, Velocity, VelocitySettings,
@@ -160,9 +160,9 @@ impl FunctionalGradient {
         let (mut power, mut logarithm) = (0.0, 0.0);
         for (at, v) in v.as_slice().iter().enumerate() {
             let s = self.young.gradient(*v, at % d).abs();
-            let term = self.young.scale(at % d) * s.powf(q);
+            let term = self.young.scale(at % d) * powf(s, q);
             power += term;
-            logarithm += if s > 0.0 { term * s.ln() } else { 0.0 };
+            logarithm += if s > 0.0 { term * ln(s) } else { 0.0 };
         }
         let n = v.rows() as f64;
         (power / n, (logarithm / q - power / (q * q)) / n)

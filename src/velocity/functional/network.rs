@@ -4,6 +4,7 @@ use super::young::Young;
 use crate::autodiff::{Tape, Var};
 use crate::linalg::Matrix;
 use crate::nn::{Adam, AdamState, Mlp, Parameters};
+use crate::num::powf;
 use crate::rng::{Purpose, fill_signs, stream};
 use crate::state::{State, Stateful};
 use crate::{Error, Result};
@@ -68,7 +69,7 @@ impl Network {
             let slope = (shifted(REACH) - shifted(-REACH)) * tape.leaf(v);
             value = value + slope.sum() * (0.5 / REACH);
         }
-        let weights = Matrix::from_fn(x.rows(), x.cols(), |_, k| young.scale(k).powf(1.0 - young.p()) / young.p());
+        let weights = Matrix::from_fn(x.rows(), x.cols(), |_, k| powf(young.scale(k), 1.0 - young.p()) / young.p());
         let cost = (f.square() + tape.scalar(FLOOR)).powf(0.5 * young.p()) * tape.leaf(&weights);
         (cost.sum() - value) * (1.0 / n)
     }

@@ -1,5 +1,6 @@
 //! Young functions: what a field costs, and the field that a gradient asks for.
 
+use crate::num::powf;
 use crate::{Error, Result};
 
 /// g(f) = (1/p) Σ_k |f_k|^p/m_k^{p-1}, p > 1, with conjugate g*(s) = (1/q) Σ_k m_k |s_k|^q, 1/p + 1/q = 1. For p = 2 it is the
@@ -44,16 +45,16 @@ impl Young {
 
     /// ∇g*(s)_k = m_k sign(s_k) |s_k|^{q-1}.
     pub fn velocity(&self, s: f64, k: usize) -> f64 {
-        self.scale(k) * s.abs().powf(self.q() - mutant!("young-exponent", 0.0, 1.0)).copysign(s)
+        self.scale(k) * powf(s.abs(), self.q() - mutant!("young-exponent", 0.0, 1.0)).copysign(s)
     }
 
     /// ∇g(f)_k = sign(f_k) |f_k/m_k|^{p-1}: the inverse of [`Young::velocity`].
     pub fn gradient(&self, f: f64, k: usize) -> f64 {
-        (f.abs() / self.scale(k)).powf(self.p - 1.0).copysign(f)
+        powf(f.abs() / self.scale(k), self.p - 1.0).copysign(f)
     }
 
     /// g(f)_k.
     pub(super) fn cost(&self, f: f64, k: usize) -> f64 {
-        f.abs().powf(self.p) / (self.p * self.scale(k).powf(self.p - 1.0))
+        powf(f.abs(), self.p) / (self.p * powf(self.scale(k), self.p - 1.0))
     }
 }

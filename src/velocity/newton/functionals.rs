@@ -1,6 +1,7 @@
 //! Functionals of a cloud with their Wasserstein gradients and Hessian actions.
 
 use crate::linalg::Matrix;
+use crate::num::{cos, exp, sin};
 use crate::parallel;
 use std::f64::consts::PI;
 
@@ -35,17 +36,15 @@ impl Functional for VarianceCosine {
     fn value(&self, x: &Matrix) -> f64 {
         let m = x.column_means()[0];
         let variance = x.as_slice().iter().map(|x| (x - m).powi(2)).sum::<f64>() / x.rows() as f64;
-        0.5 * self.a * variance + self.beta * (PI * m).cos()
+        0.5 * self.a * variance + self.beta * cos(PI * m)
     }
     fn gradient(&self, x: &Matrix) -> Matrix {
         let m = x.column_means()[0];
-        x.map(|x| self.a * (x - m) - self.beta * PI * (PI * m).sin())
+        x.map(|x| self.a * (x - m) - self.beta * PI * sin(PI * m))
     }
     fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
         let (m, mean) = (x.column_means()[0], u.column_means()[0]);
-        u.map(|u| {
-            self.a * (u - mean) - self.beta * PI * mutant!("newton-cosine-power", 1.0, PI) * (PI * m).cos() * mean
-        })
+        u.map(|u| self.a * (u - mean) - self.beta * PI * mutant!("newton-cosine-power", 1.0, PI) * cos(PI * m) * mean)
     }
 }
 
@@ -91,7 +90,7 @@ const CHUNK: usize = 16;
 impl Mmd {
     fn kernel(&self, a: &[f64], b: &[f64]) -> f64 {
         let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-        (-0.5 * square / (self.sigma * self.sigma)).exp()
+        exp(-0.5 * square / (self.sigma * self.sigma))
     }
 
     /// Rows in their order, side by side.

@@ -5,6 +5,7 @@ mod functionals;
 use crate::error::{Error, Result};
 use crate::estimate::Scene;
 use crate::linalg::{Lanczos, Matrix, SymmetricEigen, dot};
+use crate::num::{cos, tan};
 use crate::rng::{Purpose, normal_matrix};
 use crate::state::Stateful;
 use crate::velocity::{Figure, Ingredients, Kind, Pull, Velocity, VelocitySettings, root_mean_square};
@@ -144,7 +145,7 @@ impl Newton {
         let mut out = vec![0.0; v.len()];
         for k in 0..nodes {
             let theta = (k as f64 + 0.5) / nodes as f64 * std::f64::consts::FRAC_PI_2;
-            let (t, weight) = (scale * theta.tan(), scale / theta.cos().powi(2) / nodes as f64);
+            let (t, weight) = (scale * tan(theta), scale / cos(theta).powi(2) / nodes as f64);
             // (H² + ε + t²) y = v by conjugate gradients
             let shift = epsilon + t * t;
             let (mut y, mut r) = (vec![0.0; v.len()], v.to_vec());

@@ -6,7 +6,7 @@ use crate::density::{Density, Domain, Target, evaluate};
 use crate::error::{Error, Result};
 use crate::estimate::Scene;
 use crate::linalg::Matrix;
-use crate::num::mean;
+use crate::num::{mean, powf};
 use crate::parallel;
 use crate::rng::{Purpose, fill_uniform, stream};
 use crate::state::Stateful;
@@ -73,7 +73,8 @@ impl VelocitySettings for RieszSettings {
 pub fn truncation(dim: usize, order: f64, modes: usize) -> Option<f64> {
     let (m, smooth) = (modes as f64, 2.0 * order - dim as f64 - 1.0);
     let count = if dim == 1 { 2.0 } else { 8.0 };
-    (smooth > 0.0 && dim <= 2).then(|| count * std::f64::consts::TAU.powf(1.0 - 2.0 * order) * m.powf(-smooth) / smooth)
+    (smooth > 0.0 && dim <= 2)
+        .then(|| count * powf(std::f64::consts::TAU, 1.0 - 2.0 * order) * powf(m, -smooth) / smooth)
 }
 
 /// K and K' of the unit circle at t ∈ [0, 1), by Bernoulli polynomials: K = (-1)^{s+1} B_{2s}(t)/(2s)!, s = 1, 2, 3; K'(0) = 0.

@@ -1,6 +1,7 @@
 //! The flux ∇ρ - ρ ∇ log p of particles on a torus in Fourier space, and what a Riesz kernel makes of it.
 
 use crate::linalg::Matrix;
+use crate::num::{powf, sin_cos};
 use crate::parallel;
 use std::f64::consts::TAU;
 
@@ -43,7 +44,7 @@ impl Waves {
             let turn = x / l;
             (0..=self.modes).map(move |n| {
                 // the fraction of a turn keeps its digits
-                let (sin, cos) = (TAU * (n as f64 * turn).rem_euclid(1.0)).sin_cos();
+                let (sin, cos) = sin_cos(TAU * (n as f64 * turn).rem_euclid(1.0));
                 [cos, sin]
             })
         };
@@ -101,7 +102,7 @@ impl Waves {
         let weights: Vec<f64> = self
             .squares
             .iter()
-            .map(|k| -2.0 * self.density() * k.powf(-mutant!("riesz-order", 0.5 * order, order)))
+            .map(|k| -2.0 * self.density() * powf(*k, -mutant!("riesz-order", 0.5 * order, order)))
             .collect();
         let mut out = Matrix::zeros(n, d);
         parallel::for_each(out.as_mut_slice().chunks_mut(CHUNK * d).zip(x.as_slice().chunks(CHUNK * d)), |(out, x)| {
@@ -119,7 +120,7 @@ impl Waves {
     /// KSD² = (1/V) Σ_k |k|^{-2s} |F̂(k)|², both halves.
     pub(super) fn discrepancy(&self, flux: &Flux, order: f64) -> f64 {
         let one = |(f, k): (&Vec<[f64; 2]>, &f64)| {
-            2.0 * k.powf(-order) * f.iter().map(|[re, im]| re * re + im * im).sum::<f64>()
+            2.0 * powf(*k, -order) * f.iter().map(|[re, im]| re * re + im * im).sum::<f64>()
         };
         self.density() * flux.0.iter().zip(&self.squares).map(one).sum::<f64>()
     }

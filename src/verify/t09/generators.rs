@@ -5,6 +5,7 @@ use crate::density::Affine;
 use crate::density::GaussianMixture;
 use crate::linalg::{Matrix, matmul};
 use crate::model::{Generator, Latent, LatentBatch};
+use crate::num::{cos, sin};
 use crate::rng::{Stream, fill_normal};
 use std::sync::Arc;
 
@@ -40,7 +41,7 @@ pub(super) fn random_generator(rng: &mut Stream, kind: Kind, d: usize) -> Genera
             let logits = normals(rng, 1, CODES).map(|l| 0.5 * l).into_vec();
             let mut g = Generator::new(frame, Latent::Codes { logits }, &[], 0);
             let angle = normals(rng, 1, 1)[(0, 0)];
-            let turn = [[angle.cos(), -angle.sin()], [angle.sin(), angle.cos()]];
+            let turn = [[cos(angle), -sin(angle)], [sin(angle), cos(angle)]];
             let wanted = Matrix::from_fn(d, d, |i, j| if d == 1 { 1.0 } else { turn[i][j] });
             let (unit, reach) = affine_parts(&g);
             let mut weight = normals(rng, 2 * d, d).map(|w| 0.5 * w);

@@ -5,6 +5,7 @@ use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
 use crate::model::{Generator, LatentBatch};
+use crate::num::{exp, ln};
 use crate::verify::pair::vector;
 use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, dot, integrability, resolve};
 use generators::{Kind, image, normals, preimage, random_generator, tails};
@@ -84,7 +85,7 @@ impl<'a> Setting<'a> {
         let copies = codes.max(1);
         let noise = Matrix::from_fn(n * copies, d, |i, j| grid.nodes[(i % n, j)]);
         let pi = generator.latent.probabilities();
-        let probability = (0..n * copies).map(|i| pi[i / n] * grid.cell * log_normal(noise.row(i)).exp()).collect();
+        let probability = (0..n * copies).map(|i| pi[i / n] * grid.cell * exp(log_normal(noise.row(i)))).collect();
         let latent =
             LatentBatch { noise, jitter: None, codes: (codes > 0).then(|| (0..n * codes).map(|i| i / n).collect()) };
         let cover = (kind == Kind::Codes).then(|| {
@@ -108,7 +109,7 @@ impl<'a> Setting<'a> {
             Some((grid, log_p)) => {
                 let log_q = image(generator).log_density(&grid.nodes);
                 let l = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
-                (log_q.iter().map(|q| q.exp() * grid.cell).collect(), l)
+                (log_q.iter().map(|q| exp(*q) * grid.cell).collect(), l)
             }
             None => (self.probability.clone(), curved(&self.target, generator, &self.latent).log_ratio()),
         }
@@ -185,7 +186,7 @@ impl<'a> Setting<'a> {
             let mut wrong = |what, value: f64| out.push((what, self.against(f, left, (value, scale))));
             wrong("the other sign", -right);
             wrong("2η: no one half in the loss", 2.0 * right);
-            wrong("weight r f'' for r² f''", self.right(f, |l| (-l).exp()).0);
+            wrong("weight r f'' for r² f''", self.right(f, |l| exp(-l)).0);
             wrong("V in another order than z", self.pulled(f, |i, n| n - 1 - i, |_| 1.0).0);
             wrong("V differentiated too", self.unstopped(f));
         }
@@ -249,11 +250,11 @@ fn curved(target: &GaussianMixture, generator: &Generator<f64>, latent: &LatentB
     let (mut log_p, mut score_p) = (vec![0.0; n], Matrix::zeros(n, 1));
     target.evaluate_into(&y, &mut log_p, &mut score_p);
     let score = |i: usize| (-z[(i, 0)] - bend[(i, 0)] / slope[(i, 0)]) / slope[(i, 0)];
-    let log_q = (0..n).map(|i| log_normal(z.row(i)) - slope[(i, 0)].ln()).collect();
+    let log_q = (0..n).map(|i| log_normal(z.row(i)) - ln(slope[(i, 0)])).collect();
     Nodes { log_p, log_q, score_p, score_q: Matrix::from_fn(n, 1, |i, _| score(i)) }
 }
 
 /// log N(z; 0, I).
 fn log_normal(z: &[f64]) -> f64 {
-    z.iter().map(|z| -0.5 * z * z - 0.5 * std::f64::consts::TAU.ln()).sum()
+    z.iter().map(|z| -0.5 * z * z - 0.5 * ln(std::f64::consts::TAU)).sum()
 }

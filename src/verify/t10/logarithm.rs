@@ -1,6 +1,7 @@
 //! The bias of log q̂ and of its gradient, and its removal to first order, by exact expectations over two atoms.
 
 use crate::linalg::Matrix;
+use crate::num::{cos, sin};
 use crate::rng::fill_uniform;
 use crate::verify::atoms::{Estimate, TwoAtoms};
 use crate::verify::{Comparison, Draw, Ladder, Outcome, Vector, dot, resolve};
@@ -17,7 +18,7 @@ fn instance(draw: &Draw, attempt: usize) -> (TwoAtoms, Vector) {
     let atoms = Matrix::from_fn(2, d, |i, j| if j == 0 { 2.0 * i as f64 - 1.0 } else { u[i] });
     let query = Matrix::from_fn(1, d, |_, j| 1.6 * u[2 + j] - 0.8);
     let angle = u[4];
-    let direction = if d == 1 { [1.0, 0.0] } else { [angle.cos(), angle.sin()] };
+    let direction = if d == 1 { [1.0, 0.0] } else { [cos(angle), sin(angle)] };
     (TwoAtoms { atoms, mass: 0.3 + 0.4 * u[5], bandwidth: 0.8 + 0.4 * u[6], query }, direction)
 }
 

@@ -3,7 +3,7 @@
 use crate::density::{Density, GaussianMixture};
 use crate::estimate::Kde;
 use crate::linalg::Matrix;
-use crate::num::Summary;
+use crate::num::{Summary, exp};
 use crate::rng::fill_normal;
 use crate::verify::pair::vector;
 use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Vector, dot, resolve};
@@ -45,7 +45,7 @@ fn leading_terms(q: &GaussianMixture, x: &[f64]) -> (Vector, Vector) {
         let pz = times(&z);
         let ppz = times(&pz);
         let exponent: f64 = z.iter().zip(&pz).map(|(z, p)| z * p).sum();
-        let phi = q.weights()[k] * (-0.5 * (exponent + q.factors()[k].log_det())).exp();
+        let phi = q.weights()[k] * exp(-0.5 * (exponent + q.factors()[k].log_det()));
         let bend = pz.iter().map(|v| v * v).sum::<f64>() - (0..d).map(|i| precision[(i, i)]).sum::<f64>();
         total += phi;
         laplacian += phi * bend;
@@ -114,7 +114,7 @@ fn variance(draw: &Draw) -> Outcome {
     let x = q.means().row(0).to_vec();
     let query = Matrix::from_vec(1, d, x.clone());
     let smoothed = q.smoothed_mixture(h).expect("a positive bandwidth");
-    let (a, u) = (smoothed.log_density(&query)[0].exp(), score_of(&smoothed, &x));
+    let (a, u) = (exp(smoothed.log_density(&query)[0]), score_of(&smoothed, &x));
     let squares: Vec<f64> = (0..BATCHES as u64)
         .into_par_iter()
         .map(|batch| {
@@ -134,7 +134,7 @@ fn variance(draw: &Draw) -> Outcome {
         grid.integrate(|i| {
             let y = grid.nodes.row(i);
             let square: f64 = (0..d).map(|j| ((y[j] - x[j]) / (h * h) - u[j]).powi(2)).sum();
-            square.powi(power) * (2.0 * kernel[i] + log_q[i]).exp()
+            square.powi(power) * exp(2.0 * kernel[i] + log_q[i])
         }) / (SAMPLES as f64 * a * a)
     };
     let against = |right: f64| {

@@ -5,6 +5,7 @@ mod shipped;
 use crate::autodiff::{Tape, Var, jacobian};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::{Lu, Matrix};
+use crate::num::{exp, tanh};
 use crate::rng::{Stream, fill_normal};
 use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, resolve};
 use rayon::prelude::*;
@@ -80,7 +81,7 @@ impl Layer {
                     }
                 });
                 let upper = Matrix::from_fn(d, d, |i, j| match i.cmp(&j) {
-                    std::cmp::Ordering::Equal => (0.3 * diagonal[i]).exp(),
+                    std::cmp::Ordering::Equal => exp(0.3 * diagonal[i]),
                     std::cmp::Ordering::Less => 0.4 * v[i * d + j],
                     std::cmp::Ordering::Greater => 0.0,
                 });
@@ -88,7 +89,7 @@ impl Layer {
                 let a = crate::linalg::matmul(&lower, &upper).gather_rows(&reversed);
                 Self::Linear { a, log_det: diagonal.iter().map(|v| 0.3 * v).sum() }
             }
-            2 => Self::Bend { c: row(normals(rng, d), 1.0).map(|c| 0.8 * c.tanh()) },
+            2 => Self::Bend { c: row(normals(rng, d), 1.0).map(|c| 0.8 * tanh(c)) },
             _ => Self::Triangular { s: strict(normals(rng, d * d)), t: strict(normals(rng, d * d)) },
         }
     }
@@ -251,7 +252,7 @@ fn mass(draw: &Draw) -> [Comparison; 2] {
         })
         .collect();
     [1.0, 0.0].map(|determinant| {
-        let q: Vec<f64> = inverses.iter().map(|x| stack.log_density(base, x, determinant).exp()).collect();
+        let q: Vec<f64> = inverses.iter().map(|x| exp(stack.log_density(base, x, determinant))).collect();
         Comparison::exact(format!("{}, mass", draw.label), grid.integrate(|i| q[i]), 1.0, 1.0, 1e-7)
     })
 }

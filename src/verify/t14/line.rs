@@ -1,7 +1,7 @@
 //! p ∂_t u = ∂_x(p ∂_x W(u)) on a line of cells, u = q/p, for two unit Gaussians at ±L/2 of equal mass.
 
 use crate::divergence::Divergence;
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, cosh, exp, ln};
 
 /// What lies outside the modes, in standard deviations.
 const MARGIN: f64 = 7.0;
@@ -14,7 +14,7 @@ const BISECTIONS: usize = 30;
 
 /// u at ∓x for masses 0.2, 0.8 against 0.5, 0.5: 0.4 + 1.2/(1 + e^{-Lx}).
 pub(super) fn start(l: f64, x: f64) -> (f64, f64) {
-    let at = |x: f64| 0.4 + 1.2 / (1.0 + (-l * x).exp());
+    let at = |x: f64| 0.4 + 1.2 / (1.0 + exp(-l * x));
     (at(-x), at(x))
 }
 
@@ -47,7 +47,7 @@ impl Line {
         let outer = inner + (MARGIN / width).ceil();
         let x: Vec<f64> = (0..=2 * outer as usize).map(|i| (i as f64 - outer) * width).collect();
         let density = |x: f64| {
-            let bell = |c: f64| (-0.5 * (x - c) * (x - c)).exp();
+            let bell = |c: f64| exp(-0.5 * (x - c) * (x - c));
             0.5 * (bell(-0.5 * l) + bell(0.5 * l)) / std::f64::consts::TAU.sqrt()
         };
         let p: Vec<f64> = x.iter().map(|&x| density(x)).collect();
@@ -61,7 +61,7 @@ impl Line {
 
     /// p_i ∂_t u_i = (flux_{i+½} - flux_{i-½})/width, flux = p_{i+½} (W(u_{i+1}) - W(u_i))/width, W(u) = -f'(1/u).
     fn rate(&self, f: &dyn Divergence, u: &[f64]) -> Vec<f64> {
-        let w: Vec<f64> = u.iter().map(|&u| -u * f.u_df(-u.ln())).collect();
+        let w: Vec<f64> = u.iter().map(|&u| -u * f.u_df(-ln(u))).collect();
         let flux: Vec<f64> = (0..self.face.len()).map(|i| self.face[i] * (w[i + 1] - w[i])).collect();
         let square = self.width * self.width;
         let at = |i: usize| flux.get(i).unwrap_or(&0.0) - if i > 0 { flux[i - 1] } else { 0.0 };
@@ -95,7 +95,7 @@ impl Line {
     /// One step of ROS2, an L-stable Rosenbrock method of order 2 (Verwer, Spee, Blom and Hundsdorfer, 1999), γ = 1 - 1/√2.
     fn step(&self, f: &dyn Divergence, u: &[f64], h: f64) -> Vec<f64> {
         let gamma = 1.0 - 0.5f64.sqrt();
-        let slope: Vec<f64> = u.iter().map(|&u| f.weight(-u.ln())).collect();
+        let slope: Vec<f64> = u.iter().map(|&u| f.weight(-ln(u))).collect();
         let first = self.solve(&slope, gamma * h, self.rate(f, u));
         let ahead: Vec<f64> = u.iter().zip(&first).map(|(u, k)| u + h * k).collect();
         let right = self.rate(f, &ahead).iter().zip(&first).map(|(r, k)| r - 2.0 * k).collect();
@@ -114,9 +114,8 @@ impl Line {
     fn committor(&self) -> Vec<f64> {
         let rule = GaussLegendre::new(8);
         let inside = |x: f64| x.abs() < 0.5 * self.l + 0.25 * self.width;
-        let inverse = |x: f64| {
-            (0.5 * x * x + self.l * self.l / 8.0).exp() * std::f64::consts::TAU.sqrt() / (0.5 * self.l * x).cosh()
-        };
+        let inverse =
+            |x: f64| exp(0.5 * x * x + self.l * self.l / 8.0) * std::f64::consts::TAU.sqrt() / cosh(0.5 * self.l * x);
         let mut sum = 0.0;
         let mut psi = vec![0.0];
         for x in self.x.windows(2) {

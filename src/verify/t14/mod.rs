@@ -5,7 +5,7 @@ use crate::density::GaussianMixture;
 use crate::divergence::{Divergence, ReverseKl};
 use crate::estimate::KernelSettings;
 use crate::linalg::Matrix;
-use crate::num::{GaussLegendre, Summary};
+use crate::num::{GaussLegendre, Summary, cosh, exp, ln};
 use crate::velocity::{Clock, Pull, Reference, Scene, UniversalDrift, Velocity};
 use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome};
 pub(super) use line::Line;
@@ -44,9 +44,8 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 
 /// 𝒞 = (√(2π) e^{L²/8} ∫ e^{x²/2}/cosh(Lx/2) dx)⁻¹ over [-L/2, L/2].
 fn gap(l: f64) -> f64 {
-    let integral =
-        GaussLegendre::new(16).integrate(-0.5 * l, 0.5 * l, 40, |x| (0.5 * x * x).exp() / (0.5 * l * x).cosh());
-    1.0 / (std::f64::consts::TAU.sqrt() * (l * l / 8.0).exp() * integral)
+    let integral = GaussLegendre::new(16).integrate(-0.5 * l, 0.5 * l, 40, |x| exp(0.5 * x * x) / cosh(0.5 * l * x));
+    1.0 / (std::f64::consts::TAU.sqrt() * exp(l * l / 8.0) * integral)
 }
 
 /// (c): the table, the prefactor 4𝒞 and the exponent L²/8.
@@ -59,11 +58,11 @@ fn kramers() -> Outcome {
     }
     let (l, time) = (TABLE[4].0, times[4]);
     let prefactor =
-        |c: f64| Comparison::exact(format!("T against (log 2)/λ₁, L = {l}"), time, 2.0f64.ln() / c, time, 2e-3);
+        |c: f64| Comparison::exact(format!("T against (log 2)/λ₁, L = {l}"), time, ln(2.0f64) / c, time, 2e-3);
     out.comparisons.push(prefactor(4.0 * gap(l)));
     out.mutants.push(("λ₁ ~ 2𝒞", prefactor(2.0 * gap(l))));
     // log(T L) = L²/8 + const + O(1/L²): 1/L² changes by 0.006 from 8 to 10, over a change of 4.5 in L²/8, times a constant below 10
-    let rise = (times[4] * 10.0 / (times[3] * 8.0)).ln();
+    let rise = ln(times[4] * 10.0 / (times[3] * 8.0));
     let exponent = |scale: f64| Comparison::exact("exponent from L = 8 and 10", rise, 36.0 / scale, 36.0 / scale, 2e-2);
     out.comparisons.push(exponent(8.0));
     out.mutants.push(("exponent L²/4", exponent(4.0)));
@@ -76,7 +75,7 @@ fn capacity(f: &dyn Divergence) -> Outcome {
     // ∫ w(1/v) dv between u at the two ends of the gap
     let (low, high) = line::start(l, 0.5 * l);
     let rule = GaussLegendre::new(16);
-    let oscillation = |a: f64, b: f64| rule.integrate(a, b, 8, |v| f.weight(-v.ln()));
+    let oscillation = |a: f64, b: f64| rule.integrate(a, b, 8, |v| f.weight(-ln(v)));
     let right = -gap(l) * oscillation(low, high);
     let steps: Vec<f64> = (0..8).map(|k| 0.25 * 0.5f64.powi(k)).collect();
     let lines = steps.iter().map(|&h| Line::new(l, h));
@@ -86,7 +85,7 @@ fn capacity(f: &dyn Divergence) -> Outcome {
         Comparison::of_ladder(format!("{}, rate of E[ψ], L = {l}", f.name()), &left, right, right.abs(), 1e-4)
     };
     let mut out = Outcome { comparisons: vec![against(right)], mutants: Vec::new() };
-    let instead = f.weight(-high.ln()) - f.weight(-low.ln());
+    let instead = f.weight(-ln(high)) - f.weight(-ln(low));
     // u at the two ends adds up to 2, so that the two oscillations agree for w(1/u) = 2u (Neyman)
     if (instead - oscillation(low, high)).abs() > 1e-3 {
         out.mutants.push(("oscillation of w for that of W", against(-gap(l) * instead)));

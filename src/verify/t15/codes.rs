@@ -2,6 +2,7 @@
 
 use super::Case;
 use crate::model::Latent;
+use crate::num::{exp, ln};
 use crate::rng::{fill_normal, fill_uniform};
 use crate::velocity::{LogRatioClip, growth};
 use crate::verify::{Comparison, Draw, Ladder, Outcome};
@@ -46,10 +47,10 @@ impl Space {
 
     /// q_π at the points.
     fn model(&self, logits: &[f64]) -> Vec<f64> {
-        let total: f64 = logits.iter().map(|l| l.exp()).sum();
+        let total: f64 = logits.iter().map(|l| exp(*l)).sum();
         let mut q = vec![0.0; self.p.len()];
         for (image, l) in self.images.iter().zip(logits) {
-            image.iter().for_each(|&x| q[x] += l.exp() / (total * image.len() as f64));
+            image.iter().for_each(|&x| q[x] += exp(*l) / (total * image.len() as f64));
         }
         q
     }
@@ -57,14 +58,14 @@ impl Space {
     /// Σ_x q_π f(p/q_π) over the points that codes reach; the others add a constant.
     fn divergence(&self, f: &Case, logits: &[f64]) -> f64 {
         let q = self.model(logits);
-        (0..q.len()).filter(|&x| q[x] > 0.0).map(|x| q[x] * f.f((self.p[x] / q[x]).ln())).sum()
+        (0..q.len()).filter(|&x| q[x] > 0.0).map(|x| q[x] * f.f(ln(self.p[x] / q[x]))).sum()
     }
 
     /// The logits after the shipped step at this rate, on the batch that holds every copy once.
     fn reacted(&self, f: &Case, rate: f64) -> Vec<f64> {
         let q = self.model(&self.logits);
         let rows = || self.images.iter().enumerate().flat_map(|(k, image)| image.iter().map(move |&x| (k, x)));
-        let l: Vec<f64> = rows().map(|(_, x)| (self.p[x] / q[x]).ln()).collect();
+        let l: Vec<f64> = rows().map(|(_, x)| ln(self.p[x] / q[x])).collect();
         let codes: Vec<usize> = rows().map(|(k, _)| k).collect();
         let mut latent = Latent::Codes { logits: self.logits.clone() };
         latent.react(&codes, &growth(f.as_ref(), LogRatioClip::NONE, &l), rate);
@@ -75,11 +76,11 @@ impl Space {
     /// (Var_π(Φ_k), Var_q(φ)).
     fn variances(&self, f: &Case) -> (f64, f64) {
         let q = self.model(&self.logits);
-        let phi = |x: usize| f.first_variation((self.p[x] / q[x]).ln());
-        let total: f64 = self.logits.iter().map(|l| l.exp()).sum();
+        let phi = |x: usize| f.first_variation(ln(self.p[x] / q[x]));
+        let total: f64 = self.logits.iter().map(|l| exp(*l)).sum();
         let (mut first, mut codes, mut points) = (0.0, 0.0, 0.0);
         for (image, l) in self.images.iter().zip(&self.logits) {
-            let (pi, n) = (l.exp() / total, image.len() as f64);
+            let (pi, n) = (exp(*l) / total, image.len() as f64);
             let mean = image.iter().map(|&x| phi(x)).sum::<f64>() / n;
             first += pi * mean;
             codes += pi * mean * mean;
@@ -115,7 +116,7 @@ pub(super) fn one(draw: &Draw, f: &Case) -> Outcome {
     if f.name() == "reverse-kl" {
         let (space, eta) = (space.disjoint(), 0.3);
         let after = space.reacted(f, eta);
-        let contrast = |logits: &[f64]| (logits[0] - space.p[0].ln()) - (logits[1] - space.p[1].ln());
+        let contrast = |logits: &[f64]| (logits[0] - ln(space.p[0])) - (logits[1] - ln(space.p[1]));
         let (before, after) = (contrast(&space.logits), contrast(&after));
         let law = |factor: f64| {
             Comparison::exact(
@@ -127,7 +128,7 @@ pub(super) fn one(draw: &Draw, f: &Case) -> Outcome {
             )
         };
         out.comparisons.push(law(1.0 - eta));
-        out.mutants.push(("log-ratios shrink by e^-η", law((-eta).exp())));
+        out.mutants.push(("log-ratios shrink by e^-η", law(exp(-eta))));
     }
     out
 }

@@ -2,14 +2,14 @@
 
 use super::Case;
 use crate::divergence::{Divergence, ForwardKl, ReverseKl};
-use crate::num::GaussLegendre;
+use crate::num::{GaussLegendre, exp, ln};
 use crate::rng::fill_uniform;
 use crate::velocity::{LogRatioClip, growth};
 use crate::verify::{Comparison, Draw, Ladder, Outcome};
 
 /// ȧ_k = a_k g_k with the shipped growth at l_k = log(m_k/a_k), centred under a.
 fn rate(f: &dyn Divergence, target: &[f64], a: &[f64]) -> Vec<f64> {
-    let l: Vec<f64> = target.iter().zip(a).map(|(m, a)| (m / a).ln()).collect();
+    let l: Vec<f64> = target.iter().zip(a).map(|(m, a)| ln(m / a)).collect();
     let g = growth(f, LogRatioClip::NONE, &l);
     let mean: f64 = a.iter().zip(&g).map(|(a, g)| a * g).sum();
     a.iter().zip(&g).map(|(a, g)| a * (g - mean)).collect()
@@ -44,7 +44,7 @@ pub(super) fn one(draw: &Draw, f: &Case) -> Outcome {
     out.comparisons.push(local(&|_| -f.weight(0.0)));
     out.mutants.push(("local rate w(1)/m_k", local(&|k| -f.weight(0.0) / target[k])));
     if f.name() == "reverse-kl" {
-        let contrast = |a: &[f64]| (a[0] / target[0]).ln() - (a[1] / target[1]).ln();
+        let contrast = |a: &[f64]| ln(a[0] / target[0]) - ln(a[1] / target[1]);
         let (left, first) = (flow(&ReverseKl, &target, &start, contrast), contrast(&start));
         let law = |factor: f64| {
             Comparison::of_ladder(
@@ -55,12 +55,12 @@ pub(super) fn one(draw: &Draw, f: &Case) -> Outcome {
                 1e-8,
             )
         };
-        out.comparisons.push(law((-1.0f64).exp()));
-        out.mutants.push(("masses decay at twice the rate", law((-2.0f64).exp())));
+        out.comparisons.push(law(exp(-1.0f64)));
+        out.mutants.push(("masses decay at twice the rate", law(exp(-2.0f64))));
     }
     if f.name() == "forward-kl" {
         let left = flow(&ForwardKl, &target, &start, |a| a[0] - target[0]);
-        let right = (-1.0f64).exp() * (start[0] - target[0]);
+        let right = exp(-1.0f64) * (start[0] - target[0]);
         out.comparisons.push(Comparison::of_ladder(
             format!("{}, mass error, forward KL", draw.label),
             &left,
@@ -124,13 +124,13 @@ pub(super) fn table(divergences: &[Case]) -> Outcome {
         if let Some((name, printed)) = HALVING.iter().find(|(name, _)| *name == f.name()) {
             out.comparisons.push(Comparison::exact(format!("{name}, halving time"), t, *printed, 1.0, 5.1e-4));
         }
-        let wrong = Comparison::exact(format!("{}, halving time without w(1)", f.name()), t, 2.0f64.ln(), 1.0, 5.1e-4);
+        let wrong = Comparison::exact(format!("{}, halving time without w(1)", f.name()), t, ln(2.0f64), 1.0, 5.1e-4);
         // true for forward KL
         if f.name() != "forward-kl" {
             out.mutants.push(("the same halving time for all", wrong));
         }
     }
-    let logit = (4.0f64.ln() / (0.65f64 / 0.35).ln()).ln();
+    let logit = ln(ln(4.0f64) / ln(0.65f64 / 0.35));
     out.comparisons.push(Comparison::exact(
         "reverse KL, log of a ratio of logits",
         time(&ReverseKl),
@@ -138,6 +138,6 @@ pub(super) fn table(divergences: &[Case]) -> Outcome {
         logit,
         1e-12,
     ));
-    out.comparisons.push(Comparison::exact("forward KL, log 2", time(&ForwardKl), 2.0f64.ln(), 1.0, 1e-12));
+    out.comparisons.push(Comparison::exact("forward KL, log 2", time(&ForwardKl), ln(2.0f64), 1.0, 1e-12));
     out
 }

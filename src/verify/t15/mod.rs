@@ -1,7 +1,7 @@
 //! T15: reaction repairs what transport cannot: dissipation, exact laws of the masses, local rates, and the code step that ships.
 
 use crate::divergence::Divergence;
-use crate::num::sum;
+use crate::num::{exp, exp_m1, ln, ln_1p, sum};
 use crate::velocity::{LogRatioClip, growth};
 use crate::verify::t05::refused;
 use crate::verify::window::{Scene, Window};
@@ -63,9 +63,9 @@ impl<'a> Setting<'a> {
         let first = if largest > 0.0 { self.push.first_step().min(0.25 / largest) } else { self.push.first_step() };
         Ladder::central(first, |step| {
             let l = self.push.log_ratio(&self.scene.pair, &nodes.log_q, step);
-            let gain = |i: usize| (step * growth[i]).ln_1p();
+            let gain = |i: usize| ln_1p(step * growth[i]);
             vec![self.scene.grid.integrate_with_noise(
-                |i| nodes.q(i) * gain(i).exp() * self.f.f(l[i] - gain(i)),
+                |i| nodes.q(i) * exp(gain(i)) * self.f.f(l[i] - gain(i)),
                 |i| nodes.q(i) * self.f.u_df(l[i]) * nodes.log_size(i),
             )]
         })
@@ -78,7 +78,7 @@ impl<'a> Setting<'a> {
         let phi: Vec<f64> = (0..scene.chi.len()).map(|i| self.f.first_variation(scene.nodes.l(i))).collect();
         let mean = windowed_mean(scene, &phi);
         let variance = scene.grid.integrate(|i| scene.nodes.q(i) * scene.chi[i] * (phi[i] - mean).powi(2));
-        -scene.mean(|l| (2.0 * self.f.log_weight(l)).exp()) - variance
+        -scene.mean(|l| exp(2.0 * self.f.log_weight(l))) - variance
     }
 
     fn against(&self, left: &Ladder, right: f64) -> Comparison {
@@ -103,7 +103,7 @@ impl<'a> Setting<'a> {
                 "φ is so nearly constant on the window that rounding of its mean makes more mass than the growth moves",
             );
         }
-        let resolution = self.scene.resolution(|l| (2.0 * self.f.log_weight(l)).exp());
+        let resolution = self.scene.resolution(|l| exp(2.0 * self.f.log_weight(l)));
         self.against(&self.left(&self.growth), self.right()).resolving(
             "trapezoid on half of the nodes",
             resolution,
@@ -129,7 +129,7 @@ impl<'a> Setting<'a> {
         };
         let (nodes, chi) = (&self.scene.nodes, &self.scene.chi);
         let all = |g: &dyn Fn(usize) -> f64| (0..chi.len()).map(g).collect::<Vec<f64>>();
-        let slopes = all(&|i| self.f.u_df(nodes.l(i)) * (-nodes.l(i)).exp());
+        let slopes = all(&|i| self.f.u_df(nodes.l(i)) * exp(-nodes.l(i)));
         let mean = windowed_mean(&self.scene, &slopes);
         let mut out = vec![
             ("growth with the other sign", with(all(&|i| -self.growth[i]))),
@@ -156,21 +156,20 @@ fn reaction_alone(draw: &Draw) -> Outcome {
     let nodes = draw.pair.at(&grid.nodes);
     let a: Vec<f64> = grid.nodes.iter_rows().map(|x| window.at(x).0).collect();
     let reverse = |t: f64| {
-        let log: Vec<f64> = (0..a.len()).map(|i| nodes.log_p[i] - (-t).exp() * nodes.l(i)).collect();
-        let mass = sum(&log.iter().map(|l| l.exp()).collect::<Vec<_>>()) * grid.cell;
-        log.into_iter().map(|l| l - mass.ln()).collect::<Vec<f64>>()
+        let log: Vec<f64> = (0..a.len()).map(|i| nodes.log_p[i] - exp(-t) * nodes.l(i)).collect();
+        let mass = sum(&log.iter().map(|l| exp(*l)).collect::<Vec<_>>()) * grid.cell;
+        log.into_iter().map(|l| l - ln(mass)).collect::<Vec<f64>>()
     };
-    let forward = |t: f64| {
-        (0..a.len()).map(|i| nodes.log_p[i] + ((-t).exp() * (-nodes.l(i)).exp_m1()).ln_1p()).collect::<Vec<f64>>()
-    };
+    let forward =
+        |t: f64| (0..a.len()).map(|i| nodes.log_p[i] + ln_1p(exp(-t) * exp_m1(-nodes.l(i)))).collect::<Vec<f64>>();
     let one = |law: &dyn Fn(f64) -> Vec<f64>, f: &dyn Divergence, what: &str| {
         let t = 0.7;
         let left = Ladder::central(0.25, |step| {
             let log_q = law(t + step);
-            vec![grid.integrate_with_size(|i| a[i] * log_q[i].exp())]
+            vec![grid.integrate_with_size(|i| a[i] * exp(log_q[i]))]
         });
         let log_q = law(t);
-        let q: Vec<f64> = log_q.iter().map(|l| l.exp()).collect();
+        let q: Vec<f64> = log_q.iter().map(|l| exp(*l)).collect();
         let l: Vec<f64> = (0..a.len()).map(|i| nodes.log_p[i] - log_q[i]).collect();
         let g = growth(f, LogRatioClip::NONE, &l);
         let mean = grid.integrate(|i| q[i] * g[i]);

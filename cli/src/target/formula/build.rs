@@ -4,6 +4,7 @@ use crate::target::formula::functions::{TABLE, find};
 use crate::target::formula::program::{Pair, Step};
 use crate::target::formula::value::{Axis, COMPONENTS, Data, ROWS, Value, positions, union, width};
 use pushforward::linalg::Matrix;
+use pushforward::num::powf;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -201,7 +202,7 @@ impl Builder {
                 let axes = union(&a.axes, &b.axes).ok_or("the two sides of ^ have different lengths")?;
                 self.spend(&axes)?;
                 let (i, j) = (positions(&a.axes, &axes), positions(&b.axes, &axes));
-                let entries = i.iter().zip(&j).map(|(&i, &j)| u[i].powf(v[j])).collect();
+                let entries = i.iter().zip(&j).map(|(&i, &j)| powf(u[i], v[j])).collect();
                 Ok(Value { axes, data: Data::Known(entries) })
             }
             // a positive base, a power that depends on the point: exp(b log a)

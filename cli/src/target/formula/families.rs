@@ -6,6 +6,7 @@ use crate::target::formula::parser::Parser;
 use crate::target::formula::program::Pair;
 use crate::target::formula::value::{Axis, COMPONENTS, Data, ROWS, Value};
 use pushforward::linalg::{Cholesky, Matrix};
+use pushforward::num::ln;
 
 /// What an argument must be. Known numbers are checked when the formula is read; where a variable of a density leaves its support, the density
 /// is 0; other numbers that do not fit give NaN, and so a rejected point.
@@ -284,7 +285,7 @@ impl Parser<'_> {
         let square = self.builder.call("square", &z)?;
         let sum = self.builder.reduce("sum", &square, Axis { id: COMPONENTS, len: d })?;
         let half = self.builder.pair(Pair::Mul, &sum, &Value::number(-0.5))?;
-        let constant = -0.5 * (factor.log_det() + d as f64 * std::f64::consts::TAU.ln());
+        let constant = -0.5 * (factor.log_det() + d as f64 * ln(std::f64::consts::TAU));
         self.builder.pair(Pair::Add, &half, &Value::number(constant))
     }
 }

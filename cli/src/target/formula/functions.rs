@@ -2,7 +2,7 @@
 
 use crate::target::formula::families;
 use pushforward::autodiff::{Scalar, Var};
-use pushforward::num::Special;
+use pushforward::num::{Special, atan, cos, cosh, exp, exp_m1, ln, ln_1p, sin, sinh, tan, tanh};
 
 /// A function of one number.
 pub(super) struct Elementary {
@@ -17,21 +17,21 @@ const fn elementary(name: &'static str, tape: for<'t> fn(Var<'t>) -> Var<'t>, nu
 
 /// Every function of one number; `square` and `negate` are also what the parser makes of `^ 2` and of a sign.
 pub(super) const TABLE: &[Elementary] = &[
-    elementary("exp", |x| x.exp(), f64::exp),
-    elementary("log", |x| x.ln(), f64::ln),
-    elementary("log1p", |x| x.ln_1p(), f64::ln_1p),
-    elementary("expm1", |x| x.exp_m1(), f64::exp_m1),
+    elementary("exp", |x| x.exp(), exp),
+    elementary("log", |x| x.ln(), ln),
+    elementary("log1p", |x| x.ln_1p(), ln_1p),
+    elementary("expm1", |x| x.exp_m1(), exp_m1),
     elementary("sqrt", |x| x.sqrt(), f64::sqrt),
     elementary("square", |x| x.square(), |x| x * x),
     elementary("abs", |x| x.abs(), f64::abs),
     elementary("sign", |x| x.sign(), Scalar::sign),
     elementary("step", |x| x.step(), Scalar::step),
-    elementary("sin", |x| x.sin(), f64::sin),
-    elementary("cos", |x| x.cos(), f64::cos),
-    elementary("tan", |x| x.sin() / x.cos(), f64::tan),
-    elementary("sinh", |x| (x.exp_m1() - (-x).exp_m1()) * 0.5, f64::sinh),
-    elementary("cosh", |x| (x.exp() + (-x).exp()) * 0.5, f64::cosh),
-    elementary("atan", |x| x.special(Special::Atan), f64::atan),
+    elementary("sin", |x| x.sin(), sin),
+    elementary("cos", |x| x.cos(), cos),
+    elementary("tan", |x| x.sin() / x.cos(), tan),
+    elementary("sinh", |x| (x.exp_m1() - (-x).exp_m1()) * 0.5, sinh),
+    elementary("cosh", |x| (x.exp() + (-x).exp()) * 0.5, cosh),
+    elementary("atan", |x| x.special(Special::Atan), atan),
     elementary("lgamma", |x| x.special(Special::LogGamma), |x| Special::LogGamma.value(x)),
     elementary("digamma", |x| x.special(Special::Polygamma(0)), |x| Special::Polygamma(0).value(x)),
     elementary("erf", |x| x.special(Special::Erf), |x| Special::Erf.value(x)),
@@ -39,7 +39,7 @@ pub(super) const TABLE: &[Elementary] = &[
     elementary("log_Phi", |x| x.special(Special::LogNormalCdf), |x| Special::LogNormalCdf.value(x)),
     // 0 x is 0 for finite numbers alone
     elementary("isfinite", |x| (x * 0.0 + 1.0).step(), |x| f64::from(u8::from(x.is_finite()))),
-    elementary("tanh", |x| x.tanh(), f64::tanh),
+    elementary("tanh", |x| x.tanh(), tanh),
     // 1/(1 + e^-x), its logarithm, and log(1 + e^x), none of which overflows
     elementary("sigmoid", |x| x.sigmoid(), Scalar::sigmoid),
     elementary("inv_logit", |x| x.sigmoid(), Scalar::sigmoid),
