@@ -2,6 +2,7 @@
 
 use crate::density::{Density, MeanFree, rows};
 use crate::linalg::Matrix;
+use crate::num::{cos, exp, hypot, sin};
 use crate::rng::{Stream, uniform};
 use std::f64::consts::TAU;
 
@@ -211,7 +212,7 @@ const CELLS: usize = 750;
 
 /// exp(v_min - v(r)): at most 1.
 fn share(r: f64) -> f64 {
-    (WELL - Pair::DoubleWell.energy(r * r)).exp()
+    exp(WELL - Pair::DoubleWell.energy(r * r))
 }
 
 /// Draws r with density proportional to r exp(-v(r)) on [0, FARTHEST]: rejection under a step function.
@@ -263,9 +264,9 @@ fn propose(radii: &Radii, rng: &mut Stream) -> Option<[f64; 8]> {
     let mut x = [0.0; 8];
     for i in 1..4 {
         let (r, angle) = (radii.draw(rng), TAU * uniform(rng));
-        (x[2 * i], x[2 * i + 1]) = (r * angle.cos(), r * angle.sin());
+        (x[2 * i], x[2 * i + 1]) = (r * cos(angle), r * sin(angle));
         for j in 1..i {
-            let r = (x[2 * i] - x[2 * j]).hypot(x[2 * i + 1] - x[2 * j + 1]);
+            let r = hypot(x[2 * i] - x[2 * j], x[2 * i + 1] - x[2 * j + 1]);
             if uniform(rng) >= share(r) {
                 return None;
             }

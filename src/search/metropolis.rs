@@ -2,6 +2,7 @@
 
 use crate::density::{NBody, Pair};
 use crate::linalg::Matrix;
+use crate::num::{exp, powf};
 use crate::parallel;
 use crate::rng::{Purpose, Stream, fill_normal, stream, uniform};
 
@@ -38,7 +39,7 @@ pub fn metropolis(p: &NBody, sweeps: Sweeps, n: usize, seed: u64) -> Matrix {
         let mut chain = Chain::new(p, stream(seed, Purpose::Chain, c as u64));
         for sweep in 0..sweeps.burn_in {
             let risen = (5.0 * sweep as f64 / sweeps.burn_in as f64).min(1.0);
-            chain.sweep(HOT.powf(1.0 - risen));
+            chain.sweep(powf(HOT, 1.0 - risen));
         }
         let mut rows = Vec::new();
         for _ in (c..n).step_by(chains) {
@@ -109,7 +110,7 @@ impl<'a> Chain<'a> {
             }
             let rise = self.energy_at(i, &moved[..k]) - self.energy_at(i, &self.x[i * k..(i + 1) * k])
                 + 0.5 * self.p.trap() * spring;
-            if uniform(&mut self.rng) < (-beta * rise).exp() {
+            if uniform(&mut self.rng) < exp(-beta * rise) {
                 for c in 0..k {
                     self.mean[c] += (moved[c] - self.x[i * k + c]) / n as f64;
                     self.x[i * k + c] = moved[c];
