@@ -26,7 +26,7 @@ impl Divergence for Jeffreys {
         times_u(l, l) + exp_m1(l)
     }
     fn first_variation(&self, l: f64) -> f64 {
-        mutant!("jeffreys-variation", l - l.exp_m1(), -l - exp_m1(l))
+        mutant!("jeffreys-variation", l - exp_m1(l), -l - exp_m1(l))
     }
     fn log_weight(&self, l: f64) -> f64 {
         softplus(l)

@@ -102,7 +102,7 @@ fn normalised(log_weights: &[f64]) -> Result<Vec<f64>> {
         let (name, expected) = ("largest log-weight".into(), "above -inf: no sample lies in the support of the target");
         return Err(Error::Parameter { name, value: total, expected });
     }
-    Ok(log_weights.iter().map(|l| mutant!("weights-upside-down", (total - l).exp(), exp(l - total))).collect())
+    Ok(log_weights.iter().map(|l| mutant!("weights-upside-down", exp(total - l), exp(l - total))).collect())
 }
 
 /// Whether there are two log-weights at least and each is finite or -∞.
