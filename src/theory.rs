@@ -218,6 +218,11 @@ pub mod t24 {}
 #[doc = include_str!("../theory/T25-certificate.md")]
 pub mod t25 {}
 
+/// [`metric::NoiseLevels`]: crate::metric::NoiseLevels
+///
+#[doc = include_str!("../theory/T26-de-bruijn.md")]
+pub mod t26 {}
+
 /// [`num::min_norm`]: crate::num::min_norm
 /// [`velocity::Multi`]: crate::velocity::Multi
 ///

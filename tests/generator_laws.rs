@@ -114,7 +114,8 @@ fn z_has_no_bias() {
 }
 
 /// Checks what is said where a mode of nine is deleted: log Z of the bare certificate falls by log(9/8), the defended one's effective sample
-/// size collapses, and the particles of the search name the place; with all nine modes nothing is said.
+/// size collapses, the particles of the search name the place, and KL by noise levels (T26) still gives log Z, within 5 standard errors (by
+/// chance 6e-7); with all nine modes nothing is said.
 #[test]
 fn a_deleted_mode_is_named() {
     let p = by_name("gmm9u").unwrap();
@@ -133,10 +134,17 @@ fn a_deleted_mode_is_named() {
         g
     };
     let whole = of(&(0..9).collect::<Vec<_>>()).certify(&p, 10_000, 1).unwrap();
+    let by_noise = whole.log_z_by_noise().unwrap();
+    assert!(by_noise.z(0.0).abs() < 5.0 && by_noise.standard_error < 0.01, "{by_noise:?}");
+    assert!(whole.findings().iter().all(|f| !f.contains("by noise levels")), "{:?}", whole.findings());
     assert!(whole.bare.log_z.value.abs() < 0.02 && whole.defended.reverse_ess > 0.8, "{:?}", whole.defended);
     assert_eq!(whole.search.unwrap().missed_region(), None);
     let less = of(&kept).certify(&p, 10_000, 1).unwrap();
     assert!((less.bare.log_z.value - mass.ln()).abs() < 0.02, "{:?} {mass}", less.bare.log_z);
+    // KL by noise levels sees the mode that no sample is near, and says so
+    let by_noise = less.log_z_by_noise().unwrap();
+    assert!(by_noise.z(0.0).abs() < 5.0 && by_noise.standard_error < 0.03, "{by_noise:?}");
+    assert!(less.findings().iter().any(|f| f.contains("by noise levels puts log Z at")), "{:?}", less.findings());
     assert!(less.defended.reverse_ess < 0.5 * whole.defended.reverse_ess, "{}", less.defended.reverse_ess);
     let found = less.search.unwrap();
     // a binomial count of 2,048 particles, 5 standard deviations

@@ -119,6 +119,7 @@ impl Certified {
             "reverse_ess": real(c.reverse_ess), "pareto_k": real(c.pareto_k), "verdict": verdict, "exact": exact,
             "reweighted_means": self.means.iter().map(estimate).collect::<Vec<_>>(),
             "generator": self.generator.as_ref().map(|beside| json!({
+                "kl_by_noise_levels": beside.kl.as_ref().map(estimate),
                 "elbo_bracket": [estimate(&beside.elbo[0]), estimate(&beside.elbo[1])],
                 "defended": {
                     "samples": beside.defended.samples, "log_z": estimate(&beside.defended.log_z),

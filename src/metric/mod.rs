@@ -19,6 +19,7 @@
 mod assignment;
 mod certificate;
 mod chains;
+mod de_bruijn;
 mod energy;
 mod figures;
 mod hypothesis;
@@ -36,6 +37,7 @@ pub use certificate::{
     Certificate, Estimate, ExactPart, Loss, Verdict, effective_fraction, pareto_k, resample, weighted_means,
 };
 pub use chains::{ChainDiagnosis, diagnose_chains};
+pub use de_bruijn::{DeBruijn, NoiseLevels};
 pub use energy::energy_distance;
 pub use figures::{Examination, FIGURES, Figures, Floor, Judge, Kind, Metric};
 pub use hypothesis::{MmdTest, SteinTest, Test, TestKind, mmd_test, mode_mass_test, stein_scale, stein_test};

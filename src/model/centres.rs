@@ -62,6 +62,28 @@ impl CentreDensity {
         Self { frame: Some(frame), ..self }
     }
 
+    /// ψ as the Gaussian mixture that it is where plain, in units of the pieces: Σ_i w_i N(m_k + A_k c_i, h² A_k A_kᵀ). None where controlled.
+    pub(crate) fn mixture_of_centres(&self) -> Option<GaussianMixture> {
+        if !self.base.is_empty() {
+            return None;
+        }
+        let (d, mut weights, mut means, mut factors) = (self.pieces.dim(), Vec::new(), Vec::new(), Vec::new());
+        for (k, c) in self.centres.iter().enumerate() {
+            let count = c.len() / d;
+            let lower = self.pieces.factors()[k].lower();
+            for i in 0..count {
+                let mut row: Vec<f64> = (0..d).map(|j| c[j * count + i]).collect();
+                self.pieces.place(k, &mut row);
+                means.extend(row);
+                weights.push(self.pieces.weights()[k] / count as f64);
+                factors.push(lower.map(|l| self.noise * l));
+            }
+        }
+        let total: f64 = weights.iter().sum();
+        weights.iter_mut().for_each(|w| *w /= total);
+        Some(GaussianMixture::of_lower_factors(weights, Matrix::from_vec(factors.len(), d, means), factors))
+    }
+
     /// log ψ at the rows of x, and its gradient where asked for.
     fn values(&self, x: &Matrix, log_density: &mut [f64], mut score: Option<&mut Matrix>) {
         let y = self.frame.as_ref().map(|f| f.standardise(x));

@@ -52,6 +52,7 @@ mod t22;
 mod t23;
 mod t24;
 mod t25;
+mod t26;
 mod t30;
 mod t33;
 mod t34;

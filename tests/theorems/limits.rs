@@ -95,6 +95,13 @@ fn t25_one_point_per_centre_gives_z() {
     established("T25");
 }
 
+/// Checks T26 on random pairs: KL against the levels of noise that ship, its derivative in σ², noise (a, s), and the estimate from samples;
+/// the variants without the half, over σ, under p, and at fine levels alone are false.
+#[test]
+fn t26_kl_from_scores_at_noise_levels() {
+    established("T26");
+}
+
 /// Checks T30 on two and three Gaussian targets and five divergences: every rate of descent by differences of quadratures to 1e-6, and that none
 /// is below the shortest combination's; rejects rates without cross terms, of equal weights, and without the weight w.
 #[test]

@@ -33,6 +33,7 @@ const PAGES: &[&str] = &[
     include_str!("../../../theory/T23-time-to-repair.md"),
     include_str!("../../../theory/T24-minimax-weight.md"),
     include_str!("../../../theory/T25-certificate.md"),
+    include_str!("../../../theory/T26-de-bruijn.md"),
     include_str!("../../../theory/T30-several-targets.md"),
     include_str!("../../../theory/T33-fisher-training.md"),
     include_str!("../../../theory/T34-symmetry-from-the-score.md"),
