@@ -218,6 +218,11 @@ pub mod t24 {}
 #[doc = include_str!("../theory/T25-certificate.md")]
 pub mod t25 {}
 
+/// [`model::GeneratorModel`]: crate::model::GeneratorModel
+///
+#[doc = include_str!("../theory/T37-tangent-kernel.md")]
+pub mod t37 {}
+
 /// [`metric::NoiseLevels`]: crate::metric::NoiseLevels
 ///
 #[doc = include_str!("../theory/T26-de-bruijn.md")]

@@ -61,6 +61,8 @@ pub struct GeneratorModel<T: Real> {
 
 /// Longest pull on a particle in units of its piece, in √d: there a velocity of 1 in each coordinate already crosses the piece.
 const STEEPEST: f64 = 2.0;
+/// Steps from one look at how the samples followed V to the next: two passes of the network each.
+const LOOK: u64 = 32;
 /// Largest growth rate of the reaction that is followed: weights that grow with r give one particle any rate.
 const MAX_GROWTH: f64 = 4.0;
 
@@ -295,6 +297,8 @@ impl<T: Real> Model for GeneratorModel<T> {
             _ => return Err(Error::Diverged { step: step.clock.step }),
         };
         let latent = self.latent.take();
+        let looked_at = latent.as_ref().filter(|_| step.clock.step.is_multiple_of(LOOK));
+        let before = looked_at.map(|latent| self.generator.map(latent));
         if let Some(latent) = &latent {
             let mut cotangent = self.generator.cotangent(&velocity.map(|v| -v), latent);
             let limit = STEEPEST * (velocity.cols() as f64).sqrt();
@@ -309,6 +313,10 @@ impl<T: Real> Model for GeneratorModel<T> {
         }
         let rate = self.best.rate * cosine_rate(self.settings.learning_rate, step.clock.step, step.clock.steps);
         Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
+        let cosine = looked_at.zip(before).map(|(latent, mut way)| {
+            way.add_scaled(-1.0, &self.generator.map(latent));
+            -cosine(way.as_slice(), velocity.as_slice())
+        });
         let codes = latent.as_ref().and_then(|latent| latent.codes.as_ref());
         if let (Some(codes), Some(growth), true) = (codes, growth, self.settings.reaction > 0.0) {
             self.generator.latent.react(codes, &bounded_growth(&growth), self.settings.reaction);
@@ -322,7 +330,8 @@ impl<T: Real> Model for GeneratorModel<T> {
                 self.optimiser = AdamState::new(&generator.parameters);
             }
         }
-        Ok(Vec::new())
+        let figure = |c| Figure::plain("step_cosine", "cosine of the samples' step with V (T37)", c);
+        Ok(cosine.map(figure).into_iter().collect())
     }
 
     fn release(&mut self) {
@@ -337,6 +346,12 @@ impl<T: Real> Model for GeneratorModel<T> {
     fn as_any(&self) -> &dyn Any {
         self
     }
+}
+
+/// ⟨a, b⟩/|a||b|; NaN, which is not reported, where one is 0.
+fn cosine(a: &[f64], b: &[f64]) -> f64 {
+    let dot = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f64>();
+    dot(a, b) / (dot(a, a) * dot(b, b)).sqrt()
 }
 
 /// Growth rates, kept within ±[`MAX_GROWTH`].

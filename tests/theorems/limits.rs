@@ -95,6 +95,14 @@ fn t25_one_point_per_centre_gives_z() {
     established("T25");
 }
 
+/// Checks T37 on generators with random networks on the line: means of bumps move by KV, every divergence falls at |E JᵀV|² along the training
+/// gradient and at E|PV|² by a Gauss-Newton step, and the cosine of KV with V is at most that of PV; rejects samples that move by V, by their
+/// own part of K, and descent at E|V|².
+#[test]
+fn t37_a_trained_law_moves_by_the_tangent_kernel() {
+    established("T37");
+}
+
 /// Checks T26 on random pairs: KL against the levels of noise that ship, its derivative in σ², noise (a, s), and the estimate from samples;
 /// the variants without the half, over σ, under p, and at fine levels alone are false.
 #[test]

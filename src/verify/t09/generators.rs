@@ -16,7 +16,7 @@ const HIDDEN: usize = 5;
 
 /// Which generator.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(super) enum Kind {
+pub enum Kind {
     /// Codes with affine images of one covariance: not injective, and q is a Gaussian mixture in closed form.
     Codes,
     /// A small network on the line, increasing: q by change of variables.

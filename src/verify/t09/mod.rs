@@ -8,7 +8,8 @@ use crate::model::{Generator, LatentBatch};
 use crate::num::{exp, ln};
 use crate::verify::pair::vector;
 use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, dot, integrability, resolve};
-use generators::{Kind, image, normals, preimage, random_generator, tails};
+pub(super) use generators::Kind;
+use generators::{image, normals, preimage, random_generator, tails};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -25,7 +26,7 @@ const REACH: f64 = 9.0;
 /// Standard deviation of each image, 1, over that of the target's widest component: inside the range of T7 for every divergence.
 const SPREAD: f64 = 1.05;
 /// The first step of the central differences in θ.
-const STEP: f64 = 0.02;
+pub(super) const STEP: f64 = 0.02;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
     let divergences = budget.divergences();
@@ -53,23 +54,23 @@ fn one(draw: &Draw, kind: Kind, divergences: &[Case]) -> Outcome {
 }
 
 /// A target, a generator, a direction of its parameters, and a rule for the mean over its latent.
-struct Setting<'a> {
+pub(super) struct Setting<'a> {
     draw: &'a Draw,
     kind: Kind,
-    target: GaussianMixture,
-    generator: Generator<f64>,
-    direction: Vec<Matrix>,
-    latent: LatentBatch<f64>,
+    pub target: GaussianMixture,
+    pub generator: Generator<f64>,
+    pub direction: Vec<Matrix>,
+    pub latent: LatentBatch<f64>,
     /// Probability of each row of the latent.
-    probability: Vec<f64>,
+    pub probability: Vec<f64>,
     /// Densities and scores at the images of the latent's rule.
-    nodes: Nodes,
+    pub nodes: Nodes,
     /// For codes: a grid of x around p and q, and log p there.
     cover: Option<(Grid, Vec<f64>)>,
 }
 
 impl<'a> Setting<'a> {
-    fn new(draw: &'a Draw, kind: Kind, attempt: usize, cases: &[Case]) -> Self {
+    pub fn new(draw: &'a Draw, kind: Kind, attempt: usize, cases: &[Case]) -> Self {
         let (mut rng, d) = (draw.stream(attempt), draw.pair.dim());
         let widest = draw.pair.p.covariances().iter().map(|c| (0..d).map(|i| c[(i, i)]).fold(0.0, f64::max));
         let scale = 1.0 / SPREAD / widest.fold(0.0, f64::max).sqrt();
@@ -98,7 +99,7 @@ impl<'a> Setting<'a> {
     }
 
     /// Why an integral diverges, if one does: the tails of q against those of p by T7.
-    fn refusal(&self, f: &Case) -> Option<String> {
+    pub fn refusal(&self, f: &Case) -> Option<String> {
         let one = |q: GaussianMixture| integrability::value(f.as_ref(), &self.target, &q).refusal().map(str::to_owned);
         tails(&self.generator).into_iter().find_map(one)
     }
@@ -116,7 +117,7 @@ impl<'a> Setting<'a> {
     }
 
     /// Central differences of D_f(p‖q_θ) in θ; no velocity enters.
-    fn left(&self, cases: &[Case]) -> Vec<Ladder> {
+    pub fn left(&self, cases: &[Case]) -> Vec<Ladder> {
         Ladder::central(STEP, |step| {
             let (weight, l) = self.log_ratios(&moved(&self.generator, &self.direction, step));
             let one = |f: &Case| {
@@ -195,7 +196,7 @@ impl<'a> Setting<'a> {
 }
 
 /// The generator at θ + ε·direction.
-fn moved(generator: &Generator<f64>, direction: &[Matrix], step: f64) -> Generator<f64> {
+pub(super) fn moved(generator: &Generator<f64>, direction: &[Matrix], step: f64) -> Generator<f64> {
     let mut out = generator.clone();
     for (p, v) in out.parameters.iter_mut().zip(direction) {
         Arc::make_mut(p).add_scaled(step, v);
