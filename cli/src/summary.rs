@@ -205,12 +205,12 @@ impl Summary {
     pub fn text(&self, most: usize) -> String {
         let width = self.names.iter().take(most).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 24);
         let titles = ["mean", "sd", "5 %", "50 %", "95 %", "mcse"];
-        let line = |cells: &[String]| cells.iter().map(|c| format!("{c:>10}")).collect::<String>();
+        let line = |cells: &[String]| cells.iter().map(|c| format!("{c:>11}")).collect::<String>();
         let title = line(&titles.map(str::to_string));
         let beside = if self.weighted.is_some() { "   |" } else { "" };
         let mut out = String::new();
         if self.weighted.is_some() {
-            out += &format!("{:<width$}{:>60}{beside}{:>60}\n", "", "raw", "reweighted");
+            out += &format!("{:<width$}{:>66}{beside}{:>66}\n", "", "raw", "reweighted");
         }
         let second = if self.weighted.is_some() { title.clone() } else { String::new() };
         out += &format!("{:<width$}{title}{beside}{second}\n", "name");
