@@ -218,6 +218,11 @@ pub mod t24 {}
 #[doc = include_str!("../theory/T25-certificate.md")]
 pub mod t25 {}
 
+/// [`symmetry::find`]: crate::symmetry::find
+///
+#[doc = include_str!("../theory/T36-conditional-symmetry.md")]
+pub mod t36 {}
+
 /// [`model::GeneratorModel`]: crate::model::GeneratorModel
 ///
 #[doc = include_str!("../theory/T37-tangent-kernel.md")]

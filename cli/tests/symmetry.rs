@@ -47,6 +47,10 @@ fn dimension_basis_and_picture() {
     let eight = stdout(here, &["symmetry", "ring8", "-o", "eight.svg"]);
     assert!(eight.starts_with("dimension 0\n") && eight.contains("exact covariance"), "{eight}");
     assert!(stdout(here, &["symmetry", "funnel-4"]).starts_with("dimension 3\n"));
+    // given one of the three that turn, two are left
+    let given = stdout(here, &["symmetry", "funnel-4", "--given", "x3"]);
+    assert!(given.starts_with("dimension 1\n") && given.contains("keep funnel-4 given x3"), "{given}");
+    assert!(!given.contains("x1' ") && !given.contains("x3' "), "{given}");
 }
 
 /// Checks that supports, jumps, samples without a density, too few points and unknown targets are refused in a sentence.
@@ -64,6 +68,8 @@ fn refused_targets() {
     fs::write(here.join("samples.toml"), "kind = \"samples\"\ndata = \"x.csv\"\n").unwrap();
     refused(here, &["symmetry", "samples.toml"], &["samples", "density"]);
     refused(here, &["symmetry", "gmm9", "--points", "3"], &["number of points", "4"]);
+    refused(here, &["symmetry", "gmm9", "--given", "x7"], &["x7", "x1, x2"]);
+    refused(here, &["symmetry", "gmm9", "--given", "x1,x2"], &["all coordinates stand still"]);
     refused(here, &["symmetry", "gmm99"], &["gmm99"]);
     refused(here, &["symmetry", "gmm9", "--tolerance", "2"], &["tolerance"]);
     for (file, word) in [("half.toml", "support"), ("jump.toml", "jump")] {

@@ -69,6 +69,17 @@ impl AffineField {
         out
     }
 
+    /// The same field where coordinate i is called `names`[i].
+    pub(crate) fn with_coordinates(&self, names: &[usize]) -> Self {
+        let d = self.dim();
+        let mut out = Self { matrix: Matrix::zeros(d, d), shift: vec![0.0; d] };
+        for i in 0..d {
+            out.shift[names[i]] = self.shift[i];
+            (0..d).for_each(|j| out.matrix[(names[i], names[j])] = self.matrix[(i, j)]);
+        }
+        out
+    }
+
     /// A field of y, x = c + L y, as one of x: L A L⁻¹ x + L b - L A L⁻¹ c.
     pub(crate) fn out_of(&self, frame: &Affine) -> Self {
         let (centre, factor) = frame.parts();

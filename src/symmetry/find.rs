@@ -28,6 +28,8 @@ pub struct Settings {
     pub tolerance: f64,
     /// Chance that the bound on the mass that breaks the symmetry is wrong.
     pub level: f64,
+    /// Coordinates that stand still, from 0: fields that move the others alone keep their law given these (T36). Empty for T34.
+    pub given: Vec<usize>,
     /// The exact mean and a factor of the exact covariance of p, where they are known: only d(d-1)/2 candidates are left.
     pub exact: Option<Affine>,
     /// Key of the random start of the eigenvalues.
@@ -36,7 +38,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { origin: false, relative: true, tolerance: 1e-6, level: 1e-3, exact: None, seed: 0 }
+        Self { origin: false, relative: true, tolerance: 1e-6, level: 1e-3, given: Vec::new(), exact: None, seed: 0 }
     }
 }
 
@@ -81,8 +83,18 @@ pub fn find(density: &dyn Density, points: &Matrix, settings: &Settings) -> Resu
     if !(settings.level > 0.0 && settings.level < 1.0) {
         return parameter("level", settings.level, "between 0 and 1");
     }
-    let plain = if settings.origin { Candidates::Linear } else { Candidates::Affine };
-    let centred = |f: &&Affine| !settings.origin || f.centre().iter().all(|c| *c == 0.0);
+    // those that stand still come first, so that a triangular frame leaves them among themselves
+    let mut order = settings.given.clone();
+    order.sort_unstable();
+    order.dedup();
+    let still = order.len();
+    if let Some(&k) = order.last().filter(|k| **k >= d || still == d) {
+        return parameter("coordinate that is given", k as f64, "one of the density, and one at least left to move");
+    }
+    order.extend((0..d).filter(|j| !settings.given.contains(j)));
+    let sorted = |m: &Matrix| Matrix::from_fn(m.rows(), d, |i, j| m[(i, order[j])]);
+    let plain = if settings.origin { Candidates::Linear { still } } else { Candidates::Affine { still } };
+    let centred = |f: &&Affine| still == 0 && (!settings.origin || f.centre().iter().all(|c| *c == 0.0));
     let exact = settings.exact.as_ref().filter(centred);
     let candidates = if exact.is_some() { Candidates::Skew } else { plain };
     let m = candidates.count(d);
@@ -97,17 +109,18 @@ pub fn find(density: &dyn Density, points: &Matrix, settings: &Settings) -> Resu
     let (first, second) = (points.slice_rows(0..half), points.slice_rows(half..2 * half));
     let frame = match exact {
         Some(frame) => frame.clone(),
-        None => estimated(&first, settings.origin)?,
+        None => estimated(&sorted(&first), settings.origin)?,
     };
+    let units = if still == 0 { frame.clone() } else { estimated(&first, settings.origin)? };
     let at = |x: &Matrix| -> Result<Points> {
         let e = evaluate(density, x)?;
         if let Some(i) = e.log_density.iter().position(|l| *l == f64::NEG_INFINITY) {
             let what = format!("symmetries of a density with a bounded support: log p~ = -inf at {:?}", x.row(i));
             return Err(Error::Unsupported { what, remedy: "give a density that is positive everywhere" });
         }
-        let mut score = e.score;
+        let mut score = sorted(&e.score);
         frame.standardise_score(&mut score);
-        Ok(Points::new(frame.standardise(x), score, candidates))
+        Ok(Points::new(frame.standardise(&sorted(x)), score, candidates))
     };
     let (first, second) = (at(&first)?, at(&second)?);
     let moments = first.moments(candidates, settings.relative);
@@ -136,17 +149,18 @@ pub fn find(density: &dyn Density, points: &Matrix, settings: &Settings) -> Resu
         let squares = Summary::of(&product.as_slice().iter().enumerate().map(square).collect::<Vec<_>>());
         (squares.mean, squares.standard_error())
     });
+    let in_order = |v: AffineField| v.with_coordinates(&order);
     Ok(Found {
-        basis: echelon(&fields, &frame),
+        basis: echelon(&fields, &frame).into_iter().map(in_order).collect(),
         eigenvalues: values,
         gap,
-        nearest: beyond.map(|v| candidates.field(v.row(0), d).out_of(&frame)),
+        nearest: beyond.map(|v| in_order(candidates.field(v.row(0), d).out_of(&frame))),
         residual,
         checked: half,
         // any of the prefixes of the found fields could have been confirmed
         unseen: (ln((1 + found) as f64 / settings.level) / half as f64).min(1.0),
         candidates: m,
-        frame,
+        frame: units,
     })
 }
 

@@ -9,10 +9,10 @@ const CHUNK: usize = 256;
 /// Which fields are candidates, and so the coordinates of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Candidates {
-    /// A x: the d² entries of A, row after row.
-    Linear,
-    /// A x + b: the entries of A, then b.
-    Affine,
+    /// A x whose first `still` components are 0: the d entries of each other row of A, row after row.
+    Linear { still: usize },
+    /// A x + b of that kind: the entries of A, then those of b.
+    Affine { still: usize },
     /// A x, A skew: (e_i e_jᵀ - e_j e_iᵀ)/√2 for i < j.
     Skew,
 }
@@ -21,9 +21,17 @@ impl Candidates {
     /// Number of coordinates.
     pub fn count(self, d: usize) -> usize {
         match self {
-            Self::Linear => d * d,
-            Self::Affine => d * d + d,
+            Self::Linear { still } => (d - still) * d,
+            Self::Affine { still } => (d - still) * (d + 1),
             Self::Skew => d * (d - 1) / 2,
+        }
+    }
+
+    /// Components that are 0.
+    fn still(self) -> usize {
+        match self {
+            Self::Linear { still } | Self::Affine { still } => still,
+            Self::Skew => 0,
         }
     }
 
@@ -34,9 +42,10 @@ impl Candidates {
             let half = 0.5f64.sqrt();
             return out.extend((0..d).flat_map(|i| (i + 1..d).map(move |j| half * (s[i] * x[j] - s[j] * x[i]))));
         }
-        out.extend((0..d * d).map(|k| s[k / d] * x[k % d] + f64::from(u8::from(k / d == k % d))));
-        if self == Self::Affine {
-            out.extend_from_slice(s);
+        let still = self.still();
+        out.extend((still * d..d * d).map(|k| s[k / d] * x[k % d] + f64::from(u8::from(k / d == k % d))));
+        if let Self::Affine { .. } = self {
+            out.extend_from_slice(&s[still..]);
         }
     }
 
@@ -50,8 +59,10 @@ impl Candidates {
                 (matrix[(i, j)], matrix[(j, i)]) = (half * v, -half * v);
             }
         } else {
-            matrix.as_mut_slice().copy_from_slice(&v[..d * d]);
-            shift.iter_mut().zip(&v[d * d..]).for_each(|(s, v)| *s = *v);
+            let still = self.still();
+            let (a, b) = v.split_at((d - still) * d);
+            matrix.as_mut_slice()[still * d..].copy_from_slice(a);
+            shift[still..].iter_mut().zip(b).for_each(|(s, v)| *s = *v);
         }
         AffineField { matrix, shift }
     }
@@ -70,8 +81,9 @@ pub(super) struct Points {
 impl Points {
     pub fn new(x: Matrix, score: Matrix, candidates: Candidates) -> Self {
         let square = |r: &[f64]| r.iter().map(|v| v * v).sum::<f64>();
-        let shift = f64::from(u8::from(candidates == Candidates::Affine));
-        let one = |(x, s): (&[f64], &[f64])| square(s) * (square(x) + shift) + x.len() as f64;
+        let shift = f64::from(u8::from(matches!(candidates, Candidates::Affine { .. })));
+        let still = candidates.still();
+        let one = |(x, s): (&[f64], &[f64])| square(&s[still..]) * (square(x) + shift) + (x.len() - still) as f64;
         let size = x.iter_rows().zip(score.iter_rows()).map(one).collect();
         Self { x, score, size }
     }

@@ -57,6 +57,7 @@ mod t30;
 mod t33;
 mod t34;
 mod t35;
+mod t36;
 mod t37;
 mod window;
 

@@ -95,6 +95,14 @@ fn t25_one_point_per_centre_gives_z() {
     established("T25");
 }
 
+/// Checks T36 on rings whose middle and radius move with y and on posteriors with a round prior: dimensions, invariance of log p(x|y) and of y
+/// along what is found, and that the residual given y is that of the marginal and orthogonal noise; rejects so(k + 1), a centre that does not
+/// move with y, and every symmetry of the marginal.
+#[test]
+fn t36_symmetries_given_a_coordinate() {
+    established("T36");
+}
+
 /// Checks T37 on generators with random networks on the line: means of bumps move by KV, every divergence falls at |E JᵀV|² along the training
 /// gradient and at E|PV|² by a Gauss-Newton step, and the cosine of KV with V is at most that of PV; rejects samples that move by V, by their
 /// own part of K, and descent at E|V|².

@@ -24,6 +24,9 @@ pub struct Arguments {
     /// Only linear maps about the origin, x ↦ exp(tA) x; else affine ones, about any centre
     #[arg(long)]
     origin: bool,
+    /// Coordinates that stand still, such as x3 or tau: symmetries of the law of the others given these
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    given: Vec<String>,
     /// Points of the target, exact samples or those of a search [default: 8 for each candidate, at least 4,000]
     #[arg(long, value_name = "N")]
     points: Option<usize>,
@@ -62,8 +65,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         )));
     }
     let d = p.dim();
-    let exact = exact(p).filter(|_| !arguments.origin);
-    let candidates = if exact.is_some() { d * (d - 1) / 2 } else { d * d + d };
+    let given = given(&target, &arguments.given)?;
+    let exact = exact(p).filter(|_| !arguments.origin && given.is_empty());
+    let candidates = if exact.is_some() { d * (d - 1) / 2 } else { (d - given.len()) * (d + 1) };
     let n = arguments.points.unwrap_or_else(|| LEAST.max(EACH * candidates));
     // the matrix of candidates and its factor, points with scores and their copies
     let needed = 24 * (candidates as u128).pow(2) + 64 * n as u128 * d as u128;
@@ -73,6 +77,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         origin: arguments.origin,
         tolerance: arguments.tolerance,
         level: arguments.level,
+        given,
         exact,
         seed: arguments.seed,
         ..Settings::default()
@@ -91,6 +96,29 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     } else {
         as_text(&target, arguments, &found)
     })
+}
+
+/// The coordinates of these names, from 0.
+fn given(target: &Target, names: &[String]) -> Outcome<Vec<usize>> {
+    let known = target.coordinates.names();
+    let find = |name: &String| {
+        known.iter().position(|k| k == name).ok_or_else(|| {
+            Failure::input(format!(
+                "--given {name}: {} has no such coordinate; it has {}",
+                target.name,
+                known.join(", ")
+            ))
+        })
+    };
+    let mut found = names.iter().map(find).collect::<Outcome<Vec<usize>>>()?;
+    found.sort_unstable();
+    found.dedup();
+    if found.len() == known.len() {
+        let message =
+            format!("--given {}: all coordinates stand still; leave out those that may move", names.join(","));
+        return Err(Failure::input(message));
+    }
+    Ok(found)
 }
 
 /// Mean and factor of the covariance, where they are known exactly.
@@ -122,12 +150,16 @@ fn refuse_jumps(name: &str, p: &dyn Density, frame: &Affine, seed: u64) -> Outco
 fn as_text(target: &Target, arguments: &Arguments, found: &Found) -> String {
     let (name, k) = (&target.name, found.basis.len());
     let kind = if arguments.origin { "linear fields A x" } else { "affine fields A x + b" };
+    let beside = match arguments.given.len() {
+        0 => String::new(),
+        _ => format!(" given {}", arguments.given.join(", ")),
+    };
     let mut text = format!("dimension {k}\n");
     text += &match k {
         0 => format!(
-            "no one-parameter group of the {kind} keeps {name}; reflections and turns by one angle are not looked for\n"
+            "no one-parameter group of the {kind} keeps {name}{beside}; reflections and turns by one angle are not looked for\n"
         ),
-        _ => format!("the flows of these {kind} keep {name}, in {} dimensions\n", target.density.dim()),
+        _ => format!("the flows of these {kind} keep {name}{beside}, in {} dimensions\n", target.density.dim()),
     };
     for (i, field) in found.basis.iter().take(SHOWN).enumerate() {
         text += &format!("  {}: {}\n", i + 1, equations(field));
@@ -192,6 +224,7 @@ fn as_json(target: &Target, arguments: &Arguments, found: &Found) -> serde_json:
     };
     json!({
         "version": 1, "target": target.name, "dim": target.density.dim(), "dimension": found.basis.len(), "origin": arguments.origin,
+        "given": arguments.given,
         "basis": found.basis.iter().map(field).collect::<Vec<_>>(), "nearest": found.nearest.as_ref().map(field),
         "eigenvalues": found.eigenvalues.iter().map(|v| real(*v)).collect::<Vec<_>>(),
         "gap": found.gap.map(|(value, error)| json!({ "value": real(value), "error": real(error) })),

@@ -38,6 +38,7 @@ const PAGES: &[&str] = &[
     include_str!("../../../theory/T33-fisher-training.md"),
     include_str!("../../../theory/T34-symmetry-from-the-score.md"),
     include_str!("../../../theory/T35-score-based-transport.md"),
+    include_str!("../../../theory/T36-conditional-symmetry.md"),
     include_str!("../../../theory/T37-tangent-kernel.md"),
 ];
 
