@@ -23,6 +23,14 @@ impl Claim {
     pub fn run(&self, budget: &Budget) -> Evidence {
         let mut evidence =
             Evidence { id: self.id, title: self.title, comparisons: Vec::new(), mutants: Vec::<Mutant>::new() };
+        if budget.pair.as_ref().is_some_and(|pair| !pair.is_of_mixtures()) && !ANY_DENSITY.contains(&self.id) {
+            let reason = format!(
+                "it needs closed forms of p and q (tails, blur or exact samples), or has instances of its own; {} take any density",
+                ANY_DENSITY.join(", ")
+            );
+            evidence.comparisons.push(Comparison::refused("your pair", reason));
+            return evidence;
+        }
         let own = budget.pair.is_some();
         let judged = |c: Comparison| if own { c.on_own_pair() } else { c };
         for outcome in (self.check)(budget) {
@@ -38,6 +46,9 @@ impl Claim {
         evidence
     }
 }
+
+/// The claims whose both sides are local: quadrature over a window, or values at points, of any smooth density.
+const ANY_DENSITY: [&str; 4] = ["T04", "T05", "T06", "T17"];
 
 /// What one draw gave.
 #[derive(Debug, Clone, Default)]

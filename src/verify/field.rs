@@ -1,6 +1,5 @@
 use super::pair::vector;
 use super::{Grid, Jacobian, Pair, Vector};
-use crate::density::Density;
 use crate::linalg::Matrix;
 use crate::num::{exp, ln_1p};
 use crate::rng::{Stream, fill_normal, uniform};

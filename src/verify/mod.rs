@@ -25,6 +25,7 @@ mod field;
 mod grid;
 pub mod integrability;
 mod ladder;
+mod law;
 mod level_sets;
 mod pair;
 mod t01;
@@ -68,6 +69,7 @@ pub use draw::Draw;
 pub use field::{Bumps, Push};
 pub use grid::Grid;
 pub use ladder::Ladder;
+pub use law::Law;
 pub use pair::{Nodes, Pair, hessian_of_log};
 pub use window::{Scene, Window};
 

@@ -1,5 +1,5 @@
-use super::{Grid, Jacobian, Vector};
-use crate::density::{Density, GaussianMixture};
+use super::{Grid, Jacobian, Law, Vector};
+use crate::density::{Affine, Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::{Cholesky, Matrix};
 use crate::num::{atan2, exp, exp_m1, hypot, ln, sin_cos};
@@ -17,18 +17,19 @@ const LOG_RATIO: f64 = 40.0;
 /// KL(q‖p) below which l is rounding: a derivative of size KL against differences of terms of size one, 1e-16/1e-10.
 const NEAREST: f64 = 1e-10;
 
-/// Two Gaussian mixtures, the target p and the model q, on the line or in the plane.
+/// Two densities, the target p and the model q, on the line or in the plane; random ones are Gaussian mixtures.
 #[derive(Debug, Clone)]
 pub struct Pair {
     /// Target.
-    pub p: GaussianMixture,
+    pub p: Law,
     /// Model.
-    pub q: GaussianMixture,
+    pub q: Law,
 }
 
 impl Pair {
     /// [`Error::Dimension`] unless both live in the same dimension, 1 or 2.
-    pub fn new(p: GaussianMixture, q: GaussianMixture) -> Result<Self> {
+    pub fn new(p: impl Into<Law>, q: impl Into<Law>) -> Result<Self> {
+        let (p, q) = (p.into(), q.into());
         if p.dim() > 2 {
             return Err(Error::Dimension {
                 what: "dimension of p (1 or 2 for quadrature)".into(),
@@ -50,7 +51,7 @@ impl Pair {
             let covariances = rows.iter().map(|r| Matrix::filled(1, 1, r[2] * r[2])).collect();
             GaussianMixture::new(&masses, means, covariances).expect("positive masses and deviations")
         };
-        Self { p: mixture(p), q: mixture(q) }
+        Self { p: mixture(p).into(), q: mixture(q).into() }
     }
 
     /// The same pair after x ↦ L⁻¹(x - E_p x), Cov_p = LLᵀ: p then has mean 0 and covariance I, whatever the units of the user.
@@ -80,7 +81,14 @@ impl Pair {
             };
             GaussianMixture::new(m.weights(), means, m.covariances().iter().map(transformed).collect())
         };
-        Self::new(image(&self.p)?, image(&self.q)?)
+        let frame = Affine::from_parts(mean.clone(), factor.lower().clone())?;
+        let law = |m: &Law| m.standardised(&frame, image(m)?);
+        Self::new(law(&self.p)?, law(&self.q)?)
+    }
+
+    /// Whether both are Gaussian mixtures.
+    pub fn is_of_mixtures(&self) -> bool {
+        self.p.is_mixture() && self.q.is_mixture()
     }
 
     /// The pair as the claims take it: standardised, or [`Error::Unsupported`] in a sentence where double precision or the work
@@ -89,10 +97,11 @@ impl Pair {
         let pair = self.standardised()?;
         let refuse = |what: String, remedy| Err(Error::Unsupported { what, remedy });
         let (ends, d) = (pair.ends(8.0), pair.dim());
+        let mixtures = pair.is_of_mixtures();
         let width = ends.iter().map(|(low, high)| high - low).fold(0.0, f64::max);
         let (per_width, most) = if d == 1 { (20.0, NODES_OF_LINE) } else { (7.0, NODES_OF_PLANE) };
         let nodes = (width / pair.finest() * per_width).powi(d as i32);
-        if nodes.is_nan() || nodes > most {
+        if mixtures && (nodes.is_nan() || nodes > most) {
             let what = format!(
                 "quadrature needs {nodes:.1e} nodes, more than {most:.0e}: with p at mean 0 and covariance I, the narrowest component \
                  is {:.3e} wide in a box of {width:.3e}",
@@ -108,7 +117,7 @@ impl Pair {
             );
             return refuse(what, "bring p and q nearer to each other");
         }
-        let kl = pair.kl();
+        let kl = if mixtures { pair.kl() } else { pair.excess_at_the_outline() };
         if kl < NEAREST {
             let what = format!(
                 "p and q are the same density to rounding, KL(q‖p) = {kl:.1e} is below {NEAREST:.0e}: every side is a difference of \
@@ -128,11 +137,20 @@ impl Pair {
         grid.integrate(|i| nodes.q(i) * excess(nodes.l(i).min(700.0)))
     }
 
-    /// The largest |l| within 3 standard deviations of a component of either, along the axes.
+    /// E[r - 1 - log r] over draws from the outline of q, for densities of which no grid covers all.
+    fn excess_at_the_outline(&self) -> f64 {
+        let x = self.q.sample(256, 1).expect("a mixture has an exact sampler");
+        let l = self.at(&x).log_ratio();
+        l.iter().map(|l| l.exp_m1() - l).sum::<f64>() / l.len() as f64
+    }
+
+    /// The largest |l| within 3 standard deviations of a component of either, along the axes; of q alone where one is no mixture, since
+    /// the claims that take any density ask for l near q.
     fn log_ratio_reach(&self) -> f64 {
         let d = self.dim();
         let mut points = Vec::new();
-        for m in [&self.p, &self.q] {
+        let sides = if self.is_of_mixtures() { vec![&self.p, &self.q] } else { vec![&self.q] };
+        for m in sides {
             for (mean, c) in m.means().iter_rows().zip(m.covariances()) {
                 for (j, s) in (0..d).flat_map(|j| [-3.0, 0.0, 3.0].map(|s| (j, s))) {
                     points.extend((0..d).map(|i| mean[i] + if i == j { s * c[(j, j)].sqrt() } else { 0.0 }));
@@ -150,7 +168,7 @@ impl Pair {
         let std_p = between(rng, 0.8, 1.2);
         let std_q = std_p * between(rng, 0.85, 1.35).sqrt();
         let (p, q) = (random_mixture(rng, dim, std_p), random_mixture(rng, dim, std_q));
-        Self { p, q }
+        Self { p: p.into(), q: q.into() }
     }
 
     /// d.
@@ -162,6 +180,12 @@ impl Pair {
     pub fn finest(&self) -> f64 {
         let of = |m: &GaussianMixture| m.covariances().iter().map(smallest_std).fold(f64::INFINITY, f64::min);
         of(&self.p).min(of(&self.q))
+    }
+
+    /// What a grid over the box `centre` ± `reach` has to resolve: [`Pair::finest`], or the sharpest curvature there.
+    pub(super) fn finest_within(&self, centre: Vector, reach: f64) -> f64 {
+        let of = |m: &Law| if m.is_mixture() { f64::INFINITY } else { m.width_within(centre, reach) };
+        self.finest().min(of(&self.p)).min(of(&self.q))
     }
 
     /// The box of all components, `reach` standard deviations to either side: d intervals.
@@ -208,7 +232,7 @@ impl Pair {
 
     /// Everything about p and q at n points (n×d).
     pub fn at(&self, x: &Matrix) -> Nodes {
-        let evaluate = |m: &GaussianMixture| {
+        let evaluate = |m: &Law| {
             let (mut log, mut score) = (vec![0.0; x.rows()], Matrix::zeros(x.rows(), x.cols()));
             m.evaluate_into(x, &mut log, &mut score);
             (log, score)
@@ -219,7 +243,8 @@ impl Pair {
 
     /// ∇²l = ∇² log p - ∇² log q at one point.
     pub fn hessian(&self, x: &[f64]) -> Jacobian {
-        let (a, b) = (hessian_of_log(&self.p, x), hessian_of_log(&self.q, x));
+        let width = self.finest();
+        let (a, b) = (self.p.hessian(x, width), self.q.hessian(x, width));
         [[a[0][0] - b[0][0], a[0][1] - b[0][1]], [a[1][0] - b[1][0], a[1][1] - b[1][1]]]
     }
 }
@@ -369,7 +394,7 @@ mod tests {
     #[test]
     fn box_of_powers() {
         let gaussian = |mean: f64| GaussianMixture::gaussian(&[mean], Matrix::identity(1)).unwrap();
-        let pair = Pair { p: gaussian(0.0), q: gaussian(3.0) };
+        let pair = Pair { p: gaussian(0.0).into(), q: gaussian(3.0).into() };
         let near = |powers, low: f64, high: f64| {
             let (a, b) = pair.ends_of_powers(powers, 9.0)[0];
             assert!((a - low).abs() < 1e-12 && (b - high).abs() < 1e-12, "{a} {b}");
@@ -378,7 +403,7 @@ mod tests {
         near((-1.0, 1.0), -9.0, 15.0);
         near((-1.0, 2.0), -12.0, 15.0);
         let wide = GaussianMixture::gaussian(&[3.0], Matrix::from_rows(&[[2.5]])).unwrap();
-        let pair = Pair { p: gaussian(0.0), q: wide };
+        let pair = Pair { p: gaussian(0.0).into(), q: wide.into() };
         assert_eq!(pair.ends_of_powers((-1.0, 1.0), 9.0), pair.ends(9.0));
     }
 

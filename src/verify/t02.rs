@@ -50,7 +50,7 @@ fn one_draw(draw: &Draw, fs: &[Case], gs: &[Case]) -> Outcome {
 
 /// q = p written as another mixture, one component split in two: V is rounding of the terms in the two scores.
 fn fixed_point(draw: &Draw, f: &Case) -> Comparison {
-    let twin = Pair { p: draw.pair.p.clone(), q: split(&draw.pair.p) };
+    let twin = Pair { p: draw.pair.p.clone(), q: split(&draw.pair.p).into() };
     let points = Points::new(draw, 0).x;
     let nodes = twin.at(&points);
     let velocity = nodes.drift(f.as_ref());

@@ -36,8 +36,10 @@ fn along_the_flow(draw: &Draw, fs: &[Case]) -> Outcome {
     fill_uniform(&mut draw.stream(0), &mut u);
     let (mean, variance) = (2.0 * u[0] - 1.0, 0.8 + 0.5 * u[1]);
     let gaussian = |m: f64, v: f64| GaussianMixture::gaussian(&[m], Matrix::filled(1, 1, v)).expect("a variance");
-    let pair =
-        |t: f64| Pair { p: gaussian(0.0, 1.0), q: gaussian(mean * exp(-t), 1.0 + (variance - 1.0) * exp(-2.0 * t)) };
+    let pair = |t: f64| Pair {
+        p: gaussian(0.0, 1.0).into(),
+        q: gaussian(mean * exp(-t), 1.0 + (variance - 1.0) * exp(-2.0 * t)).into(),
+    };
     let start = pair(0.0);
     let mut out = Outcome::default();
     for f in fs {

@@ -4,7 +4,6 @@ use super::pair::vector;
 use super::{
     Budget, Claim, Comparison, Draw, Jacobian, Ladder, Nodes, Outcome, Pair, Vector, dot, integrability, resolve,
 };
-use crate::density::Density;
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
 use crate::num::ln;
@@ -33,7 +32,7 @@ fn one_draw(draw: &Draw, divergences: &[Case]) -> Outcome {
         }));
         divergences.iter().for_each(|f| setting(0).mutants(statement, f, &mut out.mutants));
     }
-    if draw.pair.dim() == 1 {
+    if draw.pair.dim() == 1 && draw.pair.is_of_mixtures() {
         out.comparisons.extend(divergences.iter().map(|f| average(draw, f)));
     }
     out

@@ -27,7 +27,7 @@ fn check(budget: &Budget) -> Vec<Outcome> {
         })
         .collect();
     if budget.pair.is_none() {
-        let known = Pair { p: line(1.0), q: line(0.45) };
+        let known = Pair { p: line(1.0).into(), q: line(0.45).into() };
         out.push(gaussian("N(0, 1) and N(0, 0.45)", &known, &divergences));
         out.extend(
             (0..draws.len() as u64)
@@ -53,7 +53,7 @@ fn uneven(rng: &mut Stream, dim: usize) -> Pair {
         };
         GaussianMixture::new(&[0.5, 0.5], means, vec![diagonal(), diagonal()]).expect("positive variances")
     };
-    Pair { p: mixture(), q: mixture() }
+    Pair { p: mixture().into(), q: mixture().into() }
 }
 
 /// Every divergence, value and energy, on one pair of mixtures; the mutants are wrong criteria on the same integrals.

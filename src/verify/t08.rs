@@ -80,7 +80,7 @@ impl<'a> Setting<'a> {
         // the variance is not linear in its integrals, so that what does not move counts too; m = q^1.2 p^-0.2 has 1.1 times the
         // standard deviation of q
         let everything = Pair { p: pair.p.clone(), q: pair.q.clone() };
-        let third = Pair { p: reference.clone(), q: reference.clone() };
+        let third = Pair { p: reference.clone().into(), q: reference.clone().into() };
         let finest = everything.finest().min(third.finest());
         let ends: Vec<(f64, f64)> = everything
             .ends_of_powers((-0.2, 1.0), 9.0)
@@ -91,7 +91,7 @@ impl<'a> Setting<'a> {
         let grid = Grid::covering(&ends, finest / if dim == 1 { 16.0 } else { 6.0 });
         let push = Push::new(&grid.nodes, |_, x| bumps.at(x));
         let nodes = pair.at(&grid.nodes);
-        let m = Pair { p: reference.clone(), q: reference.clone() }.at(&grid.nodes);
+        let m = Pair { p: reference.clone().into(), q: reference.clone().into() }.at(&grid.nodes);
         Self { draw, reference, grid, push, nodes, log_m: m.log_p, score_m: m.score_p }
     }
 
@@ -196,7 +196,7 @@ impl<'a> Setting<'a> {
 
 /// The reference of the fixed row: a random mixture of the size and place of q, whatever p's.
 fn third(rng: &mut Stream, pair: &Pair) -> GaussianMixture {
-    let m = Pair::random(rng, pair.dim()).p;
+    let m = (*Pair::random(rng, pair.dim()).p).clone();
     let scale = pair.q.covariance();
     let scale = (0..pair.dim()).map(|j| scale[(j, j)]).fold(f64::INFINITY, f64::min).sqrt();
     // the pairs of a claim are of size one as they are drawn

@@ -3,7 +3,6 @@
 use super::pair::vector;
 use super::t05::SoftStep;
 use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, dot, resolve};
-use crate::density::Density;
 use crate::divergence::{Custom, Divergence, LeCam};
 use crate::linalg::Matrix;
 use crate::num::{exp, exp_m1, ln, ln_1p};

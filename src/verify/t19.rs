@@ -45,6 +45,7 @@ impl Third {
     fn new() -> Self {
         let pair = Pair::on_the_line(&[[0.5, -1.5, 0.8], [0.5, 1.5, 0.8]], &[[1.0, -0.6, 1.3]]);
         let m = Pair::on_the_line(&[[1.0, 0.4, 1.1]], &[[1.0, 0.4, 1.1]]).p;
+        let m = (*m).clone();
         let grid = Grid::covering(&[(-14.0, 14.0)], 0.02);
         let nodes = pair.at(&grid.nodes);
         let n = grid.nodes.rows();

@@ -48,8 +48,10 @@ impl Window {
 
     /// The box of the window, resolving the pair: a twentieth of its finest component on the line, a seventh in the plane.
     pub fn grid(&self, pair: &Pair) -> Grid {
-        let finest = pair.finest().min(0.4 * self.radius);
         let reach = REACH * self.radius;
+        let finest = pair.finest_within(self.centre, reach).min(0.4 * self.radius);
+        // a grid that cannot be had is left coarse, and refused for its resolution
+        let finest = finest.max(reach / if pair.dim() == 1 { 2000.0 } else { 40.0 });
         let ends: Vec<(f64, f64)> = self.centre[..pair.dim()].iter().map(|c| (c - reach, c + reach)).collect();
         Grid::covering(&ends, finest / if pair.dim() == 1 { 20.0 } else { 7.0 })
     }

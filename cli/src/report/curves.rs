@@ -71,7 +71,7 @@ fn example() -> Pair {
     let mixture = |w: [f64; 2], m: [f64; 2]| {
         GaussianMixture::isotropic(&w, Matrix::from_rows(&[[m[0]], [m[1]]]), 1.0).expect("positive weights")
     };
-    Pair { p: mixture([0.5, 0.5], [-2.0, 2.0]), q: mixture([0.85, 0.15], [-2.0, 1.0]) }
+    Pair { p: mixture([0.5, 0.5], [-2.0, 2.0]).into(), q: mixture([0.85, 0.15], [-2.0, 1.0]).into() }
 }
 
 /// Everything below the theorems.

@@ -2,8 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::target;
-use pushforward::density::{Density, GaussianMixture};
-use pushforward::verify::{Budget, Claim, Pair, Size, claim, registry};
+use pushforward::density::Density;
+use pushforward::verify::{Budget, Claim, Law, Pair, Size, claim, registry};
 
 /// Claims with their budget.
 pub struct Request {
@@ -27,7 +27,10 @@ impl Request {
         let claims = registry().into_iter().filter(|c| wanted.is_empty() || wanted.contains(&c.id)).collect();
         let names = pair.map(|(p, q)| (p.to_owned(), q.to_owned()));
         let budget = match pair {
-            Some((p, q)) => with_pair(budget, mixture("--p", p, note)?, mixture("--q", q, note)?, (p, q))?,
+            Some((p, q)) => {
+                let seed = budget.seed;
+                with_pair(budget, law("--p", p, seed, note)?, law("--q", q, seed, note)?, (p, q))?
+            }
             None => budget,
         };
         Ok(Self { claims, budget, pair: names })
@@ -39,7 +42,7 @@ impl Request {
     }
 }
 
-fn with_pair(budget: Budget, a: GaussianMixture, b: GaussianMixture, (p, q): (&str, &str)) -> Outcome<Budget> {
+fn with_pair(budget: Budget, a: Law, b: Law, (p, q): (&str, &str)) -> Outcome<Budget> {
     if a.dim() != b.dim() {
         return Err(Failure::input(format!(
             "--p {p} has {} dimensions but --q {q} has {}; both must have the same number, 1 or 2",
@@ -54,19 +57,16 @@ fn with_pair(budget: Budget, a: GaussianMixture, b: GaussianMixture, (p, q): (&s
     budget.with_pair(&pair).map_err(|e| Failure::input(format!("--p {p} and --q {q}: {e}")))
 }
 
-fn mixture(option: &str, name: &str, note: &mut dyn FnMut(String)) -> Outcome<GaussianMixture> {
-    let density = target::load(name, note)?.density;
-    let mixture = density.mixture().cloned().ok_or_else(|| {
-        Failure::input(format!(
-            "{option} {name} is not a Gaussian mixture; both sides are quadratures of exact densities, so give one of kind \
-             gaussian-mixture"
-        ))
-    })?;
-    if mixture.dim() > 2 {
+/// The density that --p or --q names, with the outline that a search finds where it is no Gaussian mixture.
+fn law(option: &str, name: &str, seed: u64, note: &mut dyn FnMut(String)) -> Outcome<Law> {
+    let target = target::load(name, note)?;
+    target.known(option)?;
+    let density = target.density;
+    if density.dim() > 2 {
         return Err(Failure::input(format!(
             "{option} {name} has {} dimensions; quadrature covers 1 and 2",
-            mixture.dim()
+            density.dim()
         )));
     }
-    Ok(mixture)
+    Law::of(density, seed).map_err(|e| Failure::input(format!("{option} {name}: {e}")))
 }

@@ -80,7 +80,7 @@ impl<'a> Setting<'a> {
             generator.parameters.iter().map(|p| normals(&mut rng, p.rows(), p.cols())).collect();
         let ends = ends(&target, [-STEP, 0.0, STEP].map(|e| moved(&generator, &direction, e)).as_slice(), cases);
         // latent: the trapezoidal rule for N(0, I), for every code
-        let spacing = spacing(&Pair { p: target.clone(), q: tails(&generator).swap_remove(0) });
+        let spacing = spacing(&Pair { p: target.clone().into(), q: tails(&generator).swap_remove(0).into() });
         let grid = Grid::covering(&preimage(&generator, &ends), if d == 1 { 0.04 } else { spacing });
         let (n, codes) = (grid.nodes.rows(), generator.latent.codes());
         let copies = codes.max(1);
@@ -209,7 +209,7 @@ pub(super) fn moved(generator: &Generator<f64>, direction: &[Matrix], step: f64)
 fn ends(target: &GaussianMixture, generators: &[Generator<f64>], cases: &[Case]) -> Vec<(f64, f64)> {
     let spans = cases.iter().map(|f| integrability::Exponents::span(f.as_ref()));
     let powers = spans.fold((0.0f64, 1.0f64), |m, s| (m.0.min(s.0), m.1.max(s.1)));
-    let one = |q: GaussianMixture| Pair { p: target.clone(), q }.ends_of_powers(powers, REACH);
+    let one = |q: GaussianMixture| Pair { p: target.clone().into(), q: q.into() }.ends_of_powers(powers, REACH);
     let boxes = generators.iter().flat_map(tails).map(one);
     boxes.reduce(|a, b| a.iter().zip(&b).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect()).unwrap_or_default()
 }
@@ -220,7 +220,7 @@ fn ends(target: &GaussianMixture, generators: &[Generator<f64>], cases: &[Case])
 /// h = 2πa/28 makes e^-28 = 7e-13; and not above a sixth of σ, a sixteenth on the line.
 fn spacing(pair: &Pair) -> f64 {
     let strip = |m: &GaussianMixture| {
-        let alone = Pair { p: m.clone(), q: m.clone() };
+        let alone = Pair { p: m.clone().into(), q: m.clone().into() };
         let variance = alone.finest().powi(2);
         let apart = alone.ends(0.0).iter().map(|(a, b)| (b - a).powi(2)).sum::<f64>();
         PI * variance / (apart + 9.0 * variance).sqrt()
@@ -232,7 +232,7 @@ fn spacing(pair: &Pair) -> f64 {
 /// Densities and scores at the images of the latent's rule.
 fn nodes(kind: Kind, target: &GaussianMixture, generator: &Generator<f64>, latent: &LatentBatch<f64>) -> Nodes {
     match kind {
-        Kind::Codes => Pair { p: target.clone(), q: image(generator) }.at(&generator.map(latent)),
+        Kind::Codes => Pair { p: target.clone().into(), q: image(generator).into() }.at(&generator.map(latent)),
         Kind::Curved => curved(target, generator, latent),
     }
 }

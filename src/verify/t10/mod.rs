@@ -67,7 +67,7 @@ fn score_of(density: &dyn Density, x: &[f64]) -> Vector {
 /// (a): the score of the smoothed density, less s_q, over h²/2; and what is left after the leading term, of order 4.
 fn smoothing(draw: &Draw) -> Outcome {
     let both = |attempt: usize, factor: f64, plain: bool| {
-        let (q, d) = (&draw.pair.q, draw.pair.dim());
+        let (q, d): (&GaussianMixture, _) = (&draw.pair.q, draw.pair.dim());
         let mut normals = [0.0; 4];
         fill_normal(&mut draw.stream(attempt), &mut normals);
         let scale = draw.pair.finest();
