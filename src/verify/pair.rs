@@ -141,7 +141,7 @@ impl Pair {
     fn excess_at_the_outline(&self) -> f64 {
         let x = self.q.sample(256, 1).expect("a mixture has an exact sampler");
         let l = self.at(&x).log_ratio();
-        l.iter().map(|l| l.exp_m1() - l).sum::<f64>() / l.len() as f64
+        l.iter().map(|l| exp_m1(*l) - l).sum::<f64>() / l.len() as f64
     }
 
     /// The largest |l| within 3 standard deviations of a component of either, along the axes; of q alone where one is no mixture, since

@@ -26,7 +26,7 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 /// Both with noise N(0, v I).
 fn noised(pair: &Pair, variance: f64) -> Pair {
     let one = |m: &GaussianMixture| m.smoothed_mixture(variance.sqrt()).expect("a variance");
-    Pair { p: one(&pair.p), q: one(&pair.q) }
+    Pair { p: one(&pair.p).into(), q: one(&pair.q).into() }
 }
 
 /// (E_q|β|², E_p|β|²) by quadrature.
@@ -98,7 +98,7 @@ fn under_noise(draw: &Draw, out: &mut Outcome) {
         let image = m.affine_image(&vec![0.0; m.dim()], a).and_then(|m| m.smoothed_mixture(s));
         image.expect("a positive scale")
     };
-    let kl = |a: f64, s: f64| Pair { p: image(&draw.pair.p, a, s), q: image(&draw.pair.q, a, s) }.kl();
+    let kl = |a: f64, s: f64| Pair { p: image(&draw.pair.p, a, s).into(), q: image(&draw.pair.q, a, s).into() }.kl();
     let left = kl(a, s);
     let against = |right: f64| Comparison::exact(format!("{}, noise (0.8, 0.6)", draw.label), left, right, left, 1e-7);
     let right = kl(1.0, s / a);
