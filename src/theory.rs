@@ -239,6 +239,12 @@ pub mod t26 {}
 #[doc = include_str!("../theory/T30-several-targets.md")]
 pub mod t30 {}
 
+/// [`transport::divergence`]: crate::transport::divergence
+/// [`velocity::SinkhornFlow`]: crate::velocity::SinkhornFlow
+///
+#[doc = include_str!("../theory/T31-sinkhorn-flow.md")]
+pub mod t31 {}
+
 /// [`estimate::ScoreNet`]: crate::estimate::ScoreNet
 /// [`velocity::FisherFlow`]: crate::velocity::FisherFlow
 ///

@@ -55,6 +55,7 @@ mod t24;
 mod t25;
 mod t26;
 mod t30;
+mod t31;
 mod t33;
 mod t34;
 mod t35;

@@ -4,6 +4,7 @@ use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::metric::{Estimate, NoiseLevels};
+use crate::num::hypot;
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim = Claim {
@@ -44,8 +45,8 @@ fn identity(draw: &Draw) -> Outcome {
     let levels = NoiseLevels::between(pair.finest(), spread).expect("widths");
     let sigmas = levels.sigmas();
     let (under_q, under_p): (Vec<f64>, Vec<f64>) = sigmas.par_iter().map(|s| squares(&noised(pair, s * s))).unzip();
-    // the two ends are continued as powers; what is left out is (0.03)² and (1/30)² of them, times what |δ|² changes by in units of the
-    // widths: each of its four factors by about one, and the geometric sum
+    // the two ends are continued as powers; what is left out is (1/100)² of them, times what |δ|² changes by in units of the widths: each
+    // of its factors by a few, and the geometric sum
     let last = sigmas.len() - 1;
     let ends = [0, last].iter().map(|&k| 0.5 * sigmas[k] * sigmas[k] * under_q[k]).sum::<f64>();
     let tolerance = 1e-7 + 0.01 * ends / kl;
@@ -66,7 +67,7 @@ fn identity(draw: &Draw) -> Outcome {
         derivative(draw, factor * pair.finest().powi(2), &mut out);
     }
     under_noise(draw, &mut out);
-    sampled(draw, &levels, kl, &mut out);
+    sampled(draw, &levels, (kl, tolerance), &mut out);
     out
 }
 
@@ -107,7 +108,7 @@ fn under_noise(draw: &Draw, out: &mut Outcome) {
 }
 
 /// The estimate that ships, at samples of q.
-fn sampled(draw: &Draw, levels: &NoiseLevels, kl: f64, out: &mut Outcome) {
+fn sampled(draw: &Draw, levels: &NoiseLevels, (kl, tolerance): (f64, f64), out: &mut Outcome) {
     let pair = &draw.pair;
     let x = pair.q.sample(SAMPLES, draw.seed ^ draw.unit).expect("a mixture");
     let of = |swap: bool| {
@@ -120,7 +121,9 @@ fn sampled(draw: &Draw, levels: &NoiseLevels, kl: f64, out: &mut Outcome) {
         levels.estimate(&x, draw.seed, gap).expect("finite scores").kl
     };
     let against = |e: Estimate| {
-        Comparison::monte_carlo(format!("{}, {SAMPLES} samples", draw.label), e.value, e.standard_error, kl, LIMIT)
+        // where δ is constant the estimate has no variance, only the error of the levels
+        let error = hypot(e.standard_error, tolerance * kl);
+        Comparison::monte_carlo(format!("{}, {SAMPLES} samples", draw.label), e.value, error, kl, LIMIT)
     };
     out.comparisons.push(against(of(false)));
     out.mutants.push(("the sum of both scores", against(of(true))));

@@ -95,6 +95,13 @@ fn t25_one_point_per_centre_gives_z() {
     established("T25");
 }
 
+/// Checks T31 on weighted clouds (the gradient by differences, both limits of ε) and on Gaussians (velocity, value, rate, the collapsed start);
+/// rejects missing and wrong self-terms, the laws of ε = 0, and no debiasing.
+#[test]
+fn t31_sinkhorn_flow() {
+    established("T31");
+}
+
 /// Checks T36 on rings whose middle and radius move with y and on posteriors with a round prior: dimensions, invariance of log p(x|y) and of y
 /// along what is found, and that the residual given y is that of the marginal and orthogonal noise; rejects so(k + 1), a centre that does not
 /// move with y, and every symmetry of the marginal.
