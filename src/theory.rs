@@ -218,6 +218,24 @@ pub mod t24 {}
 #[doc = include_str!("../theory/T25-certificate.md")]
 pub mod t25 {}
 
+/// [`velocity::Riesz`]: crate::velocity::Riesz
+/// [`velocity::bernoulli`]: crate::velocity::bernoulli
+///
+#[doc = include_str!("../theory/T27-riesz-flow-on-the-torus.md")]
+pub mod t27 {}
+
+/// [`velocity::FunctionalGradient`]: crate::velocity::FunctionalGradient
+/// [`velocity::Young`]: crate::velocity::Young
+///
+#[doc = include_str!("../theory/T28-generalised-gradients.md")]
+pub mod t28 {}
+
+/// [`velocity::Newton`]: crate::velocity::Newton
+/// [`velocity::Functional`]: crate::velocity::Functional
+///
+#[doc = include_str!("../theory/T29-saddle-free-newton.md")]
+pub mod t29 {}
+
 /// [`num::min_norm`]: crate::num::min_norm
 /// [`velocity::Multi`]: crate::velocity::Multi
 ///
