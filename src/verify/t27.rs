@@ -88,14 +88,14 @@ fn dissipation(seed: u64, draw: u64, order: u32) -> Outcome {
     let (x, stretch): (Vec<f64>, Vec<f64>) = (0..NODES).map(|i| place(i as f64 / NODES as f64)).unzip();
     let v = velocity(&riesz(Arc::clone(&p), order), &column(x.clone())).into_vec();
     let slope = spectral(&v, true);
-    let log_p = |x: f64| evaluate(&*p, x).0;
+    let log_p = |x: f64| evaluate(&p, x).0;
     let kl = |h: f64| {
         mean(NODES, |i| -ln(stretch[i]) - ln_1p(h * slope[i] / stretch[i]) - log_p((x[i] + h * v[i]).rem_euclid(1.0)))
     };
     let h = STRETCH / (0..NODES).map(|i| (slope[i] / stretch[i]).abs()).fold(f64::MIN_POSITIVE, f64::max);
     let difference = |h: f64| (kl(h) - kl(-h)) / (2.0 * h);
     let left = (4.0 * difference(0.5 * h) - difference(h)) / 3.0;
-    let score: Vec<f64> = x.iter().map(|x| evaluate(&*p, x.rem_euclid(1.0)).1).collect();
+    let score: Vec<f64> = x.iter().map(|x| evaluate(&p, x.rem_euclid(1.0)).1).collect();
     // the norm in H^-order of ρ' - ρ s, or of ρ' alone, and with ρ dx = du
     let norm = |order: u32, scored: f64| {
         let lost = mean(NODES, |i| scored * score[i]);

@@ -22,7 +22,7 @@ const EXPONENTS: [&[f64]; 2] = [&[1.5, 2.0, 3.0], &[4.0]];
 /// Below so much of its root mean square s is faded out, where q is not even.
 const FADE: f64 = 0.7;
 /// So much finer is the grid there.
-const FINER: f64 = 6.0;
+const FINER: f64 = 10.0;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
     let draws = budget.draws(28, [2, 1], [20, 2]);
@@ -77,7 +77,7 @@ fn dissipation(draw: &Draw, q: f64, fs: &[Arc<dyn Divergence>]) -> Outcome {
         Comparison::of_ladder(name, left, right, rates[0].abs(), 1e-6).resolving(
             "trapezoid on half of the nodes",
             resolution / rates[0].abs(),
-            1e-4,
+            if smooth { 1e-4 } else { 1e-6 },
         )
     };
     let first = scene(0);
