@@ -218,20 +218,28 @@ pub mod t24 {}
 #[doc = include_str!("../theory/T25-certificate.md")]
 pub mod t25 {}
 
-/// [`symmetry::find`]: crate::symmetry::find
-///
-#[doc = include_str!("../theory/T36-conditional-symmetry.md")]
-pub mod t36 {}
-
-/// [`model::GeneratorModel`]: crate::model::GeneratorModel
-///
-#[doc = include_str!("../theory/T37-tangent-kernel.md")]
-pub mod t37 {}
-
 /// [`metric::NoiseLevels`]: crate::metric::NoiseLevels
 ///
 #[doc = include_str!("../theory/T26-de-bruijn.md")]
 pub mod t26 {}
+
+/// [`velocity::Riesz`]: crate::velocity::Riesz
+/// [`velocity::bernoulli`]: crate::velocity::bernoulli
+///
+#[doc = include_str!("../theory/T27-riesz-flow-on-the-torus.md")]
+pub mod t27 {}
+
+/// [`velocity::FunctionalGradient`]: crate::velocity::FunctionalGradient
+/// [`velocity::Young`]: crate::velocity::Young
+///
+#[doc = include_str!("../theory/T28-generalised-gradients.md")]
+pub mod t28 {}
+
+/// [`velocity::Newton`]: crate::velocity::Newton
+/// [`velocity::Functional`]: crate::velocity::Functional
+///
+#[doc = include_str!("../theory/T29-saddle-free-newton.md")]
+pub mod t29 {}
 
 /// [`num::min_norm`]: crate::num::min_norm
 /// [`velocity::Multi`]: crate::velocity::Multi
@@ -264,3 +272,13 @@ pub mod t34 {}
 ///
 #[doc = include_str!("../theory/T35-score-based-transport.md")]
 pub mod t35 {}
+
+/// [`symmetry::find`]: crate::symmetry::find
+///
+#[doc = include_str!("../theory/T36-conditional-symmetry.md")]
+pub mod t36 {}
+
+/// [`model::GeneratorModel`]: crate::model::GeneratorModel
+///
+#[doc = include_str!("../theory/T37-tangent-kernel.md")]
+pub mod t37 {}

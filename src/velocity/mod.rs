@@ -28,7 +28,9 @@ pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
 pub use mmd::{MmdFlow, MmdSettings};
 pub use multi::{Metric, Multi, MultiSettings, Scheme};
-pub use newton::{Functional, Mmd, Newton, NewtonSettings, QuarticQuadratic, Solver, VarianceCosine};
+pub use newton::{
+    Functional, Mmd, Newton, NewtonSettings, QuarticQuadratic, Solver, TanhFactorisation, VarianceCosine,
+};
 pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
 pub use riesz::{Riesz, RieszSettings, bernoulli, truncation};
 pub use sinkhorn::{SinkhornFlow, SinkhornSettings};

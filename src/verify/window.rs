@@ -48,10 +48,15 @@ impl Window {
 
     /// The box of the window, resolving the pair: a twentieth of its finest component on the line, a seventh in the plane.
     pub fn grid(&self, pair: &Pair) -> Grid {
+        self.finer_grid(pair, 1.0)
+    }
+
+    /// The same with so many times the nodes on an axis.
+    pub fn finer_grid(&self, pair: &Pair, times: f64) -> Grid {
         let reach = REACH * self.radius;
         let finest = pair.finest_within(self.centre, reach).min(0.4 * self.radius);
         // a grid that cannot be had is left coarse, and refused for its resolution
-        let finest = finest.max(reach / if pair.dim() == 1 { 2000.0 } else { 40.0 });
+        let finest = finest.max(reach / if pair.dim() == 1 { 2000.0 } else { 40.0 }) / times;
         let ends: Vec<(f64, f64)> = self.centre[..pair.dim()].iter().map(|c| (c - reach, c + reach)).collect();
         Grid::covering(&ends, finest / if pair.dim() == 1 { 20.0 } else { 7.0 })
     }
@@ -79,7 +84,11 @@ pub struct Scene {
 impl Scene {
     /// Evaluates everything once.
     pub fn new(pair: &Pair, window: Window) -> Self {
-        let grid = window.grid(pair);
+        Self::on(pair, window, window.grid(pair))
+    }
+
+    /// The same on a grid of one's own.
+    pub fn on(pair: &Pair, window: Window, grid: Grid) -> Self {
         let nodes = pair.at(&grid.nodes);
         let (chi, chi_gradient) = grid.nodes.iter_rows().map(|x| window.at(x)).unzip();
         let hessian = grid.nodes.iter_rows().map(|x| pair.hessian(x)).collect();

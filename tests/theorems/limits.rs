@@ -125,6 +125,30 @@ fn t26_kl_from_scores_at_noise_levels() {
     established("T26");
 }
 
+/// Checks T27 on the circle: the dissipation of KL with kernels of order 1, 2, 3 by exact pushes, Coulomb particles, rates of equidistant particles, the
+/// slowest rate at three laws by two eigensolves, and exponents of slow decay; rejects the rate min p, the continuum's rates at N particles,
+/// KSD² without the score or in another norm, and wrong exponents.
+#[test]
+fn t27_riesz_flow_on_the_circle() {
+    established("T27");
+}
+
+/// Checks T28: the dissipation of every divergence along windowed fields with q = 1.5, 2, 3, 4 by exact pushes, that none is faster per unit of L2 length
+/// than q = 2, translations with their extinction, Euler's orbit and its multiplier, and the bound that translations attain; rejects rates of
+/// p = 2, p for q, other extinctions and amplitudes, and exponential rates.
+#[test]
+fn t28_generalised_gradients() {
+    established("T28");
+}
+
+/// Checks T29 on 20 particles: descent of every step with its cubic term, multipliers at saddles and minima, an exact recursion, as many steps from
+/// saddles of three depths, smallest eigenvalues in closed form, and the bound of the second-order certificate for 1,000 maps; rejects it at a
+/// saddle and along a symmetry, Newton's and gradient descent's multipliers, and a Hessian without its factor N.
+#[test]
+fn t29_saddle_free_newton() {
+    established("T29");
+}
+
 /// Checks T30 on two and three Gaussian targets and five divergences: every rate of descent by differences of quadratures to 1e-6, and that none
 /// is below the shortest combination's; rejects rates without cross terms, of equal weights, and without the weight w.
 #[test]

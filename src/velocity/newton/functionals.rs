@@ -1,7 +1,7 @@
 //! Functionals of a cloud with their Wasserstein gradients and Hessian actions.
 
-use crate::linalg::Matrix;
-use crate::num::{cos, exp, sin};
+use crate::linalg::{Matrix, matmul};
+use crate::num::{cos, exp, sin, tanh};
 use crate::parallel;
 use std::f64::consts::PI;
 
@@ -72,6 +72,77 @@ impl Functional for QuarticQuadratic {
             let pairs = x.as_slice().iter().zip(u.as_slice());
             pairs.map(|(b, w)| (3.0 * (x[(i, 0)] - b).powi(2) - 1.0) * (u[(i, 0)] - w)).sum::<f64>() / n
         })
+    }
+}
+
+/// F = ¼ |AAᵀ - M|² (Frobenius) with A = E tanh W for particles W of r×2 entries, by rows: factors of a matrix M of rank 2 as means of neurons.
+/// A saddle at every law symmetric about 0, minima F = 0 that are degenerate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TanhFactorisation {
+    /// M, r×r, symmetric.
+    pub product: Matrix,
+}
+
+impl TanhFactorisation {
+    /// Columns of A.
+    const FACTORS: usize = 2;
+
+    /// M = u₁u₁ᵀ + ½ u₂u₂ᵀ, u₁ = 1/√r, u₂ = ±1/√r by turns: the problem of arXiv 2610.10218, appendix C, where r = 32.
+    pub fn alternating(rows: usize) -> Self {
+        let sign = |a: usize, b: usize| if (a + b).is_multiple_of(2) { 0.5 } else { -0.5 };
+        Self { product: Matrix::from_fn(rows, rows, |a, b| (1.0 + sign(a, b)) / rows as f64) }
+    }
+
+    /// E g(W), r×2.
+    fn mean(&self, x: &Matrix, g: impl Fn(usize, usize) -> f64) -> Matrix {
+        let entry = |e: usize| (0..x.rows()).map(|i| g(i, e)).sum::<f64>() / x.rows() as f64;
+        Matrix::from_fn(self.product.rows(), Self::FACTORS, |a, b| entry(Self::FACTORS * a + b))
+    }
+
+    /// AAᵀ - M.
+    fn residual(&self, a: &Matrix) -> Matrix {
+        Matrix::from_fn(a.rows(), a.rows(), |i, j| {
+            (0..Self::FACTORS).map(|k| a[(i, k)] * a[(j, k)]).sum::<f64>() - self.product[(i, j)]
+        })
+    }
+
+    /// J_i L_A E[J u], J = 1 - tanh² W, L_A B = (AAᵀ - M)B + (BAᵀ + ABᵀ)A: the part of Hu that couples particles, PWGF's M.
+    pub fn coupling(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let slope = |i: usize, e: usize| 1.0 - tanh(x[(i, e)]).powi(2);
+        let (a, b) = (self.mean(x, |i, e| tanh(x[(i, e)])), self.mean(x, |i, e| slope(i, e) * u[(i, e)]));
+        let change = self.residual(&a);
+        let both = Matrix::from_fn(a.rows(), a.rows(), |i, j| {
+            (0..Self::FACTORS).map(|k| b[(i, k)] * a[(j, k)] + a[(i, k)] * b[(j, k)]).sum()
+        });
+        let (first, second) = (matmul(&change, &b), matmul(&both, &a));
+        Matrix::from_fn(x.rows(), x.cols(), |i, e| slope(i, e) * (first.as_slice()[e] + second.as_slice()[e]))
+    }
+}
+
+impl Functional for TanhFactorisation {
+    fn name(&self) -> &'static str {
+        "tanh-factorisation"
+    }
+    fn value(&self, x: &Matrix) -> f64 {
+        let residual = self.residual(&self.mean(x, |i, e| tanh(x[(i, e)])));
+        0.25 * residual.as_slice().iter().map(|r| r * r).sum::<f64>()
+    }
+    fn gradient(&self, x: &Matrix) -> Matrix {
+        let a = self.mean(x, |i, e| tanh(x[(i, e)]));
+        let pull = matmul(&self.residual(&a), &a);
+        Matrix::from_fn(x.rows(), x.cols(), |i, e| (1.0 - tanh(x[(i, e)]).powi(2)) * pull.as_slice()[e])
+    }
+    fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let a = self.mean(x, |i, e| tanh(x[(i, e)]));
+        let pull = matmul(&self.residual(&a), &a);
+        let mut out = self.coupling(x, u);
+        for i in 0..x.rows() {
+            for (e, pull) in pull.as_slice().iter().enumerate() {
+                let t = tanh(x[(i, e)]);
+                out[(i, e)] -= 2.0 * t * (1.0 - t * t) * pull * u[(i, e)];
+            }
+        }
+        out
     }
 }
 

@@ -9,7 +9,7 @@ use crate::num::{cos, tan};
 use crate::rng::{Purpose, normal_matrix};
 use crate::state::Stateful;
 use crate::velocity::{Figure, Ingredients, Kind, Pull, Velocity, VelocitySettings, root_mean_square};
-pub use functionals::{Functional, Mmd, QuarticQuadratic, VarianceCosine};
+pub use functionals::{Functional, Mmd, QuarticQuadratic, TanhFactorisation, VarianceCosine};
 use std::sync::Arc;
 
 crate::settings! {
