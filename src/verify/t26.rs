@@ -45,7 +45,7 @@ fn identity(draw: &Draw) -> Outcome {
     let levels = NoiseLevels::between(pair.finest(), spread).expect("widths");
     let sigmas = levels.sigmas();
     let (under_q, under_p): (Vec<f64>, Vec<f64>) = sigmas.par_iter().map(|s| squares(&noised(pair, s * s))).unzip();
-    // the two ends are continued as powers; what is left out is (1/100)² of them, times what |δ|² changes by in units of the widths: each
+    // the two ends are continued as powers; what is left out is (1/30)² of them, times what |δ|² changes by in units of the widths: each
     // of its factors by a few, and the geometric sum
     let last = sigmas.len() - 1;
     let ends = [0, last].iter().map(|&k| 0.5 * sigmas[k] * sigmas[k] * under_q[k]).sum::<f64>();
