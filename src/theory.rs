@@ -242,6 +242,12 @@ pub mod t29 {}
 #[doc = include_str!("../theory/T30-several-targets.md")]
 pub mod t30 {}
 
+/// [`search::posterior::Gate`]: crate::search::posterior::Gate
+/// [`search::posterior::Posterior`]: crate::search::posterior::Posterior
+///
+#[doc = include_str!("../theory/T32-optimal-gate.md")]
+pub mod t32 {}
+
 /// [`estimate::ScoreNet`]: crate::estimate::ScoreNet
 /// [`velocity::FisherFlow`]: crate::velocity::FisherFlow
 ///
