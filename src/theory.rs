@@ -253,6 +253,12 @@ pub mod t30 {}
 #[doc = include_str!("../theory/T31-sinkhorn-flow.md")]
 pub mod t31 {}
 
+/// [`search::posterior::Gate`]: crate::search::posterior::Gate
+/// [`search::posterior::Posterior`]: crate::search::posterior::Posterior
+///
+#[doc = include_str!("../theory/T32-optimal-gate.md")]
+pub mod t32 {}
+
 /// [`estimate::ScoreNet`]: crate::estimate::ScoreNet
 /// [`velocity::FisherFlow`]: crate::velocity::FisherFlow
 ///

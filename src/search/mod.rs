@@ -8,6 +8,7 @@ mod metropolis;
 mod peaks;
 mod polish;
 mod population;
+pub mod posterior;
 mod probe;
 mod smc;
 

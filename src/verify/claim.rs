@@ -1,6 +1,6 @@
 use super::{
     Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15, t16, t17,
-    t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31, t33, t34, t35, t36, t37,
+    t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31, t32, t33, t34, t35, t36, t37,
 };
 use crate::{Error, Result};
 use std::fmt;
@@ -190,6 +190,7 @@ pub fn registry() -> Vec<Claim> {
         t29::CLAIM,
         t30::CLAIM,
         t31::CLAIM,
+        t32::CLAIM,
         t33::CLAIM,
         t34::CLAIM,
         t35::CLAIM,

@@ -60,6 +60,7 @@ mod t28;
 mod t29;
 mod t30;
 mod t31;
+mod t32;
 mod t33;
 mod t34;
 mod t35;

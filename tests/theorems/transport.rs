@@ -88,3 +88,10 @@ fn t33_fisher_training_on_the_line() {
 fn t35_dissipation_with_a_learnt_score() {
     established("T35");
 }
+
+/// Checks on random instances of T32 that every gate is unbiased, both covariances, the least variance, and that none is left on Gaussians;
+/// rejects a² I, the Hessian at one point, a target score without 1/a.
+#[test]
+fn t32_gate_of_least_variance() {
+    established("T32");
+}

@@ -39,6 +39,7 @@ const PAGES: &[&str] = &[
     include_str!("../../../theory/T29-saddle-free-newton.md"),
     include_str!("../../../theory/T30-several-targets.md"),
     include_str!("../../../theory/T31-sinkhorn-flow.md"),
+    include_str!("../../../theory/T32-optimal-gate.md"),
     include_str!("../../../theory/T33-fisher-training.md"),
     include_str!("../../../theory/T34-symmetry-from-the-score.md"),
     include_str!("../../../theory/T35-score-based-transport.md"),
