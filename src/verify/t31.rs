@@ -24,6 +24,8 @@ const EPSILONS: [f64; 3] = [0.25, 1.0, 5.0];
 const COLLAPSED: f64 = 1e-3;
 /// First step of differences in the points, in units of their spread.
 const STEP: f64 = 0.1;
+/// ε beside which all costs are small.
+const WIDE: f64 = 1e6;
 /// Largest 1/ε of the limit of large ε.
 const LARGE: f64 = 0.02;
 
@@ -87,13 +89,55 @@ fn random_clouds(seed: u64) -> Outcome {
         }
     }
     out.comparisons.extend(limits(seed, &a, &b, &mut out.mutants));
+    collapsed(seed, &b, way.row(0), &mut out);
+    wide(seed, &a, &b, &mut out);
     out
+}
+
+/// Σ_i w_i x_i.
+fn mean(c: &Cloud) -> [f64; 2] {
+    [0, 1].map(|j| (0..c.len()).map(|i| c.weights()[i] * c.points()[(i, j)]).sum())
+}
+
+/// Two points at m ± δu, m the mean of p: they part at the rate Cov(p) u/ε, whatever p.
+fn collapsed(seed: u64, b: &Cloud, u: &[f64], out: &mut Outcome) {
+    let (m, epsilon) = (mean(b), 0.8);
+    let side = [COLLAPSED, -COLLAPSED];
+    let a = cloud(&Matrix::from_fn(2, 2, |i, j| m[j] + side[i] * u[j]), &[0.0; 2]);
+    let g = divergence(&a, b, &settings(epsilon)).expect("clouds").gradient(&a, b);
+    for j in 0..2 {
+        let found = (g[(1, j)] - g[(0, j)]) / (2.0 * COLLAPSED);
+        let from = |i: usize, j: usize| b.points()[(i, j)] - m[j];
+        let right: f64 =
+            (0..b.len()).map(|i| b.weights()[i] * from(i, j) * (from(i, 0) * u[0] + from(i, 1) * u[1])).sum::<f64>()
+                / epsilon;
+        let size = (u[0].abs() + u[1].abs()) / epsilon;
+        // the error is of second order in δ, with fourth moments over ε³ before it
+        let against = |right: f64| {
+            Comparison::exact(format!("clouds of seed {seed}, collapsed, coordinate {j}"), found, right, size, 1e-4)
+        };
+        out.comparisons.push(against(right));
+        out.mutants.push(("a collapsed start is pulled together", against(-right).unless_true(right)));
+        out.mutants.push(("a collapsed start that stays", against(0.0).unless_true(right)));
+    }
+}
+
+/// ε → ∞: every point moves by the difference of the means, up to costs over ε.
+fn wide(seed: u64, a: &Cloud, b: &Cloud, out: &mut Outcome) {
+    let g = divergence(a, b, &settings(WIDE)).expect("clouds").gradient(a, b);
+    let right = mean(b)[0] - mean(a)[0];
+    for (i, row) in g.iter_rows().enumerate() {
+        let name = format!("clouds of seed {seed}, velocity as ε → ∞, point {i}");
+        let against = |right: f64| Comparison::exact(name.clone(), -row[0], right, 1.0, 100.0 / WIDE);
+        out.comparisons.push(against(right));
+        let towards = mean(b)[0] - a.points()[(i, 0)];
+        out.mutants.push(("each point goes to the mean of p", against(towards).unless_true(right)));
+    }
 }
 
 /// S_ε → |m_a - m_b|²/2 at order 1 in 1/ε, and ½ W₂² as ε → 0.
 fn limits(seed: u64, a: &Cloud, b: &Cloud, mutants: &mut Vec<(&'static str, Comparison)>) -> Vec<Comparison> {
-    let mean = |c: &Cloud, j: usize| (0..c.len()).map(|i| c.weights()[i] * c.points()[(i, j)]).sum::<f64>();
-    let apart: f64 = (0..2).map(|j| (mean(a, j) - mean(b, j)).powi(2)).sum();
+    let apart: f64 = mean(a).iter().zip(mean(b)).map(|(a, b)| (a - b).powi(2)).sum();
     let ladder = Ladder::quotients(LARGE, 1.0, |step| {
         let v = divergence(a, b, &settings(1.0 / step)).expect("clouds").value;
         // OT_ε is a difference of terms of size 1/step
