@@ -72,8 +72,8 @@ fn infinite_integrals_are_refused() {
     assert!(stderr.contains("diverges") && stderr.contains("too heavy") && stderr.lines().count() == 1, "{stderr}");
 }
 
-/// Checks that theorems about windows and points hold on densities that are no mixtures (a quartic, a law with tails |x|^-5, two moons and
-/// their blurred like), with every false variant caught; and that a theorem that asks for closed forms refuses such a pair in words.
+/// Checks that T4, T5 and T17 hold on pairs on the line of which one side is no mixture (a quartic, a law with tails |x|^-5), and that a theorem
+/// that asks for closed forms refuses such a pair in words.
 #[test]
 fn any_density() {
     let folder = tempfile::tempdir().unwrap();
