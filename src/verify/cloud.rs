@@ -18,13 +18,15 @@ pub(super) fn velocity(v: &dyn Velocity, x: &Matrix) -> Matrix {
     }
 }
 
+/// x + length·by.
+pub(super) fn moved(x: &Matrix, length: f64, by: &Matrix) -> Matrix {
+    let mut y = x.clone();
+    y.add_scaled(length, by);
+    y
+}
+
 /// The particles after `steps` steps of length h of Runge–Kutta's method.
 pub(super) fn runge_kutta(v: &dyn Velocity, start: &Matrix, h: f64, steps: usize) -> Matrix {
-    let moved = |x: &Matrix, by: f64, k: &Matrix| {
-        let mut y = x.clone();
-        y.add_scaled(by, k);
-        y
-    };
     (0..steps).fold(start.clone(), |x, _| {
         let a = velocity(v, &x);
         let b = velocity(v, &moved(&x, 0.5 * h, &a));

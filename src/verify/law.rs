@@ -67,11 +67,12 @@ impl Law {
         self.density.is_none()
     }
 
-    /// The same in the units of a frame, with the outline that lies there.
-    pub(super) fn standardised(&self, frame: &Affine, outline: GaussianMixture) -> Result<Self> {
+    /// The same in the units of a frame.
+    pub(super) fn standardised(&self, frame: &Affine) -> Result<Self> {
         let inner = |(density, log_z): &(Arc<dyn Density>, f64)| -> Result<(Arc<dyn Density>, f64)> {
             Ok((Arc::new(Standardised::new(Arc::clone(density), frame.clone())?), *log_z))
         };
+        let outline = self.outline.standardised(frame)?;
         Ok(Self { outline, density: self.density.as_ref().map(inner).transpose()? })
     }
 
@@ -95,12 +96,12 @@ impl Law {
     }
 
     /// ∇² log p at one point: in closed form, or from the scores by central differences of order 6, whose error is a ten-thousand-millionth
-    /// of its size at a step of 1/250 of the width there.
-    pub fn hessian(&self, x: &[f64], width: f64) -> Jacobian {
+    /// of its size at a step of 1/250 of the width there, which a closed form does not ask for.
+    pub fn hessian(&self, x: &[f64], width: impl Fn() -> f64) -> Jacobian {
         if self.is_mixture() {
             return hessian_of_log(&self.outline, x);
         }
-        let (d, h) = (x.len(), 0.004 * width);
+        let (d, h) = (x.len(), 0.004 * width());
         let rows = (0..d).flat_map(|j| [-3.0, -2.0, -1.0, 1.0, 2.0, 3.0].map(|k| (j, k)));
         let points: Vec<f64> =
             rows.flat_map(|(j, k)| (0..d).map(move |i| x[i] + if i == j { k * h } else { 0.0 })).collect();
@@ -122,7 +123,7 @@ impl Law {
         let mut sharpest: f64 = 1.0 / (reach * reach);
         for _ in 0..PROBES {
             let x: Vec<f64> = (0..d).map(|j| centre[j] + reach * (2.0 * uniform(&mut rng) - 1.0)).collect();
-            let h = self.hessian(&x, 1e-2 * reach);
+            let h = self.hessian(&x, || 1e-2 * reach);
             sharpest = h.iter().flatten().fold(sharpest, |m, v| m.max(if v.is_finite() { v.abs() } else { 0.0 }));
         }
         sharpest.sqrt().recip()

@@ -59,31 +59,9 @@ impl Pair {
     /// Every theorem is invariant under affine maps of x, or its two sides carry the same factor, and r = p/q does not change: so
     /// what holds here holds for the given pair. [`Error::NotPositiveDefinite`] where rounding hides the covariance.
     pub fn standardised(&self) -> Result<Self> {
-        let (mean, d) = (self.p.mean(), self.dim());
         let factor = Cholesky::factor(&self.p.covariance(), "covariance of p")?;
-        let solve = |v: &mut [f64]| {
-            let lower = factor.lower();
-            v[0] /= lower[(0, 0)];
-            if d == 2 {
-                v[1] = (v[1] - lower[(1, 0)] * v[0]) / lower[(1, 1)];
-            }
-        };
-        let image = |m: &GaussianMixture| {
-            let mut means = Matrix::from_fn(m.components(), d, |k, j| m.means()[(k, j)] - mean[j]);
-            (0..m.components()).for_each(|k| solve(means.row_mut(k)));
-            // rows of C, then of the transpose: L⁻¹ C L⁻ᵀ
-            let transformed = |c: &Matrix| {
-                let mut half = c.clone();
-                (0..d).for_each(|j| solve(half.row_mut(j)));
-                let mut whole = Matrix::from_fn(d, d, |i, j| half[(j, i)]);
-                (0..d).for_each(|i| solve(whole.row_mut(i)));
-                Matrix::from_fn(d, d, |i, j| 0.5 * (whole[(i, j)] + whole[(j, i)]))
-            };
-            GaussianMixture::new(m.weights(), means, m.covariances().iter().map(transformed).collect())
-        };
-        let frame = Affine::from_parts(mean.clone(), factor.lower().clone())?;
-        let law = |m: &Law| m.standardised(&frame, image(m)?);
-        Self::new(law(&self.p)?, law(&self.q)?)
+        let frame = Affine::from_parts(self.p.mean(), factor.lower().clone())?;
+        Self::new(self.p.standardised(&frame)?, self.q.standardised(&frame)?)
     }
 
     /// Whether both are Gaussian mixtures.
@@ -132,8 +110,6 @@ impl Pair {
     pub fn kl(&self) -> f64 {
         let grid = Grid::covering(&self.ends(9.0), self.finest() / if self.dim() == 1 { 16.0 } else { 5.0 });
         let nodes = self.at(&grid.nodes);
-        // e^l - 1 - l with its own series where both cancel
-        let excess = |l: f64| if l.abs() < 1e-3 { l * l * (0.5 + l / 6.0) } else { exp_m1(l) - l };
         grid.integrate(|i| nodes.q(i) * excess(nodes.l(i).min(700.0)))
     }
 
@@ -141,7 +117,7 @@ impl Pair {
     fn excess_at_the_outline(&self) -> f64 {
         let x = self.q.sample(256, 1).expect("a mixture has an exact sampler");
         let l = self.at(&x).log_ratio();
-        l.iter().map(|l| exp_m1(*l) - l).sum::<f64>() / l.len() as f64
+        l.iter().map(|l| excess(*l)).sum::<f64>() / l.len() as f64
     }
 
     /// The largest |l| within 3 standard deviations of a component of either, along the axes; of q alone where one is no mixture, since
@@ -243,8 +219,7 @@ impl Pair {
 
     /// ∇²l = ∇² log p - ∇² log q at one point.
     pub fn hessian(&self, x: &[f64]) -> Jacobian {
-        let width = self.finest();
-        let (a, b) = (self.p.hessian(x, width), self.q.hessian(x, width));
+        let (a, b) = (self.p.hessian(x, || self.finest()), self.q.hessian(x, || self.finest()));
         [[a[0][0] - b[0][0], a[0][1] - b[0][1]], [a[1][0] - b[1][0], a[1][1] - b[1][1]]]
     }
 }
@@ -307,6 +282,11 @@ impl Nodes {
     pub fn beta2(&self, i: usize) -> f64 {
         super::dot(self.beta(i), self.beta(i))
     }
+}
+
+/// r - 1 - log r at l = log r, with its own series where the terms cancel.
+fn excess(l: f64) -> f64 {
+    if l.abs() < 1e-3 { l * l * (0.5 + l / 6.0) } else { exp_m1(l) - l }
 }
 
 /// The box of (component j of m)^a (component k of n)^b, a Gaussian; none where its precision a M_j + b N_k is not positive.

@@ -1,6 +1,6 @@
 //! T28: generalised Wasserstein gradients: dissipation for every divergence, length in L2, translations, chatter of Euler's steps, slow tails.
 
-use super::cloud::{runge_kutta, velocity};
+use super::cloud::{moved, runge_kutta, velocity};
 use super::window::{Scene, Window};
 use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, Vector, resolve};
 use crate::density::{Density, GaussianMixture};
@@ -209,11 +209,7 @@ fn chatter() -> Outcome {
     let mut out = Outcome::default();
     for (q, h) in [(1.2, 0.1), (1.5, 0.1), (1.5, 0.02), (1.8, 0.5)] {
         let v = FunctionalGradient::constants(standard(), young(q));
-        let euler = |x: &Matrix| {
-            let mut y = x.clone();
-            y.add_scaled(h, &velocity(&v, x));
-            y
-        };
+        let euler = |x: &Matrix| moved(x, h, &velocity(&v, x));
         let name = |what: &str| format!("q = {q}, h = {h}, {what}");
         let amplitude = powf(0.5 * h, 1.0 / (2.0 - q));
         let found = (0..600).fold(cloud([0.7, -1.3]), |x, _| euler(&x)).column_means()[0].abs();

@@ -1,6 +1,6 @@
 //! T29: saddle-free Newton steps of a cloud: descent, multipliers, an exact recursion, saddles of any depth, and the second-order certificate.
 
-use super::cloud::pull;
+use super::cloud::{moved, pull};
 use super::{Budget, Claim, Comparison, Ladder, Outcome, Size};
 use crate::linalg::{Lanczos, Matrix};
 use crate::num::{cos, sin};
@@ -34,12 +34,6 @@ fn step(v: &Newton, x: &Matrix) -> Matrix {
         Pull::Displacement { by, .. } => by,
         other => unreachable!("{:?} where a step was asked for", other.kind()),
     }
-}
-
-fn moved(x: &Matrix, length: f64, by: &Matrix) -> Matrix {
-    let mut y = x.clone();
-    y.add_scaled(length, by);
-    y
 }
 
 /// (1/N) Σ a_i·b_i.

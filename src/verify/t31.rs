@@ -1,5 +1,6 @@
 //! T31: the flow of the Sinkhorn divergence: its velocity is the gradient, Gaussians, the collapsed start, and both limits of ε.
 
+use super::cloud::moved;
 use super::{Budget, Claim, Comparison, Ladder, Outcome, Size};
 use crate::linalg::Matrix;
 use crate::num::ln;
@@ -59,11 +60,8 @@ fn random_clouds(seed: u64) -> Outcome {
     let (a, b) = (cloud(&x, &wx), cloud(&y, &wy));
     for epsilon in [0.3, 2.0] {
         let label = format!("clouds of seed {seed}, ε = {epsilon}");
-        let value = |step: f64| {
-            let mut moved = x.clone();
-            moved.add_scaled(step, &way);
-            divergence(&cloud(&moved, &wx), &b, &settings(epsilon)).expect("clouds").value
-        };
+        let value =
+            |step: f64| divergence(&cloud(&moved(&x, step, &way), &wx), &b, &settings(epsilon)).expect("clouds").value;
         let ladder = Ladder::central(STEP, |step| {
             let v = value(step);
             // plans stop at marginals of 1e-12, and the value is right to their square times the potentials

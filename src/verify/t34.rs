@@ -123,8 +123,8 @@ fn rate(seed: u64) -> Outcome {
     out
 }
 
-/// Largest |log p(Φ_t x) - log p(x)| over points and times.
-fn drift(p: &dyn Density, v: &AffineField, x: &Matrix) -> f64 {
+/// Largest |log p(Φ_t x) - log p(x)| over points and times; of p(x|y) too where the field leaves y still.
+pub(super) fn drift(p: &dyn Density, v: &AffineField, x: &Matrix) -> f64 {
     let at = moved(p, v, 0.0, x);
     let gaps = TIMES.into_iter().flat_map(|t| moved(p, v, t, x).into_iter().zip(at.clone()));
     gaps.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)

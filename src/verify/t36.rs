@@ -1,10 +1,11 @@
 //! T36: conditional symmetries from the score. Laws whose symmetries given a coordinate are planted, and one where they differ from the marginal's.
 
-use crate::density::{Density, Pointwise, evaluate};
+use crate::density::{Pointwise, evaluate};
 use crate::linalg::Matrix;
 use crate::num::{cos, exp, sin};
 use crate::rng::{Purpose, normal_matrix};
 use crate::symmetry::{AffineField, Settings, find};
+use crate::verify::t34::drift;
 use crate::verify::{Budget, Claim, Comparison, Outcome, Size};
 use rayon::prelude::*;
 
@@ -17,8 +18,6 @@ pub(super) const CLAIM: Claim = Claim {
 /// Points of a search, and of a comparison.
 const POINTS: usize = 2000;
 const FEW: usize = 20;
-/// Times at which a symmetry is followed.
-const TIMES: [f64; 3] = [0.3, 1.0, 7.0];
 /// Width of the likelihood of [`Shape::Posterior`].
 const WIDTH: f64 = 0.7;
 
@@ -126,14 +125,6 @@ impl Pointwise for Joint {
         score[0] = by_y;
         value
     }
-}
-
-/// Largest |log p(Φ_t x | y) - log p(x | y)|: y stands still, so that the joint density tells.
-fn drift(p: &Joint, v: &AffineField, x: &Matrix) -> f64 {
-    let at = |x: &Matrix| p.log_density(x);
-    let still = at(x);
-    let gaps = TIMES.into_iter().flat_map(|t| at(&v.flow(t, x)).into_iter().zip(still.clone()).collect::<Vec<_>>());
-    gaps.map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
 fn given() -> Settings {

@@ -185,7 +185,8 @@ fn as_text(target: &Target, arguments: &Arguments, found: &Found) -> String {
             1.0 - arguments.level
         );
     }
-    let frame = if found.candidates == target.density.dim() * (target.density.dim() - 1) / 2 {
+    let d = target.density.dim();
+    let frame = if arguments.given.is_empty() && found.candidates == d * (d - 1) / 2 {
         "; the exact covariance leaves these alone"
     } else {
         ""
