@@ -49,8 +49,9 @@ impl Certified {
             (None, Some(q)) => (q, q),
             (None, None) => return Ok(None),
         };
-        let own = log_weights(&**target, own, samples);
-        let exact = target.sample(n, seed ^ 0x5eed).map(|x| log_weights(&**target, law, &x));
+        let (aim, points) = model.before_turning(target, samples, seed)?;
+        let own = log_weights(&*aim, own, &points);
+        let exact = aim.sample(n, seed ^ 0x5eed).map(|x| log_weights(&*aim, law, &x));
         let certificate = Certificate::of(&own, exact.as_deref())?;
         let means = weighted_means(&own, samples).unwrap_or_default();
         let exact_log_weights = exact.unwrap_or_default();

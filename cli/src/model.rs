@@ -8,8 +8,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use crate::memory;
 use crate::saved::tensor;
-use pushforward::density::Affine;
-use pushforward::density::Density;
+use pushforward::density::{Affine, Density, Group, Orientation};
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
 use pushforward::model::{BEND, Generator, Latent, Pieces, Searched};
@@ -85,6 +84,22 @@ impl Model {
                 x.slice_rows(from..(from + n).min(x.rows()))
             }
         }
+    }
+
+    /// What the network of the model leads to, and its first samples, `samples`, as the network gave them: others than the target and these
+    /// samples where the target has symmetries.
+    pub fn before_turning(
+        &self,
+        target: &Arc<dyn Density>,
+        samples: &Matrix,
+        seed: u64,
+    ) -> Outcome<(Arc<dyn Density>, Matrix)> {
+        let n = samples.rows();
+        Ok(match self {
+            Model::F32(g) if g.orientation.is_some() => (g.aim(target)?, g.sample_oriented(n, seed, 0)),
+            Model::F64(g) if g.orientation.is_some() => (g.aim(target)?, g.sample_oriented(n, seed, 0)),
+            _ => (Arc::clone(target), samples.clone()),
+        })
     }
 
     /// Refuses to draw or evaluate `rows` rows at a time where that needs more memory than there is: a file of a
@@ -191,6 +206,7 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
         tensors.insert("latent.noise".into(), vector(&[generator.noise]));
     }
     put_search(&mut tensors, generator.search.as_ref());
+    put_orientation(&mut tensors, generator.orientation.as_deref());
     for (name, p) in generator.parameter_names().into_iter().zip(&generator.parameters) {
         let tensor = Tensor { shape: vec![p.rows(), p.cols()], numbers: T::pack(p.as_slice()) };
         tensors.insert(format!("network.{name}"), tensor);
@@ -286,6 +302,7 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
         };
     }
     generator.search = search_of(tensors, generator.dim())?;
+    generator.orientation = orientation_of(tensors, generator.dim())?.map(Arc::new);
     for (name, parameter) in generator.parameter_names().into_iter().zip(&mut generator.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?.into());
     }
@@ -309,6 +326,29 @@ fn search_of(tensors: &Tensors, d: usize) -> Result<Option<Searched>, String> {
         Some(&[log_z, log_z_error, calls]) => Ok(Some(Searched { particles, log_z, log_z_error, calls: calls as u64 })),
         _ => Err("search.log_z does not hold three numbers".into()),
     }
+}
+
+/// What turns samples of a model, one row for each element of the group.
+fn put_orientation(tensors: &mut Tensors, orientation: Option<&Orientation>) {
+    let Some(orientation) = orientation else { return };
+    let (group, d) = (orientation.group(), orientation.group().dim());
+    let elements: Vec<f64> = group.elements().iter().flat_map(|g| g.as_slice().to_vec()).collect();
+    tensors.insert("symmetry.elements".into(), tensor(&Matrix::from_vec(group.elements().len(), d * d, elements)));
+    tensors.extend(group.turn().map(|turn| ("symmetry.turn".into(), tensor(turn))));
+    tensors.insert("symmetry.template".into(), tensor(&Matrix::from_vec(1, d, orientation.template().to_vec())));
+}
+
+/// What [`put_orientation`] wrote, of a model in R^d.
+fn orientation_of(tensors: &Tensors, d: usize) -> Result<Option<Orientation>, String> {
+    let Some(elements) = tensors.get("symmetry.elements") else { return Ok(None) };
+    let count = elements.shape.first().copied().unwrap_or(0);
+    let elements: Matrix = parameter_of(tensors, "symmetry.elements", (count, d * d))?;
+    let elements = elements.iter_rows().map(|g| Matrix::from_vec(d, d, g.to_vec())).collect();
+    let turn = tensors.contains_key("symmetry.turn");
+    let turn = turn.then(|| parameter_of(tensors, "symmetry.turn", (d, d))).transpose()?;
+    let template: Matrix = parameter_of(tensors, "symmetry.template", (1, d))?;
+    let group = Group::new(elements, turn).map_err(|e| format!("the symmetries: {e}"))?;
+    Orientation::new(group, template.into_vec()).map(Some).map_err(|e| format!("the symmetries: {e}"))
 }
 
 /// A finite matrix of a given shape.

@@ -1,6 +1,6 @@
 //! A density whose evaluations are counted: the one place where a run counts.
 
-use crate::density::{Density, GaussianMixture, NBody, Target};
+use crate::density::{Density, GaussianMixture, Group, NBody, Target};
 use crate::linalg::Matrix;
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
@@ -174,6 +174,10 @@ impl Density for Counted {
 
     fn mixture(&self) -> Option<&GaussianMixture> {
         self.inner.mixture()
+    }
+
+    fn symmetries(&self) -> Option<Group> {
+        self.inner.symmetries()
     }
 
     fn n_body(&self) -> Option<&NBody> {

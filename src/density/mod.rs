@@ -14,6 +14,7 @@ mod empirical;
 mod evaluate;
 mod funnel;
 mod gaussian;
+mod group;
 mod handwritten;
 mod many_well;
 mod mean_free;
@@ -22,6 +23,7 @@ mod mixture_kernel;
 mod mt19937;
 mod n_body;
 mod named_mixtures;
+mod oriented;
 mod phi4;
 mod pointwise;
 mod registry;
@@ -48,12 +50,14 @@ pub use empirical::Empirical;
 pub(crate) use evaluate::guarded;
 pub use evaluate::{Evaluation, evaluate, evaluate_log_density};
 pub use funnel::Funnel;
+pub use group::Group;
 pub use handwritten::Handwritten;
 pub use many_well::ManyWell;
 pub use mean_free::MeanFree;
 pub use mixture::GaussianMixture;
 pub use n_body::{NBody, Pair};
 pub use named_mixtures::{gmm9, gmm9u, gmm40, ring8};
+pub use oriented::{Orientation, Oriented};
 pub use phi4::Phi4;
 pub use pointwise::Pointwise;
 pub use registry::{Dimensions, Entry, all_densities, by_name};
@@ -119,6 +123,11 @@ pub trait Density: Send + Sync {
 
     /// This density as a Gaussian mixture, where it is one (so log Z = 0): what mode masses are counted against.
     fn mixture(&self) -> Option<&GaussianMixture> {
+        None
+    }
+
+    /// A group that leaves this density as it is, where one is known: x ↦ g x for every g of it.
+    fn symmetries(&self) -> Option<Group> {
         None
     }
 

@@ -1,6 +1,6 @@
 //! Particles that act on each other in pairs, on the configurations of mean 0: the double wells DW-4 and the Lennard-Jones clusters.
 
-use crate::density::{Density, MeanFree, rows};
+use crate::density::{Density, Group, MeanFree, rows};
 use crate::linalg::Matrix;
 use crate::num::{cos, exp, hypot, sin};
 use crate::rng::{Stream, uniform};
@@ -195,6 +195,11 @@ impl Density for NBody {
                 self.space.coordinates_of(&x, y);
             })
         })
+    }
+
+    /// Exchanges, reflections and turns of few particles in the plane; elsewhere they are too many to list, or turn about more than one axis.
+    fn symmetries(&self) -> Option<Group> {
+        Group::of_particles(self.space).ok()
     }
 
     fn n_body(&self) -> Option<&NBody> {

@@ -1,6 +1,6 @@
 //! What a run leads to: densities, samples, and the space in which they live.
 
-use crate::density::{Affine, Density, Domain, Standardised};
+use crate::density::{Affine, Density, Domain, Orientation, Oriented, Standardised};
 use crate::linalg::Matrix;
 use crate::{Error, Result};
 use std::sync::Arc;
@@ -53,6 +53,15 @@ impl Target {
             Some(found) => Err(Error::Dimension { what: "a part of the target".into(), expected: d, found }),
             None => self.domain.check(d),
         }
+    }
+
+    /// With every density p replaced by p s ([`Oriented`]); its samples, if there are any, are dropped.
+    pub fn oriented(&self, orientation: &Arc<Orientation>) -> Result<Self> {
+        let one = |p: &Arc<dyn Density>| {
+            Oriented::new(Arc::clone(p), Arc::clone(orientation)).map(|p| Arc::new(p) as Arc<dyn Density>)
+        };
+        let densities = self.densities.iter().map(one).collect::<Result<_>>()?;
+        Ok(Self { densities, samples: None, domain: self.domain.clone() })
     }
 
     /// The same law in the units of `frame`. On a domain other than R^d the frame must be the identity (`Error::Mismatch`).

@@ -219,6 +219,7 @@ impl<T: Real> Generator<T> {
     ///
     /// Cost: n(1 + 1/19) evaluations of log p~, and those of ψ at as many points and at the particles of the search.
     pub fn certify(&self, target: &Arc<dyn Density>, n: usize, seed: u64) -> Result<GeneratorCertificate> {
+        let target = &self.aim(target)?;
         let p = Standardised::new(Arc::clone(target), self.frame.clone())?;
         let d = self.dim();
         let latent = self.draw(n, false, (seed, Purpose::Sample, 0));
@@ -259,7 +260,7 @@ impl<T: Real> Generator<T> {
             elbo: [Estimate::mean(&bare), Estimate::mean(&without)],
             bare: Certificate::of(&bare, None)?,
             defended,
-            points: self.frame.restore(&all),
+            points: self.scattered(self.frame.restore(&all), seed, 0),
             log_weights,
             search,
             kl,

@@ -1,6 +1,8 @@
 //! Draws of p itself: rejection from a proposal whose weights are bounded, and means without bias from coupled chains.
 
-use crate::density::{Affine, Defended, Density, GaussianMixture, Standardised, StudentMixture, evaluate_log_density};
+use crate::density::{
+    Affine, Defended, Density, GaussianMixture, Orientation, Standardised, StudentMixture, evaluate_log_density,
+};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate};
@@ -43,6 +45,8 @@ pub struct Exact {
     log_bound: f64,
     /// log Z by the pilot.
     log_z: f64,
+    /// Of a generator that has one: a uniform element of its group moves every draw.
+    orientation: Option<Arc<Orientation>>,
 }
 
 /// p~ and ψ in the units of the frame.
@@ -205,7 +209,7 @@ impl Exact {
             )));
         }
         let log_bound = proposal.climb(&x, &log_weights)? + MARGIN;
-        let exact = Self { proposal, frame: frame.clone(), log_bound, log_z: pilot.log_z.value };
+        let exact = Self { proposal, frame: frame.clone(), log_bound, log_z: pilot.log_z.value, orientation: None };
         exact.affordable()?;
         Ok(exact)
     }
@@ -219,6 +223,12 @@ impl Exact {
         Err(refusal(format!(
             "an exact draw from this model would take {cost:.0} proposals, more than {DEAREST}: the largest weight p/q is that many times the mean"
         )))
+    }
+
+    /// Points in units of the frame as draws for the target.
+    fn restored(&self, y: Matrix) -> Matrix {
+        let x = self.frame.restore(&y);
+        self.orientation.as_ref().map_or(x.clone(), |o| o.group().scatter(&x, self.proposal.seed, 0))
     }
 
     /// n independent draws of p (n×d, in the units of the target), and what they cost; `watch` is told how many there are. The first draws
@@ -260,7 +270,7 @@ impl Exact {
             bound: relative(self.log_bound),
             raised,
         };
-        Ok((self.frame.restore(&Matrix::from_vec(n, d, kept)), report))
+        Ok((self.restored(Matrix::from_vec(n, d, kept)), report))
     }
 
     /// Signed points by which means under p are without bias, from `repeats` pairs of independence Metropolis chains that share their
@@ -283,7 +293,7 @@ impl Exact {
         let meetings = pairs.meetings;
         let mean = meetings.iter().sum::<u64>() as f64 / meetings.len().max(1) as f64;
         Ok(Unbiased {
-            points: self.frame.restore(&Matrix::from_vec(pairs.weights.len(), self.frame.dim(), pairs.points)),
+            points: self.restored(Matrix::from_vec(pairs.weights.len(), self.frame.dim(), pairs.points)),
             weights: pairs.weights,
             repeat: pairs.repeat,
             meeting: (mean, quantile(meetings)),
@@ -389,7 +399,9 @@ impl<T: Real> Generator<T> {
             return Err(Error::Unsupported { what, remedy: "train it with codes, or train a flow" });
         };
         let places = pieces.mixture(self.latent.probabilities());
-        Exact::new(target, Arc::new(q.restored(self.frame.clone())), &self.frame, places, seed)
+        let law = Arc::new(q.restored(self.frame.clone()));
+        let exact = Exact::new(&self.aim(target)?, law, &self.frame, places, seed)?;
+        Ok(Exact { orientation: self.orientation.clone(), ..exact })
     }
 }
 

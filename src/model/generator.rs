@@ -1,7 +1,8 @@
 //! The generator: a network that maps latent points to samples in one pass.
 
+use crate::Result;
 use crate::autodiff::Var;
-use crate::density::{Affine, GaussianMixture};
+use crate::density::{Affine, Density, GaussianMixture, Orientation, Oriented};
 use crate::linalg::Matrix;
 use crate::model::Searched;
 use crate::model::batch::Batch;
@@ -21,6 +22,8 @@ use std::sync::Arc;
 ///   h > 0 the law has a density that can be estimated and certified ([`CentreDensity`]), and the network's output goes through
 ///   3 tanh(·/3), so that the law's tails are those of the pieces;
 /// - y = z + MLP(z) for a Gaussian latent.
+///
+/// With an [`Orientation`] x is then moved by an element of its group, uniform and independent of x.
 #[derive(Debug, Clone)]
 pub struct Generator<T: Real = f32> {
     /// The law of the input.
@@ -35,6 +38,8 @@ pub struct Generator<T: Real = f32> {
     pub noise: f64,
     /// What the search found that it started from.
     pub search: Option<Searched>,
+    /// Of a target with symmetries: the network has the law p s, and each sample is moved by a uniform element of the group.
+    pub orientation: Option<Arc<Orientation>>,
     hidden: Vec<usize>,
     network: Mlp,
 }
@@ -55,7 +60,17 @@ impl<T: Real> Generator<T> {
         let pieces = (codes > 0).then(|| Pieces::fresh(codes, d, &mut rng));
         let own = pieces.iter().flat_map(|p| [p.means().cast(), Matrix::zeros(codes, d)]);
         let parameters: Vec<_> = own.chain(network.initialise(&mut rng)).map(|m| Arc::new(m.into())).collect();
-        Self { latent, frame, parameters, pieces, noise: 0.0, search: None, hidden: hidden.to_vec(), network }
+        Self {
+            latent,
+            frame,
+            parameters,
+            pieces,
+            noise: 0.0,
+            search: None,
+            orientation: None,
+            hidden: hidden.to_vec(),
+            network,
+        }
     }
 
     /// The generator whose law is the mixture p, in units of the frame: a code for each component, and a network whose output is 0; with
@@ -221,8 +236,21 @@ impl<T: Real> Generator<T> {
         Some(CentreDensity::new(pieces.mixture(weights), codes, &centres, controlled.then_some(&base), self.noise))
     }
 
+    /// What its network leads to: `target`, or p s where it has an orientation.
+    pub fn aim(&self, target: &Arc<dyn Density>) -> Result<Arc<dyn Density>> {
+        match &self.orientation {
+            None => Ok(Arc::clone(target)),
+            Some(o) => Ok(Arc::new(Oriented::new(Arc::clone(target), Arc::clone(o))?)),
+        }
+    }
+
+    /// Points of the network's law as samples: each moved by an element of the group, where there is one. The key is `seed` and `block`.
+    pub(crate) fn scattered(&self, x: Matrix, seed: u64, block: u64) -> Matrix {
+        self.orientation.as_ref().map_or(x.clone(), |o| o.group().scatter(&x, seed, block))
+    }
+
     /// The density ([`Generator::density`], in the units of the target) by the centres behind the n samples that [`Generator::sample`] gives
-    /// under `seed` as its block 0. Plain, it is the density from which exactly these were drawn.
+    /// under `seed` as its block 0. Plain, it is the density from which exactly these were drawn, before an element of the group moved them.
     pub fn density_of_samples(&self, n: usize, seed: u64, controlled: bool) -> Option<CentreDensity> {
         let latent = self.draw(n, false, (seed, Purpose::Sample, 0));
         self.density(&latent, controlled).map(|q| q.restored(self.frame.clone()))
@@ -231,7 +259,11 @@ impl<T: Real> Generator<T> {
     /// n independent samples x (n×d) under `seed`: block number `block` of a stream, so that any number can be drawn in
     /// constant memory. Blocks are independent.
     pub fn sample(&self, n: usize, seed: u64, block: u64) -> Matrix {
-        let latent = self.draw(n, false, (seed, Purpose::Sample, block));
-        self.frame.restore(&self.map(&latent))
+        self.scattered(self.sample_oriented(n, seed, block), seed, block)
+    }
+
+    /// The same before an element of the group moves them: samples of the network's law.
+    pub fn sample_oriented(&self, n: usize, seed: u64, block: u64) -> Matrix {
+        self.frame.restore(&self.map(&self.draw(n, false, (seed, Purpose::Sample, block))))
     }
 }

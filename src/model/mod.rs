@@ -13,6 +13,7 @@ mod latent;
 mod memory_tests;
 #[allow(clippy::module_inception)]
 mod model;
+mod oriented_state;
 mod particles;
 mod pieces;
 mod searched;

@@ -52,6 +52,11 @@ pub trait Model: Stateful + Send {
     /// The units in which it works.
     fn frame(&self) -> &Affine;
 
+    /// What a velocity must lead to, in the units of the target, for samples of the model to have the target's law; mostly the target itself.
+    fn aim(&self, target: &Target) -> Result<Target> {
+        Ok(target.clone())
+    }
+
     /// The kinds of pulls that it can follow.
     fn follows(&self) -> &'static [Kind];
 

@@ -1,6 +1,6 @@
 //! A generator under training: G ← G + η V in the least-squares sense, V frozen (T9).
 
-use crate::density::{Affine, Density, WeightedSamples};
+use crate::density::{Affine, Density, Orientation, Target, WeightedSamples};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, LawUse};
 use crate::linalg::Matrix;
@@ -15,10 +15,11 @@ use crate::nn::{Adam, AdamState, cosine_rate};
 use crate::num::{Real, powf};
 use crate::parallel;
 use crate::rng::Purpose;
-use crate::search::{SearchSettings, fit_mixture, refine, search};
+use crate::search::{Found, SearchSettings, fit_mixture, refine, search};
 use crate::state::{State, Stateful};
 use crate::velocity::{Figure, Kind, Pull, root_mean_square, shorten};
 use std::any::Any;
+use std::sync::Arc;
 
 crate::settings! {
     /// Settings of a [`GeneratorModel`].
@@ -36,6 +37,9 @@ crate::settings! {
         noise: Option<f64> = None, Rule::Unit;
         /// Particles of the search that it starts from, and draws of each round that moves the fitted mixture towards the target.
         search_particles: usize = 8192, Rule::AtLeast(64);
+        /// Of a target whose symmetries are known: how sharply the network's law is turned one way, from which a uniform element of the group
+        /// moves each sample; 0 for not at all.
+        orientation: f64 = 1.0, Rule::NotNegative;
         /// Centres behind that density in a step.
         centres: usize = 2048, Rule::AtLeast(1);
         /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
@@ -103,13 +107,17 @@ impl GeneratorSettings {
         let mixture = target.densities.first().and_then(|p| p.mixture());
         // without codes a search finds the units alone
         let searches = self.codes > 0 || (start.frame.is_none() && mixture.is_none());
-        let found = match target.densities.first().filter(|_| searches) {
+        let mut found = match target.densities.first().filter(|_| searches) {
             Some(p) => Some(search(
                 &**p,
                 &SearchSettings { particles: self.search_particles, seed, start: start.frame.clone() },
             )?),
             None => None,
         };
+        let orientation = self.orientation_of(target, found.as_ref())?;
+        if let (Some(o), Some(found)) = (&orientation, &mut found) {
+            found.particles = o.orient(&found.particles, seed);
+        }
         let drawn = match (&found, &target.samples) {
             (None, Some(WeightedSamples { points, log_weights: Some(weights) })) => {
                 Some(points.gather_rows(&resample(weights, points.rows(), seed)?))
@@ -132,12 +140,23 @@ impl GeneratorSettings {
             });
         };
         let mut mixture = fit_mixture(&y, self.codes, seed);
-        if let Some(p) = target.standardised(&frame)?.densities.first() {
+        let aimed = orientation.as_ref().map(|o| target.oriented(o)).transpose()?;
+        if let Some(p) = aimed.as_ref().unwrap_or(target).standardised(&frame)?.densities.first() {
             mixture = refine(mixture, &**p, self.search_particles, seed)?.0;
         }
         let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
         generator.search = found.map(|found| Searched::of(&found));
+        generator.orientation = orientation;
         Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) })
+    }
+
+    /// Towards one of the particles of the search, where the target knows symmetries and there are codes to start at.
+    fn orientation_of(&self, target: &Target, found: Option<&Found>) -> Result<Option<Arc<Orientation>>> {
+        let group = target.densities.first().and_then(|p| p.symmetries());
+        let (Some(group), Some(found), true) = (group, found, self.codes > 0 && self.orientation > 0.0) else {
+            return Ok(None);
+        };
+        Orientation::towards(&group, &found.particles, self.orientation).map(|o| Some(Arc::new(o)))
     }
 
     /// h, in d dimensions: by default 8^(-1/2d), at which an eighth of the centres of a piece count at its middle.
@@ -209,6 +228,9 @@ impl<T: Real> Stateful for GeneratorModel<T> {
         if let Some(search) = &self.generator.search {
             search.put(to);
         }
+        if let Some(orientation) = &self.generator.orientation {
+            orientation.put(to);
+        }
         self.best.save(to, &self.generator.parameter_names());
     }
 
@@ -232,11 +254,12 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             }
         };
         let search = Searched::of_state(from, d)?;
+        let orientation = Orientation::of_state(from, d)?.map(Arc::new);
         (self.generator.parameters, self.optimiser, self.best) = (parameters, optimiser, best);
         if let Some((latent, pieces, noise)) = latent {
             (self.generator.latent, self.generator.pieces, self.generator.noise) = (latent, Some(pieces), noise);
         }
-        self.generator.search = search;
+        (self.generator.search, self.generator.orientation) = (search, orientation);
         self.law = any_law(&self.generator);
         Ok(())
     }
@@ -249,6 +272,10 @@ impl<T: Real> Model for GeneratorModel<T> {
 
     fn frame(&self) -> &Affine {
         &self.generator.frame
+    }
+
+    fn aim(&self, target: &Target) -> Result<Target> {
+        self.generator.orientation.as_ref().map_or(Ok(target.clone()), |o| target.oriented(o))
     }
 
     fn follows(&self) -> &'static [Kind] {

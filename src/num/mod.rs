@@ -1,5 +1,6 @@
 //! Numbers: the sealed scalar type, elementary functions and their vectorised forms, sums and line fits.
 
+mod bessel;
 mod big;
 mod bits;
 mod chebyshev;
@@ -16,6 +17,7 @@ mod simd;
 mod special;
 mod sum;
 
+pub use bessel::{bessel_ratio, ln_bessel0};
 pub use big::Big;
 pub use chebyshev::Chebyshev;
 pub use elementary::{

@@ -33,6 +33,8 @@ pub enum Purpose {
     Chain = 12,
     /// Draws behind the certificate of a generator.
     Certificate = 21,
+    /// Elements of a group of symmetries.
+    Group = 22,
 }
 
 /// Finaliser of splitmix64 (Steele, Lea and Flood, 2014): a bijection of u64 that mixes every bit into every bit.

@@ -399,7 +399,7 @@ impl Method {
         counter: Arc<Counter>,
     ) -> Result<Run> {
         // outside the change of units, which may know closed forms of its own
-        let target = target.standardised(model.frame())?.counted(&counter, Phase::Training);
+        let target = model.aim(target)?.standardised(model.frame())?.counted(&counter, Phase::Training);
         let uses = self.velocity.uses_estimator();
         let estimator = uses.then(|| self.estimator.build(self.run.single())).transpose()?;
         let velocity = self.velocity.build(Ingredients { target, estimator, particles, seed: self.run.seed })?;
