@@ -1,6 +1,8 @@
 //! Densities with symmetries, turned one way: the partition of unity, its score, and both ways between p and p s.
 
-use pushforward::density::{Density, Group, MeanFree, NBody, Orientation, Oriented, Pointwise, Target};
+use pushforward::density::{
+    Banana, Density, Group, MeanFree, NBody, Orientation, Oriented, Pointwise, Symmetric, Target,
+};
 use pushforward::linalg::Matrix;
 use pushforward::metric::Certificate;
 use pushforward::model::GeneratorModel;
@@ -133,7 +135,7 @@ fn turned_and_turned_back() {
     let dw4: Arc<dyn Density> = Arc::new(NBody::dw4());
     let group = dw4.symmetries().unwrap();
     let x = dw4.sample(20_000, 1).unwrap();
-    let orientation = Arc::new(Orientation::towards(&group, &x, 1.0).unwrap());
+    let orientation = Arc::new(Orientation::towards(&group, &x, 25.0).unwrap());
     let shares = share(&group, orientation.template()).log_density(&x);
     let oriented = Oriented::new(Arc::clone(&dw4), Arc::clone(&orientation)).unwrap().sample(20_000, 2).unwrap();
     let back = orientation.group().scatter(&oriented, 3, 0);
@@ -164,6 +166,9 @@ fn what_is_no_group_is_refused() {
         Group::of_particles(MeanFree { particles: 4, dim: 3 }).unwrap_err().to_string().contains("more than one axis")
     );
     assert!(Group::of_particles(MeanFree { particles: 6, dim: 2 }).is_err());
+    let turns = Group::of_turns(&rotation(TAU / 4.0).map(|v| 0.3 * v)).unwrap();
+    assert!((turns.turn().unwrap()[(1, 0)] - 1.0).abs() < 1e-15);
+    assert!(Group::of_turns(&rotation(TAU / 8.0)).is_err());
     for particles in [2, 3, 4] {
         let group = Group::of_particles(MeanFree { particles, dim: 2 }).unwrap();
         Group::new(group.elements().to_vec(), group.turn().cloned()).unwrap();
@@ -219,4 +224,19 @@ fn generators_are_turned() {
     assert!(gap < 0.02 && gap < 5.0 * certificate.log_z.standard_error, "{:?} {log_z}", certificate.log_z);
     let restored = method.resume(&target, &run.state()).unwrap();
     assert_eq!(restored.sample(100, 7, 3).as_slice(), run.sample(100, 7, 3).as_slice());
+}
+
+/// Checks that a density that is told a symmetry which it lacks ends a training before its first step, with the point, and that the same
+/// density without it trains.
+#[test]
+fn wrong_symmetries_are_refused() {
+    let turns = Group::new(vec![Matrix::identity(2)], Some(rotation(TAU / 4.0))).unwrap();
+    let wrong: Arc<dyn Density> = Arc::new(Symmetric::new(Arc::new(Banana), turns).unwrap());
+    let refused = |p: Arc<dyn Density>| {
+        let target = Target::of(p);
+        Method::preset("kde-small", &target).unwrap().start(&target, None).err().map(|e| e.to_string())
+    };
+    let said = refused(wrong).expect("a banana is not round");
+    assert!(said.contains("a symmetry that it is said to have moves x = ["), "{said}");
+    assert_eq!(refused(Arc::new(Banana)), None);
 }

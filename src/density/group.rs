@@ -80,6 +80,13 @@ impl Group {
         Ok(group)
     }
 
+    /// The turns exp(tA), a circle: A skew with A³ = -ω² A, so that J = A/ω. `Error::Unsupported` otherwise, to 1e-9 of A.
+    pub fn of_turns(a: &Matrix) -> Result<Self> {
+        let square = |m: &Matrix| dot(m.as_slice(), m.as_slice());
+        let omega = (square(&matmul(a, a)) / square(a)).sqrt();
+        Self::new(vec![Matrix::identity(a.rows())], Some(a.map(|v| v / omega)))
+    }
+
     /// Exchanges of n ≤ 5 equal particles of the plane, reflections and turns, on the coordinates of mean-free configurations: 2·n! elements and J.
     ///
     /// `Error::Parameter` for more particles; `Error::Unsupported` outside the plane.

@@ -60,23 +60,39 @@ impl Orientation {
         Ok(Self { images: Matrix::from_vec(images.len() / d, d, images), group, template })
     }
 
-    /// With the least symmetric of the first 256 points (n×d) for template, the one that its images under the group reach least, at the
-    /// length `sharpness` times the root mean square of all |x|. Errors as [`Orientation::new`].
+    /// Towards the least symmetric of the first 256 points (n×d), the one that its images under the group reach least, with the length at which
+    /// ⟨a, x⟩ is `sharpness` at a point of that direction whose |x| is the root mean square of all: of turns, most of the mass is then within
+    /// some 1/√`sharpness` of it. Errors as [`Orientation::new`].
     pub fn towards(group: &Group, points: &Matrix, sharpness: f64) -> Result<Self> {
-        let norm = |x: &[f64]| dot(x, x).sqrt();
         let size = (points.as_slice().iter().map(|v| v * v).sum::<f64>() / points.rows().max(1) as f64).sqrt();
-        let scaled =
-            |x: &[f64], to: f64| x.iter().map(|v| v * to / norm(x).max(f64::MIN_POSITIVE)).collect::<Vec<f64>>();
-        let mut best = (f64::NEG_INFINITY, vec![0.0; group.dim()]);
+        let mut best: Option<(f64, Self)> = None;
         for x in points.iter_rows().take(CANDIDATES) {
-            let template = scaled(x, size);
-            // log s at the template itself: the larger, the farther its images
-            let share = Self::new(group.clone(), template.clone())?.log_share(&template, None);
-            if share > best.0 {
-                best = (share, template);
+            let norm = dot(x, x).sqrt().max(f64::MIN_POSITIVE);
+            let there: Vec<f64> = x.iter().map(|v| v * size / norm).collect();
+            let one = Self::new(group.clone(), there.iter().map(|v| v * sharpness / (size * size)).collect())?;
+            // the larger, the farther its images
+            let share = one.log_share(&there, None);
+            if best.as_ref().is_none_or(|(most, _)| share > *most) {
+                best = Some((share, one));
             }
         }
-        Self::new(group.clone(), best.1.into_iter().map(|a| sharpness * a).collect())
+        best.map_or_else(|| Self::new(group.clone(), vec![0.0; group.dim()]), |(_, o)| Ok(o))
+    }
+
+    /// `Error::Unsupported` where log p~ changes by more than 1e-6 of its size when a point is moved by a random element, with the point.
+    pub fn try_on(group: &Group, p: &dyn Density, points: &Matrix, seed: u64) -> Result<()> {
+        let few = points.slice_rows(0..points.rows().min(CANDIDATES));
+        let (before, after) = (p.log_density(&few), p.log_density(&group.scatter(&few, seed, 1 << 41)));
+        for (i, (a, b)) in before.iter().zip(&after).enumerate() {
+            // not >, so that NaN is refused
+            if !((a - b).abs() <= 1e-6 * (1.0 + a.abs()) || a == b) {
+                let x = few.row(i);
+                let what =
+                    format!("log p~ changes from {a} to {b} where a symmetry that it is said to have moves x = {x:?}");
+                return Err(Error::Unsupported { what, remedy: "correct the symmetries, or leave them out" });
+            }
+        }
+        Ok(())
     }
 
     /// The group.

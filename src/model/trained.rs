@@ -39,7 +39,7 @@ crate::settings! {
         search_particles: usize = 8192, Rule::AtLeast(64);
         /// Of a target whose symmetries are known: how sharply the network's law is turned one way, from which a uniform element of the group
         /// moves each sample; 0 for not at all.
-        orientation: f64 = 1.0, Rule::NotNegative;
+        orientation: f64 = 200.0, Rule::NotNegative;
         /// Centres behind that density in a step.
         centres: usize = 2048, Rule::AtLeast(1);
         /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
@@ -114,7 +114,7 @@ impl GeneratorSettings {
             )?),
             None => None,
         };
-        let orientation = self.orientation_of(target, found.as_ref())?;
+        let orientation = self.orientation_of(target, found.as_ref(), seed)?;
         if let (Some(o), Some(found)) = (&orientation, &mut found) {
             found.particles = o.orient(&found.particles, seed);
         }
@@ -151,11 +151,14 @@ impl GeneratorSettings {
     }
 
     /// Towards one of the particles of the search, where the target knows symmetries and there are codes to start at.
-    fn orientation_of(&self, target: &Target, found: Option<&Found>) -> Result<Option<Arc<Orientation>>> {
-        let group = target.densities.first().and_then(|p| p.symmetries());
-        let (Some(group), Some(found), true) = (group, found, self.codes > 0 && self.orientation > 0.0) else {
+    fn orientation_of(&self, target: &Target, found: Option<&Found>, seed: u64) -> Result<Option<Arc<Orientation>>> {
+        let p = target.densities.first();
+        let group = p.and_then(|p| p.symmetries());
+        let (Some(p), Some(group), Some(found), true) = (p, group, found, self.codes > 0 && self.orientation > 0.0)
+        else {
             return Ok(None);
         };
+        Orientation::try_on(&group, &**p, &found.particles, seed)?;
         Orientation::towards(&group, &found.particles, self.orientation).map(|o| Some(Arc::new(o)))
     }
 

@@ -9,7 +9,7 @@ use crate::memory;
 use crate::report::orbits::Orbits;
 use crate::report::{Field, count, number};
 use crate::target::{self, Target};
-use pushforward::density::{Affine, Density};
+use pushforward::density::{Affine, Density, Group};
 use pushforward::linalg::{Cholesky, Matrix};
 use pushforward::search::{SearchSettings, search};
 use pushforward::symmetry::{AffineField, Found, Settings, find};
@@ -191,6 +191,15 @@ fn as_text(target: &Target, arguments: &Arguments, found: &Found) -> String {
     } else {
         ""
     };
+    if let [one] = &found.basis[..]
+        && let Ok(group) = Group::of_turns(&one.matrix)
+        && let (Some(turn), true) = (group.turn(), one.shift.iter().all(|b| *b == 0.0))
+    {
+        // the eigenvector's rounding is not the user's
+        let entry = |v: &f64| if (v - v.round()).abs() < 1e-9 { v.round() + 0.0 } else { *v };
+        let rows: Vec<Vec<f64>> = turn.iter_rows().map(|r| r.iter().map(entry).collect()).collect();
+        text += &format!("in a file   [symmetry] turn = {rows:?}: then a generator learns one orientation\n");
+    }
     let fields = if found.candidates == 1 { "field" } else { "fields" };
     text + &format!("candidates  {} {fields}, from {checked} other points{frame}\n", count(found.candidates))
 }

@@ -12,6 +12,7 @@ pub(crate) mod source;
 pub mod stan;
 mod stan_keys;
 pub(crate) mod support;
+mod symmetry;
 mod trust;
 mod working_folder;
 

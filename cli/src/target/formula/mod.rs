@@ -41,6 +41,7 @@ use crate::target::coordinates::{Coordinates, Named};
 use crate::target::data::{self, Files, Prints};
 use crate::target::source::{Excerpt, place_of};
 use crate::target::support::{self, SupportKeys};
+use crate::target::symmetry;
 use crate::target::{Described, Reason};
 pub(crate) use parameters::Parameters;
 use parser::Source;
@@ -66,6 +67,7 @@ struct Keys {
     data: Option<Files>,
     data_checksum: Option<Prints>,
     support: Option<SupportKeys>,
+    symmetry: Option<symmetry::Keys>,
     #[serde(default)]
     generated: HashMap<String, toml::Spanned<String>>,
     #[serde(default)]
@@ -81,6 +83,7 @@ const KEYS: &[&str] = &[
     "data",
     "data_checksum",
     "support",
+    "symmetry",
     "generated",
     "source",
 ];
@@ -146,7 +149,16 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     };
     let shown = formula.lines().map(|line| line.split('#').next().unwrap_or_default()).collect::<Vec<_>>().join(" ");
     let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut described = Described::new(density(&program, dim)?, shown, words.join("; "));
+    let mut density = density(&program, dim)?;
+    if let Some(keys) = &keys.symmetry {
+        if chart.as_ref().is_some_and(|c| !c.is_identity()) {
+            return Err(Reason::new(
+                "[symmetry] stands beside a support, whose boundary no turn keeps; remove one of them",
+            ));
+        }
+        density = symmetry::told(density, keys)?;
+    }
+    let mut described = Described::new(density, shown, words.join("; "));
     described.source = keys.source;
     if let Some(data) = read {
         described.replace("data", data.files);
