@@ -40,6 +40,8 @@ fn modes_by_hand() {
     assert!((report.variance_ratio - 0.75 / 0.99732).abs() < 0.0135 * 0.75, "{report:?}");
     let one = truth.report(&x.slice_rows(0..2));
     assert!(one.covered == 1 && (one.total_variation - 0.5).abs() < 0.0067, "{one:?}");
+    // 6.77² = 45.83 in mode 0 and 13.23²/4 + 4 log 2 = 46.53 in mode 1, whose cell ends at -3.195
+    assert_eq!(truth.report(&Matrix::from_rows(&[[-3.23, 0.0], [-3.16, 0.0]])).masses, [0.5, 0.5]);
     let nowhere = truth.report(&Matrix::filled(3, 2, 1e3));
     assert!(nowhere.outside == 1.0 && nowhere.variance_ratio.is_nan());
 }

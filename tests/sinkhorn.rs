@@ -174,6 +174,48 @@ fn two_batches_are_unbiased() {
     assert!(one.mean < -4.0 * one.standard_error(), "{one:?} {}", one.standard_error());
 }
 
+/// Checks the velocities of three kernel distances at 7 particles: N times the gradient of Σ_j w_j mean k(x, y_j) - ½ mean k(x, x'), by central
+/// differences of step 1e-5 with the kernels written out, to 1e-8: their error is of order h², and rounding over h.
+#[test]
+fn kernel_velocities_are_gradients() {
+    let (x, y, h) = (normals(7, 7, 2), normals(8, 5, 2).map(|v| 0.5 + 1.5 * v), 0.8);
+    let weights = [0.1, 0.3, 0.2, 0.15, 0.25];
+    let target = samples(y.clone(), Some(weights.iter().map(|w: &f64| w.ln()).collect()));
+    for name in ["energy", "gaussian", "laplace"] {
+        let k = |a: &[f64], b: &[f64]| {
+            let r = (a[0] - b[0]).hypot(a[1] - b[1]);
+            match name {
+                "energy" => -r,
+                "gaussian" => (-0.5 * r * r / (h * h)).exp(),
+                _ => (-r / h).exp(),
+            }
+        };
+        let gain = |x: &Matrix| -> f64 {
+            let one = |a: &[f64]| {
+                let attraction: f64 = y.iter_rows().zip(weights).map(|(b, w)| w * k(a, b)).sum();
+                attraction - 0.5 * x.iter_rows().map(|b| k(a, b)).sum::<f64>() / 7.0
+            };
+            x.iter_rows().map(one).sum()
+        };
+        let mut settings = velocity_by_name("mmd").unwrap();
+        settings.set("kernel", &name.into()).unwrap();
+        settings.set("width", &h.into()).unwrap();
+        settings.set("points", &0.into()).unwrap();
+        let ingredients = Ingredients { target: target.clone(), estimator: None, particles: None, seed: 0 };
+        let clock = Clock { step: 0, steps: 1 };
+        let scene = Scene { x: &x, reference: Reference::Own, at_x: None, law: None, dt: 0.0, clock, seed: 0 };
+        let Pull::Points(field) = settings.build(ingredients).unwrap().evaluate(&scene).unwrap() else {
+            panic!("a field")
+        };
+        for at in 0..14 {
+            let moved = |by: f64| Matrix::from_fn(7, 2, |i, j| x[(i, j)] + if 2 * i + j == at { by } else { 0.0 });
+            let slope = (gain(&moved(1e-5)) - gain(&moved(-1e-5))) / 2e-5;
+            let found = field.velocity.as_slice()[at];
+            assert!((found - slope).abs() < 1e-8, "{name} {at}: {found} {slope}");
+        }
+    }
+}
+
 /// Checks that a run towards samples needs no density, in the units of the samples: 150 particles reach mean and deviations of 400 points
 /// around (50, -20) by the energy distance's flow, the Gaussian kernel's and Sinkhorn's, within a tenth of the deviation.
 #[test]

@@ -119,3 +119,20 @@ impl<T: Real> LatentBatch<T> {
         (self.noise.slice_rows(rows.clone()), self.codes.as_ref().map(|k| Arc::from(&k[rows])))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks a step of the reaction by hand: π ∝ π₀ exp(η E[g | code]) for the means 2, -1 and, of a code without samples, 0, to rounding.
+    #[test]
+    fn codes_grow_where_g_is_positive() {
+        let mut latent = Latent::Codes { logits: [0.5f64, 0.3, 0.2].iter().map(|p| p.ln()).collect() };
+        latent.react(&[0, 1, 0, 1], &[1.0, -3.0, 3.0, 1.0], 0.1);
+        let raw = [0.5 * 0.2f64.exp(), 0.3 * (-0.1f64).exp(), 0.2];
+        let total: f64 = raw.iter().sum();
+        for (found, raw) in latent.probabilities().iter().zip(raw) {
+            assert!((found - raw / total).abs() < 1e-15, "{found} {}", raw / total);
+        }
+    }
+}
