@@ -38,7 +38,7 @@ pub enum SampleWriter {
     /// To a `.npy` file.
     Npy(NpyWriter),
     /// To a `.npz` file.
-    Npz(NpzWriter),
+    Npz(Box<NpzWriter>),
     /// To a `.csv` file.
     Csv(CsvWriter),
 }
@@ -68,7 +68,7 @@ impl SampleWriter {
             Format::Npz => {
                 let mut writer = NpzWriter::over(file, path);
                 writer.array("samples", rows, names.len())?;
-                SampleWriter::Npz(writer)
+                SampleWriter::Npz(Box::new(writer))
             }
             Format::Csv => SampleWriter::Csv(CsvWriter::over(file, names)?),
         })
