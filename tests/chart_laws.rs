@@ -154,6 +154,30 @@ fn edges_are_outside() {
     assert_eq!(p.log_density(&Matrix::from_rows(&[[-800.0], [800.0], [0.0]])), at.log_density);
 }
 
+/// Checks that samples from far out, whose x is rounded to the edge or beyond the largest number, are kept at the nearest numbers inside, so that
+/// they can be read again; that nothing else is moved; and that a u that is no number stays one that no reader takes.
+#[test]
+fn samples_stay_inside() {
+    let narrow = vec![Support::Interval { low: 1e6, high: 1e6 + 1e-3 }];
+    for blocks in charts().into_iter().chain([narrow]) {
+        let chart = Chart::new(blocks.clone()).unwrap();
+        let m = chart.free_dim();
+        for size in [25.0, 40.0, 750.0, 1e5] {
+            let u = points(m).map(|v| size * v.signum());
+            let x = chart.constrain(&u);
+            assert!(x.is_finite() && chart.free(&x).is_ok_and(|u| u.is_finite()), "{blocks:?} at ±{size}: {x:?}");
+        }
+        for u in points(m).iter_rows() {
+            let mut plain = vec![0.0; chart.dim()];
+            chart.constrain_point(u, &mut plain);
+            let kept = chart.constrain(&Matrix::from_rows(&[u]));
+            assert_eq!(kept.as_slice(), plain, "{blocks:?}");
+        }
+        let x = chart.constrain(&Matrix::filled(1, m, f64::NAN));
+        assert!(!x.is_finite(), "{blocks:?}: {x:?}");
+    }
+}
+
 /// Checks that points outside, charts without inside, and sizes that do not fit are errors that say so.
 #[test]
 fn bad_charts_and_points() {

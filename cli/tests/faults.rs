@@ -106,6 +106,7 @@ fn sizes_beyond_any_machine() {
         &["two.toml", "--set", "centres=9000000000000000000"],
         &["two.toml", "--set", "hidden=[10000000, 10000000]"],
         &["two.toml", "--set", "codes=1000000000000"],
+        &["two.toml", "--set", "search_particles=1000000000000"],
         &["two.toml", "--set", "draws=1000000000000000"],
         &["funnel-1000000000"],
         &["many-well-1000000000000"],

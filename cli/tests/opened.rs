@@ -8,13 +8,14 @@ use std::fs;
 use std::path::Path;
 
 /// Every command that opens a run's folder, with a name for its output.
-const COMMANDS: [&[&str]; 7] = [
+const COMMANDS: [&[&str]; 8] = [
     &["sample", "run", "-n", "5", "-o", "out.csv"],
     &["sample", "run", "-n", "5", "-o", "out.csv", "--polish", "2"],
     &["logpdf", "run", "points.csv", "-o", "out.csv"],
     &["export", "run", "--format", "csv", "-o", "out.csv"],
     &["export", "run", "--format", "arviz", "-o", "out.csv"],
     &["report", "run", "-o", "out.csv"],
+    &["summary", "run"],
     &["train", "--resume", "run"],
 ];
 
@@ -52,7 +53,7 @@ fn configuration_and_model() {
     fs::write(at("points.csv"), "1,2\n3,4\n").unwrap();
     unfinished(folder.path(), "half.toml", "part");
     complete(folder.path(), "half.toml", "whole");
-    for (kept, commands) in [("part", &COMMANDS[6..]), ("whole", &COMMANDS[..6])] {
+    for (kept, commands) in [("part", &COMMANDS[7..]), ("whole", &COMMANDS[..7])] {
         fs::rename(at(kept), at("run")).unwrap();
         let config = fs::read_to_string(at("run/config.toml")).unwrap();
         for (from, to, key) in [
@@ -77,9 +78,9 @@ fn configuration_and_model() {
     fs::rename(at("whole"), at("run")).unwrap();
     let model = fs::read(at("run/model.safetensors")).unwrap();
     fs::copy(at("three/model.safetensors"), at("run/model.safetensors")).unwrap();
-    refused(folder.path(), &COMMANDS[..6], &["model.safetensors"]);
+    refused(folder.path(), &COMMANDS[..7], &["model.safetensors"]);
     fs::write(at("run/model.safetensors"), model).unwrap();
-    for arguments in &COMMANDS[..6] {
+    for arguments in &COMMANDS[..7] {
         succeeds(&pushforward(folder.path(), arguments));
     }
 }
@@ -95,6 +96,7 @@ fn samples_of_another_run() {
     let own = fs::read(at("run/samples.npy")).unwrap();
     fs::copy(at("other/samples.npy"), at("run/samples.npy")).unwrap();
     refused(folder.path(), &COMMANDS[3..5], &["run/samples.npy", "summary.json"]);
+    refused(folder.path(), &COMMANDS[6..7], &["run/samples.npy", "summary.json"]);
     // the model of the other seed, with its configuration: a whole run but for its samples and summary
     fs::copy(at("other/model.safetensors"), at("run/model.safetensors")).unwrap();
     fs::copy(at("other/config.toml"), at("run/config.toml")).unwrap();

@@ -78,6 +78,24 @@ impl Support {
         }
     }
 
+    /// Moves x = T(u), u finite, to the nearest numbers inside where rounding put it onto the edge or beyond the largest number.
+    fn keep_inside(self, x: &mut [f64]) {
+        match self {
+            Support::Real => {}
+            Support::Interval { low, .. } if x[0] <= low => x[0] = low.next_up(),
+            Support::Interval { high, .. } if x[0] >= high => x[0] = high.next_down(),
+            Support::Interval { .. } => {}
+            Support::Simplex(_) => x.iter_mut().for_each(|v| *v = v.max(f64::from_bits(1))),
+            Support::Ordered(_) => {
+                (1..x.len()).for_each(|k| x[k] = x[k].max(x[k - 1].next_up()));
+                x.iter_mut().rev().fold(f64::MAX, |top, v| {
+                    *v = v.min(top);
+                    v.next_down()
+                });
+            }
+        }
+    }
+
     /// (∂T/∂u)ᵀ g + ∂/∂u log |det ∂T/∂u| → out, with x = T(u).
     fn pull_back(self, u: &[f64], x: &[f64], g: &[f64], out: &mut [f64]) {
         match self {
@@ -238,7 +256,8 @@ impl Chart {
         })
     }
 
-    /// T(u_i) for each row.   u: n×m → n×d. Panics where u does not have m columns.
+    /// T(u_i) for each row, or the nearest numbers inside where a finite u_i is rounded to the edge.   u: n×m → n×d. Panics where u
+    /// does not have m columns.
     pub fn constrain(&self, u: &Matrix) -> Matrix {
         if u.cols() != self.free_dim {
             shape_mismatch("Chart::constrain", u.shape(), (u.rows(), self.free_dim));
@@ -246,6 +265,9 @@ impl Chart {
         let mut x = Matrix::zeros(u.rows(), self.dim);
         for i in 0..u.rows() {
             self.constrain_point(u.row(i), x.row_mut(i));
+            if u.row(i).iter().all(|u| u.is_finite()) {
+                self.spans().for_each(|(block, _, j)| block.keep_inside(&mut x.row_mut(i)[j..j + block.width()]));
+            }
         }
         x
     }

@@ -93,7 +93,7 @@ impl ModelSettings for GeneratorSettings {
         let rows = self.batch as f64 + (reference as f64).max(centres);
         // each hidden layer keeps its input and its output for the way back
         let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
-        size * (4.0 * parameters + batches)
+        size * (4.0 * parameters + batches) + 8.0 * (3.0 * self.search_particles as f64 * d + 2.0 * d * d)
     }
     fn copy(&self) -> Box<dyn ModelSettings> {
         Box::new(self.clone())

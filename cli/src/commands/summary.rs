@@ -2,9 +2,9 @@
 
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
+use crate::files::json;
 use crate::files::samples::{read_names, read_samples};
-use crate::files::{json, read_text};
-use crate::opened::{MAX_SUMMARY, Opened};
+use crate::opened::Opened;
 use crate::summary::Summary;
 use serde_json::Value;
 use std::path::PathBuf;
@@ -26,11 +26,10 @@ pub struct Arguments {
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let path = &arguments.source;
     let summary = if path.is_dir() {
-        let file = path.join("summary.json");
-        let text = read_text(&file, MAX_SUMMARY)?;
-        let content = json::parse(&text)
-            .map_err(|e| Failure::input(format!("{}: {e}; this is no summary of a run", file.display())))?;
-        match Summary::of_json(&content) {
+        let run = Opened::open(path, false)?;
+        run.is_whole()?;
+        let content = &run.summary;
+        match Summary::of_json(content) {
             Some(summary) => summary,
             None if content["ending"] != "complete" => {
                 return Err(Failure::input(format!(

@@ -66,6 +66,8 @@ pub struct CsvReader {
     layout: Option<Layout>,
     /// Most digits that a number had.
     digits: i32,
+    /// Whether decimals so far had a comma, where one can stand for the point.
+    comma: Option<bool>,
     /// The first rows, which the layout was found from: number and text.
     waiting: VecDeque<(u64, String)>,
 }
@@ -80,7 +82,7 @@ impl CsvReader {
     /// Reads `file`; `path` is for messages.
     pub fn of(file: impl BufRead + 'static, path: &Path) -> Self {
         let file = Box::new(file);
-        Self { file, path: path.to_owned(), line: 0, layout: None, digits: 0, waiting: VecDeque::new() }
+        Self { file, path: path.to_owned(), line: 0, layout: None, digits: 0, comma: None, waiting: VecDeque::new() }
     }
 
     /// The next rows, at most `max_rows` (at least one); `None` after the last.
@@ -107,6 +109,16 @@ impl CsvReader {
                 let x = x.ok_or_else(|| self.bad(&format!("'{}' is not a number", clip(cell))))?;
                 if !x.is_finite() {
                     return Err(self.bad(&format!("{x} is not finite; remove such rows first")));
+                }
+                let comma = cell.contains(',');
+                if comma || cell.contains('.') {
+                    if self.comma.is_some_and(|before| before != comma) {
+                        return Err(self.bad(&format!(
+                            "'{}', but decimals before it are written the other way; write all of them with points",
+                            clip(cell)
+                        )));
+                    }
+                    self.comma = Some(comma);
                 }
                 self.digits = self.digits.max(digits(cell));
                 data.push(x);
@@ -286,13 +298,16 @@ mod tests {
             ("x1,x2\n0,1\n2,3\n", "x1|x2", &[&[0.0, 1.0], &[2.0, 3.0]]),
             ("0,1\n2,3\n", "-", &[&[0.0, 1.0], &[2.0, 3.0]]),
             ("+1.5,0.\n25e-1,1\n", "-", two),
+            ("1stFloor,y\n1.5,0\n2.5,1\n", "1stFloor|y", two),
+            ("(Intercept),.draw\n1.5,0\n2.5,1\n", "(Intercept)|.draw", two),
+            ("2019,2020\n1.5,0.5\n", "-", &[&[2019.0, 2020.0], &[1.5, 0.5]]),
         ] {
             std::fs::write(&path, text).unwrap();
             let mut r = CsvReader::open(&path).unwrap();
             let read = r.read_block(100).unwrap_or_else(|e| panic!("{text:?}: {e}")).unwrap();
             assert_eq!(read, Matrix::from_rows(rows), "{text:?}");
             assert_eq!(r.names().map_or("-".into(), |n| n.join("|")), names, "{text:?}");
-            assert_eq!(r.note().is_some(), text.starts_with("0,1\n1.5"), "{text:?}");
+            assert_eq!(r.note().is_some(), text.starts_with("0,1\n1.5") || text.starts_with("2019"), "{text:?}");
             assert!(r.read_block(1).unwrap().is_none());
         }
     }
@@ -324,6 +339,16 @@ mod tests {
             ("0.5,oops\n1,2\n", "line 1: 'oops'"),
             ("0.5,NA\n1,2\n", "line 1: 'NA'"),
             ("x,y\n1,\n", "line 2: '' is not"),
+            // numbers of another form in the first line are no header
+            ("0x10,2\n3,4\n", "line 1: '0x10'"),
+            ("1D3,2\n3,4\n", "line 1: '1D3'"),
+            ("1 000,5;2\n3;4\n", "line 1: '1 000,5'"),
+            ("\"1,000.5\",2\n3,4\n", "line 1: '1,000.5'"),
+            ("\u{2212}1,2\n3,4\n", "line 1: '\u{2212}1'"),
+            ("1,2 # a note\n3,4\n", "line 1: '2 # a note'"),
+            // a point may divide thousands where a comma divides decimals
+            ("1.234;2,5\n3;4\n", "line 1: '2,5', but decimals"),
+            ("a\tb\n1,5\t2\n3\t4.5\n", "line 3: '4.5', but decimals"),
             ("a,b\n1,2,3\n", "names 2 columns but its rows have 3"),
             ("0\n0.5\n", "line 1: '0' may be the name"),
             ("1.5\r2.5\r", "carriage return"),

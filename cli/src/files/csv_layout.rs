@@ -100,13 +100,19 @@ pub(super) fn number(text: &str, separator: Separator) -> Option<f64> {
 const MISSING: &[&str] =
     &["na", "n/a", "nan", "null", "none", "nil", "inf", "-inf", "infinity", "-infinity", "?", "-", "."];
 
+/// Whether a text begins like a number, so that it is a number of another form (0x10, 1D3, −1, 1 000) sooner than a name.
+fn is_like_number(text: &str) -> bool {
+    text.trim_start_matches(['+', '-', '\u{2212}', '\u{2013}', '.', ',']).starts_with(char::is_numeric)
+}
+
 fn is_integer(text: &str) -> bool {
     !text.is_empty() && text.len() < 10 && text.bytes().all(|b| b.is_ascii_digit())
 }
 
 /// How a table whose first lines with cells are `first` and `second` is read.
 ///
-/// The first line is a header where one of its cells is a name and no other one a decimal number, where its first cell
+/// The first line is a header where one of its cells is a name that does not begin like a number and no other one a
+/// decimal number, where its first cell
 /// is empty (an unnamed column of row names, as pandas and R write it), and where all its cells are quoted and those of
 /// the next line are not. Two or more columns `0,1,…` above numbers of another form are the header that pandas gives to
 /// an array without names.
@@ -118,20 +124,26 @@ pub(super) fn layout(first: &str, second: Option<&str>) -> Result<Layout, String
     let is_missing = |c: &Cell| c.text.is_empty() || MISSING.contains(&c.text.to_lowercase().as_str());
     let is_name = |c: &Cell| !is_number(c) && !is_missing(c);
     let plain = |c: &Cell| c.quoted || is_integer(&c.text) || is_name(c) || (is_missing(c) && !c.text.is_empty());
-    let named = head.iter().any(is_name) && head.iter().all(plain);
+    let is_sure = |c: &Cell| is_name(c) && !is_like_number(&c.text);
+    let named = head.iter().any(is_sure) && head.iter().all(plain);
     let row_names = head.len() > 1 && head[0].text.is_empty();
     let unnamed = row_names && (named || head[1..].iter().all(|c| plain(c) && !c.text.is_empty()));
     let quoted = head.iter().all(|c| c.quoted || c.text.is_empty())
         && body.as_ref().is_some_and(|body| body.iter().any(|c| !c.quoted));
     let counted = head.iter().enumerate().all(|(j, c)| !c.quoted && c.text == j.to_string())
         && body.as_ref().is_some_and(|body| body.iter().any(|c| !is_integer(&c.text)));
-    let named = named || (row_names && head[1..].iter().any(is_name) && head[1..].iter().all(plain));
+    let named = named || (row_names && head[1..].iter().any(is_sure) && head[1..].iter().all(plain));
     if counted && head.len() == 1 {
         return Err("'0' may be the name that pandas gives to a column or a number; write a name, or 0.0".into());
     }
     let all = |width: usize| Layout { separator, columns: (0..width).collect(), width, names: None, note: None };
     if !(named || unnamed || quoted || counted) {
-        return Ok(all(head.len()));
+        let whole = head.iter().all(|c| is_integer(&c.text));
+        let others = body.is_some_and(|body| body.iter().all(|c| is_number(c) && !is_integer(&c.text)));
+        let note = (whole && others).then(|| {
+            "the first line was read as numbers, though it alone has whole ones; put them in quotation marks if they are names".into()
+        });
+        return Ok(Layout { note, ..all(head.len()) });
     }
     let width = body.as_ref().map_or(head.len(), Vec::len);
     // R names rows without a name for that column

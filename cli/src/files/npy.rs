@@ -103,8 +103,8 @@ impl NpyWriter {
 
 /// Reads a file in blocks of rows; memory is bounded by the block (and by the file's length).
 #[derive(Debug)]
-pub struct NpyReader {
-    file: BufReader<File>,
+pub struct NpyReader<R = File> {
+    file: BufReader<R>,
     path: PathBuf,
     dtype: Dtype,
     rows: u64,
@@ -123,9 +123,11 @@ impl NpyReader {
         }
         Self::of_part(file, path, meta.len())
     }
+}
 
+impl<R: Read> NpyReader<R> {
     /// Reads the array that begins where `file` stands and has `length` bytes; `path` is for messages.
-    pub(crate) fn of_part(file: File, path: &Path, length: u64) -> Outcome<Self> {
+    pub(crate) fn of_part(file: R, path: &Path, length: u64) -> Outcome<Self> {
         let bad = |why: &str| Failure::input(format!("{}: {why}", path.display()));
         let mut file = BufReader::with_capacity(1 << 20, file);
         let (header, offset) = read_header(&mut file).map_err(|why| bad(&why))?;

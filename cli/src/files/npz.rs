@@ -1,57 +1,59 @@
-//! NumPy's `.npz` files: `.npy` arrays in a ZIP archive, stored without compression.
+//! NumPy's `.npz` files: `.npy` arrays in a ZIP archive, of any size (ZIP64), read stored or compressed, written stored.
 //!
-//! Format: PKWARE APPNOTE 6.3.10, sections 4.3.7 (local header), 4.3.9 (data descriptor), 4.3.12 (central directory), 4.3.16 (end). Both
-//! directions stream; archives of 4 GiB and more would need ZIP64 and are refused. The reader takes arrays that NumPy's `savez` stored.
+//! Both directions stream, so that an archive can go to a pipe. An array's checksum is verified before its numbers are
+//! read, and what an archive announces is held against what its bytes can hold and against the memory that is free.
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
 use crate::files::npy::{Dtype, NpyReader, preamble};
-use crate::memory::size;
+use crate::memory;
 use pushforward::linalg::Matrix;
+use std::cell::Cell;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use zip::write::{SimpleFileOptions, StreamWriter};
+use zip::{CompressionMethod, ZipArchive, ZipWriter};
 
-const LOCAL: u32 = 0x0403_4b50;
-const DESCRIPTOR: u32 = 0x0807_4b50;
-const CENTRAL: u32 = 0x0201_4b50;
-const END: u32 = 0x0605_4b50;
-/// Bit 3: size and checksum follow the data.
-const STREAMED: u16 = 8;
-/// Longest central directory that is read: some hundred arrays.
-const MAX_DIRECTORY: u64 = 1 << 16;
+/// Most bytes of an archive that are read before its arrays are known: the directory of some thousand arrays.
+const MAX_DIRECTORY: u64 = 1 << 20;
 
-/// Most bytes before the directory.
-const MAX_ARCHIVE: u64 = u32::MAX as u64 - MAX_DIRECTORY;
+/// Least size at which an array needs the fields of ZIP64, with room for its header.
+const LARGE: u128 = (1 << 32) - (1 << 17);
 
-/// CRC-32 of ISO 3309, continued from `crc` (0 at the start), eight bits at a time by table.
-fn crc32(crc: u32, bytes: &[u8]) -> u32 {
-    const TABLE: [u32; 256] = {
-        let mut table = [0; 256];
-        let mut n = 0;
-        while n < 256 {
-            let (mut c, mut k) = (n as u32, 0);
-            while k < 8 {
-                c = if c & 1 == 1 { 0xedb8_8320 ^ (c >> 1) } else { c >> 1 };
-                k += 1;
-            }
-            table[n] = c;
-            n += 1;
-        }
-        table
-    };
-    !bytes.iter().fold(!crc, |c, b| TABLE[((c ^ u32::from(*b)) & 255) as usize] ^ (c >> 8))
-}
+/// Bytes that a byte of deflate can stand for at most: 258 in two bits, <https://zlib.net/zlib_tech.html>.
+const MOST_DEFLATED: u128 = 1_032;
 
 /// Writes arrays one after the other, each block by block; the file appears at [`NpzWriter::finish`], whole.
-pub struct NpzWriter {
-    file: AtomicFile,
+pub struct NpzWriter<W: Write = Sink> {
+    zip: ZipWriter<StreamWriter<W>>,
     path: PathBuf,
-    /// Bytes so far.
-    at: u64,
-    /// Name, checksum, size and place of each array.
-    entries: Vec<(String, u32, u64, u64)>,
+    failed: Rc<Cell<Option<Failure>>>,
     left: u64,
+}
+
+/// The file under an archive. It fails once and takes what follows without a word, because an archive that is dropped
+/// writes its directory and complains where it cannot.
+pub struct Sink {
+    file: AtomicFile,
+    failed: Rc<Cell<Option<Failure>>>,
+    is_lost: bool,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if let Some(failure) = (!self.is_lost).then(|| self.file.write(bytes).err()).flatten() {
+            self.is_lost = true;
+            self.failed.set(Some(failure));
+            return Err(io::Error::other("the file cannot be written"));
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl NpzWriter {
@@ -62,47 +64,38 @@ impl NpzWriter {
 
     /// The same over a file that was started; `path` is for messages.
     pub fn over(file: AtomicFile, path: &Path) -> Self {
-        Self { file, path: path.to_owned(), at: 0, entries: Vec::new(), left: 0 }
+        let failed = Rc::new(Cell::new(None));
+        let sink = Sink { file, failed: Rc::clone(&failed), is_lost: false };
+        Self { zip: ZipWriter::new_stream(sink), path: path.to_owned(), failed, left: 0 }
     }
 
-    /// Refuses an array of `bytes` that no archive holds.
-    pub fn can_hold(bytes: u128, path: &Path) -> Outcome<()> {
-        if bytes <= u128::from(MAX_ARCHIVE) {
-            return Ok(());
-        }
-        Err(Failure::input(format!(
-            "{} would have {}, more than the 4 GiB that the .npz format holds here; write .npy",
-            path.display(),
-            size(bytes)
-        )))
+    /// Writes the directory, makes the file durable and visible.
+    pub fn finish(self) -> Outcome<()> {
+        assert!(self.left == 0, "{} announced rows are missing", self.left);
+        let Self { zip, path, failed, .. } = self;
+        let sink = zip.finish().map_err(|e| failure(&failed, &path, e.into()))?;
+        sink.into_inner().file.commit()
     }
+}
 
-    fn write(&mut self, bytes: &[u8]) -> Outcome<()> {
-        self.at += bytes.len() as u64;
-        Self::can_hold(self.at.into(), &self.path)?;
-        self.file.write(bytes)
-    }
+/// What the file said when it failed, or what the archive says.
+fn failure(failed: &Cell<Option<Failure>>, path: &Path, error: io::Error) -> Failure {
+    failed.take().unwrap_or_else(|| Failure::io("write", path, &error))
+}
 
+impl<W: Write> NpzWriter<W> {
     /// Begins the rows×cols array `name`; the one before must be complete.
     pub fn array(&mut self, name: &str, rows: u64, cols: usize) -> Outcome<()> {
-        self.close()?;
-        let name = format!("{name}.npy");
-        self.entries.push((name.clone(), 0, 0, self.at));
-        let mut header = LOCAL.to_le_bytes().to_vec();
-        // version 2.0, streamed, stored, 1980-01-01 00:00; checksum and sizes 0 for now
-        [20, STREAMED, 0, 0, 0x21].iter().for_each(|v: &u16| header.extend(v.to_le_bytes()));
-        header.extend([0; 12]);
-        [name.len() as u16, 0].iter().for_each(|v| header.extend(v.to_le_bytes()));
-        header.extend(name.bytes());
-        self.write(&header)?;
+        assert!(self.left == 0, "{} announced rows are missing", self.left);
+        let is_large = 8 * u128::from(rows) * cols as u128 >= LARGE;
+        let options = SimpleFileOptions::default()
+            .compression_method(CompressionMethod::Stored)
+            .last_modified_time(zip::DateTime::default())
+            .large_file(is_large);
+        let begun = self.zip.start_file(format!("{name}.npy"), options).map_err(io::Error::from);
+        let begun = begun.and_then(|()| self.zip.write_all(&preamble(rows, cols, Dtype::F64)));
         self.left = rows;
-        self.data(&preamble(rows, cols, Dtype::F64))
-    }
-
-    fn data(&mut self, bytes: &[u8]) -> Outcome<()> {
-        let entry = self.entries.last_mut().expect("an array was begun");
-        (entry.1, entry.2) = (crc32(entry.1, bytes), entry.2 + bytes.len() as u64);
-        self.write(bytes)
+        begun.map_err(|e| failure(&self.failed, &self.path, e))
     }
 
     /// Adds rows to the array.
@@ -110,65 +103,52 @@ impl NpzWriter {
         assert!(block.rows() as u64 <= self.left, "block does not fit the announced shape");
         self.left -= block.rows() as u64;
         let bytes: Vec<u8> = block.as_slice().iter().flat_map(|x| x.to_le_bytes()).collect();
-        self.data(&bytes)
-    }
-
-    /// The descriptor behind the last array.
-    fn close(&mut self) -> Outcome<()> {
-        assert!(self.left == 0, "{} announced rows are missing", self.left);
-        let Some((_, crc, size, _)) = self.entries.last() else { return Ok(()) };
-        let numbers = [DESCRIPTOR, *crc, *size as u32, *size as u32];
-        let descriptor: Vec<u8> = numbers.iter().flat_map(|v| v.to_le_bytes()).collect();
-        self.write(&descriptor)
-    }
-
-    /// Writes the directory, makes the file durable and visible.
-    pub fn finish(mut self) -> Outcome<()> {
-        self.close()?;
-        let start = self.at;
-        for (name, crc, size, place) in self.entries.clone() {
-            let mut header = CENTRAL.to_le_bytes().to_vec();
-            [20u16, 20, STREAMED, 0, 0, 0x21].iter().for_each(|v| header.extend(v.to_le_bytes()));
-            [crc, size as u32, size as u32].iter().for_each(|v| header.extend(v.to_le_bytes()));
-            [name.len() as u16, 0, 0, 0, 0].iter().for_each(|v| header.extend(v.to_le_bytes()));
-            [0, place as u32].iter().for_each(|v| header.extend(v.to_le_bytes()));
-            header.extend(name.bytes());
-            self.write(&header)?;
-        }
-        let (size, count) = ((self.at - start) as u32, self.entries.len() as u16);
-        let mut end = END.to_le_bytes().to_vec();
-        [0, 0, count, count].iter().for_each(|v| end.extend(v.to_le_bytes()));
-        [size, start as u32].iter().for_each(|v| end.extend(v.to_le_bytes()));
-        end.extend([0, 0]);
-        self.write(&end)?;
-        self.file.commit()
+        self.zip.write_all(&bytes).map_err(|e| failure(&self.failed, &self.path, e))
     }
 }
 
-fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    Some(u16::from_le_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+/// A file of which only so many bytes can be read.
+struct Metered<'a, R> {
+    file: R,
+    left: &'a Cell<u64>,
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    Some(u32::from_le_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+impl<R: Read> Read for Metered<'_, R> {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        let n = self.file.read(bytes)?;
+        let left = self.left.get().checked_sub(n as u64).ok_or_else(|| io::Error::other("the directory is too long"))?;
+        self.left.set(left);
+        Ok(n)
+    }
 }
 
-/// Opens the array of an archive that holds the samples: `samples`, or the only one. The checksum is verified first.
-pub fn open_samples(path: &Path) -> Outcome<NpyReader> {
+impl<R: Seek> Seek for Metered<'_, R> {
+    fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+        self.file.seek(to)
+    }
+}
+
+/// The array of an archive that holds the samples: `samples`, or the only one.
+pub fn read(path: &Path) -> Outcome<Option<Matrix>> {
+    let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
+    let found = file.metadata().map_err(|e| Failure::unreadable(path, &e))?;
+    if !found.is_file() {
+        return Err(Failure::input(format!("{} is not a regular file; give a .npz file", path.display())));
+    }
+    memory::enough(found.len().into(), &path.display().to_string(), "give fewer samples")?;
+    read_from(file, path)
+}
+
+fn read_from(file: impl Read + Seek, path: &Path) -> Outcome<Option<Matrix>> {
     let bad = |why: &str| Failure::input(format!("{}: {why}", path.display()));
-    let fail = |e: std::io::Error| Failure::unreadable(path, &e);
-    let mut file = File::open(path).map_err(fail)?;
-    let length = file.metadata().map_err(fail)?.len();
-    let tail = length.min(MAX_DIRECTORY);
-    let mut bytes = vec![0; tail as usize];
-    file.seek(SeekFrom::Start(length - tail)).map_err(fail)?;
-    file.read_exact(&mut bytes).map_err(fail)?;
-    let arrays =
-        directory(&bytes, length).ok_or_else(|| bad("this is no whole .npz archive; save it with numpy.savez"))?;
-    let names: Vec<&str> = arrays.iter().map(|a| a.name.as_str()).collect();
-    let chosen = match arrays.iter().find(|a| a.name == "samples.npy") {
+    let left = Cell::new(MAX_DIRECTORY);
+    let mut archive = ZipArchive::new(Metered { file, left: &left })
+        .map_err(|_| bad("this is no whole .npz archive; save it with numpy.savez"))?;
+    left.set(u64::MAX);
+    let names: Vec<String> = archive.file_names().map(|n| n.map_or("?".into(), |n| n.into_owned())).collect();
+    let chosen = match names.iter().position(|name| name == "samples.npy") {
         Some(array) => array,
-        None if arrays.len() == 1 => &arrays[0],
+        None if names.len() == 1 => 0,
         None => {
             return Err(bad(&format!(
                 "it holds {} arrays ({}) and none is called samples; name one so",
@@ -177,67 +157,27 @@ pub fn open_samples(path: &Path) -> Outcome<NpyReader> {
             )));
         }
     };
-    if chosen.method != 0 {
-        return Err(bad(&format!("{} is compressed; save it with numpy.savez, not savez_compressed", chosen.name)));
+    let name = &names[chosen];
+    let unusable = |e: &dyn std::fmt::Display| bad(&format!("the entry {name}: {e}; write the file again"));
+    let entry = archive.by_index(chosen).map_err(|e| unusable(&e))?;
+    let (size, packed) = (entry.size(), entry.compressed_size());
+    if u128::from(size) > MOST_DEFLATED * u128::from(packed) {
+        return Err(unusable(&format!("{packed} bytes cannot hold the {size} that it announces")));
     }
-    let mut local = [0; 30];
-    file.seek(SeekFrom::Start(chosen.place)).map_err(fail)?;
-    let whole = file.read_exact(&mut local).is_ok() && u32_at(&local, 0) == Some(LOCAL);
-    let names = u64::from(u16_at(&local, 26).unwrap_or(0)) + u64::from(u16_at(&local, 28).unwrap_or(0));
-    let start = chosen.place + 30 + names;
-    if !whole || start.checked_add(chosen.size).is_none_or(|end| end > length) {
-        return Err(bad(&format!("the entry {} is damaged; write the file again", chosen.name)));
+    memory::enough(size.into(), &format!("{}: the array {name}", path.display()), "give fewer samples")?;
+    // the checksum is that of all bytes, and compared behind the last one
+    let held = io::copy(&mut BufReader::with_capacity(1 << 16, entry).take(size + 1), &mut io::sink());
+    if held.map_err(|e| unusable(&e))? != size {
+        return Err(unusable(&format!("it does not have the {size} bytes that it announces")));
     }
-    file.seek(SeekFrom::Start(start)).map_err(fail)?;
-    let (mut crc, mut left, mut block) = (0, chosen.size, vec![0; 1 << 16]);
-    while left > 0 {
-        let n = left.min(block.len() as u64) as usize;
-        file.read_exact(&mut block[..n]).map_err(fail)?;
-        (crc, left) = (crc32(crc, &block[..n]), left - n as u64);
-    }
-    if crc != chosen.crc {
-        return Err(bad(&format!("the checksum of {} does not fit its bytes; write the file again", chosen.name)));
-    }
-    file.seek(SeekFrom::Start(start)).map_err(fail)?;
-    NpyReader::of_part(file, path, chosen.size)
-}
-
-/// An entry of the central directory.
-struct Entry {
-    name: String,
-    method: u16,
-    crc: u32,
-    size: u64,
-    place: u64,
-}
-
-/// The entries of an archive of `length` bytes that ends with `tail`.
-fn directory(tail: &[u8], length: u64) -> Option<Vec<Entry>> {
-    let end = (0..=tail.len().checked_sub(22)?).rev().find(|&k| u32_at(tail, k) == Some(END))?;
-    let (count, start) = (u16_at(tail, end + 10)?, u64::from(u32_at(tail, end + 16)?));
-    let mut at = usize::try_from(start.checked_sub(length - tail.len() as u64)?).ok()?;
-    let mut entries = Vec::new();
-    for _ in 0..count {
-        if u32_at(tail, at)? != CENTRAL {
-            return None;
-        }
-        let long = |k: usize| Some(usize::from(u16_at(tail, at + k)?));
-        let name = tail.get(at + 46..at + 46 + long(28)?)?;
-        entries.push(Entry {
-            name: String::from_utf8_lossy(name).into_owned(),
-            method: u16_at(tail, at + 10)?,
-            crc: u32_at(tail, at + 16)?,
-            size: u64::from(u32_at(tail, at + 24)?),
-            place: u64::from(u32_at(tail, at + 42)?),
-        });
-        at += 46 + long(28)? + long(30)? + long(32)?;
-    }
-    Some(entries)
+    let entry = archive.by_index(chosen).map_err(|e| unusable(&e))?;
+    NpyReader::of_part(entry, path, size)?.read_block(usize::MAX)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeMap;
 
     fn written(folder: &Path) -> (PathBuf, Matrix) {
         let path = folder.join("x.npz");
@@ -252,13 +192,67 @@ mod tests {
         (path, x)
     }
 
-    /// Checks the checksum by its published check value, and that samples come back with the same bits.
+    /// Checks that samples come back with the same bits, and that two archives of one content are the same bytes.
     #[test]
     fn round_trip() {
-        assert_eq!(crc32(crc32(0, b"1234"), b"56789"), 0xcbf4_3926);
         let folder = tempfile::tempdir().unwrap();
         let (path, x) = written(folder.path());
-        assert_eq!(open_samples(&path).unwrap().read_block(usize::MAX).unwrap().unwrap(), x);
+        assert_eq!(read(&path).unwrap().unwrap(), x);
+        let first = std::fs::read(&path).unwrap();
+        assert!(std::fs::read(written(folder.path()).0).unwrap() == first);
+    }
+
+    /// The bytes of `numpy.savez_compressed(file, samples=[[0.5, -1], [2, 3.25], [1e300, -7]])`, NumPy 2.
+    const COMPRESSED: &str = "504b03042d000000080000002100d258e3b7ffffffffffffffff0b00140073616d706c65732e6e707901001000b0000000000000006200\
+        0000000000009bec17ea1b10c9c850c650ad9e925a9c5ca46ea5a06e9366a1aea3a09e965f54529498179f5f94920a12774bcc294e058a17672416a402f91ac63a0a469a3a0ab5\
+        0a64032e063078600fa13fec87d00c0e108acb614e294387cd13f33a085fe60000504b01022d032d000000080000002100d258e3b762000000b00000000b00000000000000000\
+        0000080010000000073616d706c65732e6e7079504b05060000000001000100390000009f0000000000";
+
+    /// Checks that compressed archives are read, and that none of their flipped bits changes a number.
+    #[test]
+    fn compressed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let byte = |k: usize| u8::from_str_radix(&COMPRESSED[2 * k..2 * k + 2], 16).unwrap();
+        let bytes: Vec<u8> = (0..COMPRESSED.len() / 2).map(byte).collect();
+        let read = |bytes: &[u8]| {
+            std::fs::write(&path, bytes).unwrap();
+            read(&path).map(Option::unwrap)
+        };
+        let x = Matrix::from_rows(&[[0.5, -1.0], [2.0, 3.25], [1e300, -7.0]]);
+        assert_eq!(read(&bytes).unwrap(), x);
+        for bit in 0..bytes.len() * 8 {
+            let mut bad = bytes.clone();
+            bad[bit / 8] ^= 1 << (bit % 8);
+            assert!(read(&bad).is_ok_and(|y| y == x) || read(&bad).is_err(), "bit {bit}");
+        }
+    }
+
+    /// Checks that an archive that announces more than its bytes can hold is refused with both numbers, as is one that
+    /// holds another number of bytes than it announces.
+    #[test]
+    fn bombs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.npz");
+        let write = |announced: Option<u32>| {
+            let mut zip = ZipWriter::new(File::create(&path).unwrap());
+            zip.start_file("samples.npy", SimpleFileOptions::default().compression_method(CompressionMethod::Deflated))
+                .unwrap();
+            zip.write_all(&preamble(1 << 16, 2, Dtype::F64)).unwrap();
+            zip.write_all(&[0; 1 << 20]).unwrap();
+            zip.finish().unwrap();
+            let mut bytes = std::fs::read(&path).unwrap();
+            let directory = bytes.windows(4).rposition(|w| w == b"PK\x01\x02").unwrap();
+            let announced = announced.into_iter().flat_map(u32::to_le_bytes);
+            announced.enumerate().for_each(|(k, byte)| bytes[directory + 24 + k] = byte);
+            std::fs::write(&path, bytes).unwrap();
+            read(&path).map(|x| x.unwrap().rows()).map_err(|e| e.to_string())
+        };
+        assert_eq!(write(None), Ok(1 << 16));
+        for (announced, word) in [(1 << 30, "cannot hold the 1073741824"), (1 << 19, "524288"), ((1 << 20) + 129, "1048705")] {
+            let answer = write(Some(announced));
+            assert!(answer.as_ref().is_err_and(|e| e.contains(word) && e.contains("samples.npy")), "{answer:?}");
+        }
     }
 
     /// Checks that every truncation, and every bit flip in samples, descriptors or directory, is an error or leaves the samples' bits as they
@@ -270,7 +264,7 @@ mod tests {
         let bytes = std::fs::read(&path).unwrap();
         let read = |bytes: &[u8]| {
             std::fs::write(&path, bytes).unwrap();
-            open_samples(&path).and_then(|mut r| r.read_block(usize::MAX)).map(Option::unwrap)
+            read(&path).map(Option::unwrap)
         };
         for k in (0..bytes.len()).step_by(97).chain(bytes.len() - 200..bytes.len()) {
             assert!(read(&bytes[..k]).is_err(), "cut at {k}");
@@ -280,5 +274,74 @@ mod tests {
             bad[k] ^= 1 << (k % 8);
             assert!(read(&bad).is_ok_and(|y| y == x) || read(&bad).is_err(), "flip at {k}");
         }
+    }
+
+    /// Bytes in memory, zeros left out.
+    #[derive(Default)]
+    struct Sparse {
+        parts: BTreeMap<u64, Vec<u8>>,
+        length: u64,
+        at: u64,
+    }
+
+    impl Write for Sparse {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            if bytes.iter().any(|b| *b != 0) {
+                self.parts.insert(self.length, bytes.to_vec());
+            }
+            self.length += bytes.len() as u64;
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Read for Sparse {
+        fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+            let next = self.parts.range(self.at + 1..).next().map_or(self.length, |(start, _)| *start);
+            let n = bytes.len().min(next.saturating_sub(self.at) as usize);
+            bytes[..n].fill(0);
+            if let Some((start, part)) = self.parts.range(..=self.at).next_back() {
+                let part = &part[(part.len()).min((self.at - start) as usize)..];
+                let k = n.min(part.len());
+                bytes[..k].copy_from_slice(&part[..k]);
+            }
+            self.at += n as u64;
+            Ok(n)
+        }
+    }
+
+    impl Seek for Sparse {
+        fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
+            self.at = match to {
+                SeekFrom::Start(at) => at,
+                SeekFrom::End(by) => self.length.saturating_add_signed(by),
+                SeekFrom::Current(by) => self.at.saturating_add_signed(by),
+            };
+            Ok(self.at)
+        }
+    }
+
+    /// Checks that an array of more than 4 GiB and one that begins behind 4 GiB are found again, with their sizes.
+    #[test]
+    fn more_than_4_gib() {
+        let path = Path::new("x.npz");
+        let zip = ZipWriter::new_stream(Sparse::default());
+        let mut w = NpzWriter { zip, path: path.to_owned(), failed: Rc::new(Cell::new(None)), left: 0 };
+        let (block, blocks) = (vec![0; 1 << 24], 257);
+        w.array("log_density", blocks << 21, 1).unwrap();
+        (0..blocks).for_each(|_| w.zip.write_all(&block).unwrap());
+        w.left = 0;
+        let x = Matrix::from_rows(&[[0.1, 2.0], [3.0, -4.5]]);
+        w.array("samples", 2, 2).unwrap();
+        w.push(&x).unwrap();
+        let mut file = w.zip.finish().unwrap().into_inner();
+        assert!(file.length > 1 << 32 && file.parts.values().map(Vec::len).sum::<usize>() < 10_000);
+        let mut archive = ZipArchive::new(&mut file).unwrap();
+        assert_eq!(archive.by_index(0).unwrap().size(), (blocks << 24) + 128);
+        assert!(archive.by_index(1).unwrap().header_start() > 1 << 32);
+        assert_eq!(read_from(file, path).unwrap().unwrap(), x);
     }
 }

@@ -38,7 +38,7 @@ pub enum SampleWriter {
     /// To a `.npy` file.
     Npy(NpyWriter),
     /// To a `.npz` file.
-    Npz(NpzWriter),
+    Npz(Box<NpzWriter>),
     /// To a `.csv` file.
     Csv(CsvWriter),
 }
@@ -56,11 +56,8 @@ impl SampleWriter {
     /// Starts the file that a user names as an output, of `rows` samples with these columns; see
     /// [`AtomicFile::output`]. What no such file or disk holds is refused first.
     pub fn output(path: &Path, rows: u64, names: &[String]) -> Outcome<Self> {
-        let (format, numbers) = (format_of(path)?, u128::from(rows) * names.len() as u128);
-        let bytes = if format == Format::Csv { CSV_NUMBER * numbers } else { 8 * numbers };
-        if format == Format::Npz {
-            NpzWriter::can_hold(bytes, path)?;
-        }
+        let numbers = u128::from(rows) * names.len() as u128;
+        let bytes = if format_of(path)? == Format::Csv { CSV_NUMBER * numbers } else { 8 * numbers };
         memory::enough_space(bytes, path)?;
         Self::over(AtomicFile::output(path)?, path, rows, names)
     }
@@ -71,7 +68,7 @@ impl SampleWriter {
             Format::Npz => {
                 let mut writer = NpzWriter::over(file, path);
                 writer.array("samples", rows, names.len())?;
-                SampleWriter::Npz(writer)
+                SampleWriter::Npz(Box::new(writer))
             }
             Format::Csv => SampleWriter::Csv(CsvWriter::over(file, names)?),
         })
@@ -106,7 +103,7 @@ pub fn read_samples(path: &Path) -> Outcome<Matrix> {
 pub fn read_rounded(path: &Path) -> Outcome<(Matrix, f64)> {
     let (samples, mut unit) = match format_of(path)? {
         Format::Npy => (NpyReader::open(path)?.read_block(usize::MAX)?, 0.5 * f64::EPSILON),
-        Format::Npz => (npz::open_samples(path)?.read_block(usize::MAX)?, 0.5 * f64::EPSILON),
+        Format::Npz => (npz::read(path)?, 0.5 * f64::EPSILON),
         Format::Csv => {
             let mut reader = CsvReader::open(path)?;
             let samples = reader.read_block(usize::MAX)?;

@@ -3,10 +3,10 @@
 use crate::comparison::table::{failures, floor, shown};
 use crate::comparison::{Cell, Column, Comparison, Part, Plan, Ruler, Settled};
 use crate::report::axis::Axis;
-use crate::report::page::head;
+use crate::report::page::{document, drawn};
 use crate::report::plot::Plot;
 use crate::report::style::{INK, TARGET, count, escape, key, series, series_colour};
-use std::fmt::Write;
+use maud::{Markup, html};
 
 /// Width of a diagram that stands alone, and of one of two.
 const FULL: f64 = 1040.0;
@@ -20,18 +20,16 @@ other settings. Times depend on what else the machine did.";
 /// The whole page: no scripts, nothing fetched. `command` repeats the comparison.
 pub fn html(plan: &Plan, comparison: &Comparison, ruler: &Ruler, command: &str) -> String {
     let title = format!("{}: methods and divergences side by side", plan.target.name);
-    let mut s = head(&title, "compare", &title, &lead(plan, comparison));
     let failed = failures(comparison);
-    if !failed.is_empty() {
-        let items: String = failed.iter().map(|why| format!("<li>{}</li>", escape(why))).collect();
-        let _ = writeln!(s, "<ul class=\"notes\">{items}</ul>");
-    }
-    final_table(&mut s, comparison, ruler);
-    transient(&mut s, plan, comparison, ruler);
-    final_figures(&mut s, comparison, ruler);
-    let _ = writeln!(s, "<section><h2>What these numbers cannot show</h2><p>{LIMITS}</p></section>");
-    let _ = writeln!(s, "<section><h2>Repeat it</h2><pre>{}</pre></section>\n</main></body></html>", escape(command));
-    s
+    let body = html! {
+        @if !failed.is_empty() { ul.notes { @for why in failed { li { (why) } } } }
+        (final_table(comparison, ruler))
+        (transient(plan, comparison, ruler))
+        (final_figures(comparison, ruler))
+        section { h2 { "What these numbers cannot show" } p { (LIMITS) } }
+        section { h2 { "Repeat it" } pre { (command) } }
+    };
+    document(&title, "compare", &title, &lead(plan, comparison), &body)
 }
 
 fn lead(plan: &Plan, comparison: &Comparison) -> String {
@@ -59,74 +57,79 @@ fn name(cell: &Cell, comparison: &Comparison) -> String {
     if one_method(comparison) { cell.divergence.clone() } else { format!("{}, {}", cell.method, cell.divergence) }
 }
 
-fn final_table(s: &mut String, comparison: &Comparison, ruler: &Ruler) {
-    let _ = writeln!(
-        s,
-        "<section><h2>At the end</h2><p>Mean ± standard deviation over seeds, {} samples a run. The floor is what exact samples of the same number \
-         score, ± its spread from set to set.</p>",
-        count(ruler.final_size())
-    );
+fn final_table(comparison: &Comparison, ruler: &Ruler) -> Markup {
     let settled = ruler.settled();
-    for part in comparison.parts(settled.as_ref()) {
-        if part.columns.iter().all(|c| c.certificate) {
-            s.push_str("<h3>Certificates of the models with a density</h3>\n");
+    html! {
+        section {
+            h2 { "At the end" }
+            p {
+                "Mean ± standard deviation over seeds, " (count(ruler.final_size())) " samples a run. The floor is what exact \
+                 samples of the same number score, ± its spread from set to set."
+            }
+            @for part in comparison.parts(settled.as_ref()) {
+                @if part.columns.iter().all(|c| c.certificate) { h3 { "Certificates of the models with a density" } }
+                (table(comparison, &part, settled.as_ref()))
+            }
         }
-        table(s, comparison, &part, settled.as_ref());
     }
-    s.push_str("</section>\n");
 }
 
-fn table(s: &mut String, comparison: &Comparison, part: &Part, settled: Option<&Settled>) {
-    let heading = if one_method(comparison) { "divergence" } else { "method, divergence" };
-    let _ = write!(s, "<table class=\"tight\"><thead><tr><th>{heading}</th>");
-    part.columns.iter().for_each(|c| {
-        let _ = write!(s, "<th class=\"n\">{}</th>", escape(c.title));
-    });
-    s.push_str("</tr></thead><tbody>\n");
-    for cell in &part.cells {
-        let _ = write!(s, "<tr><td>{}</td>", escape(&name(cell, comparison)));
-        for c in &part.columns {
-            let text = cell.spread(c.key, settled).map_or("–".into(), |v| {
-                let all = v.count == cell.trials.len();
-                let note = if all { String::new() } else { format!(" ({} of {})", v.count, cell.trials.len()) };
-                shown(&v.times(c.factor)) + &note
-            });
-            let _ = write!(s, "<td class=\"n\">{text}</td>");
+fn table(comparison: &Comparison, part: &Part, settled: Option<&Settled>) -> Markup {
+    let figure = |cell: &Cell, c: &Column| {
+        cell.spread(c.key, settled).map_or("–".into(), |v| {
+            let all = v.count == cell.trials.len();
+            let note = if all { String::new() } else { format!(" ({} of {})", v.count, cell.trials.len()) };
+            shown(&v.times(c.factor)) + &note
+        })
+    };
+    let has_floor = part.columns.iter().any(|c| comparison.floors.contains_key(c.key));
+    html! {
+        table.tight {
+            thead {
+                tr {
+                    th { @if one_method(comparison) { "divergence" } @else { "method, divergence" } }
+                    @for c in &part.columns { th.n { (c.title) } }
+                }
+            }
+            tbody {
+                @for cell in &part.cells {
+                    tr { td { (name(cell, comparison)) } @for c in &part.columns { td.n { (figure(cell, c)) } } }
+                }
+                @if has_floor {
+                    tr {
+                        td { b { "floor" } ": exact samples" }
+                        @for c in &part.columns { td.n { (floor(comparison, c)) } }
+                    }
+                }
+            }
         }
-        s.push_str("</tr>\n");
+        p.why { @for c in &part.columns { b { (c.title) } ": " (c.meaning) ". " } }
     }
-    if part.columns.iter().any(|c| comparison.floors.contains_key(c.key)) {
-        s.push_str("<tr><td><b>floor</b>: exact samples</td>");
-        for c in &part.columns {
-            let _ = write!(s, "<td class=\"n\">{}</td>", floor(comparison, c));
-        }
-        s.push_str("</tr>");
-    }
-    s.push_str("</tbody></table>\n<p class=\"why\">");
-    part.columns.iter().for_each(|c| {
-        let _ = write!(s, "<b>{}</b>: {}. ", escape(c.title), escape(c.meaning));
-    });
-    s.push_str("</p>\n");
 }
 
-fn transient(s: &mut String, plan: &Plan, comparison: &Comparison, ruler: &Ruler) {
-    let _ = writeln!(
-        s,
-        "<section><h2>During training</h2><p>In theory all divergences share the limit and differ on the way (T2); here this is tested on real runs. {} samples at each of about 40 moments: lines are means \
-         over seeds, bands their least and greatest values. A generator's bandwidth falls during training, so its early figures are those of a law that is still blurred; flows start at the \
-         particles of a search.</p>",
-        count(ruler.transient_size())
-    );
-    s.push_str(&key(names(comparison).iter().enumerate().map(|(k, n)| (series(k), n.as_str()))));
+fn transient(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Markup {
+    let names = names(comparison);
     let by_calls = plan.budget.is_some();
-    s.push_str("<div class=\"row\">\n");
     let panels = ruler.transient_names();
     let size = if panels.len() == 1 { (FULL, 380.0) } else { (HALF, 360.0) };
-    for (j, (key, title, from_zero)) in panels.iter().enumerate() {
-        let look = Look { id: format!("transient-{key}"), title, size, from_zero: *from_zero };
-        s.push_str(&curves(comparison, j, &look, ruler.transient_floors()[j], by_calls));
+    let panel = |j: usize| {
+        let (key, title, from_zero) = panels[j];
+        let look = Look { id: format!("transient-{key}"), title, size, from_zero };
+        drawn(curves(comparison, j, &look, ruler.transient_floors()[j], by_calls))
+    };
+    html! {
+        section {
+            h2 { "During training" }
+            p {
+                "In theory all divergences share the limit and differ on the way (T2); here this is tested on real runs. "
+                (count(ruler.transient_size())) " samples at each of about 40 moments: lines are means over seeds, bands their least \
+                 and greatest values. A generator's bandwidth falls during training, so its early figures are those of a law that is \
+                 still blurred; flows start at the particles of a search."
+            }
+            (drawn(key(names.iter().enumerate().map(|(k, n)| (series(k), n.as_str())))))
+            div.row { @for j in 0..panels.len() { (panel(j)) } }
+        }
     }
-    s.push_str("</div></section>\n");
 }
 
 fn names(comparison: &Comparison) -> Vec<String> {
@@ -195,14 +198,16 @@ fn curves(comparison: &Comparison, j: usize, look: &Look, floor: Option<(f64, f6
     plot.finish(&look.id)
 }
 
-fn final_figures(s: &mut String, comparison: &Comparison, ruler: &Ruler) {
-    s.push_str(
-        "<section><h2>At the end, run by run</h2><p>A dot is a run. The blue band is what exact samples score, mean ± spread.</p><div class=\"row\">\n",
-    );
-    for column in comparison.columns(ruler.settled().as_ref()) {
-        s.push_str(&strip(comparison, column, ruler));
+fn final_figures(comparison: &Comparison, ruler: &Ruler) -> Markup {
+    html! {
+        section {
+            h2 { "At the end, run by run" }
+            p { "A dot is a run. The blue band is what exact samples score, mean ± spread." }
+            div.row {
+                @for column in comparison.columns(ruler.settled().as_ref()) { (drawn(strip(comparison, column, ruler))) }
+            }
+        }
     }
-    s.push_str("</div></section>\n");
 }
 
 /// One figure of every run, a line of dots for each cell.

@@ -1,10 +1,11 @@
 //! Forgetting curves: error at unseen tasks of past clusters, stage after stage.
 
 use crate::report::axis::Axis;
-use crate::report::page::head;
+use crate::report::page::{document, drawn};
 use crate::report::picture::picture;
 use crate::report::plot::Plot;
 use crate::report::style::{INK, escape, number, series};
+use maud::html;
 use pushforward::continual::{Course, Curve};
 use pushforward::num::Summary;
 use std::fmt::Write;
@@ -78,30 +79,32 @@ pub fn row(curve: &Curve) -> [String; 4] {
 /// The whole page; `oracle` is what the sum over partitions says, in lines.
 pub fn html(name: &str, course: Option<&Course>, oracle: &[String]) -> String {
     let lead = "Tasks arrive cluster after cluster. Every learner is judged on unseen tasks of all past clusters, from a few observations of each.";
-    let mut s = head("Continual Bayes", &format!("continual · {}", escape(name)), "What is remembered", lead);
-    if let Some(course) = course {
-        let _ = writeln!(s, "<section><h2>Forgetting</h2>{}", svg(course));
-        s.push_str(
-            "<p class=\"caption\">Mean over streams, with its standard error. The floor knows each cluster’s mean and which cluster a task is from.</p>\
-             <table><thead><tr><th>learner</th><th class=\"n\">error at past clusters</th><th class=\"n\">risen by</th>\
-             <th class=\"n\">clusters found, by stream</th></tr></thead><tbody>\n",
-        );
-        for curve in &course.curves {
-            let [name, past, risen, clusters] = row(curve);
-            let _ = writeln!(
-                s,
-                "<tr><td>{}</td><td class=\"n\">{past}</td><td class=\"n\">{risen}</td><td class=\"n\">{clusters}</td></tr>",
-                escape(&name)
-            );
+    let body = html! {
+        @if let Some(course) = course {
+            section {
+                h2 { "Forgetting" }
+                (drawn(svg(course)))
+                p.caption {
+                    "Mean over streams, with its standard error. The floor knows each cluster’s mean and which cluster a task is from."
+                }
+                table {
+                    thead {
+                        tr {
+                            th { "learner" }
+                            th.n { "error at past clusters" }
+                            th.n { "risen by" }
+                            th.n { "clusters found, by stream" }
+                        }
+                    }
+                    tbody {
+                        @for [name, past, risen, clusters] in course.curves.iter().map(row) {
+                            tr { td { (name) } td.n { (past) } td.n { (risen) } td.n { (clusters) } }
+                        }
+                    }
+                }
+            }
         }
-        s.push_str("</tbody></table></section>\n");
-    }
-    if !oracle.is_empty() {
-        let _ = writeln!(
-            s,
-            "<section><h2>The exact sum over partitions</h2><pre>{}</pre></section>",
-            escape(&oracle.join("\n"))
-        );
-    }
-    s + "</main></body></html>\n"
+        @if !oracle.is_empty() { section { h2 { "The exact sum over partitions" } pre { (oracle.join("\n")) } } }
+    };
+    document("Continual Bayes", &format!("continual · {name}"), "What is remembered", lead, &body)
 }

@@ -4,7 +4,7 @@ use crate::report::axis::Axis;
 use crate::report::curves;
 use crate::report::formulas::paragraphs;
 use crate::report::ledger::{Theorem, graph, ledger};
-use crate::report::page::head;
+use crate::report::page::{document, drawn};
 use crate::report::plot::Plot;
 use crate::report::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
 use crate::verification::table::observed;
@@ -26,8 +26,7 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
         request.pair.as_ref().map_or("random pairs of Gaussian mixtures".into(), |(p, q)| format!("p = {p}, q = {q}"));
     let part = format!("verify · budget {}, seed {}", request.size(), request.budget.seed);
     let lead = format!("{}; {pair}.", tally.sentence(evidence.len()));
-    let mut s = head("Theorems", &part, "Theorems, checked by two roads each", &lead);
-    s.push_str(
+    let mut s = String::from(
         "<section><h2>How to read the slopes</h2><p>The left side of a theorem is a difference quotient of the functional itself, without the \
          theorem; the right side is the theorem’s formula through the code that ships. Their distance must fall with the step at the \
          expected order until rounding takes over, on the left of each diagram. A false variant of the statement levels off instead.</p></section>\n",
@@ -36,8 +35,7 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
     let pages = ledger();
     evidence.iter().for_each(|e| theorem(&mut s, e, pages.iter().find(|t| t.id == e.id)));
     curves::section(&mut s, request, evidence);
-    s.push_str("</main></body></html>\n");
-    s
+    document("Theorems", &part, "Theorems, checked by two roads each", &lead, &drawn(s))
 }
 
 /// One card: statement, assumptions, both sides, false variants, where it stands.
