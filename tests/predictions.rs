@@ -13,7 +13,7 @@ const PARTICLES: usize = 4096;
 const H: f64 = 1.5;
 const LEVELS: [f64; 3] = [0.0, 1.0, 2.0];
 /// Draws of the jitter that are averaged: the shipped field has one for each particle and step.
-const JITTERS: u64 = 32;
+const JITTERS: u64 = 64;
 
 /// 105² points, five deviations of p_h beyond the outer modes; six points a deviation, so that the trapezoidal rule is exact.
 const TICKS: usize = 105;
@@ -189,7 +189,7 @@ fn shipped(f: &Arc<dyn Divergence>, x: &Matrix, seed: u64) -> Matrix {
 /// Checks that dU_h/dη along the shipped field of 4,096 particles, by differences of U_h, is T17(d) at their law within 5 % for every
 /// divergence and level, and that divergences whose rates per unit of speed are predicted to differ by 3 % or more stand in that order.
 ///
-/// What remains is the mean over 32 jitters and the centring of log r by its sample mean: below 2 % for Pearson, whose weight is steepest.
+/// What remains is the mean over 64 jitters and the centring of log r by its sample mean: below 2 % for Pearson, whose weight is steepest.
 /// The order is asked for pairs beyond twice that of most rows. Beside them stand the rates of the mixture that was drawn from.
 #[test]
 fn a_starved_mode_of_gmm9() {
