@@ -94,9 +94,8 @@ impl Smoothed {
         let (log_p, score) = target();
         let at = evaluate(&q.smoothed_mixture(H).unwrap(), &points()).unwrap();
         let l: Vec<f64> = log_p.iter().zip(&at.log_density).map(|(p, q)| p - q).collect();
-        let beta = [0, 1].map(|j| {
-            Matrix::from_fn(TICKS, TICKS, |a, b| score[(a * TICKS + b, j)] - at.score[(a * TICKS + b, j)])
-        });
+        let beta = [0, 1]
+            .map(|j| Matrix::from_fn(TICKS, TICKS, |a, b| score[(a * TICKS + b, j)] - at.score[(a * TICKS + b, j)]));
         let kernel = [kernel(tick, TICKS), kernel(tick, TICKS)];
         let mass = on_grid(&q.log_density(&points())).map(f64::exp);
         Self { p: on_grid(&log_p).map(f64::exp), l: on_grid(&l), beta, kernel, mass: Mass::Grid(mass) }
@@ -144,9 +143,7 @@ impl Smoothed {
 fn coverage(x: &Matrix, p: &Matrix, log_p: &[f64]) -> [f64; 3] {
     let log_q = estimate(&[0, 1].map(|j| kernel(|i| x[(i, j)], PARTICLES)));
     let l: Vec<f64> = log_p.iter().zip(log_q.as_slice()).map(|(p, q)| p - q).collect();
-    LEVELS.map(|tau| {
-        l.iter().zip(p.as_slice()).map(|(l, p)| p * soft(*l, tau)[0]).sum::<f64>() * SPACING * SPACING
-    })
+    LEVELS.map(|tau| l.iter().zip(p.as_slice()).map(|(l, p)| p * soft(*l, tau)[0]).sum::<f64>() * SPACING * SPACING)
 }
 
 /// q: gmm9 with the mode at (5, 5) at a tenth of its mass, and the counts of 4,096 particles: 46 of them there.
@@ -187,10 +184,10 @@ fn shipped(f: &Arc<dyn Divergence>, x: &Matrix, seed: u64) -> Matrix {
 }
 
 /// Checks that dU_h/dη along the shipped field of 4,096 particles, by differences of U_h, is T17(d) at their law within 5 % for every
-/// divergence and level, and that divergences whose rates per unit of speed are predicted to differ by 3 % or more stand in that order.
+/// divergence and level, and that divergences whose rates per unit of speed are predicted to differ by 1 % or more stand in that order.
 ///
-/// What remains is the mean over 64 jitters and the centring of log r by its sample mean: below 2 % for Pearson, whose weight is steepest.
-/// The order is asked for pairs beyond twice that of most rows. Beside them stand the rates of the mixture that was drawn from.
+/// What remains is the mean over 64 jitters and the centring of log r by its sample mean: 1.8 % for Pearson, whose weight is steepest. It is
+/// common to all divergences, so that ratios are known better. Beside them stand the rates of the mixture that was drawn from.
 #[test]
 fn a_starved_mode_of_gmm9() {
     let (q, counts) = starved();
@@ -215,7 +212,10 @@ fn a_starved_mode_of_gmm9() {
         for k in 0..3 {
             let ratio = measured[k] / predicted[k];
             let name = f.name();
-            println!("{name:15} {:5} {:11.6} {:11.6} {ratio:7.4} {:11.6}", LEVELS[k], predicted[k], measured[k], exact[k]);
+            println!(
+                "{name:15} {:5} {:11.6} {:11.6} {ratio:7.4} {:11.6}",
+                LEVELS[k], predicted[k], measured[k], exact[k]
+            );
             assert!((ratio - 1.0).abs() < 0.05, "{name} at τ = {}: {} for {}", LEVELS[k], measured[k], predicted[k]);
             assert!(measured[k] < 0.0);
         }
@@ -232,7 +232,7 @@ fn a_starved_mode_of_gmm9() {
         for a in 0..all.len() {
             for b in 0..all.len() {
                 let [theory, field] = [0, 1].map(|side| per_speed[a][side][k] / per_speed[b][side][k]);
-                assert!(theory < 1.03 || field > 1.0, "{} before {} at τ = {tau}", all[a].name(), all[b].name());
+                assert!(theory < 1.01 || field > 1.0, "{} before {} at τ = {tau}", all[a].name(), all[b].name());
             }
         }
     }

@@ -94,13 +94,22 @@ impl Theorem {
     /// What its proof leans on: "A" to "E" for lemmas of the notation, numbers of theorems.
     pub fn leans_on(&self) -> Vec<String> {
         let proof = self.part("Proof");
+        // what follows the end of the last proof are remarks
+        let end = proof.rfind('∎').max(proof.rfind("\\square")).unwrap_or(proof.len());
+        let proof = &proof[..end];
         let words: Vec<&str> =
             proof.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
         let mut out = Vec::new();
         for (k, word) in words.iter().enumerate() {
             let theorem =
                 word.strip_prefix('T').and_then(|d| d.parse::<usize>().ok()).filter(|n| *n != self.number && *n < 100);
-            let lemma = k > 0 && ["Lemma", "Lemmas", "and"].contains(&words[k - 1]) && LEMMAS.contains(word);
+            // "Lemma B", "Lemmas A and B", "Lemmas A–C", but no mean E after "and"
+            let before = |n: usize| k.checked_sub(n).map_or("", |i| words[i]);
+            let first = |word: &str| ["Lemma", "Lemmas"].contains(&word);
+            let listed = first(before(1))
+                || (first(before(2)) && LEMMAS.contains(&before(1)))
+                || (first(before(3)) && LEMMAS.contains(&before(2)) && before(1) == "and");
+            let lemma = listed && LEMMAS.contains(word);
             let name = theorem.map(|n| format!("T{n}")).or(lemma.then(|| word.to_string()));
             out.extend(name.filter(|name| !out.contains(name)));
         }

@@ -26,19 +26,6 @@ pub struct Plot {
     left: f64,
 }
 
-/// Where a key stands inside the box.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Corner {
-    /// Above, at the left.
-    TopLeft,
-    /// Above, at the right.
-    TopRight,
-    /// Below, at the left.
-    BottomLeft,
-    /// Below, at the right.
-    BottomRight,
-}
-
 const RIGHT: f64 = 20.0;
 const TOP: f64 = 30.0;
 const BOTTOM: f64 = 46.0;
@@ -134,37 +121,6 @@ impl Plot {
     /// An entry of the legend: a 22×10 sample drawn by `mark` around the origin, then words.
     pub fn legend(&mut self, mark: &str, words: &str) {
         self.legend.push((mark.into(), words.into()));
-    }
-
-    /// Lines with their words, one below the other in a corner of the box.
-    pub fn key(&mut self, corner: Corner, entries: &[(&String, &String)]) {
-        // 6.6 pixels a character is the mean width of 12-pixel sans-serif text, rounded up
-        let longest = entries.iter().map(|(_, words)| words.chars().count()).max().unwrap_or(0);
-        let (width, height) = (48.0 + 6.6 * longest as f64, 16.0 * entries.len() as f64 + 6.0);
-        let left = match corner {
-            Corner::TopLeft | Corner::BottomLeft => self.left + 8.0,
-            _ => self.width - RIGHT - 8.0 - width,
-        };
-        let top = match corner {
-            Corner::TopLeft | Corner::TopRight => TOP + 8.0,
-            _ => self.height - BOTTOM - 8.0 - height,
-        };
-        if entries.is_empty() {
-            return;
-        }
-        self.raw(&format!(
-            "<rect x=\"{left:.1}\" y=\"{top:.1}\" width=\"{width:.1}\" height=\"{height:.1}\" fill=\"#fff\" fill-opacity=\"0.85\"/>"
-        ));
-        for (k, (style, words)) in entries.iter().enumerate() {
-            let y = top + 12.0 + 16.0 * k as f64;
-            self.raw(&format!(
-                "<path d=\"M{:.1} {y:.1}h30\" fill=\"none\" {style}/><text class=\"tick\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
-                left + 4.0,
-                left + 40.0,
-                y + 4.0,
-                escape(words)
-            ));
-        }
     }
 
     /// The diagram as an `<svg>` element.

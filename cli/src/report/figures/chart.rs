@@ -1,11 +1,14 @@
-//! Curves in one diagram with their key inside.
+//! Curves in one diagram with their key beside it.
 
 use crate::report::axis::Axis;
-use crate::report::plot::{Corner, Plot};
-use crate::report::style::series;
+use crate::report::plot::Plot;
+use crate::report::style::{escape, series};
+use std::fmt::Write;
 
-/// Pixels of a figure.
-pub const SIZE: (f64, f64) = (640.0, 380.0);
+/// Pixels of a figure: the diagram, and its key beside it.
+pub const SIZE: (f64, f64) = (900.0, 380.0);
+/// Pixels of the diagram alone.
+pub const DIAGRAM: (f64, f64) = (620.0, SIZE.1);
 
 pub type Points = Vec<(f64, f64)>;
 
@@ -16,7 +19,6 @@ pub struct Chart {
     y: String,
     range: Option<(f64, f64)>,
     log: (bool, bool),
-    corner: Corner,
     /// Words of the key, SVG style, points.
     curves: Vec<(String, String, Points)>,
     dots: Vec<(&'static str, Points)>,
@@ -25,9 +27,8 @@ pub struct Chart {
 impl Chart {
     /// An empty diagram over x in [low, high]; the range of y is that of the curves unless it is set.
     pub fn new(title: &str, (x, low, high): (&str, f64, f64), y: &str) -> Self {
-        let (log, corner) = ((false, false), Corner::TopLeft);
         let x = (x.into(), low, high);
-        Self { title: title.into(), x, y: y.into(), range: None, log, corner, curves: vec![], dots: vec![] }
+        Self { title: title.into(), x, y: y.into(), range: None, log: (false, false), curves: vec![], dots: vec![] }
     }
 
     pub fn range(mut self, low: f64, high: f64) -> Self {
@@ -42,12 +43,6 @@ impl Chart {
 
     pub fn log_y(mut self) -> Self {
         self.log.1 = true;
-        self
-    }
-
-    /// Where the key stands.
-    pub fn key(mut self, corner: Corner) -> Self {
-        self.corner = corner;
         self
     }
 
@@ -102,13 +97,29 @@ impl Chart {
             if log { Axis::log(label, low, high) } else { Axis::linear(label, low, high, 7) }
         };
         let x = axis(self.log.0, &self.x.0, self.x.1, self.x.2);
-        let mut plot = Plot::new(&self.title, SIZE, x, axis(self.log.1, &self.y, low, high));
+        let mut plot = Plot::new(&self.title, DIAGRAM, x, axis(self.log.1, &self.y, low, high));
         self.curves.iter().for_each(|(_, style, points)| plot.line(points, style));
         for (colour, points) in &self.dots {
             plot.dots(points, 7.0, colour, 1.0);
         }
-        let entries = self.curves.iter().filter(|c| !c.0.is_empty()).map(|(words, style, _)| (style, words));
-        plot.key(self.corner, &entries.collect::<Vec<_>>());
-        plot.finish(&format!("figure-{id}"))
+        let entries =
+            self.curves.iter().filter(|c| !c.0.is_empty()).map(|(words, style, _)| (words.clone(), style.clone()));
+        beside(&plot.finish(&format!("figure-{id}")), &entries.collect::<Vec<_>>())
     }
+}
+
+/// A diagram with a key at its right: words, and SVG attributes of their line.
+pub fn beside(diagram: &str, entries: &[(String, String)]) -> String {
+    let mut key = String::new();
+    for (k, (words, style)) in entries.iter().enumerate() {
+        let (x, y) = (DIAGRAM.0 + 4.0, 44.0 + 22.0 * k as f64);
+        let _ = writeln!(
+            key,
+            "<path d=\"M{x:.0} {y:.0}h30\" fill=\"none\" {style}/><text class=\"tick\" x=\"{:.0}\" y=\"{:.0}\">{}</text>",
+            x + 38.0,
+            y + 4.0,
+            escape(words)
+        );
+    }
+    format!("<svg viewBox=\"0 0 {} {}\" width=\"{}\">\n{diagram}{key}</svg>\n", SIZE.0, SIZE.1, SIZE.0)
 }

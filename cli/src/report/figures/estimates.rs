@@ -2,7 +2,6 @@
 
 use super::chart::{Chart, Points};
 use super::line::{Line, TWO_MODES, blurred, flow, normal, quadrature};
-use crate::report::plot::Corner::{BottomLeft, TopLeft, TopRight};
 use crate::report::style::{MODEL, TARGET, series};
 use pushforward::divergence::{Divergence, LeCam, ReverseKl};
 use pushforward::num::{cosh, exp, ln, tanh};
@@ -14,11 +13,11 @@ pub fn t09() -> String {
     let lines: Vec<Line> = means.iter().map(|m| line(*m)).collect();
     let curve = |g: &dyn Fn(&Line) -> f64| -> Points { means.iter().zip(&lines).map(|(m, l)| (*m, g(l))).collect() };
     let loss = curve(&|l| 0.5 * l.mean(|_| 1.0));
-    let mut chart = Chart::new("The slope of the divergence from the pull-back of V", ("m,  x = m + 0.9 z", -4.0, 4.0), "nats")
-        .range(0.0, 3.4)
-        .key(TopRight)
-        .styled("KL(q‖p)", &series(1), curve(&|l| l.value(&ReverseKl)))
-        .styled("value of the loss, ½ E|V|²", &series(4), loss);
+    let mut chart =
+        Chart::new("The slope of the divergence from the pull-back of V", ("m,  x = m + 0.9 z", -4.0, 4.0), "nats")
+            .range(0.0, 3.4)
+            .styled("KL(q‖p)", &series(1), curve(&|l| l.value(&ReverseKl)))
+            .styled("value of the loss, ½ E|V|²", &series(4), loss);
     for (k, m) in [-3.3, -1.2, -0.4, 0.8, 2.8].into_iter().enumerate() {
         let at = line(m);
         let (value, slope) = (at.value(&ReverseKl), -at.integral(|i| at.at.q(i) * at.beta(i)));
@@ -32,7 +31,8 @@ pub fn t09() -> String {
 
 /// Variance along the unmatched drift from N(0, 1) towards N(0, 1), for five bandwidths.
 pub fn t10() -> String {
-    let mut chart = Chart::new("The unmatched drift stops at 1 − h²", ("time t", 0.0, 20.0), "variance of q").range(0.0, 1.1).key(TopRight);
+    let mut chart =
+        Chart::new("The unmatched drift stops at 1 − h²", ("time t", 0.0, 20.0), "variance of q").range(0.0, 1.1);
     for h in [0.3, 0.5, 0.8, 1.0, 1.3] {
         let rate = |v: f64| 2.0 * v * (1.0 / (v + h * h) - 1.0);
         chart = chart.curve(&format!("h = {h}"), flow(1.0, 20.0, 0.05, rate, |v| v));
@@ -49,7 +49,6 @@ pub fn t11() -> String {
     let at = |k: i32| ends.0 + (ends.1 - ends.0) * f64::from(k) / 120.0;
     let smoothed: Points = (0..=120).map(at).map(|x| (x, raw.smoothed(h, x, |i| raw.beta(i)))).collect();
     Chart::new("Two smoothings, one for each side, h = 1", ("x", ends.0, ends.1), "field of reverse KL")
-        .key(TopLeft)
         .curve("exact, β", line.curve(ends, |i| line.beta(i)))
         .curve("raw, β_h: not a gradient", raw.curve(ends, |i| raw.beta(i)))
         .curve("V_h = φ_h ∗ β_h", smoothed)
@@ -73,7 +72,6 @@ pub fn t12() -> String {
     let bars: Points = bars.collect();
     Chart::new("y = z + 1.2 tanh 2z, z ~ N(0, 1)", ("y", -4.5, 4.5), "density")
         .range(0.0, 0.46)
-        .key(TopRight)
         .styled("masses of intervals of z", "stroke=\"#999\" stroke-width=\"1\"", bars)
         .styled("φ(z)/T′(z): integral 1", &series(1), points(&|z| normal(z) / slope(z)))
         .styled("φ(z), no determinant: integral 1.9", &series(2), points(&normal))
@@ -102,7 +100,6 @@ pub fn t16() -> String {
     let tau = |n: u32| (0.5 * (near * near + far * far) / (exact * exact) - 1.0) / f64::from(n);
     Chart::new("The logarithm of an estimate, at two kinds of points", ("particles N", 2.0, 256.0), "E log q̂ − log q_h")
         .log_x()
-        .key(TopRight)
         .curve("own point, own term kept (T16)", points(&|n| binomial(n, |k| relative(n, k) * ln(relative(n, k)))))
         .curve("+½ τ_N", points(&|n| 0.5 * tau(n)))
         .curve("independent point (T10)", points(&|n| binomial(n, |k| ln(relative(n, k)))))
@@ -124,7 +121,6 @@ pub fn t19() -> String {
     });
     Chart::new("No Pinsker inequality for log-variance", ("ς,  q = ½p + ½N(0, ς²)", 1e-4, 1.0), "")
         .log_x()
-        .key(TopRight)
         .curve("Var_p(l)", variance)
         .curve("total variation", points(&|s| 0.5 * mean(&|x| (ratio(x, s) - 1.0).abs())))
         .draw("t19")
@@ -144,7 +140,6 @@ pub fn t21() -> String {
     let lecam = LeCam;
     Chart::new("One particle at x: fields that disagree", ("x", -4.0, 2.0), "V_h(x)")
         .range(-14.0, 14.0)
-        .key(BottomLeft)
         .function("reverse KL: to the nearer atom", |x| field(x, &ReverseKl))
         .function("forward KL: (E_p X − x)/h²", forward)
         .function("Le Cam", |x| field(x, &lecam))
@@ -160,7 +155,6 @@ pub fn t22() -> String {
     let a = error / 2f64.sqrt();
     Chart::new("A score that is wrong by ε = 0.5", ("time t", 0.0, 8.0), "KL(q_t‖p), nats")
         .log_y()
-        .key(TopRight)
         .function("exact = first bound of (b)", |t| kl(error + exp(-t) * (start - error)))
         .function("second bound of (b)", |t| exp(-t) * kl(start) + 0.5 * error * error * (1.0 - exp(-t)))
         .function("limit ε²/2ρ", |_| a * a)
@@ -168,4 +162,3 @@ pub fn t22() -> String {
         .range(1e-3, 6.0)
         .draw("t22")
 }
-

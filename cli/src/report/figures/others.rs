@@ -1,9 +1,8 @@
 //! T25 to T37: certificates, other geometries, several targets, symmetry, networks.
 
-use super::chart::{Chart, Points};
+use super::chart::{Chart, DIAGRAM, Points, beside};
 use super::line::{Line, TWO_MODES, blurred, flow, normal, quadrature};
 use crate::report::axis::Axis;
-use crate::report::plot::Corner::{BottomLeft, BottomRight, TopLeft, TopRight};
 use crate::report::plot::Plot;
 use crate::report::style::{GREEN, MODEL, TARGET};
 use pushforward::num::{cos, exp, min_norm, powf, sin, tanh};
@@ -32,7 +31,6 @@ pub fn t25() -> String {
         (0..=30).map(|k| 0.75 + 0.025 * f64::from(k)).map(|h| (h, g(h))).collect()
     };
     Chart::new("One point per centre never does worse", ("kernel width h", 0.75, 1.5), "N Var Ẑ / Z²")
-        .key(TopLeft)
         .curve("N draws of the mixture: χ²(p‖ψ)", points(&free))
         .curve("one point per centre", points(&|h| free(h) - saved(h)))
         .draw("t25")
@@ -49,12 +47,14 @@ pub fn t26() -> String {
     let points = |g: &dyn Fn(f64) -> f64| -> Points {
         (0..=60).map(|k| -8.0 + 0.25 * f64::from(k)).map(|x| (x, g(x))).collect()
     };
-    let area = |points: &Points| 0.25 * points.iter().map(|p| p.1).sum::<f64>();
+    // the area, and what lies beyond S = e⁷: |E_q X − E_p X|²/2S
+    let area =
+        |points: &Points, means: f64| 0.25 * points.iter().map(|p| p.1).sum::<f64>() + 0.5 * means * means * exp(-7.0);
     let two = points(&integrand);
     let one = points(&|log| 0.5 * exp(log) / (1.0 + exp(log)).powi(2));
-    let words = [format!("two modes: area {:.3}", area(&two)), format!("N(0,1), N(1,1): area {:.3}", area(&one))];
+    let words =
+        [format!("two modes: area {:.3}", area(&two, 1.6)), format!("N(0,1), N(1,1): area {:.3}", area(&one, 1.0))];
     Chart::new("KL in nats from scores at noise levels", ("log σ²", -8.0, 7.0), "½ σ² E|δ_σ|²")
-        .key(TopLeft)
         .curve(&words[0], two)
         .curve(&words[1], one)
         .draw("t26")
@@ -69,7 +69,6 @@ pub fn t27() -> String {
     Chart::new("Decay of waves on the circle, N = 32", ("wave m", 1.0, 31.0), "rate λ_m")
         .log_y()
         .range(1e-5, 3.0)
-        .key(BottomLeft)
         .curve("s = 1 (Coulomb), any N", points(&|_| 1.0))
         .curve("s = 2, particles", points(&smooth))
         .curve("s = 2, continuum |2πm|⁻²", points(&|m| 1.0 / (TAU * m).powi(2)))
@@ -78,14 +77,10 @@ pub fn t27() -> String {
 
 /// |m_t| of N(m, 1) along the gradients of exponent q.
 pub fn t28() -> String {
-    let mut chart = Chart::new("Each exponent in its own time", ("time t", 0.0, 6.0), "|m_t|").range(0.0, 2.1).key(TopRight);
+    let mut chart = Chart::new("Each exponent in its own time", ("time t", 0.0, 6.0), "|m_t|").range(0.0, 2.1);
     for q in [1.5, 2.0, 3.0, 4.0] {
         chart = chart.function(&format!("q = {q}"), |t| {
-            if q == 2.0 {
-                2.0 * exp(-t)
-            } else {
-                powf((powf(2.0, 2.0 - q) - (2.0 - q) * t).max(0.0), 1.0 / (2.0 - q))
-            }
+            if q == 2.0 { 2.0 * exp(-t) } else { powf((powf(2.0, 2.0 - q) - (2.0 - q) * t).max(0.0), 1.0 / (2.0 - q)) }
         });
     }
     chart.draw("t28")
@@ -95,8 +90,7 @@ pub fn t28() -> String {
 pub fn t29() -> String {
     let mut chart = Chart::new("Leaving a saddle of depth δ", ("steps", 0.0, 120.0), "distance from the saddle")
         .log_y()
-        .range(1e-3, 1.0)
-        .key(BottomRight);
+        .range(1e-3, 1.0);
     for depth in [1.0, 0.1, 0.01] {
         chart = chart.function(&format!("gradient descent, δ = {depth}"), |k| 1e-3 * powf(1.0 + 0.5 * depth, k));
     }
@@ -112,7 +106,6 @@ pub fn t30() -> String {
     let share = min_norm(&[a, b, b, c], 2).weights[0];
     let square = |w: f64| w * w * a + 2.0 * w * (1.0 - w) * b + (1.0 - w) * (1.0 - w) * c;
     Chart::new("The shortest combination lowers both", ("ω₁", 0.0, 1.0), "rate of fall")
-        .key(TopLeft)
         .function("of D(p₁‖q): (Uω)₁", |w| w * a + (1.0 - w) * b)
         .function("of D(p₂‖q): (Uω)₂", |w| w * b + (1.0 - w) * c)
         .function("E|V|²", square)
@@ -123,13 +116,10 @@ pub fn t30() -> String {
 
 /// Deviation of a Gaussian along the Sinkhorn flow to N(0, 1).
 pub fn t31() -> String {
-    let mut chart = Chart::new("The Sinkhorn flow of Gaussians", ("time t", 0.0, 12.0), "standard deviation s")
-        .range(0.0, 2.1)
-        .key(TopRight);
+    let mut chart =
+        Chart::new("The Sinkhorn flow of Gaussians", ("time t", 0.0, 12.0), "standard deviation s").range(0.0, 2.1);
     for eps in [0.1, 1.0, 10.0] {
-        let rate = |s: f64| {
-            0.5 * ((eps * eps + 4.0 * s * s).sqrt() - (eps * eps + 4.0 * s.powi(4)).sqrt()) / s
-        };
+        let rate = |s: f64| 0.5 * ((eps * eps + 4.0 * s * s).sqrt() - (eps * eps + 4.0 * s.powi(4)).sqrt()) / s;
         chart = chart.curve(&format!("ε = {eps}, from 2"), flow(2.0, 12.0, 0.01, rate, |s| s));
         chart = chart.curve(&format!("ε = {eps}, from 0.1"), flow(0.1, 12.0, 0.002, rate, |s| s));
     }
@@ -140,11 +130,14 @@ pub fn t31() -> String {
 pub fn t32() -> String {
     let variance = |a: f64, gate: &dyn Fn(f64) -> f64| -> f64 {
         let s2 = 1.0 - a * a;
-        [4.0, 0.25].iter().map(|q| {
-            let k = (s2 + a * a * q) / (a * a * q * s2);
-            let best = a * a * q / (s2 + a * a * q);
-            k * (gate(a) - best).powi(2)
-        }).sum()
+        [4.0, 0.25]
+            .iter()
+            .map(|q| {
+                let k = (s2 + a * a * q) / (a * a * q * s2);
+                let best = a * a * q / (s2 + a * a * q);
+                k * (gate(a) - best).powi(2)
+            })
+            .sum()
     };
     let scalar = |a: f64| {
         let s2 = 1.0 - a * a;
@@ -154,7 +147,6 @@ pub fn t32() -> String {
     Chart::new("Variance of scores from draws, p = N(0, diag(4, ¼))", ("a,  a² + s² = 1", 0.05, 0.98), "tr Cov")
         .log_y()
         .range(1e-2, 1e3)
-        .key(TopRight)
         .function("Tweedie D: G = 0", |a| variance(a, &|_| 0.0))
         .function("target score T: G = I", |a| variance(a, &|_| 1.0))
         .function("mixed: G = a² I", |a| variance(a, &|a| a * a))
@@ -164,7 +156,8 @@ pub fn t32() -> String {
 
 /// Variances along Fisher training and along KL, Q = 1.
 pub fn t33() -> String {
-    let mut chart = Chart::new("Fisher training and KL on Gaussians", ("time t", 0.0, 2.5), "deviation √u_t").range(0.0, 3.1).key(TopRight);
+    let mut chart =
+        Chart::new("Fisher training and KL on Gaussians", ("time t", 0.0, 2.5), "deviation √u_t").range(0.0, 3.1);
     for (start, words) in [(9.0, "from 3"), (0.01, "from 0.1")] {
         chart = chart
             .function(&format!("Fisher, {words}"), |t| (1.0f64 + (start * start - 1.0) * exp(-4.0 * t)).sqrt().sqrt())
@@ -173,10 +166,14 @@ pub fn t33() -> String {
     chart.level(1.0).draw("t33")
 }
 
-/// A frame with equal units on both axes.
-fn square(title: &str, half: (f64, f64)) -> Plot {
-    let y = Axis::linear("x₂", -half.1, half.1, 6);
-    Plot::new(title, super::chart::SIZE, Axis::linear("x₁", -half.0, half.0, 8), y)
+/// A frame over |x₁| ≤ 4.8 with equal units on both axes.
+fn square(title: &str) -> Plot {
+    let x = Axis::linear("x₁", -4.8, 4.8, 8);
+    let y = |half: f64| Axis::linear("x₂", -half, half, 6);
+    // the height is linear in the range of y
+    let tall = |half: f64| Plot::equal_height(DIAGRAM.0, &x, &y(half));
+    let half = 2.0 + (DIAGRAM.1 - tall(2.0)) / (tall(3.0) - tall(2.0));
+    Plot::new(title, DIAGRAM, x.clone(), y(half))
 }
 
 fn circle(n: i32) -> impl Iterator<Item = (f64, f64)> {
@@ -185,7 +182,7 @@ fn circle(n: i32) -> impl Iterator<Item = (f64, f64)> {
 
 /// Orbits for N(0, diag(4, ½)): A = BC⁻¹ stays on the levels of p, a skew A does not.
 pub fn t34() -> String {
-    let mut plot = square("What keeps N(0, diag(4, ½)), and what does not", (4.6, 2.4));
+    let mut plot = square("What keeps N(0, diag(4, ½)), and what does not");
     let axes = [2.0, 0.5f64.sqrt()];
     for radius in [0.5, 1.0, 1.5, 2.0] {
         let level: Points = circle(120).map(|(c, s)| (radius * axes[0] * c, radius * axes[1] * s)).collect();
@@ -193,25 +190,30 @@ pub fn t34() -> String {
     }
     let found: Points = circle(120).map(|(c, s)| (1.5 * axes[0] * c, 1.5 * axes[1] * s)).collect();
     let turned: Points = circle(120).map(|(c, s)| (1.5 * c, 1.5 * s)).collect();
-    let style = |colour: &str, dash: &str| format!("stroke=\"{colour}\" stroke-width=\"3\" stroke-dasharray=\"{dash}\"");
+    let style =
+        |colour: &str, dash: &str| format!("stroke=\"{colour}\" stroke-width=\"3\" stroke-dasharray=\"{dash}\"");
     let (first, second) = (style(TARGET, ""), style(MODEL, "8 4"));
     plot.line(&found, &first);
     plot.line(&turned, &second);
-    plot.key(TopLeft, &[(&first, &"exp(tBC⁻¹) x".into()), (&second, &"exp(tB) x, B skew".into())]);
-    plot.finish("figure-t34")
+    beside(&plot.finish("figure-t34"), &[("exp(tBC⁻¹) x".into(), first), ("exp(tB) x, B skew".into(), second)])
 }
 
 /// Variance of particles by Euler's steps with the affine score, and by Langevin's steps, h = 0.3, Q = 1.
 pub fn t35() -> String {
     let h = 0.3;
     let steps = |start: f64, next: &dyn Fn(f64) -> f64| -> Points {
-        (0..=25).scan(start, |c, k| { let out = (f64::from(k), *c); *c = next(*c); Some(out) }).collect()
+        (0..=25)
+            .scan(start, |c, k| {
+                let out = (f64::from(k), *c);
+                *c = next(*c);
+                Some(out)
+            })
+            .collect()
     };
     let transport = |c: f64| c * (1.0 + h * (1.0 / c - 1.0)).powi(2);
     let langevin = |c: f64| (1.0 - h) * (1.0 - h) * c + 2.0 * h;
     Chart::new("Steps of h = 0.3 towards N(0, 1)", ("step", 0.0, 25.0), "variance C")
         .range(0.0, 2.6)
-        .key(TopRight)
         .curve("score-based transport, from 2.5", steps(2.5, &transport))
         .curve("Langevin, from 2.5", steps(2.5, &langevin))
         .curve("score-based transport, from 0.1", steps(0.1, &transport))
@@ -222,19 +224,22 @@ pub fn t35() -> String {
 
 /// A ring in x whose middle and radius move with y: rotations about the middle of each y.
 pub fn t36() -> String {
-    let mut plot = square("x given y: a ring about (y, y/2) of radius 1 + y/4", (4.6, 2.4));
+    let mut plot = square("x given y: a ring about (y, y/2) of radius 1 + y/4");
     let mut entries = Vec::new();
     for (y, colour) in [(-2.0, TARGET), (0.0, MODEL), (2.0, GREEN)] {
-        let ring: Points = circle(120).map(|(c, s)| (y + (1.0 + 0.25 * y) * c, 0.5 * y + (1.0 + 0.25 * y) * s)).collect();
+        let ring: Points =
+            circle(120).map(|(c, s)| (y + (1.0 + 0.25 * y) * c, 0.5 * y + (1.0 + 0.25 * y) * s)).collect();
         let style = format!("stroke=\"{colour}\" stroke-width=\"2\"");
         plot.line(&ring, &style);
-        let orbit: Points = (0..5).map(|k| 0.35 * f64::from(k)).map(|t| (y + (1.0 + 0.25 * y) * cos(t), 0.5 * y + (1.0 + 0.25 * y) * sin(t))).collect();
+        let orbit: Points = (0..5)
+            .map(|k| 0.35 * f64::from(k))
+            .map(|t| (y + (1.0 + 0.25 * y) * cos(t), 0.5 * y + (1.0 + 0.25 * y) * sin(t)))
+            .collect();
         plot.dots(&orbit, 7.0, colour, 1.0);
         plot.dots(&[(y, 0.5 * y)], 4.0, colour, 1.0);
-        entries.push((style, format!("y = {y}").replace('-', "−")));
+        entries.push((format!("y = {y}").replace('-', "−"), style));
     }
-    plot.key(TopLeft, &entries.iter().map(|(a, b)| (a, b)).collect::<Vec<_>>());
-    plot.finish("figure-t36")
+    beside(&plot.finish("figure-t36"), &entries)
 }
 
 /// V, its projection PV and the kernel's KV for x = θ₁ + 3 θ₂ z at θ = (0, ⅓): J = (1, 3z).
@@ -243,7 +248,6 @@ pub fn t37() -> String {
     let mean = |g: &dyn Fn(f64) -> f64| quadrature(-9.0, 9.0, |z| normal(z) * g(z));
     let (level, slope) = (mean(&field), mean(&|z| z * field(z)));
     Chart::new("What a network makes of V,  J = (1, 3z)", ("z", -3.0, 3.0), "velocity of the sample at z")
-        .key(TopRight)
         .function("V", field)
         .function("PV: Gauss–Newton", |z| level + slope * z)
         .function("KV: gradient", |z| level + 9.0 * slope * z)

@@ -2,10 +2,7 @@
 
 use super::chart::{Chart, Points};
 use super::line::{Line, Part, TWO_MODES, normal, step};
-use crate::report::plot::Corner::{BottomLeft, TopLeft, TopRight};
-use pushforward::divergence::{
-    Divergence, ForwardKl, Hellinger, JensenShannon, LvSurrogate, Neyman, ReverseKl,
-};
+use pushforward::divergence::{Divergence, ForwardKl, Hellinger, JensenShannon, LvSurrogate, Neyman, ReverseKl};
 use pushforward::num::exp;
 
 /// Divergences that the figures compare, in the order of their colours.
@@ -22,9 +19,8 @@ fn some() -> [(&'static str, Box<dyn Divergence>); 5] {
 /// Velocities in units w(1) = 1 over x, with both densities.
 pub fn t01() -> String {
     let (line, ends) = (Line::two_modes(), (-4.5, 4.5));
-    let mut chart = Chart::new("One direction, five speeds", ("x", ends.0, ends.1), "V = w(r) β / w(1)")
-        .range(-2.0, 4.2)
-        .key(TopLeft);
+    let mut chart =
+        Chart::new("One direction, five speeds", ("x", ends.0, ends.1), "V = w(r) β / w(1)").range(-2.0, 4.2);
     for (words, f) in some() {
         let v = line.at.drift(f.as_ref());
         chart = chart.curve(words, line.curve(ends, |i| v[(i, 0)] / f.weight(0.0)));
@@ -47,8 +43,7 @@ pub fn t02() -> String {
         .map(|k| 0.01 * f64::from(k))
         .map(|s| (s, Line::new(TWO_MODES[0], &mixed(s.max(1e-9)), (-12.0, 12.0))))
         .collect();
-    let mut chart =
-        Chart::new("At rest at p alone", ("s,  q_s = (1 − s) q + s p", 0.0, 1.0), "E|V|² / w(1)²").log_y().key(BottomLeft);
+    let mut chart = Chart::new("At rest at p alone", ("s,  q_s = (1 − s) q + s p", 0.0, 1.0), "E|V|² / w(1)²").log_y();
     for (words, f) in some() {
         let energy = |line: &Line| line.mean(|l| f.weight(l).powi(2)) / f.weight(0.0).powi(2);
         chart = chart.curve(words, lines.iter().map(|(s, line)| (*s, energy(line))).collect());
@@ -68,8 +63,7 @@ pub fn t03() -> String {
         .collect();
     let mut chart =
         Chart::new("Every divergence falls along the drift of reverse KL", ("time t", 0.0, 3.0), "D_f(p‖q_t) / w(1)")
-            .log_y()
-            .key(TopRight);
+            .log_y();
     for (words, f) in some() {
         let values = lines.iter().map(|line| line.value(f.as_ref()) / f.weight(0.0));
         chart = chart.curve(words, times.iter().copied().zip(values).collect());
@@ -80,7 +74,7 @@ pub fn t03() -> String {
 /// The rate of l at a fixed point of the level l, p = N(0, 1), q = N(m, 1), |m| = 1: w [(e − ½)|m|² − l].
 pub fn t04() -> String {
     let mut chart =
-        Chart::new("Rate of l at a fixed point, |m| = 1", ("l", -2.0, 3.0), "∂l/∂t / w(1)").range(-5.0, 5.0).key(BottomLeft);
+        Chart::new("Rate of l at a fixed point, |m| = 1", ("l", -2.0, 3.0), "∂l/∂t / w(1)").range(-5.0, 5.0);
     for (words, f) in some() {
         chart = chart.function(words, |l| f.weight(l) / f.weight(0.0) * (f.elasticity(l) - 0.5 - l));
     }
@@ -90,13 +84,15 @@ pub fn t04() -> String {
 /// How fast each divergence lowers the soft under-coverage, for fields of equal speed.
 pub fn t05() -> String {
     let line = Line::two_modes();
-    let mut chart = Chart::new("Fall of the soft under-coverage U", ("level τ, width κ = 1", -2.0, 3.5), "−dU/dη per unit of speed")
-        .key(TopLeft);
+    let mut chart = Chart::new(
+        "Fall of the soft under-coverage U",
+        ("level τ, width κ = 1", -2.0, 3.5),
+        "−dU/dη per unit of speed",
+    );
     for (words, f) in some() {
         let speed = line.mean(|l| f.weight(l).powi(2)).sqrt();
-        chart = chart.function(words, |tau| {
-            line.mean(|l| exp(l) * f.weight(l) * (step(l, tau).0 + step(l, tau).1)) / speed
-        });
+        chart = chart
+            .function(words, |tau| line.mean(|l| exp(l) * f.weight(l) * (step(l, tau).0 + step(l, tau).1)) / speed);
     }
     chart.level(0.0).draw("t05")
 }
@@ -104,8 +100,8 @@ pub fn t05() -> String {
 /// Inflow w G over the levels: reverse KL is G itself.
 pub fn t06() -> String {
     let line = Line::two_modes();
-    let mut chart = Chart::new("Inflow through the level λ, in units w(1) = 1", ("level λ", -1.5, 2.2), "w(e^λ) G(λ) / w(1)")
-        .key(TopLeft);
+    let mut chart =
+        Chart::new("Inflow through the level λ, in units w(1) = 1", ("level λ", -1.5, 2.2), "w(e^λ) G(λ) / w(1)");
     for (words, f) in some() {
         let words = if f.weight(1.0) == 1.0 { "reverse KL: G" } else { words };
         chart = chart.function(words, |l| f.weight(l) / f.weight(0.0) * line.geometry(l));
@@ -128,7 +124,6 @@ pub fn t07() -> String {
         ("stroke=\"#0072B2\" stroke-width=\"2\"", "stroke=\"#D55E00\" stroke-width=\"2\" stroke-dasharray=\"8 3\"");
     Chart::new("Where alpha divergences of Gaussians are finite", ("α", -2.0, 3.0), "ρ, variance of q over that of p")
         .range(0.0, 3.0)
-        .key(BottomLeft)
         .styled("edge of D < ∞: 1 + 1/|α|, 1 − 1/α", value, curve(-2.0, -0.05, &|a| 1.0 - 1.0 / a))
         .styled("", value, curve(1.0, 3.0, &|a| 1.0 - 1.0 / a))
         .styled("edge of E|V|² < ∞: 1 + 1/2|α|, 1 − 1/2α", energy, curve(-2.0, -0.05, &|a| 1.0 - 0.5 / a))
@@ -143,7 +138,6 @@ pub fn t08() -> String {
     let surrogate = LvSurrogate::new(0.0);
     Chart::new("Weights of the log-variance rows", ("δ = l − E_m l", -3.0, 2.5), "weight of β")
         .range(-4.0, 8.0)
-        .key(TopLeft)
         .function("m = q frozen: 2", |_| 2.0)
         .function("m = q moving: 2(1 − δ)", |d| 2.0 * (1.0 - d))
         .function("m = p: 2r(1 + δ), at E_m l = 0", |d| 2.0 * exp(d) * (1.0 + d))
