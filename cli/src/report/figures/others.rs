@@ -248,6 +248,7 @@ pub fn t37() -> String {
     let mean = |g: &dyn Fn(f64) -> f64| quadrature(-9.0, 9.0, |z| normal(z) * g(z));
     let (level, slope) = (mean(&field), mean(&|z| z * field(z)));
     Chart::new("What a network makes of V,  J = (1, 3z)", ("z", -3.0, 3.0), "velocity of the sample at z")
+        .range(-4.0, 4.0)
         .function("V", field)
         .function("PV: Gauss–Newton", |z| level + slope * z)
         .function("KV: gradient", |z| level + 9.0 * slope * z)
