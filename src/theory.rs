@@ -1,6 +1,7 @@
 //! The theorems behind the code, one page each: statement, assumptions, proof, what the machine checks and what it does not.
 //!
-//! The pages are the files of the folder `theory/`; `theory/README.md` is the ledger with the status of each. A page ends with the
+//! The pages are the files of the folder `theory/`; `theory/README.md` is the ledger with the status of each, with ways through for an
+//! evening, a week and a lecture, and [`predictions`] the experiments beside them. A page ends with the
 //! files of the items that it names, for readers of the repository; here each of these links is defined first, and so for rustdoc, as
 //! the item itself: a renamed function breaks the page that speaks of it.
 
@@ -13,6 +14,9 @@
 ///
 #[doc = include_str!("../theory/notation.md")]
 pub mod notation {}
+
+#[doc = include_str!("../theory/predictions.md")]
+pub mod predictions {}
 
 /// [`divergence::Custom`]: crate::divergence::Custom
 /// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation

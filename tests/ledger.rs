@@ -4,8 +4,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 const THEOREMS: usize = 37;
-const HEADINGS: [&str; 6] =
-    ["Statement", "Assumptions", "Proof", "What the machine checks", "In the code", "References"];
+const HEADINGS: [&str; 8] = [
+    "Statement",
+    "Assumptions",
+    "Example",
+    "Proof",
+    "What the machine checks",
+    "In the code",
+    "Exercises",
+    "References",
+];
+
+/// Most lines of a statement, which a reader takes in at a glance; what does not fit is below "Remarks".
+const STATEMENT: usize = 12;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -73,14 +84,30 @@ fn citations_are_found() {
     assert_eq!(cited("(T1), T12: see T03–T5; [T7](x) but not ST1, T1x, T123, T_2, T"), [1, 12, 3, 5, 7]);
 }
 
-/// Checks that every page has its number as title and all the headings, once and in order.
+/// Checks that every page has its number as title and all the headings, once and in order, "Remarks" if there are any after the
+/// statement, a statement of at most twelve lines, and three exercises with answers.
 #[test]
 fn pages_have_all_headings() {
     for page in pages() {
         let title = format!("# T{} ", page.number);
         assert!(page.text.starts_with(&title), "{}: the first line must start with {title:?}", page.file);
-        let found: Vec<&str> = page.text.lines().filter_map(|l| l.strip_prefix("## ")).collect();
+        let mut found: Vec<&str> = page.text.lines().filter_map(|l| l.strip_prefix("## ")).collect();
+        if found.get(1) == Some(&"Remarks") {
+            found.remove(1);
+        }
         assert_eq!(found, HEADINGS, "{}", page.file);
+        let part = |heading: &str| {
+            let from = page.text.split_once(&format!("\n## {heading}\n")).expect("the heading is there").1;
+            from.split("\n## ").next().unwrap_or_default().to_string()
+        };
+        let lines = part("Statement").lines().filter(|l| !l.trim().is_empty()).count();
+        assert!(lines <= STATEMENT, "{}: a statement of {lines} lines", page.file);
+        let exercises = part("Exercises");
+        for k in 1..=3 {
+            assert!(exercises.contains(&format!("\n**{k}.** ")), "{}: exercise {k}", page.file);
+        }
+        assert_eq!(exercises.matches("<details><summary>Answer</summary>\n\n").count(), 3, "{}", page.file);
+        assert_eq!(exercises.matches("\n\n</details>").count(), 3, "{}", page.file);
     }
 }
 

@@ -185,7 +185,7 @@ fn draw(
 }
 
 /// 1/𝒞 of T14 (b) for two unit Gaussians at distance L: √(2π) e^(L²/8) ∫ e^(x²/2)/cosh(Lx/2) dx over the gap.
-fn inverse_capacity(distance: f64) -> f64 {
+pub fn inverse_capacity(distance: f64) -> f64 {
     let integrand = |x: f64| exp(0.5 * x * x) / cosh(0.5 * distance * x);
     let half = 0.5 * distance;
     TAU.sqrt() * exp(distance * distance / 8.0) * GaussLegendre::new(16).integrate(-half, half, 40, integrand)

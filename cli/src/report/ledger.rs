@@ -94,13 +94,22 @@ impl Theorem {
     /// What its proof leans on: "A" to "E" for lemmas of the notation, numbers of theorems.
     pub fn leans_on(&self) -> Vec<String> {
         let proof = self.part("Proof");
+        // what follows the end of the last proof are remarks
+        let end = proof.rfind('∎').max(proof.rfind("\\square")).unwrap_or(proof.len());
+        let proof = &proof[..end];
         let words: Vec<&str> =
             proof.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty()).collect();
         let mut out = Vec::new();
         for (k, word) in words.iter().enumerate() {
             let theorem =
                 word.strip_prefix('T').and_then(|d| d.parse::<usize>().ok()).filter(|n| *n != self.number && *n < 100);
-            let lemma = k > 0 && ["Lemma", "Lemmas", "and"].contains(&words[k - 1]) && LEMMAS.contains(word);
+            // "Lemma B", "Lemmas A and B", "Lemmas A–C", but no mean E after "and"
+            let before = |n: usize| k.checked_sub(n).map_or("", |i| words[i]);
+            let first = |word: &str| ["Lemma", "Lemmas"].contains(&word);
+            let listed = first(before(1))
+                || (first(before(2)) && LEMMAS.contains(&before(1)))
+                || (first(before(3)) && LEMMAS.contains(&before(2)) && before(1) == "and");
+            let lemma = listed && LEMMAS.contains(word);
             let name = theorem.map(|n| format!("T{n}")).or(lemma.then(|| word.to_string()));
             out.extend(name.filter(|name| !out.contains(name)));
         }
@@ -126,9 +135,56 @@ pub const LEMMAS: [&str; 5] = ["A", "B", "C", "D", "E"];
 const STEP: f64 = 32.5;
 const RADIUS: f64 = 13.5;
 const LINE: f64 = 190.0;
+const HEIGHT: f64 = 290.0;
+
+/// What a node is filled with, its words for a pointer that rests on it, and where it leads.
+struct Node {
+    fill: &'static str,
+    title: String,
+    link: String,
+}
 
 /// All theorems on a line, an arc from each to what its proof leans on; the border is the status of the proof, the fill the evidence of this run.
 pub fn graph(evidence: &[Evidence]) -> String {
+    let node = |theorem: &Theorem| {
+        let found = evidence.iter().find(|e| e.id == theorem.id);
+        let fill = match found.map(status) {
+            Some(Status::Holds) => HOLDS,
+            Some(Status::Fails) => "#f2b9a0",
+            Some(_) => "#f7dfa5",
+            None => "#fff",
+        };
+        let title = format!("{}, {}", theorem.id, theorem.status);
+        let title = found.map_or(title.clone(), |e| format!("{title}: {}", e.title));
+        Node { fill, title, link: found.map_or(String::new(), |_| format!(" href=\"#{}\"", theorem.id)) }
+    };
+    format!(
+        "<section><h2>Which proof leans on which</h2>\n{}<p class=\"caption\">An arrow leads from a theorem to what its proof uses: above the line to \
+         earlier ones, below to later ones. A to E are the lemmas of theory/notation.md. Border: solid where the proof is complete, dashed \
+         where it rests on a cited result, dotted where a part is open. Fill: green where every instance of this run holds, vermilion where \
+         one fails, yellow where none decides, white where it was not run. A circle leads to its card.</p></section>\n",
+        drawing(node).1
+    )
+}
+
+/// The same as a file for `theory/README.md`, green where the verifier has a claim; a circle leads to its page.
+pub fn picture() -> String {
+    let claims = pushforward::verify::registry();
+    let node = |theorem: &Theorem| {
+        let claim = claims.iter().find(|c| c.id == theorem.id);
+        let title = format!("{}, {}: {}", theorem.id, theorem.status, claim.map_or("no claim", |c| c.title));
+        let page = theorem.page.trim_start_matches("theory/");
+        Node { fill: if claim.is_some() { HOLDS } else { "#fff" }, title, link: format!(" href=\"../{page}\"") }
+    };
+    let (width, svg) = drawing(node);
+    super::picture::picture(&[svg], 1, (width, HEIGHT))
+}
+
+/// Fill of what holds.
+const HOLDS: &str = "#bfe5d8";
+
+/// Width and text of the `<svg>` element.
+fn drawing(of: impl Fn(&Theorem) -> Node) -> (f64, String) {
     let theorems = ledger();
     let names: Vec<String> =
         LEMMAS.iter().map(|l| l.to_string()).chain(theorems.iter().map(|t| format!("T{}", t.number))).collect();
@@ -136,18 +192,9 @@ pub fn graph(evidence: &[Evidence]) -> String {
     let (mut arcs, mut nodes) = (String::new(), String::new());
     for (k, name) in names.iter().enumerate() {
         let theorem = k.checked_sub(LEMMAS.len()).map(|k| &theorems[k]);
-        let found = theorem.and_then(|t| evidence.iter().find(|e| e.id == t.id));
-        let fill = match found.map(status) {
-            _ if theorem.is_none() => "#eee",
-            Some(Status::Holds) => "#bfe5d8",
-            Some(Status::Fails) => "#f2b9a0",
-            Some(_) => "#f7dfa5",
-            None => "#fff",
-        };
-        let title = theorem.map_or_else(|| format!("Lemma {name}"), |t| format!("{}, {}", t.id, t.status));
-        let title = escape(&found.map_or(title.clone(), |e| format!("{title}: {}", e.title)));
-        let dash = theorem.map_or("", Theorem::stroke);
-        let link = theorem.filter(|_| found.is_some()).map_or(String::new(), |t| format!(" href=\"#{}\"", t.id));
+        let lemma = || Node { fill: "#eee", title: format!("Lemma {name}"), link: String::new() };
+        let Node { fill, title, link } = theorem.map_or_else(lemma, &of);
+        let (title, dash) = (escape(&title), theorem.map_or("", Theorem::stroke));
         let _ = writeln!(
             nodes,
             "<a{link}><title>{title}</title><circle cx=\"{:.1}\" cy=\"{LINE}\" r=\"{RADIUS}\" fill=\"{fill}\" stroke=\"{INK}\" \
@@ -172,12 +219,10 @@ pub fn graph(evidence: &[Evidence]) -> String {
         }
     }
     let width = STEP * (names.len() as f64 + 0.2);
-    format!(
-        "<section><h2>Which proof leans on which</h2>\n<svg viewBox=\"0 0 {width:.0} 290\" width=\"{width:.0}\" role=\"img\" aria-label=\"Dependencies of the \
+    let svg = format!(
+        "<svg viewBox=\"0 0 {width:.0} {HEIGHT}\" width=\"{width:.0}\" role=\"img\" aria-label=\"Dependencies of the \
          theorems\">\n<marker id=\"used\" viewBox=\"0 0 6 6\" refX=\"5\" refY=\"3\" markerWidth=\"5\" markerHeight=\"5\" orient=\"auto\"><path d=\"M0 \
-         0L6 3L0 6Z\"/></marker>\n{arcs}{nodes}</svg>\n<p class=\"caption\">An arrow leads from a theorem to what its proof uses: above the line to \
-         earlier ones, below to later ones. A to E are the lemmas of theory/notation.md. Border: solid where the proof is complete, dashed \
-         where it rests on a cited result, dotted where a part is open. Fill: green where every instance of this run holds, vermilion where \
-         one fails, yellow where none decides, white where it was not run. A circle leads to its card.</p></section>\n"
-    )
+         0L6 3L0 6Z\"/></marker>\n{arcs}{nodes}</svg>\n"
+    );
+    (width, svg)
 }

@@ -5,6 +5,7 @@ pub mod comparison;
 pub(crate) mod contour;
 mod curves;
 mod field;
+pub mod figures;
 pub mod forgetting;
 pub mod formulas;
 pub mod ledger;

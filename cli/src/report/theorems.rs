@@ -2,6 +2,7 @@
 
 use crate::report::axis::Axis;
 use crate::report::curves;
+use crate::report::figures;
 use crate::report::formulas::paragraphs;
 use crate::report::ledger::{Theorem, graph, ledger};
 use crate::report::page::{document, drawn};
@@ -50,6 +51,7 @@ fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>) {
     if let Some(page) = page {
         words(s, page);
     }
+    let _ = write!(s, "<details><summary>Figure</summary>\n{}</details>\n", figures::panel(e.id));
     s.push_str("<div class=\"row\">");
     s.push_str(&slopes(e).unwrap_or_default());
     s.push_str("<div class=\"words\">");

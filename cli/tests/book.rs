@@ -1,0 +1,53 @@
+//! The pictures of `theory/`: as the library draws them today, and written anew on demand.
+
+use pushforward_cli::report::{figures, ledger};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../theory/figures")
+}
+
+fn drawings() -> Vec<(String, String)> {
+    let figures = figures::files().map(|(id, svg)| (format!("{id}.svg"), svg));
+    figures.chain([("graph.svg".to_string(), ledger::picture())]).collect()
+}
+
+/// Numbers of a drawing, and what stands between them.
+fn parts(svg: &str) -> (Vec<f64>, Vec<&str>) {
+    let part = |c: char| c.is_ascii_digit() || c == '.';
+    let numbers = svg.split(|c| !part(c)).filter_map(|word| word.parse().ok()).collect();
+    (numbers, svg.split(part).filter(|word| !word.is_empty()).collect())
+}
+
+/// Checks that every theorem's page shows its figure, and that the files are what is drawn, up to a fifth of a pixel: on another
+/// processor the last bits of a quadrature may round a coordinate to the other side.
+#[test]
+fn pictures_are_up_to_date() {
+    for (name, drawn) in drawings() {
+        let path = folder().join(&name);
+        let stored = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+        let ((a, words), (b, kept)) = (parts(&drawn), parts(&stored));
+        let near = a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 0.2);
+        assert!(
+            near && words == kept,
+            "{name} is not what is drawn: cargo test --release -p pushforward-cli --test book -- --ignored, and look at it"
+        );
+        assert!(!drawn.contains("NaN") && !drawn.contains("inf"), "{name}");
+    }
+    for theorem in ledger::ledger() {
+        let page = fs::read_to_string(folder().join("../..").join(&theorem.page)).unwrap();
+        let shown = format!("](figures/{}.svg)", theorem.id);
+        assert_eq!(page.matches(&shown).count(), 1, "{}: {shown}", theorem.page);
+    }
+}
+
+/// Writes all pictures.
+#[test]
+#[ignore = "writes theory/figures"]
+fn draw() {
+    fs::create_dir_all(folder()).unwrap();
+    for (name, svg) in drawings() {
+        fs::write(folder().join(name), svg).unwrap();
+    }
+}
