@@ -54,7 +54,7 @@ impl Certified {
             (None, Some(q)) => (q, q),
             (None, None) => return Ok(None),
         };
-let (aim, points) = model.before_turning(target, samples, seed)?;
+        let (aim, points) = model.before_turning(target, samples, seed)?;
         let kl_bound = KlBound::of(own, &*aim, &points.slice_rows(0..n.min(SCORED)))?;
         let own = log_weights(&*aim, own, &points);
         let exact = aim.sample(n, seed ^ 0x5eed).map(|x| log_weights(&*aim, law, &x));
