@@ -56,8 +56,19 @@ fn the_tree_is_the_one_we_know() {
 }
 
 /// Licences that permissive software may bring with it; MIT, which is ours, can be given with all of them.
-const LICENCES: &[&str] =
-    &["MIT", "MIT-0", "Apache-2.0", "ISC", "Zlib", "Unlicense", "CC0-1.0", "Unicode-3.0", "LLVM-exception", "BSD-2-Clause", "BSD-3-Clause"];
+const LICENCES: &[&str] = &[
+    "MIT",
+    "MIT-0",
+    "Apache-2.0",
+    "ISC",
+    "Zlib",
+    "Unlicense",
+    "CC0-1.0",
+    "Unicode-3.0",
+    "LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+];
 
 /// Checks that every package that is built here, as cargo knows it without a network, states its licence, and that each
 /// word of it is in the list above. Where cargo cannot say without a network, the test says so and ends.

@@ -116,7 +116,8 @@ struct Metered<'a, R> {
 impl<R: Read> Read for Metered<'_, R> {
     fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
         let n = self.file.read(bytes)?;
-        let left = self.left.get().checked_sub(n as u64).ok_or_else(|| io::Error::other("the directory is too long"))?;
+        let left =
+            self.left.get().checked_sub(n as u64).ok_or_else(|| io::Error::other("the directory is too long"))?;
         self.left.set(left);
         Ok(n)
     }
@@ -249,7 +250,9 @@ mod tests {
             read(&path).map(|x| x.unwrap().rows()).map_err(|e| e.to_string())
         };
         assert_eq!(write(None), Ok(1 << 16));
-        for (announced, word) in [(1 << 30, "cannot hold the 1073741824"), (1 << 19, "524288"), ((1 << 20) + 129, "1048705")] {
+        for (announced, word) in
+            [(1 << 30, "cannot hold the 1073741824"), (1 << 19, "524288"), ((1 << 20) + 129, "1048705")]
+        {
             let answer = write(Some(announced));
             assert!(answer.as_ref().is_err_and(|e| e.contains(word) && e.contains("samples.npy")), "{answer:?}");
         }

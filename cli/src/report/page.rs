@@ -134,7 +134,8 @@ fn samples(record: &Record) -> Markup {
         vec![panels::histogram("line", "Distribution of x", "x", (FULL, 300.0), &column(&last.samples), &exact)]
     } else {
         let pairs = (0..d).flat_map(|a| (a + 1..d).map(move |b| (a, b))).enumerate();
-        let one = |(k, pair)| panels::marginal_pair(&format!("pair{k}"), THIRD, pair, &last.samples, record.exact.as_ref());
+        let one =
+            |(k, pair)| panels::marginal_pair(&format!("pair{k}"), THIRD, pair, &last.samples, record.exact.as_ref());
         pairs.map(one).collect()
     };
     html! {
