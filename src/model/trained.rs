@@ -39,7 +39,7 @@ crate::settings! {
         search_particles: usize = 8192, Rule::AtLeast(64);
         /// Of a target whose symmetries are known: how sharply the network's law is turned one way, from which a uniform element of the group
         /// moves each sample; 0 for not at all.
-        orientation: f64 = 200.0, Rule::NotNegative;
+        orientation: f64 = 100.0, Rule::NotNegative;
         /// Centres behind that density in a step.
         centres: usize = 2048, Rule::AtLeast(1);
         /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
