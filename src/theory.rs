@@ -196,7 +196,9 @@ pub mod t20 {}
 #[doc = include_str!("../theory/T21-what-smoothing-destroys.md")]
 pub mod t21 {}
 
+/// [`density::Density::log_concavity`]: crate::density::Density::log_concavity
 /// [`estimate::Kde`]: crate::estimate::Kde
+/// [`metric::KlBound`]: crate::metric::KlBound
 /// [`velocity::drift_into`]: crate::velocity::drift_into
 ///
 #[doc = include_str!("../theory/T22-from-score-error-to-law.md")]

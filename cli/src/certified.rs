@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::report::{CertificateCard, Field};
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
-use pushforward::metric::{Certificate, Estimate, Verdict, resample, weighted_means};
+use pushforward::metric::{Certificate, Estimate, KlBound, Verdict, resample, weighted_means};
 use pushforward::model::{AgainstSearch, GeneratorCertificate};
 use pushforward::num::{exp, log_sum_exp};
 use serde_json::{Value, json};
@@ -24,7 +24,12 @@ pub struct Certified {
     generator: Option<GeneratorCertificate>,
     /// A flow beside the search that it came from.
     search: Option<AgainstSearch>,
+    /// What KL(q‖p) does not exceed, where the target's log-concavity is known.
+    kl_bound: Option<KlBound>,
 }
+
+/// Samples behind the bound on KL: each costs a score of the model, which a generator sums over its centres.
+const SCORED: usize = 1_000;
 
 /// log p~ - log q at the rows of x.
 fn log_weights(target: &dyn Density, model: &dyn Density, x: &Matrix) -> Vec<f64> {
@@ -49,6 +54,7 @@ impl Certified {
             (None, Some(q)) => (q, q),
             (None, None) => return Ok(None),
         };
+        let kl_bound = KlBound::of(own, &**target, &samples.slice_rows(0..n.min(SCORED)))?;
         let own = log_weights(&**target, own, samples);
         let exact = target.sample(n, seed ^ 0x5eed).map(|x| log_weights(&**target, law, &x));
         let certificate = Certificate::of(&own, exact.as_deref())?;
@@ -64,7 +70,7 @@ impl Certified {
             }
             _ => None,
         };
-        Ok(Some(Self { certificate, log_weights: own, exact_log_weights, means, generator, search }))
+        Ok(Some(Self { certificate, log_weights: own, exact_log_weights, means, generator, search, kl_bound }))
     }
 
     /// The model beside the search that it came from.
@@ -128,6 +134,7 @@ impl Certified {
                 "search": beside.search.as_ref().map(against),
             })),
             "search": self.search.as_ref().map(against),
+            "kl_bound": self.kl_bound.map(|bound| json!({ "nats": estimate(&bound.nats), "log_concavity": bound.log_concavity })),
             "loss": {
                 "mean": real(c.loss.mean()), "log_z": real(c.loss.log_z()), "noise": real(c.loss.noise), "unseen": real(c.loss.unseen),
                 "largest": real(c.loss.largest), "ess_of_parts": c.loss.batches.map(real),
@@ -146,6 +153,7 @@ impl Certified {
     /// Name, value and meaning of each figure.
     fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         let mut rows = self.certificate.rows();
+        rows.extend(self.kl_bound.iter().map(KlBound::row));
         rows.extend(self.generator.iter().flat_map(GeneratorCertificate::rows));
         rows.extend(self.search.iter().flat_map(AgainstSearch::rows));
         rows

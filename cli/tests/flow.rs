@@ -44,6 +44,7 @@ fn a_flow_has_a_certificate() {
     let certificate = &summary(&run)["certificate"];
     assert!(certificate["log_z"]["value"].as_f64().unwrap().abs() < 0.2, "{certificate:#}");
     assert!(certificate["exact"]["forward_ess"].is_number() && certificate["verdict"].is_string());
+    assert!(certificate["kl_bound"].is_null() && !text.contains("at most"), "a mixture has no log-concavity");
     let report = fs::read_to_string(run.join("report.html")).unwrap();
     assert!(report.contains("Learned density") && report.contains("Log-weights") && run.join("resampled.npy").exists());
 
@@ -52,6 +53,29 @@ fn a_flow_has_a_certificate() {
     let same =
         |name: &str| fs::read(run.join(name)).unwrap() == fs::read(folder.path().join("again").join(name)).unwrap();
     assert!(same("samples.npy") && same("metrics.jsonl"));
+}
+
+/// Checks for a Gaussian target of standard deviations 2 and ½, whose log-concavity is ¼, that flow and generator print T22's bound on KL, and
+/// that it is no less than KL itself, which is -ELBO since Z = 1: up to 4 standard errors of both.
+#[test]
+fn kl_has_a_bound_where_the_target_is_log_concave() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    let text = "kind = \"gaussian-mixture\"\nweights = [1]\nmeans = [[1, -2]]\ncovariances = [[[4, 0], [0, 0.25]]]\n";
+    fs::write(at.join("one.toml"), text).unwrap();
+    let generator =
+        ["--set", "steps=5", "--set", "batch=64", "--set", "centres=64", "--set", "codes=4", "--set", "hidden=[4]"];
+    for (out, settings) in [("flow", [&["--method", "flow"], &SMALL[..]].concat()), ("generator", generator.to_vec())] {
+        let text = succeeds(pushforward(at, &[&["train", "one.toml", "--out", out], &settings[..]].concat()));
+        assert!(text.contains("KL(q‖p), at most"), "{text}");
+        let certificate = &summary(&at.join(out))["certificate"];
+        let bound = &certificate["kl_bound"];
+        assert!((bound["log_concavity"].as_f64().unwrap() - 0.25).abs() < 1e-12, "{bound}");
+        let number = |v: &Value, key: &str| v[key].as_f64().unwrap();
+        let (nats, elbo) = (&bound["nats"], &certificate["elbo"]);
+        let errors = 4.0 * (number(nats, "standard_error") + number(elbo, "standard_error"));
+        assert!(number(nats, "value") >= -number(elbo, "value") - errors, "{nats} {elbo}");
+    }
 }
 
 /// Checks that `logpdf` gives the density that made the samples: the mean of p/q over 4,000 samples, p by hand, is 1 within 0.2 (its

@@ -163,6 +163,10 @@ impl Density for Counted {
         self.inner.log_normaliser()
     }
 
+    fn log_concavity(&self) -> Option<f64> {
+        self.inner.log_concavity()
+    }
+
     fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
         self.inner.sample(n, seed)
     }

@@ -1,7 +1,7 @@
 //! Gaussian mixtures with full covariances: log-density, score, exact samples, smoothing and affine images in closed form.
 
 use crate::density::{Affine, Density, rows};
-use crate::linalg::{Cholesky, Matrix, multiply_lower, solve_lower, solve_lower_transposed_rows};
+use crate::linalg::{Cholesky, Matrix, SymmetricEigen, multiply_lower, solve_lower, solve_lower_transposed_rows};
 use crate::num::ln;
 use crate::rng::{fill_normal, uniform};
 use crate::{Error, Result};
@@ -214,6 +214,13 @@ impl Density for GaussianMixture {
 
     fn log_normaliser(&self) -> Option<f64> {
         Some(0.0)
+    }
+
+    /// One over the largest variance of a Gaussian; a mixture of several has none.
+    fn log_concavity(&self) -> Option<f64> {
+        let [covariance] = self.covariances() else { return None };
+        let variances = SymmetricEigen::of(covariance, "covariance").ok()?.values;
+        Some(1.0 / variances.into_iter().fold(0.0, f64::max))
     }
 
     fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {

@@ -107,6 +107,11 @@ pub trait Density: Send + Sync {
         None
     }
 
+    /// ρ > 0 with -∇² log p ≥ ρ I everywhere, where one is known; then KL(q‖p) ≤ E_q|∇log q - ∇log p|²/(2ρ) for every q (T22).
+    fn log_concavity(&self) -> Option<f64> {
+        None
+    }
+
     /// n exact independent samples (n×d) under `seed`, where an exact sampler is known. The same for any number of threads.
     fn sample(&self, _n: usize, _seed: u64) -> Option<Matrix> {
         None

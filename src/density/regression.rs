@@ -64,6 +64,11 @@ impl Density for LogisticRegression {
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
         rows::evaluate(x, self.dim(), log_density, score, |x, out, score| self.chunk(x, out, Some(score)));
     }
+
+    /// That of the prior, 1/s²: the likelihood is log-concave.
+    fn log_concavity(&self) -> Option<f64> {
+        Some(1.0 / (self.prior_scale * self.prior_scale))
+    }
 }
 
 /// Linear regression with unknown noise: log p~(β, σ) = -N log σ - |y - X β|²/(2 σ²) - |β|²/(2 s²) - σ²/(2 t²) for σ > 0, else -inf;

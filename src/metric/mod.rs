@@ -28,6 +28,7 @@ mod modes;
 mod n_body;
 mod pairs;
 mod report;
+mod score_bound;
 mod sliced;
 mod transport;
 
@@ -46,6 +47,7 @@ pub use modes::{ModeReport, ModeTruth};
 pub use n_body::{Bins, aligned_wasserstein2, histogram_tv};
 pub use pairs::PairStatistic;
 pub use report::{Options, Report, evaluate, evaluate_by};
+pub use score_bound::KlBound;
 pub use sliced::{sliced_wasserstein2, wasserstein2_sorted};
 pub use transport::{Transport, squared_distances, wasserstein2};
 
