@@ -135,7 +135,7 @@ impl NBody {
             let (v, slope) = self.pair.at(s);
             energy += v;
             for c in 0..k {
-                let force = 2.0 * slope * (x[i * k + c] - x[j * k + c]);
+                let force = mutant!("pair-force", 1.0, 2.0) * slope * (x[i * k + c] - x[j * k + c]);
                 g[i * k + c] -= force;
                 g[j * k + c] += force;
             }

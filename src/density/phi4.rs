@@ -37,7 +37,8 @@ fn levels() -> Result<Vec<f64>> {
     let n = (2.0 * REACH / STEP).round() as usize + 1;
     let at = |i: usize| STEP * i as f64 - REACH;
     let well = |x: f64| (x * x - 1.0) * (x * x - 1.0);
-    let kernel = |x: f64, y: f64| STEP * exp(-2.0 * (x - y) * (x - y) - well(x) - well(y));
+    let kernel =
+        |x: f64, y: f64| STEP * exp(-mutant!("phi4-transfer", 1.9, 2.0) * (x - y) * (x - y) - well(x) - well(y));
     let operator = Matrix::from_fn(n, n, |i, j| kernel(at(i), at(j)));
     let eigen = SymmetricEigen::of(&operator, "the transfer operator")?;
     Ok(eigen.values.iter().filter(|v| **v > 1e-15).map(|v| ln(*v)).collect())
@@ -55,7 +56,7 @@ impl Pointwise for Phi4 {
             let (before, here, after) = (x[(i + n - 1) % n], x[i], x[(i + 1) % n]);
             let well = here * here - 1.0;
             energy += 2.0 * (here - after) * (here - after) + 2.0 * well * well;
-            *score = 4.0 * (before + after - 2.0 * here) - 8.0 * here * well;
+            *score = mutant!("phi4-coupling", 2.0, 4.0) * (before + after - 2.0 * here) - 8.0 * here * well;
         }
         -energy
     }

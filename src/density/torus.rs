@@ -61,7 +61,7 @@ impl Pointwise for TorusDensity {
             let (sin, cos) = sin_cos(phase);
             value += term.cosine * cos + term.sine * sin;
             let slope = term.sine * cos - term.cosine * sin;
-            score.iter_mut().enumerate().for_each(|(j, s)| *s += wave(j) * slope);
+            score.iter_mut().enumerate().for_each(|(j, s)| *s += mutant!("torus-wave", 1.0, wave(j)) * slope);
         }
         value
     }

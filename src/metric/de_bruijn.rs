@@ -59,9 +59,12 @@ impl NoiseLevels {
     /// What E|·|² at each level is multiplied by.
     fn weights(&self) -> impl Iterator<Item = f64> {
         let last = self.levels.len() - 1;
-        let end = 1.0 / (1.0 - exp(-SPACING));
+        let end = mutant!("noise-levels-ends", 1.0, 1.0 / (1.0 - exp(-SPACING)));
         let weight = move |k: usize| if k == 0 || k == last { end } else { 1.0 };
-        self.levels.iter().enumerate().map(move |(k, s)| SPACING * weight(k) * 0.5 * s * s)
+        self.levels
+            .iter()
+            .enumerate()
+            .map(move |(k, s)| SPACING * weight(k) * mutant!("noise-levels-half", 1.0, 0.5) * s * s)
     }
 
     /// KL(q‖p) = 1/2 ∫_0^∞ E|∇log q_σ - ∇log p_σ|²(X + σξ) d(σ²), X ~ q, q_σ and p_σ the laws of q and p with noise N(0, σ² I).

@@ -142,7 +142,7 @@ impl Tally {
             tally.outside += u64::from(nearest > SIGMAS * SIGMAS);
             if own <= SIGMAS * SIGMAS {
                 tally.near += 1;
-                tally.squares += mutant!("modes-width", own, own / d as f64);
+                tally.squares += mutant!("modes-width", own.sqrt(), own) / d as f64;
             }
         }
         tally

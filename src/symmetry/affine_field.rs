@@ -34,7 +34,7 @@ impl AffineField {
     pub fn residual(&self, x: &Matrix, score: &Matrix) -> Vec<f64> {
         let (field, trace) = (self.at(x), self.trace());
         let pairs = field.iter_rows().zip(score.iter_rows());
-        pairs.map(|(v, s)| trace + dot(v, s)).collect()
+        pairs.map(|(v, s)| mutant!("field-trace", 0.0, trace) + dot(v, s)).collect()
     }
 
     /// The points after time t of the flow: E x_i + c with [E c; 0 1] = exp(t [A b; 0 0]).   x: n×d → n×d.
@@ -53,7 +53,7 @@ impl AffineField {
     /// [V, W] = (A_V A_W - A_W A_V) x + A_V b_W - A_W b_V, the commutator.
     pub fn bracket(&self, other: &Self) -> Self {
         let mut matrix = matmul(&self.matrix, &other.matrix);
-        matrix.add_scaled(-1.0, &matmul(&other.matrix, &self.matrix));
+        matrix.add_scaled(mutant!("field-bracket", 1.0, -1.0), &matmul(&other.matrix, &self.matrix));
         let one = |i| dot(self.matrix.row(i), &other.shift) - dot(other.matrix.row(i), &self.shift);
         Self { matrix, shift: (0..self.dim()).map(one).collect() }
     }

@@ -40,10 +40,13 @@ impl Candidates {
         let d = x.len();
         if self == Self::Skew {
             let half = 0.5f64.sqrt();
-            return out.extend((0..d).flat_map(|i| (i + 1..d).map(move |j| half * (s[i] * x[j] - s[j] * x[i]))));
+            return out.extend((0..d).flat_map(|i| {
+                (i + 1..d).map(move |j| half * (s[i] * x[j] - mutant!("symmetry-skew", -s[j], s[j]) * x[i]))
+            }));
         }
         let still = self.still();
-        out.extend((still * d..d * d).map(|k| s[k / d] * x[k % d] + f64::from(u8::from(k / d == k % d))));
+        let product = |k: usize| mutant!("symmetry-transposed", s[k % d] * x[k / d], s[k / d] * x[k % d]);
+        out.extend((still * d..d * d).map(|k| product(k) + f64::from(u8::from(k / d == k % d))));
         if let Self::Affine { .. } = self {
             out.extend_from_slice(&s[still..]);
         }

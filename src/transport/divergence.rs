@@ -42,7 +42,7 @@ impl<T: Real> Divergence<T> {
     /// iteration is differentiated; exact to the error of the marginals.
     pub fn gradient(&self, a: &Cloud<T>, b: &Cloud<T>) -> Matrix<T> {
         let mut out = self.cross.gradient(a, b);
-        out.add_scaled(-T::ONE, &self.first.gradient(a, a));
+        out.add_scaled(mutant!("own-plan-dropped", T::ZERO, -T::ONE), &self.first.gradient(a, a));
         out
     }
 

@@ -69,7 +69,7 @@ impl Walk {
             let log_target = |x: &[f64], l: f64| {
                 let Level { a, s } = levels[i];
                 let square: f64 = x.iter().zip(xt.row(i)).map(|(x, t)| (t - a * x).powi(2)).sum();
-                beta * l - square / (2.0 * s * s)
+                beta * l - square / (mutant!("chain-likelihood", 1.0, 2.0) * s * s)
             };
             let back = gradient(y, at.score.row(i), i);
             let reverse: f64 = (0..d).map(|j| (x[j] - y[j] - tau[i] * back[j]).powi(2)).sum();

@@ -26,7 +26,7 @@ pub fn exact(p: &GaussianMixture, level: Level, xt: &Matrix, draws: usize, seed:
         )?;
         let inverse = seen.inverse();
         let mut gain = Matrix::zeros(d, d);
-        gemm(a, c.view(), inverse.view(), 0.0, &mut gain);
+        gemm(mutant!("posterior-gain", 1.0, a), c.view(), inverse.view(), 0.0, &mut gain);
         // (C⁻¹ + a²/s² I)⁻¹ = s² C S⁻¹ = s²/a K, without a difference
         let spread = Matrix::from_fn(d, d, |i, j| 0.5 * s * s / a * (gain[(i, j)] + gain[(j, i)]));
         let factor = Cholesky::factor(&spread, &format!("posterior covariance of component {k}"))?;
@@ -96,7 +96,7 @@ fn keep_one(points: &Matrix, log_weights: &[f64], particles: usize, seed: u64) -
         let share = |l: &f64| if even { 1.0 / particles as f64 } else { exp(l - total) };
         let weights: Vec<f64> = l.iter().map(share).collect();
         kept.push(i * particles + pick(&mut rng, &weights));
-        log_normaliser.push(total - ln(particles as f64));
+        log_normaliser.push(total - mutant!("importance-mean", 0.0, ln(particles as f64)));
         effective.push(1.0 / weights.iter().map(|w| w * w).sum::<f64>());
     }
     Importance { draws: points.gather_rows(&kept), log_normaliser, effective }

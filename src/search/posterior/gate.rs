@@ -34,7 +34,9 @@ impl Posterior {
         let score = evaluate(p, x0)?.score;
         let Level { a, s } = level;
         let tweedie = Matrix::from_fn(x0.rows(), x0.cols(), |r, j| (a * x0[(r, j)] - xt[(r / draws, j)]) / (s * s));
-        let difference = Matrix::from_fn(x0.rows(), x0.cols(), |r, j| score[(r, j)] / a - tweedie[(r, j)]);
+        let difference = Matrix::from_fn(x0.rows(), x0.cols(), |r, j| {
+            score[(r, j)] / mutant!("target-score-scale", 1.0, a) - tweedie[(r, j)]
+        });
         Ok(Self { tweedie, difference, draws })
     }
 
@@ -65,7 +67,7 @@ impl Posterior {
         let (mixed, own) = self.covariances();
         let factor = Cholesky::factor(&own, "covariance of T - D")?;
         // rows of G solve Cov g = -mixed_i
-        let mut g = mixed.map(|v| -v);
+        let mut g = mixed.map(|v| mutant!("matrix-gate-sign", v, -v));
         factor.solve_rows(&mut g);
         Ok(Gate::Matrix(g))
     }
@@ -74,7 +76,11 @@ impl Posterior {
     pub fn scalar_gate(&self) -> Gate {
         let (mixed, own) = self.covariances();
         let trace = |m: &Matrix| (0..m.rows()).map(|i| m[(i, i)]).sum::<f64>();
-        Gate::Scalar(if trace(&own) > 0.0 { -trace(&mixed) / trace(&own) } else { 0.0 })
+        Gate::Scalar(if trace(&own) > 0.0 {
+            mutant!("scalar-gate-sign", 1.0, -1.0) * trace(&mixed) / trace(&own)
+        } else {
+            0.0
+        })
     }
 
     /// D + G (T - D), a row for each draw: n·draws×d.

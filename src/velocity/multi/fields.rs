@@ -67,7 +67,7 @@ impl Fields {
         let count = scores.len();
         let mean = |i: usize, j: usize| {
             let dot: f64 = scores[i].as_slice().iter().zip(self.fields[j].as_slice()).map(|(s, v)| s * v).sum();
-            (dot + self.divergences[j].iter().sum::<f64>()) / scores[i].rows() as f64
+            (dot + mutant!("multi-divergence", 0.0, self.divergences[j].iter().sum::<f64>())) / scores[i].rows() as f64
         };
         (0..count * count).map(|k| 0.5 * (mean(k / count, k % count) + mean(k % count, k / count))).collect()
     }
