@@ -77,7 +77,7 @@ impl Posterior {
         let (mixed, own) = self.covariances();
         let trace = |m: &Matrix| (0..m.rows()).map(|i| m[(i, i)]).sum::<f64>();
         Gate::Scalar(if trace(&own) > 0.0 {
-            mutant!("scalar-gate-sign", 1.0, -1.0) * trace(&mixed) / trace(&own)
+            mutant!("scalar-gate-sign", trace(&mixed), -trace(&mixed)) / trace(&own)
         } else {
             0.0
         })
