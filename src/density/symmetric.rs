@@ -56,6 +56,10 @@ impl Density for Symmetric {
         self.inner.mixture()
     }
 
+    fn log_concavity(&self) -> Option<f64> {
+        self.inner.log_concavity()
+    }
+
     fn symmetries(&self) -> Option<Group> {
         Some(self.group.clone())
     }
