@@ -250,9 +250,11 @@ mod tests {
             read(&path).map(|x| x.unwrap().rows()).map_err(|e| e.to_string())
         };
         assert_eq!(write(None), Ok(1 << 16));
-        for (announced, word) in
-            [(1 << 30, "cannot hold the 1073741824"), (1 << 19, "524288"), ((1 << 20) + 129, "1048705")]
-        {
+        for (announced, word) in [
+            (1 << 30, "cannot hold the 1073741824"),
+            (1 << 19, "larger than its declared"),
+            ((1 << 20) + 129, "1048705"),
+        ] {
             let answer = write(Some(announced));
             assert!(answer.as_ref().is_err_and(|e| e.contains(word) && e.contains("samples.npy")), "{answer:?}");
         }
