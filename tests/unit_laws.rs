@@ -36,13 +36,11 @@ fn scaled(name: &str, a: f64) -> Arc<dyn Density> {
     }
 }
 
-/// A short run of a method; the frame is given where the moments are not known.
+/// A short run of a method in a frame that is given: where it is not, a search finds the units, whose randomness is not scaled.
 fn trained(method: &str, name: &str, a: f64) -> (Target, Run) {
     let target = Target::of(scaled(name, a));
     let mut method = Method::preset(method, &target).unwrap().with("steps", 4).unwrap();
-    if target.density.mixture().is_none() {
-        method.frame = Some(Affine::new(vec![0.25 * a, -a], 3.0 * a).unwrap());
-    }
+    method.frame = Some(Affine::new(vec![0.25 * a, -a], 3.0 * a).unwrap());
     for (key, value) in [
         ("batch", 32),
         ("sample", 128),
@@ -67,18 +65,18 @@ const METHODS: [&str; 6] = ["generator", "kde", "score", "kde-small", "flow", "f
 /// Powers of two, which round nothing.
 const SCALES: [i32; 2] = [-27, 20];
 
-/// Checks that training gives the same samples in other units, bit for bit, where the frame is given and where the moments are known.
+/// Checks that training in a frame that is scaled along gives the same samples in other units: bit for bit for flows; for generators, whose start is
+/// fitted by log p~ with the constant 2 log a in it, to the rounding of that constant (4 steps, measured 1e-14).
 #[test]
 fn training() {
-    for name in ["gmm9", "banana"] {
-        for method in METHODS {
-            let one = trained(method, name, 1.0).1.sample(200, 1, 0);
-            for power in SCALES {
-                let a = 2f64.powi(power);
-                let other = trained(method, name, a).1.sample(200, 1, 0).map(|v| v / a);
-                let same = other.as_slice().iter().zip(one.as_slice()).filter(|(x, y)| x == y).count();
-                let worst = other.as_slice().iter().zip(one.as_slice()).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max);
-                println!("{method} {name} 2^{power}: {same} of 400 the same, worst {worst:e}");
+    for (name, method) in ["gmm9", "banana"].into_iter().flat_map(|name| METHODS.map(|method| (name, method))) {
+        let one = trained(method, name, 1.0).1.sample(200, 1, 0);
+        let most = if method.starts_with("flow") { 0.0 } else { 1e-12 };
+        for power in SCALES {
+            let a = 2f64.powi(power);
+            let other = trained(method, name, a).1.sample(200, 1, 0).map(|v| v / a);
+            for (x, y) in other.as_slice().iter().zip(one.as_slice()) {
+                assert!((x - y).abs() <= most * (1.0 + y.abs()), "{method} on {name}, 2^{power}: {x} {y}");
             }
         }
     }
@@ -89,7 +87,7 @@ fn log_weights(method: &str, name: &str, a: f64) -> Vec<f64> {
     let (target, run) = trained(method, name, a);
     let flow: Flow<f64> = run.model_as::<FlowModel<f32>>().unwrap().flow().cast();
     let (x, log_q) = flow.sample_with_log_density(500, 3, 0);
-    target.density.log_density(&x).iter().zip(log_q).map(|(p, q)| p - q).collect()
+    target.densities[0].log_density(&x).iter().zip(log_q).map(|(p, q)| p - q).collect()
 }
 
 /// Checks that a certificate does not depend on the units: log-weights are the same up to the constant 2 log a that the image's values leave

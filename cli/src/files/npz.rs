@@ -146,7 +146,7 @@ fn read_from(file: impl Read + Seek, path: &Path) -> Outcome<Option<Matrix>> {
     let mut archive = ZipArchive::new(Metered { file, left: &left })
         .map_err(|_| bad("this is no whole .npz archive; save it with numpy.savez"))?;
     left.set(u64::MAX);
-    let names: Vec<String> = archive.file_names().map(|n| n.map_or("?".into(), |n| n.into_owned())).collect();
+    let names: Vec<String> = archive.file_names().map(String::from).collect();
     let chosen = match names.iter().position(|name| name == "samples.npy") {
         Some(array) => array,
         None if names.len() == 1 => 0,
