@@ -126,7 +126,14 @@ fn configured(path: &Path) -> Outcome<(Option<StreamSettings>, Option<OracleSett
     }
     if let Some(s) = &stream {
         let each = (s.clusters * s.tasks) as f64 + (s.clusters * s.clusters * s.evaluation) as f64;
-        let work = s.seeds as f64 * each * 100.0 * powf(s.dim.max(s.shots) as f64 * s.dim as f64, 1.5);
+        let (dim, steps) = match s.kind.as_str() {
+            "sinusoid" => (s.hidden + 1, 1.0),
+            // an inner fit of about so many steps, each with its factorisations
+            "network" => (3 * s.hidden + 1, 10.0),
+            _ => (s.dim, 1.0),
+        };
+        let before = if dim == s.dim { 0.0 } else { (s.training * (s.shots + s.queries) * s.hidden) as f64 * 1e4 };
+        let work = s.seeds as f64 * (before + each * steps * 100.0 * powf(dim.max(s.shots) as f64 * dim as f64, 1.5));
         if work.is_nan() || work > WORK {
             return Err(Failure::input(format!(
                 "{shown}: these streams need about {work:.0e} multiplications, more than {WORK:.0e}; ask for fewer tasks, seeds or a smaller dim"
