@@ -30,11 +30,11 @@ crate::settings! {
     /// How an autoencoder is trained.
     pub struct TrainSettings in "autoencoder" {
         /// Steps of Adam.
-        steps: usize = 1500, Rule::AtLeast(1);
+        steps: usize = 2000, Rule::AtLeast(1);
         /// Data in a step, drawn anew; all of them where there are no more.
-        batch: usize = 50, Rule::AtLeast(1);
+        batch: usize = 20, Rule::AtLeast(1);
         /// First rate; it falls to 0 along a cosine.
-        rate: f64 = 3e-3, Rule::Positive;
+        rate: f64 = 0.02, Rule::Positive;
         /// Whether expectations are over 2·codes points in place of one draw: exact where log p(x | t) is a quadratic in t.
         cubature: bool = false, Rule::Any;
         /// Key of the first parameters and of all draws.
