@@ -264,7 +264,7 @@ fn autoencoders_of_graphs_learn() {
 #[ignore = "some minutes; prints the table of docs/symmetry.md"]
 fn disentanglement_of_graphs() {
     for family in [Family::WattsStrogatz, Family::ErdosRenyi] {
-        for (weight, given) in [(0.0, 0), (40.0, 0), (0.0, 3), (40.0, 3)] {
+        for (weight, given) in [(0.0, 0), (1.0, 0), (40.0, 0), (0.0, 3), (40.0, 3)] {
             let one = |seed: u64| {
                 let settings = LieSettings { annihilate: weight, commute: weight, given };
                 let model = LieGraphs::new(family, settings.clone(), seed);
