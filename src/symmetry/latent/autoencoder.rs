@@ -117,7 +117,7 @@ pub fn encode(model: &dyn Autoencoder, parameters: &[Matrix], exact: bool, seed:
     (means, bound)
 }
 
-/// x = W t + μ + σ ε with q(t | x) = N(V x + v, diag e^{2s}): its greatest bound is the evidence of [`ppca`](super::ppca).
+/// x = W t + μ + σ ε with q(t | x) = N(V x + v, diag e^{2s}): its greatest bound is the evidence of [`ppca`](fn@super::ppca).
 pub struct LinearGaussian {
     /// n×d.
     pub data: Matrix,
