@@ -2,7 +2,7 @@
 //! against dual numbers elsewhere.
 
 use pushforward::autodiff::{Dual, Path, Scalar, Tape, Var, divergence, hessian, hessian_vector, jacobian};
-use pushforward::linalg::Matrix;
+use pushforward::linalg::{Matrix, SymmetricEigen, expm, matmul};
 use pushforward::rng::{Purpose, normal_matrix};
 
 /// Distances are allowed 4 ε of the path sum, as in the law tests.
@@ -127,5 +127,71 @@ fn gradient_of_itself() {
     let y = x * x;
     for own in [tape.gradient(x, &[x])[0], tape.gradient(y, &[y])[0]] {
         assert_eq!(own.value()[(0, 0)], 1.0);
+    }
+}
+
+/// Largest |a - b| relative to the largest |b|.
+fn apart(a: &Matrix, b: &Matrix) -> f64 {
+    let largest = |m: &Matrix| m.as_slice().iter().fold(0.0f64, |most, x| most.max(x.abs()));
+    let mut gap = a.clone();
+    gap.add_scaled(-1.0, b);
+    largest(&gap) / largest(b)
+}
+
+/// Checks the exponential of matrices on the tape, each to 1e-12 of the largest entry: exp(A) exp(-A) = I; first and second derivatives of
+/// exp(tA) are A exp(tA) and A² exp(tA); the derivative at A along E is the upper right block of exp [A E; 0 A], whatever the size of a
+/// cotangent; and for a symmetric A = V diag(λ) Vᵀ it is V (Γ ∘ VᵀEV) Vᵀ with Γ the divided differences of exp (Daleckii and Krein).
+#[test]
+fn exponential_of_matrices() {
+    for n in [1usize, 2, 4, 7] {
+        let random = |k: u64| normal_matrix::<f64>(k, Purpose::Check, n as u64, n, n).map(|z| 0.7 * z);
+        let (a, e, g) = (random(1), random(2), random(3));
+        let tape = Tape::new();
+        let x = tape.leaf(&a);
+        let product = x.expm().matmul((-x).expm());
+        assert!(apart(&product.value(), &Matrix::identity(n)) < 1e-12, "n = {n}");
+
+        let t = tape.scalar(1.3);
+        let y = (x * t).expm();
+        let at = expm(&a.map(|v| 1.3 * v));
+        let weights = tape.leaf(&g);
+        let first = tape.pull_back(y, weights, &[t])[0];
+        let second = tape.gradient(first, &[t])[0];
+        for (found, power) in [(first, matmul(&a, &at)), (second, matmul(&a, &matmul(&a, &at)))] {
+            let terms: Vec<f64> = power.as_slice().iter().zip(g.as_slice()).map(|(p, g)| p * g).collect();
+            let size: f64 = terms.iter().map(|v| v.abs()).sum();
+            assert!((found.item() - terms.iter().sum::<f64>()).abs() < 1e-12 * size, "n = {n}: {}", found.item());
+        }
+
+        // ⟨G, L(A, E)⟩ for every entry of G
+        let derivative = |a: &Matrix| {
+            let tape = Tape::new();
+            let x = tape.leaf(a);
+            let entry = |k: usize| {
+                let unit = tape.leaf(&Matrix::from_fn(n, n, |i, j| if i * n + j == k { 1e9 } else { 0.0 }));
+                tape.pull_back(x.expm(), unit, &[x])[0].value()
+            };
+            let along = |m: Matrix| m.as_slice().iter().zip(e.as_slice()).map(|(m, e)| 1e-9 * m * e).sum::<f64>();
+            Matrix::from_vec(n, n, (0..n * n).map(|k| along(entry(k))).collect())
+        };
+        let block = expm(&Matrix::from_fn(2 * n, 2 * n, |i, j| match (i < n, j < n) {
+            (true, true) => a[(i, j)],
+            (true, false) => e[(i, j - n)],
+            (false, true) => 0.0,
+            (false, false) => a[(i - n, j - n)],
+        }));
+        let upper_right = Matrix::from_fn(n, n, |i, j| block[(i, j + n)]);
+        assert!(apart(&derivative(&a), &upper_right) < 1e-12, "n = {n}");
+
+        let symmetric = Matrix::from_fn(n, n, |i, j| 0.5 * (a[(i, j)] + a[(j, i)]));
+        let eigen = SymmetricEigen::of(&symmetric, "a").unwrap();
+        let (values, rows) = (&eigen.values, &eigen.vectors);
+        let turned = matmul(&matmul(rows, &e), &rows.transpose());
+        let scaled = Matrix::from_fn(n, n, |i, j| {
+            let (x, y) = (values[i], values[j]);
+            turned[(i, j)] * if i == j { x.exp() } else { y.exp() * (x - y).exp_m1() / (x - y) }
+        });
+        let exact = matmul(&matmul(&rows.transpose(), &scaled), rows);
+        assert!(apart(&derivative(&symmetric), &exact) < 1e-12, "n = {n}");
     }
 }

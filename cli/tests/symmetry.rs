@@ -97,6 +97,10 @@ fn continual() {
     let json: Value = serde_json::from_str(&fs::read_to_string(here.join("out/results.json")).unwrap()).unwrap();
     assert_eq!(json["oracle"]["partitions"], 203);
     refused(here, &["continual", "c.toml", "-o", "out"], &["out", "already"]);
+    let waves = "[stream]\nkind = \"network\"\ntasks = 3\nevaluation = 3\nseeds = 2\nhidden = 4\ntraining = 20\n";
+    fs::write(here.join("w.toml"), waves).unwrap();
+    let text = stdout(here, &["continual", "w.toml"]);
+    assert!(text.contains("3 network tasks") && text.contains("ftml") && !text.contains("NaN"), "{text}");
     for (config, words) in [
         ("", "section"),
         ("[streams]\n", "streams"),
@@ -105,6 +109,8 @@ fn continual() {
         ("[stream]\nnoise = -1.0\n", "noise"),
         ("[stream]\nlearners = \"mixtures\"\n", "mixtures"),
         ("[stream]\ntasks = 1000000000\n", "multiplications"),
+        ("[stream]\nkind = \"network\"\nhidden = 100000\n", "multiplications"),
+        ("[stream]\nkind = \"sinusoid\"\ntraining = 0\n", "training"),
         ("[oracle]\ndata = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\n", "number of tasks"),
         ("[oracle]\ntruncations = [1000]\n", "sticks"),
     ] {

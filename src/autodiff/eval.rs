@@ -1,5 +1,6 @@
 //! The values of the operations.
 
+use crate::autodiff::expm;
 use crate::autodiff::kernels::{log_sum_exp_rows, map, softmax_rows};
 use crate::autodiff::op::Op;
 use crate::autodiff::tape::{ARITY, Value};
@@ -24,6 +25,7 @@ pub(crate) fn output_shape<T: Real>(op: &Op<T>, [a, b, c]: [Shape; ARITY]) -> Sh
         }
         Affine if a.1 == b.0 && c == (1, b.1) => (a.0, b.1),
         Inverse if a.0 == a.1 => a,
+        ExpmRows => (a.0, expm::side(a).pow(2)),
         Transpose => (a.1, a.0),
         Reshape(r, c) if r * c == a.0 * a.1 => (*r, *c),
         ConcatCols if a.0 == b.0 => (a.0, a.1 + b.1),
@@ -108,6 +110,7 @@ pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mu
             None => affine(a.view(), b.view(), c.as_slice(), out),
         },
         Inverse => inverse(a, out),
+        ExpmRows => expm::values(a, out),
         _ => move_entries(op, a, b, out),
     }
 }

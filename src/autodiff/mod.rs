@@ -2,7 +2,8 @@
 //!
 //! A [`Tape`] is a flat list of matrix-valued nodes in the order in which they were computed. Every operation is one entry
 //! of a table (`op.rs`): its value, and its vector–Jacobian product *written with tape operations*, so that a gradient is again
-//! a computation on the tape and can be differentiated again.
+//! a computation on the tape and can be differentiated again. One that is made of many, such as the exponential of matrices
+//! (`expm.rs`), has a file of its own and a line in the table.
 //!
 //! ```
 //! use pushforward::autodiff::Tape;
@@ -19,6 +20,7 @@ mod check;
 mod derivative;
 mod dual;
 mod eval;
+mod expm;
 mod kernels;
 #[doc(hidden)]
 pub mod laws;

@@ -1,5 +1,6 @@
 //! The table of operations: each with its vector–Jacobian product beside its name.
 
+use crate::autodiff::expm;
 use crate::autodiff::tape::{ARITY, Var};
 use crate::num::{Real, Special};
 use std::sync::Arc;
@@ -65,6 +66,8 @@ pub(crate) enum Op<T> {
     Hidden,
     /// A⁻¹ of a square matrix.
     Inverse,
+    /// exp(A) of the n×n matrix in each row, in `expm.rs`.
+    ExpmRows,
     Transpose,
     /// The same entries, row after row, in another shape.
     Reshape(usize, usize),
@@ -176,6 +179,7 @@ pub(crate) fn vjp<'t, T: Real>(
         Hidden => affine([a, b, c], g * y.tape().var(y.id - 1), wanted), // the slope is the node before
         HiddenSlope => affine([a, b, c], a.affine(b, c).silu_second(g), wanted),
         Inverse => one(-y.product(g, true, false).product(y, false, true)), // d A⁻¹ = -A⁻¹ dA A⁻¹
+        ExpmRows => one(expm::pull_back(a, g)),
         Transpose => one(g.t()),
         Reshape(..) => one(g.reshape(a.shape().0, a.shape().1)),
         ConcatCols => two(&|| g.columns(0..a.shape().1), &|| g.columns(a.shape().1..g.shape().1)),

@@ -1,7 +1,8 @@
 //! What learns from a stream of tasks, by name.
 
+use crate::continual::mean_field::mean_field_about;
 use crate::continual::single::{Blocks, Leader, Single};
-use crate::continual::{CrpMixture, Gaussian, Task, TaskModel, mean_field};
+use crate::continual::{CrpMixture, Gaussian, Task, TaskModel};
 use crate::linalg::Matrix;
 use crate::{Error, Result};
 
@@ -45,7 +46,7 @@ pub fn learner(name: &str, model: &TaskModel, alpha: f64) -> Result<Box<dyn Lear
         "single" => Box::new(single(false)),
         "bomvi-like" => Box::new(single(true)),
         "osml-like" => Box::new(Blocks { model: model.clone(), alpha, blocks: Vec::new() }),
-        "ftml" => Box::new(Leader { tasks: Vec::new(), start: law.mean, rate: 0.0 }),
+        "ftml" => Box::new(Leader { model: model.clone(), tasks: Vec::new(), start: law.mean, rate: 0.0 }),
         "none" => {
             // without memory the cluster of a task is a draw from the prior, so that μ ~ N(m, S) again
             Box::new(Memoryless(single(false)))
@@ -106,7 +107,8 @@ impl Learner for AllData {
             // more components than sticks share the last one
             r.iter().enumerate().for_each(|(k, r)| start[(t, k.min(TRUNCATION - 1))] += r);
         }
-        let q = mean_field(&self.tasks, &self.model, self.alpha, &start)?;
+        let means: Vec<Vec<f64>> = online.components().iter().take(TRUNCATION - 1).map(|c| c.1.mean.clone()).collect();
+        let q = mean_field_about(&self.tasks, &self.model, self.alpha, &start, &means)?;
         self.weights = super::expected_weights(&q.sticks);
         self.components = q.components;
         Ok(())

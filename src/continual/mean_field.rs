@@ -8,6 +8,8 @@ use crate::{Error, Result};
 
 /// Sweeps, and the change of the bound, relative to its size, at which they end.
 const SWEEPS: usize = 2000;
+/// Sweeps for a network, whose bound is one to first order.
+const NETWORK_SWEEPS: usize = 20;
 const CHANGE: f64 = 1e-13;
 
 /// q(labels) q(sticks) q(means): a product of its factors.
@@ -61,6 +63,17 @@ fn expected_logs(sticks: &[(f64, f64)]) -> Vec<f64> {
 /// r_tk ∝ exp(E log π_k + E log p(y_t | μ_k)), β_k ~ Beta(1 + N_k, α + Σ_{j>k} N_j), μ_k Gaussian. Source: Blei and Jordan (Bayesian
 /// Analysis, 2006). `Error::Parameter` for an α that is not positive; `Error::Dimension`; errors of [`TaskModel::check`].
 pub fn mean_field(tasks: &[Task], model: &TaskModel, alpha: f64, start: &Matrix) -> Result<MeanField> {
+    mean_field_about(tasks, model, alpha, start, &[])
+}
+
+/// The same where a network is first taken to first order about these means of the first components.
+pub(super) fn mean_field_about(
+    tasks: &[Task],
+    model: &TaskModel,
+    alpha: f64,
+    start: &Matrix,
+    means: &[Vec<f64>],
+) -> Result<MeanField> {
     model.check(tasks)?;
     if !(alpha > 0.0 && alpha.is_finite()) {
         return Err(Error::Parameter { name: "alpha".into(), value: alpha, expected: "a positive number" });
@@ -69,21 +82,31 @@ pub fn mean_field(tasks: &[Task], model: &TaskModel, alpha: f64, start: &Matrix)
     if n != tasks.len() {
         return Err(Error::Dimension { what: "responsibilities".into(), expected: tasks.len(), found: n });
     }
-    let told: Vec<Information> = tasks.iter().map(|t| model.information(t)).collect::<Result<_>>()?;
+    let told = |w: &[f64]| tasks.iter().map(|t| model.information(t, w)).collect::<Result<Vec<Information>>>();
+    let once = told(&model.prior.mean)?;
+    // a network is taken to first order about a point of each component, which moves from sweep to sweep
+    let mut points: Vec<Point> = Vec::new();
+    if model.network.is_some() {
+        let first = (0..truncation).map(|k| means.get(k).unwrap_or(&model.prior.mean).clone());
+        points = first.map(|w| Ok(Point { told: told(&w)?, w })).collect::<Result<_>>()?;
+    }
+    let sweeps = if model.network.is_some() { NETWORK_SWEEPS } else { SWEEPS };
     let mut q = MeanField { responsibilities: start.clone(), sticks: vec![], components: vec![], course: vec![] };
-    for _ in 0..SWEEPS {
+    for _ in 0..sweeps {
         let r = &q.responsibilities;
-        let counts: Vec<f64> = (0..truncation).map(|k| (0..n).map(|t| r[(t, k)]).sum()).collect();
+        let shares = |k: usize| (0..n).map(|t| r[(t, k)]).collect::<Vec<f64>>();
+        let counts: Vec<f64> = (0..truncation).map(|k| shares(k).iter().sum()).collect();
         q.sticks =
             (0..truncation - 1).map(|k| (1.0 + counts[k], alpha + counts[k + 1..].iter().sum::<f64>())).collect();
         q.components = (0..truncation)
-            .map(|k| {
-                let parts: Vec<(f64, &Information)> = told.iter().enumerate().map(|(t, i)| (r[(t, k)], i)).collect();
-                Information::posterior(&model.prior, &parts).map(|p| p.1)
+            .map(|k| match points.get_mut(k) {
+                None => Information::posterior(&model.prior, &weighed(&shares(k), &once)).map(|p| p.1),
+                Some(point) => point.step(&model.prior, &shares(k), told),
             })
             .collect::<Result<_>>()?;
+        let told_of = |k: usize| points.get(k).map_or(&once, |p| &p.told);
         let logs = expected_logs(&q.sticks);
-        let scores = Matrix::from_fn(n, truncation, |t, k| logs[k] + told[t].expected(&q.components[k]));
+        let scores = Matrix::from_fn(n, truncation, |t, k| logs[k] + told_of(k)[t].expected(&q.components[k]));
         for t in 0..n {
             q.responsibilities.row_mut(t).copy_from_slice(&softmax(scores.row(t)));
         }
@@ -96,6 +119,46 @@ pub fn mean_field(tasks: &[Task], model: &TaskModel, alpha: f64, start: &Matrix)
         }
     }
     Ok(q)
+}
+
+/// Halvings of a step of a network's component.
+const HALVINGS: i32 = 6;
+
+/// Where a component of a network is taken to first order, and what the tasks then say of it.
+struct Point {
+    w: Vec<f64>,
+    told: Vec<Information>,
+}
+
+impl Point {
+    /// Moves w towards the mean of the posterior to first order, by the largest halving of the way that raises Σ_t r_t log p(y_t | w) + log p(w),
+    /// and nowhere else; the Gaussian about w.
+    fn step(
+        &mut self,
+        prior: &Gaussian,
+        shares: &[f64],
+        told: impl Fn(&[f64]) -> Result<Vec<Information>>,
+    ) -> Result<Gaussian> {
+        let value = |p: &Self| Information::posterior_at(prior, &weighed(shares, &p.told), &p.w);
+        let (before, law) = (value(self)?, Information::posterior(prior, &weighed(shares, &self.told))?.1);
+        // a component of less than a task stays where it is
+        let tried = if shares.iter().sum::<f64>() < 1.0 { 0 } else { HALVINGS };
+        for k in 0..tried {
+            let size = 0.5f64.powi(k);
+            let w: Vec<f64> = self.w.iter().zip(&law.mean).map(|(w, m)| w + size * (m - w)).collect();
+            let next = Self { told: told(&w)?, w };
+            if value(&next)? > before {
+                *self = next;
+                break;
+            }
+        }
+        let covariance = Information::posterior(prior, &weighed(shares, &self.told))?.1.covariance;
+        Ok(Gaussian { mean: self.w.clone(), covariance })
+    }
+}
+
+fn weighed<'a>(shares: &[f64], told: &'a [Information]) -> Vec<(f64, &'a Information)> {
+    shares.iter().copied().zip(told).collect()
 }
 
 /// Σ_tk r_tk (score_tk - log r_tk) - Σ_k KL(Beta‖Beta(1, α)) - Σ_k KL(q(μ_k)‖p(μ)).

@@ -47,10 +47,9 @@ impl Learner for CrpMixture {
             r.push(new);
         }
         let sum: f64 = r.iter().sum();
-        let noise = self.model.noise_of(&task.x);
         for ((n, q), r) in self.components.iter_mut().zip(r.iter().map(|r| r / sum)) {
             if r > NEGLIGIBLE {
-                *q = q.observe(&task.x, &task.y, &noise.map(|v| v / r))?.1;
+                *q = self.model.observe_share(q, task, r)?.1;
                 *n += r;
             }
         }

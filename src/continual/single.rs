@@ -32,7 +32,7 @@ impl Learner for Single {
     }
 
     fn predict(&self, support: &Task, x: &Matrix) -> Result<Vec<f64>> {
-        Ok(self.model.adapt(&self.law, support)?.1.predict(x))
+        self.model.predicted(&self.law, support, x)
     }
 }
 
@@ -80,7 +80,7 @@ impl Learner for Blocks {
     fn predict(&self, support: &Task, x: &Matrix) -> Result<Vec<f64>> {
         let chosen = self.choose(support)?;
         let law = chosen.map_or_else(|| self.model.prior.clone(), |k| self.point(&self.blocks[k].1));
-        Ok(self.model.adapt(&law, support)?.1.predict(x))
+        self.model.predicted(&law, support, x)
     }
 
     fn clusters(&self) -> Option<usize> {
@@ -89,7 +89,9 @@ impl Learner for Blocks {
 }
 
 /// Follow the meta-leader: all tasks are kept, and one start μ is best in hindsight for w = μ - a Xᵀ(Xμ - y)/n, a step of gradient descent.
+/// A network is taken to first order about the prior's mean.
 pub(super) struct Leader {
+    pub model: TaskModel,
     pub tasks: Vec<Task>,
     pub start: Vec<f64>,
     pub rate: f64,
@@ -134,7 +136,7 @@ impl Leader {
 
 impl Learner for Leader {
     fn observe(&mut self, task: &Task) -> Result<()> {
-        self.tasks.push(task.clone());
+        self.tasks.push(self.model.about(&self.model.prior.mean, task).into_owned());
         Ok(())
     }
 
@@ -150,8 +152,12 @@ impl Learner for Leader {
     }
 
     fn predict(&self, support: &Task, x: &Matrix) -> Result<Vec<f64>> {
-        let (map, c) = Self::step(support, self.rate);
+        let start = &self.model.prior.mean;
+        let (map, c) = Self::step(&self.model.about(start, support), self.rate);
         let w: Vec<f64> = map.iter_rows().zip(&c).map(|(row, c)| dot(row, &self.start) + c).collect();
-        Ok(x.iter_rows().map(|x| dot(x, &w)).collect())
+        // y of zeros is what the linear part leaves out
+        let query = Task { x: x.clone(), y: vec![0.0; x.rows()] };
+        let query = self.model.about(start, &query);
+        Ok(query.x.iter_rows().zip(&query.y).map(|(x, y)| dot(x, &w) - y).collect())
     }
 }

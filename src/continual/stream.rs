@@ -1,22 +1,24 @@
 //! Streams of tasks whose clusters come one after the other, and how well past clusters are remembered.
 
-use crate::continual::{Gaussian, Task, TaskModel, learner};
+use crate::continual::{Gaussian, Network, Task, TaskModel, Wave, learner};
 use crate::linalg::Matrix;
 use crate::num::Summary;
-use crate::rng::{Purpose, fill_normal, fill_uniform, stream};
+use crate::rng::{self, Purpose, fill_normal, fill_uniform, stream};
 use crate::{Error, Result};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 crate::settings! {
     /// A stream of tasks.
     pub struct StreamSettings in "stream" {
-        /// What a task is: regression on (1, u), u uniform in [-1, 1]; or gaussian, noisy observations of w itself.
-        kind: String = "regression".into(), Rule::OneOf(&["regression", "gaussian"]);
+        /// What a task is: regression on (1, u), u uniform in [-1, 1]; gaussian, noisy observations of w itself; or a wave a sin(ωu + φ), u uniform in
+        /// [-π, π], for a network of which w is the last layer (sinusoid) or all weights (network).
+        kind: String = "regression".into(), Rule::OneOf(&["regression", "gaussian", "sinusoid", "network"]);
         /// Clusters; each is a stage of the stream.
         clusters: usize = 3, Rule::AtLeast(1);
         /// Tasks in a stage.
         tasks: usize = 40, Rule::AtLeast(1);
-        /// Coefficients of a task.
+        /// Coefficients of a task; not those of a network.
         dim: usize = 4, Rule::AtLeast(1);
         /// Observations of a task that are given.
         shots: usize = 5, Rule::AtLeast(2);
@@ -32,6 +34,10 @@ crate::settings! {
         between: f64 = 2.0, Rule::Positive;
         /// Concentration of the Chinese restaurant process.
         alpha: f64 = 1.0, Rule::Positive;
+        /// Hidden units of the network.
+        hidden: usize = 16, Rule::AtLeast(1);
+        /// Steps of its training on waves of all kinds, before the stream.
+        training: usize = 600, Rule::AtLeast(1);
         /// Streams, with keys 0, 1, …
         seeds: usize = 5, Rule::AtLeast(2);
         /// Learners by name, separated by commas; all where empty.
@@ -43,20 +49,77 @@ crate::settings! {
 pub struct Stream<'a> {
     settings: &'a StreamSettings,
     seed: u64,
-    /// Cluster means, clusters×p.
+    /// What its tasks are taken for.
+    pub model: TaskModel,
+    /// Cluster means, clusters×p; of waves, the weights that fit them best.
     pub means: Matrix,
+    /// The middle of each cluster of waves.
+    waves: Vec<Wave>,
+    /// A network of which only the last layer moves makes tasks of linear regression.
+    last: Option<Network>,
 }
 
 /// What a task is drawn for.
 const TRAINING: u64 = 0;
 const JUDGING: u64 = 1;
+const BEFORE: u64 = 2;
+/// Points at which the middle of a cluster of waves is fitted.
+const DENSE: usize = 100;
 
 impl<'a> Stream<'a> {
-    /// The stream of key `seed`.
-    pub fn new(settings: &'a StreamSettings, seed: u64) -> Self {
-        let mut means = Matrix::zeros(settings.clusters, settings.dim);
+    /// The stream of key `seed`. `Error::Diverged` where the training of a network does.
+    pub fn new(settings: &'a StreamSettings, seed: u64) -> Result<Self> {
+        let s = settings;
+        let mut means = Matrix::zeros(s.clusters, s.dim);
         fill_normal(&mut stream(seed, Purpose::Exact, 1 << 40), means.as_mut_slice());
-        Self { settings, seed, means: means.map(|z: f64| settings.between * z) }
+        let model = TaskModel::spherical(s.dim, s.noise, s.within, s.between);
+        let means = means.map(|z: f64| s.between * z);
+        let mut out = Self { settings, seed, model, means, waves: Vec::new(), last: None };
+        if ["sinusoid", "network"].contains(&s.kind.as_str()) {
+            out.prepare()?;
+        }
+        Ok(out)
+    }
+
+    /// Trains the network on waves of all kinds, and draws the clusters.
+    fn prepare(&mut self) -> Result<()> {
+        let s = self.settings;
+        let mut network = Network::new(s.hidden, s.kind == "sinusoid", self.seed);
+        network.train(s.training, s.noise, s.between, |k| {
+            let mut rng = stream(self.seed, Purpose::Exact, (k << 3) | (BEFORE << 1) | (1 << 41));
+            let wave = Wave::of(std::array::from_fn(|_| rng::uniform(&mut rng)));
+            (self.noisy(&wave, s.shots, &mut rng), self.noisy(&wave, s.queries, &mut rng))
+        })?;
+        let mut rng = stream(self.seed, Purpose::Exact, 1 << 42);
+        self.waves = (0..s.clusters).map(|_| Wave::of(std::array::from_fn(|_| rng::uniform(&mut rng)))).collect();
+        self.model = TaskModel::spherical(network.dim(), s.noise, s.within, s.between);
+        if network.last {
+            self.last = Some(network);
+        } else {
+            self.model.network = Some(Arc::new(network));
+        }
+        let fitted = |wave: &Wave| -> Result<Vec<f64>> {
+            let x = Matrix::from_fn(DENSE, 1, |i, _| std::f64::consts::PI * ((2 * i + 1) as f64 / DENSE as f64 - 1.0));
+            let y = x.as_slice().iter().map(|u| wave.at(*u)).collect();
+            Ok(self.model.adapt(&self.model.prior, &self.seen(Task { x, y }))?.1.mean)
+        };
+        self.means = Matrix::from_rows(&self.waves.iter().map(fitted).collect::<Result<Vec<_>>>()?);
+        Ok(())
+    }
+
+    /// n noisy values of a wave.
+    fn noisy(&self, wave: &Wave, n: usize, rng: &mut rng::Stream) -> Task {
+        let (mut u, mut y) = (vec![0.0; n], vec![0.0; n]);
+        fill_uniform(rng, &mut u);
+        fill_normal(rng, &mut y);
+        u.iter_mut().for_each(|u| *u = std::f64::consts::PI * (2.0 * *u - 1.0));
+        y.iter_mut().zip(&u).for_each(|(y, u)| *y = self.settings.noise * *y + wave.at(*u));
+        Task { x: Matrix::from_vec(n, 1, u), y }
+    }
+
+    /// A task as learners see it.
+    fn seen(&self, task: Task) -> Task {
+        self.last.as_ref().map_or_else(|| task.clone(), |f| f.about(&vec![0.0; f.dim()], &task))
     }
 
     /// Task i of cluster k: support and queries.
@@ -64,6 +127,15 @@ impl<'a> Stream<'a> {
         let s = self.settings;
         let unit = ((k as u64) << 24) | ((i as u64) << 1) | purpose;
         let mut rng = stream(self.seed, Purpose::Exact, unit);
+        if let Some(middle) = self.waves.get(k) {
+            let mut z = [0.0; 3];
+            fill_normal(&mut rng, &mut z);
+            let wave = middle.near(s.within / s.between, z);
+            return (
+                self.seen(self.noisy(&wave, s.shots, &mut rng)),
+                self.seen(self.noisy(&wave, s.queries, &mut rng)),
+            );
+        }
         let mut w = vec![0.0; s.dim];
         fill_normal(&mut rng, &mut w);
         w.iter_mut().zip(self.means.row(k)).for_each(|(w, m)| *w = m + s.within * *w);
@@ -156,18 +228,19 @@ pub fn course(settings: &StreamSettings) -> Result<Course> {
     // [seed][learner] → errors[stage][cluster], clusters
     type One = (Vec<Vec<f64>>, Option<usize>);
     let run = |seed: u64| -> Result<Vec<One>> {
-        let stream = Stream::new(settings, seed);
+        let stream = Stream::new(settings, seed)?;
+        let model = &stream.model;
         let stages: Vec<Vec<Task>> = (0..settings.clusters).map(|k| stream.stage(k)).collect();
         let floor: Vec<f64> = (0..settings.clusters)
             .map(|k| {
-                let p = settings.dim;
+                let p = model.dim();
                 let law = Gaussian { mean: stream.means.row(k).to_vec(), covariance: Matrix::zeros(p, p) };
-                stream.judge(k, |support, x| Ok(model.adapt(&law, support)?.1.predict(x)))
+                stream.judge(k, |support, x| model.predicted(&law, support, x))
             })
             .collect::<Result<_>>()?;
         let mut out: Vec<One> = vec![((0..settings.clusters).map(|s| floor[..=s].to_vec()).collect(), None)];
         for name in &names {
-            let mut learner = learner(name, &model, settings.alpha)?;
+            let mut learner = learner(name, model, settings.alpha)?;
             let mut errors = Vec::new();
             for (s, tasks) in stages.iter().enumerate() {
                 tasks.iter().try_for_each(|t| learner.observe(t))?;

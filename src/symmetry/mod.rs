@@ -14,6 +14,7 @@
 
 mod affine_field;
 mod find;
+pub mod latent;
 mod moments;
 
 pub use affine_field::AffineField;

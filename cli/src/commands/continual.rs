@@ -126,7 +126,17 @@ fn configured(path: &Path) -> Outcome<(Option<StreamSettings>, Option<OracleSett
     }
     if let Some(s) = &stream {
         let each = (s.clusters * s.tasks) as f64 + (s.clusters * s.clusters * s.evaluation) as f64;
-        let work = s.seeds as f64 * each * 100.0 * powf(s.dim.max(s.shots) as f64 * s.dim as f64, 1.5);
+        let hidden = s.hidden as f64;
+        let dim = match s.kind.as_str() {
+            "sinusoid" => hidden + 1.0,
+            "network" => 3.0 * hidden + 1.0,
+            _ => s.dim as f64,
+        };
+        let before = match s.kind.as_str() {
+            "sinusoid" | "network" => s.training as f64 * (s.shots as f64 + s.queries as f64) * hidden * 1e4,
+            _ => 0.0,
+        };
+        let work = s.seeds as f64 * (before + each * 100.0 * powf(dim.max(s.shots as f64) * dim, 1.5));
         if work.is_nan() || work > WORK {
             return Err(Failure::input(format!(
                 "{shown}: these streams need about {work:.0e} multiplications, more than {WORK:.0e}; ask for fewer tasks, seeds or a smaller dim"
