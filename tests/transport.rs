@@ -228,48 +228,41 @@ fn modes(unit: u64, n: usize) -> Cloud {
     Cloud::new(&x, Some(&weights)).unwrap()
 }
 
-/// Checks that leaving out blocks of pairs changes S_ε by no more than it says (and 1e-9 for where iterations stop), for both costs, relaxed
-/// marginals, and limits at which the change is seen (1e-7 and more) and is not; that gradients, so potentials in their places, agree to
-/// √limit; and that what is left out is within the limit.
+/// Checks that leaving out blocks of pairs changes S_ε by no more than it says (and 1e-8 for where iterations stop), for both costs, relaxed
+/// marginals and two levels, at limits at which pairs are left out for certain; that gradients, so potentials in their places, agree to
+/// √limit where little is; and that what is left out is within the limit.
 #[test]
 fn truncation_keeps_its_bound() {
-    let (a, b) = (modes(20, 2500), modes(21, 2100));
-    for (cost, epsilon, relax, seen) in [
-        (Cost::HalfSquare, 0.3, None, true),
-        (Cost::HalfSquare, 0.3, Some(2.0), false),
-        (Cost::Distance, 0.2, None, false),
-    ] {
-        let settings = Sinkhorn { cost, relax, ..Sinkhorn::new(epsilon) };
+    for (cost, epsilon, relax, n) in
+        [(Cost::HalfSquare, 1.0, None, 2100), (Cost::HalfSquare, 0.5, Some(2.0), 700), (Cost::Distance, 0.5, None, 700)]
+    {
+        let (a, b) = (modes(20, n), modes(21, n + 50));
+        let settings = Sinkhorn { cost, relax, tolerance: 1e-8, ..Sinkhorn::new(epsilon) };
         let all = divergence(&a, &b, &settings).unwrap();
         let gradient = all.gradient(&a, &b);
-        for limit in [1e-2, 1e-9] {
+        for limit in [0.5, 1e-8] {
             let part = divergence(&a, &b, &Sinkhorn { truncate: Some(limit), ..settings }).unwrap();
             let (change, bound) = ((part.value - all.value).abs(), part.truncation_error());
             println!("{cost:?} {relax:?} limit {limit:.0e}: change {change:.1e}, bound {bound:.1e}");
             assert!(part.converged() && bound > 0.0 && bound <= epsilon * limit, "{bound}");
-            assert!(change <= bound + 1e-9, "{change} {bound}");
-            assert!(!seen || limit < 1e-3 || change > 1e-7, "{change}");
-            let gap = part
-                .gradient(&a, &b)
-                .as_slice()
-                .iter()
-                .zip(gradient.as_slice())
-                .fold(0.0, |m: f64, (p, q)| m.max((p - q).abs()));
-            assert!(gap < limit.sqrt(), "{gap}");
+            assert!(change <= bound + 1e-8, "{change} {bound}");
+            let pairs = part.gradient(&a, &b);
+            let gaps = pairs.as_slice().iter().zip(gradient.as_slice()).map(|(p, q)| (p - q).abs());
+            assert!(limit > 1e-3 || gaps.fold(0.0, f64::max) < limit.sqrt());
         }
     }
 }
 
-/// Prints, for 10,000 draws of gmm40 against 10,000 others at ε = 1, S_ε by all pairs and by blocks, its bound, and checks the one against the
-/// other; then 100,000 draws by blocks alone. `--ignored`: half a minute.
+/// Prints, for 10,000 draws of gmm40 against 10,000 others at ε = 1.7 (the modes' variance), S_ε by all pairs and by blocks, its bound, and checks the one against the
+/// other; then 100,000 draws by blocks alone. `--ignored`: minutes.
 #[test]
 #[ignore = "a measurement"]
 fn many_points_by_blocks() {
     let draws = |unit: u64, n: usize| Cloud::<f64>::new(&gmm40().sample(n, unit).unwrap(), None).unwrap();
     for n in [10_000, 100_000] {
         let (a, b) = (draws(0, n), draws(1, n));
-        let settings = Sinkhorn::new(1.0);
-        let blocks = Sinkhorn { truncate: Some(1e-6), tolerance: 1e-6, ..settings };
+        let settings = Sinkhorn { tolerance: 1e-6, ..Sinkhorn::new(1.7) };
+        let blocks = Sinkhorn { truncate: Some(1e-4), tolerance: 1e-3, ..settings };
         let start = std::time::Instant::now();
         let part = divergence(&a, &b, &blocks).unwrap();
         let (seconds, bound) = (start.elapsed().as_secs_f64(), part.truncation_error());
@@ -284,7 +277,7 @@ fn many_points_by_blocks() {
             let start = std::time::Instant::now();
             let all = divergence(&a, &b, &settings).unwrap();
             println!("n = {n}: {:?} by all pairs, {:.1} s", all.value, start.elapsed().as_secs_f64());
-            assert!((part.value - all.value).abs() <= bound + 1e-6, "{} {}", part.value, all.value);
+            assert!((part.value - all.value).abs() <= bound + 1e-4, "{} {}", part.value, all.value);
         }
     }
 }

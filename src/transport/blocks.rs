@@ -5,14 +5,13 @@ use crate::num::{Real, exp2};
 use crate::parallel;
 use crate::transport::sweep::{LANES, ROWS};
 use crate::transport::{Cloud, Cost};
+use std::ops::Range;
 
 /// Points of a block: whole tasks of rows and whole lanes of columns.
 const BLOCK: usize = 64;
 const _: () = assert!(BLOCK.is_multiple_of(ROWS) && BLOCK.is_multiple_of(LANES));
-/// Points that are not cut further.
-const LEAST: usize = 8;
 
-/// An order in which each aligned run of 8·2^k points is a cell of a tree that cuts the longest side.
+/// An order in which each aligned run of 2^k points is a cell of a tree that cuts the longest side.
 pub(super) fn order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
     let mut rows: Vec<usize> = (0..x.rows()).collect();
     cut(x, &mut rows);
@@ -20,7 +19,7 @@ pub(super) fn order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
 }
 
 fn cut<T: Real>(x: &Matrix<T>, rows: &mut [usize]) {
-    if rows.len() <= LEAST {
+    if rows.len() <= 1 {
         return;
     }
     let (low, high) = bounds(x, rows.iter().copied());
@@ -33,6 +32,22 @@ fn cut<T: Real>(x: &Matrix<T>, rows: &mut [usize]) {
     let (left, right) = rows.split_at_mut(half);
     cut(x, left);
     cut(x, right);
+}
+
+/// Runs of at most `size` points of a cloud in [`order`], a power of 2, cut until the mean squared distance from the mean is at most `spread`.
+pub(super) fn runs<T: Real>(a: &Cloud<T>, size: usize, spread: f64) -> Vec<Range<usize>> {
+    let mut open: Vec<Range<usize>> = (0..a.len()).step_by(size).map(|from| from..(from + size).min(a.len())).collect();
+    open.reverse();
+    let mut out = Vec::new();
+    while let Some(run) = open.pop() {
+        if run.len() == 1 || a.mean_of(&run).1 <= spread {
+            out.push(run);
+        } else {
+            let half = run.start + run.len().next_power_of_two() / 2;
+            open.extend([half..run.end, run.start..half]);
+        }
+    }
+    out
 }
 
 /// The smallest box around rows of x: lower and upper corner.

@@ -5,6 +5,7 @@ use crate::linalg::Matrix;
 use crate::num::{Real, exp, log_sum_exp, log2};
 use crate::transport::sweep::LANES;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// log₂ of a weight that no sum notices, in place of -∞.
 const NOTHING: f64 = -1e30;
@@ -75,23 +76,29 @@ impl<T: Real> Cloud<T> {
         Self::of(self.points.gather_rows(rows), rows.iter().map(|&i| self.weights[i]).collect(), self.mass)
     }
 
-    /// Each `size` points in a row at their mean, and the mean squared distance from it.
-    pub(super) fn grouped(&self, size: usize) -> (Self, f64) {
-        let (n, d) = self.points.shape();
-        let groups = n.div_ceil(size);
-        let (mut means, mut weights, mut spread) = (Matrix::zeros(groups, d), vec![0.0; groups], 0.0);
-        for (k, of) in self.weights.chunks(size).enumerate() {
-            weights[k] = of.iter().sum();
-            // points without weight still have a place
-            let share = |i: usize| if weights[k] > 0.0 { of[i] / weights[k] } else { 1.0 / of.len() as f64 };
-            let x = |i: usize, j: usize| self.points[(k * size + i, j)].to_f64();
-            for j in 0..d {
-                let mean: f64 = (0..of.len()).map(|i| share(i) * x(i, j)).sum();
-                spread += (0..of.len()).map(|i| of[i] * (x(i, j) - mean) * (x(i, j) - mean)).sum::<f64>();
-                means[(k, j)] = T::from_f64(mean);
-            }
+    /// Each of these runs of points at its mean.
+    pub(super) fn grouped(&self, runs: &[Range<usize>]) -> Self {
+        let mut means = Matrix::zeros(runs.len(), self.dim());
+        for (k, run) in runs.iter().enumerate() {
+            let mean = self.mean_of(run).0;
+            means.row_mut(k).iter_mut().zip(mean).for_each(|(m, x)| *m = T::from_f64(x));
         }
-        (Self::of(means, weights, self.mass), spread / self.mass)
+        let weights = runs.iter().map(|run| self.weights[run.clone()].iter().sum()).collect();
+        Self::of(means, weights, self.mass)
+    }
+
+    /// The mean of a run of points, and the mean squared distance from it.
+    pub(super) fn mean_of(&self, run: &Range<usize>) -> (Vec<f64>, f64) {
+        let of = &self.weights[run.clone()];
+        let total: f64 = of.iter().sum();
+        // points without weight still have a place
+        let share = |i: usize| if total > 0.0 { of[i] / total } else { 1.0 / of.len() as f64 };
+        let sum = |f: &dyn Fn(f64) -> f64, j: usize| -> f64 {
+            (0..of.len()).map(|i| share(i) * f(self.points[(run.start + i, j)].to_f64())).sum()
+        };
+        let mean: Vec<f64> = (0..self.dim()).map(|j| sum(&|x| x, j)).collect();
+        let spread = (0..self.dim()).map(|j| sum(&|x| (x - mean[j]) * (x - mean[j]), j)).sum();
+        (mean, spread)
     }
 
     /// n.

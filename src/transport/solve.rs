@@ -59,6 +59,9 @@ impl Until {
     /// At an ε on the way.
     pub const ROUGH: Self = Self { most: ON_THE_WAY, enough: ROUGH, last: false };
 
+    /// At the last ε on a coarse level.
+    pub const COARSE: Self = Self { most: 2000, enough: 1e-4, last: true };
+
     /// At the last ε.
     pub fn converged<T: Real>(settings: &Sinkhorn) -> Self {
         Self { most: settings.max_iterations, enough: reachable::<T>(settings), last: true }

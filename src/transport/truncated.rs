@@ -1,15 +1,15 @@
 //! Plans between many points in few dimensions: from coarse to fine, without the blocks of pairs in which a plan has next to no mass.
 
 use crate::num::{Real, log2};
-use crate::transport::blocks::{Blocks, Near, order};
+use crate::transport::blocks::{Blocks, Near, order, runs};
 use crate::transport::solve::{Coupling, Problem, Until, rescale, schedule};
-use crate::transport::{Cloud, Sinkhorn};
+use crate::transport::{Cloud, Cost, Sinkhorn};
 use std::f64::consts::LN_2;
 
 /// Points of a group are powers of this, while there are at least so many groups.
 const FACTOR: usize = 8;
 const GROUPS: usize = 250;
-/// A level serves while the cost of the mean square within its groups is at most this share of ε.
+/// The cost of the mean square within a group is at most this share of ε.
 const SHARE: f64 = 0.1;
 /// Density over a⊗b up to which pairs are left out on the way.
 const ON_THE_WAY: f64 = 1e-3;
@@ -23,15 +23,15 @@ struct Level<T> {
     a: Cloud<T>,
     /// None where a is coupled with itself.
     b: Option<Cloud<T>>,
-    /// Mean squared distance to the middle, the larger of both.
-    spread: f64,
 }
 
 impl<T: Real> Level<T> {
-    fn of(a: &Cloud<T>, b: Option<&Cloud<T>>, size: usize) -> Self {
-        let (a, spread) = a.grouped(size);
-        let (b, other) = b.map(|b| b.grouped(size)).unzip();
-        Self { a, b, spread: spread.max(other.unwrap_or(0.0)) }
+    /// Groups of at most `size` points, so near that they are one at this ε.
+    fn of(a: &Cloud<T>, b: Option<&Cloud<T>>, size: usize, settings: &Sinkhorn) -> Self {
+        let cost = SHARE * settings.epsilon;
+        let square = if settings.cost == Cost::Distance { cost * cost } else { 2.0 * cost };
+        let grouped = |c: &Cloud<T>| c.grouped(&runs(c, size, square));
+        Self { a: grouped(a), b: b.map(grouped) }
     }
 
     fn b(&self) -> &Cloud<T> {
@@ -68,9 +68,11 @@ pub(super) fn couple<T: Real>(
     let least = rows.len().min(columns.len());
     let sizes =
         std::iter::successors(Some(FACTOR), |size| Some(FACTOR * size)).take_while(|size| GROUPS * size <= least);
-    let mut levels: Vec<Level<T>> = sizes.map(|size| Level::of(&a, b.as_ref(), size)).collect();
+    let mut levels: Vec<Level<T>> = sizes.map(|size| Level::of(&a, b.as_ref(), size, settings)).collect();
+    // where points are far apart at this ε groups are points
+    levels.retain(|level| 2 * level.a.len() <= a.len());
     levels.reverse();
-    levels.push(Level { a, b, spread: 0.0 });
+    levels.push(Level { a, b });
     let mut out = Scales { levels, settings, masked }.solve(limit);
     out.phi = scattered(&out.phi, &rows);
     out.gamma = scattered(&out.gamma, &columns);
@@ -87,20 +89,18 @@ fn scattered<T: Real>(x: &[T], rows: &[usize]) -> Vec<T> {
 impl<T: Real> Scales<'_, T> {
     fn solve(&self, limit: f64) -> Coupling<T> {
         let (fine, settings) = (self.levels.len() - 1, self.settings);
-        let serves = |level: &Level<T>, epsilon: f64| settings.cost.at_square(level.spread) <= SHARE * epsilon;
-        let epsilons = schedule(&self.levels[fine].a, self.levels[fine].b(), settings).into_iter();
-        let mut stages: Vec<(usize, f64)> =
-            epsilons.map(|e| (self.levels.iter().position(|level| serves(level, e)).unwrap_or(fine), e)).collect();
-        // at the last ε all finer levels too, each of which starts the next
-        let (level, epsilon) = stages[stages.len() - 1];
-        stages.extend((level + 1..=fine).map(|level| (level, epsilon)));
+        let epsilons = schedule(&self.levels[fine].a, self.levels[fine].b(), settings);
+        // at the last ε all levels, each of which starts the next
+        let stages: Vec<(usize, f64)> =
+            epsilons.into_iter().map(|e| (0, e)).chain((1..=fine).map(|level| (level, settings.epsilon))).collect();
         let (level, epsilon) = stages[0];
         let (n, m) = (self.levels[level].a.len(), self.levels[level].b().len());
         let mut p = Potentials { level, epsilon, phi: vec![T::ZERO; n], gamma: vec![T::ZERO; m] };
         for &(level, epsilon) in &stages[..stages.len() - 1] {
             p = self.moved(p, level, epsilon);
             let near = self.near(&p, ON_THE_WAY);
-            self.iterate(&mut p, &near, Until::ROUGH);
+            let until = if epsilon == settings.epsilon { Until::COARSE } else { Until::ROUGH };
+            self.iterate(&mut p, &near, until);
         }
         let mut p = self.moved(p, fine, settings.epsilon);
         let (mut iterations, mut choices) = (0, 0);
