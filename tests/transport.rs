@@ -234,7 +234,7 @@ fn modes(unit: u64, n: usize) -> Cloud {
 #[test]
 fn truncation_keeps_its_bound() {
     for (cost, epsilon, relax, n) in
-        [(Cost::HalfSquare, 1.0, None, 2100), (Cost::HalfSquare, 0.5, Some(2.0), 700), (Cost::Distance, 0.5, None, 700)]
+        [(Cost::HalfSquare, 1.0, None, 820), (Cost::HalfSquare, 0.5, Some(2.0), 400), (Cost::Distance, 0.5, None, 400)]
     {
         let (a, b) = (modes(20, n), modes(21, n + 50));
         let settings = Sinkhorn { cost, relax, tolerance: 1e-8, ..Sinkhorn::new(epsilon) };
@@ -246,6 +246,7 @@ fn truncation_keeps_its_bound() {
             println!("{cost:?} {relax:?} limit {limit:.0e}: change {change:.1e}, bound {bound:.1e}");
             assert!(part.converged() && bound > 0.0 && bound <= epsilon * limit, "{bound}");
             assert!(change <= bound + 1e-8, "{change} {bound}");
+            assert!(n < 800 || limit < 0.1 || change > 1e-7, "nothing is seen to be left out: {change}");
             let pairs = part.gradient(&a, &b);
             let gaps = pairs.as_slice().iter().zip(gradient.as_slice()).map(|(p, q)| (p - q).abs());
             assert!(limit > 1e-3 || gaps.fold(0.0, f64::max) < limit.sqrt());

@@ -8,7 +8,7 @@ use std::f64::consts::LN_2;
 
 /// Points of a group are powers of this, while there are at least so many groups.
 const FACTOR: usize = 8;
-const GROUPS: usize = 250;
+const GROUPS: usize = 100;
 /// The cost of the mean square within a group is at most this share of ε.
 const SHARE: f64 = 0.1;
 /// Density over a⊗b up to which pairs are left out on the way.
