@@ -2,6 +2,7 @@
 
 use approx::assert_abs_diff_eq;
 use pushforward::Error;
+use pushforward::density::{Density, gmm9, gmm40};
 use pushforward::linalg::Matrix;
 use pushforward::num::observed_order;
 use pushforward::rng::{Purpose, normal_matrix};
@@ -66,14 +67,16 @@ fn symmetry_and_marginals() {
 }
 
 /// Checks the gradient of S_ε in a point against differences of S_ε: central ones of order 2 and 4 joined by Richardson's rule, at h = 1e-2,
-/// leave h⁶ and a rounding error of 1e-14/h; both are below 1e-9. The order of the plain difference is fitted too.
+/// leave h⁶ and a rounding error of 1e-14/h; both are below 1e-9. The order of the plain difference is fitted too. With relaxed marginals too.
 #[test]
 fn gradient_against_differences() {
     let (x, y) = (normals(2, 12, 2), normals(3, 15, 2).map(|y| 0.7 * y - 0.5));
     let weights: Vec<f64> = (0..12).map(|i| 0.1 * i as f64).collect();
     let b = Cloud::<f64>::new(&y, None).unwrap();
-    for (cost, epsilon) in [(Cost::HalfSquare, 0.3), (Cost::Distance, 0.4)] {
-        let settings = Sinkhorn { cost, tolerance: 1e-13, ..Sinkhorn::new(epsilon) };
+    for (cost, epsilon, relax) in
+        [(Cost::HalfSquare, 0.3, None), (Cost::Distance, 0.4, None), (Cost::HalfSquare, 0.3, Some(0.8))]
+    {
+        let settings = Sinkhorn { cost, relax, tolerance: 1e-13, ..Sinkhorn::new(epsilon) };
         let a = Cloud::<f64>::new(&x, Some(&weights)).unwrap();
         let gradient = divergence(&a, &b, &settings).unwrap().gradient(&a, &b);
         for (i, j) in [(0, 0), (5, 1), (11, 0)] {
@@ -126,6 +129,158 @@ fn weights_are_multiplicities() {
     let settings = Sinkhorn::new(0.5);
     let value = |a: &Cloud| divergence(a, &b, &settings).unwrap().value;
     assert_abs_diff_eq!(value(&a), value(&c), epsilon = 1e-12);
+}
+
+/// Checks the closed form of two points with masses m and n at cost c under relaxed marginals: the plan has the mass
+/// log π = ((ε + ρ) log(mn) - c)/(ε + 2ρ), and OT = ε mn + ρ (m + n) - (ε + 2ρ) π, to 1e-12; and that S of a point and itself is 0.
+#[test]
+fn relaxed_points() {
+    let point = |x: f64, mass: f64| Cloud::<f64>::new(&Matrix::from_rows(&[[x]]), None).unwrap().of_mass(mass).unwrap();
+    for (m, n, x, epsilon, rho) in
+        [(2.0f64, 0.7f64, 1.5, 0.5, 3.0), (1.0, 1.0, 4.0, 0.01, 0.2), (0.3, 5.0, 0.0, 2.0, 0.1)]
+    {
+        let settings = Sinkhorn { relax: Some(rho), tolerance: 1e-14, ..Sinkhorn::new(epsilon) };
+        let (a, b) = (point(0.0, m), point(x, n));
+        let plan = (((epsilon + rho) * (m * n).ln() - 0.5 * x * x) / (epsilon + 2.0 * rho)).exp();
+        let exact = epsilon * m * n + rho * (m + n) - (epsilon + 2.0 * rho) * plan;
+        let found = couple(&a, &b, &settings).unwrap();
+        assert_abs_diff_eq!(found.value, exact, epsilon = 1e-12);
+        assert_abs_diff_eq!(found.plan(&a, &b)[(0, 0)], plan, epsilon = 1e-12);
+        assert!(found.converged());
+        assert!(divergence(&a, &a, &settings).unwrap().value.abs() < 1e-12);
+    }
+}
+
+/// Checks relaxed plans between weighted clouds of different masses against the plain scaling iteration u ← (a/Kv)^(ρ/(ρ+ε)) with the matrix
+/// K = a⊗b exp(-c/ε), and the primal objective of its plan: values to 1e-10, plans to 1e-12; that S_ε,ρ is symmetric to the last bit and
+/// positive; and that block truncation of no pair changes nothing to 1e-10.
+#[test]
+fn relaxed_against_plain_loops() {
+    let (x, y) = (normals(14, 17, 2), normals(15, 23, 2).map(|y| 0.8 * y + 1.5));
+    let weights: Vec<f64> = (0..17).map(|i| 0.07 * i as f64).collect();
+    let a = Cloud::<f64>::new(&x, Some(&weights)).unwrap().of_mass(1.7).unwrap();
+    let b = Cloud::<f64>::new(&y, None).unwrap().of_mass(0.6).unwrap();
+    for (cost, epsilon, rho) in
+        [(Cost::HalfSquare, 0.5, 1.0), (Cost::HalfSquare, 0.2, 40.0), (Cost::Distance, 0.3, 0.5)]
+    {
+        let settings = Sinkhorn { cost, relax: Some(rho), tolerance: 1e-13, ..Sinkhorn::new(epsilon) };
+        let c = Matrix::from_fn(17, 23, |i, j| {
+            cost.at_square((x[(i, 0)] - y[(j, 0)]).powi(2) + (x[(i, 1)] - y[(j, 1)]).powi(2))
+        });
+        let k = Matrix::from_fn(17, 23, |i, j| a.weights()[i] * b.weights()[j] * (-c[(i, j)] / epsilon).exp());
+        let (mut u, mut v) = (vec![1.0f64; 17], vec![1.0f64; 23]);
+        for _ in 0..20_000 {
+            for i in 0..17 {
+                let sum: f64 = (0..23).map(|j| k[(i, j)] * v[j]).sum();
+                u[i] = (a.weights()[i] / sum).powf(rho / (rho + epsilon));
+            }
+            for j in 0..23 {
+                let sum: f64 = (0..17).map(|i| k[(i, j)] * u[i]).sum();
+                v[j] = (b.weights()[j] / sum).powf(rho / (rho + epsilon));
+            }
+        }
+        let plan = Matrix::from_fn(17, 23, |i, j| u[i] * k[(i, j)] * v[j]);
+        let kl = |p: f64, q: f64| p * (p / q).ln() - p + q;
+        let mut value = 0.0;
+        for i in 0..17 {
+            value += rho * kl(plan.row(i).iter().sum(), a.weights()[i]);
+            for j in 0..23 {
+                let p = plan[(i, j)];
+                value += p * c[(i, j)] + epsilon * kl(p, a.weights()[i] * b.weights()[j]);
+            }
+        }
+        value += (0..23).map(|j| rho * kl((0..17).map(|i| plan[(i, j)]).sum(), b.weights()[j])).sum::<f64>();
+        let found = couple(&a, &b, &settings).unwrap();
+        assert!(found.converged() && (found.value - value).abs() < 1e-10, "{cost:?} {rho}: {} {value}", found.value);
+        let gap =
+            found.plan(&a, &b).as_slice().iter().zip(plan.as_slice()).fold(0.0, |m: f64, (p, q)| m.max((p - q).abs()));
+        assert!(gap < 1e-12, "{gap}");
+        let there = divergence(&a, &b, &settings).unwrap().value;
+        assert!(there > 0.01 && there.to_bits() == divergence(&b, &a, &settings).unwrap().value.to_bits(), "{there}");
+        let blocks = divergence(&a, &b, &Sinkhorn { truncate: Some(1e-12), ..settings }).unwrap();
+        assert_eq!(blocks.truncation_error(), 0.0);
+        assert_abs_diff_eq!(blocks.value, there, epsilon = 1e-10);
+    }
+}
+
+/// Checks that relaxed marginals become exact ones at order 1 in 1/ρ, and that plans with exact marginals between different masses are refused.
+#[test]
+fn relaxed_towards_exact() {
+    let (a, b) =
+        (Cloud::<f64>::new(&normals(16, 30, 2), None).unwrap(), Cloud::new(&normals(17, 40, 2), None).unwrap());
+    let value = |relax| divergence(&a, &b, &Sinkhorn { relax, ..Sinkhorn::new(0.4) }).unwrap().value;
+    let exact = value(None);
+    let steps = [1e-2, 5e-3, 2.5e-3, 1.25e-3];
+    let errors = steps.map(|step| (value(Some(1.0 / step)) - exact).abs());
+    let order = observed_order(&steps, &errors, 0.0).unwrap();
+    assert!(order.is(1.0, 0.05), "{order:?} {errors:?}");
+    let heavy = b.of_mass(2.0).unwrap();
+    assert!(matches!(couple(&a, &heavy, &Sinkhorn::new(0.4)), Err(Error::Parameter { value: 2.0, .. })));
+    for mass in [0.0, -1.0, f64::NAN, f64::INFINITY] {
+        assert!(matches!(a.clone().of_mass(mass), Err(Error::Parameter { .. })), "{mass}");
+    }
+}
+
+/// Draws of gmm9, half of them with the weight e^½.
+fn modes(unit: u64, n: usize) -> Cloud {
+    let x = gmm9().sample(n, unit).unwrap();
+    let weights: Vec<f64> = (0..n).map(|i| 0.5 * (i % 2) as f64).collect();
+    Cloud::new(&x, Some(&weights)).unwrap()
+}
+
+/// Checks that leaving out blocks of pairs changes S_ε by no more than it says (and 1e-8 for where iterations stop), for both costs, relaxed
+/// marginals and two levels, at limits at which pairs are left out for certain; that gradients, so potentials in their places, agree to
+/// √limit where little is; and that what is left out is within the limit.
+#[test]
+fn truncation_keeps_its_bound() {
+    for (cost, epsilon, relax, n) in
+        [(Cost::HalfSquare, 1.0, None, 820), (Cost::HalfSquare, 0.5, Some(2.0), 400), (Cost::Distance, 0.5, None, 400)]
+    {
+        let (a, b) = (modes(20, n), modes(21, n + 50));
+        let settings = Sinkhorn { cost, relax, tolerance: 1e-8, ..Sinkhorn::new(epsilon) };
+        let all = divergence(&a, &b, &settings).unwrap();
+        let gradient = all.gradient(&a, &b);
+        for limit in [0.5, 1e-8] {
+            let part = divergence(&a, &b, &Sinkhorn { truncate: Some(limit), ..settings }).unwrap();
+            let (change, bound) = ((part.value - all.value).abs(), part.truncation_error());
+            println!("{cost:?} {relax:?} limit {limit:.0e}: change {change:.1e}, bound {bound:.1e}");
+            assert!(part.converged() && bound > 0.0 && bound <= epsilon * limit, "{bound}");
+            assert!(change <= bound + 1e-8, "{change} {bound}");
+            assert!(n < 800 || limit < 0.1 || change > 1e-7, "nothing is seen to be left out: {change}");
+            let pairs = part.gradient(&a, &b);
+            let gaps = pairs.as_slice().iter().zip(gradient.as_slice()).map(|(p, q)| (p - q).abs());
+            assert!(limit > 1e-3 || gaps.fold(0.0, f64::max) < limit.sqrt());
+        }
+    }
+}
+
+/// Prints, for 10,000 draws of gmm40 against 10,000 others at ε = 1.7 (the modes' variance), S_ε by all pairs and by blocks, its bound, and checks the one against the
+/// other; then 100,000 draws by blocks alone. `--ignored`: minutes.
+#[test]
+#[ignore = "a measurement"]
+fn many_points_by_blocks() {
+    let draws = |unit: u64, n: usize| Cloud::<f64>::new(&gmm40().sample(n, unit).unwrap(), None).unwrap();
+    for n in [10_000, 100_000] {
+        let (a, b) = (draws(0, n), draws(1, n));
+        let settings = Sinkhorn { tolerance: 1e-6, ..Sinkhorn::new(1.7) };
+        let blocks = Sinkhorn { truncate: Some(1e-4), tolerance: 1e-3, ..settings };
+        let start = std::time::Instant::now();
+        let part = divergence(&a, &b, &blocks).unwrap();
+        let (seconds, bound) = (start.elapsed().as_secs_f64(), part.truncation_error());
+        let counts = [&part.cross, &part.first, &part.second].map(|c| c.iterations);
+        println!(
+            "n = {n}: {:?} by blocks, bound {bound:.1e}, marginals {:.1e}, iterations {counts:?}, {seconds:.1} s",
+            part.value,
+            part.marginal_error()
+        );
+        assert!(part.converged());
+        if n == 10_000 {
+            let start = std::time::Instant::now();
+            let all = divergence(&a, &b, &settings).unwrap();
+            println!("n = {n}: {:?} by all pairs, {:.1} s", all.value, start.elapsed().as_secs_f64());
+            assert!((part.value - all.value).abs() <= bound + 1e-4, "{} {}", part.value, all.value);
+        }
+    }
 }
 
 /// Checks that a plan without own pairs has none, keeps its marginals, and that three points on the corners of an equilateral triangle

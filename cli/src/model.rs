@@ -116,6 +116,15 @@ impl Model {
         memory::enough(8 * (points + threads * layers), "the model of this run", "use a machine with more memory")
     }
 
+    /// Each of the points carried by a generator that starts at samples; None where the model is no such generator.
+    pub fn carry(&self, x: &Matrix) -> Option<Matrix> {
+        match self {
+            Model::F32(g) if matches!(g.latent, Latent::Points(_)) => Some(g.carry(x)),
+            Model::F64(g) if matches!(g.latent, Latent::Points(_)) => Some(g.carry(x)),
+            _ => None,
+        }
+    }
+
     /// The model as a density, where it has one.
     pub fn density(&self) -> Option<&dyn Density> {
         match self {
@@ -197,9 +206,11 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
     let vector = |v: &[f64]| Tensor { shape: vec![v.len()], numbers: Numbers::F64(v.to_vec()) };
     let mut tensors = Tensors::new();
     put_frame(&mut tensors, &generator.frame);
-    if let Latent::Codes { logits } = &generator.latent {
-        tensors.insert("latent.logits".into(), vector(logits));
-    }
+    match &generator.latent {
+        Latent::Gaussian => None,
+        Latent::Codes { logits } => tensors.insert("latent.logits".into(), vector(logits)),
+        Latent::Points(x) => tensors.insert("latent.points".into(), tensor(x)),
+    };
     if let Some(pieces) = &generator.pieces {
         tensors.insert("latent.means".into(), tensor(pieces.means()));
         tensors.insert("latent.factors".into(), tensor(pieces.factors()));
@@ -278,7 +289,13 @@ fn frame(tensors: &Tensors) -> Result<Affine, String> {
 
 fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> {
     let frame = frame(tensors)?;
-    let latent = doubles(tensors, "latent.logits").map_or(Latent::Gaussian, |logits| Latent::Codes { logits });
+    let points = tensors.get("latent.points").map(|t| t.shape.first().copied().unwrap_or(0));
+    let latent = match (doubles(tensors, "latent.logits"), points) {
+        (Some(logits), _) => Latent::Codes { logits },
+        (None, Some(0)) => return Err("latent.points holds no points".into()),
+        (None, Some(n)) => Latent::Points(Arc::new(parameter_of(tensors, "latent.points", (n, frame.dim()))?)),
+        (None, None) => Latent::Gaussian,
+    };
     let hidden = metadata.get("hidden").ok_or("there is no 'hidden' in the metadata")?;
     let hidden: Vec<usize> = serde_json::from_str(hidden).map_err(|e| format!("'hidden' is {hidden} ({e})"))?;
     let codes = latent.codes();
@@ -381,9 +398,9 @@ mod tests {
             assert_eq!(load(&path).unwrap().sample(300, 4, 2), generator.sample(300, 4, 2), "{d}, {hidden:?}");
         }
         for d in 1..=5 {
-            for latent in
-                [Latent::Gaussian, Latent::Codes { logits: vec![0.5] }, Latent::Codes { logits: vec![0.5, -1.0, 0.0] }]
-            {
+            let points = Latent::Points(Arc::new(Matrix::from_fn(9, d, |i, j| (i * j) as f64 - 0.5)));
+            let codes = [vec![0.5], vec![0.5, -1.0, 0.0]].map(|logits| Latent::Codes { logits });
+            for latent in [Latent::Gaussian, points].into_iter().chain(codes) {
                 for hidden in [&[][..], &[8], &[8, 5], &[1, 300, 2]] {
                     check::<f32>(d, latent.clone(), hidden);
                     check::<f64>(d, latent.clone(), hidden);

@@ -231,6 +231,14 @@ fn targets_of_samples() {
     let drift = ["train", "t.toml", "--velocity", "drift", "--steps", "1"];
     refused(folder.path(), &drift, &["samples alone", "sinkhorn or mmd"]);
     refused(folder.path(), &["train", "t.toml", "--method", "flow", "--steps", "1"], &["flow", "generator"]);
+    refused(folder.path(), &["train", "t.toml", "--source", "no.csv", "--steps", "1"], &["no.csv", "cannot read"]);
+    refused(
+        folder.path(),
+        &["train", "t.toml", "--source", "line.csv", "--steps", "1"],
+        &["line.csv has 1 columns", "2"],
+    );
+    let flow = ["train", "gmm9", "--method", "flow", "--source", "many.csv", "--steps", "1"];
+    refused(folder.path(), &flow, &["'flow'", "takes no points", "generator"]);
 }
 
 /// Checks that every mistake in what is to be compared by `distance` is refused with the file, the option and the numbers.
@@ -246,6 +254,8 @@ fn distances() {
         (&["many.csv", "x.csv", "--epsilon", "0"], &["epsilon = 0", "positive"]),
         (&["many.csv", "x.csv", "--epsilon=-1"], &["epsilon = -1"]),
         (&["many.csv", "x.csv", "--epsilon", "nan"], &["epsilon = NaN"]),
+        (&["many.csv", "x.csv", "--relax", "0"], &["relax = 0", "positive"]),
+        (&["many.csv", "x.csv", "--metric", "mmd", "--relax", "1"], &["--relax", "only sinkhorn"]),
         (&["many.csv", "x.csv", "--metric", "w2"], &["w2 of 10 and 3 samples", "equal numbers"]),
         (&["many.csv", "x.csv", "--metric", "energy", "--epsilon", "1"], &["--epsilon", "only sinkhorn"]),
         (&["many.csv", "x.csv", "--metric", "mmd", "--weights", "minus.csv"], &["--weights", "only sinkhorn"]),

@@ -21,7 +21,7 @@ use std::sync::Arc;
 ///   level 0 ≤ h ≤ 1 are fixed, a shift s_k ∈ R^d and an embedding c_k ∈ R^d are learned for each code k; ξ ~ N(0, I) beside z. With
 ///   h > 0 the law has a density that can be estimated and certified ([`CentreDensity`]), and the network's output goes through
 ///   3 tanh(·/3), so that the law's tails are those of the pieces;
-/// - y = z + MLP(z) for a Gaussian latent.
+/// - y = z + MLP(z) for a Gaussian latent, and for samples of another law ([`Generator::at_source`]).
 ///
 /// With an [`Orientation`] x is then moved by an element of its group, uniform and independent of x.
 #[derive(Debug, Clone)]
@@ -81,11 +81,32 @@ impl<T: Real> Generator<T> {
         let pieces = Pieces::of_mixture(p);
         out.parameters[0] = Arc::new(pieces.means().cast().into());
         (out.pieces, out.noise) = (Some(pieces), noise);
-        let last = out.parameters.len() - 2;
-        for p in &mut out.parameters[last..] {
+        out.silence();
+        out
+    }
+
+    /// The generator that carries points of a source (N×d, in the units of the target): the identity, its network's output 0.
+    pub fn at_source(frame: Affine, source: &Matrix, hidden: &[usize], seed: u64) -> Self {
+        let latent = Latent::Points(Arc::new(frame.standardise(source)));
+        let mut out = Self::new(frame, latent, hidden, seed);
+        out.silence();
+        out
+    }
+
+    /// Sets the network's output to 0.
+    fn silence(&mut self) {
+        let last = self.parameters.len() - 2;
+        for p in &mut self.parameters[last..] {
             *p = Arc::new(Matrix::zeros(p.rows(), p.cols()).into());
         }
-        out
+    }
+
+    /// G(x) of each point (n×d, in the units of the target); for a generator without codes.
+    #[track_caller]
+    pub fn carry(&self, x: &Matrix) -> Matrix {
+        assert!(self.pieces.is_none(), "Generator::carry: its input has codes");
+        let noise = self.frame.standardise(x).cast();
+        self.frame.restore(&self.map(&LatentBatch { noise, jitter: None, codes: None }))
     }
 
     /// Number of trainable numbers in R^d with `codes` codes (0 for a Gaussian latent) and these hidden layers; None

@@ -19,9 +19,11 @@ pub enum Latent {
         /// Logits of the K codes.
         logits: Vec<f64>,
     },
+    /// z is one of these points (N×d, in units of the frame) with equal chances: samples of one law that are carried to another.
+    Points(Arc<Matrix>),
 }
 
-/// n latent points: Gaussian noise, and the code of each row where the law has codes.
+/// n latent points: Gaussian noise or given points, and the code of each row where the law has codes.
 #[derive(Debug, Clone)]
 pub struct LatentBatch<T: Real> {
     /// z, n×d.
@@ -33,18 +35,18 @@ pub struct LatentBatch<T: Real> {
 }
 
 impl Latent {
-    /// Number of codes; 0 for a Gaussian latent.
+    /// Number of codes; 0 where there are none.
     pub fn codes(&self) -> usize {
         match self {
-            Latent::Gaussian => 0,
+            Latent::Gaussian | Latent::Points(_) => 0,
             Latent::Codes { logits } => logits.len(),
         }
     }
 
-    /// π, summing to 1; one entry for a Gaussian latent.
+    /// π, summing to 1; one entry without codes.
     pub fn probabilities(&self) -> Vec<f64> {
         match self {
-            Latent::Gaussian => vec![1.0],
+            Latent::Gaussian | Latent::Points(_) => vec![1.0],
             Latent::Codes { logits } => softmax(logits),
         }
     }
@@ -92,10 +94,19 @@ impl Latent {
         quantiles: impl FnOnce(&mut crate::rng::Stream) -> Vec<f64>,
     ) -> LatentBatch<T> {
         let codes = match self {
-            Latent::Gaussian => None,
+            Latent::Gaussian | Latent::Points(_) => None,
             Latent::Codes { logits } => Some(invert(logits, &quantiles(&mut stream_beside(seed, purpose, unit)))),
         };
-        LatentBatch { noise: normal_matrix(seed, purpose, unit, n, d), jitter: None, codes }
+        let noise = match self {
+            Latent::Points(x) => {
+                let mut u = vec![0.0; n];
+                fill_uniform(&mut stream_beside(seed, purpose, unit), &mut u);
+                let row = |u: &f64| ((u * x.rows() as f64) as usize).min(x.rows() - 1);
+                x.gather_rows(&u.iter().map(row).collect::<Vec<_>>()).cast()
+            }
+            _ => normal_matrix(seed, purpose, unit, n, d),
+        };
+        LatentBatch { noise, jitter: None, codes }
     }
 }
 

@@ -101,12 +101,13 @@ impl ModelSettings for GeneratorSettings {
 }
 
 impl GeneratorSettings {
-    /// With codes: at the mixture that follows the target, as far as a search found it ([`fit_mixture`], [`refine`]), or its samples.
+    /// From points of a source: the identity on them. With codes: at the mixture that follows the target, as far as a search found it
+    /// ([`fit_mixture`], [`refine`]), or its samples.
     fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
         let (target, seed) = (start.target, start.seed);
         let mixture = target.densities.first().and_then(|p| p.mixture());
         // without codes a search finds the units alone
-        let searches = self.codes > 0 || (start.frame.is_none() && mixture.is_none());
+        let searches = (self.codes > 0 && start.points.is_none()) || (start.frame.is_none() && mixture.is_none());
         let mut found = match target.densities.first().filter(|_| searches) {
             Some(p) => Some(search(
                 &**p,
@@ -114,7 +115,7 @@ impl GeneratorSettings {
             )?),
             None => None,
         };
-        let orientation = self.orientation_of(target, found.as_ref(), seed)?;
+        let orientation = self.orientation_of(target, found.as_ref().filter(|_| start.points.is_none()), seed)?;
         if let (Some(o), Some(found)) = (&orientation, &mut found) {
             found.particles = o.orient(&found.particles, seed);
         }
@@ -132,6 +133,11 @@ impl GeneratorSettings {
             (None, None, Some(points)) => Affine::of_particles(points)?,
             (None, None, None) => Affine::identity(target.dim()),
         };
+        if let Some(source) = &start.points {
+            check_source(source, frame.dim())?;
+            let generator = Generator::<T>::at_source(frame, source, &self.hidden, seed);
+            return Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: None });
+        }
         let points = points.filter(|_| self.codes > 0);
         let Some(y) = points.map(|points| frame.standardise(points)) else {
             return Ok(Built {
@@ -173,6 +179,18 @@ impl GeneratorSettings {
         let mut model = GeneratorModel::<T>::fresh(frame_of_state(state)?, settings, start.seed);
         model.restore(state)?;
         Ok(Box::new(model))
+    }
+}
+
+/// `Error::Dimension` where there are no points or they have not d coordinates, `Error::BadSample` at one that is not finite.
+fn check_source(x: &Matrix, d: usize) -> Result<()> {
+    if x.cols() != d || x.rows() == 0 {
+        let (expected, found) = if x.cols() != d { (d, x.cols()) } else { (1, 0) };
+        return Err(Error::Dimension { what: "the points of the source".into(), expected, found });
+    }
+    match x.as_slice().iter().position(|v| !v.is_finite()) {
+        Some(k) => Err(Error::BadSample { row: k / d, column: k % d, value: x.as_slice()[k] }),
+        None => Ok(()),
     }
 }
 
@@ -220,8 +238,10 @@ impl<T: Real> Stateful for GeneratorModel<T> {
     fn save(&self, to: &mut State) {
         to.put_parameters(&self.generator.parameter_names(), &self.generator.parameters, &self.optimiser);
         put_frame(to, &self.generator.frame);
-        if let Latent::Codes { logits } = &self.generator.latent {
-            to.put_row("latent.logits", logits);
+        match &self.generator.latent {
+            Latent::Gaussian => {}
+            Latent::Codes { logits } => to.put_row("latent.logits", logits),
+            Latent::Points(x) => to.put("latent.points", &**x),
         }
         if let Some(pieces) = &self.generator.pieces {
             to.put("latent.means", pieces.means());
@@ -256,11 +276,21 @@ impl<T: Real> Stateful for GeneratorModel<T> {
                 Some((Latent::Codes { logits: row("latent.logits", codes)? }, pieces, row("latent.noise", 1)?[0]))
             }
         };
+        let source = match from.tensors.contains_key("latent.points") {
+            true => Some(from.any_shape::<f64>("latent.points")?.clone()),
+            false => None,
+        };
+        if let Some(x) = &source {
+            check_source(x, d)?;
+        }
         let search = Searched::of_state(from, d)?;
         let orientation = Orientation::of_state(from, d)?.map(Arc::new);
         (self.generator.parameters, self.optimiser, self.best) = (parameters, optimiser, best);
         if let Some((latent, pieces, noise)) = latent {
             (self.generator.latent, self.generator.pieces, self.generator.noise) = (latent, Some(pieces), noise);
+        }
+        if let Some(x) = source {
+            self.generator.latent = Latent::Points(Arc::new(x));
         }
         (self.generator.search, self.generator.orientation) = (search, orientation);
         self.law = any_law(&self.generator);

@@ -356,10 +356,14 @@ impl Method {
         self.model.memory(dim, reference, self.run.single()) + self.velocity.memory(dim) + search
     }
 
-    /// The run at its start. `points` (N×d) are where particles start, for models that take them.
+    /// The run at its start. `points` (N×d) are where particles start, or what a generator carries; a flow takes none.
     pub fn start(&self, target: &Target, points: Option<Matrix>) -> Result<Run> {
         self.check()?;
         target.check()?;
+        if let (Some(_), "flow") = (&points, self.model.name()) {
+            let what = "the model 'flow' has a law of its own to start from, and takes no points".into();
+            return Err(Error::Mismatch { what, remedy: "choose the model 'generator' or 'particles'".into() });
+        }
         if let (Domain::Torus(_), model @ ("generator" | "flow")) = (&target.domain, self.model.name()) {
             let velocity = self.velocity.name();
             return Err(Error::Mismatch {

@@ -5,11 +5,12 @@ use crate::linalg::Matrix;
 use crate::num::{Real, exp, log_sum_exp, log2};
 use crate::transport::sweep::LANES;
 use std::cmp::Ordering;
+use std::ops::Range;
 
 /// log₂ of a weight that no sum notices, in place of -∞.
 const NOTHING: f64 = -1e30;
 
-/// Σ_i a_i δ(x_i), Σ a_i = 1.
+/// Σ_i a_i δ(x_i), Σ a_i = 1 unless [`Cloud::of_mass`] says another sum.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cloud<T = f64> {
     /// x, n×d.
@@ -20,6 +21,8 @@ pub struct Cloud<T = f64> {
     padded: usize,
     /// a, n.
     weights: Vec<f64>,
+    /// Σ a.
+    mass: f64,
     /// log₂ a, `padded`; [`NOTHING`] at the end.
     log2_weights: Vec<T>,
 }
@@ -38,16 +41,64 @@ impl<T: Real> Cloud<T> {
         if let Some(k) = points.as_slice().iter().position(bad) {
             return Err(Error::BadSample { row: k / d, column: k % d, value: points.as_slice()[k] });
         }
-        let weights = normalised(n, log_weights)?;
+        Ok(Self::of(points.cast(), normalised(n, log_weights)?, 1.0))
+    }
+
+    /// Points with weights whose sum is `mass`.
+    fn of(points: Matrix<T>, weights: Vec<f64>, mass: f64) -> Self {
+        let (n, d) = points.shape();
         let padded = n.next_multiple_of(LANES);
-        let points: Matrix<T> = points.cast();
         let mut columns = vec![T::ZERO; d * padded];
         for (i, row) in points.iter_rows().enumerate() {
             row.iter().enumerate().for_each(|(j, &x)| columns[j * padded + i] = x);
         }
         let mut log2_weights = vec![T::from_f64(NOTHING); padded];
         log2_weights.iter_mut().zip(&weights).for_each(|(l, w)| *l = T::from_f64(log2(*w).max(NOTHING)));
-        Ok(Self { points, columns, padded, weights, log2_weights })
+        Self { points, columns, padded, weights, mass, log2_weights }
+    }
+
+    /// The same points with Σ a_i = `mass`, for plans with relaxed marginals. `Error::Parameter` where it is not a positive number.
+    pub fn of_mass(self, mass: f64) -> Result<Self> {
+        if !(mass > 0.0 && mass.is_finite()) {
+            return Err(Error::Parameter {
+                name: "the mass of the points".into(),
+                value: mass,
+                expected: "a positive number",
+            });
+        }
+        let factor = mass / self.mass;
+        let weights = self.weights.iter().map(|w| w * factor).collect();
+        Ok(Self::of(self.points, weights, mass))
+    }
+
+    /// Its points in the order `rows`, all of them.
+    pub(super) fn in_order(&self, rows: &[usize]) -> Self {
+        Self::of(self.points.gather_rows(rows), rows.iter().map(|&i| self.weights[i]).collect(), self.mass)
+    }
+
+    /// Each of these runs of points at its mean.
+    pub(super) fn grouped(&self, runs: &[Range<usize>]) -> Self {
+        let mut means = Matrix::zeros(runs.len(), self.dim());
+        for (k, run) in runs.iter().enumerate() {
+            let mean = self.mean_of(run).0;
+            means.row_mut(k).iter_mut().zip(mean).for_each(|(m, x)| *m = T::from_f64(x));
+        }
+        let weights = runs.iter().map(|run| self.weights[run.clone()].iter().sum()).collect();
+        Self::of(means, weights, self.mass)
+    }
+
+    /// The mean of a run of points, and the mean squared distance from it.
+    pub(super) fn mean_of(&self, run: &Range<usize>) -> (Vec<f64>, f64) {
+        let of = &self.weights[run.clone()];
+        let total: f64 = of.iter().sum();
+        // points without weight still have a place
+        let share = |i: usize| if total > 0.0 { of[i] / total } else { 1.0 / of.len() as f64 };
+        let sum = |f: &dyn Fn(f64) -> f64, j: usize| -> f64 {
+            (0..of.len()).map(|i| share(i) * f(self.points[(run.start + i, j)].to_f64())).sum()
+        };
+        let mean: Vec<f64> = (0..self.dim()).map(|j| sum(&|x| x, j)).collect();
+        let spread = (0..self.dim()).map(|j| sum(&|x| (x - mean[j]) * (x - mean[j]), j)).sum();
+        (mean, spread)
     }
 
     /// n.
@@ -75,6 +126,11 @@ impl<T: Real> Cloud<T> {
         &self.weights
     }
 
+    /// Σ a.
+    pub fn mass(&self) -> f64 {
+        self.mass
+    }
+
     pub(super) fn columns(&self) -> &[T] {
         &self.columns
     }
@@ -85,18 +141,6 @@ impl<T: Real> Cloud<T> {
 
     pub(super) fn log2_weights(&self) -> &[T] {
         &self.log2_weights
-    }
-
-    /// The smallest box around the points: lower and upper corner.
-    pub(super) fn bounds(&self) -> (Vec<f64>, Vec<f64>) {
-        let (mut low, mut high) = (vec![f64::INFINITY; self.dim()], vec![f64::NEG_INFINITY; self.dim()]);
-        for row in self.points.iter_rows() {
-            for (j, x) in row.iter().enumerate() {
-                low[j] = low[j].min(x.to_f64());
-                high[j] = high[j].max(x.to_f64());
-            }
-        }
-        (low, high)
     }
 
     /// An order of clouds, so that what is symmetric in them can be computed in one order.

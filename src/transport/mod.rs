@@ -8,8 +8,16 @@
 //! P_ij = a_i b_j exp((f_i + g_j - c_ij)/ε), and S_ε(a, b) = OT_ε(a, b) - ½ OT_ε(a, a) - ½ OT_ε(b, b), which is 0 for a = b and at least 0
 //! (Feydy et al., AISTATS 2019).
 //!
+//! With relaxed marginals of strength ρ masses may differ, and what is far away is given up at a cost (Chizat et al., 2018; Séjourné et al.,
+//! 2019):
+//!
+//! OT_ε,ρ(a, b) = min_P Σ P_ij c(x_i, y_j) + ε KL(P‖a⊗b) + ρ KL(P1‖a) + ρ KL(Pᵀ1‖b)   over P ≥ 0, KL(p‖q) = Σ p log(p/q) - p + q,
+//!
+//! whose dual has Σ a_i ρ (1 - exp(-f_i/ρ)) in place of Σ a_i f_i, and S_ε,ρ has + ½ ε (Σ a - Σ b)² behind it.
+//!
 //! No n×m matrix is kept: each sweep computes the costs again, so memory is O((n + m) d). Sums run in an order that does not depend on the
-//! number of threads.
+//! number of threads. With [`Sinkhorn::truncate`] blocks of pairs in which the plan has next to no mass are not read, and the bound of what
+//! this changes is known ([`Divergence::truncation_error`]).
 //!
 //! ```
 //! use pushforward::linalg::Matrix;
@@ -23,11 +31,13 @@
 //! # Ok::<(), pushforward::Error>(())
 //! ```
 
+mod blocks;
 mod cloud;
 mod divergence;
 mod relaxation;
 mod solve;
 mod sweep;
+mod truncated;
 
 pub use cloud::Cloud;
 pub use divergence::{Divergence, divergence};
@@ -67,17 +77,24 @@ pub struct Sinkhorn {
     pub tolerance: f64,
     /// Where they stop at the latest; each reads all pairs twice. [`Coupling::marginal_error`] says what was reached.
     pub max_iterations: usize,
+    /// ρ > 0 of relaxed marginals, in units of the cost; None where the marginals of a plan are a and b.
+    pub relax: Option<f64>,
+    /// The largest mass of a plan in pairs that may be left out, for many points in few dimensions: the plan is found from coarse to fine, and
+    /// blocks of pairs without mass are not read. None reads all pairs.
+    pub truncate: Option<f64>,
 }
 
 impl Sinkhorn {
-    /// Cost ½ |x - y|², tolerance 1e-10, at most 10,000 iterations.
+    /// Cost ½ |x - y|², tolerance 1e-10, at most 10,000 iterations, exact marginals, all pairs.
     pub fn new(epsilon: f64) -> Self {
-        Self { epsilon, cost: Cost::HalfSquare, tolerance: 1e-10, max_iterations: 10_000 }
+        let (tolerance, max_iterations) = (1e-10, 10_000);
+        Self { epsilon, cost: Cost::HalfSquare, tolerance, max_iterations, relax: None, truncate: None }
     }
 
     /// `Error::Parameter` where a number is out of its range.
     pub fn check(&self) -> Result<()> {
-        for (name, value) in [("epsilon", self.epsilon), ("tolerance", self.tolerance)] {
+        let optional = [("relax", self.relax), ("truncate", self.truncate)].map(|(name, v)| (name, v.unwrap_or(1.0)));
+        for (name, value) in [("epsilon", self.epsilon), ("tolerance", self.tolerance)].into_iter().chain(optional) {
             if !(value > 0.0 && value.is_finite()) {
                 return Err(Error::Parameter { name: name.into(), value, expected: "a positive number" });
             }

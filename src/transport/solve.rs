@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::num::{Real, exp2};
+use crate::num::{Real, exp_m1, exp2, log2};
+use crate::transport::blocks::{Kept, bounds};
 use crate::transport::relaxation::Relaxation;
 use crate::transport::sweep::{Mean, Side, Sum, means, row_sums};
-use crate::transport::{Cloud, Cost, Sinkhorn};
+use crate::transport::{Cloud, Sinkhorn, truncated};
 use std::f64::consts::LN_2;
 
 /// Factor between one ε and the next.
@@ -17,93 +18,258 @@ const ROUGH: f64 = 0.05;
 /// A plan P between a and b by its potentials: P_ij = a_i b_j exp((f_i + g_j - c_ij)/ε).
 #[derive(Debug, Clone)]
 pub struct Coupling<T = f64> {
-    /// OT_ε(a, b) by its dual, at most the optimum; its error is of second order in that of the marginals.
+    /// OT_ε(a, b) by its dual, at most the optimum (and ε·[`Coupling::skipped`]); its error is of second order in that of the marginals.
     pub value: f64,
     /// Iterations at the last ε; each reads all pairs twice (once where a is coupled with itself).
     pub iterations: usize,
-    /// The larger of Σ_i |Σ_j P_ij - a_i| and Σ_j |Σ_i P_ij - b_j| of this plan.
+    /// The larger of Σ_i |Σ_j P_ij - a_i|/Σ a and Σ_j |Σ_i P_ij - b_j|/Σ b of this plan; with relaxed marginals a_i exp(-f_i/ρ) stands
+    /// for a_i, b_j exp(-g_j/ρ) for b_j: what they are at the optimum.
     pub marginal_error: f64,
-    settings: Sinkhorn,
-    masked: bool,
+    /// An upper bound of the mass of the plan in pairs that were left out; 0 without [`Sinkhorn::truncate`].
+    pub skipped: f64,
+    pub(super) settings: Sinkhorn,
+    pub(super) masked: bool,
     /// f and g in units of ε log 2.
-    phi: Vec<T>,
-    gamma: Vec<T>,
+    pub(super) phi: Vec<T>,
+    pub(super) gamma: Vec<T>,
+}
+
+/// What is coupled, at one ε.
+#[derive(Clone, Copy)]
+pub(super) struct Problem<'a, T> {
+    pub a: &'a Cloud<T>,
+    pub b: &'a Cloud<T>,
+    pub settings: &'a Sinkhorn,
+    pub epsilon: f64,
+    pub masked: bool,
+    /// What rows and columns read; all where None.
+    pub kept: Option<(&'a Kept, &'a Kept)>,
+}
+
+/// Where the iteration at an ε ends.
+#[derive(Clone, Copy)]
+pub(super) struct Until {
+    pub most: usize,
+    pub enough: f64,
+    /// Whether steps over-relax.
+    pub last: bool,
+}
+
+impl Until {
+    /// At an ε on the way.
+    pub const ROUGH: Self = Self { most: ON_THE_WAY, enough: ROUGH, last: false };
+
+    /// At the last ε on a coarse level.
+    pub const COARSE: Self = Self { most: 2000, enough: 1e-4, last: true };
+
+    /// At the last ε.
+    pub fn converged<T: Real>(settings: &Sinkhorn) -> Self {
+        Self { most: settings.max_iterations, enough: reachable::<T>(settings), last: true }
+    }
+}
+
+impl<T: Real> Problem<'_, T> {
+    /// b and a.
+    fn turned(self) -> Self {
+        Self { a: self.b, b: self.a, kept: self.kept.map(|(rows, columns)| (columns, rows)), ..self }
+    }
+
+    /// ε/ρ: at the optimum the row i has the mass a_i 2^(-φ_i ε/ρ).
+    fn leak(&self) -> f64 {
+        self.settings.relax.map_or(0.0, |rho| self.epsilon / rho)
+    }
+
+    /// Σ_j P_ij/a_i for each row.
+    fn row_sums(&self, phi: &[T], gamma: &[T]) -> Vec<Sum<T>> {
+        row_sums(self.a.points(), self.side(&weighted(self.b, gamma)), phi)
+    }
+
+    fn side<'b>(&'b self, h: &'b [T]) -> Side<'b, T> {
+        let kappa = 1.0 / (self.epsilon * LN_2);
+        Side { y: self.b, h, kappa, cost: self.settings.cost, masked: self.masked, kept: self.kept.map(|k| k.0) }
+    }
+
+    /// The φ of the rows that is best for γ, whether or not γ is of this problem's b.
+    pub fn best(&self, gamma: &[T]) -> Vec<T> {
+        let mut phi = vec![T::ZERO; self.a.len()];
+        let sums = self.row_sums(&phi, gamma);
+        self.move_by(&mut phi, &sums, 1.0);
+        phi
+    }
+
+    /// Moves the potentials of a's points; the error of their marginal before.
+    fn half(&self, phi: &mut [T], gamma: &[T], omega: f64) -> f64 {
+        let sums = self.row_sums(phi, gamma);
+        let error = self.excess(&sums, phi);
+        self.move_by(phi, &sums, omega);
+        error
+    }
+
+    /// φ moves by ω of the way to where its rows are best: exact, or damped by ρ/(ρ + ε) where marginals are relaxed.
+    fn move_by(&self, phi: &mut [T], sums: &[Sum<T>], omega: f64) {
+        let omega = T::from_f64(omega);
+        let damping = T::from_f64(1.0 / (1.0 + self.leak()));
+        for (p, s) in phi.iter_mut().zip(sums) {
+            let best = damping * s.potential();
+            *p = if omega == T::ONE { best } else { *p + omega * (best - *p) };
+        }
+    }
+
+    /// Σ_i a_i |Σ_j P_ij/a_i - 2^(-φ_i ε/ρ)| / Σ a.
+    fn excess(&self, sums: &[Sum<T>], phi: &[T]) -> f64 {
+        let leak = self.leak();
+        let wanted = |p: f64| if leak == 0.0 { 1.0 } else { exp2(-leak * p) };
+        let each = self.a.weights().iter().zip(sums).zip(phi);
+        each.map(|((w, s), p)| w * (s.mass(*p) - wanted(p.to_f64())).abs()).sum::<f64>() / self.a.mass()
+    }
+
+    /// Σ_i a_i 2^(-φ_i ε/ρ): the mass of the plan by its rows.
+    fn mass(&self, phi: &[T]) -> f64 {
+        if self.settings.relax.is_none() {
+            return self.a.mass();
+        }
+        let terms: Vec<f64> =
+            self.a.weights().iter().zip(phi).map(|(w, p)| w * exp2(-self.leak() * p.to_f64())).collect();
+        crate::num::sum(&terms)
+    }
+
+    /// f + c and g - c with the c that is best: without it the plan's mass goes from rows to columns at the rate ε/ρ alone.
+    fn level(&self, phi: &mut [T], gamma: &mut [T]) {
+        if self.settings.relax.is_none() {
+            return;
+        }
+        let shift = 0.5 * (log2(self.mass(phi)) - log2(self.turned().mass(gamma))) / self.leak();
+        if shift.is_finite() {
+            phi.iter_mut().for_each(|p| *p += T::from_f64(shift));
+            gamma.iter_mut().for_each(|g| *g += T::from_f64(-shift));
+        }
+    }
+
+    /// Rows and columns in turn; the number of iterations.
+    pub fn alternate(&self, until: Until, phi: &mut [T], gamma: &mut [T]) -> usize {
+        let mut relaxation = Relaxation::new();
+        let mut iterations = 0;
+        while iterations < until.most {
+            let omega = if until.last { relaxation.factor() } else { 1.0 };
+            let rows = self.half(phi, gamma, omega);
+            let columns = self.turned().half(gamma, phi, omega);
+            self.level(phi, gamma);
+            iterations += 1;
+            // after a plain step over columns at this ε these are exact and the rows say all
+            let error =
+                if omega == 1.0 && iterations > 1 && self.settings.relax.is_none() { rows } else { rows.max(columns) };
+            if error <= until.enough {
+                break;
+            }
+            relaxation.observe(error);
+        }
+        iterations
+    }
+
+    /// f = g for b = a: f ← ½ (f + its best), which halves each error or better, since the kernel of the cost is positive (not so where it
+    /// is masked). Iterations, the error that is left and the mass of the plan.
+    pub fn average(&self, until: Until, phi: &mut [T]) -> (usize, f64, f64) {
+        let mut iterations = 0;
+        loop {
+            let sums = self.row_sums(phi, phi);
+            let error = self.excess(&sums, phi);
+            if error <= until.enough || iterations == until.most {
+                let each = self.a.weights().iter().zip(&sums).zip(phi.iter());
+                return (iterations, error, each.map(|((w, s), p)| w * s.mass(*p)).sum());
+            }
+            self.move_by(phi, &sums, 0.5);
+            iterations += 1;
+        }
+    }
+
+    /// Σ_i a_i f_i, or Σ_i a_i ρ (1 - exp(-f_i/ρ)) where marginals are relaxed.
+    fn gain(&self, phi: &[T]) -> f64 {
+        let each = self.a.weights().iter().zip(phi);
+        let terms: Vec<f64> = match self.settings.relax {
+            None => each.map(|(w, p)| w * p.to_f64()).collect(),
+            Some(_) => {
+                each.map(|(w, p)| -w * exp_m1(-self.leak() * LN_2 * p.to_f64()) / (self.leak() * LN_2)).collect()
+            }
+        };
+        self.epsilon * LN_2 * crate::num::sum(&terms)
+    }
+
+    /// The dual where the plan has the mass `mass`.
+    fn value(&self, phi: &[T], gamma: &[T], mass: f64) -> f64 {
+        let product = self.a.mass() * self.b.mass();
+        self.gain(phi) + self.turned().gain(gamma) + self.epsilon * (product - mass)
+    }
+
+    /// The plan after a last step over rows, which makes these exact.
+    pub fn coupling(&self, mut phi: Vec<T>, gamma: Vec<T>, iterations: usize) -> Coupling<T> {
+        self.half(&mut phi, &gamma, 1.0);
+        let columns = self.turned();
+        let marginal_error = columns.excess(&columns.row_sums(&gamma, &phi), &gamma);
+        let value = self.value(&phi, &gamma, self.mass(&phi));
+        let settings = *self.settings;
+        Coupling { value, iterations, marginal_error, skipped: 0.0, settings, masked: false, phi, gamma }
+    }
+
+    /// The plan between a and itself.
+    pub fn own_coupling(&self, phi: Vec<T>, (iterations, marginal_error, mass): (usize, f64, f64)) -> Coupling<T> {
+        let value = self.value(&phi, &phi, mass);
+        let (settings, gamma) = (*self.settings, phi.clone());
+        Coupling { value, iterations, marginal_error, skipped: 0.0, settings, masked: self.masked, phi, gamma }
+    }
 }
 
 /// The plan between a and b.
 ///
 /// Rows and columns in turn, over-relaxed by the observed rate of convergence; ε falls from the largest cost by 4 to its value. Stops where
 /// both marginals are within [`Sinkhorn::tolerance`] or after [`Sinkhorn::max_iterations`]. The last step is a plain one over rows, so that
-/// these are exact to rounding. `Error::Dimension` where a and b have different dimensions; otherwise [`Sinkhorn::check`].
+/// these are exact to rounding. `Error::Dimension` where a and b have different dimensions, `Error::Parameter` where their masses differ and
+/// marginals are not relaxed; otherwise [`Sinkhorn::check`].
 pub fn couple<T: Real>(a: &Cloud<T>, b: &Cloud<T>, settings: &Sinkhorn) -> Result<Coupling<T>> {
     settings.check()?;
     if a.dim() != b.dim() {
         return Err(Error::Dimension { what: "the second set of points".into(), expected: a.dim(), found: b.dim() });
     }
+    if settings.relax.is_none() && a.mass() != b.mass() {
+        let name = "the mass of the second set of points".into();
+        return Err(Error::Parameter { name, value: b.mass(), expected: "that of the first, or relaxed marginals" });
+    }
+    if let Some(limit) = settings.truncate {
+        return Ok(truncated::couple(a, Some(b), settings, false, limit));
+    }
     let (mut phi, mut gamma) = (vec![T::ZERO; a.len()], vec![T::ZERO; b.len()]);
-    let tolerance = reachable::<T>(settings);
+    let mut problem = Problem { a, b, settings, epsilon: settings.epsilon, masked: false, kept: None };
     let (mut iterations, mut before) = (0, None);
     for epsilon in schedule(a, b, settings) {
         rescale(&mut phi, before, epsilon);
         rescale(&mut gamma, before, epsilon);
         before = Some(epsilon);
-        let last = epsilon == settings.epsilon;
-        let (most, enough) = if last { (settings.max_iterations, tolerance) } else { (ON_THE_WAY, ROUGH) };
-        let mut relaxation = Relaxation::new();
-        iterations = 0;
-        while iterations < most {
-            let omega = if last { relaxation.factor() } else { 1.0 };
-            let rows = half(a, b, epsilon, settings.cost, &mut phi, &gamma, omega);
-            let columns = half(b, a, epsilon, settings.cost, &mut gamma, &phi, omega);
-            iterations += 1;
-            // after a plain step over columns at this ε these are exact and the rows say all
-            let error = if omega == 1.0 && iterations > 1 { rows } else { rows.max(columns) };
-            if error <= enough {
-                break;
-            }
-            relaxation.observe(error);
-        }
+        let until = if epsilon == settings.epsilon { Until::converged::<T>(settings) } else { Until::ROUGH };
+        problem.epsilon = epsilon;
+        iterations = problem.alternate(until, &mut phi, &mut gamma);
     }
-    let epsilon = settings.epsilon;
-    half(a, b, epsilon, settings.cost, &mut phi, &gamma, 1.0);
-    let sums = row_sums(b.points(), side(a, &weighted(a, &phi), epsilon, settings.cost, false), &gamma);
-    let marginal_error = excess(b, &sums, &gamma);
-    let value = epsilon * LN_2 * (mean(a, &phi) + mean(b, &gamma));
-    Ok(Coupling { value, iterations, marginal_error, settings: *settings, masked: false, phi, gamma })
+    Ok(problem.coupling(phi, gamma, iterations))
 }
 
 /// The plan between a and itself, with f = g; without the pairs (i, i) where `masked`, for which a needs two points.
-///
-/// f ← ½ (f + soft minimum of c - f), which halves each error or better, since the kernel of the cost is positive (not so where it is masked).
 pub fn couple_with_itself<T: Real>(a: &Cloud<T>, settings: &Sinkhorn, masked: bool) -> Result<Coupling<T>> {
     settings.check()?;
     if masked && a.len() < 2 {
         return Err(Error::Dimension { what: "a set of points without own pairs".into(), expected: 2, found: a.len() });
     }
+    if let Some(limit) = settings.truncate {
+        return Ok(truncated::couple(a, None, settings, masked, limit));
+    }
     let mut phi = vec![T::ZERO; a.len()];
-    let tolerance = reachable::<T>(settings);
-    let (mut iterations, mut marginal_error, mut mass, mut before) = (0, 0.0, 1.0, None);
+    let mut problem = Problem { a, b: a, settings, epsilon: settings.epsilon, masked, kept: None };
+    let (mut end, mut before) = ((0, 0.0, 0.0), None);
     for epsilon in schedule(a, a, settings) {
         rescale(&mut phi, before, epsilon);
         before = Some(epsilon);
-        let last = epsilon == settings.epsilon;
-        let (most, enough) = if last { (settings.max_iterations, tolerance) } else { (ON_THE_WAY, ROUGH) };
-        iterations = 0;
-        loop {
-            let sums = row_sums(a.points(), side(a, &weighted(a, &phi), epsilon, settings.cost, masked), &phi);
-            marginal_error = excess(a, &sums, &phi);
-            mass = a.weights().iter().zip(&sums).zip(&phi).map(|((w, s), p)| w * s.mass(*p)).sum();
-            if marginal_error <= enough || iterations == most {
-                break;
-            }
-            move_by(&mut phi, &sums, 0.5);
-            iterations += 1;
-        }
+        let until = if epsilon == settings.epsilon { Until::converged::<T>(settings) } else { Until::ROUGH };
+        problem.epsilon = epsilon;
+        end = problem.average(until, &mut phi);
     }
-    let epsilon = settings.epsilon;
-    let value = epsilon * (2.0 * LN_2 * mean(a, &phi) + 1.0 - mass);
-    let gamma = phi.clone();
-    Ok(Coupling { value, iterations, marginal_error, settings: *settings, masked, phi, gamma })
+    Ok(problem.own_coupling(phi, end))
 }
 
 impl<T: Real> Coupling<T> {
@@ -112,9 +278,10 @@ impl<T: Real> Coupling<T> {
         Self { phi: self.gamma, gamma: self.phi, ..self }
     }
 
-    /// Whether the marginals are within the tolerance.
+    /// Whether the marginals are within the tolerance, and what was left out within its limit.
     pub fn converged(&self) -> bool {
-        self.marginal_error <= reachable::<T>(&self.settings)
+        let left_out = self.settings.truncate.is_none_or(|limit| self.skipped <= limit);
+        left_out && self.marginal_error <= reachable::<T>(&self.settings)
     }
 
     /// f, in units of the cost; n.
@@ -134,14 +301,25 @@ impl<T: Real> Coupling<T> {
         out
     }
 
-    /// Σ_j P_ij ∇₁c(x_i, y_j) / Σ_j P_ij: the gradient of OT_ε(a, b) in x_i over a_i, by the envelope theorem; x - T(x) for ½ |x - y|². n×d.
+    /// Σ_j P_ij ∇₁c(x_i, y_j)/a_i: the gradient of OT_ε(a, b) in x_i over a_i, by the envelope theorem; x - T(x) for ½ |x - y|², and
+    /// exp(-f(x)/ρ) (x - T(x)) where marginals are relaxed. n×d.
     pub fn gradient(&self, a: &Cloud<T>, b: &Cloud<T>) -> Matrix<T> {
-        self.mean(a, b, Mean::Gradient)
+        let mut out = self.mean(a, b, Mean::Gradient);
+        if let Some(rho) = self.settings.relax {
+            let leak = self.settings.epsilon / rho;
+            for (i, p) in self.phi.iter().enumerate() {
+                let mass = T::from_f64(exp2(-leak * p.to_f64()));
+                out.row_mut(i).iter_mut().for_each(|g| *g *= mass);
+            }
+        }
+        out
     }
 
+    /// Reads all pairs.
     fn mean(&self, a: &Cloud<T>, b: &Cloud<T>, what: Mean) -> Matrix<T> {
-        let (epsilon, cost) = (self.settings.epsilon, self.settings.cost);
-        means(a.points(), side(b, &weighted(b, &self.gamma), epsilon, cost, self.masked), &self.phi, what)
+        let (settings, masked) = (&self.settings, self.masked);
+        let problem = Problem { a, b, settings, epsilon: settings.epsilon, masked, kept: None };
+        means(a.points(), problem.side(&weighted(b, &self.gamma)), &self.phi, what)
     }
 
     /// P, n×m: for plans that are to be looked at.
@@ -165,8 +343,9 @@ fn reachable<T: Real>(settings: &Sinkhorn) -> f64 {
 }
 
 /// From the largest cost between the boxes around a and b down to ε.
-fn schedule<T: Real>(a: &Cloud<T>, b: &Cloud<T>, settings: &Sinkhorn) -> Vec<f64> {
-    let ((low, high), (l, h)) = (a.bounds(), b.bounds());
+pub(super) fn schedule<T: Real>(a: &Cloud<T>, b: &Cloud<T>, settings: &Sinkhorn) -> Vec<f64> {
+    let around = |c: &Cloud<T>| bounds(c.points(), 0..c.len());
+    let ((low, high), (l, h)) = (around(a), around(b));
     let side = |j: usize| (high[j].max(h[j]) - low[j].min(l[j])).powi(2);
     let largest = settings.cost.at_square((0..low.len()).map(side).sum());
     let mut out = Vec::new();
@@ -180,7 +359,7 @@ fn schedule<T: Real>(a: &Cloud<T>, b: &Cloud<T>, settings: &Sinkhorn) -> Vec<f64
 }
 
 /// Potentials in units of the next ε.
-fn rescale<T: Real>(phi: &mut [T], before: Option<f64>, epsilon: f64) {
+pub(super) fn rescale<T: Real>(phi: &mut [T], before: Option<f64>, epsilon: f64) {
     let Some(before) = before else { return };
     let factor = T::from_f64(before / epsilon);
     phi.iter_mut().for_each(|p| *p *= factor);
@@ -191,36 +370,4 @@ fn weighted<T: Real>(b: &Cloud<T>, gamma: &[T]) -> Vec<T> {
     let mut h = b.log2_weights().to_vec();
     h.iter_mut().zip(gamma).for_each(|(h, g)| *h += *g);
     h
-}
-
-fn side<'a, T: Real>(y: &'a Cloud<T>, h: &'a [T], epsilon: f64, cost: Cost, masked: bool) -> Side<'a, T> {
-    Side { y, h, kappa: 1.0 / (epsilon * LN_2), cost, masked }
-}
-
-/// Moves the potentials of a's points; the error of their marginal before.
-fn half<T: Real>(a: &Cloud<T>, b: &Cloud<T>, epsilon: f64, cost: Cost, phi: &mut [T], gamma: &[T], omega: f64) -> f64 {
-    let sums = row_sums(a.points(), side(b, &weighted(b, gamma), epsilon, cost, false), phi);
-    let error = excess(a, &sums, phi);
-    move_by(phi, &sums, omega);
-    error
-}
-
-/// φ moves by ω of the way to where its rows are exact.
-fn move_by<T: Real>(phi: &mut [T], sums: &[Sum<T>], omega: f64) {
-    let omega = T::from_f64(omega);
-    for (p, s) in phi.iter_mut().zip(sums) {
-        let exact = s.potential();
-        *p = if omega == T::ONE { exact } else { *p + omega * (exact - *p) };
-    }
-}
-
-/// Σ_i a_i |Σ_j P_ij/a_i - 1|.
-fn excess<T: Real>(a: &Cloud<T>, sums: &[Sum<T>], phi: &[T]) -> f64 {
-    a.weights().iter().zip(sums).zip(phi).map(|((w, s), p)| w * (s.mass(*p) - 1.0).abs()).sum()
-}
-
-/// Σ a φ.
-fn mean<T: Real>(a: &Cloud<T>, phi: &[T]) -> f64 {
-    let terms: Vec<f64> = a.weights().iter().zip(phi).map(|(w, p)| w * p.to_f64()).collect();
-    crate::num::sum(&terms)
 }

@@ -5,12 +5,13 @@
 use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch, exp2};
 use crate::parallel;
+use crate::transport::blocks::Kept;
 use crate::transport::{Cloud, Cost};
 
 /// Columns that are computed side by side; fixed, so that sums do not depend on the vector width.
 pub(super) const LANES: usize = 16;
 /// Rows of one task; fixed, so that tasks do not depend on the number of threads.
-const ROWS: usize = 16;
+pub(super) const ROWS: usize = 16;
 /// Exponents above are cut: 2^x is not checked there. The row is then done again with its own maximum.
 const CUT: f64 = 100.0;
 /// Sums beyond 2^±this are computed again with their own maximum: terms may have been lost at either end.
@@ -29,6 +30,8 @@ pub(super) struct Side<'a, T> {
     pub cost: Cost,
     /// Whether the pair (i, i) is left out.
     pub masked: bool,
+    /// The columns that each row reads; all where None.
+    pub kept: Option<&'a Kept>,
 }
 
 /// Which mean under P(·|x_i) a sweep takes.
@@ -116,11 +119,14 @@ impl<T: Real> Rows<'_, T> {
         let factor = T::from_f64(if DISTANCE { -side.kappa } else { -0.5 * side.kappa });
         let limit = T::from_f64(exp2(SAFE));
         let mut lanes = vec![[T::ZERO; LANES]; if mean.is_some() { d } else { 0 }];
+        let all = [(0, side.y.padded())];
+        let ranges = side.kept.map_or(&all[..], |kept| kept.of(first));
         for (i, out) in out.iter_mut().enumerate() {
             let row = Row {
                 x: &x[i * d..(i + 1) * d],
                 columns: side.y.columns(),
                 padded: side.y.padded(),
+                ranges,
                 h: side.h,
                 factor,
                 own: if side.masked { first + i } else { usize::MAX },
@@ -146,6 +152,8 @@ struct Row<'a, T> {
     x: &'a [T],
     columns: &'a [T],
     padded: usize,
+    /// From, to; whole lanes.
+    ranges: &'a [(usize, usize)],
     h: &'a [T],
     factor: T,
     own: usize,
@@ -192,14 +200,16 @@ impl<T: Real> Row<'_, T> {
     #[inline(always)]
     fn sum<const FMA: bool, const D: usize, const DISTANCE: bool>(&self, shift: T) -> T {
         let mut sums = [T::ZERO; LANES];
-        let mut at = 0;
-        while at < self.padded {
-            let c = self.costs::<FMA, D, DISTANCE>(at);
-            let w = self.terms::<FMA>(at, &c, shift);
-            for l in 0..LANES {
-                sums[l] += w[l];
+        for &(from, to) in self.ranges {
+            let mut at = from;
+            while at < to {
+                let c = self.costs::<FMA, D, DISTANCE>(at);
+                let w = self.terms::<FMA>(at, &c, shift);
+                for l in 0..LANES {
+                    sums[l] += w[l];
+                }
+                at += LANES;
             }
-            at += LANES;
         }
         total(&sums)
     }
@@ -208,15 +218,17 @@ impl<T: Real> Row<'_, T> {
     #[inline(always)]
     fn maximum<const FMA: bool, const D: usize, const DISTANCE: bool>(&self) -> T {
         let mut max = [T::NEG_INFINITY; LANES];
-        let mut at = 0;
-        while at < self.padded {
-            let c = self.costs::<FMA, D, DISTANCE>(at);
-            let h = &self.h[at..at + LANES];
-            for l in 0..LANES {
-                let s = self.factor.fused::<FMA>(c[l], h[l]);
-                max[l] = if s > max[l] && at + l != self.own { s } else { max[l] };
+        for &(from, to) in self.ranges {
+            let mut at = from;
+            while at < to {
+                let c = self.costs::<FMA, D, DISTANCE>(at);
+                let h = &self.h[at..at + LANES];
+                for l in 0..LANES {
+                    let s = self.factor.fused::<FMA>(c[l], h[l]);
+                    max[l] = if s > max[l] && at + l != self.own { s } else { max[l] };
+                }
+                at += LANES;
             }
-            at += LANES;
         }
         max.iter().fold(T::NEG_INFINITY, |m, &x| if x > m { x } else { m })
     }
@@ -231,22 +243,24 @@ impl<T: Real> Row<'_, T> {
     ) {
         lanes.iter_mut().for_each(|l| *l = [T::ZERO; LANES]);
         let d = if D > 0 { D } else { self.x.len() };
-        let mut at = 0;
-        while at < self.padded {
-            let c = self.costs::<FMA, D, DISTANCE>(at);
-            let mut w = self.terms::<FMA>(at, &c, shift);
-            if DISTANCE && gradient {
-                for l in 0..LANES {
-                    w[l] = if c[l] > T::ZERO { w[l] / c[l] } else { T::ZERO };
+        for &(from, to) in self.ranges {
+            let mut at = from;
+            while at < to {
+                let c = self.costs::<FMA, D, DISTANCE>(at);
+                let mut w = self.terms::<FMA>(at, &c, shift);
+                if DISTANCE && gradient {
+                    for l in 0..LANES {
+                        w[l] = if c[l] > T::ZERO { w[l] / c[l] } else { T::ZERO };
+                    }
                 }
-            }
-            for j in 0..d {
-                let y = &self.columns[j * self.padded + at..j * self.padded + at + LANES];
-                for l in 0..LANES {
-                    lanes[j][l] = w[l].fused::<FMA>(self.x[j] - y[l], lanes[j][l]);
+                for j in 0..d {
+                    let y = &self.columns[j * self.padded + at..j * self.padded + at + LANES];
+                    for l in 0..LANES {
+                        lanes[j][l] = w[l].fused::<FMA>(self.x[j] - y[l], lanes[j][l]);
+                    }
                 }
+                at += LANES;
             }
-            at += LANES;
         }
     }
 }

@@ -30,6 +30,9 @@ crate::settings! {
         points: usize = 1024, Rule::AtLeast(0);
         /// Particles of the search where the target is a density.
         searched: usize = 8192, Rule::AtLeast(2);
+        /// Strength ρ of relaxed marginals, in units of the cost in the model's frame; exact marginals where absent. Points much farther than √ρ
+        /// (the cost "distance": ρ) from all others hardly pull.
+        relax: Option<f64> = None, Rule::Positive;
         /// Where Sinkhorn's iteration stops: the largest sum of |marginal error|.
         tolerance: f64 = 1e-3, Rule::Positive;
         /// Where it stops at the latest.
@@ -93,7 +96,8 @@ impl SinkhornFlow {
         let s = &self.settings;
         let falling = || self.scale() * clock.geometric(s.blur_start, s.blur_end, s.anneal);
         let epsilon = s.epsilon.unwrap_or_else(falling);
-        Sinkhorn { epsilon, cost: self.cost(), tolerance: s.tolerance, max_iterations: s.iterations }
+        let (tolerance, max_iterations) = (s.tolerance, s.iterations);
+        Sinkhorn { cost: self.cost(), tolerance, max_iterations, relax: s.relax, ..Sinkhorn::new(epsilon) }
     }
 
     /// E[∇₁c] under the plan of q with itself, n×d, and the plan.

@@ -8,7 +8,7 @@ use crate::memory;
 use pushforward::Error;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{energy_distance, median_distance, mmd2, wasserstein2, wasserstein2_sorted};
-use pushforward::num::{Summary, ln};
+use pushforward::num::{Summary, exp, ln, log_sum_exp};
 use pushforward::rng::{Purpose, stream, uniform};
 use pushforward::transport::{Cloud, Cost, Divergence, Sinkhorn, divergence};
 use serde_json::{Value, json};
@@ -30,6 +30,10 @@ pub struct Arguments {
     /// The cost of sinkhorn: half-square is |x-y|²/2, distance is |x-y|
     #[arg(long, value_name = "NAME", default_value = "half-square", value_parser = ["half-square", "distance"])]
     cost: String,
+    /// Relax the marginals of sinkhorn's plans at the strength RHO, in units of the cost: masses may differ (weights then keep their sums), and
+    /// points much farther than √RHO from all others hardly count
+    #[arg(long, value_name = "RHO")]
+    relax: Option<f64>,
     /// A file of weights for the first samples, and one for the second ('equal' for none); for sinkhorn
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     weights: Vec<String>,
@@ -47,11 +51,20 @@ pub struct Arguments {
 /// Default ε over the mean cost.
 const SHARE: f64 = 0.05;
 
+/// Points of a file from which on plans leave out blocks of pairs.
+const MANY: usize = 10_000;
+
+/// The mass that they may leave out, and where iterations stop then: the value's error is of the second order in that of the marginals.
+const LEFT_OUT: f64 = 1e-4;
+const ROUGH: f64 = 1e-3;
+
 /// One file of samples.
 struct Side {
     x: Matrix,
     /// log-weights.
     weights: Option<Vec<f64>>,
+    /// Sum of the weights where marginals are relaxed, else 1.
+    mass: f64,
 }
 
 /// Prints the distance.
@@ -84,12 +97,15 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             "files": [arguments.first.to_string_lossy(), arguments.second.to_string_lossy()],
             "floor": floor.map(|f| json!({"mean": f.mean, "spread": finite(f.standard_deviation()), "repeats": f.count})),
         });
-        if let Some(s) = plan {
+        if let Some(s) = &plan {
             out["epsilon"] = json!(ruler.sinkhorn.epsilon);
             out["cost"] = json!(arguments.cost);
             out["marginal_error"] = json!(s.marginal_error());
             out["iterations"] = json!(s.cross.iterations);
             out["converged"] = json!(s.converged());
+            out["truncation_error"] = json!(s.truncation_error());
+            out["relax"] = json!(arguments.relax);
+            out["masses"] = json!([a.mass, b.mass]);
         }
         return print(&json::text(&out));
     }
@@ -97,7 +113,11 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         let spread = if f.count > 1 { format!(" ± {:.2e} from split to split", f.standard_deviation()) } else { String::new() };
         format!("floor {:.6e}{spread}: the same for {} random splits of all points into {n} and {m}, hence for two samples of one law", f.mean, f.count)
     });
-    print(&format!("{value:?}\n{floor}\n{}\n", ruler.meaning(n, m, d)))
+    let left_out = plan.filter(|_| ruler.sinkhorn.truncate.is_some()).map_or(String::new(), |s| {
+        let error = s.truncation_error();
+        format!("; pairs without mass were left out, which changes the value by at most {error:.1e}")
+    });
+    print(&format!("{value:?}\n{floor}\n{}{left_out}\n", ruler.meaning(&a, &b)))
 }
 
 fn finite(x: f64) -> Value {
@@ -125,7 +145,8 @@ impl Side {
             )));
         }
         let weights = weights.map(|w| read_weights(Path::new(w), n)).transpose()?;
-        Ok(Self { x, weights })
+        let sum = weights.as_ref().filter(|_| arguments.relax.is_some()).map(|l| exp(log_sum_exp(l)));
+        Ok(Self { x, weights, mass: sum.unwrap_or(1.0) })
     }
 }
 
@@ -173,7 +194,13 @@ impl<'a> Ruler<'a> {
         if arguments.epsilon.is_some() && arguments.metric != "sinkhorn" {
             return Err(Failure::input(format!("--epsilon with --metric {}; only sinkhorn has one", arguments.metric)));
         }
-        let sinkhorn = Sinkhorn { cost, ..Sinkhorn::new(epsilon) };
+        if arguments.relax.is_some() && arguments.metric != "sinkhorn" {
+            return Err(Failure::input(format!("--relax with --metric {}; only sinkhorn has plans", arguments.metric)));
+        }
+        let mut sinkhorn = Sinkhorn { cost, relax: arguments.relax, ..Sinkhorn::new(epsilon) };
+        if a.x.rows().max(b.x.rows()) > MANY {
+            (sinkhorn.truncate, sinkhorn.tolerance) = (Some(LEFT_OUT), ROUGH);
+        }
         sinkhorn.check().map_err(|e| Failure::input(format!("--{e}")))?;
         if arguments.metric == "w2" {
             let (n, m) = (a.x.rows(), b.x.rows());
@@ -197,7 +224,7 @@ impl<'a> Ruler<'a> {
     fn measure(&self, a: &Side, b: &Side) -> Outcome<(f64, Option<Divergence>)> {
         Ok(match self.metric {
             "sinkhorn" => {
-                let cloud = |s: &Side| Cloud::<f64>::new(&s.x, s.weights.as_deref());
+                let cloud = |s: &Side| Cloud::<f64>::new(&s.x, s.weights.as_deref()).and_then(|c| c.of_mass(s.mass));
                 let s = divergence(&cloud(a)?, &cloud(b)?, &self.sinkhorn)?;
                 (s.value, Some(s))
             }
@@ -215,15 +242,21 @@ impl<'a> Ruler<'a> {
         })
     }
 
-    fn meaning(&self, n: usize, m: usize, d: usize) -> String {
+    fn meaning(&self, a: &Side, b: &Side) -> String {
+        let ((n, d), m) = (a.x.shape(), b.x.rows());
         let what = match (self.metric, self.sinkhorn.cost) {
             ("sinkhorn", cost) => {
                 let c = if cost == Cost::Distance { "|x-y|" } else { "|x-y|²/2" };
                 let limit = if cost == Cost::Distance { "W1" } else { "W2²/2" };
-                format!(
-                    "S_ε(a, b) = OT_ε(a, b) - OT_ε(a, a)/2 - OT_ε(b, b)/2, cost {c}, ε = {:?}; tends to {limit} for small ε",
-                    self.sinkhorn.epsilon
-                )
+                let (epsilon, own) = (self.sinkhorn.epsilon, "OT_ε(a, b) - OT_ε(a, a)/2 - OT_ε(b, b)/2");
+                match self.sinkhorn.relax {
+                    None => format!("S_ε(a, b) = {own}, cost {c}, ε = {epsilon:?}; tends to {limit} for small ε"),
+                    Some(rho) => format!(
+                        "S_ε(a, b) = {own} + ε(m_a - m_b)²/2, cost {c}, ε = {epsilon:?}, marginals relaxed by ρ = {rho:?}, masses \
+                         m_a = {:?} and m_b = {:?}",
+                        a.mass, b.mass
+                    ),
+                }
             }
             ("w2", _) => "W2(a, b), exact for these points, in units of length".into(),
             ("energy", _) => "2E|X-Y| - E|X-X'| - E|Y-Y'|, V-statistic, in units of length".into(),
@@ -259,6 +292,7 @@ fn split(a: &Side, b: &Side, seed: u64, k: u64) -> (Side, Side) {
     let part = |rows: &[usize]| Side {
         x: all.gather_rows(rows),
         weights: weights.as_ref().map(|w| rows.iter().map(|&i| w[i]).collect()),
+        mass: 0.5 * (a.mass + b.mass),
     };
     (part(&order[..n]), part(&order[n..]))
 }

@@ -2,7 +2,7 @@
 
 use crate::commands::note;
 use crate::failure::{Failure, Outcome};
-use crate::files::samples::{SampleWriter, format_of};
+use crate::files::samples::{SampleWriter, format_of, read_samples};
 use crate::memory;
 use crate::model::Model;
 use crate::opened::Opened;
@@ -10,7 +10,7 @@ use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::Target;
 use pushforward::search::{Polish, PolishReport};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Samples in the pilot that finds the step of a polish, and their block, which no output uses.
 const PILOT: usize = 1_000;
@@ -22,8 +22,17 @@ pub struct Arguments {
     /// The folder of a run
     run: PathBuf,
     /// How many samples
-    #[arg(short = 'n', long = "number")]
+    #[arg(
+        short = 'n',
+        long = "number",
+        required_unless_present = "source",
+        default_value_t = 0,
+        hide_default_value = true
+    )]
     number: u64,
+    /// Carry each of these points (.npy, .npz or .csv) in place of drawing: for a generator of train --source
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["number", "seed", "polish", "exact"])]
+    source: Option<PathBuf>,
     /// Key of the samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -53,6 +62,9 @@ struct Polisher {
 /// Draws and writes.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     format_of(&arguments.output)?;
+    if let Some(source) = &arguments.source {
+        return carry(arguments, source);
+    }
     if arguments.number == 0 {
         return Err(Failure::input("-n 0; ask for at least one sample"));
     }
@@ -103,6 +115,32 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         arguments.output.display()
     ));
     polisher.iter().for_each(|p| note(p.report()));
+    Ok(())
+}
+
+/// Carries the points of a file, row by row.
+fn carry(arguments: &Arguments, source: &Path) -> Outcome<()> {
+    let run = Opened::open(&arguments.run, false)?;
+    let (model, x) = (&run.model, read_samples(source)?);
+    let (n, d) = x.shape();
+    if d != model.dim() {
+        let (shown, wanted) = (source.display(), model.dim());
+        return Err(Failure::input(format!(
+            "{shown} has {d} columns, and the run's model {wanted}; give points of that size"
+        )));
+    }
+    model.fits_memory(n as u64)?;
+    let y = model.carry(&x).ok_or_else(|| {
+        let shown = arguments.run.display();
+        Failure::input(format!(
+            "--source: the model of {shown} starts at noise; train one with --source FILE, or give -n"
+        ))
+    })?;
+    let coordinates = run.coordinates()?;
+    let mut writer = SampleWriter::output(&arguments.output, n as u64, &coordinates.names())?;
+    writer.push(&coordinates.constrain(y)?)?;
+    writer.finish()?;
+    note(format!("{} points of {} carried to {}", count(n), source.display(), arguments.output.display()));
     Ok(())
 }
 

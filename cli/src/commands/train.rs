@@ -34,6 +34,9 @@ pub struct Arguments {
     /// How q is estimated, where another than the method's: kde, affine, exact or score
     #[arg(long, value_name = "NAME")]
     estimator: Option<String>,
+    /// Samples of another law, one a row (.npy, .npz or .csv), that the generator carries to the target in place of noise: x -> x + MLP(x)
+    #[arg(long, value_name = "FILE")]
+    source: Option<String>,
     /// Couplings of a flow: affine or spline [default: affine]
     #[arg(long, value_parser = ["affine", "spline"])]
     coupling: Option<String>,
@@ -72,7 +75,7 @@ pub struct Arguments {
     force: bool,
     /// Go on with a run that stopped: the same result as if it had not, to the last bit
     #[arg(long, value_name = "RUN", conflicts_with_all =
-        ["target", "method", "model", "velocity", "estimator", "coupling", "reference", "divergence", "steps", "batch", "seed", "precision", "out", "config", "settings", "force"])]
+        ["target", "method", "model", "velocity", "estimator", "source", "coupling", "reference", "divergence", "steps", "batch", "seed", "precision", "out", "config", "settings", "force"])]
     resume: Option<PathBuf>,
     /// Stop cleanly within this time, such as 2h or 90s; --resume goes on from there
     #[arg(long, value_name = "TIME", value_parser = duration::parse)]
@@ -93,6 +96,7 @@ impl Arguments {
             ("model.kind", text(&self.model)),
             ("velocity.kind", text(&self.velocity)),
             ("estimator.kind", text(&self.estimator)),
+            ("start", text(&self.source)),
             ("model.coupling", text(&self.coupling)),
             ("velocity.reference", text(&self.reference)),
             ("velocity.divergence", text(&self.divergence)),
@@ -120,7 +124,7 @@ pub(super) fn job_of(mut config: Config, named: bool) -> Outcome<Job> {
     Ok(Job { start, ..job })
 }
 
-/// What the run in `folder` does. One that has `begun` holds its particles: where they started is not read again, and a
+/// What the run in `folder` does. One that has `begun` holds the points at which it started: they are not read again, and a
 /// change of that file is said.
 pub(super) fn job_of_run(folder: &Path, flags: toml::Table, begun: bool) -> Outcome<Job> {
     let config = config::merge(Some(&folder.join("config.toml")), flags, &[])?;
@@ -131,7 +135,7 @@ pub(super) fn job_of_run(folder: &Path, flags: toml::Table, begun: bool) -> Outc
     let found = start.as_ref().and_then(|path| fingerprint::of_file(path).ok());
     if let (Some(path), Some(found)) = (start, found) {
         let difference = fingerprint::difference("start", &path, config.start_checksum.as_deref(), &found);
-        difference.into_iter().for_each(|sentence| note(format!("{sentence}; the run goes on from its own particles")));
+        difference.into_iter().for_each(|sentence| note(format!("{sentence}; the run goes on from its own points")));
     }
     job_without_start(config, false)
 }
@@ -159,7 +163,7 @@ fn job_without_start(mut config: Config, named: bool) -> Outcome<Job> {
     Job::new(target, config)
 }
 
-/// A file of points at which particles start.
+/// A file of points at which particles start, or that a generator carries.
 struct Start {
     path: String,
     checksum: String,

@@ -40,7 +40,7 @@ pub struct Config {
     pub threads: Option<usize>,
     /// Centre and scale (or factor) of the target; found where absent.
     pub frame: Option<Affine>,
-    /// A file of points at which particles start.
+    /// A file of points at which particles start, or that a generator carries.
     pub start: Option<String>,
     /// Fingerprint of that file.
     pub start_checksum: Option<String>,
