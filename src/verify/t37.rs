@@ -77,11 +77,9 @@ impl<'a> Tangent<'a> {
         self.setting.probability.iter().zip(a.iter().zip(b)).map(|(p, (a, b))| p * a * b).sum()
     }
 
-    /// A direction in the shapes of the parameters, and what it was divided by: length √P, and no entry beyond 3, as of a random direction. Few
-    /// parameters that move much would make a network that is not increasing.
+    /// A direction of length √P in the shapes of the parameters, and what it was divided by.
     fn direction(&self, a: &[f64]) -> (Vec<Matrix>, f64) {
-        let largest = a.iter().fold(0.0f64, |m, v| m.max(v.abs()));
-        let scale = (dot(a, a) / a.len() as f64).sqrt().max(largest / 3.0);
+        let scale = (dot(a, a) / a.len() as f64).sqrt();
         let mut rest = a.iter().map(|v| v / scale);
         let mut shape = |(rows, cols): (usize, usize)| {
             Matrix::from_fn(rows, cols, |_, _| rest.next().expect("one for each parameter"))
