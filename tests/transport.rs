@@ -229,7 +229,7 @@ fn modes(unit: u64, n: usize) -> Cloud {
 }
 
 /// Checks that leaving out blocks of pairs changes S_ε by no more than it says (and 1e-8 for where iterations stop), for both costs, relaxed
-/// marginals and two levels, at limits at which pairs are left out for certain; that gradients, so potentials in their places, agree to
+/// marginals and two levels, at a limit at which pairs are left out for certain and a small one; that gradients, so potentials in their places, agree to
 /// √limit where little is; and that what is left out is within the limit.
 #[test]
 fn truncation_keeps_its_bound() {
@@ -244,7 +244,9 @@ fn truncation_keeps_its_bound() {
             let part = divergence(&a, &b, &Sinkhorn { truncate: Some(limit), ..settings }).unwrap();
             let (change, bound) = ((part.value - all.value).abs(), part.truncation_error());
             println!("{cost:?} {relax:?} limit {limit:.0e}: change {change:.1e}, bound {bound:.1e}");
-            assert!(part.converged() && bound > 0.0 && bound <= epsilon * limit, "{bound}");
+            assert!(part.converged() && bound <= epsilon * limit, "{bound}");
+            // costs that grow slowly have weight everywhere at the small limit
+            assert!(bound > 0.0 || limit < 0.1, "nothing is left out at {limit}");
             assert!(change <= bound + 1e-8, "{change} {bound}");
             assert!(n < 800 || limit < 0.1 || change > 1e-7, "nothing is seen to be left out: {change}");
             let pairs = part.gradient(&a, &b);
