@@ -1,4 +1,4 @@
-//! Identities between a density and its smoothed, tempered and rescaled forms, each by two roads; moments; refusals.
+//! Identities between a density and its smoothed, tempered and rescaled forms, each by two computations; moments; refusals.
 
 use pushforward::Error;
 use pushforward::density::*;

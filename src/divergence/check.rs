@@ -56,7 +56,7 @@ impl fmt::Display for LawReport {
 /// |l| at which the integral laws are tested, with both signs.
 const GRID: [f64; 14] = [1e-12, 1e-9, 1e-6, 1e-3, 0.1, 0.5, 0.999, 1.5, 2.0, 3.0, 10.0, 30.0, 100.0, 700.0];
 
-/// Tests the four formulas of a divergence against each other, by two roads.
+/// Tests the four formulas of a divergence against each other, by two computations.
 ///
 /// First, f, u f' and φ against the integrals of w in the [module's](super) heading, with relative tolerances at rounding
 /// level, for |l| from 1e-12 to 700; the elasticity against differences of log w; f(1) = 0. Second, the second difference of f

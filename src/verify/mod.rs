@@ -1,4 +1,4 @@
-//! Theorems as values: each [`Claim`] computes both sides of one theorem of `theory/` by independent roads and returns [`Evidence`].
+//! Theorems as values: each [`Claim`] computes both sides of one theorem of `theory/` by independent computations and returns [`Evidence`].
 //!
 //! ```
 //! use pushforward::verify::{Budget, claim};

@@ -1,4 +1,4 @@
-//! `pushforward verify`: the theorems, checked by two roads each.
+//! `pushforward verify`: the theorems, each by two independent computations.
 
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};

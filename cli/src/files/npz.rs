@@ -19,7 +19,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 /// Most bytes of an archive that are read before its arrays are known: the directory of some thousand arrays.
 const MAX_DIRECTORY: u64 = 1 << 20;
 
-/// Least size at which an array needs the fields of ZIP64, with room for its header.
+/// Least size at which an array needs the fields of ZIP64, with the length of its header.
 const LARGE: u128 = (1 << 32) - (1 << 17);
 
 /// Bytes that a byte of deflate can stand for at most: 258 in two bits, <https://zlib.net/zlib_tech.html>.

@@ -36,7 +36,7 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
     let pages = ledger();
     evidence.iter().for_each(|e| theorem(&mut s, e, pages.iter().find(|t| t.id == e.id)));
     curves::section(&mut s, request, evidence);
-    document("Theorems", &part, "Theorems, checked by two roads each", &lead, &drawn(s))
+    document("Theorems", &part, "Theorems, each by two computations", &lead, &drawn(s))
 }
 
 /// One card: statement, assumptions, both sides, false variants, where it stands.
