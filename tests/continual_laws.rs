@@ -173,6 +173,25 @@ fn components_are_born() {
     }
 }
 
+/// The learners over streams, printed; by name.
+fn printed(settings: &StreamSettings) -> impl Fn(&str) -> Curve + use<> {
+    let all = course(settings).unwrap();
+    for c in &all.curves {
+        let (past, forgetting) = (Summary::of(&c.past()), Summary::of(&c.forgetting()));
+        println!(
+            "{}, {:<11} past {:.4} ± {:.4}, risen by {:.4} ± {:.4}, clusters {:?}",
+            settings.kind,
+            c.name,
+            past.mean,
+            past.standard_error(),
+            forgetting.mean,
+            forgetting.standard_error(),
+            c.clusters
+        );
+    }
+    move |name: &str| all.curves.iter().find(|c| c.name == name).unwrap().clone()
+}
+
 /// Checks a stream of three clusters of regression tasks (5 shots, 10 queries, 100 unseen tasks of each past cluster, 5 seeds), and one of Gaussian
 /// tasks: the mixture's error at past clusters is within 5 % of the model that sees all data, in the mean over seeds; it finds three clusters in each
 /// seed; one Gaussian law forgets, its error at past clusters having risen by more than 3 standard errors, to at least 1.2 times the mixture's.
@@ -180,20 +199,7 @@ fn components_are_born() {
 fn mixtures_remember_and_one_gaussian_forgets() {
     for kind in ["regression", "gaussian"] {
         let settings = StreamSettings { kind: kind.into(), ..StreamSettings::default() };
-        let all = course(&settings).unwrap();
-        let curve = |name: &str| all.curves.iter().find(|c| c.name == name).unwrap();
-        for c in &all.curves {
-            let (past, forgetting) = (Summary::of(&c.past()), Summary::of(&c.forgetting()));
-            println!(
-                "{kind}, {:<11} past {:.4} ± {:.4}, risen by {:.4} ± {:.4}, clusters {:?}",
-                c.name,
-                past.mean,
-                past.standard_error(),
-                forgetting.mean,
-                forgetting.standard_error(),
-                c.clusters
-            );
-        }
+        let curve = printed(&settings);
         let past = |name: &str| Summary::of(&curve(name).past()).mean;
         assert!(past("mixture") <= 1.05 * past("all-data"), "{kind}");
         assert!(past("floor") <= past("all-data") * 1.001, "{kind}");
@@ -263,32 +269,13 @@ fn networks_are_regression_to_first_order() {
     }
 }
 
-/// The learners over streams of waves, printed.
-fn waves(settings: &StreamSettings) -> impl Fn(&str) -> Curve + use<> {
-    let all = course(settings).unwrap();
-    for c in &all.curves {
-        let (past, forgetting) = (Summary::of(&c.past()), Summary::of(&c.forgetting()));
-        println!(
-            "{}, {:<11} past {:.4} ± {:.4}, risen by {:.4} ± {:.4}, clusters {:?}",
-            settings.kind,
-            c.name,
-            past.mean,
-            past.standard_error(),
-            forgetting.mean,
-            forgetting.standard_error(),
-            c.clusters
-        );
-    }
-    move |name: &str| all.curves.iter().find(|c| c.name == name).unwrap().clone()
-}
-
 /// Checks three clusters of waves with five shots for a network trained on waves of all kinds, whose last layer is the latent of a task: the mixture's
 /// error at past clusters is within 5 % of the model that sees all data; one Gaussian law forgets, its error there having risen by more than 3
 /// standard errors, to at least 1.2 times the mixture's; and the mixture is better than no memory by more than 3 standard errors.
 #[test]
 fn mixtures_of_last_layers_remember() {
     let settings = StreamSettings { kind: "sinusoid".into(), ..StreamSettings::default() };
-    let curve = waves(&settings);
+    let curve = printed(&settings);
     let past = |name: &str| Summary::of(&curve(name).past()).mean;
     assert!(past("mixture") <= 1.05 * past("all-data"));
     let forgetting = Summary::of(&curve("single").forgetting());
@@ -305,7 +292,7 @@ fn mixtures_of_whole_networks_remember() {
     let learners = "mixture, single, none".into();
     let settings =
         StreamSettings { kind: "network".into(), evaluation: 20, seeds: 2, learners, ..StreamSettings::default() };
-    let curve = waves(&settings);
+    let curve = printed(&settings);
     let past = |name: &str| Summary::of(&curve(name).past()).mean;
     assert!(past("mixture") < 0.5 * past("single") && past("mixture") < 0.5 * past("none"));
 }

@@ -54,10 +54,11 @@ impl Certified {
             (None, Some(q)) => (q, q),
             (None, None) => return Ok(None),
         };
-        let (aim, points) = model.before_turning(target, samples, seed)?;
-        let kl_bound = KlBound::of(own, &*aim, &points.slice_rows(0..n.min(SCORED)))?;
-        let own = log_weights(&*aim, own, &points);
-        let exact = aim.sample(n, seed ^ 0x5eed).map(|x| log_weights(&*aim, law, &x));
+        let before = model.before_turning(target, n, seed)?;
+        let (aim, points) = before.as_ref().map_or((target, samples), |(aim, points)| (aim, points));
+        let kl_bound = KlBound::of(own, &**aim, &points.slice_rows(0..n.min(SCORED)))?;
+        let own = log_weights(&**aim, own, points);
+        let exact = aim.sample(n, seed ^ 0x5eed).map(|x| log_weights(&**aim, law, &x));
         let certificate = Certificate::of(&own, exact.as_deref())?;
         let means = weighted_means(&own, samples).unwrap_or_default();
         let exact_log_weights = exact.unwrap_or_default();

@@ -86,19 +86,18 @@ impl Model {
         }
     }
 
-    /// What the network of the model leads to, and its first samples, `samples`, as the network gave them: others than the target and these
-    /// samples where the target has symmetries.
+    /// Where the target has symmetries, what the network of the model leads to and its first n samples, before an element of the group moved
+    /// them; None where these are the target and the samples.
     pub fn before_turning(
         &self,
         target: &Arc<dyn Density>,
-        samples: &Matrix,
+        n: usize,
         seed: u64,
-    ) -> Outcome<(Arc<dyn Density>, Matrix)> {
-        let n = samples.rows();
+    ) -> Outcome<Option<(Arc<dyn Density>, Matrix)>> {
         Ok(match self {
-            Model::F32(g) if g.orientation.is_some() => (g.aim(target)?, g.sample_oriented(n, seed, 0)),
-            Model::F64(g) if g.orientation.is_some() => (g.aim(target)?, g.sample_oriented(n, seed, 0)),
-            _ => (Arc::clone(target), samples.clone()),
+            Model::F32(g) if g.orientation.is_some() => Some((g.aim(target)?, g.sample_oriented(n, seed, 0))),
+            Model::F64(g) if g.orientation.is_some() => Some((g.aim(target)?, g.sample_oriented(n, seed, 0))),
+            _ => None,
         })
     }
 
@@ -348,11 +347,9 @@ fn search_of(tensors: &Tensors, d: usize) -> Result<Option<Searched>, String> {
 /// What turns samples of a model, one row for each element of the group.
 fn put_orientation(tensors: &mut Tensors, orientation: Option<&Orientation>) {
     let Some(orientation) = orientation else { return };
-    let (group, d) = (orientation.group(), orientation.group().dim());
-    let elements: Vec<f64> = group.elements().iter().flat_map(|g| g.as_slice().to_vec()).collect();
-    tensors.insert("symmetry.elements".into(), tensor(&Matrix::from_vec(group.elements().len(), d * d, elements)));
-    tensors.extend(group.turn().map(|turn| ("symmetry.turn".into(), tensor(turn))));
-    tensors.insert("symmetry.template".into(), tensor(&Matrix::from_vec(1, d, orientation.template().to_vec())));
+    tensors.insert("symmetry.elements".into(), tensor(&orientation.group().rows()));
+    tensors.extend(orientation.group().turn().map(|turn| ("symmetry.turn".into(), tensor(turn))));
+    tensors.insert("symmetry.template".into(), tensor(&Matrix::from_rows(&[orientation.template()])));
 }
 
 /// What [`put_orientation`] wrote, of a model in R^d.
@@ -360,11 +357,10 @@ fn orientation_of(tensors: &Tensors, d: usize) -> Result<Option<Orientation>, St
     let Some(elements) = tensors.get("symmetry.elements") else { return Ok(None) };
     let count = elements.shape.first().copied().unwrap_or(0);
     let elements: Matrix = parameter_of(tensors, "symmetry.elements", (count, d * d))?;
-    let elements = elements.iter_rows().map(|g| Matrix::from_vec(d, d, g.to_vec())).collect();
     let turn = tensors.contains_key("symmetry.turn");
     let turn = turn.then(|| parameter_of(tensors, "symmetry.turn", (d, d))).transpose()?;
     let template: Matrix = parameter_of(tensors, "symmetry.template", (1, d))?;
-    let group = Group::new(elements, turn).map_err(|e| format!("the symmetries: {e}"))?;
+    let group = Group::of_rows(&elements, turn).map_err(|e| format!("the symmetries: {e}"))?;
     Orientation::new(group, template.into_vec()).map(Some).map_err(|e| format!("the symmetries: {e}"))
 }
 

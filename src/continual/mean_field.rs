@@ -140,7 +140,8 @@ impl Point {
         told: impl Fn(&[f64]) -> Result<Vec<Information>>,
     ) -> Result<Gaussian> {
         let value = |p: &Self| Information::posterior_at(prior, &weighed(shares, &p.told), &p.w);
-        let (before, law) = (value(self)?, Information::posterior(prior, &weighed(shares, &self.told))?.1);
+        let posterior = |p: &Self| Ok::<_, Error>(Information::posterior(prior, &weighed(shares, &p.told))?.1);
+        let (before, mut law) = (value(self)?, posterior(self)?);
         // a component of less than a task stays where it is
         let tried = if shares.iter().sum::<f64>() < 1.0 { 0 } else { HALVINGS };
         for k in 0..tried {
@@ -148,12 +149,12 @@ impl Point {
             let w: Vec<f64> = self.w.iter().zip(&law.mean).map(|(w, m)| w + size * (m - w)).collect();
             let next = Self { told: told(&w)?, w };
             if value(&next)? > before {
+                law = posterior(&next)?;
                 *self = next;
                 break;
             }
         }
-        let covariance = Information::posterior(prior, &weighed(shares, &self.told))?.1.covariance;
-        Ok(Gaussian { mean: self.w.clone(), covariance })
+        Ok(Gaussian { mean: self.w.clone(), ..law })
     }
 }
 

@@ -119,7 +119,10 @@ impl<'a> Stream<'a> {
 
     /// A task as learners see it.
     fn seen(&self, task: Task) -> Task {
-        self.last.as_ref().map_or_else(|| task.clone(), |f| f.about(&vec![0.0; f.dim()], &task))
+        match &self.last {
+            Some(f) => f.about(&vec![0.0; f.dim()], &task),
+            None => task,
+        }
     }
 
     /// Task i of cluster k: support and queries.

@@ -1,6 +1,6 @@
 //! Compact groups of orthogonal maps: finitely many, times one circle of turns.
 
-use crate::density::MeanFree;
+use crate::density::{Density, MeanFree};
 use crate::linalg::{Matrix, dot, matmul};
 use crate::num::{cos, sin};
 use crate::rng::{Purpose, stream, uniform};
@@ -40,12 +40,14 @@ impl Group {
             return refuse(what, "give a subgroup");
         }
         let group = Self { elements, turn };
+        let square = group.turn.as_ref().map(|j| matmul(j, j));
         if let Some(k) = group.elements.iter().position(|g| apart(&matmul(g, &g.transpose()), &Matrix::identity(d))) {
             return refuse(format!("element {} of a group of orthogonal maps is not orthogonal", k + 1), "scale it");
         }
         if let Some(j) = &group.turn {
             let minus = j.map(|v| -v);
-            if apart(&minus, &j.transpose()) || apart(&matmul(&matmul(j, j), j), &minus) {
+            if apart(&minus, &j.transpose()) || square.as_ref().is_some_and(|square| apart(&matmul(square, j), &minus))
+            {
                 return refuse(
                     "a generator of turns that is not skew with J³ = -J".into(),
                     "scale it to turn by 2π in time 2π",
@@ -55,7 +57,7 @@ impl Group {
         for (i, a) in group.elements.iter().enumerate() {
             for (j, b) in group.elements.iter().enumerate() {
                 let product = matmul(a, b);
-                if !group.elements.iter().any(|g| group.is_a_turn(&matmul(&product, &g.transpose()))) {
+                if !group.elements.iter().any(|g| group.is_a_turn(&matmul(&product, &g.transpose()), square.as_ref())) {
                     return refuse(
                         format!(
                             "maps that are no group: the product of elements {} and {} is none of them",
@@ -116,6 +118,32 @@ impl Group {
         Ok(Self { elements, turn: Some(of(&|x, i| [-x[2 * i + 1], x[2 * i]])) })
     }
 
+    /// Of elements in the rows of a matrix (K×d², each row after row), as [`Group::rows`] has them. `Error::Dimension` where d is not that of a
+    /// square; otherwise [`Group::new`].
+    pub fn of_rows(elements: &Matrix, turn: Option<Matrix>) -> Result<Self> {
+        let found = elements.cols();
+        let d = found.isqrt();
+        if d * d != found {
+            return Err(Error::Dimension { what: "numbers of an element of a group".into(), expected: d * d, found });
+        }
+        Self::new(elements.iter_rows().map(|g| Matrix::from_vec(d, d, g.to_vec())).collect(), turn)
+    }
+
+    /// The elements as rows, K×d².
+    pub fn rows(&self) -> Matrix {
+        let all: Vec<f64> = self.elements.iter().flat_map(|g| g.as_slice().to_vec()).collect();
+        Matrix::from_vec(self.elements.len(), self.dim() * self.dim(), all)
+    }
+
+    /// `Error::Dimension` where p lives in another dimension.
+    pub(crate) fn acts_on(&self, p: &dyn Density) -> Result<()> {
+        let (expected, found) = (p.dim(), self.dim());
+        if found != expected {
+            return Err(Error::Dimension { what: "group of symmetries".into(), expected, found });
+        }
+        Ok(())
+    }
+
     /// d.
     pub fn dim(&self) -> usize {
         self.elements[0].rows()
@@ -154,17 +182,16 @@ impl Group {
         }
     }
 
-    /// Whether m = exp(θJ) for some θ.
-    fn is_a_turn(&self, m: &Matrix) -> bool {
+    /// Whether m = exp(θJ) for some θ.   `square`: J².
+    fn is_a_turn(&self, m: &Matrix, square: Option<&Matrix>) -> bool {
         let d = self.dim();
-        let Some(j) = &self.turn else { return !apart(m, &Matrix::identity(d)) };
-        let square = matmul(j, j);
+        let (Some(j), Some(square)) = (&self.turn, square) else { return !apart(m, &Matrix::identity(d)) };
         let inner = |a: &Matrix, b: &Matrix| dot(a.as_slice(), b.as_slice());
         let s = inner(m, j) / inner(j, j);
-        let c = (inner(m, &square) - inner(&Matrix::identity(d), &square)) / inner(&square, &square);
+        let c = (inner(m, square) - inner(&Matrix::identity(d), square)) / inner(square, square);
         let mut turn = Matrix::identity(d);
         turn.add_scaled(s, j);
-        turn.add_scaled(c, &square);
+        turn.add_scaled(c, square);
         !apart(m, &turn) && (s * s + (1.0 - c) * (1.0 - c) - 1.0).abs() < ROUNDING
     }
 }

@@ -1,8 +1,8 @@
 //! A density with symmetries, restricted softly to one of its orientations: as many modes fewer as there are symmetries.
 
-use crate::density::{Density, Group};
+use crate::density::{Density, Group, rows};
 use crate::linalg::{Matrix, dot};
-use crate::num::{acos, atan2, bessel_ratio, cos, exp, hypot, ln, ln_bessel0};
+use crate::num::{acos, atan2, cos, exp, hypot, ln, ln_bessel0};
 use crate::rng::{Purpose, Stream, pick, stream, uniform};
 use crate::{Error, Result};
 use std::f64::consts::{PI, TAU};
@@ -21,7 +21,7 @@ const CANDIDATES: usize = 256;
 /// u = a + J²a, v = -J²a, w = Jᵀa.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Orientation {
-    group: Group,
+    group: Arc<Group>,
     template: Vec<f64>,
     /// g_kᵀu, g_kᵀv, g_kᵀw: 3K×d; without turns g_kᵀa, K×d.
     images: Matrix,
@@ -29,7 +29,8 @@ pub struct Orientation {
 
 impl Orientation {
     /// Of a template a (d). `Error::Dimension` where it does not fit the group, `Error::Unsupported` where it is not finite.
-    pub fn new(group: Group, template: Vec<f64>) -> Result<Self> {
+    pub fn new(group: impl Into<Arc<Group>>, template: Vec<f64>) -> Result<Self> {
+        let group = group.into();
         let d = group.dim();
         if template.len() != d {
             return Err(Error::Dimension {
@@ -65,18 +66,19 @@ impl Orientation {
     /// some 1/√`sharpness` of it. Errors as [`Orientation::new`].
     pub fn towards(group: &Group, points: &Matrix, sharpness: f64) -> Result<Self> {
         let size = (points.as_slice().iter().map(|v| v * v).sum::<f64>() / points.rows().max(1) as f64).sqrt();
+        let group = Arc::new(group.clone());
         let mut best: Option<(f64, Self)> = None;
         for x in points.iter_rows().take(CANDIDATES) {
             let norm = dot(x, x).sqrt().max(f64::MIN_POSITIVE);
             let there: Vec<f64> = x.iter().map(|v| v * size / norm).collect();
-            let one = Self::new(group.clone(), there.iter().map(|v| v * sharpness / (size * size)).collect())?;
+            let one = Self::new(Arc::clone(&group), there.iter().map(|v| v * sharpness / (size * size)).collect())?;
             // the larger, the farther its images
             let share = one.log_share(&there, None);
             if best.as_ref().is_none_or(|(most, _)| share > *most) {
                 best = Some((share, one));
             }
         }
-        best.map_or_else(|| Self::new(group.clone(), vec![0.0; group.dim()]), |(_, o)| Ok(o))
+        best.map_or_else(|| Self::new(Arc::clone(&group), vec![0.0; group.dim()]), |(_, o)| Ok(o))
     }
 
     /// `Error::Unsupported` where log p~ changes by more than 1e-6 of its size when a point is moved by a random element, with the point.
@@ -113,52 +115,76 @@ impl Orientation {
         out
     }
 
-    /// log E_θ exp⟨a, exp(θJ) g_k x⟩ of each k, and (v·g_k x, w·g_k x).
-    fn terms(&self, x: &[f64]) -> (Vec<f64>, Vec<[f64; 2]>) {
+    /// Samples of p s as samples of p, under the key (`seed`, `block`) ([`Group::scatter`]); the same points where there is no orientation.
+    pub(crate) fn undone(orientation: Option<&Self>, x: Matrix, seed: u64, block: u64) -> Matrix {
+        match orientation {
+            Some(o) => o.group.scatter(&x, seed, block),
+            None => x,
+        }
+    }
+
+    /// What each element says of x.
+    fn terms(&self, x: &[f64]) -> Vec<Term> {
         let inner: Vec<f64> = self.images.iter_rows().map(|row| dot(row, x)).collect();
         if self.group.turn().is_none() {
-            return (inner, Vec::new());
+            return inner.into_iter().map(|log| Term { log, ..Term::default() }).collect();
         }
-        let turns: Vec<[f64; 2]> = inner.chunks_exact(3).map(|c| [c[1], c[2]]).collect();
-        let logs = inner.chunks_exact(3).map(|c| c[0] + ln_bessel0(hypot(c[1], c[2]))).collect();
-        (logs, turns)
+        let term = |c: &[f64]| {
+            let (log, slope) = ln_bessel0(hypot(c[1], c[2]));
+            Term { log: c[0] + log, slope, v: c[1], w: c[2] }
+        };
+        inner.chunks_exact(3).map(term).collect()
     }
 
     /// log s(x), and its gradient added to `score` where asked for.
     fn log_share(&self, x: &[f64], score: Option<&mut [f64]>) -> f64 {
-        let (mut logs, turns) = self.terms(x);
-        let top = logs.iter().fold(f64::NEG_INFINITY, |m, l| m.max(*l));
-        logs.iter_mut().for_each(|l| *l = exp(*l - top));
-        let total: f64 = logs.iter().sum();
+        let terms = self.terms(x);
+        let (top, weights) = weights(&terms);
+        let total: f64 = weights.iter().sum();
         if let Some(score) = score {
             score.iter_mut().zip(&self.template).for_each(|(s, a)| *s += a);
-            let each = if turns.is_empty() { 1 } else { 3 };
-            for (k, share) in logs.iter().enumerate().map(|(k, e)| (k, e / total)).filter(|(_, s)| *s > 0.0) {
+            let each = self.images.rows() / terms.len();
+            let shares = terms.iter().zip(weights.iter().map(|e| e / total)).enumerate();
+            for (k, (term, share)) in shares.filter(|(_, (_, share))| *share > 0.0) {
                 let mut add = |row: usize, by: f64| {
                     score.iter_mut().zip(self.images.row(row)).for_each(|(s, u)| *s -= share * by * u);
                 };
                 add(each * k, 1.0);
-                if let Some([v, w]) = turns.get(k) {
-                    // ∇ log I_0(ρ) = (I_1/I_0)(ρ) ∇ρ, ρ² = (v·y)² + (w·y)²
-                    let slope = bessel_ratio(hypot(*v, *w));
-                    add(each * k + 1, slope * v);
-                    add(each * k + 2, slope * w);
+                if each == 3 {
+                    add(each * k + 1, term.slope * term.v);
+                    add(each * k + 2, term.slope * term.w);
                 }
             }
         }
-        dot(&self.template, x) - top - ln(total / logs.len() as f64)
+        dot(&self.template, x) - top - ln(total / terms.len() as f64)
     }
 
     /// x ← g x: an element k by its terms, then an angle of von Mises' law.
     fn turn(&self, rng: &mut Stream, x: &mut [f64]) {
-        let (mut logs, turns) = self.terms(x);
-        let top = logs.iter().fold(f64::NEG_INFINITY, |m, l| m.max(*l));
-        logs.iter_mut().for_each(|l| *l = exp(*l - top));
-        let k = pick(rng, &logs);
+        let terms = self.terms(x);
+        let k = pick(rng, &weights(&terms).1);
+        let Term { v, w, .. } = terms[k];
         // ⟨a, exp(θJ) y⟩ = const + v·y cos θ + w·y sin θ
-        let angle = turns.get(k).map_or(0.0, |[v, w]| atan2(*w, *v) + von_mises(rng, hypot(*v, *w)));
+        let angle = self.group.turn().map_or(0.0, |_| atan2(w, v) + von_mises(rng, hypot(v, w)));
         self.group.apply(k, angle, x);
     }
+}
+
+/// An element g_k at x.
+#[derive(Default)]
+struct Term {
+    /// log E_θ exp⟨a, exp(θJ) g_k x⟩.
+    log: f64,
+    /// v·g_k x and w·g_k x, and (I_1/I_0)(ρ)/ρ, ρ² the sum of their squares: ∇ log I_0(ρ) = (I_1/I_0)(ρ) ∇ρ. 0 without turns.
+    v: f64,
+    w: f64,
+    slope: f64,
+}
+
+/// The largest logarithm, and all terms over it.
+fn weights(terms: &[Term]) -> (f64, Vec<f64>) {
+    let top = terms.iter().fold(f64::NEG_INFINITY, |m, t| m.max(t.log));
+    (top, terms.iter().map(|t| exp(t.log - top)).collect())
 }
 
 /// An angle with density ∝ exp(κ cos θ).   Source: Best and Fisher (Applied Statistics, 1979).
@@ -191,10 +217,7 @@ pub struct Oriented {
 impl Oriented {
     /// `inner`, which must be invariant under the group. `Error::Dimension` where sizes differ.
     pub fn new(inner: Arc<dyn Density>, orientation: Arc<Orientation>) -> Result<Self> {
-        let (expected, found) = (inner.dim(), orientation.group.dim());
-        if found != expected {
-            return Err(Error::Dimension { what: "group of symmetries".into(), expected, found });
-        }
+        orientation.group.acts_on(&*inner)?;
         Ok(Self { inner, orientation })
     }
 }
@@ -206,16 +229,21 @@ impl Density for Oriented {
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
         self.inner.log_density_into(x, out);
-        x.iter_rows().zip(out).for_each(|(x, l)| *l += self.orientation.log_share(x, None));
+        let d = self.dim();
+        rows::for_chunks(x, d, out, 1, |x, out| {
+            x.chunks_exact(d).zip(out).for_each(|(x, l)| *l += self.orientation.log_share(x, None));
+        });
     }
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
         self.inner.evaluate_into(x, log_density, score);
         let d = self.dim();
-        let rows = x.iter_rows().zip(log_density).zip(score.as_mut_slice().chunks_exact_mut(d));
-        // outside the support the score stays 0
-        rows.filter(|((_, l), _)| **l > f64::NEG_INFINITY)
-            .for_each(|((x, l), s)| *l += self.orientation.log_share(x, Some(s)));
+        rows::evaluate(x, d, log_density, score, |x, out, score| {
+            let rows = x.chunks_exact(d).zip(out).zip(score.chunks_exact_mut(d));
+            // outside the support the score stays 0
+            rows.filter(|((_, l), _)| **l > f64::NEG_INFINITY)
+                .for_each(|((x, l), s)| *l += self.orientation.log_share(x, Some(s)));
+        });
     }
 
     fn wants_whole_batches(&self) -> bool {

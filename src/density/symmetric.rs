@@ -1,8 +1,8 @@
 //! A density that is told its symmetries.
 
+use crate::Result;
 use crate::density::{Density, GaussianMixture, Group, NBody};
 use crate::linalg::Matrix;
-use crate::{Error, Result};
 use std::sync::Arc;
 
 /// The inner density, whose [`Density::symmetries`] are the group that was said. Whether it is invariant is for who uses the group to try.
@@ -15,10 +15,7 @@ pub struct Symmetric {
 impl Symmetric {
     /// `inner` with this group. `Error::Dimension` where sizes differ.
     pub fn new(inner: Arc<dyn Density>, group: Group) -> Result<Self> {
-        let (expected, found) = (inner.dim(), group.dim());
-        if found != expected {
-            return Err(Error::Dimension { what: "group of symmetries".into(), expected, found });
-        }
+        group.acts_on(&*inner)?;
         Ok(Self { inner, group })
     }
 }
@@ -34,6 +31,10 @@ impl Density for Symmetric {
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
         self.inner.evaluate_into(x, log_density, score);
+    }
+
+    fn is_known(&self) -> bool {
+        self.inner.is_known()
     }
 
     fn wants_whole_batches(&self) -> bool {

@@ -227,8 +227,7 @@ impl Exact {
 
     /// Points in units of the frame as draws for the target.
     fn restored(&self, y: Matrix) -> Matrix {
-        let x = self.frame.restore(&y);
-        self.orientation.as_ref().map_or(x.clone(), |o| o.group().scatter(&x, self.proposal.seed, 0))
+        Orientation::undone(self.orientation.as_deref(), self.frame.restore(&y), self.proposal.seed, 0)
     }
 
     /// n independent draws of p (n×d, in the units of the target), and what they cost; `watch` is told how many there are. The first draws

@@ -267,7 +267,7 @@ impl<T: Real> Generator<T> {
 
     /// Points of the network's law as samples: each moved by an element of the group, where there is one. The key is `seed` and `block`.
     pub(crate) fn scattered(&self, x: Matrix, seed: u64, block: u64) -> Matrix {
-        self.orientation.as_ref().map_or(x.clone(), |o| o.group().scatter(&x, seed, block))
+        Orientation::undone(self.orientation.as_deref(), x, seed, block)
     }
 
     /// The density ([`Generator::density`], in the units of the target) by the centres behind the n samples that [`Generator::sample`] gives

@@ -2,16 +2,13 @@
 
 use crate::density::{Group, Orientation};
 use crate::error::Result;
-use crate::linalg::Matrix;
 use crate::state::State;
 
 impl Orientation {
     /// Into a state: the elements, K×d², the generator of turns, d×d, and the template.
     pub(crate) fn put(&self, to: &mut State) {
-        let (group, d) = (self.group(), self.group().dim());
-        let elements: Vec<f64> = group.elements().iter().flat_map(|g| g.as_slice().to_vec()).collect();
-        to.put("symmetry.elements", &Matrix::from_vec(group.elements().len(), d * d, elements));
-        if let Some(turn) = group.turn() {
+        to.put("symmetry.elements", &self.group().rows());
+        if let Some(turn) = self.group().turn() {
             to.put("symmetry.turn", turn);
         }
         to.put_row("symmetry.template", self.template());
@@ -21,10 +18,9 @@ impl Orientation {
     pub(crate) fn of_state(from: &State, d: usize) -> Result<Option<Self>> {
         let Some(shape) = from.tensors.get("symmetry.elements").map(|m| m.shape()) else { return Ok(None) };
         let elements = from.matrix::<f64>("symmetry.elements", (shape.0, d * d))?;
-        let elements = elements.iter_rows().map(|g| Matrix::from_vec(d, d, g.to_vec())).collect();
         let turn = from.tensors.contains_key("symmetry.turn");
         let turn = turn.then(|| from.matrix::<f64>("symmetry.turn", (d, d)).cloned()).transpose()?;
         let template = from.matrix::<f64>("symmetry.template", (1, d))?.row(0).to_vec();
-        Self::new(Group::new(elements, turn)?, template).map(Some)
+        Self::new(Group::of_rows(elements, turn)?, template).map(Some)
     }
 }

@@ -17,7 +17,7 @@ mod simd;
 mod special;
 mod sum;
 
-pub use bessel::{bessel_ratio, ln_bessel0};
+pub use bessel::ln_bessel0;
 pub use big::Big;
 pub use chebyshev::Chebyshev;
 pub use elementary::{

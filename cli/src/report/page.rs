@@ -233,60 +233,49 @@ fn metrics(record: &Record) -> Markup {
     let floor = |m: &MetricRow| {
         m.floor.map_or("–".into(), |(mean, spread)| format!("{} ± {}", number(mean, 4), number(spread, 2)))
     };
-    html! {
-        @if !record.metrics.is_empty() {
-            section {
-                h2 { "Metrics beside their floors" }
-                p {
-                    "The floor is what exact samples of the same number score against other exact samples: no sampler can be \
-                     expected to do better. ± is its spread from set to set. The comparison is value over floor for distances, \
-                     value minus floor for levels."
-                }
-                table {
-                    thead {
-                        tr { th { "metric" } th.n { "model" } th.n { "floor" } th.n { "comparison" } th { "what it means" } }
-                    }
-                    tbody {
-                        @for m in &record.metrics {
-                            tr {
-                                td { (m.name) }
-                                td.n { (number(m.value, 4)) }
-                                td.n { (floor(m)) }
-                                td.n { (comparison(m)) }
-                                td.why { (m.meaning) }
-                            }
-                            "\n"
-                        }
-                    }
-                }
-            }
-        }
-    }
+    let lead = "The floor is what exact samples of the same number score against other exact samples: no sampler can be \
+                expected to do better. ± is its spread from set to set. The comparison is value over floor for distances, \
+                value minus floor for levels.";
+    let rows =
+        record.metrics.iter().map(|m| [m.name.clone(), number(m.value, 4), floor(m), comparison(m), m.meaning.clone()]);
+    figures(
+        "Metrics beside their floors",
+        lead,
+        ["metric", "model", "floor", "comparison", "what it means"],
+        &rows.collect::<Vec<_>>(),
+    )
 }
 
 fn tests(record: &Record) -> Markup {
+    let lead = "p is the chance that exact samples give a statistic at least as large; a small one says no. With many samples \
+                every imperfect sampler is found out, so read p beside the sizes above. The score of the target does not know \
+                the masses of far modes, and KSD sees the score alone.";
+    let rows = record
+        .tests
+        .iter()
+        .map(|t| [t.name.clone(), number(t.statistic, 3), number(t.p_value, 2), count(t.size), t.meaning.clone()]);
+    figures(
+        "Could these be exact samples?",
+        lead,
+        ["test", "statistic", "p", "samples", "what it asks"],
+        &rows.collect::<Vec<_>>(),
+    )
+}
+
+/// A section with a table: a name, three numbers and a meaning in each row. Nothing without rows.
+fn figures(title: &str, lead: &str, [name, one, two, three, meaning]: [&str; 5], rows: &[[String; 5]]) -> Markup {
     html! {
-        @if !record.tests.is_empty() {
+        @if !rows.is_empty() {
             section {
-                h2 { "Could these be exact samples?" }
-                p {
-                    "p is the chance that exact samples give a statistic at least as large; a small one says no. With many samples \
-                     every imperfect sampler is found out, so read p beside the sizes above. The score of the target does not know \
-                     the masses of far modes, and KSD sees the score alone."
-                }
+                h2 { (title) }
+                p { (lead) }
                 table {
                     thead {
-                        tr { th { "test" } th.n { "statistic" } th.n { "p" } th.n { "samples" } th { "what it asks" } }
+                        tr { th { (name) } th.n { (one) } th.n { (two) } th.n { (three) } th { (meaning) } }
                     }
                     tbody {
-                        @for t in &record.tests {
-                            tr {
-                                td { (t.name) }
-                                td.n { (number(t.statistic, 3)) }
-                                td.n { (number(t.p_value, 2)) }
-                                td.n { (count(t.size)) }
-                                td.why { (t.meaning) }
-                            }
+                        @for [name, one, two, three, meaning] in rows {
+                            tr { td { (name) } td.n { (one) } td.n { (two) } td.n { (three) } td.why { (meaning) } }
                             "\n"
                         }
                     }
