@@ -167,7 +167,7 @@ fn flows<T: Real>(d: usize) -> Vec<(String, Flow<T>)> {
             let mut flow = Flow::new(frame, architecture, 3);
             for (k, p) in flow.parameters.iter_mut().enumerate() {
                 let noise: Matrix<T> = normal_matrix(8, Purpose::Check, k as u64, p.rows(), p.cols());
-                Arc::make_mut(p).add_scaled(T::from_f64(size), &noise);
+                Arc::make_mut(p).update(|p| p.add_scaled(T::from_f64(size), &noise));
             }
             out.push((format!("{name}, {components} components"), flow));
         }

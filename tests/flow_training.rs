@@ -21,7 +21,7 @@ fn flow(d: usize, coupling: CouplingKind, components: usize) -> Flow<f64> {
     let mut flow = Flow::new(Affine::identity(d), architecture, 1);
     for (k, p) in flow.parameters.iter_mut().enumerate() {
         let noise = normal_matrix(2, Purpose::Check, k as u64, p.rows(), p.cols());
-        Arc::make_mut(p).add_scaled(0.1, &noise);
+        Arc::make_mut(p).update(|p| p.add_scaled(0.1, &noise));
     }
     flow
 }
@@ -75,7 +75,7 @@ fn path_gradient_is_the_derivative_of_the_divergence() {
         let value = |e: f64| {
             let mut moved = base.clone();
             let pairs = moved.parameters.iter_mut().zip(&gradient);
-            pairs.for_each(|(p, g)| Arc::make_mut(p).add_scaled(e / length, g));
+            pairs.for_each(|(p, g)| Arc::make_mut(p).update(|p| p.add_scaled(e / length, g)));
             let log_q = moved.log_density(&grid);
             log_p.iter().zip(&log_q).map(|(p, q)| q.exp() * divergence.f(p - q) * 30.0 / N as f64).sum::<f64>()
         };
@@ -119,7 +119,11 @@ fn log_variance_is_leave_one_out_reinforce() {
                 .collect();
             let variance = |e: f64| {
                 let mut moved = flow.clone();
-                moved.parameters.iter_mut().zip(&direction).for_each(|(p, v)| Arc::make_mut(p).add_scaled(e, v));
+                moved
+                    .parameters
+                    .iter_mut()
+                    .zip(&direction)
+                    .for_each(|(p, v)| Arc::make_mut(p).update(|p| p.add_scaled(e, v)));
                 let f = f(&moved);
                 let mean = f.iter().sum::<f64>() / n as f64;
                 f.iter().map(|f| (f - mean).powi(2)).sum::<f64>() / (n - 1) as f64

@@ -51,7 +51,8 @@ fn json() {
     assert_eq!((&value["version"], &value["seed"], &value["budget"]), (&1.into(), &5.into(), &"quick".into()));
     let claim = &value["claims"][0];
     assert_eq!((&claim["id"], &claim["verdict"]), (&"T01".into(), &"holds".into()));
-    for instance in claim["instances"].as_array().unwrap() {
+    for (k, instance) in claim["instances"].as_array().unwrap().iter().enumerate() {
+        assert_eq!(instance["id"], format!("T01.{}", k + 1));
         assert!(instance["steps"].as_array().unwrap().len() == instance["errors"].as_array().unwrap().len());
         assert!((instance["observed_order"].as_f64().unwrap() - 2.0).abs() <= 0.1, "{instance}");
     }

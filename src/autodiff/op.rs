@@ -176,7 +176,7 @@ pub(crate) fn vjp<'t, T: Real>(
             if *tb { g.product(a, true, *ta) } else { a.product(g, !*ta, false) }
         }),
         Affine => affine([a, b, c], g, wanted),
-        Hidden => affine([a, b, c], g * y.tape().var(y.id - 1), wanted), // the slope is the node before
+        Hidden => affine([a, b, c], g * y.tape().hidden_slope(y), wanted),
         HiddenSlope => affine([a, b, c], a.affine(b, c).silu_second(g), wanted),
         Inverse => one(-y.product(g, true, false).product(y, false, true)), // d A⁻¹ = -A⁻¹ dA A⁻¹
         ExpmRows => one(expm::pull_back(a, g)),

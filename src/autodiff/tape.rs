@@ -231,6 +231,13 @@ impl<T: Real> Tape<T> {
         Var { tape: self, id }
     }
 
+    /// The derivative that [`Tape::hidden`] left before its node.
+    pub(crate) fn hidden_slope<'t>(&'t self, hidden: Var<'t, T>) -> Var<'t, T> {
+        let id = hidden.id - 1;
+        debug_assert_eq!(self.store.borrow().nodes[id].op, Op::HiddenSlope);
+        Var { tape: self, id }
+    }
+
     /// f of each operation, in order of time.
     pub(crate) fn operations<R>(&self, f: impl Fn(&Op<T>) -> R) -> Vec<R> {
         self.store.borrow().nodes.iter().map(|node| f(&node.op)).collect()

@@ -1,25 +1,33 @@
-//! General matrix product over row blocks in parallel: own tiles for the small factors of training, `matrixmultiply` for the rest.
+//! Matrix products over row blocks in parallel: own tiles for the small factors of training, `matrixmultiply` for the rest.
 //!
 //! In training B is a weight, or a block of cotangents, that fits the second-level cache. Then only B is packed, in panels of two vectors,
-//! and A is read where it is, by rows or by columns: a general product spends a fifth of its time on packing A.
+//! and A is read where it is, by rows or by columns: a general product spends a fifth of its time on packing A. Which way a product goes is a
+//! table, [`strategies`]; each way is one file. The tests compare all of them with three plain loops.
 #![allow(unsafe_code)]
 
 mod factor;
+mod general;
+mod once;
 mod own;
 mod packed;
+mod strategy;
 mod thin;
 #[cfg(target_arch = "x86_64")]
 mod tiles;
+mod transposed;
 
 pub use factor::Factor;
 pub(crate) use packed::Packed;
+pub use strategy::strategies;
 
 use crate::linalg::matrix::{Matrix, View, shape_mismatch};
-use crate::num::{Real, shell, strict};
+use crate::num::Real;
 use crate::parallel;
-use own::{Panels, Shared, own, own_columns};
-use packed::{Layout, layout, pack_panel, stays_in_cache, width};
-use std::any::TypeId;
+use general::general;
+use once::once;
+use own::{Panels, own};
+use strategy::{Case, Machine, Strategy, choose};
+use transposed::transposed;
 
 /// Whether small factors have tiles of their own where the machine has vectors: the feature `own-kernels`. Else every product goes through
 /// `matrixmultiply`.
@@ -31,17 +39,6 @@ const PARALLEL_FLOPS: usize = 8_000_000;
 
 /// Fewest rows of a block: 11 tiles of AVX2, 5 of AVX-512.
 const MIN_BLOCK_ROWS: usize = 66;
-
-/// Panels of a block where B is packed panel by panel.
-const BLOCK_PANELS: usize = 4;
-
-/// Most rows of B for own tiles: a panel then takes half of the first-level cache, or two thirds where vectors have 512 bits.
-const MOST_TERMS: usize = 256;
-/// Most bytes of B for own tiles: half of a second-level cache.
-const MOST_BYTES: usize = 1 << 18;
-
-/// Most rows of A for which B is not worth packing where it can be read in place.
-const FEW_ROWS: usize = 72;
 
 /// What A B is added to.
 #[derive(Debug, Clone, Copy)]
@@ -99,18 +96,16 @@ fn by_rows<T: Real>(
     let threads = rayon::current_num_threads();
     let small = 2 * m * n * k < PARALLEL_FLOPS || !parallel::worth_cutting();
     let alone = small || m < 2 * MIN_BLOCK_ROWS;
-    if n <= thin::FEW
-        && stays_in_cache::<T>(k, m)
-        && let Some(panels) = Panels::of(&a.t())
-    {
-        return transposed(alpha, b.t(), panels, start, c);
-    }
-    if prepared.is_none() && n > thin::FEW && stays_in_cache::<T>(k, m) {
-        return once(alpha, a, b, start, c.as_mut_slice(), small);
-    }
-    let packed = match prepared {
-        None if layout::<T>(k, n) != Layout::Rows => Some(&Packed::new(b)),
-        prepared => prepared,
+    let fresh;
+    let packed = match choose(&Case::of(&a, &b, prepared.is_some()), Machine::here::<T>()) {
+        Strategy::Transposed => return transposed(alpha, b.t(), Panels::in_place(a.t()), start, c),
+        Strategy::InPlace => return own(alpha, a, Panels::in_place(b), start, c.as_mut_slice()),
+        Strategy::Once => return once(alpha, a, b, start, c.as_mut_slice(), small),
+        Strategy::InnerProducts | Strategy::Panels if prepared.is_none() => {
+            fresh = Packed::new(b);
+            Some(&fresh)
+        }
+        Strategy::InnerProducts | Strategy::Panels | Strategy::General => prepared,
     };
     let one = |a: View<'_, T>, c: &mut [T]| match packed {
         Some(packed) => packed.product(alpha, a, start, c),
@@ -126,92 +121,12 @@ fn by_rows<T: Real>(
     });
 }
 
-/// C ← α A B + start by own tiles for one product with B, of which A stays in cache: one panel of B after the other is packed, or few
-/// rows of A go against B where it is.
-fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, c: &mut [T], alone: bool) {
-    if a.rows <= FEW_ROWS
-        && let Some(b) = Panels::of(&b)
-    {
-        return own(alpha, a, b, start, c);
-    }
-    let (k, n, w) = (b.rows, b.cols, width::<T>());
-    let c = Shared::of(c);
-    let block = if alone { n } else { BLOCK_PANELS * w };
-    parallel::pieces((0..n).step_by(block), |low| {
-        let mut panel = vec![T::ZERO; k * w];
-        for first in (low..(low + block).min(n)).step_by(w) {
-            pack_panel(&b, first, &mut panel);
-            let columns = first..(first + w).min(n);
-            let panels = Panels { data: &panel, shape: (k, n), steps: (0, w), columns };
-            // SAFETY: C is ours, and no other task has these columns.
-            unsafe { own_columns(shell(), alpha, a, panels, start, &c) };
-        }
-    });
-}
-
-/// C ← α A B + start by own tiles for Cᵀ = Bᵀ Aᵀ, where C has few columns and Aᵀ contiguous rows.
-fn transposed<T: Real>(alpha: T, bt: View<'_, T>, at: Panels<'_, T>, start: Start<'_, T>, c: &mut Matrix<T>) {
-    let m = c.rows();
-    let mut product = vec![T::ZERO; c.as_slice().len()];
-    own(alpha, bt, at, Start::Scaled(T::ZERO), &mut product);
-    for i in 0..m {
-        for (j, c) in c.row_mut(i).iter_mut().enumerate() {
-            let sum = product[j * m + i];
-            *c = start.add::<false>(j, *c, sum);
-        }
-    }
-}
-
 /// A B as a new matrix.
 #[track_caller]
 pub fn matmul<T: Real>(a: &Matrix<T>, b: &Matrix<T>) -> Matrix<T> {
     let mut c = Matrix::zeros(a.rows(), b.cols());
     gemm(T::ONE, a.view(), b.view(), T::ZERO, &mut c);
     c
-}
-
-/// C ← α A B + start on this thread by `matrixmultiply`, C contiguous.
-fn general<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Start<'_, T>, c: &mut [T]) {
-    let (m, k, n) = (a.rows, a.cols, b.cols);
-    let beta = match start {
-        Start::Scaled(beta) => beta,
-        Start::Row(row) => {
-            c.chunks_exact_mut(n.max(1)).for_each(|c| c.copy_from_slice(row));
-            T::ONE
-        }
-    };
-    assert!(fits(&a) && fits(&b) && c.len() >= m * n, "gemm: a view reaches outside its data");
-    if strict() {
-        return plain(alpha, a, b, beta, c);
-    }
-    let strides = |v: &View<'_, T>| (v.row_stride as isize, v.col_stride as isize);
-    let ((ra, ca), (rb, cb)) = (strides(&a), strides(&b));
-    let (pa, pb, pc, rc) = (a.data.as_ptr(), b.data.as_ptr(), c.as_mut_ptr(), n as isize);
-    let (x, y) = (alpha.to_f64(), beta.to_f64());
-    // SAFETY: the assertion above bounds every address that the strides reach; T is exactly f32 or f64 in each branch,
-    // because `Real` is sealed; C is uniquely borrowed and does not overlap A or B.
-    unsafe {
-        if TypeId::of::<T>() == TypeId::of::<f32>() {
-            let (pa, pb, pc) = (pa.cast(), pb.cast(), pc.cast());
-            matrixmultiply::sgemm(m, k, n, x as f32, pa, ra, ca, pb, rb, cb, y as f32, pc, rc, 1);
-        } else {
-            let (pa, pb, pc) = (pa.cast(), pb.cast(), pc.cast());
-            matrixmultiply::dgemm(m, k, n, x, pa, ra, ca, pb, rb, cb, y, pc, rc, 1);
-        }
-    }
-}
-
-/// C ← α A B + β C as three loops, each product and each sum rounded once, over k in order: the same bits on every machine.
-fn plain<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, beta: T, c: &mut [T]) {
-    let (k, n) = (a.cols, b.cols);
-    let rows: Vec<T> = (0..k * n).map(|e| b.data[e / n * b.row_stride + e % n * b.col_stride]).collect();
-    for (i, out) in c.chunks_exact_mut(n.max(1)).enumerate() {
-        out.iter_mut().for_each(|c| *c = if beta == T::ZERO { T::ZERO } else { beta * *c });
-        for (p, row) in rows.chunks_exact(n.max(1)).enumerate() {
-            let x = alpha * a.data[i * a.row_stride + p * a.col_stride];
-            out.iter_mut().zip(row).for_each(|(c, &b)| *c += x * b);
-        }
-    }
 }
 
 /// Whether a view lies inside its data.
@@ -221,6 +136,7 @@ fn fits<T>(v: &View<'_, T>) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::general::plain;
     use super::*;
 
     fn naive(a: &Matrix, b: &Matrix) -> Matrix {

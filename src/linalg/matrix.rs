@@ -235,14 +235,14 @@ impl<'a, T> View<'a, T> {
 impl<T> Index<(usize, usize)> for Matrix<T> {
     type Output = T;
     fn index(&self, (i, j): (usize, usize)) -> &T {
-        debug_assert!(i < self.rows && j < self.cols);
+        assert!(i < self.rows && j < self.cols, "entry ({i}, {j}) of a matrix of {}×{}", self.rows, self.cols);
         &self.data[i * self.cols + j]
     }
 }
 
 impl<T> IndexMut<(usize, usize)> for Matrix<T> {
     fn index_mut(&mut self, (i, j): (usize, usize)) -> &mut T {
-        debug_assert!(i < self.rows && j < self.cols);
+        assert!(i < self.rows && j < self.cols, "entry ({i}, {j}) of a matrix of {}×{}", self.rows, self.cols);
         &mut self.data[i * self.cols + j]
     }
 }

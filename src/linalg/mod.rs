@@ -14,7 +14,7 @@ mod triangular;
 pub use cholesky::Cholesky;
 pub use eigen::SymmetricEigen;
 pub use expm::expm;
-pub use gemm::{Factor, OWN_KERNELS, gemm, matmul};
+pub use gemm::{Factor, OWN_KERNELS, gemm, matmul, strategies};
 pub(crate) use gemm::{Packed, Start, affine};
 pub use lanczos::Lanczos;
 pub use lu::{Lu, log_abs_det};

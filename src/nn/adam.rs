@@ -62,7 +62,8 @@ impl Adam {
         let means = state.mean.iter_mut().zip(&mut state.mean_square);
         let blocks = parameters.iter_mut().zip(gradient).zip(means).flat_map(|((p, g), (m, v))| {
             let means = m.as_mut_slice().chunks_mut(BLOCK).zip(v.as_mut_slice().chunks_mut(BLOCK));
-            Arc::make_mut(p).as_mut_slice().chunks_mut(BLOCK).zip(g.as_slice().chunks(BLOCK)).zip(means)
+            let numbers = Arc::make_mut(p).update(|p| p.as_mut_slice().chunks_mut(BLOCK));
+            numbers.zip(g.as_slice().chunks(BLOCK)).zip(means)
         });
         let updates = blocks.map(|((x, g), (m, v))| Update {
             x,

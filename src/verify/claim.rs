@@ -28,7 +28,8 @@ impl Claim {
                 "it needs closed forms of p and q (tails, blur or exact samples), or has instances of its own; {} take any density",
                 ANY_DENSITY.join(", ")
             );
-            evidence.comparisons.push(Comparison::refused("your pair", reason));
+            let refused = Comparison { id: format!("{}.1", self.id), ..Comparison::refused("your pair", reason) };
+            evidence.comparisons.push(refused);
             return evidence;
         }
         let own = budget.pair.is_some();
@@ -42,6 +43,13 @@ impl Claim {
                     None => evidence.mutants.push(Mutant { what, comparisons: vec![comparison] }),
                 }
             }
+        }
+        let number = |comparisons: &mut [Comparison], group: &str| {
+            comparisons.iter_mut().enumerate().for_each(|(k, c)| c.id = format!("{group}.{}", k + 1));
+        };
+        number(&mut evidence.comparisons, self.id);
+        for (v, mutant) in evidence.mutants.iter_mut().enumerate() {
+            number(&mut mutant.comparisons, &format!("{}.v{}", self.id, v + 1));
         }
         evidence
     }

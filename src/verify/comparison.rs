@@ -39,9 +39,23 @@ impl Assumption {
     }
 }
 
+/// A number that a page takes from the evidence.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Measurement {
+    /// T14 (a): the time in which reverse KL halves an imbalance of two unit Gaussians at this distance.
+    HalvingTime {
+        /// L.
+        distance: f64,
+    },
+}
+
 /// The two sides of a theorem on one instance.
 #[derive(Debug, Clone)]
 pub struct Comparison {
+    /// "T05.7", or "T05.v2.7" of the second false variant: the same for the same budget, seed and pair. Given by [`Claim::run`](super::Claim::run).
+    pub id: String,
+    /// What `left` measures, where a page asks for it.
+    pub measures: Option<Measurement>,
     /// Pair, divergence, field: enough to find the instance again.
     pub instance: String,
     /// The side without the theorem, at the best step where there are steps.
@@ -77,6 +91,8 @@ impl Comparison {
         let relative_error = relative((left - right).abs(), scale);
         let verdict = if relative_error <= tolerance { Verdict::Holds } else { Verdict::Fails };
         Self {
+            id: String::new(),
+            measures: None,
             instance,
             left,
             right,
@@ -97,6 +113,11 @@ impl Comparison {
     /// Two numbers without a step: |left - right| ≤ tolerance·scale.
     pub fn exact(instance: impl Into<String>, left: f64, right: f64, scale: f64, tolerance: f64) -> Self {
         Self::new(instance.into(), left, right, scale, tolerance)
+    }
+
+    /// With what `left` measures.
+    pub fn measuring(self, what: Measurement) -> Self {
+        Self { measures: Some(what), ..self }
     }
 
     /// A statement without numbers of its own: 1 for what was found against 1 for what must be.

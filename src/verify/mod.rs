@@ -70,7 +70,7 @@ mod window;
 
 pub use budget::{Budget, Size};
 pub use claim::{Claim, Evidence, Mutant, Outcome, claim, registry};
-pub use comparison::{Assumption, Comparison, Verdict, resolve};
+pub use comparison::{Assumption, Comparison, Measurement, Verdict, resolve};
 pub use draw::Draw;
 pub use field::{Bumps, Push};
 pub use grid::Grid;

@@ -164,9 +164,7 @@ fn machine() -> String {
     };
     let products = match shell() {
         _ if strict() => "plain loops",
-        Shell::Avx2 | Shell::Avx512 if pushforward::linalg::OWN_KERNELS => {
-            "own tiles; matrixmultiply for large factors"
-        }
+        Shell::Avx2 | Shell::Avx512 if pushforward::linalg::OWN_KERNELS => "as in the table",
         _ => "matrixmultiply",
     };
     let bits = match shell() {
@@ -187,7 +185,11 @@ fn machine() -> String {
             ("bits depend", bits),
         ],
     );
-    format!("MACHINE (choose a set with {ISA})\n\n{text}")
+    let table = pushforward::linalg::strategies().replace('\n', "\n  ");
+    format!(
+        "MACHINE (choose a set with {ISA})\n\n{text}\n  How A B is computed in f32, A: m×k, B: k×n:\n\n  {}\n",
+        table.trim_end()
+    )
 }
 
 /// The processor's features that kernels ask for.

@@ -8,7 +8,7 @@ use pushforward::density::GaussianMixture;
 use pushforward::divergence::Divergence;
 use pushforward::linalg::Matrix;
 use pushforward::num::{GaussLegendre, cosh, exp, ln};
-use pushforward::verify::{Evidence, Grid, Nodes, Pair, integrability};
+use pushforward::verify::{Evidence, Grid, Measurement, Nodes, Pair, integrability};
 use std::f64::consts::{LN_2, TAU};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -199,8 +199,8 @@ fn reaction_time(f: &dyn Divergence) -> f64 {
 
 /// The halving time that T14's run measured at this distance, if it ran.
 fn measured(evidence: &[Evidence], distance: f64) -> String {
-    let name = format!("halving time, L = {distance}");
-    let found = evidence.iter().flat_map(|e| &e.comparisons).find(|c| c.instance == name);
+    let wanted = Some(Measurement::HalvingTime { distance });
+    let found = evidence.iter().flat_map(|e| &e.comparisons).find(|c| c.measures == wanted);
     found.map_or("–".into(), |c| number(c.left, 3))
 }
 

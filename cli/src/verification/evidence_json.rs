@@ -58,6 +58,7 @@ fn comparison(c: &Comparison) -> Value {
         .map(|a| json!({ "what": a.what, "value": real(a.value), "limit": real(a.limit), "met": a.met() }))
         .collect();
     json!({
+        "id": c.id,
         "instance": c.instance,
         "left": number(c.left),
         "right": number(c.right),

@@ -78,9 +78,9 @@ impl<T: Real> KdeGrid<T> {
         let Some(expansion) = &self.expansion else {
             return self.exact.log_density_and_score(x);
         };
-        let d = self.exact.d;
+        let d = self.exact.setup.d;
         if x.cols() != d {
-            shape_mismatch("KdeGrid::log_density_and_score", x.shape(), (self.exact.n, d));
+            shape_mismatch("KdeGrid::log_density_and_score", x.shape(), (self.exact.setup.n, d));
         }
         let (mut log_density, mut score) = (vec![T::NAN; x.rows()], Matrix::filled(x.rows(), d, T::NAN));
         let outputs =
@@ -101,7 +101,7 @@ impl<T: Real> KdeGrid<T> {
 
     /// Fills the values of one query if both bounds hold, and leaves them NaN otherwise.
     fn certified(&self, expansion: &Expansion, x: &[T], log_density: &mut T, score: &mut [T]) {
-        let (d, h) = (x.len(), self.exact.bandwidth);
+        let (d, h) = (x.len(), self.exact.setup.bandwidth);
         let mut point = [0.0; MAX_DIM];
         point.iter_mut().zip(x).for_each(|(p, x)| *p = x.to_f64());
         let Some(([mass, gradient @ ..], error)) = expansion.at(&point[..d]) else { return };
@@ -110,7 +110,7 @@ impl<T: Real> KdeGrid<T> {
         let relative = error / (mass - error);
         let fits = relative <= self.tolerance.density && relative * (1.0 + steepest) <= self.tolerance.score * h;
         if mass > error && fits {
-            *log_density = T::from_f64(ln(mass) - self.exact.log_norm);
+            *log_density = T::from_f64(ln(mass) - self.exact.setup.log_norm);
             score.iter_mut().zip(mean).for_each(|(s, m)| *s = T::from_f64(m / h));
         }
     }

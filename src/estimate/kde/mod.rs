@@ -1,35 +1,28 @@
 //! Gaussian kernel density estimates: log-density and score in one pass, without an N×N matrix.
+//!
+//! Two exact indices over the samples, one file each, have the same values up to rounding: [`sweep`], for few dimensions, passes over what is
+//! far away; [`products`], for many, does its sums by matrix products. [`grid`] is the approximate one, with a bound on its error.
 
 mod expansion;
 mod grid;
-mod order;
+mod output;
+mod products;
 mod sweep;
-mod task;
-mod tiles;
 
 use crate::error::{Error, Result};
 use crate::linalg::{Matrix, shape_mismatch};
-use crate::num::{Kernel, Real, dispatch, exp2, ln, log2};
-use order::{Boxes, gather, scatter, tree_order};
-use rayon::prelude::*;
-use std::sync::{Arc, Mutex};
-use task::Task;
-use tiles::Workspace;
+use crate::num::{Real, ln};
+use products::Products;
+use sweep::{Sweep, tree_order};
 
 pub use grid::{KdeGrid, Tolerance};
 
-/// Most queries that are one task however few there are, in few dimensions and in many.
-const TOGETHER: [usize; 2] = [sweep::LANES, 2 * tiles::LANES];
-
-/// Most dimensions that [`sweep`] does; from here on the matrix products of [`tiles`] are faster.
+/// Most dimensions of [`Sweep`]; from here on [`Products`] are faster.
 const FEW: usize = 11;
-
-/// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
-const ORDERED: usize = 2048;
 
 /// Queries that [`Kde::evaluate`] takes at once at best, in d dimensions.
 pub(crate) fn panel_rows(d: usize) -> usize {
-    TOGETHER[usize::from(d > FEW)]
+    if d > FEW { 2 * products::LANES } else { sweep::LANES }
 }
 
 /// The rows of `x` in an order in which each panel of [`panel_rows`] stands close together, where that helps.
@@ -54,22 +47,42 @@ pub(crate) fn near_order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
 /// the spread of the samples.
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
-    /// The samples: in few dimensions as given, N×d, where it pays in the order of a k-d tree; in many as [`tiles::prepared`].
-    points: Arc<[T]>,
-    /// In few dimensions the samples about their centre, N×d, in units in which the kernel is 2^-|x - y|².
-    scaled: Vec<T>,
-    /// Boxes around the blocks of [`sweep`], in few dimensions: of the points, and in units of `scaled`.
-    point_boxes: Arc<Boxes<T>>,
-    boxes: Boxes<T>,
-    /// Mean of the samples, d: subtracted so that samples far from the origin keep their digits.
-    centre: Vec<f64>,
-    /// The unit of length of `points`: in many dimensions the power of two next to the first bandwidth, so that squares are in range.
-    unit: f64,
-    /// log of N (√(2π) h)^d.
-    log_norm: f64,
+    setup: Setup,
+    index: Index<T>,
+}
+
+/// The samples as one of the two computations wants them.
+#[derive(Debug, Clone)]
+enum Index<T: Real> {
+    Sweep(Sweep<T>),
+    Products(Products<T>),
+}
+
+/// What does not depend on the index.
+#[derive(Debug, Clone)]
+struct Setup {
     n: usize,
     d: usize,
+    /// h.
     bandwidth: f64,
+    /// Mean of the samples, d: subtracted so that samples far from the origin keep their digits.
+    centre: Vec<f64>,
+    /// log of N (√(2π) h)^d.
+    log_norm: f64,
+}
+
+impl Setup {
+    fn new(n: usize, centre: Vec<f64>, bandwidth: f64) -> Self {
+        let d = centre.len();
+        let log_norm = ln(n as f64)
+            + d as f64 * ln((mutant!("kernel-normaliser", 1.0, 2.0) * std::f64::consts::PI).sqrt() * bandwidth);
+        Self { n, d, bandwidth, centre, log_norm }
+    }
+
+    /// √(½ log₂ e)/h: in this unit of length the kernel is 2^-|x - y|².
+    fn scale(&self) -> f64 {
+        (mutant!("kernel-width", 0.45, 0.5) * std::f64::consts::LOG2_E).sqrt() / self.bandwidth
+    }
 }
 
 /// Values at n queries.
@@ -83,27 +96,6 @@ pub struct KdeValues<T: Real = f64> {
     pub neighbours: Vec<T>,
     /// ∇ (1/2m)(x_i), n×d: what [`KdeValues::debiased`] adds to the score.
     pub score_correction: Matrix<T>,
-}
-
-/// out ← (y - centre) scale, the centre repeated.
-struct Scaled<'a, T> {
-    y: &'a [T],
-    centre: &'a [f64],
-    scale: f64,
-    out: &'a mut [T],
-}
-
-impl<T: Real> Kernel for Scaled<'_, T> {
-    type Output = ();
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let length = self.centre.len();
-        for (out, y) in self.out.chunks_mut(length).zip(self.y.chunks(length)) {
-            for ((out, y), c) in out.iter_mut().zip(y).zip(self.centre) {
-                *out = T::from_f64((y.to_f64() - c) * self.scale);
-            }
-        }
-    }
 }
 
 impl<T: Real> KdeValues<T> {
@@ -136,22 +128,13 @@ impl<T: Real> Kde<T> {
             return Err(Error::Dimension { what, expected: 1, found: 0 });
         }
         let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
-        let (points, point_boxes, boxes) = (Arc::default(), Arc::default(), Boxes::default());
-        let unit = if d > FEW { exp2(log2(bandwidth).round()) } else { 1.0 };
-        let mut this =
-            Self { points, scaled: vec![], point_boxes, boxes, centre, unit, log_norm: 0.0, n, d, bandwidth };
-        let given = samples.as_slice();
-        this.points = if d > FEW {
-            tiles::prepared(given, &this.centre, unit).into()
-        } else if this.is_ordered() {
-            gather(given, d, &tree_order(given, d, sweep::BLOCK)).into()
+        let setup = Setup::new(n, centre, bandwidth);
+        let index = if d > FEW {
+            Index::Products(Products::new(samples, &setup))
         } else {
-            given.into()
+            Index::Sweep(Sweep::new(samples, &setup))
         };
-        if d <= FEW {
-            this.point_boxes = Arc::new(Boxes::new(&this.points, d, sweep::BLOCK));
-        }
-        Ok(this.with_bandwidth(bandwidth))
+        Ok(Self { setup, index })
     }
 
     /// The estimate from the same samples with another bandwidth h > 0, finite; cheaper than a new one.
@@ -161,42 +144,17 @@ impl<T: Real> Kde<T> {
             bandwidth > 0.0 && bandwidth.is_finite(),
             "Kde::with_bandwidth: {bandwidth} is not positive and finite"
         );
-        let (points, point_boxes, centre) =
-            (Arc::clone(&self.points), Arc::clone(&self.point_boxes), self.centre.clone());
-        let boxes = Boxes::default();
-        let log_norm = ln(self.n as f64)
-            + self.d as f64 * ln((mutant!("kernel-normaliser", 1.0, 2.0) * std::f64::consts::PI).sqrt() * bandwidth);
-        let mut kde = Self { points, scaled: vec![], point_boxes, boxes, centre, log_norm, bandwidth, ..*self };
-        if kde.d <= FEW {
-            let scale = kde.scale();
-            kde.scaled = kde.about_centre(&kde.points, scale);
-            // rounding is monotone: corners of boxes are corners of scaled boxes
-            kde.boxes = kde.point_boxes.map(|corners| kde.about_centre(corners, scale));
-        }
-        kde
-    }
-
-    fn is_ordered(&self) -> bool {
-        self.d <= FEW && self.n >= ORDERED
-    }
-
-    /// √(½ log₂ e)/h: in this unit of length the kernel is 2^-|x - y|².
-    fn scale(&self) -> f64 {
-        (mutant!("kernel-width", 0.45, 0.5) * std::f64::consts::LOG2_E).sqrt() / self.bandwidth
-    }
-
-    /// (y - centre) scale for rows y.
-    fn about_centre(&self, y: &[T], scale: f64) -> Vec<T> {
-        let mut out = vec![T::ZERO; y.len()];
-        // several rows at a time, or the inner loop is too short for vectors
-        let centre = self.centre.repeat(64usize.div_ceil(self.d));
-        dispatch(Scaled { y, centre: &centre, scale, out: &mut out });
-        out
+        let setup = Setup::new(self.setup.n, self.setup.centre.clone(), bandwidth);
+        let index = match &self.index {
+            Index::Sweep(sweep) => Index::Sweep(sweep.rescaled(&setup)),
+            Index::Products(products) => Index::Products(products.clone()),
+        };
+        Self { setup, index }
     }
 
     /// h.
     pub fn bandwidth(&self) -> f64 {
-        self.bandwidth
+        self.setup.bandwidth
     }
 
     /// log q̂_h, its gradient and the effective number of neighbours at the rows of `x` (n×d). Cost O(n N d), memory O(n d + N d).
@@ -215,50 +173,12 @@ impl<T: Real> Kde<T> {
     /// The values, those of the moments of k² only where `second`.
     #[track_caller]
     fn values(&self, x: &Matrix<T>, second: bool) -> KdeValues<T> {
-        let (n, d) = x.shape();
-        if d != self.d {
-            shape_mismatch("Kde::evaluate", x.shape(), (self.n, self.d));
+        if x.cols() != self.setup.d {
+            shape_mismatch("Kde::evaluate", x.shape(), (self.setup.n, self.setup.d));
         }
-        let order = (self.is_ordered() && n > sweep::LANES).then(|| tree_order(x.as_slice(), d, sweep::LANES));
-        let sorted = order.as_ref().map(|order| gather(x.as_slice(), d, order));
-        let (mut log_density, mut score) = (vec![T::ZERO; n], vec![T::ZERO; n * d]);
-        let extra = if second { n } else { 0 };
-        let (mut neighbours, mut correction) = (vec![T::ZERO; extra], vec![T::ZERO; extra * d]);
-        let panels = if d > FEW { tiles::panels(n) } else { 1 };
-        let portion = if d > FEW { panels * tiles::LANES } else { sweep::LANES };
-        let rows = portion * d;
-        let mut seconds = neighbours.chunks_mut(portion).zip(correction.chunks_mut(rows));
-        let outputs = log_density.chunks_mut(portion).zip(score.chunks_mut(rows));
-        let queries = sorted.as_deref().unwrap_or(x.as_slice()).chunks(rows);
-        let tasks: Vec<_> = outputs
-            .zip(queries)
-            .map(|((log_density, score), queries)| Task {
-                kde: self,
-                queries,
-                log_density,
-                score,
-                second: seconds.next(),
-            })
-            .collect();
-        if d > FEW {
-            // one task at a time, so that a thread that comes late finds some left, and no more workspaces than threads
-            let spare = Mutex::new(Vec::new());
-            tasks.into_par_iter().with_max_len(1).for_each(|task| {
-                let old = spare.lock().expect("no task panicked").pop();
-                let mut workspace = old.unwrap_or_else(|| Workspace::new(panels, d, second));
-                workspace.run(task);
-                spare.lock().expect("no task panicked").push(workspace);
-            });
-        } else {
-            tasks.into_par_iter().for_each(Task::run);
+        match &self.index {
+            Index::Sweep(sweep) => sweep.values(&self.setup, x, second),
+            Index::Products(products) => products.values(&self.setup, x, second),
         }
-        if let Some(order) = order {
-            (log_density, score) = (scatter(&log_density, 1, &order), scatter(&score, d, &order));
-            if second {
-                (neighbours, correction) = (scatter(&neighbours, 1, &order), scatter(&correction, d, &order));
-            }
-        }
-        let score_correction = Matrix::from_vec(extra, d, correction);
-        KdeValues { log_density, score: Matrix::from_vec(n, d, score), neighbours, score_correction }
     }
 }

@@ -6,13 +6,13 @@ use crate::linalg::Matrix;
 use crate::linalg::matrix::{View, shape_mismatch};
 use crate::num::Real;
 use crate::parallel;
-use std::ops::{Deref, DerefMut};
+use std::ops::Deref;
 use std::sync::OnceLock;
 
 /// A matrix that remembers what was prepared for products with it from the right, until it is changed: a trainable weight, with which
 /// every chunk of a batch is multiplied, forward and backward.
 ///
-/// It is read and written as the [`Matrix`] that it holds.
+/// It is read as the [`Matrix`] that it holds, and written by [`Factor::update`].
 #[derive(Debug, Default)]
 pub struct Factor<T = f64> {
     matrix: Matrix<T>,
@@ -47,12 +47,13 @@ impl<T> Deref for Factor<T> {
     }
 }
 
-impl<T> DerefMut for Factor<T> {
-    fn deref_mut(&mut self) -> &mut Matrix<T> {
+impl<T> Factor<T> {
+    /// Changes the matrix, and forgets what was prepared for it.
+    pub fn update<'a, R>(&'a mut self, change: impl FnOnce(&'a mut Matrix<T>) -> R) -> R {
         for (packed, stale) in self.packed.iter_mut().zip(&mut self.stale) {
             *stale = packed.take().or(stale.take());
         }
-        &mut self.matrix
+        change(&mut self.matrix)
     }
 }
 
@@ -114,12 +115,12 @@ mod tests {
                 factor.product(a.view(), transposed, Start::Scaled(0.0), &mut c);
                 assert_eq!(c, matmul(&a, &b), "after {change} changes");
             }
-            factor.as_mut_slice()[change] += 10.0;
+            factor.update(|m| m.as_mut_slice()[change] += 10.0);
             if change == 1 {
                 Factor::prepare(std::iter::once(&mut factor));
             }
         }
-        *factor = integers(21, 4);
+        factor.update(|m| *m = integers(21, 4));
         Factor::prepare(std::iter::once(&mut factor));
         let (a, mut c) = (integers(100, 21), Matrix::zeros(100, 4));
         factor.product(a.view(), false, Start::Scaled(0.0), &mut c);

@@ -2,7 +2,7 @@
 
 #[cfg(target_arch = "x86_64")]
 use super::tiles;
-use super::{Start, fits, packed::width_on};
+use super::{Start, fits, strategy::Machine};
 use crate::linalg::matrix::View;
 use crate::num::{Real, Shell, shell};
 use std::any::TypeId;
@@ -20,14 +20,13 @@ pub(super) struct Panels<'a, T> {
 
 impl<'a, T: Real> Panels<'a, T> {
     /// B where it is: its rows are contiguous, and whole vectors.
-    pub fn of(b: &View<'a, T>) -> Option<Self> {
-        let whole = b.col_stride == 1 && b.cols.is_multiple_of(width_on::<T>(shell()) / 2);
-        whole.then_some(Self { data: b.data, shape: b.shape(), steps: (1, b.row_stride), columns: 0..b.cols })
+    pub fn in_place(b: View<'a, T>) -> Self {
+        Self { data: b.data, shape: b.shape(), steps: (1, b.row_stride), columns: 0..b.cols }
     }
 
     /// Whether the panels, the last one of whole vectors, lie inside the data.
     fn fit(&self, shell: Shell) -> bool {
-        let ((k, n), vector) = (self.shape, width_on::<T>(shell) / 2);
+        let ((k, n), vector) = (self.shape, Machine::of::<T>(shell).lanes);
         let Range { start, end } = self.columns;
         if k == 0 || start >= end {
             return true;

@@ -1,8 +1,9 @@
 //! Right factors prepared for own tiles.
 
-use super::{MOST_BYTES, MOST_TERMS, OWN_KERNELS, Panels, Start, general, own, thin};
+use super::strategy::Machine;
+use super::{Panels, Start, general, own, thin};
 use crate::linalg::matrix::{View, shape_mismatch};
-use crate::num::{Real, Shell, shell};
+use crate::num::{Real, shell};
 
 /// The right factor of products, prepared once for many left ones.
 #[derive(Debug, Clone)]
@@ -28,7 +29,7 @@ impl<T: Real> Packed<T> {
     /// Prepares B (k×n).
     pub(crate) fn new(b: View<'_, T>) -> Self {
         let (k, n) = b.shape();
-        let layout = layout::<T>(k, n);
+        let layout = Machine::here::<T>().layout(k, n);
         let w = match layout {
             Layout::Panels => width::<T>(),
             Layout::Columns => 1,
@@ -110,37 +111,9 @@ impl<T: Real> Piece<'_, T> {
     }
 }
 
-/// Columns of a panel.
+/// Columns of a panel: two vectors.
 pub(super) fn width<T>() -> usize {
-    width_on::<T>(shell())
-}
-
-/// Columns of a panel for the tiles of a shell: two vectors.
-pub(super) fn width_on<T>(shell: Shell) -> usize {
-    2 * if shell == Shell::Avx512 { 64 } else { 32 } / size_of::<T>()
-}
-
-/// Whether there are own tiles for the vectors of this process; without the feature `own-kernels` there are none.
-fn tiles() -> bool {
-    OWN_KERNELS && shell() != Shell::Portable
-}
-
-/// The fastest way for a right factor of k×n that is prepared once.
-pub(super) fn layout<T>(k: usize, n: usize) -> Layout {
-    if !tiles() {
-        Layout::Rows
-    } else if n <= thin::FEW {
-        Layout::Columns
-    } else if stays_in_cache::<T>(k, n) {
-        Layout::Panels
-    } else {
-        Layout::Rows
-    }
-}
-
-/// Whether own tiles are the fastest way for sums of k terms with one factor of n rows or columns in the second-level cache.
-pub(super) fn stays_in_cache<T>(k: usize, n: usize) -> bool {
-    tiles() && (1..=MOST_TERMS).contains(&k) && k * n * size_of::<T>() <= MOST_BYTES
+    2 * Machine::of::<T>(shell()).lanes
 }
 
 /// Columns [first, first + [`width`]) of B, row after row; what is beyond the last column stays.

@@ -1,4 +1,4 @@
-//! Products with few columns, of which own tiles would compute a whole vector: the ends of a network with few inputs and outputs.
+//! [`Strategy::InnerProducts`](super::Strategy): products with few columns, of which own tiles would compute a whole vector: the ends of a network with few inputs and outputs.
 
 use super::Start;
 use crate::linalg::matrix::View;

@@ -49,8 +49,9 @@ impl Base {
         let mut latent = self.latent(parameters);
         latent.react(codes, growth, rate);
         if let Latent::Codes { logits } = latent {
-            let own = Arc::make_mut(&mut parameters[2]).as_mut_slice();
-            own.iter_mut().zip(logits).for_each(|(o, l)| *o = T::from_f64(l));
+            Arc::make_mut(&mut parameters[2]).update(|own| {
+                own.as_mut_slice().iter_mut().zip(logits).for_each(|(o, l)| *o = T::from_f64(l));
+            });
         }
     }
 

@@ -199,7 +199,7 @@ impl<'a> Setting<'a> {
 pub(super) fn moved(generator: &Generator<f64>, direction: &[Matrix], step: f64) -> Generator<f64> {
     let mut out = generator.clone();
     for (p, v) in out.parameters.iter_mut().zip(direction) {
-        Arc::make_mut(p).add_scaled(step, v);
+        Arc::make_mut(p).update(|p| p.add_scaled(step, v));
     }
     out
 }

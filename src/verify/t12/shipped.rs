@@ -44,7 +44,7 @@ fn random(draw: &Draw, coupling: CouplingKind, dim: usize) -> Flow<f64> {
     let mut rng = draw.stream(3);
     for p in &mut flow.parameters {
         let noise = Matrix::from_vec(p.rows(), p.cols(), normals(&mut rng, p.rows() * p.cols()));
-        Arc::make_mut(p).add_scaled(SIZE, &noise);
+        Arc::make_mut(p).update(|p| p.add_scaled(SIZE, &noise));
     }
     flow
 }

@@ -7,7 +7,7 @@ use crate::estimate::KernelSettings;
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, Summary, cosh, exp, ln};
 use crate::velocity::{Clock, Pull, Reference, Scene, UniversalDrift, Velocity};
-use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome};
+use crate::verify::{Budget, Claim, Comparison, Ladder, Measurement, Outcome};
 pub(super) use line::Line;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -54,7 +54,8 @@ fn kramers() -> Outcome {
     let mut out = Outcome::default();
     for ((l, printed), time) in TABLE.iter().zip(&times) {
         // half a unit of the third digit, 1e-3 at most
-        out.comparisons.push(Comparison::exact(format!("halving time, L = {l}"), *time, *printed, *printed, 1e-3));
+        let compared = Comparison::exact(format!("halving time, L = {l}"), *time, *printed, *printed, 1e-3);
+        out.comparisons.push(compared.measuring(Measurement::HalvingTime { distance: *l }));
     }
     let (l, time) = (TABLE[4].0, times[4]);
     let prefactor =

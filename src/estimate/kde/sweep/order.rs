@@ -1,7 +1,7 @@
 //! Points in an order that puts near ones beside each other, and boxes around blocks of them: what is far away is left out block by block.
 
-use super::FEW;
-use super::sweep::{LANES, Lanes};
+use super::lanes::{LANES, Lanes};
+use crate::estimate::kde::FEW;
 use crate::num::Real;
 
 /// Points below which two halves are not worth two threads.
@@ -12,7 +12,7 @@ const WIDTH_POINTS: usize = 128;
 
 /// A permutation of the rows of `points` (d columns) in which each block of `block` rows, a power of two, is a cell of a k-d tree:
 /// halves at the median of the widest axis, as far as some points tell it.
-pub(super) fn tree_order<T: Real>(points: &[T], d: usize, block: usize) -> Vec<u32> {
+pub(in crate::estimate::kde) fn tree_order<T: Real>(points: &[T], d: usize, block: usize) -> Vec<u32> {
     let mut order: Vec<u32> = (0..(points.len() / d) as u32).collect();
     split(points, d, block, &mut order);
     order

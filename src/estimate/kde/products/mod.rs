@@ -6,12 +6,13 @@
 
 mod kernels;
 
-use super::Kde;
-use super::task::{Task, Values};
+use super::output::{Output, Sums};
+use super::{KdeValues, Setup};
 use crate::linalg::{Matrix, Packed, Start, View, gemm};
-use crate::num::{Kernel, Real, dispatch, exp2};
+use crate::num::{Kernel, Real, dispatch, exp2, log2};
 use kernels::{Add, Highest, Places, Powers, Prepare};
 use rayon::prelude::*;
+use std::sync::{Arc, Mutex};
 
 /// Queries of a panel: two vectors of 512 bits in f32, four in f64.
 pub(super) const LANES: usize = 32;
@@ -43,13 +44,41 @@ pub(super) fn panels(n: usize) -> usize {
     if n <= 2 * LANES { 2 } else { n.div_ceil(128 * LANES).min(4) }
 }
 
-/// Rows (-|y|², y, 1) of y = (sample - centre)/unit, N×(d + 2).
-pub(super) fn prepared<T: Real>(samples: &[T], centre: &[f64], unit: f64) -> Vec<T> {
-    let (d, scale) = (centre.len(), unit.recip());
-    let mut out = vec![T::ZERO; samples.len() / d * (d + 2)];
-    let portions = out.par_chunks_mut(PORTION * (d + 2)).zip(samples.par_chunks(PORTION * d));
-    portions.for_each(|(out, samples)| dispatch(Prepare { samples, centre, scale, out }));
-    out
+/// The samples as left factors.
+#[derive(Debug, Clone)]
+pub(super) struct Products<T> {
+    /// Rows (-|y|², y, 1) of y = (sample - centre)/unit, N×(d + 2).
+    rows: Arc<[T]>,
+    /// The unit of length: the power of two next to the first bandwidth, so that squares are in range.
+    unit: f64,
+}
+
+impl<T: Real> Products<T> {
+    pub fn new(samples: &Matrix<T>, setup: &Setup) -> Self {
+        let (d, centre, unit) = (setup.d, &setup.centre, exp2(log2(setup.bandwidth).round()));
+        let mut rows = vec![T::ZERO; setup.n * (d + 2)];
+        let portions = rows.par_chunks_mut(PORTION * (d + 2)).zip(samples.as_slice().par_chunks(PORTION * d));
+        portions.for_each(|(out, samples)| dispatch(Prepare { samples, centre, scale: unit.recip(), out }));
+        Self { rows: rows.into(), unit }
+    }
+
+    /// The values at the rows of `x`, those of the moments of k² only where `second`.
+    pub fn values(&self, setup: &Setup, x: &Matrix<T>, second: bool) -> KdeValues<T> {
+        let (n, d) = x.shape();
+        let panels = panels(n);
+        let mut values = KdeValues::zeros(n, d, second);
+        let queries = x.as_slice().chunks(panels * LANES * d);
+        let tasks: Vec<_> = values.portions(panels * LANES).zip(queries).collect();
+        // one task at a time, so that a thread that comes late finds some left, and no more workspaces than threads
+        let spare = Mutex::new(Vec::new());
+        tasks.into_par_iter().with_max_len(1).for_each(|(out, queries)| {
+            let old = spare.lock().expect("no task panicked").pop();
+            let mut workspace = old.unwrap_or_else(|| Workspace::new(panels, d, second));
+            workspace.run(self, setup, queries, out);
+            spare.lock().expect("no task panicked").push(workspace);
+        });
+        values
+    }
 }
 
 /// Such rows.
@@ -105,17 +134,17 @@ impl<T: Real> Panel<T> {
     }
 
     /// Takes new queries. Lanes beyond the last one keep what was there, and nothing depends on them.
-    fn start(&mut self, kde: &Kde<T>, queries: &[T], tile: &mut Matrix<T>) {
-        let (scale, square) = (kde.unit.recip(), (kde.scale() * kde.unit).powi(2));
+    fn start(&mut self, index: &Products<T>, setup: &Setup, queries: &[T], tile: &mut Matrix<T>) {
+        let (scale, square) = (index.unit.recip(), (setup.scale() * index.unit).powi(2));
         let (x, factor, reach) = (self.x.as_mut_slice(), self.factor.as_mut_slice(), &mut self.reach);
-        dispatch(Places { queries, centre: &kde.centre, scale, square, x, factor, reach });
+        dispatch(Places { queries, centre: &setup.centre, scale, square, x, factor, reach });
         self.packed.refill(self.factor.t());
         self.moments.iter_mut().for_each(|moment| moment.sums.fill([0.0; LANES]));
         self.top = [T::ZERO; LANES];
-        self.energies(rows(&kde.points[..kde.n.min(FIRST) * (kde.d + 2)], kde.d), tile);
+        self.energies(rows(&index.rows[..setup.n.min(FIRST) * (setup.d + 2)], setup.d), tile);
         self.top = dispatch(Highest(tile.as_slice())).map(|e| if e > T::NEG_INFINITY { e } else { T::ZERO });
         let range = RANGE / self.moments.len() as f64;
-        let mut both = self.reach.iter().zip(&self.top).take(queries.len() / kde.d);
+        let mut both = self.reach.iter().zip(&self.top).take(queries.len() / setup.d);
         self.in_range = both.all(|(&reach, top)| reach < CERTAIN && reach - top.to_f64() < range);
     }
 
@@ -167,7 +196,9 @@ impl<T: Real> Panel<T> {
 /// Outputs of a panel whose first query is that of this number.
 struct Finish<'p, 'a, T: Real> {
     panel: &'p mut Panel<T>,
-    task: &'p mut Task<'a, T>,
+    unit: f64,
+    setup: &'p Setup,
+    out: &'p mut Output<'a, T>,
     first: usize,
 }
 
@@ -175,8 +206,8 @@ impl<T: Real> Kernel for Finish<'_, '_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Self { panel, task, first } = self;
-        let (d, unit) = (task.kde.d, task.kde.unit);
+        let Self { panel, unit, setup, out, first } = self;
+        let d = setup.d;
         for moment in &mut panel.moments {
             let shift = moment.shift.as_mut_slice();
             for (c, sum) in moment.sums[..d].iter().enumerate() {
@@ -186,42 +217,42 @@ impl<T: Real> Kernel for Finish<'_, '_, T> {
             }
         }
         let (once, twice) = (&panel.moments[0], &panel.moments[panel.moments.len() - 1]);
-        for i in 0..LANES.min(task.log_density.len() - first) {
+        for i in 0..LANES.min(out.log_density.len() - first) {
             let (mass, mass2) = (once.sums[d][i], twice.sums[d][i]);
-            let values = Values { offset: panel.reach[i] - panel.top[i].to_f64(), mass, mass2, unit };
+            let sums = Sums { offset: panel.reach[i] - panel.top[i].to_f64(), mass, mass2, unit };
             // about the query and not the centre
             let (x, shift, shift2) = (panel.x.row(i), once.shift.row(i), twice.shift.row(i));
             let moved = |c: usize| shift[c] - mass * x[c].to_f64();
-            task.store(first + i, values, moved, |c| shift2[c] - mass2 * x[c].to_f64());
+            out.store(setup, first + i, sums, moved, |c| shift2[c] - mass2 * x[c].to_f64());
         }
     }
 }
 
 /// What a thread needs for a task, kept for the next.
-pub(super) struct Workspace<T: Real> {
+struct Workspace<T: Real> {
     /// Energies, then kernel values.
     tile: Matrix<T>,
     panels: Vec<Panel<T>>,
 }
 
 impl<T: Real> Workspace<T> {
-    pub(super) fn new(panels: usize, d: usize, second: bool) -> Self {
+    fn new(panels: usize, d: usize, second: bool) -> Self {
         Self { tile: Matrix::zeros(0, 0), panels: (0..panels).map(|_| Panel::new(d, second)).collect() }
     }
 
-    /// All queries of the task.
-    pub(super) fn run(&mut self, mut task: Task<'_, T>) {
-        let (kde, d, block) = (task.kde, task.kde.d, BLOCK_BYTES / size_of::<T>());
-        let (tile, count) = (&mut self.tile, task.log_density.len().div_ceil(LANES));
+    /// The values of some queries.
+    fn run(&mut self, index: &Products<T>, setup: &Setup, queries: &[T], mut out: Output<'_, T>) {
+        let (d, block) = (setup.d, BLOCK_BYTES / size_of::<T>());
+        let (tile, count) = (&mut self.tile, out.log_density.len().div_ceil(LANES));
         let panels = &mut self.panels[..count];
-        for (panel, queries) in panels.iter_mut().zip(task.queries.chunks(LANES * d)) {
-            panel.start(kde, queries, tile);
+        for (panel, queries) in panels.iter_mut().zip(queries.chunks(LANES * d)) {
+            panel.start(index, setup, queries, tile);
         }
-        for y in kde.points.chunks(block * (d + 2)) {
+        for y in index.rows.chunks(block * (d + 2)) {
             panels.iter_mut().for_each(|panel| panel.add(rows(y, d), tile));
         }
         for (p, panel) in panels.iter_mut().enumerate() {
-            dispatch(Finish { panel, task: &mut task, first: p * LANES });
+            dispatch(Finish { panel, unit: index.unit, setup, out: &mut out, first: p * LANES });
         }
     }
 }

@@ -1,31 +1,23 @@
-//! One task: its queries against all samples, a panel of queries at a time.
+//! A panel of queries against all samples.
 
-use super::sweep::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, nearest, sweep};
-use super::{FEW, Kde};
-use crate::num::{Kernel, Real, dispatch, ln, log2};
+use super::Sweep;
+use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, nearest, sweep};
+use crate::estimate::kde::output::{Output, Sums};
+use crate::estimate::kde::{FEW, Setup};
+use crate::num::{Kernel, Real, log2};
 
-/// A portion of the queries and where their values go.
+/// At most [`LANES`] queries and where their values go.
 pub(super) struct Task<'a, T: Real> {
-    pub kde: &'a Kde<T>,
+    pub sweep: &'a Sweep<T>,
+    pub setup: &'a Setup,
     pub queries: &'a [T],
-    pub log_density: &'a mut [T],
-    pub score: &'a mut [T],
-    /// Neighbours and score correction, where they are asked for.
-    pub second: Option<(&'a mut [T], &'a mut [T])>,
-}
-
-/// Sums of one query, k relative to 2^-offset; the moments come beside it.
-pub(super) struct Values {
-    pub offset: f64,
-    pub mass: f64,
-    pub mass2: f64,
-    /// The length in which the moments come.
-    pub unit: f64,
+    pub out: Output<'a, T>,
 }
 
 /// A panel of queries against the blocks of the samples.
 struct Panel<'a, T: Real> {
-    kde: &'a Kde<T>,
+    /// [`Sweep::scaled`].
+    samples: &'a [T],
     /// Scaled queries, coordinate by coordinate.
     x: [Lanes<T>; FEW],
     /// Lower bounds of the squared distances from the panel to the blocks.
@@ -37,16 +29,16 @@ struct Panel<'a, T: Real> {
 
 impl<'a, T: Real> Panel<'a, T> {
     #[inline(always)]
-    fn new(kde: &'a Kde<T>) -> Self {
-        let blocks = kde.n.div_ceil(BLOCK);
+    fn new(sweep: &'a Sweep<T>, n: usize) -> Self {
+        let blocks = n.div_ceil(BLOCK);
         let (gaps, near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
-        Self { kde, x: [Lanes([T::ZERO; LANES]); FEW], gaps, near, tile: Tile::zeros() }
+        Self { samples: &sweep.scaled, x: [Lanes([T::ZERO; LANES]); FEW], gaps, near, tile: Tile::zeros() }
     }
 
     /// k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do.
     #[inline(always)]
-    fn offset<const FMA: bool>(&mut self) -> Lanes<T> {
-        let (samples, x, gaps) = (&self.kde.scaled, &self.x[..self.kde.d], &self.gaps);
+    fn offset<const FMA: bool>(&mut self, d: usize) -> Lanes<T> {
+        let (samples, x, gaps) = (self.samples, &self.x[..d], &self.gaps);
         let closest = (1..gaps.len()).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
         let offset = nearest::<FMA, T>(samples, &[closest as u32], x, &mut self.tile);
         if in_range(&offset) {
@@ -58,11 +50,16 @@ impl<'a, T: Real> Panel<'a, T> {
 
     /// Sums over all samples, those of blocks left out bounded by ε/8 of the smallest.
     #[inline(always)]
-    fn sum<const FMA: bool, const SECOND: bool>(&mut self, offset: &Lanes<T>, totals: &mut [Lanes<f64>]) {
-        let (samples, x) = (&self.kde.scaled, &self.x[..self.kde.d]);
+    fn sum<const FMA: bool, const SECOND: bool>(
+        &mut self,
+        setup: &Setup,
+        offset: &Lanes<T>,
+        totals: &mut [Lanes<f64>],
+    ) {
+        let (samples, x) = (self.samples, &self.x[..setup.d]);
         totals.fill(Lanes([0.0; LANES]));
         let mut reached = T::NEG_INFINITY;
-        for bits in stages::<T>(self.kde.n) {
+        for bits in stages::<T>(setup.n) {
             let limit = largest(offset) + bits;
             between(&self.gaps, reached, limit, &mut self.near);
             sweep::<FMA, SECOND, T>(samples, &self.near, x, offset, &mut self.tile, totals);
@@ -75,55 +72,44 @@ impl<'a, T: Real> Panel<'a, T> {
     }
 }
 
-/// The queries of a task by [`sweep`].
-struct Panels<'t, 'a, T: Real>(&'t mut Task<'a, T>);
-
-impl<T: Real> Kernel for Panels<'_, '_, T> {
+impl<T: Real> Kernel for Task<'_, T> {
     type Output = ();
     #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let task = self.0;
-        let (kde, d) = (task.kde, task.kde.d);
-        let mut panel = Panel::new(kde);
+    fn run<const FMA: bool>(mut self) {
+        let (setup, d) = (self.setup, self.setup.d);
+        let mut panel = Panel::new(self.sweep, setup.n);
         let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
-        for first in (0..task.log_density.len()).step_by(LANES) {
-            task.load(first, &mut panel.x[..d]);
-            kde.boxes.gaps(&panel.x[..d], &mut panel.gaps);
-            let offset = panel.offset::<FMA>();
-            if task.second.is_some() {
-                panel.sum::<FMA, true>(&offset, &mut totals);
-            } else {
-                panel.sum::<FMA, false>(&offset, &mut totals);
+        self.load(&mut panel.x[..d]);
+        self.sweep.boxes.gaps(&panel.x[..d], &mut panel.gaps);
+        let offset = panel.offset::<FMA>(d);
+        if self.out.second.is_some() {
+            panel.sum::<FMA, true>(setup, &offset, &mut totals);
+        } else {
+            panel.sum::<FMA, false>(setup, &offset, &mut totals);
+        }
+        for l in 0..self.out.log_density.len() {
+            if is_far(offset.0[l]) {
+                self.far::<FMA>(l);
+                continue;
             }
-            for l in 0..LANES.min(task.log_density.len() - first) {
-                if is_far(offset.0[l]) {
-                    task.far::<FMA>(first + l);
-                    continue;
-                }
-                let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
-                let shift = |c: usize| totals[SHIFT + c].0[l];
-                let shift2 = |c: usize| totals[SHIFT + d + c].0[l];
-                let values = Values { offset, mass, mass2, unit: kde.scale().recip() };
-                task.store(first + l, values, shift, shift2);
-            }
+            let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
+            let shift = |c: usize| totals[SHIFT + c].0[l];
+            let shift2 = |c: usize| totals[SHIFT + d + c].0[l];
+            let sums = Sums { offset, mass, mass2, unit: setup.scale().recip() };
+            self.out.store(setup, l, sums, shift, shift2);
         }
     }
 }
 
 impl<T: Real> Task<'_, T> {
-    /// Fills the outputs, in few dimensions.
-    pub(super) fn run(mut self) {
-        dispatch(Panels(&mut self));
-    }
-
     /// Scaled queries, coordinate by coordinate; lanes beyond the last query repeat it.
     #[inline(always)]
-    fn load(&self, first: usize, x: &mut [Lanes<T>]) {
-        let (d, last, scale) = (x.len(), self.log_density.len() - 1, self.kde.scale());
+    fn load(&self, x: &mut [Lanes<T>]) {
+        let (d, last, scale) = (x.len(), self.out.log_density.len() - 1, self.setup.scale());
         for l in 0..LANES {
-            let row = (first + l).min(last) * d;
+            let row = l.min(last) * d;
             for c in 0..d {
-                x[c].0[l] = T::from_f64((self.queries[row + c].to_f64() - self.kde.centre[c]) * scale);
+                x[c].0[l] = T::from_f64((self.queries[row + c].to_f64() - self.setup.centre[c]) * scale);
             }
         }
     }
@@ -132,18 +118,17 @@ impl<T: Real> Task<'_, T> {
     /// cancellation of the squares: |x - y|² - |x - z|² = (y - z)·((y - x) + (z - x)). For the few queries that
     /// [`is_far`] names.
     fn far<const FMA: bool>(&mut self, i: usize) {
-        let (kde, d, scale) = (self.kde, self.kde.d, self.kde.scale());
-        let x: [f64; FEW] =
-            std::array::from_fn(
-                |c| if c < d { (self.queries[i * d + c].to_f64() - kde.centre[c]) * scale } else { 0.0 },
-            );
+        let (setup, d, scale) = (self.setup, self.setup.d, self.setup.scale());
+        let place = |c: usize| (self.queries[i * d + c].to_f64() - setup.centre[c]) * scale;
+        let x: [f64; FEW] = std::array::from_fn(|c| if c < d { place(c) } else { 0.0 });
         let shift = |y: &[T], c: usize| y[c].to_f64() - x[c];
         let excess = |y: &[T], z: &[T]| {
             let part = |c: usize| 2.0 * (y[c].to_f64() - z[c].to_f64()) * (0.5 * shift(y, c) + 0.5 * shift(z, c));
             (0..d).map(part).sum::<f64>()
         };
-        let samples = || kde.scaled.chunks_exact(d);
-        let nearest = samples().fold(&kde.scaled[..d], |z, y| if excess(y, z) < 0.0 { y } else { z });
+        let scaled = &self.sweep.scaled;
+        let samples = || scaled.chunks_exact(d);
+        let nearest = samples().fold(&scaled[..d], |z, y| if excess(y, z) < 0.0 { y } else { z });
         let offset = (0..d).map(|c| shift(nearest, c) * shift(nearest, c)).sum();
         let (mut mass, mut mass2, mut sums) = (0.0, 0.0, [[0.0; 2]; FEW]);
         for y in samples() {
@@ -155,31 +140,8 @@ impl<T: Real> Task<'_, T> {
                 *sum = [sum[0] + k * shift(y, c), sum[1] + k * k * shift(y, c)];
             }
         }
-        self.store(i, Values { offset, mass, mass2, unit: scale.recip() }, |c| sums[c][0], |c| sums[c][1]);
-    }
-
-    /// Outputs of query i from its sums, in f64: `shift(c)` = Σ k (y - x)_c, `shift2(c)` = Σ k² (y - x)_c.
-    #[inline(always)]
-    pub(super) fn store(&mut self, i: usize, v: Values, shift: impl Fn(usize) -> f64, shift2: impl Fn(usize) -> f64) {
-        let (d, h) = (self.kde.d, self.kde.bandwidth);
-        // the score is the ratio of the mean shift to h²
-        let unit = h.powi(2) / v.unit;
-        let mut finite = true;
-        let inverse = (v.mass * unit).recip();
-        for (c, s) in self.score[i * d..(i + 1) * d].iter_mut().enumerate() {
-            let mean = shift(c) * inverse;
-            (*s, finite) = (T::from_f64(mean), finite && mean.is_finite());
-        }
-        let log = ln(v.mass) - v.offset * std::f64::consts::LN_2 - self.kde.log_norm;
-        // a query that is not a number shows in the shift only
-        self.log_density[i] = T::from_f64(if finite { log } else { f64::NAN });
-        if let Some((neighbours, correction)) = &mut self.second {
-            let m = v.mass * v.mass / v.mass2;
-            neighbours[i] = T::from_f64(m);
-            for (c, out) in correction[i * d..(i + 1) * d].iter_mut().enumerate() {
-                *out = T::from_f64((shift2(c) / v.mass2 - shift(c) / v.mass) / (m * unit));
-            }
-        }
+        let values = Sums { offset, mass, mass2, unit: scale.recip() };
+        self.out.store(setup, i, values, |c| sums[c][0], |c| sums[c][1]);
     }
 }
 
@@ -242,7 +204,7 @@ fn between<T: Real>(gaps: &[T], reached: T, limit: T, out: &mut Vec<u32>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::linalg::Matrix;
+    use crate::estimate::kde::KdeValues;
     use crate::num::{Shell, dispatch_on, shells};
     use crate::rng::{Purpose, normal_matrix};
 
@@ -251,13 +213,15 @@ mod tests {
     #[test]
     fn shells_agree() {
         let draw = |unit, n| normal_matrix::<f64>(1, Purpose::Check, unit, n, 3);
-        let (kde, x) = (Kde::new(&draw(1, 200), 0.4).unwrap(), draw(2, 50));
+        let (samples, x) = (draw(1, 200), draw(2, LANES - 3));
+        let centre = samples.column_means().to_vec();
+        let setup = Setup::new(200, centre, 0.4);
+        let index = Sweep::new(&samples, &setup);
         let on = |shell: Shell| {
-            let (mut log_density, mut score) = (vec![0.0; 50], Matrix::zeros(50, 3));
-            let (queries, score_out) = (x.as_slice(), score.as_mut_slice());
-            let mut task = Task { kde: &kde, queries, log_density: &mut log_density, score: score_out, second: None };
-            dispatch_on(shell, Panels(&mut task));
-            [log_density, score.into_vec()].concat()
+            let mut values = KdeValues::zeros(x.rows(), 3, false);
+            let out = values.portions(LANES).next().unwrap();
+            dispatch_on(shell, Task { sweep: &index, setup: &setup, queries: x.as_slice(), out });
+            [values.log_density, values.score.into_vec()].concat()
         };
         let portable = on(Shell::Portable);
         let vector: Vec<Vec<f64>> = shells()[1..].iter().map(|&s| on(s)).collect();

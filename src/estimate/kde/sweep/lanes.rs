@@ -5,12 +5,12 @@
 //! stays in the first-level cache: each is a plain loop with many independent chains. One fused loop is slower, because its
 //! chain of some 15 dependent operations is longer than what the processor looks ahead.
 
-use super::FEW;
+use crate::estimate::kde::FEW;
 use crate::num::Real;
 use std::hint::black_box;
 
 /// Queries of a panel: four vectors of 256 bits in f32, eight in f64.
-pub(super) const LANES: usize = 32;
+pub(in crate::estimate::kde) const LANES: usize = 32;
 
 /// Samples of a block; they are summed in the working precision before the sum goes to f64: the rounding is that of 64 terms, not of N.
 pub(super) const BLOCK: usize = 64;
