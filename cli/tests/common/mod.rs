@@ -39,14 +39,22 @@ pub fn wait_for(child: &mut Child, what: &str, there: impl Fn() -> bool) {
 
 /// Trains in the folder `run` of `folder`, or goes on there, and is stopped by Ctrl-C once the run has two checkpoints.
 pub fn stopped(folder: &Path, arguments: &[&str], run: &str) -> Output {
-    let previous = folder.join(run).join("checkpoint.previous.safetensors");
-    let _ = fs::remove_file(&previous);
-    let mut child = spawn(folder, &[arguments, &["--checkpoint-every", "1ms"]].concat());
-    wait_for(&mut child, "a second checkpoint", || previous.exists());
-    signal(&child, &["INT"]);
-    let out = child.wait_with_output().unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pushforward"));
+    command.args(arguments).args(["--checkpoint-every", "1ms"]);
+    let out = stopped_child(command, folder, run);
     assert_eq!(out.status.code(), Some(130), "{}", stderr(&out));
     out
+}
+
+/// The same for a command that trains in `folder/run` and saves often.
+pub fn stopped_child(mut command: Command, folder: &Path, run: &str) -> Output {
+    let previous = folder.join(run).join("checkpoint.previous.safetensors");
+    let _ = fs::remove_file(&previous);
+    command.current_dir(folder).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    wait_for(&mut child, "a second checkpoint", || previous.exists());
+    signal(&child, &["INT"]);
+    child.wait_with_output().unwrap()
 }
 
 /// A folder with a formula of two modes, and for each method a configuration of a run of a moment: what it learns does not matter here. A formula has
