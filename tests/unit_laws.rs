@@ -59,7 +59,30 @@ fn trained(method: &str, name: &str, a: f64) -> (Target, Run) {
     (target, run)
 }
 
-/// Methods whose models work in a frame; particles move in the units of the target, whose time is that of the theorems.
+/// Checks that particles at the pace of their target are the same in other units: to the last bit along Langevin dynamics, and to the rounding of
+/// log h along a kernel estimate (4 steps).
+#[test]
+fn particles() {
+    for (velocity, most) in [("ula", 0.0), ("mala", 0.0), ("stein", 1e-12), ("drift", 1e-12)] {
+        let moved = |a: f64| {
+            let target = Target::of(scaled("gmm9", a));
+            let method = Method::of("particles", velocity, "kde", &target).unwrap().paced(&target).unwrap();
+            let method = method.with("steps", 4).unwrap().with("particles", 64).unwrap();
+            let mut run = method.start(&target, None).unwrap();
+            run.finish().unwrap();
+            run.sample(64, 1, 0)
+        };
+        let one = moved(1.0);
+        for power in SCALES {
+            let a = 2f64.powi(power);
+            for (x, y) in moved(a).as_slice().iter().zip(one.as_slice()) {
+                assert!((x / a - y).abs() <= most * (1.0 + y.abs()), "{velocity}, 2^{power}: {} {y}", x / a);
+            }
+        }
+    }
+}
+
+/// Methods whose models work in a frame.
 const METHODS: [&str; 6] = ["generator", "kde", "score", "kde-small", "flow", "flow-lv"];
 
 /// Powers of two, which round nothing.

@@ -2,7 +2,7 @@
 
 use crate::certified::Certified;
 use crate::failure::{Failure, Outcome};
-use pushforward::metric::{Report, Verdict as Weights};
+use pushforward::metric::{Report, Verdict as Weights, Virial};
 
 /// How the command ends, as a number for scripts. A signal has a number of its own: 128 and that of the signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,10 +34,17 @@ pub enum Verdict {
 /// The share of samples, or of the target, from which something is no blemish but a failure.
 const MOST: f64 = 0.5;
 
+/// Median of -(x - m)·∇ log p/d, whose mean is 1 under p, from which particles are not at rest; by Markov's inequality at most 4 % of samples
+/// of one mode are there.
+const RESTLESS: f64 = 25.0;
+
+/// Its mean below which they are less than half as wide as p.
+const NARROW: f64 = 0.25;
+
 impl Verdict {
-    /// From the figures of the final samples, each beside its floor, and the certificate where there is one. What is merely
-    /// poor (weights of some use, a missed tail, distances above their floors) is for the reader of the figures to judge.
-    pub fn of(report: &Report, certified: Option<&Certified>) -> Self {
+    /// From the figures of the final samples, each beside its floor, the certificate where there is one, and for particles their virial. What
+    /// is merely poor (weights of some use, a missed tail, distances above their floors) is for the reader of the figures to judge.
+    pub fn of(report: &Report, certified: Option<&Certified>, virial: Option<&Virial>) -> Self {
         let excess = |key: &str| {
             let metric = report.metric(key)?;
             let excess = metric.value - metric.floor.as_ref().map_or(0.0, |f| f.mean);
@@ -50,7 +57,17 @@ impl Verdict {
             let error = crate::report::number(c.loss.mean(), 2);
             format!("a few weights decide everything: reweighting may err by {error} posterior sd, and nothing vouches for the samples")
         });
+        let restless = virial.filter(|v| v.median > RESTLESS).map(|v| {
+            let times = crate::report::number(v.median, 2);
+            format!("the score pulls half of the particles {times} times as hard as samples of the target: give a smaller --dt, or a later --time")
+        });
+        let narrow = virial.filter(|v| v.mean + 4.0 * v.standard_error < NARROW).map(|v| {
+            let share = crate::report::number(100.0 * v.mean.max(0.0).sqrt(), 2);
+            format!("the particles have about {share} % of the target's width: give a later --time, or --start wide")
+        });
         let reasons = [
+            restless,
+            narrow,
             region,
             useless,
             excess("outside_support").map(|p| format!("{p:.0} % of the samples are outside the target's support")),
@@ -116,7 +133,7 @@ mod tests {
             ("mean_log_density", f64::NEG_INFINITY, Some(-2.0), 0),
             ("beyond_4_sigma", f64::NAN, Some(0.0), 0),
         ] {
-            let verdict = Verdict::of(&report(name, value, floor), None);
+            let verdict = Verdict::of(&report(name, value, floor), None, None);
             assert_eq!(verdict.exit_code() as u8, code, "{name}: {value}");
             assert_eq!(verdict.outcome("run").map_err(|e| e.exit_code()), if code == 0 { Ok(()) } else { Err(code) });
         }

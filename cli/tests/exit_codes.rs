@@ -50,3 +50,32 @@ fn how_a_run_ended() {
     let help = pushforward(folder.path(), &["--help"]);
     assert!(String::from_utf8_lossy(&help.stdout).contains("3 the run ended, but its samples are not to be trusted"));
 }
+
+/// Checks that particles find the width of a Gaussian of sd 1/100 and of sd 100 at their own pace (256 of them: four standard errors are 0.18),
+/// and that a step of 100 τ, and a start that time does not widen, end with exit code 3 and the reason.
+#[test]
+fn particles_of_any_width() {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, sd) in [("narrow", 0.01), ("wide", 100.0)] {
+        let target = format!("kind = \"formula\"\ndim = 1\nlog_density = \"-0.5*(x1/{sd})^2\"\n");
+        fs::write(folder.path().join(format!("{name}.toml")), target).unwrap();
+    }
+    let run = |target: &str, more: &[&str]| {
+        let head = ["particles", target, "--velocity", "ula", "-n", "256", "--force", "--out", "run"];
+        let out = pushforward(folder.path(), &[&head, more].concat());
+        let summary = fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
+        let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
+        let sd = summary["posterior"]["x1"]["raw"]["sd"].as_f64();
+        (out.status.code(), stderr(&out), sd)
+    };
+    for (name, sd) in [("narrow.toml", 0.01), ("wide.toml", 100.0)] {
+        let (code, words, found) = run(name, &[]);
+        let found = found.unwrap();
+        assert_eq!(code, Some(0), "{words}");
+        assert!((found / sd - 1.0).abs() < 0.18, "{name}: {found}");
+    }
+    let (code, words, _) = run("narrow.toml", &["--dt", "0.01", "--set", "steps=200"]);
+    assert!(code == Some(3) && words.contains("smaller --dt"), "{code:?} {words}");
+    let (code, words, _) = run("wide.toml", &["--start", "gaussian", "--dt", "0.01", "--set", "steps=200"]);
+    assert!(code == Some(3) && words.contains("later --time"), "{code:?} {words}");
+}

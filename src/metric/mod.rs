@@ -31,6 +31,7 @@ mod report;
 mod score_bound;
 mod sliced;
 mod transport;
+mod virial;
 
 pub use assignment::{Assignment, assign};
 pub(crate) use certificate::shown;
@@ -50,6 +51,7 @@ pub use report::{Options, Report, evaluate, evaluate_by};
 pub use score_bound::KlBound;
 pub use sliced::{sliced_wasserstein2, wasserstein2_sorted};
 pub use transport::{Transport, squared_distances, wasserstein2};
+pub use virial::Virial;
 
 use crate::linalg::Matrix;
 use crate::rng::{Purpose, stream, uniform};

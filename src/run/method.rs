@@ -6,7 +6,7 @@ use crate::estimate::{EstimatorSettings, all_estimators};
 use crate::linalg::Matrix;
 use crate::model::{Built, Model, ModelSettings, Start, all_models};
 use crate::run::Run;
-use crate::search::frame_of;
+use crate::search::{frame_of, time_scale};
 use crate::settings::{Section, Value};
 use crate::state::{State, Stateful};
 use crate::velocity::{Ingredients, VelocitySettings, velocity_by_name};
@@ -195,6 +195,24 @@ impl Method {
         method.adapt(&target.counted(&counter, Phase::Search))?;
         method.spent = counter.counts();
         Ok(method)
+    }
+
+    /// For particles: the step in time that their velocity takes on this target, and as many steps as it usually needs
+    /// ([`VelocitySettings::pace`]). Where the target has no exact samples this makes a search. Other models stay as they are.
+    pub fn paced(mut self, target: &Target) -> Result<Self> {
+        if self.model.name() != "particles" || matches!(target.domain, Domain::Torus(_)) {
+            return Ok(self);
+        }
+        let counter = Arc::new(Counter::from(self.spent));
+        let counted = target.counted(&counter, Phase::Search);
+        let scales = counted.densities.iter().map(|p| time_scale(&**p, self.run.seed)).collect::<Result<Vec<f64>>>()?;
+        let (dt, steps) = self.velocity.pace(scales.into_iter().reduce(f64::min));
+        self.run.steps = steps;
+        if let Some(dt) = dt {
+            self.model.set("dt", &Value::Number(dt))?;
+        }
+        self.spent = counter.counts();
+        Ok(self)
     }
 
     /// The defaults that depend on the target.

@@ -15,7 +15,7 @@ mod smc;
 pub(crate) use fit::spread_seeds;
 pub use fit::{fit_mixture, refine};
 pub use found::{Disagreement, Found, SearchSettings, search};
-pub use frame::frame_of;
+pub use frame::{frame_of, time_scale};
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use metropolis::{Sweeps, metropolis};
 pub use polish::{Polish, PolishReport};

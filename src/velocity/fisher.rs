@@ -61,6 +61,10 @@ impl VelocitySettings for FisherSettings {
     fn estimator(&self) -> &'static str {
         "score"
     }
+    /// V is a third derivative: where scores take the time τ, it takes τ²/4.
+    fn pace(&self, time_scale: Option<f64>) -> (Option<f64>, u64) {
+        (time_scale.map(|tau| 0.0125 * tau * tau), 1000)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let (target, settings) = (ingredients.density()?, self.clone());
         Ok(Box::new(FisherFlow::new(target, ingredients.estimator("fisher")?, settings)))

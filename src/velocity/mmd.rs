@@ -53,6 +53,10 @@ impl VelocitySettings for MmdSettings {
     fn memory(&self, dim: usize) -> f64 {
         8.0 * (self.searched + self.points + self.second) as f64 * (dim as f64 + 1.0)
     }
+    /// V of the energy distance is a direction, of length at most 2.
+    fn pace(&self, time_scale: Option<f64>) -> (Option<f64>, u64) {
+        (time_scale.map(|tau| 0.05 * tau.sqrt()), 1000)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         Ok(Box::new(MmdFlow { target: TargetPoints::of(&ingredients, self.searched)?, settings: self.clone() }))
     }

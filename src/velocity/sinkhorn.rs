@@ -70,6 +70,10 @@ impl VelocitySettings for SinkhornSettings {
         // points and their columns, of the target, the batch and the second batch
         8.0 * (self.searched + 2 * self.points + 2 * self.second) as f64 * (dim as f64 + 4.0)
     }
+    /// V is a displacement to the target: 1 is the whole way.
+    fn pace(&self, _: Option<f64>) -> (Option<f64>, u64) {
+        (Some(0.2), 50)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         Ok(Box::new(SinkhornFlow { target: TargetPoints::of(&ingredients, self.searched)?, settings: self.clone() }))
     }

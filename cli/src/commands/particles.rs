@@ -5,6 +5,7 @@ use crate::config;
 use crate::duration;
 use crate::failure::{Failure, Outcome};
 use crate::supervise::Limits;
+use pushforward::settings::Value;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -25,10 +26,10 @@ pub struct Arguments {
     /// Number of particles [default: 1024, or the rows of the start file]
     #[arg(short = 'n', long = "number")]
     number: Option<i64>,
-    /// Time at the end; steps of length dt [default: 10]
+    /// Time at the end; steps of length dt [default: as many steps as the velocity usually needs]
     #[arg(long)]
     time: Option<f64>,
-    /// Length of a step in time [default: 0.01]
+    /// Length of a step in time [default: for velocities that are scores a twentieth of the target's narrowest variance, as far as exact samples or a search tell it]
     #[arg(long)]
     dt: Option<f64>,
     /// Where they start: wide (a Gaussian with the target's mean and overall scale), gaussian (N(0, I)), search (the particles of
@@ -65,9 +66,6 @@ pub struct Arguments {
     checkpoint_every: Duration,
 }
 
-/// Length of a step where none is given.
-const DT: f64 = 0.01;
-
 impl Arguments {
     fn flags(&self) -> Outcome<toml::Table> {
         let text = |v: &Option<String>| v.clone().map(toml::Value::String);
@@ -94,15 +92,6 @@ impl Arguments {
         if file.is_none() {
             all.push(("model.start", text(&self.start)));
         }
-        if let Some(time) = self.time {
-            let dt = self.dt.unwrap_or(DT);
-            let steps = (time / dt).round();
-            if !(time > 0.0 && dt > 0.0 && (1.0..=1e15).contains(&steps)) {
-                let remedy = "give a positive time of at least one step, and fewer than 10^15 steps";
-                return Err(Failure::input(format!("--time {time} with steps of {dt} is {steps} steps; {remedy}")));
-            }
-            all.push(("run.steps", Some(toml::Value::Integer(steps as i64))));
-        }
         Ok(all.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect())
     }
 }
@@ -114,6 +103,25 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if let Some(path) = &arguments.resume {
         return resume(toml::Table::new(), path, limits);
     }
-    let job = job_of(config::merge(None, arguments.flags()?, &arguments.settings)?, true)?;
+    let config = config::merge(None, arguments.flags()?, &arguments.settings)?;
+    let given = |key: &str| config.given.iter().any(|given| given.key.rsplit('.').next() == Some(key));
+    let (dt, steps) = (given("dt"), given("steps"));
+    let mut job = job_of(config, true)?;
+    if !dt {
+        let own = job.method.run.steps;
+        job.method = job.method.paced(&job.target.law())?;
+        if steps {
+            job.method.run.steps = own;
+        }
+    }
+    if let Some(time) = arguments.time {
+        let Some(Value::Number(dt)) = job.method.model.get("dt") else { unreachable!("particles have a step") };
+        let steps = (time / dt).round();
+        if !(time > 0.0 && dt > 0.0 && (1.0..=1e15).contains(&steps)) {
+            let remedy = "give a positive time of at least one step, and fewer than 10^15 steps";
+            return Err(Failure::input(format!("--time {time} with steps of {dt} is {steps} steps; {remedy}")));
+        }
+        job.method.run.steps = steps as u64;
+    }
     begin(job, arguments.out.clone(), arguments.force, limits)
 }

@@ -25,9 +25,9 @@ use crate::summary::{Choice, Summary};
 use crate::training::{Ending, Job, Snapshot};
 use crate::verdict::Verdict;
 use crate::words;
-use pushforward::density::{Counted, Counter, Counts, Density, Phase};
+use pushforward::density::{Counted, Counter, Counts, Density, Domain, Phase};
 use pushforward::linalg::Matrix;
-use pushforward::metric::{Options, Report, evaluate};
+use pushforward::metric::{Options, Report, Virial, evaluate};
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -85,6 +85,8 @@ pub struct Finals<'a> {
     report: Report,
     /// Where the model has a density.
     certified: Option<Certified>,
+    /// Of particles that follow one density.
+    virial: Option<Virial>,
     /// In the user's coordinates.
     posterior: Summary,
     /// Evaluations of the target by the run, its certificate and its metrics; those of the pictures are left out.
@@ -106,10 +108,16 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     let report = evaluate(&counted(Phase::Other), &samples, &options)?;
     let certificate: Arc<dyn Density> = Arc::new(counted(Phase::Certificate));
     let certified = Certified::of(&certificate, &trained.model, &samples, job.seed())?;
-    let verdict = Verdict::of(&report, certified.as_ref());
+    let virial = match (&trained.model, &job.target.law()) {
+        (Model::Particles(..), law) if law.densities.len() == 1 && matches!(law.domain, Domain::Euclidean) => {
+            Virial::of(&counted(Phase::Other), &samples)
+        }
+        _ => None,
+    };
+    let verdict = Verdict::of(&report, certified.as_ref(), virial.as_ref());
     let own = job.target.coordinates.constrain(samples.clone())?;
     let posterior = Summary::of_run(job.target.coordinates.names(), &own, certified.as_ref(), &verdict);
-    Ok(Finals { trained, job, samples, report, certified, posterior, counts: counter.counts() })
+    Ok(Finals { trained, job, samples, report, certified, virial, posterior, counts: counter.counts() })
 }
 
 impl Finals<'_> {
@@ -141,7 +149,7 @@ impl Finals<'_> {
 
     /// What the figures say of the samples.
     pub fn verdict(&self) -> Verdict {
-        Verdict::of(&self.report, self.certified.as_ref())
+        Verdict::of(&self.report, self.certified.as_ref(), self.virial.as_ref())
     }
 
     /// What the terminal says: how it went, and the metrics.

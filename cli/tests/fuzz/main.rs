@@ -91,10 +91,22 @@ fn parsers_survive_long() {
     fuzz(&names, number("PUSHFORWARD_FUZZ").unwrap_or(10_000_000), number("PUSHFORWARD_FUZZ_THREADS").unwrap_or(cores));
 }
 
-/// Checks that each of the single bit flips and each truncation of a small checkpoint is refused, with the name of the file, within its
+/// Checks that a flip of one bit in every third byte of a small checkpoint, and a cut there, is refused, with the name of the file, within its
 /// length and 16 MiB of memory.
 #[test]
+fn flips_of_a_checkpoint_are_found() {
+    flips(3, |byte| byte * 5 % 8..byte * 5 % 8 + 1);
+}
+
+/// The same of every bit and every length.
+#[test]
+#[ignore = "a minute"]
 fn every_flip_of_a_checkpoint_is_found() {
+    flips(1, |_| 0..8);
+}
+
+/// Flips these bits of each byte, and cuts there, `step` bytes on at a time.
+fn flips(step: usize, bits: impl Fn(usize) -> std::ops::Range<usize>) {
     let folder = folder();
     let whole = parsers::small_checkpoint("kde");
     let path = folder.path().join(pushforward_cli::checkpoint::NEWEST);
@@ -107,19 +119,14 @@ fn every_flip_of_a_checkpoint_is_found() {
     };
     assert!(matches!(read(&whole), Ok(true)));
     let mut damaged = whole.clone();
-    for bit in 0..whole.len() * 8 {
-        damaged[bit / 8] ^= 1 << (bit % 8);
-        assert!(read(&damaged).is_err(), "bit {bit}");
-        damaged[bit / 8] ^= 1 << (bit % 8);
+    for byte in (0..whole.len()).step_by(step) {
+        for bit in bits(byte) {
+            damaged[byte] ^= 1 << bit;
+            assert!(read(&damaged).is_err(), "bit {bit} of byte {byte}");
+            damaged[byte] ^= 1 << bit;
+        }
+        assert!(read(&whole[..byte]).is_err(), "cut to {byte}");
     }
-    for length in 0..whole.len() {
-        assert!(read(&whole[..length]).is_err(), "cut to {length}");
-    }
-    println!(
-        "{} bit flips and {} truncations of a checkpoint of {0}/8 bytes, all refused",
-        whole.len() * 8,
-        whole.len()
-    );
 }
 
 /// Checks that hostile headers with a right checksum take no more than the file's length and 16 MiB: very many tensors, words and sizes,

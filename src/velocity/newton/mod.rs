@@ -85,6 +85,10 @@ impl VelocitySettings for NewtonSettings {
     fn memory(&self, dim: usize) -> f64 {
         8.0 * self.samples as f64 * dim as f64
     }
+    /// A step is a displacement, whatever the time.
+    fn pace(&self, _: Option<f64>) -> (Option<f64>, u64) {
+        (None, 1000)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let Some(samples) = ingredients.density()?.sample(self.samples, ingredients.seed) else {
             return Err(Error::Mismatch {

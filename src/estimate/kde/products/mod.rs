@@ -6,8 +6,8 @@
 
 mod kernels;
 
-use super::output::{Output, Sums};
-use super::{KdeValues, Setup};
+use crate::estimate::kde::output::{Output, Sums};
+use crate::estimate::kde::{KdeValues, Setup};
 use crate::linalg::{Matrix, Packed, Start, View, gemm};
 use crate::num::{Kernel, Real, dispatch, exp2, log2};
 use kernels::{Add, Highest, Places, Powers, Prepare};

@@ -7,7 +7,7 @@ mod lanes;
 mod order;
 mod panel;
 
-use super::{KdeValues, Setup};
+use crate::estimate::kde::{KdeValues, Setup};
 use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch};
 use lanes::BLOCK;
