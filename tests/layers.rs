@@ -40,7 +40,8 @@ const NEIGHBOURS: [(&str, &str, &str); 4] = [
 ];
 
 /// The only files with `unsafe`.
-const UNSAFE: [&str; 5] = [
+const UNSAFE: [&str; 6] = [
+    "src/linalg/gemm.rs",
     "src/linalg/gemm/general.rs",
     "src/linalg/gemm/once.rs",
     "src/linalg/gemm/own.rs",
