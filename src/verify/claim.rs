@@ -1,6 +1,6 @@
 use super::{
-    Budget, Comparison, Pair, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15, t16, t17,
-    t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31, t32, t33, t34, t35, t36, t37,
+    Budget, Comparison, Pair, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15, t16,
+    t17, t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31, t32, t33, t34, t35, t36, t37,
 };
 use crate::{Error, Result};
 use std::fmt;
@@ -56,9 +56,8 @@ impl Claim {
 }
 
 /// The claims whose instances are chains, clouds, generators or fixed pairs of their own.
-const NO_PAIR: [&str; 15] = [
-    "T14", "T16", "T18", "T19", "T20", "T21", "T22", "T23", "T25", "T27", "T29", "T30", "T31", "T34", "T36",
-];
+const NO_PAIR: [&str; 15] =
+    ["T14", "T16", "T18", "T19", "T20", "T21", "T22", "T23", "T25", "T27", "T29", "T30", "T31", "T34", "T36"];
 
 /// The claims whose both sides are local: quadrature over a window, or values at points, of any smooth density.
 const ANY_DENSITY: [&str; 4] = ["T04", "T05", "T06", "T17"];

@@ -57,9 +57,7 @@ impl<'a> Setting<'a> {
     /// Central differences of D_f(p‖q_ε) = ∫ q(x) f(exp l_ε(Tx)) dx. Outside the box nothing moves.
     fn left(&self, cases: &[Case], determinant: bool) -> Vec<Ladder> {
         let q: Vec<f64> = (0..self.push.nodes.rows()).map(|i| self.nodes.q(i)).collect();
-        let noise = |f: &Case| {
-            self.grid.noise(|i| q[i] * f.u_df(self.nodes.l(i)) * self.nodes.log_size(i))
-        };
+        let noise = |f: &Case| self.grid.noise(|i| q[i] * f.u_df(self.nodes.l(i)) * self.nodes.log_size(i));
         let noise: Vec<f64> = cases.iter().map(noise).collect();
         Ladder::central(self.push.first_step(), |step| {
             let mut l = self.push.log_ratio(&self.draw.pair, &self.nodes.log_q, step);

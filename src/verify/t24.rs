@@ -21,26 +21,23 @@ fn check(budget: &Budget) -> Vec<Outcome> {
     let page = Pair::on_the_line(&[[0.5, -2.0, 0.8], [0.5, 2.0, 0.8]], &[[0.9, -2.0, 0.9], [0.1, 2.0, 0.9]]);
     let divergences = budget.divergences();
     // the best, reverse KL and the surrogate of T8, as printed
-    let mut out: Vec<Outcome> = [
-        (-2.0, 3.0, [0.7723, 0.676, 0.651]),
-        (0.0, 3.0, [0.8920, 0.676, 0.861]),
-        (-1.0, 1.0, [0.9310, 0.927, 0.772]),
-    ]
-    .iter()
-    .map(|(low, high, [best, reverse, surrogate])| {
-        let levels = Levels::new(&page, *low, *high);
-        let mut out = levels.compare("the page's pair", &divergences, budget.seed);
-        let mut printed = |what: &str, value: f64, figure: f64, digit: f64| {
-            let name = format!("levels {low} to {high}, {what}");
-            out.comparisons.push(Comparison::exact(name, value, figure, 1.0, digit));
-        };
-        printed("best", levels.best().1, *best, 2e-4);
-        printed("reverse KL", levels.efficiency(|_| 1.0), *reverse, 6e-4);
-        let mean = levels.grid.integrate(|i| levels.nodes.q(i) * levels.nodes.l(i));
-        printed("surrogate", levels.efficiency(|l| 1.0 + ln_1p(exp(l - mean))), *surrogate, 6e-4);
-        out
-    })
-    .collect();
+    let mut out: Vec<Outcome> =
+        [(-2.0, 3.0, [0.7723, 0.676, 0.651]), (0.0, 3.0, [0.8920, 0.676, 0.861]), (-1.0, 1.0, [0.9310, 0.927, 0.772])]
+            .iter()
+            .map(|(low, high, [best, reverse, surrogate])| {
+                let levels = Levels::new(&page, *low, *high);
+                let mut out = levels.compare("the page's pair", &divergences, budget.seed);
+                let mut printed = |what: &str, value: f64, figure: f64, digit: f64| {
+                    let name = format!("levels {low} to {high}, {what}");
+                    out.comparisons.push(Comparison::exact(name, value, figure, 1.0, digit));
+                };
+                printed("best", levels.best().1, *best, 2e-4);
+                printed("reverse KL", levels.efficiency(|_| 1.0), *reverse, 6e-4);
+                let mean = levels.grid.integrate(|i| levels.nodes.q(i) * levels.nodes.l(i));
+                printed("surrogate", levels.efficiency(|l| 1.0 + ln_1p(exp(l - mean))), *surrogate, 6e-4);
+                out
+            })
+            .collect();
     for draw in budget.draws(24, [3, 0], [60, 0]) {
         out.push(Levels::new(&draw.pair, -1.5, 2.0).compare(&draw.label, &divergences, budget.seed));
     }

@@ -129,7 +129,7 @@ impl Third {
 fn waves() -> Outcome {
     let third = Third::new();
     let mut out = Outcome::default();
-    let numbers: Vec<f64> = (0..7).map(|j| f64::from(2 << j)).collect();
+    let numbers: Vec<f64> = (0..7).map(|j| f64::from(8 << j)).collect();
     for (name, law) in [("fixed m", Some(&third.m)), ("m = p", Some(&*third.pair.p)), ("moving q", None)] {
         for place in [-1.4, 0.1, 1.2] {
             let ladder = Ladder {
@@ -143,7 +143,7 @@ fn waves() -> Outcome {
                 Some(_) => (-2.0 * ratio * (1.0 + delta), -2.0 * ratio),
                 None => (-2.0 * (1.0 - delta), -2.0),
             };
-            // a 128th of the length of p's modes, squared
+            // the square of the shortest length over that of the modes
             let against = |right: f64| {
                 Comparison::of_ladder(
                     format!("{name}, crest at {place}"),

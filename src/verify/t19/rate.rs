@@ -155,7 +155,7 @@ pub(super) fn figures() -> Outcome {
     }
     let own = 2.0 * chain.gap().0;
     printed("κ(p) of N(0, 1)", own, 2.0, 1e-3);
-    printed("bound of N(0, 1)", bound(&chain, std::slice::from_ref(&k)) / own, 1.0 / std::f64::consts::LN_2, 1e-4);
+    printed("bound of N(0, 1)", bound(&chain, std::slice::from_ref(&k)) / own, 1.0 / std::f64::consts::LN_2, 1e-3);
     let ratio = |width: f64| Flow::new(&chain, |i| (k[i] * k[i] + width * width).sqrt()).slowest().0 / own;
     printed("m ∝ p√(K² + 10⁻²)", ratio(0.1), 1.436, 1e-3);
 
