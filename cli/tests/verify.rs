@@ -73,18 +73,21 @@ fn infinite_integrals_are_refused() {
     assert!(stderr.contains("diverges") && stderr.contains("too heavy") && stderr.lines().count() == 1, "{stderr}");
 }
 
-/// Checks that T4, T5 and T17 hold on pairs on the line of which one side is no mixture (a quartic, a law with tails |x|^-5), and that a theorem
-/// that asks for closed forms refuses such a pair in words.
+/// Checks that T4, T5, T6 and T17 hold on pairs on the line of which one side is no mixture (a quartic, a law with tails |x|^-5), T4 and T6 on
+/// one in the plane, and that a theorem that asks for closed forms, or has instances of its own, refuses such a pair in words.
 #[test]
 fn any_density() {
     let folder = tempfile::tempdir().unwrap();
     gaussian(folder.path(), "normal.toml", 0.3, 0.8);
-    let formula = |name: &str, log: &str| {
-        let text = format!("kind = \"formula\"\ndim = 1\nlog_density = \"{log}\"\n");
+    let round = "kind = \"gaussian-mixture\"\nweights = [1]\nmeans = [[0.3, 0.2]]\nstd = 0.9\n";
+    fs::write(folder.path().join("round.toml"), round).unwrap();
+    let formula = |name: &str, dim: usize, log: &str| {
+        let text = format!("kind = \"formula\"\ndim = {dim}\nlog_density = \"{log}\"\n");
         fs::write(folder.path().join(name), text).unwrap();
     };
-    formula("quartic.toml", "-x1^4/4 + x1^2/2");
-    formula("heavy.toml", "-2.5*log(1 + x1^2/4)");
+    formula("quartic.toml", 1, "-x1^4/4 + x1^2/2");
+    formula("heavy.toml", 1, "-2.5*log(1 + x1^2/4)");
+    formula("bent.toml", 2, "-x1^4/4 + x1^2/2 - (x2 - x1/2)^2/2");
     let run = |p: &str, q: &str, ids: &[&str]| {
         let arguments = [&["verify"], ids, &["--divergence", "hellinger", "--p", p, "--q", q]].concat();
         let out = pushforward(folder.path(), &arguments);
@@ -92,9 +95,13 @@ fn any_density() {
         (out.status.code(), said)
     };
     for (p, q) in [("quartic.toml", "normal.toml"), ("heavy.toml", "normal.toml"), ("normal.toml", "quartic.toml")] {
-        let (code, said) = run(p, q, &["T4", "T5", "T17"]);
-        assert!(code == Some(0) && said.contains("3 of 3 claims hold"), "{p} {q}: {said}");
+        let (code, said) = run(p, q, &["T4", "T5", "T6", "T17"]);
+        assert!(code == Some(0) && said.contains("4 of 4 claims hold"), "{p} {q}: {said}");
     }
+    let (code, said) = run("bent.toml", "round.toml", &["T4", "T6"]);
+    assert!(code == Some(0) && said.contains("2 of 2 claims hold"), "{said}");
+    let (code, said) = run("quartic.toml", "normal.toml", &["T18"]);
+    assert!(code == Some(2) && said.contains("instances are its own"), "{said}");
     let (code, said) = run("quartic.toml", "normal.toml", &["T1"]);
     assert!(code == Some(2) && said.contains("closed forms") && said.contains("T17"), "{said}");
 }

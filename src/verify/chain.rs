@@ -22,10 +22,15 @@ impl Chain {
         Self { p: raw.iter().map(|r| r / total).collect(), conductance }
     }
 
-    /// N(0, 1) on cells of this width between ±reach, geometric means at the faces: the finite-volume scheme, of order 2.
+    /// N(0, 1) on cells of this width between ±reach.
     pub fn gaussian(width: f64, reach: f64) -> Self {
+        Self::cells(|x| exp(-0.5 * x * x), width, reach)
+    }
+
+    /// A density on cells of this width between ±reach, geometric means at the faces: the finite-volume scheme, of order 2.
+    pub fn cells(density: impl Fn(f64) -> f64, width: f64, reach: f64) -> Self {
         let n = (2.0 * reach / width).round() as usize + 1;
-        let at = |i: usize| exp(-0.5 * (i as f64 * width - reach).powi(2));
+        let at = |i: usize| density(i as f64 * width - reach);
         let total: f64 = (0..n).map(at).sum();
         let p: Vec<f64> = (0..n).map(|i| at(i) / total).collect();
         let conductance = p.windows(2).map(|p| (p[0] * p[1]).sqrt() / (width * width)).collect();
@@ -87,28 +92,37 @@ impl Chain {
         (0..steps as usize).fold(u.to_vec(), |u, _| self.step(f, &u, time / steps, reaction))
     }
 
-    /// λ₁: the least positive eigenvalue of -𝓛, with its eigenvector, by inverse iteration on functions of mean zero.
+    /// λ₁: the least positive eigenvalue of -𝓛, with its eigenvector.
     pub fn gap(&self) -> (f64, Vec<f64>) {
+        self.slowest(|_| 1.0)
+    }
+
+    /// E_p|∇k|².
+    pub fn energy(&self, k: &[f64]) -> f64 {
+        self.conductance.iter().zip(k.windows(2)).map(|(c, k)| c * (k[1] - k[0]).powi(2)).sum()
+    }
+
+    /// The least E_p|∇k|² among E_p k = 0, E_p[a k²] = 1, with its k: inverse iteration.
+    pub fn slowest(&self, a: impl Fn(usize) -> f64) -> (f64, Vec<f64>) {
         let n = self.p.len();
-        let mut v: Vec<f64> = (0..n).map(|i| i as f64).collect();
-        let mut lambda = 0.0;
-        for _ in 0..400 {
+        let centred = |v: &[f64]| -> Vec<f64> {
             let mean = self.mean(|i| v[i]);
-            v.iter_mut().for_each(|v| *v -= mean);
-            let size = self.mean(|i| v[i] * v[i]).sqrt();
-            v.iter_mut().for_each(|v| *v /= size);
-            lambda = (0..n - 1).map(|k| self.conductance[k] * (v[k + 1] - v[k]).powi(2)).sum();
-            // -𝓛 x = v: the flux through a face is minus the sum of p v on its left
+            v.iter().map(|v| v - mean).collect()
+        };
+        let mut k = centred(&(0..n).map(|i| i as f64).collect::<Vec<_>>());
+        for _ in 0..400 {
+            let size = self.mean(|i| a(i) * k[i] * k[i]).sqrt();
+            let source = centred(&(0..n).map(|i| a(i) * k[i] / size).collect::<Vec<_>>());
+            // -𝓛 x = source: the flux through a face is minus the sum of p·source on its left
             let (mut next, mut sum) = (vec![0.0; n], 0.0);
-            for k in 0..n - 1 {
-                sum += self.p[k] * v[k];
-                next[k + 1] = next[k] - sum / self.conductance[k];
+            for i in 0..n - 1 {
+                sum += self.p[i] * source[i];
+                next[i + 1] = next[i] - sum / self.conductance[i];
             }
-            v = next;
+            k = centred(&next);
         }
-        let mean = self.mean(|i| v[i]);
-        let centred: Vec<f64> = v.iter().map(|v| v - mean).collect();
-        let size = self.mean(|i| centred[i] * centred[i]).sqrt();
-        (lambda, centred.iter().map(|v| v / size).collect())
+        let size = self.mean(|i| a(i) * k[i] * k[i]).sqrt();
+        k.iter_mut().for_each(|k| *k /= size);
+        (self.energy(&k), k)
     }
 }

@@ -1,6 +1,6 @@
 use super::{
-    Budget, Comparison, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15, t16, t17,
-    t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31, t32, t33, t34, t35, t36, t37,
+    Budget, Comparison, Pair, Verdict, t01, t02, t03, t04, t05, t06, t07, t08, t09, t10, t11, t12, t13, t14, t15, t16,
+    t17, t18, t19, t20, t21, t22, t23, t24, t25, t26, t27, t28, t29, t30, t31, t32, t33, t34, t35, t36, t37,
 };
 use crate::{Error, Result};
 use std::fmt;
@@ -23,11 +23,7 @@ impl Claim {
     pub fn run(&self, budget: &Budget) -> Evidence {
         let mut evidence =
             Evidence { id: self.id, title: self.title, comparisons: Vec::new(), mutants: Vec::<Mutant>::new() };
-        if budget.pair.as_ref().is_some_and(|pair| !pair.is_of_mixtures()) && !ANY_DENSITY.contains(&self.id) {
-            let reason = format!(
-                "it needs closed forms of p and q (tails, blur or exact samples), or has instances of its own; {} take any density",
-                ANY_DENSITY.join(", ")
-            );
+        if let Some(reason) = budget.pair.as_ref().and_then(|pair| self.no_use_of(pair)) {
             let refused = Comparison { id: format!("{}.1", self.id), ..Comparison::refused("your pair", reason) };
             evidence.comparisons.push(refused);
             return evidence;
@@ -53,7 +49,23 @@ impl Claim {
         }
         evidence
     }
+
+    /// Why the user's pair cannot be looked at, if it cannot.
+    fn no_use_of(&self, pair: &Pair) -> Option<String> {
+        if NO_PAIR.contains(&self.id) {
+            return Some("its instances are its own, and no pair enters; leave --p and --q out".into());
+        }
+        let possible = pair.is_of_mixtures() || ANY_DENSITY.contains(&self.id);
+        (!possible).then(|| {
+            let any = ANY_DENSITY.join(", ");
+            format!("it needs closed forms of p and q (tails, blur or exact samples); {any} take any density")
+        })
+    }
 }
+
+/// The claims whose instances are chains, clouds, generators or fixed pairs of their own.
+const NO_PAIR: [&str; 15] =
+    ["T14", "T16", "T18", "T19", "T20", "T21", "T22", "T23", "T25", "T27", "T29", "T30", "T31", "T34", "T36"];
 
 /// The claims whose both sides are local: quadrature over a window, or values at points, of any smooth density.
 const ANY_DENSITY: [&str; 4] = ["T04", "T05", "T06", "T17"];

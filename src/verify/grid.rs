@@ -45,8 +45,13 @@ impl Grid {
     /// what these roundings, independent from node to node, add up to: cell·√Σ(slope · size of the terms of l)².
     pub fn integrate_with_noise(&self, g: impl Fn(usize) -> f64, slope: impl Fn(usize) -> f64) -> (f64, f64) {
         let (value, size) = self.integrate_with_size(g);
+        (value, size + self.noise(slope))
+    }
+
+    /// The second part of that size alone, which hardly depends on the step: once for a whole ladder.
+    pub fn noise(&self, slope: impl Fn(usize) -> f64) -> f64 {
         let square: f64 = (0..self.nodes.rows()).map(|i| slope(i).powi(2)).sum();
-        (value, size + self.cell * square.sqrt())
+        self.cell * square.sqrt()
     }
 
     /// |∫ g - the same on every other node|: about the square root of the error of ∫ g relative to size one.

@@ -89,10 +89,15 @@ fn one_drift(draw: &Draw, g: &Case, fs: &[Case]) -> Outcome {
 pub(super) fn falls(scene: &Scene, g: &dyn Divergence, fs: &[Case]) -> Vec<Ladder> {
     let push = scene.drift(g);
     let q: Vec<f64> = (0..scene.chi.len()).map(|i| scene.nodes.q(i)).collect();
+    let noise = |f: &Case| scene.grid.noise(|i| q[i] * f.u_df(scene.nodes.l(i)) * scene.nodes.log_size(i));
+    let noise: Vec<f64> = fs.iter().map(noise).collect();
     Ladder::central(push.first_step(), |step| {
         let l = push.log_ratio(&scene.pair, &scene.nodes.log_q, step);
-        let noise = |f: &Case, i: usize| q[i] * f.u_df(l[i]) * scene.nodes.log_size(i);
-        fs.iter().map(|f| scene.grid.integrate_with_noise(|i| q[i] * f.f(l[i]), |i| noise(f, i))).collect()
+        let value = |(f, noise): (&Case, &f64)| {
+            let (value, size) = scene.grid.integrate_with_size(|i| q[i] * f.f(l[i]));
+            (value, size + noise)
+        };
+        fs.iter().zip(&noise).map(value).collect()
     })
 }
 

@@ -26,8 +26,16 @@ fn check(budget: &Budget) -> Vec<Outcome> {
             if let Some(refused) = refused(draw, f) {
                 return refused;
             }
-            let comparisons = resolve(&Response::ALL, |cases, attempt| Setting::new(draw, f, attempt).compare(cases));
-            Outcome { comparisons, mutants: Setting::new(draw, f, 0).mutants() }
+            let first = Setting::new(draw, f, 0);
+            let ladders = first.ladders();
+            let comparisons = resolve(&Response::ALL, |cases, attempt| match attempt {
+                0 => first.compare(cases, &ladders),
+                _ => {
+                    let other = Setting::new(draw, f, attempt);
+                    other.compare(cases, &other.ladders())
+                }
+            });
+            Outcome { comparisons, mutants: first.mutants(&ladders) }
         })
         .collect()
 }
@@ -169,9 +177,13 @@ impl<'a> Setting<'a> {
         (self.scene.grid.integrate(term), size)
     }
 
-    fn compare(&self, cases: &[Response]) -> Vec<Comparison> {
-        let differences = Ladder::central(self.push.first_step(), |step| self.functionals(step));
-        cases.iter().map(|&case| self.one(case, &differences)).collect()
+    /// Central differences of the three functionals.
+    fn ladders(&self) -> Vec<Ladder> {
+        Ladder::central(self.push.first_step(), |step| self.functionals(step))
+    }
+
+    fn compare(&self, cases: &[Response], differences: &[Ladder]) -> Vec<Comparison> {
+        cases.iter().map(|&case| self.one(case, differences)).collect()
     }
 
     fn one(&self, case: Response, differences: &[Ladder]) -> Comparison {
@@ -212,8 +224,7 @@ impl<'a> Setting<'a> {
         format!("{}, {}, {case:?}, τ = {:.2}, κ = {:.2}", self.draw.label, self.f.name(), s.level, s.width)
     }
 
-    fn mutants(&self) -> Vec<(&'static str, Comparison)> {
-        let ladders = Ladder::central(self.push.first_step(), |step| self.functionals(step));
+    fn mutants(&self, ladders: &[Ladder]) -> Vec<(&'static str, Comparison)> {
         let (s, w) = (self.s, |l: f64| self.f.weight(l));
         let mut out = Vec::new();
         let mut wrong = |what, case: Response, k: &dyn Fn(f64) -> f64| {

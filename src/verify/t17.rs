@@ -35,6 +35,8 @@ fn one(draw: &Draw, f: &Case) -> Outcome {
     let mut out = reaction(draw, f);
     out.comparisons.push(weak_form(draw, f));
     if draw.pair.dim() == 1 {
+        let first = Level::random(draw, 0);
+        let ladders = first.as_ref().map(|level| level.ladders(f.as_ref()));
         let sharp = |cases: &[Mass], attempt: usize| -> Vec<Comparison> {
             Level::random(draw, attempt).map_or_else(
                 || {
@@ -43,14 +45,17 @@ fn one(draw: &Draw, f: &Case) -> Outcome {
                         .map(|_| Comparison::refused(draw.label.clone(), "l is constant here, or flat at the level"))
                         .collect()
                 },
-                |level| level.compare(draw, f, cases, |e, _| e),
+                |level| match (attempt, &ladders) {
+                    (0, Some(ladders)) => level.compare(draw, f, ladders, cases, |e, _| e),
+                    _ => level.compare(draw, f, &level.ladders(f.as_ref()), cases, |e, _| e),
+                },
             )
         };
         out.comparisons.extend(resolve(&[Mass::Target, Mass::Model], sharp));
-        if let Some(level) = Level::random(draw, 0) {
-            let truth = level.compare(draw, f, &[Mass::Target, Mass::Model], |e, _| e);
+        if let Some((level, ladders)) = first.as_ref().zip(ladders.as_ref()) {
+            let truth = level.compare(draw, f, ladders, &[Mass::Target, Mass::Model], |e, _| e);
             let mut reject = |what, case: Mass, elasticity: fn(f64, Mass) -> f64| {
-                let wrong = level.compare(draw, f, &[case], elasticity).swap_remove(0);
+                let wrong = level.compare(draw, f, ladders, &[case], elasticity).swap_remove(0);
                 out.mutants.push((what, wrong.unless_true(truth[case as usize].right)));
             };
             reject("e_c for e_c - 1 in the q-mass", Mass::Model, |e, _| e - 1.0);
@@ -174,13 +179,25 @@ impl Level {
         out
     }
 
+    /// Central differences of both masses.
+    fn ladders(&self, f: &dyn Divergence) -> Vec<Ladder> {
+        let fastest = self
+            .roots
+            .iter()
+            .fold(0.0f64, |m, &(x, _)| m.max(self.field(f, x).abs() / self.room).max(self.slope(f, x).abs()));
+        Ladder::central(0.05 / fastest, |step| self.masses(f, step))
+    }
+
     /// (a) with e replaced by `elasticity(e, whose mass)`.
-    fn compare(&self, draw: &Draw, f: &Case, cases: &[Mass], elasticity: impl Fn(f64, Mass) -> f64) -> Vec<Comparison> {
+    fn compare(
+        &self,
+        draw: &Draw,
+        f: &Case,
+        ladders: &[Ladder],
+        cases: &[Mass],
+        elasticity: impl Fn(f64, Mass) -> f64,
+    ) -> Vec<Comparison> {
         let (g, slope, size) = self.surface();
-        let fastest = self.roots.iter().fold(0.0f64, |m, &(x, _)| {
-            m.max(self.field(f.as_ref(), x).abs() / self.room).max(self.slope(f.as_ref(), x).abs())
-        });
-        let ladders = Ladder::central(0.05 / fastest, |step| self.masses(f.as_ref(), step));
         let one = |case: &Mass| {
             let (w, e) = (f.weight(self.tau), elasticity(f.elasticity(self.tau), *case));
             let (right, scale) = match case {

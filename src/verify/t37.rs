@@ -104,24 +104,26 @@ fn one(draw: &Draw, divergences: &[Arc<dyn Divergence>]) -> Outcome {
             .push(Comparison::refused(&draw.label, "the density of a curved generator is known on the line only"));
         return out;
     }
-    let mut tangent = Tangent::new(draw, divergences);
+    // (c) projects V, which has to have a mean square
+    let start = Setting::new(draw, Kind::Curved, 0, &[]);
+    let refusal = |f: &Arc<dyn Divergence>| start.refusal(f).or_else(|| start.energy_refusal(f));
+    let mut finite = Vec::new();
     for f in divergences {
-        let label = format!("{}, {}", draw.label, f.name());
-        if let Some(reason) = tangent.setting.refusal(f) {
-            out.comparisons.push(Comparison::refused(label, reason));
-            continue;
+        match refusal(f) {
+            Some(reason) => out.comparisons.push(Comparison::refused(format!("{}, {}", draw.label, f.name()), reason)),
+            None => finite.push(Arc::clone(f)),
         }
-        descent(&mut tangent, draw, f, label, &mut out);
     }
-    let first = divergences.iter().find(|f| tangent.setting.refusal(f).is_none());
-    if let Some(f) = first {
-        observables(&tangent, draw, f, &mut out);
-    }
+    let Some(first) = finite.first() else { return out };
+    let tangent = Tangent::new(draw, &finite);
+    observables(&tangent, draw, first, &mut out);
+    finite.iter().fold(tangent, |tangent, f| descent(tangent, draw, f, &mut out));
     out
 }
 
 /// dD_f/dt along E JᵀV and along F⁺ E JᵀV by differences in θ, against |E JᵀV|² and E|PV|².
-fn descent(tangent: &mut Tangent, draw: &Draw, f: &Arc<dyn Divergence>, label: String, out: &mut Outcome) {
+fn descent<'a>(mut tangent: Tangent<'a>, draw: &Draw, f: &Arc<dyn Divergence>, out: &mut Outcome) -> Tangent<'a> {
+    let label = format!("{}, {}", draw.label, f.name());
     let v = tangent.setting.nodes.drift(f.as_ref());
     let g = tangent.pulled(&v);
     let newton = tangent.gauss_newton(&g);
@@ -148,7 +150,11 @@ fn descent(tangent: &mut Tangent, draw: &Draw, f: &Arc<dyn Divergence>, label: S
     let rates = [("along E JᵀV", &g, dot(&g, &g)), ("by a Gauss-Newton step", &newton, projected)];
     for (what, a, rate) in rates {
         let (direction, scale) = tangent.direction(a);
-        tangent.setting.direction = direction;
+        tangent.setting = tangent.setting.along(Some(direction));
+        if let Some(reason) = tangent.setting.refusal(f) {
+            out.comparisons.push(Comparison::refused(format!("{label}, {what}"), reason));
+            continue;
+        }
         let left = tangent.setting.left(std::slice::from_ref(f)).swap_remove(0);
         let size = (energy * tangent.mean(&tangent.pushed(a), &tangent.pushed(a))).sqrt() / scale;
         let against =
@@ -159,6 +165,7 @@ fn descent(tangent: &mut Tangent, draw: &Draw, f: &Arc<dyn Divergence>, label: S
         let other = if what == "along E JᵀV" { projected } else { dot(&g, &g) };
         out.mutants.push(("the rate of the other step", against(other).unless_true(-rate / scale)));
     }
+    tangent
 }
 
 /// d/dt E φ(G(z)) along E JᵀV is E φ'(G(z)) (KV)(z), for bumps φ.

@@ -81,8 +81,9 @@ fn t24_the_shortest_combination_is_minimax() {
     established("T24");
 }
 
-/// Checks T19: the response of a soft region for a fixed and a moving reference (order 2, the page's figures), silent references, and
-/// Var_m(l) that falls while total variation grows; rejects a missing cross term, and that no reference or every reference is silent.
+/// Checks T19: growth of short waves for three references, silent references, the rate near p on random chains and its bound with the page's
+/// figures, Var_m(l) that falls while total variation grows, and the response of a soft region (order 2); rejects ω without δ, that no
+/// reference or every reference is silent or faster than m = p, and a missing cross term.
 #[test]
 fn t19_log_variance_flows() {
     established("T19");

@@ -6,6 +6,7 @@ mod limits;
 mod machinery;
 mod own_pairs;
 mod sampling;
+mod studies;
 mod transport;
 
 /// The claim's evidence; panics with its report unless everything holds and every false variant is rejected.

@@ -19,7 +19,7 @@ pub struct Arguments {
     /// One divergence instead of all: a name from 'list divergences', such as alpha:0.3, or your own, 'f(u) = ...' or 'w(r) = r^0.7'
     #[arg(long, value_name = "NAME|FORMULA")]
     divergence: Option<String>,
-    /// Your own target: a Gaussian mixture on the line or in the plane, by name or TOML file
+    /// Your own target: any density on the line or in the plane, by name or TOML file; T4, T5, T6 and T17 take all, the others mixtures
     #[arg(long, value_name = "FILE", requires = "q")]
     p: Option<String>,
     /// Your own model, likewise

@@ -27,6 +27,10 @@ const REACH: f64 = 9.0;
 const SPREAD: f64 = 1.05;
 /// The first step of the central differences in θ.
 pub(super) const STEP: f64 = 0.02;
+/// Largest latent at which a rule has a weight: e^(-37²/2) = 5e-298 is still a normal number.
+const FAR: f64 = 37.0;
+/// Least slope of a network that is taken to be increasing.
+const RISING: f64 = 0.1;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
     let divergences = budget.divergences();
@@ -67,6 +71,8 @@ pub(super) struct Setting<'a> {
     pub nodes: Nodes,
     /// For codes: a grid of x around p and q, and log p there.
     cover: Option<(Grid, Vec<f64>)>,
+    /// Whether the network is increasing at θ and a step to either side.
+    rising: bool,
 }
 
 impl<'a> Setting<'a> {
@@ -78,7 +84,9 @@ impl<'a> Setting<'a> {
         let generator = random_generator(&mut rng, kind, d);
         let direction: Vec<Matrix> =
             generator.parameters.iter().map(|p| normals(&mut rng, p.rows(), p.cols())).collect();
-        let ends = ends(&target, [-STEP, 0.0, STEP].map(|e| moved(&generator, &direction, e)).as_slice(), cases);
+        let steps = [-STEP, 0.0, STEP].map(|e| moved(&generator, &direction, e));
+        let within = |f: &&Case| beyond(&target, &steps[1], f).is_none();
+        let ends = ends(&target, &steps, &cases.iter().filter(within).cloned().collect::<Vec<_>>());
         // latent: the trapezoidal rule for N(0, I), for every code
         let spacing = spacing(&Pair { p: target.clone().into(), q: tails(&generator).swap_remove(0).into() });
         let grid = Grid::covering(&preimage(&generator, &ends), if d == 1 { 0.04 } else { spacing });
@@ -95,13 +103,34 @@ impl<'a> Setting<'a> {
             (grid, log_p)
         });
         let nodes = nodes(kind, &target, &generator, &latent);
-        Self { draw, kind, target, generator, direction, latent, probability, nodes, cover }
+        let out = Self { draw, kind, target, generator, direction, latent, probability, nodes, cover, rising: true };
+        out.along(None)
     }
 
-    /// Why an integral diverges, if one does: the tails of q against those of p by T7.
+    /// The same with differences along another direction of θ, or the one it has.
+    pub fn along(mut self, direction: Option<Vec<Matrix>>) -> Self {
+        self.direction = direction.unwrap_or(self.direction);
+        let least = |step: f64| slopes(&moved(&self.generator, &self.direction, step), &self.latent).1;
+        let increasing = |step: &f64| least(*step).as_slice().iter().all(|slope| *slope > RISING);
+        self.rising = self.kind == Kind::Codes || [-STEP, 0.0, STEP].iter().all(increasing);
+        self
+    }
+
+    /// Why D_f is infinite or out of reach, if it is: the tails of q against those of p by T7.
     pub fn refusal(&self, f: &Case) -> Option<String> {
         let one = |q: GaussianMixture| integrability::value(f.as_ref(), &self.target, &q).refusal().map(str::to_owned);
-        tails(&self.generator).into_iter().find_map(one)
+        let steep = || (!self.rising).then(|| "this random network is not increasing".to_owned());
+        tails(&self.generator)
+            .into_iter()
+            .find_map(one)
+            .or_else(|| beyond(&self.target, &self.generator, f))
+            .or_else(steep)
+    }
+
+    /// Why E_q|V|² is infinite, if it is.
+    pub fn energy_refusal(&self, f: &Case) -> Option<String> {
+        let energy = |q: GaussianMixture| integrability::dissipation(f.as_ref(), f.as_ref(), &self.target, &q);
+        tails(&self.generator).into_iter().find_map(|q| energy(q).refusal().map(str::to_owned))
     }
 
     /// Weights of a rule for E_q and log-ratios at its nodes: a grid of x for the mixture, the images of the latent's rule for the network.
@@ -214,6 +243,14 @@ fn ends(target: &GaussianMixture, generators: &[Generator<f64>], cases: &[Case])
     boxes.reduce(|a, b| a.iter().zip(&b).map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect()).unwrap_or_default()
 }
 
+/// Why the rule cannot hold the integral of f, if it cannot: so near to divergence it reaches latents whose density underflows.
+fn beyond(target: &GaussianMixture, generator: &Generator<f64>, f: &Case) -> Option<String> {
+    let ends = preimage(generator, &ends(target, std::slice::from_ref(generator), std::slice::from_ref(f)));
+    let far = ends.iter().map(|(a, b)| b.max(-a)).fold(0.0, f64::max);
+    (far > FAR)
+        .then(|| format!("D_f converges too slowly: its integral reaches {far:.0} standard deviations, beyond {FAR}"))
+}
+
 /// The trapezoidal rule errs by e^(-2πa/h) where the integrand is analytic in a strip of half-width a. Two Gaussian terms cancel at
 /// a distance π/s from where they are equal, s the slope of their log-ratio there, and s² ≤ (D² + 9σ²)/σ⁴ for means at most D apart,
 /// standard deviations between σ and 2σ and weights within a factor of ten: log r has no branch point for a < πσ²/√(D² + 9σ²).
@@ -237,16 +274,20 @@ fn nodes(kind: Kind, target: &GaussianMixture, generator: &Generator<f64>, laten
     }
 }
 
-/// At y = G(z): log q(y) = log N(z) - log G'(z), ∇ log q(y) = (-z - G''/G')/G' (T12).
-fn curved(target: &GaussianMixture, generator: &Generator<f64>, latent: &LatentBatch<f64>) -> Nodes {
+/// G, G' and G'' of a network on the line.
+fn slopes(generator: &Generator<f64>, latent: &LatentBatch<f64>) -> (Matrix, Matrix, Matrix) {
     let tape = Tape::new();
     let parameters: Vec<_> = generator.parameters.iter().map(|p| tape.parameter(p)).collect();
     let z = tape.leaf(&latent.noise);
     let y = generator.forward(&parameters, z, None);
     let slope = tape.gradient(y, &[z])[0];
     let bend = tape.gradient(slope, &[z])[0];
-    let (y, slope, bend, z) = (y.value(), slope.value(), bend.value(), &latent.noise);
-    assert!(slope.as_slice().iter().all(|s| *s > 0.1), "the random network is increasing by its small weights");
+    (y.value(), slope.value(), bend.value())
+}
+
+/// At y = G(z): log q(y) = log N(z) - log G'(z), ∇ log q(y) = (-z - G''/G')/G' (T12).
+fn curved(target: &GaussianMixture, generator: &Generator<f64>, latent: &LatentBatch<f64>) -> Nodes {
+    let ((y, slope, bend), z) = (slopes(generator, latent), &latent.noise);
     let n = y.rows();
     let (mut log_p, mut score_p) = (vec![0.0; n], Matrix::zeros(n, 1));
     target.evaluate_into(&y, &mut log_p, &mut score_p);

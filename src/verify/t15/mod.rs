@@ -61,13 +61,13 @@ impl<'a> Setting<'a> {
         let nodes = &self.scene.nodes;
         let largest = growth.iter().fold(0.0f64, |m, g| m.max(g.abs()));
         let first = if largest > 0.0 { self.push.first_step().min(0.25 / largest) } else { self.push.first_step() };
+        let q: Vec<f64> = (0..growth.len()).map(|i| nodes.q(i)).collect();
+        let noise = self.scene.grid.noise(|i| q[i] * self.f.u_df(nodes.l(i)) * nodes.log_size(i));
         Ladder::central(first, |step| {
             let l = self.push.log_ratio(&self.scene.pair, &nodes.log_q, step);
-            let gain = |i: usize| ln_1p(step * growth[i]);
-            vec![self.scene.grid.integrate_with_noise(
-                |i| nodes.q(i) * exp(gain(i)) * self.f.f(l[i] - gain(i)),
-                |i| nodes.q(i) * self.f.u_df(l[i]) * nodes.log_size(i),
-            )]
+            let gained = |i: usize| q[i] * (1.0 + step * growth[i]) * self.f.f(l[i] - ln_1p(step * growth[i]));
+            let (value, size) = self.scene.grid.integrate_with_size(gained);
+            vec![(value, size + noise)]
         })
         .swap_remove(0)
     }
