@@ -378,8 +378,8 @@ fn numbers_at_their_ends() {
     outcome(folder.path(), &["evaluate", "simplex.toml", "x.npy", "--test-size", "0"], 0, &[], "single");
 }
 
-/// Checks that samples of a law with mass within a rounding of its edges are read by `evaluate` and `export`: 2 % of Beta(0.1, 0.1) are nearer
-/// to 1 than any number, half of the other law is nearer to 10⁶.
+/// Checks that samples of a law with mass within a rounding of its edges are read by `evaluate` and `export`, and that neither they nor the run
+/// count any as outside: 1 % of Beta(0.1, 0.1) are nearer to 1 than any number, half of the other law is nearer to 10⁶.
 #[test]
 fn samples_at_the_edge() {
     let folder = folder();
@@ -390,7 +390,14 @@ fn samples_at_the_edge() {
         fs::write(folder.path().join("edge.toml"), text).unwrap();
         let train = ["train", "edge.toml", "--method", "flow", "--steps", "5", "--out", "run", "--force"];
         succeeds(&pushforward(folder.path(), &train));
-        succeeds(&pushforward(folder.path(), &["evaluate", "edge.toml", "run/samples.npy", "--test-size", "0"]));
+        let own = pushforward(folder.path(), &["evaluate", "edge.toml", "run/samples.npy", "--json"]);
+        succeeds(&own);
+        let summary = fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
+        for said in [summary, String::from_utf8(own.stdout).unwrap()] {
+            let figures = &json::parse(&said).unwrap()["metrics"];
+            let level = figures.as_array().unwrap().iter().find(|m| m["metric"] == "mean_log_density").unwrap();
+            assert!(json::as_real(&level["value"]).unwrap().is_finite() && !said.contains("outside"), "{said}");
+        }
         succeeds(&pushforward(folder.path(), &["export", "run", "--format", "npz"]));
         succeeds(&pushforward(folder.path(), &["sample", "run", "-n", "5000", "--seed", "7", "-o", "more.csv"]));
         succeeds(&pushforward(folder.path(), &["evaluate", "edge.toml", "more.csv", "--test-size", "0"]));

@@ -23,6 +23,9 @@ pub enum Support {
     Ordered(usize),
 }
 
+/// Logarithm of the smallest distance, and of the largest, at which one over it is a number, and so are its multiples.
+const FARTHEST: f64 = 690.0;
+
 impl Support {
     /// Coordinates of x.
     pub fn width(self) -> usize {
@@ -270,6 +273,27 @@ impl Chart {
             }
         }
         x
+    }
+
+    /// Coordinates of numbers inside next to T(u), where a finite u is rounded to the edge; a distance of e^-690 from it is near enough.
+    pub(crate) fn next_to_edge(&self, u: &[f64]) -> Option<Vec<f64>> {
+        let mut x = vec![0.0; self.dim];
+        self.constrain_point(u, &mut x);
+        if self.contains(&x) || !u.iter().all(|u| u.is_finite()) {
+            return None;
+        }
+        let mut near = u.to_vec();
+        for (block, i, j) in self.spans() {
+            let (x, near) = (&mut x[j..j + block.width()], &mut near[i..i + block.free_width()]);
+            if !block.contains(x) {
+                block.keep_inside(x);
+                block.free(x, 0.5 * f64::EPSILON, near).then_some(())?;
+                // the first of ordered coordinates is no logarithm
+                let logarithms = usize::from(matches!(block, Support::Ordered(_)));
+                near.iter_mut().skip(logarithms).for_each(|u| *u = u.clamp(-FARTHEST, FARTHEST));
+            }
+        }
+        Some(near)
     }
 
     /// Whether x lies inside, and not on the edge to which a far u is rounded.

@@ -78,7 +78,7 @@ impl Ruler {
     }
 
     fn sized(target: &Target, size: usize) -> Self {
-        let density = Arc::clone(&target.density);
+        let density = target.judged();
         let transient = match (density.mixture(), density.sample(MOMENT, FLOOR_SEED)) {
             (Some(mixture), Some(exact)) => {
                 Transient::Modes(Box::new(ModeTruth::new(mixture, 200_000, FLOOR_SEED)), exact)

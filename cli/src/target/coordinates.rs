@@ -123,6 +123,16 @@ impl Coordinates {
         })
     }
 
+    /// The chart between points and samples, where there is one of this library that moves them.
+    pub fn chart(&self) -> Option<&Chart> {
+        let chart = match self {
+            Coordinates::Chart(chart) => chart,
+            Coordinates::Named(named) => &named.chart,
+            _ => return None,
+        };
+        (!chart.is_identity()).then_some(chart)
+    }
+
     /// Samples of points u.   n×free_dim → n×dim.
     pub fn constrain(&self, u: Matrix) -> Outcome<Matrix> {
         match self {
