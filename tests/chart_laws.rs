@@ -214,7 +214,7 @@ fn far_samples_are_judged_inside() {
     let unit = Chart::new(vec![Support::Interval { low: 0.0, high: 1.0 }]).unwrap();
     let beta =
         Handwritten::new(1, |x| -0.9 * (x[0].ln() + (1.0 - x[0]).ln()), |x, s| s[0] = -0.9 / x[0] + 0.9 / (1.0 - x[0]));
-    let far = Matrix::from_rows(&[[-1e4], [-800.0], [-40.0], [37.0], [800.0], [1e4]]);
+    let far = Matrix::from_rows(&[[-1e4], [-800.0], [-40.0], [38.0], [800.0], [1e4]]);
     let (extended, plain) = judged(Arc::new(beta), &unit);
     assert!(plain.log_density(&far)[3..].iter().all(|l| *l == f64::NEG_INFINITY));
     let found = evaluate(&extended, &far).unwrap();

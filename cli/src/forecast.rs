@@ -12,8 +12,8 @@ const LONG: f64 = 10.0;
 /// Rows of a task of the mode figures.
 const ROWS: usize = 1_024;
 
-/// Components from which the mode figures of a mixture may take long.
-const MANY: usize = 500;
+/// Multiplications for a point, K d², from which the mode figures of a mixture may take long.
+const MANY: usize = 2_000;
 
 /// What `work` returns, and the seconds that it took.
 pub fn timed<T>(work: impl FnOnce() -> T) -> (T, f64) {
@@ -29,12 +29,13 @@ pub fn say(what: &str, seconds: f64, remedy: &str) {
 
 /// Says how long the figures of `n` samples of a mixture take, where its components are many.
 pub fn of_figures(density: &dyn Density, n: usize, options: &Options) {
-    let Some(mixture) = density.mixture().filter(|m| m.components() > MANY) else { return };
+    let Some(mixture) = density.mixture().filter(|m| m.components() * m.dim() * m.dim() > MANY) else { return };
     let part = ROWS * rayon::current_num_threads();
     let (_, seconds) = timed(|| ModeTruth::new(mixture, part, options.seed));
     // true masses, the samples and as many exact ones in each repeat, and a level
     let points = options.truth_size + (2 + 5 * options.repeats.max(2)) * n + options.log_density_size;
-    let what = format!("judging {} samples by {} components", count(n), count(mixture.components()));
+    let (k, d) = mixture.means().shape();
+    let what = format!("judging {} samples by {} components in {d} dimensions", count(n), count(k));
     say(&what, seconds * points as f64 / part as f64, "Ctrl-C ends it");
 }
 

@@ -41,8 +41,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     weights: Vec<String>,
     /// Random splits of all points behind the floor; 0 for no floor
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    floor: usize,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    floor: u64,
     /// Key of the random splits
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -65,6 +65,9 @@ const ROUGH: f64 = 1e-3;
 const PART: usize = 500;
 const ASSIGNMENT: f64 = 2.6;
 
+/// Splits from which small samples take long too.
+const MANY_SPLITS: u64 = 100;
+
 /// One file of samples.
 struct Side {
     x: Matrix,
@@ -85,7 +88,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let ruler = Ruler::new(arguments, &a, &b)?;
     ruler.forecast(&a, &b, arguments.floor);
-    let progress = Progress::new(1 + arguments.floor as u64, "distances");
+    let progress = Progress::new(1 + arguments.floor, "distances");
     let (value, plan) = ruler.measure(&a, &b)?;
     if let Some(s) = plan.as_ref().filter(|s| !s.converged()) {
         let (error, iterations) = (s.marginal_error(), s.cross.iterations);
@@ -95,8 +98,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let floor: Vec<f64> = (0..arguments.floor)
         .map(|k| {
-            progress.at(1 + k as u64);
-            let (a, b) = split(&a, &b, arguments.seed, k as u64);
+            progress.at(1 + k);
+            let (a, b) = split(&a, &b, arguments.seed, k);
             ruler.measure(&a, &b).map(|(value, _)| value)
         })
         .collect::<Outcome<_>>()?;
@@ -255,7 +258,7 @@ impl<'a> Ruler<'a> {
 
     /// Says how long the distance and `splits` more of them take, where that is long: from a part of the rows, by the power of their number
     /// with which the work grows (measured, for assignments of 2,000 to 10,000 points).
-    fn forecast(&self, a: &Side, b: &Side, splits: usize) {
+    fn forecast(&self, a: &Side, b: &Side, splits: u64) {
         let ((n, d), m) = (a.x.shape(), b.x.rows());
         let most = n.max(m);
         let power = match self.metric {
@@ -263,11 +266,12 @@ impl<'a> Ruler<'a> {
             "w2" => ASSIGNMENT,
             _ => 2.0,
         };
-        if most < 8 * PART {
+        if most < 8 * PART && splits < MANY_SPLITS {
             return;
         }
         let part = |s: &Side| {
-            let rows: Vec<usize> = (0..PART.min(s.x.rows())).map(|k| k * s.x.rows() / PART.min(s.x.rows())).collect();
+            let size = PART.min(s.x.rows());
+            let rows: Vec<usize> = (0..size).map(|k| k * s.x.rows() / size).collect();
             let weights = s.weights.as_ref().map(|w| rows.iter().map(|&i| w[i]).collect());
             Side { x: s.x.gather_rows(&rows), weights, mass: s.mass }
         };
@@ -276,8 +280,14 @@ impl<'a> Ruler<'a> {
             return;
         }
         let rounds = 1 + splits;
-        let what = format!("{} of {} and {} samples, {} times in all,", self.metric, count(n), count(m), count(rounds));
-        let all = rounds as f64 * seconds * powf(most as f64 / PART as f64, power);
+        let what = format!(
+            "{} of {} and {} samples, {} times in all,",
+            self.metric,
+            count(n),
+            count(m),
+            count(rounds as usize)
+        );
+        let all = rounds as f64 * seconds * powf(most as f64 / most.min(PART) as f64, power);
         say(&what, all, "--floor 0 leaves out the splits behind the floor, and fewer samples take less");
     }
 

@@ -47,8 +47,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         target.coordinates.free_of_rounded(samples, unit).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
     let options = Options { seed: arguments.seed, test_size: arguments.test_size, ..Options::default() };
     forecast::of_figures(&*target.density, n, &options);
-    let report =
-        evaluate(&*target.judged(), &samples, &options).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
+    let report = evaluate(&*target.judged(), &samples, &options);
+    let report = report.map_err(|e| Failure::input(format!("{shown}: {}", target.coordinates.in_own(e))))?;
     if arguments.json {
         let mut out = json!({
             "version": 1, "target": target.name, "file": arguments.file.to_string_lossy(), "samples": n, "dim": d, "seed": arguments.seed,

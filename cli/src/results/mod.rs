@@ -105,7 +105,8 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     forecast::of_figures(&*job.target.density, SAMPLES, &options);
     let counter = Arc::new(Counter::from(trained.course.counts));
     let counted = |phase| Counted::new(job.target.judged(), &counter, phase);
-    let report = evaluate(&counted(Phase::Other), &samples, &options)?;
+    let report = evaluate(&counted(Phase::Other), &samples, &options);
+    let report = report.map_err(|e| job.target.coordinates.in_own(e))?;
     let certificate: Arc<dyn Density> = Arc::new(counted(Phase::Certificate));
     let certified = Certified::of(&certificate, &trained.model, &samples, job.seed())?;
     let verdict = Verdict::of(&report, certified.as_ref());
