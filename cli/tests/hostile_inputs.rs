@@ -44,6 +44,19 @@ const TARGETS: &[(&str, i32, &[&str])] = &[
     ("kind = \"formula\"\ndim = 1000000000\nlog_density = \"x1\"\n", 2, &["dim = 1000000000"]),
 ];
 
+/// Arguments of a command that asks for what no machine has → words of the one sentence; exit code 2, and nothing is written.
+const TOO_LARGE: &[(&[&str], &[&str])] = &[
+    (&["check", "many-well-2000000"], &["the search for the scale in 2000000 dimensions", "TB of memory"]),
+    (&["particles", "many-well-2000000", "--out", "no"], &["the search for the scale", "TB of memory"]),
+    (&["compare", "many-well-2000000", "--out", "no"], &["the search for the scale", "TB of memory"]),
+    (&["symmetry", "funnel-2000", "--points", "18446744073709551615"], &["the search for symmetries", "of memory"]),
+    (
+        &["train", "two.toml", "--method", "flow", "--set", "components=100000000", "--out", "no"],
+        &["components = 100000000", "search_particles = 8192"],
+    ),
+    (&["distance", "two.csv", "two.csv", "--floor", "18446744073709551615"], &["--floor", "1000000"]),
+];
+
 fn lines(out: &std::process::Output) -> Vec<String> {
     stderr(out).lines().filter(|line| !line.starts_with("  ")).map(String::from).collect()
 }
@@ -159,6 +172,48 @@ fn more_than_there_is() {
     ] {
         outcome(folder.path(), &["sample", "run", "-n", number, "-o", file], code, words, number);
         assert_eq!(names(folder.path()), before);
+    }
+}
+
+/// Checks the table of commands that ask for too much, and that the figures of a few samples in many dimensions take no more exact ones
+/// than fit.
+#[test]
+fn commands_that_ask_for_everything() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("two.csv"), "1,2\n3,4\n").unwrap();
+    let before = names(folder.path());
+    for (arguments, words) in TOO_LARGE {
+        let out = pushforward(folder.path(), arguments);
+        let said = stderr(&out);
+        // notes on the method may come first
+        let sentence = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(out.status.code() == Some(2) && words.iter().all(|w| sentence.contains(w)), "{arguments:?}: {said}");
+        assert_eq!(names(folder.path()), before, "{arguments:?}");
+    }
+    let row = vec!["0.1"; 200_000].join(",");
+    fs::write(at("wide.csv"), format!("{row}\n{row}\n")).unwrap();
+    outcome(folder.path(), &["evaluate", "funnel-200000", "wide.csv", "--test-size", "0"], 0, &[], "wide");
+}
+
+/// Checks that the point of an error is one of the samples' coordinates: log p~ is NaN beyond 3·10⁶, whose logarithm is 15.
+#[test]
+fn points_are_those_of_samples() {
+    let folder = folder();
+    let text = "kind = \"formula\"\nlog_density = \"tau ~ gamma(4, 2e-6); mu ~ normal(0, 1); 0*sqrt(3e6 - tau)\"\n\
+                [parameters]\ntau = { support = \"positive\" }\nmu = {}\n";
+    fs::write(folder.path().join("far.toml"), text).unwrap();
+    fs::write(folder.path().join("x.csv"), "tau,mu\n2e6,0.5\n4e6,0.25\n").unwrap();
+    for (arguments, code) in [
+        (&["check", "far.toml"][..], 1),
+        (&["train", "far.toml", "--out", "run"], 2),
+        (&["evaluate", "far.toml", "x.csv", "--test-size", "0"], 2),
+    ] {
+        let out = pushforward(folder.path(), arguments);
+        let said = String::from_utf8_lossy(&out.stdout).into_owned() + &stderr(&out);
+        let number = said.split("log-density is NaN at x = [").nth(1).and_then(|rest| rest.split(',').next());
+        let tau: f64 = number.and_then(|n| n.parse().ok()).unwrap_or(0.0);
+        assert!(out.status.code() == Some(code) && tau > 3e6, "{arguments:?}: {said}");
     }
 }
 

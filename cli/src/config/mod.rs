@@ -75,7 +75,7 @@ impl Config {
         if many && kinds.iter().all(Option::is_none) {
             kinds[2] = Some("score".into());
         }
-        let own = |e| target.coordinates.in_own(e);
+        let in_own = |e| target.coordinates.in_own(e);
         // the defaults of particles come from a search
         if target.samples.is_none() && target.density.mixture().is_none() && self.frame.is_none() {
             memory::enough_for_search(law.dim())?;
@@ -92,14 +92,14 @@ impl Config {
                     _ => kind(2),
                 };
                 match [kind(0), kind(1), estimator] {
-                    parts if parts == preset.parts => Method::preset(&self.method, &law).map_err(own)?,
+                    parts if parts == preset.parts => Method::preset(&self.method, &law).map_err(in_own)?,
                     ["generator", "drift", "score"] if self.method == DEFAULT => {
-                        Method::preset("score", &law).map_err(own)?
+                        Method::preset("score", &law).map_err(in_own)?
                     }
-                    [model, velocity, estimator] => Method::of(model, velocity, estimator, &law).map_err(own)?,
+                    [model, velocity, estimator] => Method::of(model, velocity, estimator, &law).map_err(in_own)?,
                 }
             }
-            _ => Method::preset(&self.method, &law).map_err(own)?,
+            _ => Method::preset(&self.method, &law).map_err(in_own)?,
         };
         if let Some(frame) = &self.frame {
             if frame.dim() != law.dim() {
