@@ -178,6 +178,36 @@ fn samples_stay_inside() {
     }
 }
 
+/// Checks that the score of u is finite where x is a number below 1e-308, of which one over it is none: for Gamma(a), Beta and Dirichlet, whose scores
+/// in u tend to a (with the other sign at upper ends) and whose log-densities are finite as far as there are numbers.
+#[test]
+fn scores_near_an_edge_have_their_limit() {
+    let on = |p: Arc<dyn Density>, block| Constrained::new(p, Chart::new(vec![block]).unwrap()).unwrap();
+    let gamma = Handwritten::new(1, |x| -0.999 * x[0].ln() - x[0], |x, s| s[0] = -0.999 / x[0] - 1.0);
+    let mirrored = Handwritten::new(1, |x| -0.999 * (-x[0]).ln() + x[0], |x, s| s[0] = -0.999 / x[0] + 1.0);
+    let dirichlet = Handwritten::new(
+        3,
+        |x| -0.98 * x.iter().map(|x| x.ln()).sum::<f64>(),
+        |x, s| s.iter_mut().zip(x).for_each(|(s, x)| *s = -0.98 / x),
+    );
+    let (positive, negative) =
+        (Support::Interval { low: 0.0, high: f64::INFINITY }, Support::Interval { low: f64::NEG_INFINITY, high: 0.0 });
+    for (p, u, limit) in [
+        (on(Arc::new(gamma), positive), vec![-720.0], vec![0.001]),
+        (on(Arc::new(mirrored), negative), vec![-720.0], vec![0.001]),
+        // d/du_j Σ 0.02 log x = 0.02 (1 - 3 x_j)
+        (on(Arc::new(dirichlet), Support::Simplex(3)), vec![720.0, 715.0], {
+            let first = 1.0 / (1.0 + (-5f64).exp());
+            vec![0.02 * (1.0 - 3.0 * first), 0.02 * (1.0 - 3.0 * (1.0 - first))]
+        }),
+    ] {
+        let at = evaluate(&p, &Matrix::from_rows(&[u])).unwrap();
+        assert!(at.log_density[0].is_finite());
+        // a subnormal number of 2^-1040 has 34 digits of 2 left
+        at.score.as_slice().iter().zip(limit).for_each(|(s, l)| assert!((s - l).abs() < 1e-9, "{s} {l}"));
+    }
+}
+
 /// Checks that the density by which samples are judged has no point outside where a u is finite: around p = 1 it is the Jacobian, whose logarithm the
 /// chart says at any distance, and for Beta(0.1, 0.1) the closed form; that it is the constrained density to the last bit where that is finite; and
 /// that it stays -inf where p is no number near the edge.
@@ -196,7 +226,8 @@ fn far_samples_are_judged_inside() {
         let flat = Handwritten::new(chart.dim(), |_| 0.0, |_, s| s.fill(0.0));
         let (extended, plain) = judged(Arc::new(flat), &chart);
         for size in [1.0, 25.0, 40.0, 700.0, 750.0, 1e5] {
-            let u = points(chart.free_dim()).map(|v| size * v.signum());
+            // not all equally far
+            let u = points(chart.free_dim()).map(|v| size * v.signum() + v);
             let (found, before) = (evaluate(&extended, &u).unwrap(), evaluate(&*plain, &u).unwrap());
             for (i, u) in u.iter_rows().enumerate() {
                 let jacobian = chart.constrain_point(u, &mut vec![0.0; chart.dim()]);

@@ -23,8 +23,9 @@ pub enum Support {
     Ordered(usize),
 }
 
-/// Logarithm of the smallest distance, and of the largest, at which one over it is a number, and so are its multiples.
-const FARTHEST: f64 = 690.0;
+/// Distances from an edge, from the smallest to the largest, of which one over them is a number, and so are its multiples.
+const NEAR: f64 = 1e-300;
+const FAR: f64 = 1e300;
 
 impl Support {
     /// Coordinates of x.
@@ -96,6 +97,21 @@ impl Support {
                     v.next_down()
                 });
             }
+        }
+    }
+
+    /// Moves x, which is inside, to numbers whose distances from the edges are [`NEAR`] to [`FAR`]; only about 0 are there closer ones.
+    fn keep_apart(self, x: &mut [f64]) {
+        match self {
+            Support::Real => {}
+            Support::Interval { low, high } => {
+                x[0] = if low == 0.0 { x[0].max(NEAR.min(high)) } else { x[0] };
+                x[0] = if high == 0.0 { x[0].min(low.max(-NEAR)) } else { x[0] };
+                x[0] = if high == f64::INFINITY && low < FAR { x[0].min(FAR) } else { x[0] };
+                x[0] = if low == f64::NEG_INFINITY && high > -FAR { x[0].max(-FAR) } else { x[0] };
+            }
+            Support::Simplex(_) => x.iter_mut().for_each(|v| *v = v.max(NEAR)),
+            Support::Ordered(_) => (1..x.len()).for_each(|k| x[k] = x[k].max(x[k - 1] + NEAR)),
         }
     }
 
@@ -275,25 +291,22 @@ impl Chart {
         x
     }
 
-    /// Coordinates of numbers inside next to T(u), where a finite u is rounded to the edge; a distance of e^-690 from it is near enough.
-    pub(crate) fn next_to_edge(&self, u: &[f64]) -> Option<Vec<f64>> {
+    /// Coordinates of numbers next to T(u) whose distances from the edges are [`NEAR`] to [`FAR`], where those of T(u) are not.
+    pub(crate) fn apart(&self, u: &[f64]) -> Option<Vec<f64>> {
         let mut x = vec![0.0; self.dim];
         self.constrain_point(u, &mut x);
-        if self.contains(&x) || !u.iter().all(|u| u.is_finite()) {
-            return None;
-        }
-        let mut near = u.to_vec();
+        let (mut near, mut moved) = (u.to_vec(), false);
         for (block, i, j) in self.spans() {
-            let (x, near) = (&mut x[j..j + block.width()], &mut near[i..i + block.free_width()]);
-            if !block.contains(x) {
-                block.keep_inside(x);
-                block.free(x, 0.5 * f64::EPSILON, near).then_some(())?;
-                // the first of ordered coordinates is no logarithm
-                let logarithms = usize::from(matches!(block, Support::Ordered(_)));
-                near.iter_mut().skip(logarithms).for_each(|u| *u = u.clamp(-FARTHEST, FARTHEST));
+            let x = &mut x[j..j + block.width()];
+            let before = x.to_vec();
+            block.keep_inside(x);
+            block.keep_apart(x);
+            if x != before {
+                moved = block.free(x, 0.5 * f64::EPSILON, &mut near[i..i + block.free_width()]);
+                moved.then_some(())?;
             }
         }
-        Some(near)
+        (moved && u.iter().all(|u| u.is_finite())).then_some(near)
     }
 
     /// Whether x lies inside, and not on the edge to which a far u is rounded.

@@ -27,7 +27,7 @@ impl Extended {
 
     /// The tangents at the rows of u where log p~ is -inf by rounding.   u: n×m, log_density: n.
     fn extend(&self, u: &Matrix, log_density: &mut [f64], mut score: Option<&mut Matrix>) {
-        let rounded = |i: usize| Some((i, self.chart.next_to_edge(u.row(i))?));
+        let rounded = |i: usize| Some((i, self.chart.apart(u.row(i))?));
         let far = (0..u.rows()).filter(|&i| log_density[i] == f64::NEG_INFINITY);
         let (rows, near): (Vec<usize>, Vec<Vec<f64>>) = far.filter_map(rounded).unzip();
         if rows.is_empty() {
