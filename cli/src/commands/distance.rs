@@ -63,7 +63,7 @@ const ROUGH: f64 = 1e-3;
 
 /// Rows whose time says that of all, and the power of their number with which an assignment's grows.
 const PART: usize = 500;
-const ASSIGNMENT: f64 = 2.6;
+const ASSIGNMENT: f64 = 3.2;
 
 /// Splits from which small samples take long too.
 const MANY_SPLITS: u64 = 100;
@@ -257,7 +257,7 @@ impl<'a> Ruler<'a> {
     }
 
     /// Says how long the distance and `splits` more of them take, where that is long: from a part of the rows, by the power of their number
-    /// with which the work grows (measured, for assignments of 2,000 to 10,000 points).
+    /// with which the work grows (measured, for assignments of 500 to 4,000 points in the plane).
     fn forecast(&self, a: &Side, b: &Side, splits: u64) {
         let ((n, d), m) = (a.x.shape(), b.x.rows());
         let most = n.max(m);
