@@ -180,7 +180,7 @@ impl fmt::Display for Error {
             Error::BadSample { row, column, value } => {
                 write!(
                     f,
-                    "row {row}, column {column} of the samples is {value}; remove or repair that row (rows count from 0)"
+                    "row {row}, column {column} of the samples is {value:?}; remove or repair that row (rows count from 0)"
                 )
             }
             Error::UnknownName { kind, name, near } => {

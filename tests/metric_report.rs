@@ -205,6 +205,23 @@ fn impossible_samples_are_not_left_out() {
     assert!(test.size == 1_000 && test.note.contains("100 of 1000 samples are outside the support"), "{}", test.note);
 }
 
+/// Checks that the note of KSD says where one sample's own term is most of it: no sign changes that term, so the p-value stays where it is for
+/// the others, however far off that sample lies.
+#[test]
+fn one_sample_far_off_is_said() {
+    let target = GaussianMixture::standard(2).unwrap();
+    let mut x = target.sample(200, 3).unwrap();
+    let judge = |x: &Matrix| {
+        let report = evaluate(&target, x, &small()).unwrap();
+        report.tests.into_iter().find(|t| t.kind.key == "ksd").unwrap()
+    };
+    let exact = judge(&x);
+    assert!(!exact.note.contains("own term"), "{}", exact.note);
+    x[(17, 0)] = 1e6;
+    let far = judge(&x);
+    assert!(far.statistic > 1e3 * exact.statistic && far.note.contains("100.00 % of KSD² is one sample's own term"));
+}
+
 /// Checks that points so far off that their distances overflow are in no mode, and that figures about a part of the sample
 /// say which: a sample of exact points of which half is far away has TV of at least ½, half of it behind the variance
 /// ratio, and the least p-value for its masses.

@@ -16,6 +16,7 @@ pub mod evaluations;
 pub mod failure;
 pub mod files;
 pub mod fingerprint;
+pub mod forecast;
 pub mod interrupt;
 pub mod lab;
 pub mod memory;

@@ -34,6 +34,13 @@ pub fn enough(needed: u128, what: &str, remedy: &str) -> Outcome<()> {
     )))
 }
 
+/// Refuses a search for the scale of a density in `d` dimensions: its particles, their covariance and its factor.
+pub fn enough_for_search(d: usize) -> Outcome<()> {
+    let d = d as u128;
+    let what = format!("the search for the scale in {d} dimensions");
+    enough(8 * (3 * 2048 * d + 2 * d * d), &what, "give a density of fewer dimensions")
+}
+
 /// Refuses an output of `needed` bytes for which there is no space where `path` stands.
 pub fn enough_space(needed: u128, path: &Path) -> Outcome<()> {
     let Some(free) = space(path).filter(|free| needed > u128::from(*free)) else { return Ok(()) };

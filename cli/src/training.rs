@@ -45,26 +45,25 @@ impl Job {
         self.method.run.steps
     }
 
+    /// Refuses what cannot fit before any of it is allocated: a failed allocation would end the process without a word.
+    pub fn fits_memory(&self) -> Outcome<()> {
+        let (needed, limit) = (self.method.memory(self.target.density.dim()), crate::memory::available() as f64);
+        let what = "this run".into();
+        if needed <= limit { Ok(()) } else { Err(Error::TooLarge { what, needed, limit }.into()) }
+    }
+
     /// The run at its start, or where `saved` left it.
     pub fn begin(&self, saved: Option<&Saved>) -> Outcome<Run> {
-        enough_memory(self.method.memory(self.target.density.dim()), available_memory())?;
+        self.fits_memory()?;
         let law = self.target.law();
         Ok(match saved {
-            None => self.method.start(&law, self.start.clone())?,
+            None => {
+                let started = self.method.start(&law, self.start.clone());
+                started.map_err(|e| self.target.coordinates.in_own(e))?
+            }
             Some(saved) => self.method.resume(&law, &saved.state()?)?,
         })
     }
-}
-
-/// Refuses what cannot fit before any of it is allocated: a failed allocation would end the process without a word.
-fn enough_memory(needed: f64, limit: f64) -> pushforward::Result<()> {
-    let what = "this run".into();
-    if needed <= limit { Ok(()) } else { Err(Error::TooLarge { what, needed, limit }) }
-}
-
-/// Bytes that the machine can give.
-fn available_memory() -> f64 {
-    crate::memory::available() as f64
 }
 
 /// How a run ended.
@@ -145,10 +144,13 @@ pub fn train(job: &Job, from: Option<Checkpoint>, watcher: &mut dyn Watcher) -> 
                 watcher.step(&report);
                 watcher.look(&|| training.snapshot())?;
             }
-            Err(error @ Error::TooManyFaults { .. }) => return Ok((training.end(), Ending::Faulty(error.to_string()))),
+            Err(error @ Error::TooManyFaults { .. }) => {
+                let reason = job.target.coordinates.in_own(error).to_string();
+                return Ok((training.end(), Ending::Faulty(reason)));
+            }
             Err(error) => {
                 watcher.fails(&|| training.snapshot());
-                return Err(Failure::from(error));
+                return Err(Failure::from(job.target.coordinates.in_own(error)));
             }
         }
     }
@@ -220,11 +222,12 @@ impl<'a> Training<'a> {
 
     /// The run so far.
     fn snapshot(&self) -> Snapshot {
+        let Faults { skipped, first } = self.run.faults().clone();
         Snapshot {
             model: Model::of(&self.run),
             curves: self.curves.clone(),
             frames: self.frames.clone(),
-            faults: self.run.faults().clone(),
+            faults: Faults { skipped, first: first.map(|e| self.job.target.coordinates.in_own(e)) },
             counts: self.run.counts(),
             taken: self.run.clock().step,
             seconds: self.seconds + self.start.elapsed().as_secs_f64(),

@@ -191,9 +191,13 @@ const BAD_SAMPLES: &[(&str, &[&str])] = &[
     ("data = \"many.csv\"\nweights = \"two.csv\"", &["weights", "two.csv", "1×2", "10 samples"]),
     ("data = \"many.csv\"\nweights = \"minus.csv\"", &["minus.csv", "weight 3", "-1"]),
     ("data = \"many.csv\"\nweights = \"none.csv\"", &["none.csv", "all weights are 0"]),
-    ("data = \"many.csv\"\ndata_checksum = \"00\"", &["changed since the run", "00"]),
+    // the remedy keeps the check
+    (
+        "data = \"many.csv\"\ndata_checksum = \"00\"",
+        &["changed since the run", "00", "restore them, or start a new run"],
+    ),
     ("data = \"nan.csv\"", &["nan.csv", "line 2", "NaN"]),
-    ("data = \"far.csv\"", &["far.csv", "row 1, column 0", "100000000"]),
+    ("data = \"far.csv\"", &["far.csv", "row 1, column 0", "1e200"]),
 ];
 
 /// Ten samples in the plane, and weights that are wrong in a way each.

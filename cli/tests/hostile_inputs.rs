@@ -31,7 +31,7 @@ const SAMPLES: &[(&str, i32, &[&str])] = &[
     ("1,2\n\n3\n", 2, &["line 3", "1 columns"]),
     ("1,2\n3,-inf\n", 2, &["line 2", "-inf is not finite"]),
     ("1,2\n3,1e999\n", 2, &["line 2", "inf is not finite"]),
-    ("\u{1b}[31mred,2\n\u{1b}[31m,2\n", 2, &["line 2", "'\\u{1b}[31m'"]),
+    ("\u{1b}[31mred,2\n\u{1b}[31m,2\n", 2, &["line 1", "'\\u{1b}[31mred'"]),
     ("1\n2\n", 2, &["1 columns", "2 dimensions"]),
     ("x,x1,x2\n0.5,1\n", 2, &["names 3 columns", "rows have 2"]),
 ];
@@ -42,6 +42,19 @@ const TARGETS: &[(&str, i32, &[&str])] = &[
     ("kind = \"formula\"\r\ndim = 2\r\nlog_density = \"-0.5*(x1^2 + x2^2)\"\r\n", 0, &[]),
     ("kind = \"\\u001b[2Jx\"\n", 2, &["\\u{1b}[2Jx"]),
     ("kind = \"formula\"\ndim = 1000000000\nlog_density = \"x1\"\n", 2, &["dim = 1000000000"]),
+];
+
+/// Arguments of a command that asks for what no machine has → words of the one sentence; exit code 2, and nothing is written.
+const TOO_LARGE: &[(&[&str], &[&str])] = &[
+    (&["check", "many-well-2000000"], &["the search for the scale in 2000000 dimensions", "TB of memory"]),
+    (&["particles", "many-well-2000000", "--out", "no"], &["the search for the scale", "TB of memory"]),
+    (&["compare", "many-well-2000000", "--out", "no"], &["the search for the scale", "TB of memory"]),
+    (&["symmetry", "funnel-2000", "--points", "18446744073709551615"], &["the search for symmetries", "of memory"]),
+    (
+        &["train", "two.toml", "--method", "flow", "--set", "components=100000000", "--out", "no"],
+        &["components = 100000000", "search_particles = 8192"],
+    ),
+    (&["distance", "two.csv", "two.csv", "--floor", "18446744073709551615"], &["--floor", "1000000"]),
 ];
 
 fn lines(out: &std::process::Output) -> Vec<String> {
@@ -159,6 +172,44 @@ fn more_than_there_is() {
     ] {
         outcome(folder.path(), &["sample", "run", "-n", number, "-o", file], code, words, number);
         assert_eq!(names(folder.path()), before);
+    }
+}
+
+/// Checks the table of commands that ask for too much.
+#[test]
+fn commands_that_ask_for_everything() {
+    let folder = folder();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("two.csv"), "1,2\n3,4\n").unwrap();
+    let before = names(folder.path());
+    for (arguments, words) in TOO_LARGE {
+        let out = pushforward(folder.path(), arguments);
+        let said = stderr(&out);
+        // notes on the method may come first
+        let sentence = said.lines().find(|line| line.starts_with("error: ")).unwrap_or_default();
+        assert!(out.status.code() == Some(2) && words.iter().all(|w| sentence.contains(w)), "{arguments:?}: {said}");
+        assert_eq!(names(folder.path()), before, "{arguments:?}");
+    }
+}
+
+/// Checks that the point of an error is one of the samples' coordinates: log p~ is NaN beyond 3·10⁶, whose logarithm is 15.
+#[test]
+fn points_are_those_of_samples() {
+    let folder = folder();
+    let text = "kind = \"formula\"\nlog_density = \"tau ~ gamma(4, 2e-6); mu ~ normal(0, 1); 0*sqrt(3e6 - tau)\"\n\
+                [parameters]\ntau = { support = \"positive\" }\nmu = {}\n";
+    fs::write(folder.path().join("far.toml"), text).unwrap();
+    fs::write(folder.path().join("x.csv"), "tau,mu\n2e6,0.5\n4e6,0.25\n").unwrap();
+    for (arguments, code) in [
+        (&["check", "far.toml"][..], 1),
+        (&["train", "far.toml", "--out", "run"], 2),
+        (&["evaluate", "far.toml", "x.csv", "--test-size", "0"], 2),
+    ] {
+        let out = pushforward(folder.path(), arguments);
+        let said = String::from_utf8_lossy(&out.stdout).into_owned() + &stderr(&out);
+        let number = said.split("log-density is NaN at x = [").nth(1).and_then(|rest| rest.split(',').next());
+        let tau: f64 = number.and_then(|n| n.parse().ok()).unwrap_or(0.0);
+        assert!(out.status.code() == Some(code) && tau > 3e6, "{arguments:?}: {said}");
     }
 }
 
@@ -378,8 +429,8 @@ fn numbers_at_their_ends() {
     outcome(folder.path(), &["evaluate", "simplex.toml", "x.npy", "--test-size", "0"], 0, &[], "single");
 }
 
-/// Checks that samples of a law with mass within a rounding of its edges are read by `evaluate` and `export`: 2 % of Beta(0.1, 0.1) are nearer
-/// to 1 than any number, half of the other law is nearer to 10⁶.
+/// Checks that samples of a law with mass within a rounding of its edges are read by `evaluate` and `export`, and that neither they nor the run
+/// count any as outside: 1 % of Beta(0.1, 0.1) are nearer to 1 than any number, half of the other law is nearer to 10⁶.
 #[test]
 fn samples_at_the_edge() {
     let folder = folder();
@@ -390,7 +441,14 @@ fn samples_at_the_edge() {
         fs::write(folder.path().join("edge.toml"), text).unwrap();
         let train = ["train", "edge.toml", "--method", "flow", "--steps", "5", "--out", "run", "--force"];
         succeeds(&pushforward(folder.path(), &train));
-        succeeds(&pushforward(folder.path(), &["evaluate", "edge.toml", "run/samples.npy", "--test-size", "0"]));
+        let own = pushforward(folder.path(), &["evaluate", "edge.toml", "run/samples.npy", "--json"]);
+        succeeds(&own);
+        let summary = fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
+        for said in [summary, String::from_utf8(own.stdout).unwrap()] {
+            let figures = &json::parse(&said).unwrap()["metrics"];
+            let level = figures.as_array().unwrap().iter().find(|m| m["metric"] == "mean_log_density").unwrap();
+            assert!(json::as_real(&level["value"]).unwrap().is_finite() && !said.contains("outside"), "{said}");
+        }
         succeeds(&pushforward(folder.path(), &["export", "run", "--format", "npz"]));
         succeeds(&pushforward(folder.path(), &["sample", "run", "-n", "5000", "--seed", "7", "-o", "more.csv"]));
         succeeds(&pushforward(folder.path(), &["evaluate", "edge.toml", "more.csv", "--test-size", "0"]));

@@ -23,6 +23,10 @@ pub enum Support {
     Ordered(usize),
 }
 
+/// Distances from an edge, from the smallest to the largest, of which one over them is a number, and so are its multiples.
+const NEAR: f64 = 1e-300;
+const FAR: f64 = 1e300;
+
 impl Support {
     /// Coordinates of x.
     pub fn width(self) -> usize {
@@ -93,6 +97,21 @@ impl Support {
                     v.next_down()
                 });
             }
+        }
+    }
+
+    /// Moves x, which is inside, to numbers whose distances from the edges are [`NEAR`] to [`FAR`]; only about 0 are there closer ones.
+    fn keep_apart(self, x: &mut [f64]) {
+        match self {
+            Support::Real => {}
+            Support::Interval { low, high } => {
+                x[0] = if low == 0.0 { x[0].max(NEAR.min(high)) } else { x[0] };
+                x[0] = if high == 0.0 { x[0].min(low.max(-NEAR)) } else { x[0] };
+                x[0] = if high == f64::INFINITY && low < FAR { x[0].min(FAR) } else { x[0] };
+                x[0] = if low == f64::NEG_INFINITY && high > -FAR { x[0].max(-FAR) } else { x[0] };
+            }
+            Support::Simplex(_) => x.iter_mut().for_each(|v| *v = v.max(NEAR)),
+            Support::Ordered(_) => (1..x.len()).for_each(|k| x[k] = x[k].max(x[k - 1] + NEAR)),
         }
     }
 
@@ -270,6 +289,24 @@ impl Chart {
             }
         }
         x
+    }
+
+    /// Coordinates of numbers next to T(u) whose distances from the edges are [`NEAR`] to [`FAR`], where those of T(u) are not.
+    pub(crate) fn apart(&self, u: &[f64]) -> Option<Vec<f64>> {
+        let mut x = vec![0.0; self.dim];
+        self.constrain_point(u, &mut x);
+        let (mut near, mut moved) = (u.to_vec(), false);
+        for (block, i, j) in self.spans() {
+            let x = &mut x[j..j + block.width()];
+            let before = x.to_vec();
+            block.keep_inside(x);
+            block.keep_apart(x);
+            if x != before {
+                moved = block.free(x, 0.5 * f64::EPSILON, &mut near[i..i + block.free_width()]);
+                moved.then_some(())?;
+            }
+        }
+        (moved && u.iter().all(|u| u.is_finite())).then_some(near)
     }
 
     /// Whether x lies inside, and not on the edge to which a far u is rounded.

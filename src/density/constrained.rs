@@ -9,7 +9,8 @@ use std::sync::Arc;
 /// The density of u where x = T(u) has the density p: log p~_U(u) = log p~(T(u)) + log |det ∂T/∂u|, with the same normaliser.
 ///
 /// On a simplex p is a density in its first K-1 coordinates. Where u is so far out that x is rounded to the edge, log p~_U = -inf: p is not
-/// asked there, where it may be 0/0.
+/// asked there, where it may be 0/0. Where x is so near to an edge that the score of p is none (-a/x of a x below 1e-308), that of u, which
+/// has a limit, is taken at a distance of 1e-300.
 #[derive(Clone)]
 pub struct Constrained {
     inner: Arc<dyn Density>,
@@ -36,6 +37,21 @@ impl Constrained {
             *l = self.chart.constrain_point(u.row(i), x.row_mut(i));
         }
         x
+    }
+
+    /// Scores of these rows at other coordinates near them, where those are finite.   near: a row for each of `rows`.
+    fn scores_apart(&self, rows: &[usize], near: &Matrix, score: &mut Matrix) {
+        let mut log_density = vec![0.0; rows.len()];
+        let x = self.push(near, &mut log_density);
+        let mut g = Matrix::zeros(x.rows(), x.cols());
+        self.inner.evaluate_into(&x, &mut log_density, &mut g);
+        let mut own = vec![0.0; near.cols()];
+        for (k, &i) in rows.iter().enumerate() {
+            self.chart.pull_back(near.row(k), x.row(k), g.row(k), &mut own);
+            if own.iter().all(|s| s.is_finite()) {
+                score.row_mut(i).copy_from_slice(&own);
+            }
+        }
     }
 }
 
@@ -65,6 +81,12 @@ impl Density for Constrained {
             }
             log_density[i] += p;
             self.chart.pull_back(u.row(i), x.row(i), g.row(i), score.row_mut(i));
+        }
+        let wild = |i: &usize| log_density[*i].is_finite() && !score.row(*i).iter().all(|s| s.is_finite());
+        let wild = (0..u.rows()).filter(wild).filter_map(|i| Some((i, self.chart.apart(u.row(i))?)));
+        let (rows, near): (Vec<usize>, Vec<Vec<f64>>) = wild.unzip();
+        if !rows.is_empty() {
+            self.scores_apart(&rows, &Matrix::from_rows(&near), score);
         }
     }
 

@@ -4,6 +4,7 @@ use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::linalg::shape_mismatch;
 use rayon::prelude::*;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A mode is covered where its mass is above this fraction of the true one.
 const COVERED: f64 = 0.2;
@@ -51,6 +52,7 @@ pub struct ModeReport {
 }
 
 /// What is counted over a set of points.
+#[derive(Default)]
 struct Tally {
     cells: Vec<u64>,
     /// Points within 4σ of the mode of their cell, and the sum of their Mahalanobis².
@@ -101,17 +103,13 @@ impl ModeTruth {
 }
 
 impl Tally {
-    fn empty(mixture: &GaussianMixture) -> Self {
-        Tally { cells: vec![0; mixture.components()], near: 0, squares: 0.0, nowhere: 0, outside: 0 }
-    }
-
-    /// Over all rows of x, in chunks of fixed size.
+    /// Over all rows of x, in chunks of fixed size; the cells, which may be many, are counted by all of them together.
     fn of(mixture: &GaussianMixture, x: &Matrix) -> Self {
-        let parts: Vec<Tally> =
-            x.as_slice().par_chunks(ROWS * x.cols()).map(|rows| Self::of_rows(mixture, rows)).collect();
-        let empty = Tally::empty(mixture);
-        parts.into_iter().fold(empty, |mut all, part| {
-            all.cells.iter_mut().zip(&part.cells).for_each(|(a, b)| *a += b);
+        let cells: Vec<AtomicU64> = (0..mixture.components()).map(|_| AtomicU64::new(0)).collect();
+        let rows = x.as_slice().par_chunks(ROWS * x.cols());
+        let parts: Vec<Tally> = rows.map(|rows| Self::of_rows(mixture, rows, &cells)).collect();
+        let cells = cells.into_iter().map(AtomicU64::into_inner).collect();
+        parts.into_iter().fold(Tally { cells, ..Tally::default() }, |mut all, part| {
             (all.near, all.outside) = (all.near + part.near, all.outside + part.outside);
             all.nowhere += part.nowhere;
             all.squares += part.squares;
@@ -119,10 +117,10 @@ impl Tally {
         })
     }
 
-    /// Over one chunk of rows.
-    fn of_rows(mixture: &GaussianMixture, rows: &[f64]) -> Self {
+    /// Over one chunk of rows, the cells apart.
+    fn of_rows(mixture: &GaussianMixture, rows: &[f64], cells: &[AtomicU64]) -> Self {
         let d = mixture.dim();
-        let mut tally = Tally::empty(mixture);
+        let mut tally = Tally::default();
         for point in rows.chunks_exact(d) {
             // log w_k N(x; m_k, C_k) differs from log_constant - ½ Mahalanobis² by nothing that depends on k
             let (mut cell, mut best, mut own, mut nearest) = (0, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY);
@@ -135,7 +133,7 @@ impl Tally {
                 }
             }
             if best > f64::NEG_INFINITY {
-                tally.cells[cell] += 1;
+                cells[cell].fetch_add(1, Relaxed);
             } else {
                 tally.nowhere += 1;
             }

@@ -88,9 +88,21 @@ pub fn evaluate(target: &dyn Density, samples: &Matrix, options: &Options) -> Re
     evaluate_by(FIGURES, target, samples, options)
 }
 
+/// Most numbers of exact samples that are drawn at once, 1 GiB of them: in many dimensions there are fewer behind true masses and levels.
+const EXACT: usize = 1 << 27;
+
+impl Options {
+    /// The same with as many exact samples as are drawn at once in d dimensions.
+    fn bounded(&self, d: usize) -> Self {
+        let least = |size: usize| size.min((EXACT / d.max(1)).max(2));
+        Self { truth_size: least(self.truth_size), log_density_size: least(self.log_density_size), ..self.clone() }
+    }
+}
+
 /// As [`evaluate`], with figures of one's choice; the tests are the same.
 pub fn evaluate_by(figures: &[Figures], target: &dyn Density, samples: &Matrix, options: &Options) -> Result<Report> {
     check_samples(target.dim(), samples)?;
+    let options = &options.bounded(target.dim());
     let shuffled = random_rows(samples, samples.rows(), options.seed);
     let mut job = Examination { target, samples: shuffled, options, truth: None };
     job.truth = target.mixture().map(|m| ModeTruth::new(m, options.truth_size, job.seed(unit::TRUTH)));
@@ -117,5 +129,25 @@ fn check_samples(dim: usize, samples: &Matrix) -> Result<()> {
     match samples.as_slice().iter().position(|v| v.is_nan() || v.abs() > LARGEST) {
         None => Ok(()),
         Some(k) => Err(Error::BadSample { row: k / dim, column: k % dim, value: samples.as_slice()[k] }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks that sizes are those that were asked for up to 100 dimensions, and in any number of them no more numbers than fit.
+    #[test]
+    fn exact_samples_fit() {
+        let all = Options::default();
+        for d in [1, 2, 32, 100] {
+            let here = all.bounded(d);
+            assert_eq!((here.truth_size, here.log_density_size), (all.truth_size, all.log_density_size));
+        }
+        for d in [3_000, 200_000, usize::MAX] {
+            let here = all.bounded(d);
+            assert!(here.truth_size >= 2 && (here.truth_size == 2 || here.truth_size * d <= EXACT), "{d}");
+            assert!(here.log_density_size <= here.truth_size);
+        }
     }
 }

@@ -4,6 +4,7 @@ use crate::commands::seams::{SEGMENT_POINTS, seams};
 use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::json::{self, real};
+use crate::memory;
 use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::{self, Target};
@@ -65,6 +66,11 @@ impl Item {
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = target::load(&arguments.target, &mut note)?;
     target.known("check")?;
+    let d = target.density.dim();
+    memory::enough_for_search(d)?;
+    // points with scores, and their copies
+    let needed = 8 * 4 * (2 * BOX + SEGMENT_POINTS) as u128 * d as u128;
+    memory::enough(needed, &format!("the check in {d} dimensions"), "give a density of fewer dimensions")?;
     let counter = Arc::<Counter>::default();
     let p = &Counted::new(Arc::clone(&target.density), &counter, Phase::Other);
     announce(p);
@@ -74,7 +80,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         progress.words(&format!("{}, {} points so far", PARTS[k], count(counter.counts().all().total() as usize)));
     };
     part(0);
-    let (scale, frame) = scale(p, arguments.seed);
+    let (scale, frame) = scale(&target, p, arguments.seed);
     let mut items = vec![scale];
     part(1);
     items.push(finiteness(&target, p, &frame, arguments.seed));
@@ -129,7 +135,7 @@ fn announce(p: &dyn Density) {
 }
 
 /// Whether centre and scale can be found; else the frame of the unit ball.
-fn scale(p: &dyn Density, seed: u64) -> (Item, Affine) {
+fn scale(target: &Target, p: &dyn Density, seed: u64) -> (Item, Affine) {
     match frame_of(p, seed) {
         Ok(frame) => {
             let length = frame.centre().iter().map(|c| c * c).sum::<f64>().sqrt();
@@ -139,7 +145,7 @@ fn scale(p: &dyn Density, seed: u64) -> (Item, Affine) {
         Err(e) => {
             let advice = "make log p~ finite, or -inf where there is no mass, also far out (differences of logarithms instead of quotients, \
                           exp(-x1) instead of 1/exp(x1)); or give centre and scale to train by --set";
-            (Item::bad("scale", e.to_string(), advice), Affine::identity(p.dim()))
+            (Item::bad("scale", target.coordinates.in_own(e).to_string(), advice), Affine::identity(p.dim()))
         }
     }
 }

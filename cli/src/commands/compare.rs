@@ -72,9 +72,10 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let ruler = if plan.budget.is_some() { Ruler::of_particles(&plan.target) } else { Ruler::new(&plan.target) };
     let comparison = compare(&plan, &ruler)?;
     if comparison.cells.is_empty() {
-        return Err(Failure::Interrupted(
-            "stopped by Ctrl-C before the first run was complete; nothing was written".into(),
-        ));
+        return Err(Failure::Interrupted(format!(
+            "stopped by {} before the first run was complete; nothing was written",
+            interrupt::name()
+        )));
     }
     let json = json::text(&table::json(&plan, &comparison, &ruler));
     folder.write("comparison.json", json.as_bytes())?;
@@ -89,7 +90,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     if comparison.interrupted {
         let shown = shown.display();
-        return Err(Failure::Interrupted(format!("stopped by Ctrl-C; the complete runs are in {shown}")));
+        let name = interrupt::name();
+        return Err(Failure::Interrupted(format!("stopped by {name}; the complete runs are in {shown}")));
     }
     Ok(())
 }

@@ -4,11 +4,14 @@ use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::json;
 use crate::files::samples::read_samples;
+use crate::forecast::{say, timed};
 use crate::memory;
+use crate::progress::Progress;
+use crate::report::count;
 use pushforward::Error;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{energy_distance, median_distance, mmd2, wasserstein2, wasserstein2_sorted};
-use pushforward::num::{Summary, exp, ln, log_sum_exp};
+use pushforward::num::{Summary, exp, ln, log_sum_exp, powf};
 use pushforward::rng::{Purpose, stream, uniform};
 use pushforward::transport::{Cloud, Cost, Divergence, Sinkhorn, divergence};
 use serde_json::{Value, json};
@@ -38,8 +41,8 @@ pub struct Arguments {
     #[arg(long, value_name = "FILE", num_args = 1..=2)]
     weights: Vec<String>,
     /// Random splits of all points behind the floor; 0 for no floor
-    #[arg(long, value_name = "N", default_value_t = 5)]
-    floor: usize,
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u64).range(..=1_000_000))]
+    floor: u64,
     /// Key of the random splits
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -57,6 +60,13 @@ const MANY: usize = 10_000;
 /// The mass that they may leave out, and where iterations stop then: the value's error is of the second order in that of the marginals.
 const LEFT_OUT: f64 = 1e-4;
 const ROUGH: f64 = 1e-3;
+
+/// Rows whose time says that of all, and the power of their number with which an assignment's grows.
+const PART: usize = 500;
+const ASSIGNMENT: f64 = 3.2;
+
+/// Splits from which small samples take long too.
+const MANY_SPLITS: u64 = 100;
 
 /// One file of samples.
 struct Side {
@@ -77,6 +87,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         return Err(Failure::input(format!("{shown} has {cols} columns, but {first} has {d}; give one sample a row")));
     }
     let ruler = Ruler::new(arguments, &a, &b)?;
+    ruler.forecast(&a, &b, arguments.floor);
+    let progress = Progress::new(1 + arguments.floor, "distances");
     let (value, plan) = ruler.measure(&a, &b)?;
     if let Some(s) = plan.as_ref().filter(|s| !s.converged()) {
         let (error, iterations) = (s.marginal_error(), s.cross.iterations);
@@ -86,10 +98,12 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let floor: Vec<f64> = (0..arguments.floor)
         .map(|k| {
-            let (a, b) = split(&a, &b, arguments.seed, k as u64);
+            progress.at(1 + k);
+            let (a, b) = split(&a, &b, arguments.seed, k);
             ruler.measure(&a, &b).map(|(value, _)| value)
         })
         .collect::<Outcome<_>>()?;
+    drop(progress);
     let floor = (!floor.is_empty()).then(|| Summary::of(&floor));
     if arguments.json {
         let mut out = json!({
@@ -240,6 +254,41 @@ impl<'a> Ruler<'a> {
             "energy" => (energy_distance(&a.x, &b.x).biased, None),
             _ => (mmd2(&a.x, &b.x, self.bandwidth)?.biased, None),
         })
+    }
+
+    /// Says how long the distance and `splits` more of them take, where that is long: from a part of the rows, by the power of their number
+    /// with which the work grows (measured, for assignments of 500 to 4,000 points in the plane).
+    fn forecast(&self, a: &Side, b: &Side, splits: u64) {
+        let ((n, d), m) = (a.x.shape(), b.x.rows());
+        let most = n.max(m);
+        let power = match self.metric {
+            "w2" if d == 1 => return,
+            "w2" => ASSIGNMENT,
+            _ => 2.0,
+        };
+        if most < 8 * PART && splits < MANY_SPLITS {
+            return;
+        }
+        let part = |s: &Side| {
+            let size = PART.min(s.x.rows());
+            let rows: Vec<usize> = (0..size).map(|k| k * s.x.rows() / size).collect();
+            let weights = s.weights.as_ref().map(|w| rows.iter().map(|&i| w[i]).collect());
+            Side { x: s.x.gather_rows(&rows), weights, mass: s.mass }
+        };
+        let (measured, seconds) = timed(|| self.measure(&part(a), &part(b)));
+        if measured.is_err() {
+            return;
+        }
+        let rounds = 1 + splits;
+        let what = format!(
+            "{} of {} and {} samples, {} times in all,",
+            self.metric,
+            count(n),
+            count(m),
+            count(rounds as usize)
+        );
+        let all = rounds as f64 * seconds * powf(most as f64 / most.min(PART) as f64, power);
+        say(&what, all, "--floor 0 leaves out the splits behind the floor, and fewer samples take less");
     }
 
     fn meaning(&self, a: &Side, b: &Side) -> String {

@@ -6,7 +6,7 @@ use crate::files::json;
 use crate::files::samples::read_rounded;
 use crate::report::{MetricRow, comparison, count, number};
 use crate::target::coordinates::Coordinates;
-use crate::{target, words};
+use crate::{forecast, target, words};
 use pushforward::metric::{Options, Report, evaluate};
 use serde_json::json;
 use std::path::PathBuf;
@@ -46,7 +46,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let samples =
         target.coordinates.free_of_rounded(samples, unit).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
     let options = Options { seed: arguments.seed, test_size: arguments.test_size, ..Options::default() };
-    let report = evaluate(&*target.density, &samples, &options).map_err(|e| Failure::input(format!("{shown}: {e}")))?;
+    forecast::of_figures(&*target.density, n, &options);
+    let report = evaluate(&*target.judged(), &samples, &options);
+    let report = report.map_err(|e| Failure::input(format!("{shown}: {}", target.coordinates.in_own(e))))?;
     if arguments.json {
         let mut out = json!({
             "version": 1, "target": target.name, "file": arguments.file.to_string_lossy(), "samples": n, "dim": d, "seed": arguments.seed,

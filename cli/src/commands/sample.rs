@@ -8,9 +8,10 @@ use crate::model::Model;
 use crate::opened::Opened;
 use crate::progress::Progress;
 use crate::report::{count, number};
-use crate::target::Target;
+use pushforward::density::Density;
 use pushforward::search::{Polish, PolishReport};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 /// Samples in the pilot that finds the step of a polish, and their block, which no output uses.
 const PILOT: usize = 1_000;
@@ -53,7 +54,7 @@ const SHOWN: usize = 12;
 
 /// A polish at work.
 struct Polisher {
-    target: Target,
+    density: Arc<dyn Density>,
     polish: Polish,
     steps: u64,
     total: PolishReport,
@@ -148,7 +149,7 @@ fn carry(arguments: &Arguments, source: &Path) -> Outcome<()> {
 fn exact(arguments: &Arguments, run: &Opened) -> Outcome<()> {
     let (model, target, n) = (&run.model, run.target()?, arguments.number);
     target.known("--exact")?;
-    let density = &target.density;
+    let density = &target.judged();
     // the draws as they grow, and a copy in the units of the target
     memory::enough(
         24 * u128::from(n) * model.dim() as u128,
@@ -209,12 +210,14 @@ impl Polisher {
     fn new(arguments: &Arguments, run: &Opened) -> Outcome<Self> {
         let target = run.target()?;
         let pilot = run.model.sample(PILOT, arguments.seed, PILOT_BLOCK);
-        let polish = Polish::tune(target.known("--polish")?, &pilot, arguments.seed)?;
-        Ok(Self { target, polish, steps: arguments.polish, total: PolishReport::default() })
+        target.known("--polish")?;
+        let density = target.judged();
+        let polish = Polish::tune(&*density, &pilot, arguments.seed)?;
+        Ok(Self { density, polish, steps: arguments.polish, total: PolishReport::default() })
     }
 
     fn run(&mut self, samples: &mut pushforward::linalg::Matrix, seed: u64, block: u64) -> Outcome<()> {
-        let report = self.polish.run(&*self.target.density, samples, self.steps, (seed, block))?;
+        let report = self.polish.run(&*self.density, samples, self.steps, (seed, block))?;
         self.total = self.total.join(report);
         Ok(())
     }

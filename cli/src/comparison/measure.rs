@@ -20,6 +20,8 @@ const PARTICLES: usize = 1_000;
 /// Exact sets behind the floor of a transient figure, and the seed of the first.
 const FLOORS: u64 = 10;
 const FLOOR_SEED: u64 = 1 << 40;
+/// Most numbers of the exact samples behind the masses of a transient.
+const NUMBERS: usize = 1 << 27;
 /// Projections of the transient's sliced W2.
 const PROJECTIONS: usize = 64;
 /// A transient has settled within this many floors.
@@ -78,10 +80,11 @@ impl Ruler {
     }
 
     fn sized(target: &Target, size: usize) -> Self {
-        let density = Arc::clone(&target.density);
+        let density = target.judged();
         let transient = match (density.mixture(), density.sample(MOMENT, FLOOR_SEED)) {
             (Some(mixture), Some(exact)) => {
-                Transient::Modes(Box::new(ModeTruth::new(mixture, 200_000, FLOOR_SEED)), exact)
+                let size = 200_000.min(NUMBERS / mixture.dim());
+                Transient::Modes(Box::new(ModeTruth::new(mixture, size, FLOOR_SEED)), exact)
             }
             (None, Some(exact)) => Transient::Sliced(exact),
             (_, None) => Transient::Level,

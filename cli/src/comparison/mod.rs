@@ -12,6 +12,7 @@ use pushforward::num::powf;
 use crate::config;
 use crate::failure::Outcome;
 use crate::interrupt;
+use crate::memory;
 use crate::model::Model;
 use crate::progress::Progress;
 use crate::target::Target;
@@ -44,6 +45,9 @@ pub fn method(name: &str, target: &Target) -> Outcome<Entry> {
     let presets = PRESETS.iter().map(|p| p.name);
     let is_velocity = !presets.clone().any(|known| known == name);
     let velocities = all_velocities();
+    if target.samples.is_none() && target.density.mixture().is_none() {
+        memory::enough_for_search(target.density.dim())?;
+    }
     let preset = match velocities.iter().find(|v| v.name() == name) {
         _ if !is_velocity => Method::preset(name, &target.law())?,
         Some(velocity) => Method::of("particles", name, velocity.estimator(), &target.law())?,
@@ -97,7 +101,10 @@ impl Plan {
     /// Whether every run of the plan can start.
     pub fn check(&self) -> Outcome<()> {
         for ((method, _), jobs) in kinds(self).iter().zip(jobs(self)?) {
-            jobs.into_iter().take(1).try_for_each(|job| self.fitted(job, &method.name).map(drop))?;
+            jobs.into_iter().take(1).try_for_each(|job| {
+                job.fits_memory()?;
+                self.fitted(job, &method.name).map(drop)
+            })?;
         }
         Ok(())
     }
@@ -127,7 +134,8 @@ const MOMENTS: u64 = 40;
 pub fn compare(plan: &Plan, ruler: &Ruler) -> Outcome<Comparison> {
     let jobs = jobs(plan)?;
     let steps = jobs.iter().flatten().map(|job| plan.budget.unwrap_or(job.steps()));
-    let progress = Progress::new(steps.sum(), if plan.budget.is_some() { "evaluations" } else { "steps" });
+    let progress =
+        Progress::new(steps.fold(0, u64::saturating_add), if plan.budget.is_some() { "evaluations" } else { "steps" });
     let (mut cells, mut done) = (Vec::new(), 0);
     for ((method, by), jobs) in kinds(plan).iter().zip(jobs) {
         let mut cell = Cell { method: method.name.clone(), divergence: by.label(), trials: Vec::new() };
@@ -138,11 +146,11 @@ pub fn compare(plan: &Plan, ruler: &Ruler) -> Outcome<Comparison> {
                 Some(_) => run.counts().all().total(),
                 None => run.clock().step,
             };
-            match trial(&job, ruler, plan.budget, &mut |run| progress.at(done + at(run)))? {
+            match trial(&job, ruler, plan.budget, &mut |run| progress.at(at(run).saturating_add(done)))? {
                 Some(trial) => cell.trials.push(trial),
                 None => break,
             }
-            done += plan.budget.unwrap_or(job.steps());
+            done = plan.budget.unwrap_or(job.steps()).saturating_add(done);
         }
         if !cell.trials.is_empty() {
             cells.push(cell);
@@ -254,10 +262,10 @@ fn trial(job: &Job, ruler: &Ruler, budget: Option<u64>, at: &mut dyn FnMut(&Run)
                 last = calls - before;
             }
             Err(error @ (Error::TooManyFaults { .. } | Error::Diverged { .. })) => {
-                failure = Some(error.to_string());
+                failure = Some(job.target.coordinates.in_own(error).to_string());
                 break;
             }
-            Err(error) => return Err(error.into()),
+            Err(error) => return Err(job.target.coordinates.in_own(error).into()),
         }
     }
     let seconds = (spent + start.elapsed()).as_secs_f64();

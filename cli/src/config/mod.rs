@@ -10,6 +10,7 @@ pub use merge::{merge, of_table, read};
 pub use value::{to_toml, to_value};
 
 use crate::failure::{Failure, Outcome};
+use crate::memory;
 use crate::target::Target;
 use pushforward::density::Affine;
 use pushforward::run::{DEFAULT, Method, PRESETS};
@@ -74,6 +75,11 @@ impl Config {
         if many && kinds.iter().all(Option::is_none) {
             kinds[2] = Some("score".into());
         }
+        let in_own = |e| target.coordinates.in_own(e);
+        // the defaults of particles come from a search
+        if target.samples.is_none() && target.density.mixture().is_none() && self.frame.is_none() {
+            memory::enough_for_search(law.dim())?;
+        }
         let mut method = match preset {
             Some(preset) if kinds.iter().any(Option::is_some) => {
                 let kind = |k: usize| kinds[k].as_deref().unwrap_or(preset.parts[k]);
@@ -86,12 +92,14 @@ impl Config {
                     _ => kind(2),
                 };
                 match [kind(0), kind(1), estimator] {
-                    parts if parts == preset.parts => Method::preset(&self.method, &law)?,
-                    ["generator", "drift", "score"] if self.method == DEFAULT => Method::preset("score", &law)?,
-                    [model, velocity, estimator] => Method::of(model, velocity, estimator, &law)?,
+                    parts if parts == preset.parts => Method::preset(&self.method, &law).map_err(in_own)?,
+                    ["generator", "drift", "score"] if self.method == DEFAULT => {
+                        Method::preset("score", &law).map_err(in_own)?
+                    }
+                    [model, velocity, estimator] => Method::of(model, velocity, estimator, &law).map_err(in_own)?,
                 }
             }
-            _ => Method::preset(&self.method, &law)?,
+            _ => Method::preset(&self.method, &law).map_err(in_own)?,
         };
         if let Some(frame) = &self.frame {
             if frame.dim() != law.dim() {

@@ -96,13 +96,29 @@ pub(super) fn number(text: &str, separator: Separator) -> Option<f64> {
     if decimal_comma && !text.contains('.') { text.replace(',', ".").parse().ok() } else { text.parse().ok() }
 }
 
-/// Words for what is missing; no column is called so.
-const MISSING: &[&str] =
-    &["na", "n/a", "nan", "null", "none", "nil", "inf", "-inf", "infinity", "-infinity", "?", "-", "."];
+/// Words for what is missing or a condition; no column is called so.
+const MISSING: &[&str] = &[
+    "na",
+    "n/a",
+    "nan",
+    "null",
+    "none",
+    "nil",
+    "inf",
+    "-inf",
+    "infinity",
+    "-infinity",
+    "?",
+    "-",
+    ".",
+    "true",
+    "false",
+];
 
-/// Whether a text begins like a number, so that it is a number of another form (0x10, 1D3, −1, 1 000) sooner than a name.
+/// Whether a text begins like a number, after signs of any kind, so that it is a number of another form (0x10, 1D3, −1, (1.5), $2, 1 000) sooner
+/// than a name.
 fn is_like_number(text: &str) -> bool {
-    text.trim_start_matches(['+', '-', '\u{2212}', '\u{2013}', '.', ',']).starts_with(char::is_numeric)
+    text.trim_start_matches(|c: char| !c.is_alphanumeric() && c != '_').starts_with(char::is_numeric)
 }
 
 fn is_integer(text: &str) -> bool {
@@ -146,8 +162,11 @@ pub(super) fn layout(first: &str, second: Option<&str>) -> Result<Layout, String
         return Ok(Layout { note, ..all(head.len()) });
     }
     let width = body.as_ref().map_or(head.len(), Vec::len);
-    // R names rows without a name for that column
-    let r_names = width == head.len() + 1 && body.as_ref().is_some_and(|b| b[0].quoted || !is_number(&b[0]));
+    // R names rows without a name for that column, by their numbers where nothing else is known
+    let one_more = body.as_ref().filter(|_| width == head.len() + 1);
+    let r_names = one_more
+        .is_some_and(|b| b[0].quoted || !is_number(&b[0]) || (separator == Separator::Blanks && b[0].text == "1"));
+    let numbered = r_names && one_more.is_some_and(|b| !b[0].quoted && is_number(&b[0]));
     if width != head.len() && !r_names {
         return Err(format!("the header names {} columns but its rows have {width}", head.len()));
     }
@@ -158,9 +177,14 @@ pub(super) fn layout(first: &str, second: Option<&str>) -> Result<Layout, String
         .filter(|(j, c)| (*j > 0 || !row_names) && !is_own(&c.text))
         .map(|(j, c)| (j + skipped, c.text.to_string()))
         .collect();
-    let note = counted.then(|| {
-        "the first line was taken as the names of its columns, as pandas writes them; write 0.0 for 0 if it is a row".into()
-    });
+    let note = if counted {
+        Some(
+            "the first line was taken as the names of its columns, as pandas writes them; write 0.0 for 0 if it is a row",
+        )
+    } else {
+        numbered.then_some("the first column, which the header does not name, was taken as R's row names and left out")
+    };
+    let note = note.map(String::from);
     let (columns, names) = kept.into_iter().unzip();
     Ok(Layout { columns, names: Some(names), note, ..all(width) })
 }

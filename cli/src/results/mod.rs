@@ -16,6 +16,7 @@ use crate::failure::{Failure, Outcome};
 use crate::files::json as json_text;
 use crate::files::safetensors::{self, Metadata};
 use crate::files::samples::SampleWriter;
+use crate::forecast;
 use crate::model::{self, Model};
 use crate::opened;
 use crate::report::{Frame, html, number};
@@ -103,9 +104,11 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     }
     // One size of exact W2, the one that is published for gmm40, and fewer pairs than `evaluate`: seconds count here.
     let options = Options { seed: job.seed(), transport_sizes: vec![1_000], pair_size: 2_000, ..Options::default() };
+    forecast::of_figures(&*job.target.density, SAMPLES, &options);
     let counter = Arc::new(Counter::from(trained.course.counts));
-    let counted = |phase| Counted::new(Arc::clone(&job.target.density), &counter, phase);
-    let report = evaluate(&counted(Phase::Other), &samples, &options)?;
+    let counted = |phase| Counted::new(job.target.judged(), &counter, phase);
+    let report = evaluate(&counted(Phase::Other), &samples, &options);
+    let report = report.map_err(|e| job.target.coordinates.in_own(e))?;
     let certificate: Arc<dyn Density> = Arc::new(counted(Phase::Certificate));
     let certified = Certified::of(&certificate, &trained.model, &samples, job.seed())?;
     let virial = match (&trained.model, &job.target.law()) {

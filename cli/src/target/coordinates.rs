@@ -3,6 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::target::formula::Program;
 use crate::target::stan::StanModel;
+use pushforward::Error;
 use pushforward::density::{Chart, Density, MeanFree};
 use pushforward::linalg::Matrix;
 use std::sync::Arc;
@@ -123,6 +124,16 @@ impl Coordinates {
         })
     }
 
+    /// The chart between points and samples, where there is one of this library that moves them.
+    pub fn chart(&self) -> Option<&Chart> {
+        let chart = match self {
+            Coordinates::Chart(chart) => chart,
+            Coordinates::Named(named) => &named.chart,
+            _ => return None,
+        };
+        (!chart.is_identity()).then_some(chart)
+    }
+
     /// Samples of points u.   n×free_dim → n×dim.
     pub fn constrain(&self, u: Matrix) -> Outcome<Matrix> {
         match self {
@@ -135,6 +146,24 @@ impl Coordinates {
                 Ok(named.generated.as_ref().map_or(x.clone(), |program| program.generate(&x)))
             }
             Coordinates::Stan(model) => model.constrain(&u).map_err(Failure::input),
+        }
+    }
+
+    /// An error of the density in the coordinates of its parameters: where its point is one of u, it becomes that of the samples.
+    pub fn in_own(&self, error: Error) -> Error {
+        match error {
+            Error::NonFinite { what, value, point } if self.differ() && point.len() == self.free_dim() => {
+                let u = Matrix::from_vec(1, point.len(), point.clone());
+                let x = match self {
+                    Coordinates::Named(named) => Ok(named.chart.constrain(&u)),
+                    other => other.constrain(u),
+                };
+                Error::NonFinite { what, value, point: x.map_or(point, Matrix::into_vec) }
+            }
+            Error::TooManyFaults { skipped, steps, first } => {
+                Error::TooManyFaults { skipped, steps, first: Box::new(self.in_own(*first)) }
+            }
+            other => other,
         }
     }
 

@@ -23,7 +23,7 @@ use crate::files::read_text;
 use crate::fingerprint;
 use crate::memory;
 use coordinates::Coordinates;
-use pushforward::density::{self, Chart, Constrained, Density, Entry, WeightedSamples};
+use pushforward::density::{self, Chart, Constrained, Density, Entry, Extended, WeightedSamples};
 use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
@@ -82,6 +82,16 @@ impl Target {
         let one = pushforward::density::Target::of(Arc::clone(&self.density));
         let densities = one.densities.into_iter().chain(self.others.iter().cloned()).collect();
         pushforward::density::Target { densities, ..one }
+    }
+
+    /// Its density as samples are judged by it: none of those that are rounded to the edge of their support is outside.
+    pub fn judged(&self) -> Arc<dyn Density> {
+        let density = Arc::clone(&self.density);
+        let extend = |chart: &Chart| Extended::new(Arc::clone(&density), chart.clone()).ok();
+        self.coordinates
+            .chart()
+            .and_then(extend)
+            .map_or_else(|| Arc::clone(&density), |p| Arc::new(p) as Arc<dyn Density>)
     }
 
     /// Its density; a failure in the name of `what` where it is known by samples alone.

@@ -67,7 +67,7 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     let checksum = checksum(&points, log_weights.as_deref());
     if let Some(sum) = keys.data_checksum.as_ref().filter(|sum| **sum != checksum) {
         return Err(Reason::new(format!(
-            "data: {shown} or its weights have changed since the run (checksum {checksum}, not {sum}); restore them, or remove data_checksum"
+            "data: {shown} or its weights have changed since the run (checksum {checksum}, not {sum}); restore them, or start a new run on the new ones"
         )));
     }
     let kept: Vec<usize> = (0..n).step_by(keys.thin as usize).collect();

@@ -141,11 +141,15 @@ impl ModelSettings for FlowSettings {
         "a normalizing flow: one pass a sample, with its exact density"
     }
     fn validate(&self) -> Result<()> {
-        if self.bins <= MOST_BINS {
+        let (components, particles) = (self.components.unwrap_or(1), self.search_particles);
+        let (key, value, expected) = if self.bins > MOST_BINS {
+            ("bins", self.bins, format!("a whole number, at most {MOST_BINS}"))
+        } else if components > particles {
+            ("components", components, format!("at most search_particles = {particles}, to which they are fitted"))
+        } else {
             return Ok(());
-        }
-        let expected = format!("a whole number, at most {MOST_BINS}");
-        Err(Error::Setting { key: "bins".into(), value: self.bins.to_string(), expected })
+        };
+        Err(Error::Setting { key: key.into(), value: value.to_string(), expected })
     }
     fn build(&self, start: Start<'_>) -> Result<Built> {
         if start.single { self.build_as::<f32>(start) } else { self.build_as::<f64>(start) }
