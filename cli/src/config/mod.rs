@@ -19,6 +19,9 @@ use pushforward::velocity::velocity_by_name;
 /// Dimensions up to which q is estimated from neighbours where nothing is said: docs/scores.md has what was measured.
 pub const MANY: usize = 8;
 
+/// Patience of a flow on a density that the user wrote: docs/posteriors.md has what was measured.
+const PATIENCE: u64 = 100;
+
 /// Version of config.toml.
 pub const FORMAT: i64 = 2;
 
@@ -93,6 +96,9 @@ impl Config {
             }
             _ => Method::preset(&self.method, &law)?,
         };
+        if method.model.name() == "flow" && target.is_written() {
+            method.set("model.patience", PATIENCE)?;
+        }
         if let Some(frame) = &self.frame {
             if frame.dim() != law.dim() {
                 let (found, d) = (frame.dim(), law.dim());
