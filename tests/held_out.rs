@@ -1,8 +1,12 @@
 //! Flows stop where held-out points no longer see them get better.
 
-use pushforward::density::{Target, by_name};
+use pushforward::Error;
+use pushforward::density::{Density, Phase, Target, by_name};
+use pushforward::linalg::Matrix;
 use pushforward::run::{Method, Run, StepReport};
 use pushforward::state::Stateful;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 fn method(patience: u64) -> (Method, Target) {
     let target = Target::of(by_name("banana").unwrap());
@@ -50,10 +54,55 @@ fn the_best_iterate_comes_back() {
     all_steps(&mut resumed);
     assert_eq!(resumed.clock().step, taken);
     assert_eq!(resumed.sample(200, 3, 0).as_slice(), samples.as_slice());
+    // a look asks at 1,024 draws; the first one at every fourth of 8,192 particles too
+    assert_eq!(run.counts().of(Phase::Training).log_density, 2048 + 1024 * (1 + looks.len() as u64));
+    assert_eq!(resumed.counts(), run.counts());
 
     let (method, target) = self::method(0);
     let mut run = method.with("run.steps", 60u64).unwrap().start(&target, None).unwrap();
     let reports = all_steps(&mut run);
     assert!(reports.len() == 60 && reports.iter().all(|r| r.figure("held_out").is_none()));
     assert_eq!(run.model().settled(), None);
+}
+
+/// A density that panics where log p~ alone is asked for, as long as it is told to: a step of this flow asks for the score.
+struct Moody {
+    inner: Arc<dyn Density>,
+    panics: AtomicBool,
+}
+
+impl Density for Moody {
+    fn dim(&self) -> usize {
+        self.inner.dim()
+    }
+    fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
+        assert!(!self.panics.load(Relaxed), "not now");
+        self.inner.log_density_into(x, out);
+    }
+    fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
+        self.inner.evaluate_into(x, log_density, score);
+    }
+}
+
+/// Checks that a look at which the density panics ends its step with the density's words and leaves the run as it was before that step, so that it
+/// goes on to the bits of one without a panic.
+#[test]
+fn a_look_that_fails_leaves_no_trace() {
+    let (method, target) = method(40);
+    let method = method.with("run.steps", 40u64).unwrap();
+    let moody = Arc::new(Moody { inner: Arc::clone(&target.densities[0]), panics: AtomicBool::new(false) });
+    let mut run = method.start(&Target::of(Arc::clone(&moody) as Arc<dyn Density>), None).unwrap();
+    (0..19).for_each(|_| drop(run.step().unwrap()));
+    let before = run.state();
+    moody.panics.store(true, Relaxed);
+    match run.step() {
+        Err(Error::Panicked { message, .. }) => assert!(message.contains("not now"), "{message}"),
+        other => panic!("{other:?}"),
+    }
+    assert!(run.state() == before);
+    moody.panics.store(false, Relaxed);
+    all_steps(&mut run);
+    let mut calm = method.start(&target, None).unwrap();
+    all_steps(&mut calm);
+    assert_eq!(run.sample(200, 3, 0).as_slice(), calm.sample(200, 3, 0).as_slice());
 }

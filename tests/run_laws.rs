@@ -137,6 +137,7 @@ fn wrong_velocities_are_refused_by_name() {
             let method = small(model, "drift", &target).unwrap();
             let start = pushforward::model::Start {
                 target: &target,
+                training: &target,
                 frame: method.frame.clone(),
                 points: None,
                 single: true,

@@ -63,6 +63,16 @@ impl Model {
         }
     }
 
+    /// The search that it came from.
+    pub fn search(&self) -> Option<&Searched> {
+        match self {
+            Model::F32(g) => g.search.as_ref(),
+            Model::F64(g) => g.search.as_ref(),
+            Model::Flow(f) => f.search.as_ref(),
+            Model::Particles(_, search) => search.as_ref(),
+        }
+    }
+
     /// How many samples it can give; None where any number.
     pub fn most_samples(&self) -> Option<u64> {
         if let Model::Particles(x, _) = self { Some(x.rows() as u64) } else { None }

@@ -3,9 +3,10 @@
 use crate::certified::Certified;
 use crate::failure::Outcome;
 use crate::files::json::{as_real, real};
-use crate::report::number;
+use crate::report::{count, number};
 use crate::verdict::Verdict;
 use pushforward::linalg::Matrix;
+use pushforward::model::Searched;
 use serde_json::{Map, Value, json};
 
 /// Mean, standard deviation, quantiles and standard error of one quantity.
@@ -93,6 +94,8 @@ pub struct Summary {
     samples: usize,
     /// Which file to use, and why; none for a file.
     pub choice: Option<(Choice, String)>,
+    /// What the search behind the model cannot have seen, in a sentence; none without a search.
+    pub unresolved: Option<String>,
 }
 
 /// By how much the raw samples may differ from the reweighted ones to be used: means in posterior standard deviations, deviations as a
@@ -103,12 +106,19 @@ impl Summary {
     /// Of samples (n×d) with a name for each column.
     pub fn of_samples(names: Vec<String>, samples: &Matrix) -> Self {
         let raw = moments(samples, &vec![1.0 / samples.rows() as f64; samples.rows()]);
-        Self { names, raw, weighted: None, samples: samples.rows(), choice: None }
+        Self { names, raw, weighted: None, samples: samples.rows(), choice: None, unresolved: None }
     }
 
-    /// Of a run: `samples` in the user's coordinates, and what is said of the weights behind them.
-    pub fn of_run(names: Vec<String>, samples: &Matrix, certified: Option<&Certified>, verdict: &Verdict) -> Self {
+    /// Of a run: `samples` in the user's coordinates, what is said of the weights behind them, and the search that the model came from.
+    pub fn of_run(
+        names: Vec<String>,
+        samples: &Matrix,
+        certified: Option<&Certified>,
+        verdict: &Verdict,
+        search: Option<&Searched>,
+    ) -> Self {
         let mut summary = Self::of_samples(names, samples);
+        summary.unresolved = search.map(|search| unresolved(search.calls));
         summary.weighted = certified.and_then(Certified::weights).map(|weights| moments(samples, &weights));
         summary.choice = Some(summary.choose(certified, verdict));
         summary
@@ -119,20 +129,10 @@ impl Summary {
         if let Verdict::NotToBeTrusted(reasons) = verdict {
             return (Choice::Neither, reasons.join("; "));
         }
-        let (Some(certified), Some(weighted)) = (certified, &self.weighted) else {
+        let (Some(_), Some(weighted)) = (certified, &self.weighted) else {
             let why = "these samples have no weights: the density of the model or of the target is not known";
             return (Choice::Raw, why.into());
         };
-        let certificate = certified.certificate();
-        if certificate.verdict() != pushforward::metric::Verdict::Reliable {
-            let error = number(certificate.loss.mean(), 2);
-            return (
-                Choice::Neither,
-                format!(
-                    "reweighting may err by {error} posterior sd, so nothing vouches for either file; train longer, or with other units"
-                ),
-            );
-        }
         let apart = |(raw, own): (&Moments, &Moments)| {
             let gap = (raw.mean - own.mean).abs();
             // what does not vary in either is the same
@@ -151,13 +151,14 @@ impl Summary {
         }
     }
 
-    /// For summary.json: `use`, `use_reason` and `posterior`.
+    /// For summary.json: `use`, `use_reason`, `unresolved` and `posterior`.
     pub fn to_json(&self) -> Map<String, Value> {
         let mut out = Map::new();
         if let Some((choice, why)) = &self.choice {
             out.insert("use".into(), choice.file().into());
             out.insert("use_reason".into(), why.as_str().into());
         }
+        out.extend(self.unresolved.iter().map(|what| ("unresolved".into(), what.as_str().into())));
         let one = |j: usize| {
             let weighted = self.weighted.as_ref().map(|w| w[j].to_json());
             json!({ "raw": self.raw[j].to_json(), "reweighted": weighted })
@@ -178,11 +179,17 @@ impl Summary {
         let choice = choice.into_iter().find(|c| summary["use"] == c.file());
         let why = summary["use_reason"].as_str().unwrap_or_default().to_owned();
         let samples = summary["samples"].as_u64().unwrap_or_default() as usize;
-        Some(Self { names, raw, weighted, samples, choice: choice.map(|c| (c, why)) })
+        let unresolved = summary["unresolved"].as_str().map(str::to_owned);
+        Some(Self { names, raw, weighted, samples, choice: choice.map(|c| (c, why)), unresolved })
+    }
+
+    /// Names of the columns.
+    pub fn names(&self) -> &[String] {
+        &self.names
     }
 
     /// The columns whose names are among `shown`, or begin with one of them and '['.
-    pub fn only(mut self, shown: &[String]) -> Outcome<Self> {
+    pub fn columns(&self, shown: &[String]) -> Outcome<Vec<usize>> {
         let is_shown = |name: &str| {
             shown.iter().any(|s| name == s || name.strip_prefix(s.as_str()).is_some_and(|rest| rest.starts_with('[')))
         };
@@ -191,14 +198,15 @@ impl Summary {
             let known: Vec<&str> = self.names.iter().map(String::as_str).collect();
             return Err(pushforward::Error::unknown_name("parameter", missing, &known).into());
         }
-        let keep: Vec<bool> = self.names.iter().map(|name| is_shown(name)).collect();
-        fn kept<T>(all: Vec<T>, keep: &[bool]) -> Vec<T> {
-            all.into_iter().zip(keep).filter(|(_, keep)| **keep).map(|(x, _)| x).collect()
-        }
-        self.raw = kept(self.raw, &keep);
-        self.weighted = self.weighted.map(|w| kept(w, &keep));
-        self.names = kept(self.names, &keep);
-        Ok(self)
+        Ok((0..self.names.len()).filter(|&j| is_shown(&self.names[j])).collect())
+    }
+
+    /// These [`columns`](Self::columns) alone.
+    pub fn only(self, shown: &[String]) -> Outcome<Self> {
+        let columns = self.columns(shown)?;
+        let of = |all: &[Moments]| columns.iter().map(|&j| all[j]).collect::<Vec<_>>();
+        let (raw, weighted) = (of(&self.raw), self.weighted.as_deref().map(of));
+        Ok(Self { raw, weighted, names: columns.iter().map(|&j| self.names[j].clone()).collect(), ..self })
     }
 
     /// As the terminal shows it, at most `most` rows.
@@ -225,6 +233,9 @@ impl Summary {
         if let Some((choice, why)) = &self.choice {
             out += &format!("use {}: {why}\n", choice.file());
         }
+        if let Some(what) = &self.unresolved {
+            out += &format!("not resolved: {what}\n");
+        }
         out
     }
 
@@ -241,6 +252,15 @@ impl Summary {
     pub fn samples(&self) -> usize {
         self.samples
     }
+}
+
+/// What a search of so many evaluations cannot have seen ([`Searched::resolution`]).
+fn unresolved(calls: u64) -> String {
+    format!(
+        "a mode in less than {:.1e} of the volume that no slope leads to, whatever its mass; the search looked at {} points",
+        Searched::resolution(calls),
+        count(calls as usize)
+    )
 }
 
 /// The moments of each column.
@@ -272,7 +292,8 @@ mod tests {
     fn json_and_names() {
         let x = Matrix::from_rows(&[[1.0, 2.0, f64::INFINITY], [3.0, 4.0, 1.0]]);
         let names = ["a", "b[1]", "b[2]"].map(str::to_string).to_vec();
-        let summary = Summary { choice: Some((Choice::Raw, "why".into())), ..Summary::of_samples(names, &x) };
+        let (choice, unresolved) = (Some((Choice::Raw, "why".into())), Some(unresolved(1_500)));
+        let summary = Summary { choice, unresolved, ..Summary::of_samples(names, &x) };
         let text = crate::files::json::text(&Value::Object(summary.to_json()));
         let mut back = crate::files::json::parse(&text).unwrap();
         back["samples"] = 2.into();
@@ -282,6 +303,8 @@ mod tests {
         assert_eq!(back.clone().only(&["a".into(), "b[2]".into()]).unwrap().names, ["a", "b[2]"]);
         assert!(back.clone().only(&["c".into()]).is_err());
         assert!(summary.text(1).contains("and 2 more") && summary.text(9).contains("use samples.npy: why"));
+        let end = "not resolved: a mode in less than 2.0e-3 of the volume that no slope leads to, whatever its mass; the search looked at 1,500 points\n";
+        assert!(back.unresolved == summary.unresolved && back.text(9).ends_with(end), "{}", back.text(9));
         assert_eq!(summary.rows().len(), 3);
     }
 }

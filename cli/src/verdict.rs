@@ -42,8 +42,9 @@ const RESTLESS: f64 = 25.0;
 const NARROW: f64 = 0.25;
 
 impl Verdict {
-    /// From the figures of the final samples, each beside its floor, the certificate where there is one, and for particles their virial. What
-    /// is merely poor (weights of some use, a missed tail, distances above their floors) is for the reader of the figures to judge.
+    /// From the figures of the final samples, each beside its floor, the certificate where there is one, and for particles their virial: weights
+    /// vouch for the samples, or nothing does. What is merely poor (a missed tail, distances above their floors) is for the reader of the
+    /// figures to judge.
     pub fn of(report: &Report, certified: Option<&Certified>, virial: Option<&Virial>) -> Self {
         let excess = |key: &str| {
             let metric = report.metric(key)?;
@@ -53,9 +54,14 @@ impl Verdict {
         let exact = certified.and_then(|c| c.certificate().exact.as_ref());
         let missed = exact.map(|e| e.missed.value).filter(|share| *share > MOST);
         let region = certified.and_then(|c| c.against_search()).and_then(|s| s.missed_region());
-        let useless = certified.map(Certified::certificate).filter(|c| c.verdict() == Weights::Useless).map(|c| {
+        let weights = certified.map(Certified::certificate).and_then(|c| {
+            let what = match c.verdict() {
+                Weights::Reliable => return None,
+                Weights::Unreliable => "the weights are heavy-tailed",
+                Weights::Useless => "a few weights decide everything",
+            };
             let error = crate::report::number(c.loss.mean(), 2);
-            format!("a few weights decide everything: reweighting may err by {error} posterior sd, and nothing vouches for the samples")
+            Some(format!("{what}: reweighting may err by {error} posterior sd, and nothing vouches for the samples"))
         });
         let restless = virial.filter(|v| v.median > RESTLESS).map(|v| {
             let times = crate::report::number(v.median, 2);
@@ -69,7 +75,7 @@ impl Verdict {
             restless,
             narrow,
             region,
-            useless,
+            weights,
             excess("outside_support").map(|p| format!("{p:.0} % of the samples are outside the target's support")),
             excess("beyond_4_sigma").map(|p| format!("{p:.0} % of the samples are beyond 4 sigma of every mode")),
             missed.map(|share| {
@@ -102,7 +108,7 @@ impl Verdict {
             Verdict::Sound => Ok(()),
             Verdict::NotToBeTrusted(reasons) => Err(Failure::NotToBeTrusted(format!(
                 "the run ended, but its samples are not to be trusted: {}; {place}/report.html shows them; give the target's centre and \
-                 scale, or another method, more steps",
+                 scale, another method, or more steps",
                 reasons.join("; ")
             ))),
         }

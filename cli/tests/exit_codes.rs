@@ -16,6 +16,13 @@ fn how_a_run_ended() {
     fs::write(at("wall.toml"), wall).unwrap();
     let steps = ["--config", "small.toml", "--steps", "3", "--out", "run", "--force"];
     let far = ["--method", "kde", "--set", "codes=0", "--set", "centre=[300.0, 0.0]", "--set", "scale=1.0"];
+    let valley =
+        "kind = \"formula\"\ndim = 6\nlog_density = \"-sum(i, 1, 5, 100*(x[i+1] - x[i]^2)^2 + (1 - x[i])^2)/20\"\n";
+    fs::write(at("valley.toml"), valley).unwrap();
+    fs::write(at("small-flow.toml"), "[model]\nbatch = 64\nhidden = [8]\ncouplings = 1\nsearch_particles = 1024\n")
+        .unwrap();
+    // nothing speaks against its samples but its weights, which are heavy-tailed
+    let heavy = ["--config", "small-flow.toml", "--method", "flow", "--seed", "2"];
     let near = ["--set", "centre=[51.0, 0.0]", "--set", "scale=0.1"];
     // no search, which would refuse it
     let unsearched = ["--method", "kde", "--set", "codes=0", near[0], near[1], near[2], near[3]];
@@ -23,12 +30,14 @@ fn how_a_run_ended() {
         ("two.toml", &[][..], 0, &[][..]),
         ("gmm9", &far, 3, &["not to be trusted", "beyond 4 sigma of every mode", "run/report.html"]),
         ("wall.toml", &near, 0, &[]),
+        ("valley.toml", &heavy, 3, &["not to be trusted: the weights are heavy-tailed: reweighting may err by 0.1"]),
         ("nan.toml", &unsearched, 1, &["left out because the target is not finite", "NaN", "is in run"]),
         ("two.toml", &["--set", "learning_rate=1e300"], 1, &["not finite"]),
         ("two.toml", &["--set", "learning_rate=-1"], 2, &["learning_rate"]),
         ("nothing", &[], 2, &["nothing"]),
     ] {
-        let out = pushforward(folder.path(), &[&["train", target][..], &steps, more].concat());
+        let steps = if target == "valley.toml" { &["--steps", "1", "--out", "run", "--force"][..] } else { &steps };
+        let out = pushforward(folder.path(), &[&["train", target][..], steps, more].concat());
         let said = stderr(&out);
         assert_eq!(out.status.code(), Some(code), "{target} {more:?}: {said}");
         words.iter().for_each(|word| assert!(said.contains(word), "{target}: '{word}' is not in {said}"));
@@ -39,6 +48,7 @@ fn how_a_run_ended() {
         let summary = json::parse(&fs::read_to_string(at("run/summary.json")).unwrap()).unwrap();
         assert_eq!((&summary["ending"], &summary["trusted"]), (&"complete".into(), &(code == 0).into()));
         assert_eq!(summary["doubts"].as_array().unwrap().is_empty(), code == 0);
+        assert_eq!(summary["use"] == "none", code == 3, "{target}");
         let page = fs::read_to_string(at("run/report.html")).unwrap();
         assert_eq!(page.contains("not to be trusted"), code == 3);
     }

@@ -39,8 +39,8 @@ fn a_needle_that_is_met_is_found() {
     }
 }
 
-/// Checks that the certificate says what share of the volume the search resolves: three over its evaluations, more than the share of a needle
-/// of 1e-3, so that a reader of log Z = -log 2 is told.
+/// Checks that the certificate and the last line about the samples say what share of the volume the search resolves: three over its evaluations, more than the share of a
+/// needle of 1e-3, so that a reader of log Z = -log 2 is told; and that `summary` says it again.
 #[test]
 fn the_resolution_is_said() {
     let folder = tempfile::tempdir().unwrap();
@@ -58,4 +58,13 @@ fn the_resolution_is_said() {
     assert!((said * calls / 3.0 - 1.0).abs() < 0.05, "{line}; {calls} calls");
     let needle = std::f64::consts::PI * (5e-3 / 200.0f64).powi(2);
     assert!(said > 100.0 * needle, "{line}");
+    let last = format!(
+        "not resolved: a mode in less than {said:.1e} of the volume that no slope leads to, whatever its mass; "
+    );
+    let again = pushforward(folder.path(), &["summary", "run"]);
+    for text in [text, String::from_utf8_lossy(&again.stdout).into_owned()] {
+        // `train` ends with where the run was written
+        let end = text.lines().rfind(|line| !line.is_empty() && !line.starts_with("written to")).unwrap();
+        assert!(end.starts_with(&last), "{end}");
+    }
 }

@@ -53,6 +53,30 @@ fn the_same_page_again() {
     }
 }
 
+/// Checks that parameters by their names, and a vector as a whole, are drawn alone and in pairs, and that a name that is none is refused; and that no
+/// page speaks of exact samples that there are not.
+#[test]
+fn chosen_parameters() {
+    let folder = folder();
+    let at = folder.path();
+    let formula = "mu ~ normal(0, 1);\nz ~ normal(0, 1);\ntau ~ exponential(1)";
+    let parameters = "mu = {}\nz = { size = 2 }\ntau = { support = \"positive\" }";
+    let text = format!("kind = \"formula\"\nlog_density = \"\"\"\n{formula}\"\"\"\n[parameters]\n{parameters}\n");
+    fs::write(at.join("named.toml"), text).unwrap();
+    let frame = ["--set", "centre=[0.0, 0.0, 0.0, 0.0]", "--set", "scale=1.0"];
+    let out = train(at, "named.toml", "run", &frame);
+    assert!(matches!(out.status.code(), Some(0 | 3)), "{}", stderr(&out));
+    let own = fs::read_to_string(at.join("run/report.html")).unwrap();
+    assert!(!own.contains("exact samples <i") && !own.contains("Chosen"));
+    assert!(own.contains("<h1>named: generator by reverse-kl</h1>"), "{}", own.lines().take(3).collect::<String>());
+    said(&pushforward(at, &["report", "run", "--show", "z", "--show", "tau", "-o", "shown.html"]));
+    let page = fs::read_to_string(at.join("shown.html")).unwrap();
+    assert_eq!(page.matches("id=\"chosen").count(), 3 + 3);
+    assert!(page.contains("tau against z[2]") && !page.contains("against mu"));
+    let bad = pushforward(at, &["report", "run", "--show", "ta", "-o", "shown.html"]);
+    assert!(bad.status.code() == Some(2) && stderr(&bad).contains("tau"), "{}", stderr(&bad));
+}
+
 /// Checks that a run that stopped has a report of its last checkpoint, which says so, that making it changes nothing about going on, and
 /// that a run without a checkpoint has none.
 #[test]

@@ -326,6 +326,62 @@ fn libraries_that_leave() {
     }
 }
 
+/// Checks names with indices, and that transformed parameters and generated quantities stand behind the parameters: by their formulas, what is
+/// drawn the same for the same point and other for another, NaN where the model refuses; that they do not matter on the way back, and
+/// that a vector is one variable of the ArviZ export.
+#[test]
+fn what_a_model_computes() {
+    let Some(folder) = compiled(&[]) else { return };
+    let at = |name: &str| folder.path().join(name);
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../examples/stan-library/normal.c");
+    let code = format!(
+        "#define bs_param_names inner_names\n#define bs_param_constrain inner_constrain\n#include \"{}\"\n\
+         #undef bs_param_names\n#undef bs_param_constrain\n\
+         typedef struct bs_rng {{ unsigned int seed; }} bs_rng;\n\
+         bs_rng *bs_rng_construct(unsigned int seed, char **e) {{ (void)e; bs_rng *r = malloc(sizeof *r); r->seed = seed; return r; }}\n\
+         void bs_rng_destruct(bs_rng *r) {{ free(r); }}\n\
+         const char *bs_param_names(const bs_model *m, bool tp, bool gq) {{\n  (void)m;\n\
+           return tp && gq ? \"mu,sigma,powers.1,powers.2,B.1.2,drawn\" : tp ? \"mu,sigma,powers.1,powers.2,B.1.2\" : \"mu,sigma\"; }}\n\
+         int bs_param_constrain(const bs_model *m, bool tp, bool gq, const double *u, double *x, bs_rng *r, char **e) {{\n\
+           inner_constrain(m, false, false, u, x, NULL, e);\n\
+           if (tp && u[0] > 30) return say(e, \"mu is too large\"), -1;\n\
+           if (tp) x[2] = x[1], x[3] = x[1] * x[1], x[4] = x[0] + x[1];\n  if (gq) x[5] = r->seed;\n  return 0; }}\n",
+        source.display()
+    );
+    fs::remove_file(at("normal.so")).unwrap();
+    fs::write(at("more.c"), code).unwrap();
+    let mut cc = Command::new("cc");
+    cc.args(["-shared", "-fPIC", "-O1", "-o", "normal.so", "more.c", "-lm"]);
+    assert!(cc.current_dir(folder.path()).status().unwrap().success());
+    let model = load(folder.path(), "normal.toml");
+    assert_eq!(model.coordinates.names(), ["mu", "sigma", "powers[1]", "powers[2]", "B[1,2]", "drawn"]);
+    let u = Matrix::from_rows(&[[0.5, 0.2], [0.6, 0.2], [0.5, 0.2], [40.0, 0.1]]);
+    let x = model.coordinates.constrain(u.clone()).unwrap();
+    for row in x.iter_rows().take(3) {
+        assert_eq!(row[2..5], [row[1], row[1] * row[1], row[0] + row[1]]);
+    }
+    assert!(x[(0, 5)] == x[(2, 5)] && x[(0, 5)] != x[(1, 5)]);
+    assert!(x.row(3)[..2].iter().all(|v| v.is_finite()) && x.row(3)[2..].iter().all(|v| v.is_nan()));
+    let parameters = Matrix::from_fn(4, 2, |i, j| x[(i, j)]);
+    let back = model.coordinates.free(x).unwrap();
+    assert_eq!(back, model.coordinates.free(parameters).unwrap());
+    assert!(back.as_slice().iter().zip(u.as_slice()).all(|(a, b)| (a - b).abs() < 1e-14 * (1.0 + b.abs())));
+    let small = "method = \"kde\"\n[run]\nsteps = 3\n[model]\nbatch = 64\nhidden = [8]\ncentres = 128\nsearch_particles = 512\n";
+    fs::write(at("small.toml"), small).unwrap();
+    for arguments in [
+        &["train", "normal.toml", "--config", "small.toml", "--out", "run"][..],
+        &["export", "run", "--format", "arviz", "--trust-library"],
+        &["sample", "run", "-n", "10000", "-o", "s.npy", "--trust-library"],
+    ] {
+        let out = pushforward(folder.path(), arguments);
+        assert!(matches!(out.status.code(), Some(0 | 3)), "{arguments:?}: {}", String::from_utf8_lossy(&out.stderr));
+    }
+    assert!(fs::read(at("s.npy")).unwrap() == fs::read(at("run/samples.npy")).unwrap());
+    let text = fs::read_to_string(at("run/samples.arviz.json")).unwrap();
+    let json: serde_json::Value = serde_json::from_str(&text.replace("NaN", "null")).unwrap();
+    assert_eq!(json["posterior"]["powers"][0][0].as_array().unwrap().len(), 2);
+}
+
 /// Checks that a library that writes another number of parameters than it names is refused.
 #[test]
 fn libraries_that_contradict_themselves() {

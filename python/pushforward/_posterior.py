@@ -264,6 +264,12 @@ class Posterior:
         return str(self.info["use_reason"])
 
     @property
+    def unresolved(self) -> Optional[str]:
+        """What the search behind the model cannot have seen, in a sentence; None without a search."""
+        found = self.info.get("unresolved")
+        return None if found is None else str(found)
+
+    @property
     def trusted(self) -> bool:
         """Whether nothing speaks against the samples; ``doubts`` says what does."""
         return bool(self.info["trusted"])
@@ -370,7 +376,8 @@ class Posterior:
         if certificate is not None:
             head += f"; log Z {certificate.log_z:.4g} ± {certificate.log_z_error:.1g}, ESS {certificate.ess:.3f}, {certificate.verdict}"
         doubts = "" if self.trusted else "\nnot to be trusted: " + "; ".join(self.doubts)
-        return f"{head}>\n{self.summary!r}\nuse {self.use}: {self.use_reason}{doubts}"
+        unresolved = "" if self.unresolved is None else f"\nnot resolved: {self.unresolved}"
+        return f"{head}>\n{self.summary!r}\nuse {self.use}: {self.use_reason}{doubts}{unresolved}"
 
 
 def variables(names: List[str]) -> List[Tuple[str, List[int], Tuple[int, ...]]]:

@@ -109,6 +109,7 @@ def test_figures(small, gaussian):
     assert certificate.findings and np.isfinite(certificate.k_hat)
     assert small.summary.mean.shape == (2,) and small.summary.quantiles.shape == (2, 3)
     assert "log Z" in repr(small) and "x2" in repr(small.summary)
+    assert small.unresolved.startswith("a mode in less than") and small.unresolved in repr(small)
     assert small.draws.shape == (10_000, 2) and small.use in ("samples", "resampled", "none")
     assert "<html" in small.report and 'kind = "python"' in small.config
     for wrong, sentence in [

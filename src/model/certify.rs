@@ -26,8 +26,6 @@ const FEWEST: usize = 8;
 const NEAREST: usize = 8;
 /// Samples and centres behind KL by noise levels: a level costs the scores of all centres at all of these samples.
 const NOISED: usize = 1_000;
-/// A share v of the volume is met by none of N evaluations with probability (1 - v)^N = 0.05 where v = 3/N.
-const UNSEEN: f64 = 3.0;
 /// Standard errors between two log Z from which they are said to differ.
 const GAP: f64 = 4.0;
 
@@ -189,7 +187,7 @@ impl AgainstSearch {
             ("missed, of the search", shown(self.missed), "of its particles: there q < p/10"),
             (
                 "resolution of the search",
-                format!("{:.1e}", UNSEEN / self.calls.max(1) as f64),
+                format!("{:.1e}", Searched::resolution(self.calls)),
                 "of the volume: a smaller mode that no slope leads to may be missed",
             ),
         ]

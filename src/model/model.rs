@@ -96,6 +96,8 @@ pub trait Model: Stateful + Send {
 pub struct Start<'a> {
     /// The target, in its own units.
     pub target: &'a Target,
+    /// The same, for what a model asks of it in the course of training: it counts as that.
+    pub training: &'a Target,
     /// The units; found from the target where None.
     pub frame: Option<Affine>,
     /// Particles to start at, in the target's units, for models that take them.

@@ -390,8 +390,8 @@ impl Method {
             });
         }
         let counter = Arc::new(Counter::from(self.spent));
-        let searched = target.counted(&counter, Phase::Search);
-        let Built { model, particles } = self.model.build(self.beginning(&searched, points))?;
+        let (searched, training) = (target.counted(&counter, Phase::Search), target.counted(&counter, Phase::Training));
+        let Built { model, particles } = self.model.build(self.beginning(&searched, &training, points))?;
         self.run_of(target, model, particles, counter)
     }
 
@@ -399,17 +399,19 @@ impl Method {
     pub fn resume(&self, target: &Target, state: &State) -> Result<Run> {
         self.check()?;
         target.check()?;
-        let inner = state.part("model");
-        let model = self.model.rebuild(self.beginning(target, None), &inner)?;
+        let (inner, counter) = (state.part("model"), Arc::<Counter>::default());
+        let training = target.counted(&counter, Phase::Training);
+        let model = self.model.rebuild(self.beginning(target, &training, None), &inner)?;
         // what a search found is in the velocity's own state, and what was counted in the run's
         let particles = Some(Matrix::zeros(1, target.dim()));
-        let mut run = self.run_of(target, model, particles, Arc::default())?;
+        let mut run = self.run_of(target, model, particles, counter)?;
         run.restore(state)?;
         Ok(run)
     }
 
-    fn beginning<'a>(&self, target: &'a Target, points: Option<Matrix>) -> Start<'a> {
-        Start { target, frame: self.frame.clone(), points, single: self.run.single(), seed: self.run.seed }
+    fn beginning<'a>(&self, target: &'a Target, training: &'a Target, points: Option<Matrix>) -> Start<'a> {
+        let (frame, single, seed) = (self.frame.clone(), self.run.single(), self.run.seed);
+        Start { target, training, frame, points, single, seed }
     }
 
     /// The run of a model along the velocity, which sees the target in the model's units.

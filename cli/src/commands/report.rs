@@ -16,6 +16,9 @@ pub struct Arguments {
     /// Where to write [default: report.html in the run's folder]
     #[arg(short, long)]
     output: Option<PathBuf>,
+    /// Also diagrams of these parameters, alone and in pairs, in the user's coordinates; a vector by its name (may be given several times)
+    #[arg(long, value_name = "NAME")]
+    show: Vec<String>,
 }
 
 /// Longest page that is compared.
@@ -29,7 +32,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let job = job_of_run(folder, toml::Table::new(), true)?;
     let reopened = left.judge(folder, &job)?;
     reopened.differences.iter().cloned().for_each(note);
-    let page = reopened.page();
+    let page = reopened.page(&arguments.show)?;
     let own = folder.join("report.html");
     let path = arguments.output.as_ref().unwrap_or(&own);
     let before = own.is_file().then(|| read_bytes(&own, MAX_PAGE)).transpose()?;

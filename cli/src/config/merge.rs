@@ -257,6 +257,30 @@ mod tests {
         assert!(merge(None, toml::Table::new(), &[]).is_err());
     }
 
+    /// Checks that flows by each objective on a formula stop early by default and on a built-in target do not, that what is given wins, and that
+    /// many steps have more patience.
+    #[test]
+    fn flows_of_formulas_stop_early() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("t.toml");
+        std::fs::write(&path, "kind = \"formula\"\ndim = 2\nlog_density = \"-x1^2 - x2^2\"\n").unwrap();
+        let path = path.to_str().unwrap();
+        for (target, more, patience) in [
+            (path, None, 100),
+            (path, Some("patience=0"), 0),
+            (path, Some("steps=20000"), 1000),
+            ("banana", None, 0),
+            ("banana", Some("patience=40"), 40),
+        ] {
+            for method in ["method=flow", "method=flow-lv", "model.kind=flow"] {
+                let settings: Vec<&str> = [method].into_iter().chain(more).collect();
+                let flags = [("target".to_owned(), target.into())].into_iter().collect();
+                let method = merge(None, flags, &strings(&settings)).unwrap().method(&load(target)).unwrap();
+                assert_eq!(method.model.get("patience"), Some(Value::Whole(patience)), "{settings:?} on {target}");
+            }
+        }
+    }
+
     /// Checks that a precision that nothing would run in is refused, and that one in which estimates of q run is taken.
     #[test]
     fn precision_is_what_runs() {

@@ -20,6 +20,9 @@ use pushforward::velocity::velocity_by_name;
 /// Dimensions up to which q is estimated from neighbours where nothing is said: docs/scores.md has what was measured.
 pub const MANY: usize = 8;
 
+/// Least patience of a flow on a density that the user wrote: docs/posteriors.md has what was measured.
+const PATIENCE: u64 = 100;
+
 /// Version of config.toml.
 pub const FORMAT: i64 = 2;
 
@@ -119,6 +122,11 @@ impl Config {
                 ))
             })?;
             method.set(&given.key, &value).map_err(said)?;
+        }
+        let is_given = self.given.iter().any(|given| matches!(given.key.as_str(), "patience" | "model.patience"));
+        if method.model.name() == "flow" && target.is_written() && !is_given {
+            // not shorter than the twentieth of the steps over which the rate rises: until then there is little to see
+            method.set("model.patience", PATIENCE.max(method.run.steps / 20))?;
         }
         // TOML's whole numbers end at 2^63 - 1, and config.toml must be able to hold the seed.
         if i64::try_from(method.run.seed).is_err() {

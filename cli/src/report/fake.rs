@@ -111,6 +111,8 @@ pub fn ring() -> Record {
                 })
                 .collect(),
         },
+        model: "generator".into(),
+        chosen: None,
         method: vec![("model 'generator'".into(), "a network".into())],
         metrics: vec![
             MetricRow {

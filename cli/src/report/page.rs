@@ -57,11 +57,11 @@ pub(super) fn drawn(svg: String) -> Markup {
 
 /// The whole page.
 pub fn html(record: &Record) -> String {
-    let title = format!("{} by {}", record.target.name, record.divergence.name);
+    let title = format!("{}: {} by {}", record.target.name, record.model, record.divergence.name);
     let part = if record.particles { "particles" } else { "one-step sampler" };
     let no_density = record.certificate.is_none() && !record.particles;
     let body = html! {
-        (tiles(record)) "\n" (notes(record)) "\n" (posterior(record)) "\n" (samples(record)) "\n" (way(record)) "\n"
+        (tiles(record)) "\n" (notes(record)) "\n" (posterior(record)) "\n" (chosen(record)) "\n" (samples(record)) "\n" (way(record)) "\n"
         (certificate(record)) "\n" (modes(record)) "\n" (metrics(record)) "\n" (tests(record)) "\n" (energy(record)) "\n"
         (training(record)) "\n" (objective(record)) "\n"
         section { h2 { "What these numbers cannot show" } p { (LIMITS) @if no_density { " " (NO_DENSITY) } } } "\n"
@@ -119,6 +119,28 @@ fn posterior(record: &Record) -> Markup {
     }
 }
 
+/// Most parameters whose pairs are drawn.
+const PAIRED: usize = 6;
+
+/// Marginals and pairs of the parameters that were asked for.
+fn chosen(record: &Record) -> Markup {
+    let Some((names, x)) = &record.chosen else { return html! {} };
+    let column = |j: usize| x.iter_rows().map(|row| row[j]).collect::<Vec<f64>>();
+    let size = (THIRD, 0.7 * THIRD);
+    let one = |j: usize| panels::histogram(&format!("chosen{j}"), &names[j], &names[j], size, &column(j), &[]);
+    let paired = names.len().min(PAIRED);
+    let pairs = (0..paired).flat_map(|a| (a + 1..paired).map(move |b| (a, b)));
+    let two = |(a, b)| panels::marginal_pair(&format!("chosen{a}-{b}"), THIRD, (a, b), &|j| names[j].clone(), x, None);
+    html! {
+        section {
+            h2 { "Chosen parameters" }
+            p.caption { "in the coordinates of the user, from the file of samples that is to be used" }
+            div.row { @for j in 0..names.len() { (drawn(one(j))) } }
+            div.row { @for pair in pairs { (drawn(two(pair))) } }
+        }
+    }
+}
+
 fn samples(record: &Record) -> Markup {
     let Some(last) = record.frames.last() else { return html! {} };
     let d = last.samples.cols().min(4);
@@ -134,8 +156,8 @@ fn samples(record: &Record) -> Markup {
         vec![panels::histogram("line", "Distribution of x", "x", (FULL, 300.0), &column(&last.samples), &exact)]
     } else {
         let pairs = (0..d).flat_map(|a| (a + 1..d).map(move |b| (a, b))).enumerate();
-        let one =
-            |(k, pair)| panels::marginal_pair(&format!("pair{k}"), THIRD, pair, &last.samples, record.exact.as_ref());
+        let (label, exact) = (|j: usize| format!("x{}", panels::subscript(j + 1)), record.exact.as_ref());
+        let one = |(k, pair)| panels::marginal_pair(&format!("pair{k}"), THIRD, pair, &label, &last.samples, exact);
         pairs.map(one).collect()
     };
     html! {
@@ -147,7 +169,8 @@ fn samples(record: &Record) -> Markup {
                 }
             } @else if d > 1 {
                 p.caption {
-                    i.cross {} " exact samples " i.dot {} " samples of the model after " (count(last.step))
+                    @if record.exact.is_some() { i.cross {} " exact samples " }
+                    i.dot {} " samples of the model after " (count(last.step))
                     " steps; the first coordinates, in pairs"
                 }
             }

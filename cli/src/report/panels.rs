@@ -54,12 +54,19 @@ fn note_outside(plot: &mut Plot, outside: usize, of: usize, x: f64, y: f64) {
     }
 }
 
-/// Coordinates a and b of the model's samples (dots) over exact ones (crosses).
-pub fn marginal_pair(id: &str, width: f64, (a, b): (usize, usize), samples: &Matrix, exact: Option<&Matrix>) -> String {
+/// Coordinates a and b, by their labels, of the model's samples (dots) over exact ones (crosses).
+pub fn marginal_pair(
+    id: &str,
+    width: f64,
+    (a, b): (usize, usize),
+    label: &dyn Fn(usize) -> String,
+    samples: &Matrix,
+    exact: Option<&Matrix>,
+) -> String {
     let frame = exact.unwrap_or(samples);
     let (x, y) = (column_range_at(frame, a, 0.002, 0.08), column_range_at(frame, b, 0.002, 0.08));
-    let axis = |j: usize, (low, high): (f64, f64)| Axis::linear(&format!("x{}", subscript(j + 1)), low, high, 5);
-    let title = format!("x{} against x{}", subscript(b + 1), subscript(a + 1));
+    let axis = |j: usize, (low, high): (f64, f64)| Axis::linear(&label(j), low, high, 5);
+    let title = format!("{} against {}", label(b), label(a));
     let mut plot = Plot::new(&title, (width, 0.95 * width), axis(a, x), axis(b, y)).without_grid();
     if let Some(exact) = exact {
         plot.crosses(&pairs(exact, a, b), 4.0, TARGET, 0.55);

@@ -9,6 +9,8 @@ use pushforward::metric::Judge;
 pub struct Record {
     /// The target in words.
     pub target: TargetCard,
+    /// The model in a word.
+    pub model: String,
     /// The parts of the method, each with what it is.
     pub method: Vec<(String, String)>,
     /// The divergence in words and numbers.
@@ -37,6 +39,8 @@ pub struct Record {
     pub posterior: Vec<(String, Vec<f64>)>,
     /// Which file of samples to use, and why.
     pub posterior_use: String,
+    /// Names and columns (n×k) of the parameters whose diagrams are asked for, in the user's coordinates.
+    pub chosen: Option<(Vec<String>, Matrix)>,
     /// -log p~ of the final samples.
     pub energy: Vec<f64>,
     /// -log p~ of exact samples; empty where there are none.

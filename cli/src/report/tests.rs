@@ -66,11 +66,15 @@ fn parts_and_dimensions() {
         let mut record = ring();
         let samples: Matrix = normal_matrix(1, Purpose::Check, 1, 200, d);
         (record.field, record.exact) = (None, (d != 3).then(|| samples.clone()));
+        let names = (0..d).map(|j| format!("<{j}>")).collect();
+        record.chosen = (d > 1).then(|| (names, samples.clone()));
         record.frames = vec![Frame { step: 10, samples }];
         record.target.name = "<img onerror=\"x\"> & </html>".into();
         let page = html(&record);
         assert_balanced(&page);
-        assert!(!page.contains("<img"));
+        assert!(!page.contains("<img") && !page.contains("<0>"));
+        assert_eq!(page.contains("exact samples <i"), d > 1 && d != 3, "{d}");
+        assert_eq!(page.matches("id=\"chosen").count(), if d > 1 { d + d * (d - 1) / 2 } else { 0 });
     }
 }
 

@@ -19,7 +19,7 @@ use crate::files::samples::SampleWriter;
 use crate::forecast;
 use crate::model::{self, Model};
 use crate::opened;
-use crate::report::{Frame, html, number};
+use crate::report::{Frame, Record, html, number};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
 use crate::summary::{Choice, Summary};
@@ -119,7 +119,8 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     };
     let verdict = Verdict::of(&report, certified.as_ref(), virial.as_ref());
     let own = job.target.coordinates.constrain(samples.clone())?;
-    let posterior = Summary::of_run(job.target.coordinates.names(), &own, certified.as_ref(), &verdict);
+    let search = trained.model.search();
+    let posterior = Summary::of_run(job.target.coordinates.names(), &own, certified.as_ref(), &verdict, search);
     Ok(Finals { trained, job, samples, report, certified, virial, posterior, counts: counter.counts() })
 }
 
@@ -136,13 +137,27 @@ impl Finals<'_> {
         if let Some(resampled) = certified.and_then(|c| c.resampled(&self.samples, job.seed())) {
             write_samples(job, folder, "resampled.npy", &resampled)?;
         }
-        folder.write("report.html", self.page().as_bytes())?;
+        folder.write("report.html", self.page(&[])?.as_bytes())?;
         write_summary(&self.trained, job, Some(self), folder)
     }
 
-    /// report.html.
-    pub fn page(&self) -> String {
-        html(&page::record(self))
+    /// report.html, with diagrams of the parameters in `shown`.
+    pub fn page(&self, shown: &[String]) -> Outcome<String> {
+        Ok(html(&Record { chosen: self.chosen(shown)?, ..page::record(self) }))
+    }
+
+    /// Names and columns of the parameters in `shown`, of the file that is to be used.
+    fn chosen(&self, shown: &[String]) -> Outcome<Option<(Vec<String>, Matrix)>> {
+        if shown.is_empty() {
+            return Ok(None);
+        }
+        let columns = self.posterior.columns(shown)?;
+        let weighted = matches!(self.posterior.choice, Some((Choice::Resampled, _)));
+        let resampled =
+            self.certified.as_ref().filter(|_| weighted).and_then(|c| c.resampled(&self.samples, self.job.seed()));
+        let own = self.job.target.coordinates.constrain(resampled.unwrap_or_else(|| self.samples.clone()))?;
+        let names = columns.iter().map(|&j| self.posterior.names()[j].clone()).collect();
+        Ok(Some((names, Matrix::from_fn(own.rows(), columns.len(), |i, k| own[(i, columns[k])]))))
     }
 
     /// log p~ - log q at the samples, where the model has a density.

@@ -33,6 +33,7 @@ pub(super) fn record(finals: &Finals) -> Record {
             constants: target.constants.clone(),
             source: target.source.clone(),
         },
+        model: job.method.model.name().into(),
         method: method_words(job),
         divergence: divergence_card(job),
         outcome: format!("{}; {}.", finals.outcome(), evaluations::sentence(&finals.counts)),
@@ -49,11 +50,12 @@ pub(super) fn record(finals: &Finals) -> Record {
         mode_samples: samples.rows(),
         curves: trained.curves.clone(),
         posterior: finals.posterior.rows(),
-        posterior_use: finals
-            .posterior
-            .choice
-            .as_ref()
-            .map_or(String::new(), |(choice, why)| format!("Use {}: {why}.", choice.file())),
+        chosen: None,
+        posterior_use: {
+            let choice = finals.posterior.choice.as_ref().map(|(choice, why)| format!("Use {}: {why}.", choice.file()));
+            let unresolved = finals.posterior.unresolved.as_ref().map(|what| format!("Not resolved: {what}."));
+            choice.into_iter().chain(unresolved).collect::<Vec<_>>().join(" ")
+        },
         metrics: report.metrics.iter().map(words::row).collect(),
         tests: report.tests.iter().map(words::test_row).collect(),
         notes: notes(finals),

@@ -26,9 +26,9 @@ pub struct Reopened<'a> {
 }
 
 impl Reopened<'_> {
-    /// report.html.
-    pub fn page(&self) -> String {
-        self.finals.page()
+    /// report.html, with diagrams of the parameters in `shown`.
+    pub fn page(&self, shown: &[String]) -> Outcome<String> {
+        self.finals.page(shown)
     }
 }
 

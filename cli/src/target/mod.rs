@@ -94,6 +94,14 @@ impl Target {
             .map_or_else(|| Arc::clone(&density), |p| Arc::new(p) as Arc<dyn Density>)
     }
 
+    /// Whether its density is one that the user wrote: a formula, a Stan model, a function of Python.
+    pub fn is_written(&self) -> bool {
+        matches!(
+            self.definition.get("kind").and_then(toml::Value::as_str),
+            Some("formula" | "stan-library" | function::KIND)
+        )
+    }
+
     /// Its density; a failure in the name of `what` where it is known by samples alone.
     pub fn known(&self, what: &str) -> Outcome<&dyn Density> {
         if self.samples.is_none() {

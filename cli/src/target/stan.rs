@@ -4,6 +4,7 @@
 //! interface: `src/bridgestan.h` of roualdes/bridgestan, version 2. Opening a library runs its code: open only what you trust.
 #![allow(unsafe_code)]
 
+use crate::files::fnv1a;
 use crate::target::Reason;
 use crate::target::working_folder::{remember, stay};
 use libloading::Library;
@@ -18,12 +19,16 @@ use std::sync::{Mutex, Once, PoisonError};
 
 type Model = *mut c_void;
 type Message = *mut c_char;
+type Random = *mut c_void;
+type MakeRandom = unsafe extern "C" fn(c_uint, *mut Message) -> Random;
 
 /// The functions that are used, with the types of the header; `bool` is that of C++.
 struct Interface {
     destruct: unsafe extern "C" fn(Model),
     free_message: unsafe extern "C" fn(Message),
-    constrain: unsafe extern "C" fn(Model, bool, bool, *const f64, *mut f64, *mut c_void, *mut Message) -> c_int,
+    constrain: unsafe extern "C" fn(Model, bool, bool, *const f64, *mut f64, Random, *mut Message) -> c_int,
+    /// Makes and frees random numbers, which generated quantities ask for; none where the library has no such functions.
+    random: Option<(MakeRandom, unsafe extern "C" fn(Random))>,
     unconstrain: unsafe extern "C" fn(Model, *const f64, *mut f64, *mut Message) -> c_int,
     log_density: unsafe extern "C" fn(Model, bool, bool, *const f64, *mut f64, *mut Message) -> c_int,
     gradient: unsafe extern "C" fn(Model, bool, bool, *const f64, *mut f64, *mut f64, *mut Message) -> c_int,
@@ -34,7 +39,10 @@ pub struct StanModel {
     model: Model,
     interface: Interface,
     free_dim: usize,
+    /// Of the parameters, and behind them of what the model computes from them.
     names: Vec<String>,
+    /// How many of these are parameters.
+    own: usize,
     /// Held during a call where the model was not compiled for several threads.
     turn: Option<Mutex<()>>,
     /// Keeps the code in memory for as long as `interface` points to it.
@@ -73,6 +81,9 @@ impl StanModel {
                     destruct: find(&opened, "bs_model_destruct").map_err(bad)?,
                     free_message: find(&opened, "bs_free_error_msg").map_err(bad)?,
                     constrain: find(&opened, "bs_param_constrain").map_err(bad)?,
+                    random: find(&opened, "bs_rng_construct")
+                        .and_then(|make| Ok((make, find(&opened, "bs_rng_destruct")?)))
+                        .ok(),
                     unconstrain: find(&opened, "bs_param_unconstrain").map_err(bad)?,
                     log_density: find(&opened, "bs_log_density").map_err(bad)?,
                     gradient: find(&opened, "bs_log_density_gradient").map_err(bad)?,
@@ -90,27 +101,42 @@ impl StanModel {
                 said.unwrap_or_default()
             )));
         }
+        let generates = interface.random.is_some();
         // SAFETY: `model` was just constructed; the texts live as long as it does and are copied at once.
-        let (dim, names, info) = unsafe { (count(model), text(names(model, false, false)), text(info(model))) };
-        let names: Vec<String> = names.split(',').filter(|n| !n.is_empty()).map(|n| n.replace('.', "_")).collect();
+        let (dim, own, names, info) = unsafe {
+            let own = text(names(model, false, false));
+            (count(model), own, text(names(model, true, generates)), text(info(model)))
+        };
+        let split = |names: &str| names.split(',').filter(|n| !n.is_empty()).map(indexed).collect::<Vec<String>>();
+        let (own, names) = (split(&own), split(&names));
         // SAFETY: where the library has this function of the header, it has this type.
         let written = unsafe { find::<unsafe extern "C" fn(Model, bool, bool) -> c_int>(&opened, "bs_param_num") };
         // SAFETY: the model is alive.
-        let written = written.ok().map(|written| unsafe { written(model, false, false) });
+        let written =
+            written.ok().map(|written| unsafe { [written(model, false, false), written(model, true, generates)] });
         let turn = (!info.contains("STAN_THREADS=true")).then(|| Mutex::new(()));
         let free_dim = usize::try_from(dim).unwrap_or(0);
         // from here on, dropping `this` destructs the model
-        let this = Self { model, interface, free_dim, names, turn, _library: opened };
+        let begins = names.starts_with(&own);
+        let this = Self { model, interface, free_dim, names, own: own.len(), turn, _library: opened };
         if free_dim == 0 || free_dim > crate::target::formula::MAX_DIM {
             return Err(bad(format!(
                 "the model has {dim} unconstrained parameters; from 1 to {} are taken",
                 crate::target::formula::MAX_DIM
             )));
         }
-        if let Some(n) = written.filter(|n| usize::try_from(*n) != Ok(this.names.len())) {
-            let found = this.names.len();
+        let named = [this.own, this.names.len()];
+        let other =
+            written.and_then(|all| all.into_iter().zip(named).find(|(n, found)| usize::try_from(*n) != Ok(*found)));
+        if let Some((n, found)) = other {
             return Err(bad(format!(
                 "the model writes {n} parameters but names {found}; compile it again with BridgeStan"
+            )));
+        }
+        if !begins {
+            let found = this.names.join(", ");
+            return Err(bad(format!(
+                "the model's names {found} do not begin with its parameters; compile it again with BridgeStan"
             )));
         }
         Ok(this)
@@ -121,7 +147,7 @@ impl StanModel {
         self.free_dim
     }
 
-    /// Names of the constrained parameters, `a_3` for `a[3]`.
+    /// Names of the constrained parameters, and behind them of transformed parameters and generated quantities: `a[3]`, `B[1,2]`.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -135,18 +161,18 @@ impl StanModel {
         if code == 0 { Ok(()) } else { Err(said.unwrap_or_else(|| format!("code {code}"))) }
     }
 
-    /// Constrained parameters of each row.   n×free_dim → n×names.
+    /// Constrained parameters of each row, and what the model computes from them; NaN where it refuses to. What it draws for a row depends on
+    /// nothing but the row.   n×free_dim → n×names.
     pub fn constrain(&self, u: &Matrix) -> Result<Matrix, String> {
         assert_eq!(u.cols(), self.free_dim, "StanModel::constrain");
         let mut x = Matrix::zeros(u.rows(), self.names.len());
+        let more = self.names.len() > self.own;
         for (i, row) in u.iter_rows().enumerate() {
-            let out = x.row_mut(i).as_mut_ptr();
-            // SAFETY: `row` has free_dim numbers and `out` room for one of each name, which without transformed parameters and generated
-            // quantities are all that is written; no random numbers are asked for.
-            self.call(|m| unsafe {
-                (self.interface.constrain)(self.model, false, false, row.as_ptr(), out, null_mut(), m)
-            })?;
-            if let Some(j) = x.row(i).iter().position(|v| !v.is_finite()) {
+            if !(more && self.write(row, true, x.row_mut(i)).is_ok()) {
+                self.write(row, false, x.row_mut(i))?;
+                x.row_mut(i)[self.own..].fill(f64::NAN);
+            }
+            if let Some(j) = x.row(i)[..self.own].iter().position(|v| !v.is_finite()) {
                 return Err(format!(
                     "the model's constrained parameter {} is {} at u = {row:?}",
                     self.names[j],
@@ -158,9 +184,34 @@ impl StanModel {
         Ok(x)
     }
 
-    /// Unconstrained parameters of each row.   n×names → n×free_dim.
+    /// The parameters of a row (free_dim numbers), and with `all` what is computed from them, into `out`, a number for each name.
+    fn write(&self, row: &[f64], all: bool, out: &mut [f64]) -> Result<(), String> {
+        assert_eq!((row.len(), out.len()), (self.free_dim, self.names.len()), "StanModel::write");
+        let random = self.interface.random.filter(|_| all);
+        let mut state: Random = null_mut();
+        if let Some((make, _)) = random {
+            let bytes: Vec<u8> = row.iter().flat_map(|v| v.to_le_bytes()).collect();
+            // SAFETY: the function of the header; what it makes is freed below, once.
+            self.call(|m| unsafe {
+                state = make(fnv1a(&bytes) as c_uint, m);
+                c_int::from(state.is_null())
+            })?;
+        }
+        // SAFETY: `row` has free_dim numbers and `out` room for one of each name, so for all that is written; the model is alive, and where
+        // generated quantities are asked for there are random numbers.
+        let done = self.call(|m| unsafe {
+            (self.interface.constrain)(self.model, all, random.is_some(), row.as_ptr(), out.as_mut_ptr(), state, m)
+        });
+        if let Some((_, free)) = random {
+            // SAFETY: it was made above.
+            unsafe { free(state) }
+        }
+        done
+    }
+
+    /// Unconstrained parameters of each row; what is computed from them may follow.   n×names or n×parameters → n×free_dim.
     pub fn free(&self, x: &Matrix) -> Result<Matrix, String> {
-        assert_eq!(x.cols(), self.names.len(), "StanModel::free");
+        assert!([self.own, self.names.len()].contains(&x.cols()), "StanModel::free");
         let mut u = Matrix::zeros(x.rows(), self.free_dim);
         for (i, row) in x.iter_rows().enumerate() {
             let out = u.row_mut(i).as_mut_ptr();
@@ -201,6 +252,14 @@ impl Interface {
             (self.free_message)(message);
             Some(said)
         }
+    }
+}
+
+/// `a.1` as `a[1]`, `B.1.2` as `B[1,2]`.
+fn indexed(name: &str) -> String {
+    match name.split_once('.') {
+        Some((name, indices)) => format!("{name}[{}]", indices.replace('.', ",")),
+        None => name.into(),
     }
 }
 

@@ -64,41 +64,41 @@ impl<T: Real> HeldOut<T> {
         let best = Best { objective: f64::MAX, step: 0, parameters: flow.parameters.clone() };
         let (particles, key) = (frame.standardise(points), seed ^ KEY);
         let mut out = Self { density, particles, at_particles, key, patience, best, mark: (f64::MAX, 0), slower: 0 };
-        let (objective, _) = out.objective(flow, frame);
+        let (objective, _) = out.objective(flow, frame)?;
         (out.best.objective, out.mark) = (objective, (objective, 0));
         Ok(out)
     }
 
-    /// The objective and its standard error; the largest number, without one, where log p~ cannot be had.
-    fn objective(&self, flow: &Flow<T>, frame: &Affine) -> (f64, f64) {
+    /// The objective and its standard error; the largest number, without one, where no particle has a finite log-ratio.
+    fn objective(&self, flow: &Flow<T>, frame: &Affine) -> Result<(f64, f64)> {
         let drawn = flow.sample_block(DRAWS, self.key, 0);
         let mut at_drawn = vec![0.0; DRAWS];
-        if guarded(|| self.density.log_density_into(&frame.restore(&drawn), &mut at_drawn)).is_err() {
-            return (f64::MAX, 0.0);
-        }
+        guarded(|| self.density.log_density_into(&frame.restore(&drawn), &mut at_drawn))?;
         let ratio = |points: &Matrix, p: &[f64]| -> Vec<f64> {
             Density::log_density(flow, points).iter().zip(p).map(|(q, p)| q - p).collect()
         };
         let (of_q, of_p) = (ratio(&drawn, &at_drawn), ratio(&self.particles, &self.at_particles));
         let mut sorted: Vec<f64> = of_p.iter().copied().filter(|l| l.is_finite()).collect();
         sorted.sort_unstable_by(f64::total_cmp);
-        let Some(&middle) = sorted.get(sorted.len() / 2) else { return (f64::MAX, 0.0) };
+        let Some(&middle) = sorted.get(sorted.len() / 2) else { return Ok((f64::MAX, 0.0)) };
         // what is not finite is as bad as anything
         let bounded = |l: f64, worst: f64| if l.is_nan() { worst } else { l.clamp(middle - MOST, middle + MOST) };
         let (q, p) = (
             moments(of_q.iter().map(|&l| bounded(l, middle + MOST))),
             moments(of_p.iter().map(|&l| bounded(l, middle - MOST))),
         );
-        (q.0 - p.0, (q.1 + p.1).sqrt())
+        Ok((q.0 - p.0, (q.1 + p.1).sqrt()))
     }
 
-    /// Looks at the flow after `step` of all `steps`, where a look is due; the objective then. Keeps the best iterate, gives it back where no look
-    /// was better for so long, and at the end.
-    pub(super) fn look(&mut self, flow: &mut Flow<T>, frame: &Affine, step: u64, steps: u64) -> Option<f64> {
-        if !step.is_multiple_of(EVERY) && step < steps {
-            return None;
-        }
-        let (objective, error) = self.objective(flow, frame);
+    /// Whether it looks after `step` of all `steps`.
+    pub(super) fn is_due(step: u64, steps: u64) -> bool {
+        step.is_multiple_of(EVERY) || step >= steps
+    }
+
+    /// Looks at the flow after `step` of all `steps`; the objective. Keeps the best iterate, gives it back where no look was better for so
+    /// long, and at the end. `Error::Panicked` where the density panics; nothing changes then.
+    pub(super) fn look(&mut self, flow: &mut Flow<T>, frame: &Affine, step: u64, steps: u64) -> Result<f64> {
+        let (objective, error) = self.objective(flow, frame)?;
         if objective < self.best.objective {
             self.best = Best { objective, step, parameters: flow.parameters.clone() };
         }
@@ -113,7 +113,7 @@ impl<T: Real> HeldOut<T> {
         if waited || step >= steps {
             flow.parameters = self.best.parameters.clone();
         }
-        Some(objective)
+        Ok(objective)
     }
 
     /// Factor on the rate of a step.

@@ -138,13 +138,17 @@ impl Mixture {
         let k = self.log_weights.len();
         let volume: Vec<f64> =
             (0..k).map(|k| self.log_weights[k] - self.scales.row(k).iter().map(|s| ln(*s)).sum::<f64>()).collect();
+        let (means, scales) = (self.means.transpose(), self.scales.transpose());
         let mut out = Matrix::zeros(y.rows(), k);
         for (i, row) in y.iter_rows().enumerate() {
             let shares = out.row_mut(i);
-            for (k, share) in shares.iter_mut().enumerate() {
-                let terms = row.iter().zip(self.means.row(k)).zip(self.scales.row(k));
-                *share = volume[k] - 0.5 * terms.map(|((y, m), s)| ((y - m) / s).powi(2)).sum::<f64>();
+            // all components at once, coordinate by coordinate: the compiler vectorises it, and each sum keeps its order
+            for ((y, m), s) in row.iter().zip(means.iter_rows()).zip(scales.iter_rows()) {
+                for ((share, m), s) in shares.iter_mut().zip(m).zip(s) {
+                    *share += ((y - m) / s).powi(2);
+                }
             }
+            shares.iter_mut().zip(&volume).for_each(|(share, v)| *share = v - 0.5 * *share);
             let total = log_sum_exp(shares);
             shares.iter_mut().for_each(|s| *s = exp(*s - total));
         }
@@ -156,18 +160,28 @@ impl Mixture {
     fn maximise(&mut self, y: &Matrix, shares: &Matrix, size: f64) {
         let (n, d) = y.shape();
         let k = self.log_weights.len();
-        let counts: Vec<f64> = (0..k).map(|k| shares.iter_rows().map(|s| s[k]).sum::<f64>()).collect();
-        for c in 0..k {
-            self.log_weights[c] = ln((counts[c] + 1.0) / (n + k) as f64);
-            for j in 0..d {
-                let old = self.means[(c, j)];
-                let pairs = || shares.iter_rows().zip(y.iter_rows()).map(|(s, y)| (s[c], y[j]));
-                let mean = (pairs().map(|(s, y)| s * y).sum::<f64>() + old) / (counts[c] + 1.0);
-                let square = pairs().map(|(s, y)| s * (y - mean) * (y - mean)).sum::<f64>();
-                self.means[(c, j)] = mean;
-                self.scales[(c, j)] = ((square + (0.1 * size).powi(2)) / (counts[c] + 1.0)).sqrt();
+        // d×K: particle by particle for all components at once, as above
+        let (mut counts, mut mean, mut square) = (vec![0.0; k], Matrix::<f64>::zeros(d, k), Matrix::<f64>::zeros(d, k));
+        for (s, y) in shares.iter_rows().zip(y.iter_rows()) {
+            counts.iter_mut().zip(s).for_each(|(count, s)| *count += s);
+            for (j, y) in y.iter().enumerate() {
+                mean.row_mut(j).iter_mut().zip(s).for_each(|(m, s)| *m += s * y);
             }
         }
+        for (j, c) in (0..d).flat_map(|j| (0..k).map(move |c| (j, c))) {
+            mean[(j, c)] = (mean[(j, c)] + self.means[(c, j)]) / (counts[c] + 1.0);
+        }
+        for (s, y) in shares.iter_rows().zip(y.iter_rows()) {
+            for (j, y) in y.iter().enumerate() {
+                for ((square, s), m) in square.row_mut(j).iter_mut().zip(s).zip(mean.row(j)) {
+                    *square += s * (y - m) * (y - m);
+                }
+            }
+        }
+        self.log_weights = counts.iter().map(|count| ln((count + 1.0) / (n + k) as f64)).collect();
+        let scale = |c: usize, j: usize| ((square[(j, c)] + (0.1 * size).powi(2)) / (counts[c] + 1.0)).sqrt();
+        self.scales = Matrix::from_fn(k, d, scale);
+        self.means = mean.transpose();
     }
 
     /// As the base takes them.

@@ -1,6 +1,6 @@
 //! A flow under training, with its exact density.
 
-use crate::density::{Affine, Density};
+use crate::density::{Affine, Density, Target};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, Law, LawUse};
 use crate::linalg::Matrix;
@@ -12,7 +12,7 @@ use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
 use crate::model::trained::bounded_growth;
 use crate::model::{LatentBatch, Searched};
-use crate::nn::{Adam, AdamState, cosine_rate};
+use crate::nn::{Adam, AdamState, Parameters, cosine_rate};
 use crate::num::Real;
 use crate::rng::Purpose;
 use crate::search::{SearchSettings, search};
@@ -53,6 +53,9 @@ crate::settings! {
 /// Fraction of the steps over which Adam's rate rises: its first steps have the length of the rate whatever the gradient, and a start
 /// that is good already would be lost.
 const WARM_UP: f64 = 0.05;
+
+/// Parameters and optimiser, as they were before a step.
+type Before<T> = (Parameters<T>, AdamState<T>);
 
 /// Most bins of a spline.
 const MOST_BINS: usize = 100;
@@ -111,7 +114,7 @@ impl FlowSettings {
         flow.start_at(&y, start.seed);
         flow.search = Some(Searched::of(&found));
         let mut model = FlowModel::new(flow, self.clone());
-        model.hold_out(density, start.seed)?;
+        model.hold_out(start.training, start.seed)?;
         Ok(Built { model: Box::new(model), particles: Some(y) })
     }
 
@@ -125,9 +128,7 @@ impl FlowSettings {
         }
         let mut model = FlowModel::<T>::new(Flow::new(frame, self.architecture(components), start.seed), self.clone());
         model.flow.search = Searched::of_state(state, model.flow.dim())?;
-        if let [density] = start.target.densities.as_slice() {
-            model.hold_out(density, start.seed)?;
-        }
+        model.hold_out(start.training, start.seed)?;
         model.restore(state)?;
         Ok(Box::new(model))
     }
@@ -190,20 +191,26 @@ impl<T: Real> FlowModel<T> {
     }
 
     /// From here on particles of the search judge its steps.
-    fn hold_out(&mut self, density: &Arc<dyn Density>, seed: u64) -> Result<()> {
-        let (search, patience) = (self.flow.search.as_ref(), self.settings.patience);
-        let Some(search) = search.filter(|_| patience > 0) else { return Ok(()) };
+    fn hold_out(&mut self, target: &Target, seed: u64) -> Result<()> {
+        let patience = self.settings.patience;
+        let search = self.flow.search.as_ref().filter(|_| patience > 0);
+        let (Some(search), [density]) = (search, target.densities.as_slice()) else { return Ok(()) };
         let flow = (&self.flow, &self.frame);
         self.held_out = Some(HeldOut::new(Arc::clone(density), flow, &search.particles, patience, seed)?);
         Ok(())
     }
 
-    /// After a step: what held-out points say of it.
-    fn judge(&mut self, clock: Clock) -> Vec<Figure> {
-        let Some(held_out) = &mut self.held_out else { return Vec::new() };
-        let value = held_out.look(&mut self.flow, &self.frame, clock.step + 1, clock.steps);
-        let label = "KL(q‖p) + KL(p‖q), held out";
-        value.map(|value| Figure::plain("held_out", label, value)).into_iter().collect()
+    /// A step along `self.gradient`, and what held-out points say of it where a look is due. A look that fails takes the step back.
+    fn descend(&mut self, rate: f64, clock: Clock, before: Option<Before<T>>) -> Result<Vec<Figure>> {
+        Adam::default().step(&mut self.flow.parameters, &self.gradient, &mut self.optimiser, rate);
+        let (Some(held_out), Some(before)) = (&mut self.held_out, before) else { return Ok(Vec::new()) };
+        match held_out.look(&mut self.flow, &self.frame, clock.step + 1, clock.steps) {
+            Ok(value) => Ok(vec![Figure::plain("held_out", "KL(q‖p) + KL(p‖q), held out", value)]),
+            Err(error) => {
+                (self.flow.parameters, self.optimiser) = before;
+                Err(error)
+            }
+        }
     }
 
     /// What is trained, in the units of the target.
@@ -282,7 +289,10 @@ impl<T: Real> Model for FlowModel<T> {
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {
         let latent = self.latent.take();
-        let rate = self.settings.rate(step.clock) * self.held_out.as_ref().map_or(1.0, HeldOut::rate);
+        let clock = step.clock;
+        let rate = self.settings.rate(clock) * self.held_out.as_ref().map_or(1.0, HeldOut::rate);
+        let is_due = self.held_out.is_some() && HeldOut::<T>::is_due(clock.step + 1, clock.steps);
+        let before = is_due.then(|| (self.flow.parameters.clone(), self.optimiser.clone()));
         let (velocity, rms, growth) = match step.pull {
             Pull::Points(field) => (field.velocity, field.rms, field.growth),
             Pull::Displacement { by, .. } => (by.clone(), crate::velocity::root_mean_square(&by), None),
@@ -291,10 +301,9 @@ impl<T: Real> Model for FlowModel<T> {
                 self.valued.log_density(&self.flow, &at.cast());
                 let column = Matrix::from_vec(cotangent.len(), 1, cotangent);
                 self.valued.pull_back(&column.cast(), &mut self.gradient);
-                Adam::default().step(&mut self.flow.parameters, &self.gradient, &mut self.optimiser, rate);
-                return Ok(self.judge(step.clock));
+                return self.descend(rate, clock, before);
             }
-            _ => return Err(Error::Diverged { step: step.clock.step }),
+            _ => return Err(Error::Diverged { step: clock.step }),
         };
         // T9: the cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range
         let factor = if rms > 0.0 { -1.0 / (rms * velocity.rows() as f64) } else { 0.0 };
@@ -305,8 +314,7 @@ impl<T: Real> Model for FlowModel<T> {
             let share = self.settings.reaction * rate / self.settings.learning_rate;
             base.react(&mut self.flow.parameters, codes, &rates, share);
         }
-        Adam::default().step(&mut self.flow.parameters, &self.gradient, &mut self.optimiser, rate);
-        Ok(self.judge(step.clock))
+        self.descend(rate, clock, before)
     }
 
     fn settled(&self) -> Option<String> {
