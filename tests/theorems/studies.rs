@@ -76,7 +76,9 @@ fn two_hundred_pairs() {
             Ok(budget) => {
                 let budget = budget.with_divergence(f);
                 let bad = registry().into_iter().filter_map(|c| wrong(&c.run(&budget)));
-                found.extend(bad.map(|e| format!("{name}: {e}")));
+                let bad: Vec<String> = bad.map(|e| format!("{name}: {e}")).collect();
+                bad.iter().for_each(|e| println!("{e}"));
+                found.extend(bad);
             }
         }
         println!("{k}: {} refused, {} wrong", refused.len(), found.len());
