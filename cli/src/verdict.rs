@@ -48,7 +48,9 @@ impl Verdict {
         let region = certified.and_then(|c| c.against_search()).and_then(|s| s.missed_region());
         let useless = certified.map(Certified::certificate).filter(|c| c.verdict() == Weights::Useless).map(|c| {
             let error = crate::report::number(c.loss.mean(), 2);
-            format!("a few weights decide everything: reweighting may err by {error} posterior sd, and nothing vouches for the samples")
+            let hardly = "the model hardly visits a part of the target that the search found";
+            let why = if c.loss.missing > c.loss.unseen { hardly } else { "a few weights decide everything" };
+            format!("{why}: reweighting may err by {error} posterior sd, and nothing vouches for the samples")
         });
         let reasons = [
             region,

@@ -1,10 +1,12 @@
 //! What a model with a known density proves about itself, from its log-weights log p~ - log q.
 
+mod bridge;
 mod loss;
 mod pareto;
 mod weights;
 mod words;
 
+pub use bridge::Bridge;
 pub use loss::Loss;
 pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
@@ -102,6 +104,13 @@ impl Certificate {
             loss: Loss::of(log_weights),
             exact: at_exact.map(ExactPart::of).transpose()?,
         })
+    }
+
+    /// Beside what particles of the target say, such as those of a search: the part of Z that these saw and the weights do not have counts
+    /// in [`Loss`], and so in the verdict.
+    pub fn beside(mut self, bridge: &Bridge) -> Self {
+        self.loss.missing = bridge.missing();
+        self
     }
 
     /// By the implied error of a reweighted mean; a tail that cannot be judged is useless.
