@@ -7,7 +7,7 @@ use crate::linalg::Matrix;
 use crate::metric::{Bridge, Certificate, Estimate, NoiseLevels, shown};
 use crate::model::Searched;
 use crate::model::{CentreDensity, Generator, LatentBatch};
-use crate::num::{Real, exp, exp_m1, hypot, ln, ln_1p, log_mean_exp, log_sum_exp};
+use crate::num::{Real, exp, hypot, ln, ln_1p, log_mean_exp, log_sum_exp};
 use crate::rng::{Purpose, stream};
 use crate::search::Disagreement;
 use std::f64::consts::PI;
@@ -208,7 +208,11 @@ impl AgainstSearch {
     pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         vec![
             ("log Z of the search", shown(self.log_z), "from the particles that the training began with"),
-            ("log Z, bridge", shown(self.bridge.log_z), "from the model's samples and the search's particles together"),
+            (
+                "log Z, with the search",
+                shown(self.bridge.log_z),
+                "from weights below 10, and the share of its particles above",
+            ),
             ("missed, of the search", shown(self.missed), "of its particles: there q < p/10"),
             (
                 "resolution of the search",
@@ -233,16 +237,17 @@ impl AgainstSearch {
         found
     }
 
-    /// The sentence that log Z of the weights is too low, where samples and particles together say so by more than chance.
+    /// The sentence that log Z of the weights is too low, where the particles say so by more than chance.
     pub fn missing_mass(&self) -> Option<String> {
-        let share = self.bridge.missing();
-        (share > 0.0).then(|| {
+        let Bridge { of_particles, of_weights, log_z, above, missing } = self.bridge;
+        (missing > 0.0).then(|| {
             format!(
-                "log Z of the weights may be too low by {}: with the particles of the search it is {}; the model hardly visits a share of {:.2} % \
-                 of the target",
-                shown(self.bridge.above),
-                shown(self.bridge.log_z),
-                100.0 * -exp_m1(-self.bridge.above.value)
+                "log Z of the weights may be too low by {}: {:.2} % of the search's particles lie where the model's density is below a tenth \
+                 of the target's, and {:.2} % of the weights do; with the particles log Z is {}",
+                shown(above),
+                100.0 * of_particles.value,
+                100.0 * of_weights.value,
+                shown(log_z)
             )
         })
     }

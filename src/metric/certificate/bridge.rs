@@ -1,93 +1,85 @@
-//! log Z from samples of a model and particles of the target together.
+//! What importance weights do not have of a target, by particles of it.
 
 use super::Estimate;
-use crate::num::{exp, exp_m1, hypot, ln, log_mean_exp};
+use crate::num::{exp, exp_m1, hypot, ln, ln_1p, log_mean_exp};
 
-/// Standard errors from which log Z of the bridge is above that of the weights by more than chance.
-const ERRORS: f64 = 3.0;
-/// Halvings of the interval in which log Z is sought.
-const HALVINGS: usize = 100;
+/// A place is heavy where w is above this many of its mean: q < p/10.
+const HEAVY: f64 = 10.0;
+/// Standard errors by which each of two shares may be off.
+const ERRORS: f64 = 2.0;
+/// Least difference of log Z that is said: less moves no mean by 0.05 standard deviations, where the mass lies three away.
+const LEAST: f64 = 0.01;
 
-/// log Z by a bridge between n samples of q and N particles of p, and how far that is above log Z of the weights alone.
+/// log Z of importance weights beside particles of p, such as those of a search: how much of p is where the weights are never drawn.
 ///
-/// Z = E_q[w h(w)]/E_p[h(w)] for every h ≥ 0; h = 1/(n + N w/Z) (Meng and Wong, Statistica Sinica 1996) has the least variance, and both
-/// averages are of bounded terms. So places that the weights need and q hardly visits are counted where the particles are, and an error in
-/// the particles counts only as far as w differs from Z there: with w = Z any particles give Z.
+/// Z = E_q[w 1_A]/P_p(A) for every set A (bridge sampling; Meng and Wong, Statistica Sinica 1996). On A = {w ≤ 10 ŵ}, ŵ the mean weight, w is
+/// bounded, and how much of p is outside of it the particles say. The weights say it too, E_q[w 1_{w > 10 ŵ}]/Z, but a share of p where
+/// q is below 1/n has no sample: then weights, ESS and k-hat know nothing of it, and log Z is too low by as much.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Bridge {
-    /// log Z; +∞ where no particle lies where q has a density.
+    /// Share of p where w > 10 ŵ, by the particles.
+    pub of_particles: Estimate,
+    /// The same by the weights.
+    pub of_weights: Estimate,
+    /// log E_q[w 1_A] - log P_p(A); +∞ where no particle lies in A.
     pub log_z: Estimate,
-    /// log Z - log (1/n) Σ w_i, with the error of this difference.
+    /// This less the logarithm of the mean weight, log (1 - share by weights) - log (1 - share by particles), with its error.
     pub above: Estimate,
+    /// The part of Z that the weights do not have, in units of their mean: e^above - 1; 0 where the shares differ by less than two errors of each,
+    /// or log Z by less than 0.01 or its stated error.
+    pub missing: f64,
 }
 
 impl Bridge {
-    /// From log w = log p~ - log q at samples of q (n) and at particles of p (N ≥ 1), the first `first` of one population and the others of
-    /// another, independent one. `families`: which particle descends from which, so that relatives do not count as independent; empty where all are.
-    ///
-    /// The particles' part of the error is Σ_a (Σ_{j in family a} (h_j/h̄ - 1)/N)², and not less than the difference of the populations says.
+    /// From log w = log p~ - log q at n samples of q and at N ≥ 1 particles of p, the first `first` of one population and the others of
+    /// another, independent one. `families`: a number for each particle, equal for relatives, which do not count as independent; empty where all do.
     pub fn of(log_weights: &[f64], at_particles: &[f64], families: &[usize], first: usize) -> Self {
-        let (n, m) = (log_weights.len() as f64, at_particles.len() as f64);
-        let (kappa, log_mean) = (ln(m / n), log_mean_exp(log_weights));
-        let finite = || log_weights.iter().chain(at_particles).copied().filter(|l| l.is_finite());
-        if log_mean == f64::NEG_INFINITY || at_particles.iter().all(|l| *l == f64::INFINITY) {
+        let (n, log_mean) = (log_weights.len() as f64, log_mean_exp(log_weights));
+        let is_heavy = |l: f64| l > log_mean + ln(HEAVY);
+        let heavy: Vec<f64> = at_particles.iter().map(|&l| f64::from(u8::from(is_heavy(l)))).collect();
+        let of_particles = Estimate { value: mean(&heavy), standard_error: error_of_mean(&heavy, families, first) };
+        let w = |l: f64| exp(l - log_mean);
+        let root = |x: &dyn Fn(f64) -> f64| log_weights.iter().map(|&l| x(l) * x(l)).sum::<f64>().sqrt() / n;
+        let share = log_weights.iter().filter(|l| is_heavy(**l)).map(|&l| w(l)).sum::<f64>() / n;
+        let error = root(&|l| w(l) * (f64::from(u8::from(is_heavy(l))) - share));
+        let of_weights = Estimate { value: share, standard_error: error };
+        let (inside, outside) = (1.0 - share, 1.0 - of_particles.value);
+        if outside <= 0.0 || log_mean == f64::NEG_INFINITY {
             let endless = Estimate { value: f64::INFINITY, standard_error: f64::NAN };
-            return Self { log_z: endless, above: endless };
+            return Self { of_particles, of_weights, log_z: endless, above: endless, missing: f64::INFINITY };
         }
-        // N w h/Z at samples and n h at particles, which have equal sums at log Z = c
-        let at_samples = |c: f64| log_weights.iter().map(move |l| logistic(kappa + l - c));
-        let at_targets = |c: f64| at_particles.iter().map(move |l| logistic(c - kappa - l));
-        let reach = 50.0 + kappa.abs();
-        let mut low = finite().fold(f64::INFINITY, f64::min) - reach;
-        let mut high = finite().fold(f64::NEG_INFINITY, f64::max) + reach;
-        for _ in 0..HALVINGS {
-            let c = 0.5 * (low + high);
-            let more = at_samples(c).sum::<f64>() > at_targets(c).sum::<f64>();
-            *(if more { &mut low } else { &mut high }) = c;
-        }
-        let c = 0.5 * (low + high);
-        let (own, t): (Vec<f64>, Vec<f64>) = (at_samples(c).collect(), at_targets(c).collect());
-        let total: f64 = own.iter().sum();
-        let relative = || own.iter().map(|u| n * u / total);
-        let w = || log_weights.iter().map(|l| exp(l - log_mean));
-        let of_samples = |x: &mut dyn Iterator<Item = f64>| (x.map(|x| x * x).sum::<f64>()).sqrt() / n;
-        let of_particles = error_of_mean(&t, families, first);
-        let error = |own: f64| hypot(own, of_particles);
+        let value = ln_1p(-share) - ln(outside);
+        let errors = (error / inside, of_particles.standard_error / outside);
+        let bounded = root(&|l| if is_heavy(l) { 1.0 } else { w(l) / inside - 1.0 });
+        let stated = root(&|l| w(l) - 1.0);
+        let apart = of_particles.value - share > ERRORS * (of_particles.standard_error + error);
         Self {
-            log_z: Estimate { value: c, standard_error: error(of_samples(&mut relative().map(|u| u - 1.0))) },
-            above: Estimate {
-                value: c - log_mean,
-                standard_error: error(of_samples(&mut relative().zip(w()).map(|(u, w)| u - w))),
-            },
+            of_particles,
+            of_weights,
+            log_z: Estimate { value: log_mean + value, standard_error: hypot(bounded, errors.1) },
+            above: Estimate { value, standard_error: hypot(errors.0, errors.1) },
+            missing: if apart && value > LEAST.max(stated) { exp_m1(value) } else { 0.0 },
         }
     }
-
-    /// The part of Z that the weights do not have, in units of their mean: e^above - 1 where `above` is more than three standard errors, else 0.
-    pub fn missing(&self) -> f64 {
-        let Estimate { value, standard_error } = self.above;
-        // not so for an error that is NaN
-        if value <= ERRORS * standard_error { 0.0 } else { exp_m1(value).max(0.0) }
-    }
 }
 
-/// 1/(1 + e^-x).
-fn logistic(x: f64) -> f64 {
-    1.0 / (1.0 + exp(-x))
+fn mean(x: &[f64]) -> f64 {
+    x.iter().sum::<f64>() / x.len() as f64
 }
 
-/// The standard error of the mean of t ≥ 0, of its mean.
-fn error_of_mean(t: &[f64], families: &[usize], first: usize) -> f64 {
-    let mean_of = |t: &[f64]| t.iter().sum::<f64>() / t.len() as f64;
-    let (n, mean) = (t.len() as f64, mean_of(t));
-    let centred = || t.iter().map(|t| (t / mean - 1.0) / n);
+/// The standard error of the mean of x, √(Σ_a (Σ_{j in family a} (x_j - x̄)/N)²), and not less than without families or than the difference of
+/// the two populations says.
+fn error_of_mean(x: &[f64], families: &[usize], first: usize) -> f64 {
+    let (n, middle) = (x.len() as f64, mean(x));
+    let centred = || x.iter().map(|x| (x - middle) / n);
     let independent: f64 = centred().map(|v| v * v).sum();
     let mut sums = vec![0.0; families.iter().max().map_or(0, |most| most + 1)];
     families.iter().zip(centred()).for_each(|(&a, v)| sums[a] += v);
     let of_families: f64 = sums.iter().map(|v| v * v).sum();
-    let (a, b) = t.split_at(first.min(t.len()));
+    let (a, b) = x.split_at(first.min(x.len()));
     let apart = match a.is_empty() || b.is_empty() {
         true => 0.0,
-        false => (mean_of(a) - mean_of(b)).powi(2) / (mean * mean) * (a.len() * b.len()) as f64 / (n * n),
+        false => (mean(a) - mean(b)).powi(2) * (a.len() * b.len()) as f64 / (n * n),
     };
     independent.max(of_families).max(apart).sqrt()
 }

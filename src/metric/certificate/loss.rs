@@ -19,7 +19,7 @@ pub struct Loss {
     /// The part of Z that the sample has not seen: ∫ w dP over the probabilities P between 1/n and 1/(10 n), in units of the mean weight, where
     /// w(P) is the largest weight times (n P)^-k. The mean of p/q exists, so the index of its tail is 1 at most: k = min(k-hat, 1).
     pub unseen: f64,
-    /// The part of Z that particles of the target saw and the weights do not have ([`Bridge::missing`](super::Bridge::missing)), in the same
+    /// The part of Z that particles of the target saw and the weights do not have ([`Bridge`](super::Bridge)), in the same
     /// units; 0 without particles.
     pub missing: f64,
     /// Share of the largest weight in the sum of all.
