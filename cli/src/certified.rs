@@ -117,7 +117,7 @@ impl Certified {
             json!({
                 "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed), "together": s.together,
                 "bridge": {
-                    "log_z": estimate(&s.bridge.log_z), "above_weights": estimate(&s.bridge.above),
+                    "cut": s.bridge.cut, "log_z": estimate(&s.bridge.log_z), "above_weights": estimate(&s.bridge.above),
                     "heavy": { "particles": estimate(&s.bridge.of_particles), "weights": estimate(&s.bridge.of_weights) },
                 },
                 "disagreement": s.disagreement.as_ref().map(disagreement),

@@ -183,11 +183,11 @@ impl AgainstSearch {
     }
 
     /// Whether the weights of a model's samples (n×d, with n log-weights) have at least half of the mass in the region that the particles
-    /// have there, at most a quarter of all particles is missed, and log Z is not below that of the search by more than its error, or there is no
-    /// region: a tail that is thin in the model but visited, which weights repair.
+    /// have there, at most a quarter of all particles is missed where the weights lack mass, and log Z is not below that of the search by more
+    /// than its error, or there is no region: a tail that is thin in the model but visited, which weights repair.
     pub fn is_seen(&self, samples: &Matrix, log_weights: &[f64]) -> bool {
         let Some(region) = &self.region else { return true };
-        if self.missed.value > TAIL {
+        if self.missed.value > TAIL && self.bridge.missing > 0.0 {
             return false;
         }
         let total = log_sum_exp(log_weights);
@@ -211,7 +211,7 @@ impl AgainstSearch {
             (
                 "log Z, with the search",
                 shown(self.bridge.log_z),
-                "from weights below 10, and the share of its particles above",
+                "from bounded weights, and the share of its particles above the bound",
             ),
             ("missed, of the search", shown(self.missed), "of its particles: there q < p/10"),
             (
@@ -239,11 +239,11 @@ impl AgainstSearch {
 
     /// The sentence that log Z of the weights is too low, where the particles say so by more than chance.
     pub fn missing_mass(&self) -> Option<String> {
-        let Bridge { of_particles, of_weights, log_z, above, missing } = self.bridge;
+        let Bridge { cut, of_particles, of_weights, log_z, above, missing } = self.bridge;
         (missing > 0.0).then(|| {
             format!(
-                "log Z of the weights may be too low by {}: {:.2} % of the search's particles lie where the model's density is below a tenth \
-                 of the target's, and {:.2} % of the weights do; with the particles log Z is {}",
+                "log Z of the weights may be too low by {}: {:.2} % of the search's particles lie where the model's density is below 1/{cut:.0} of \
+                 the target's, and {:.2} % of the weights do; with the particles log Z is {}",
                 shown(above),
                 100.0 * of_particles.value,
                 100.0 * of_weights.value,
