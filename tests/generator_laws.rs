@@ -2,7 +2,7 @@
 
 use pushforward::density::{Affine, BlackBox, Density, GaussianMixture, Target, by_name};
 use pushforward::linalg::Matrix;
-use pushforward::metric::{Certificate, ModeTruth};
+use pushforward::metric::{Certificate, ModeTruth, Verdict};
 use pushforward::model::{Generator, GeneratorModel, LatentBatch, Searched};
 use pushforward::num::Summary;
 use pushforward::rng::{Purpose, fill_normal, normal_matrix, stream};
@@ -130,7 +130,9 @@ fn a_deleted_mode_is_named() {
         let q = GaussianMixture::new(&weights, image.means().gather_rows(rows), covariances).unwrap();
         let mut g: Generator<f64> = Generator::at_mixture(frame.clone(), &q, &[4], 0.6, 1);
         let particles = p.sample(2048, 3).unwrap();
-        g.search = Some(Searched { particles, log_z: 0.0, log_z_error: 0.02, calls: 1 });
+        let (second, families, disagreement) = (p.sample(2048, 4).unwrap(), Vec::new(), None);
+        g.search =
+            Some(Searched { particles, second, families, log_z: 0.0, log_z_error: 0.02, calls: 1, disagreement });
         g
     };
     let whole = of(&(0..9).collect::<Vec<_>>()).certify(&p, 10_000, 1).unwrap();
@@ -138,7 +140,9 @@ fn a_deleted_mode_is_named() {
     assert!(by_noise.z(0.0).abs() < 5.0 && by_noise.standard_error < 0.01, "{by_noise:?}");
     assert!(whole.findings().iter().all(|f| !f.contains("by noise levels")), "{:?}", whole.findings());
     assert!(whole.bare.log_z.value.abs() < 0.02 && whole.defended.reverse_ess > 0.8, "{:?}", whole.defended);
-    assert_eq!(whole.search.unwrap().missed_region(), None);
+    assert_eq!(whole.bare.verdict(), Verdict::Reliable);
+    let beside = whole.search.unwrap();
+    assert_eq!((beside.missed_region(), beside.missing_mass()), (None, None));
     let less = of(&kept).certify(&p, 10_000, 1).unwrap();
     assert!((less.bare.log_z.value - mass.ln()).abs() < 0.02, "{:?} {mass}", less.bare.log_z);
     // KL by noise levels sees the mode that no sample is near, and says so
@@ -146,7 +150,10 @@ fn a_deleted_mode_is_named() {
     assert!(by_noise.z(0.0).abs() < 5.0 && by_noise.standard_error < 0.03, "{by_noise:?}");
     assert!(less.findings().iter().any(|f| f.contains("by noise levels puts log Z at")), "{:?}", less.findings());
     assert!(less.defended.reverse_ess < 0.5 * whole.defended.reverse_ess, "{}", less.defended.reverse_ess);
+    assert_eq!(less.bare.verdict(), Verdict::Useless, "{:?}", less.bare);
     let found = less.search.unwrap();
+    // with the particles log Z is that of all nine modes
+    assert!(found.bridge.log_z.z(0.0).abs() < 5.0 && found.missing_mass().is_some(), "{:?}", found.bridge);
     // a binomial count of 2,048 particles, 5 standard deviations
     let error = 5.0 * ((1.0 - mass) * mass / 2048.0).sqrt();
     assert!((found.missed.value - (1.0 - mass)).abs() < error, "{} {}", found.missed.value, 1.0 - mass);

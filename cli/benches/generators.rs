@@ -1,14 +1,16 @@
 //! Generators with their defaults on modes of many kinds, each given as a mixture and by its values alone: the table of docs/generators.md.
 //!
-//! `cargo bench -p pushforward-cli --bench generators [-- NAME … | --seeds N | --method NAME]`
+//! `cargo bench -p pushforward-cli --bench generators [-- NAME … | --seeds N | --method NAME | --values]`
 //!
 //! Judged at 200,000 samples, as exact samples are (the floor): modes of mass 0.01 and more, total variation of the masses, share beyond the
-//! 0.9997 quantile of chi-square of d of every mode, the mode whose variance is farthest off; log Z and ESS of the certificate, seconds.
+//! 0.9997 quantile of chi-square of d of every mode, the mode whose variance is farthest off; log Z and ESS of the certificate; what the run
+//! says of itself: "ok", weights that are not reliable, a region of the search that is missed (exit code 3); seconds. `--values`: each target
+//! by its values alone.
 
 use pushforward::density::{BlackBox, Density, GaussianMixture, Target, by_name};
 use pushforward::linalg::Matrix;
-use pushforward::metric::Certificate;
-use pushforward::model::GeneratorModel;
+use pushforward::metric::Verdict;
+use pushforward::model::{GeneratorCertificate, GeneratorModel};
 use pushforward::run::Method;
 use pushforward_cli::target;
 use std::sync::Arc;
@@ -130,12 +132,14 @@ impl Figures {
 fn main() {
     pushforward::run::spin(true);
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("the repository's folder");
-    let (mut names, mut seeds, mut name_of_method) = (Vec::new(), 5, "generator".to_string());
+    let (mut names, mut seeds, mut name_of_method, mut kinds) =
+        (Vec::new(), 5, "generator".to_string(), vec![false, true]);
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     while let Some(word) = arguments.next() {
         match word.as_str() {
             "--seeds" => seeds = arguments.next().and_then(|n| n.parse().ok()).expect("a number after --seeds"),
             "--method" => name_of_method = arguments.next().expect("a name after --method"),
+            "--values" => kinds = vec![true],
             _ => names.push(word),
         }
     }
@@ -143,17 +147,19 @@ fn main() {
         names = NAMES.iter().map(|n| n.to_string()).collect();
     }
     println!("{name_of_method}, {SAMPLES} samples, seeds 0 to {}; the floor in brackets\n", seeds - 1);
-    println!("| target | given as | modes | mode-mass TV | beyond, % | worst variance | log Z error | ESS | s |");
-    println!("|---|---|---|---|---|---|---|---|---|");
+    println!(
+        "| target | given as | modes | mode-mass TV | beyond, % | worst variance | log Z error | ESS | says | s |"
+    );
+    println!("|---|---|---|---|---|---|---|---|---|---|");
     for name in &names {
         let p = mixture(name);
         let truth = Figures::of(&p, &p.sample(1_000_000, 99).expect("exact samples"));
         let floor = Figures::of(&p, &p.sample(SAMPLES, 98).expect("exact samples"));
-        for values in [false, true] {
+        for &values in &kinds {
             let density: Arc<dyn Density> = Arc::new(p.clone());
             let density = if values { Arc::new(BlackBox(density)) } else { density };
             let target = Target::of(density);
-            let mut cells: [Vec<String>; 7] = Default::default();
+            let mut cells: [Vec<String>; 8] = Default::default();
             for seed in 0..seeds {
                 let method = Method::preset(&name_of_method, &target).and_then(|m| m.with("seed", seed as u64));
                 let clock = Instant::now();
@@ -162,12 +168,18 @@ fn main() {
                 let seconds = clock.elapsed().as_secs_f64();
                 let found = Figures::of(&p, &run.sample(SAMPLES, 7, 0));
                 let (has, all) = found.modes(&truth);
-                let certificate: Option<Certificate> = run
+                let certificate: Option<GeneratorCertificate> = run
                     .model_as::<GeneratorModel<f32>>()
-                    .and_then(|m| m.generator().certify(&target.densities[0], 10_000, seed as u64).ok())
-                    .map(|c| c.bare);
-                let log_z = certificate.as_ref().map_or("–".into(), |c| format!("{:.4}", c.log_z.value));
-                let ess = certificate.as_ref().map_or("–".into(), |c| format!("{:.3}", c.reverse_ess));
+                    .and_then(|m| m.generator().certify(&target.densities[0], 10_000, seed as u64).ok());
+                let log_z = certificate.as_ref().map_or("–".into(), |c| format!("{:.4}", c.bare.log_z.value));
+                let ess = certificate.as_ref().map_or("–".into(), |c| format!("{:.3}", c.bare.reverse_ess));
+                let says = certificate.as_ref().map_or("–", |c| {
+                    match (c.search.as_ref().and_then(|s| s.missed_region()), c.bare.verdict()) {
+                        (None, Verdict::Reliable) => "ok",
+                        (None, _) => "weights",
+                        (Some(_), _) => "region",
+                    }
+                });
                 let row = [
                     format!("{has}/{all}"),
                     format!("{:.4}", found.total_variation(&truth)),
@@ -175,6 +187,7 @@ fn main() {
                     format!("{:+.3}", found.worst(&truth)),
                     log_z,
                     ess,
+                    says.to_string(),
                     format!("{seconds:.1}"),
                 ];
                 cells.iter_mut().zip(row).for_each(|(cell, value)| cell.push(value));

@@ -9,6 +9,7 @@ use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate, KlBound, Verdict, resample, weighted_means};
 use pushforward::model::{AgainstSearch, GeneratorCertificate};
 use pushforward::num::{exp, log_sum_exp};
+use pushforward::search::Disagreement;
 use serde_json::{Value, json};
 use std::sync::Arc;
 
@@ -26,6 +27,11 @@ pub struct Certified {
     search: Option<AgainstSearch>,
     /// What KL(q‖p) does not exceed, where the target's log-concavity is known.
     kl_bound: Option<KlBound>,
+}
+
+/// What two populations of a search disagree on, for summary.json.
+pub fn disagreement(d: &Disagreement) -> Value {
+    json!({ "quantity": d.quantity.to_string(), "values": d.values.map(real), "error": real(d.error) })
 }
 
 /// Samples behind the bound on KL: each costs a score of the model, which a generator sums over its centres.
@@ -64,14 +70,16 @@ impl Certified {
         let exact_log_weights = exact.unwrap_or_default();
         let search = match model {
             Model::Flow(flow) => {
-                let log_z = certificate.log_z.value;
-                let against = |found| AgainstSearch::of(found, &**target, &**flow, &flow.frame, log_z);
+                let weighed: (&dyn Density, &[f64]) = (&**flow, &own);
+                let against = |found| AgainstSearch::of(found, &**target, &**flow, weighed, &flow.frame);
                 let search = flow.search.as_ref().map(against).transpose()?;
                 // a tail that the flow visits is no mode that it misses
                 search.map(|s| if s.is_seen(samples, &own) { AgainstSearch { region: None, ..s } } else { s })
             }
             _ => None,
         };
+        let beside = search.as_ref().or(generator.as_ref().and_then(|beside| beside.search.as_ref()));
+        let certificate = beside.iter().fold(certificate, |c, s| c.beside(&s.bridge));
         Ok(Some(Self { certificate, log_weights: own, exact_log_weights, means, generator, search, kl_bound }))
     }
 
@@ -108,6 +116,11 @@ impl Certified {
         let against = |s: &AgainstSearch| {
             json!({
                 "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed), "together": s.together,
+                "bridge": {
+                    "cut": s.bridge.cut, "log_z": estimate(&s.bridge.log_z), "above_weights": estimate(&s.bridge.above),
+                    "heavy": { "particles": estimate(&s.bridge.of_particles), "weights": estimate(&s.bridge.of_weights) },
+                },
+                "disagreement": s.disagreement.as_ref().map(disagreement),
                 "region": s.region.as_ref().map(|(centre, spread)| json!({ "centre": centre, "spread": spread })),
             })
         };
@@ -139,6 +152,7 @@ impl Certified {
             "kl_bound": self.kl_bound.map(|bound| json!({ "nats": estimate(&bound.nats), "log_concavity": bound.log_concavity })),
             "loss": {
                 "mean": real(c.loss.mean()), "log_z": real(c.loss.log_z()), "noise": real(c.loss.noise), "unseen": real(c.loss.unseen),
+                "missing": real(c.loss.missing),
                 "largest": real(c.loss.largest), "ess_of_parts": c.loss.batches.map(real),
             },
             "findings": self.findings(), "caveat": Certificate::CAVEAT,

@@ -26,7 +26,7 @@ const DAMAGED: &str = "checkpoint.damaged.safetensors";
 pub const FILES: &[&str] = &[NEWEST, PREVIOUS, DAMAGED];
 
 /// Version of a checkpoint's content; another is refused.
-const VERSION: &str = "3";
+const VERSION: &str = "4";
 
 /// What a run was when it stopped.
 #[derive(Debug, Clone)]

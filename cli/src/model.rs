@@ -3,6 +3,7 @@
 mod flow;
 mod of_run;
 mod particles;
+mod search;
 
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
@@ -225,7 +226,7 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
         tensors.insert("latent.factors".into(), tensor(pieces.factors()));
         tensors.insert("latent.noise".into(), vector(&[generator.noise]));
     }
-    put_search(&mut tensors, generator.search.as_ref());
+    search::put(&mut tensors, generator.search.as_ref());
     put_orientation(&mut tensors, generator.orientation.as_deref());
     for (name, p) in generator.parameter_names().into_iter().zip(&generator.parameters) {
         let tensor = Tensor { shape: vec![p.rows(), p.cols()], numbers: T::pack(p.as_slice()) };
@@ -327,31 +328,12 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
             _ => return Err("latent.noise is not a number from 0 to 1".into()),
         };
     }
-    generator.search = search_of(tensors, generator.dim())?;
+    generator.search = search::of(tensors, generator.dim())?;
     generator.orientation = orientation_of(tensors, generator.dim())?.map(Arc::new);
     for (name, parameter) in generator.parameter_names().into_iter().zip(&mut generator.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?.into());
     }
     Ok(T::model(generator))
-}
-
-/// What a model keeps of its search.
-fn put_search(tensors: &mut Tensors, search: Option<&Searched>) {
-    let Some(search) = search else { return };
-    let put = |shape: Vec<usize>, numbers: &[f64]| Tensor { shape, numbers: Numbers::F64(numbers.to_vec()) };
-    let (n, d) = search.particles.shape();
-    tensors.insert("search.particles".into(), put(vec![n, d], search.particles.as_slice()));
-    tensors.insert("search.log_z".into(), put(vec![3], &[search.log_z, search.log_z_error, search.calls as f64]));
-}
-
-/// What [`put_search`] wrote, of a model in R^d.
-fn search_of(tensors: &Tensors, d: usize) -> Result<Option<Searched>, String> {
-    let Some(particles) = tensors.get("search.particles") else { return Ok(None) };
-    let particles = parameter_of(tensors, "search.particles", (particles.shape.first().copied().unwrap_or(0), d))?;
-    match doubles(tensors, "search.log_z").as_deref() {
-        Some(&[log_z, log_z_error, calls]) => Ok(Some(Searched { particles, log_z, log_z_error, calls: calls as u64 })),
-        _ => Err("search.log_z does not hold three numbers".into()),
-    }
 }
 
 /// What turns samples of a model, one row for each element of the group.

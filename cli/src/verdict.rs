@@ -61,7 +61,9 @@ impl Verdict {
                 Weights::Useless => "a few weights decide everything",
             };
             let error = crate::report::number(c.loss.mean(), 2);
-            Some(format!("{what}: reweighting may err by {error} posterior sd, and nothing vouches for the samples"))
+            let hardly = "the model hardly visits a part of the target that the search found";
+            let why = if c.loss.missing > c.loss.unseen { hardly } else { what };
+            Some(format!("{why}: reweighting may err by {error} posterior sd, and nothing vouches for the samples"))
         });
         let restless = virial.filter(|v| v.median > RESTLESS).map(|v| {
             let times = crate::report::number(v.median, 2);

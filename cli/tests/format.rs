@@ -55,7 +55,7 @@ fn numpy_inverts_flows() {
         assert_eq!(out.status.code(), Some(0));
         let script = |change: &str| {
             format!(
-                "t, m = load('run/model.safetensors')\nassert m['format_version'] == '2'\n{change}\n\
+                "t, m = load('run/model.safetensors')\nassert m['format_version'] == '3'\n{change}\n\
                  x, l = np.load('x.npy'), np.load('l.npy').ravel()\nz, q = flow_inverse(t, m, x)\n\
                  back = flow_forward(t, m, z)\n\
                  assert np.abs(back - x).max() < 1e-8*(1 + np.abs(x).max()), np.abs(back - x).max()\n\

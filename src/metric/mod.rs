@@ -36,7 +36,7 @@ mod virial;
 pub use assignment::{Assignment, assign};
 pub(crate) use certificate::shown;
 pub use certificate::{
-    Certificate, Estimate, ExactPart, Loss, Verdict, effective_fraction, pareto_k, resample, weighted_means,
+    Bridge, Certificate, Estimate, ExactPart, Loss, Verdict, effective_fraction, pareto_k, resample, weighted_means,
 };
 pub use chains::{ChainDiagnosis, diagnose_chains};
 pub use de_bruijn::{DeBruijn, NoiseLevels};

@@ -4,11 +4,12 @@ use crate::density::student::{draw_standard, log_standard};
 use crate::density::{Affine, Density, GaussianMixture, Standardised, evaluate, evaluate_log_density};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::metric::{Certificate, Estimate, NoiseLevels, shown};
+use crate::metric::{Bridge, Certificate, Estimate, NoiseLevels, shown};
 use crate::model::Searched;
 use crate::model::{CentreDensity, Generator, LatentBatch};
-use crate::num::{Real, exp, hypot, ln, ln_1p, log_sum_exp};
+use crate::num::{Real, exp, hypot, ln, ln_1p, log_mean_exp, log_sum_exp};
 use crate::rng::{Purpose, stream};
+use crate::search::Disagreement;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
@@ -71,6 +72,10 @@ pub struct AgainstSearch {
     pub region: Option<(Vec<f64>, Vec<f64>)>,
     /// The share of all particles within two of these deviations of the mean in every coordinate.
     pub share: f64,
+    /// log Z from the samples of the model and the particles of both populations together.
+    pub bridge: Bridge,
+    /// What the two populations do not agree on.
+    pub disagreement: Option<Disagreement>,
 }
 
 impl GeneratorCertificate {
@@ -129,12 +134,27 @@ impl GeneratorCertificate {
 }
 
 impl AgainstSearch {
-    /// A `model` with this density beside what the search of `target` found; `log_z` is that of the model's weights. Which missed particles
-    /// lie together is judged in the units of `frame`.
-    pub fn of(found: &Searched, target: &dyn Density, model: &dyn Density, frame: &Affine, log_z: f64) -> Result<Self> {
+    /// A `model` with this density beside what the search of `target` found. `own`: the density from which its samples came, which may be
+    /// another estimate of the same law, and log p~ less its logarithm at them. Which missed particles lie together is judged in the units of
+    /// `frame`.
+    pub fn of(
+        found: &Searched,
+        target: &dyn Density,
+        model: &dyn Density,
+        (own, log_weights): (&dyn Density, &[f64]),
+        frame: &Affine,
+    ) -> Result<Self> {
         let log_q = model.log_density(&found.particles);
         let log_p = evaluate_log_density(target, &found.particles)?;
-        let log_z = found.log_z.max(log_z);
+        let log_z = found.log_z.max(log_mean_exp(log_weights));
+        let ratio = |x: &Matrix, log_p: &[f64]| -> Vec<f64> {
+            log_p.iter().zip(own.log_density(x)).map(|(p, q)| p - q).collect()
+        };
+        let mut at_particles = ratio(&found.particles, &log_p);
+        if found.second.rows() > 0 {
+            at_particles.extend(ratio(&found.second, &evaluate_log_density(target, &found.second)?));
+        }
+        let bridge = Bridge::of(log_weights, &at_particles, &found.families, log_p.len());
         let is_missed = |(q, p): (&f64, &f64)| f64::from(u8::from(q - (p - log_z) < MISSED));
         let missed: Vec<f64> = log_q.iter().zip(&log_p).map(is_missed).collect();
         let together = together(&frame.standardise(&found.particles), &missed);
@@ -155,15 +175,17 @@ impl AgainstSearch {
                 found.particles.iter_rows().filter(|x| is_within(x, region)).count() as f64 / log_p.len() as f64
             }),
             region,
+            bridge,
+            disagreement: found.disagreement.clone(),
         })
     }
 
     /// Whether the weights of a model's samples (n×d, with n log-weights) have at least half of the mass in the region that the particles
-    /// have there, at most a quarter of all particles is missed, and log Z is not below that of the search by more than its error, or there is no
-    /// region: a tail that is thin in the model but visited, which weights repair.
+    /// have there, at most a quarter of all particles is missed where the weights lack mass, and log Z is not below that of the search by more
+    /// than its error, or there is no region: a tail that is thin in the model but visited, which weights repair.
     pub fn is_seen(&self, samples: &Matrix, log_weights: &[f64]) -> bool {
         let Some(region) = &self.region else { return true };
-        if self.missed.value > TAIL {
+        if self.missed.value > TAIL && self.bridge.missing > 0.0 {
             return false;
         }
         let total = log_sum_exp(log_weights);
@@ -184,6 +206,11 @@ impl AgainstSearch {
     pub fn rows(&self) -> Vec<(&'static str, String, &'static str)> {
         vec![
             ("log Z of the search", shown(self.log_z), "from the particles that the training began with"),
+            (
+                "log Z, with the search",
+                shown(self.bridge.log_z),
+                "from bounded weights, and the share of its particles above the bound",
+            ),
             ("missed, of the search", shown(self.missed), "of its particles: there q < p/10"),
             (
                 "resolution of the search",
@@ -196,6 +223,8 @@ impl AgainstSearch {
     /// What speaks against a model with this log Z, one sentence each.
     pub fn findings(&self, log_z: Estimate) -> Vec<String> {
         let mut found: Vec<String> = self.missed_region().into_iter().collect();
+        found.extend(self.missing_mass());
+        found.extend(self.disagreement.as_ref().map(|d| d.to_string()));
         if self.gap(log_z) > GAP {
             let side = if self.log_z.value > log_z.value { "above" } else { "below" };
             found.push(format!(
@@ -204,6 +233,21 @@ impl AgainstSearch {
             ));
         }
         found
+    }
+
+    /// The sentence that log Z of the weights is too low, where the particles say so by more than chance.
+    pub fn missing_mass(&self) -> Option<String> {
+        let Bridge { cut, of_particles, of_weights, log_z, above, missing } = self.bridge;
+        (missing > 0.0).then(|| {
+            format!(
+                "log Z of the weights may be too low by {}: {:.2} % of the search's particles lie where the model's density is below 1/{cut:.0} of \
+                 the target's, and {:.2} % of the weights do; with the particles log Z is {}",
+                shown(above),
+                100.0 * of_particles.value,
+                100.0 * of_weights.value,
+                shown(log_z)
+            )
+        })
     }
 
     /// The sentence that a mode is missing, where there is a region: one in 200 of the search's particles, and eight at least.
@@ -265,11 +309,13 @@ impl<T: Real> Generator<T> {
         let defended = Certificate::of(&log_weights, None)?;
         let kl = self.kl_by_noise(&p, &density, &y, seed)?;
         let densities = [density, law].map(|q| q.restored(self.frame.clone()));
-        let against = |s| AgainstSearch::of(s, &**target, &densities[1], &self.frame, defended.log_z.value);
+        let own: (&dyn Density, &[f64]) = (&densities[0], &bare);
+        let against = |s| AgainstSearch::of(s, &**target, &densities[1], own, &self.frame);
         let search = self.search.as_ref().map(against).transpose()?;
+        let certificate = Certificate::of(&bare, None)?;
         Ok(GeneratorCertificate {
             elbo: [Estimate::mean(&bare), Estimate::mean(&without)],
-            bare: Certificate::of(&bare, None)?,
+            bare: search.iter().fold(certificate, |c, s| c.beside(&s.bridge)),
             defended,
             points: self.scattered(self.frame.restore(&all), seed, 0),
             log_weights,

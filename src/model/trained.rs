@@ -118,6 +118,7 @@ impl GeneratorSettings {
         let orientation = self.orientation_of(target, found.as_ref().filter(|_| start.points.is_none()), seed)?;
         if let (Some(o), Some(found)) = (&orientation, &mut found) {
             found.particles = o.orient(&found.particles, seed);
+            found.second = o.orient(&found.second, seed ^ 1);
         }
         let drawn = match (&found, &target.samples) {
             (None, Some(WeightedSamples { points, log_weights: Some(weights) })) => {

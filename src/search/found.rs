@@ -25,7 +25,11 @@ pub struct SearchSettings {
 pub struct Found {
     /// n×d, in the units of the target.
     pub particles: Matrix,
-    /// Their log-weights, n; equal after a last resampling.
+    /// The particles of the second population, equally weighted, m×d; none where it did not reach p.
+    pub second: Matrix,
+    /// The particle of a start that each one of both populations descends from, n + m; numbers of different populations differ.
+    pub families: Vec<usize>,
+    /// log-weights of the first population, n; equal after a last resampling.
     pub log_weights: Vec<f64>,
     /// log Z: the logarithm of the mean of the Z of both populations, weighted by their particles; each Z is unbiased.
     pub log_z: f64,
@@ -51,12 +55,56 @@ pub struct Found {
 /// A quantity that two independent populations of a search do not agree on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Disagreement {
-    /// Which, such as "log Z" or "mean of coordinate 1" (from 1).
-    pub quantity: String,
+    /// Which.
+    pub quantity: Quantity,
     /// Its value in each population.
     pub values: [f64; 2],
     /// The standard error of their difference.
     pub error: f64,
+}
+
+/// What two populations can disagree on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Quantity {
+    /// log Z.
+    LogZ,
+    /// The power of p that was reached: the second population did not end at p.
+    Power,
+    /// The mean of a coordinate, counted from 1.
+    Mean(usize),
+}
+
+impl Disagreement {
+    /// In numbers, for files: 0 for log Z, -1 for the power, else the coordinate; both values; the error.
+    pub fn numbers(&self) -> [f64; 4] {
+        let quantity = match self.quantity {
+            Quantity::LogZ => 0.0,
+            Quantity::Power => -1.0,
+            Quantity::Mean(k) => k as f64,
+        };
+        [quantity, self.values[0], self.values[1], self.error]
+    }
+
+    /// What [`numbers`](Self::numbers) wrote; None for anything else.
+    pub fn of_numbers([quantity, a, b, error]: [f64; 4]) -> Option<Self> {
+        let quantity = match quantity {
+            0.0 => Quantity::LogZ,
+            -1.0 => Quantity::Power,
+            k if k >= 1.0 && k <= f64::from(u32::MAX) && k.fract() == 0.0 => Quantity::Mean(k as usize),
+            _ => return None,
+        };
+        Some(Self { quantity, values: [a, b], error })
+    }
+}
+
+impl std::fmt::Display for Quantity {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Quantity::LogZ => write!(f, "log Z"),
+            Quantity::Power => write!(f, "power of p that was reached"),
+            Quantity::Mean(k) => write!(f, "mean of coordinate {k}"),
+        }
+    }
 }
 
 impl Found {
@@ -75,10 +123,13 @@ impl Found {
 impl std::fmt::Display for Disagreement {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Disagreement { quantity, values: [a, b], error } = self;
-        let times = ((a - b) / error).abs();
+        let apart = match *error > 0.0 {
+            true => format!(", {:.1} standard errors apart", ((a - b) / error).abs()),
+            false => String::new(),
+        };
         write!(
             f,
-            "two searches disagree on the {quantity}: {a} and {b}, {times:.1} standard errors apart; a mode may be missing"
+            "two searches disagree on the {quantity}: {a:.4e} and {b:.4e}{apart}; a mode may be missing or have a wrong mass"
         )
     }
 }
@@ -168,7 +219,12 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     }
     let (log_z, log_z_error) = combined(&chosen, &other);
     let particles = chosen.particles();
+    let second = if other.reached() { other.particles() } else { Matrix::zeros(0, target.dim()) };
+    let of_second = other.end.ancestors.iter().take(second.rows()).map(|a| a + n);
+    let families = chosen.end.ancestors.iter().copied().chain(of_second).collect();
     Ok(Found {
+        second,
+        families,
         disagreement: disagreement(&chosen, &other),
         log_weights: vec![0.0; settings.particles],
         log_z,

@@ -14,7 +14,7 @@ mod smc;
 
 pub(crate) use fit::spread_seeds;
 pub use fit::{fit_mixture, refine};
-pub use found::{Disagreement, Found, SearchSettings, search};
+pub use found::{Disagreement, Found, Quantity, SearchSettings, search};
 pub use frame::{frame_of, time_scale};
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use metropolis::{Sweeps, metropolis};

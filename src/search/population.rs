@@ -3,7 +3,7 @@
 use crate::density::Affine;
 use crate::linalg::{Cholesky, Matrix};
 use crate::num::{exp, ln, log_sum_exp};
-use crate::search::found::Disagreement;
+use crate::search::found::{Disagreement, Quantity};
 use crate::search::peaks::{PEAKS, Peak, covariance_factor};
 use crate::search::smc::Ended;
 
@@ -114,18 +114,16 @@ impl Population {
 /// The quantity on which two populations disagree most, where that is beyond their errors: log Z or the mean of a coordinate.
 pub(super) fn disagreement(a: &Population, b: &Population) -> Option<Disagreement> {
     if !b.reached() {
-        let quantity = "power of p that was reached".into();
-        return Some(Disagreement { quantity, values: [a.end.beta, b.end.beta], error: 0.0 });
+        return Some(Disagreement { quantity: Quantity::Power, values: [a.end.beta, b.end.beta], error: 0.0 });
     }
     let error = (a.log_z_variance() + b.log_z_variance()).sqrt();
-    let mut all = vec![Disagreement { quantity: "log Z".into(), values: [a.log_z(), b.log_z()], error }];
+    let mut all = vec![Disagreement { quantity: Quantity::LogZ, values: [a.log_z(), b.log_z()], error }];
     let (x, y) = (a.particles(), b.particles());
     let (mean_x, mean_y) = (x.column_means(), y.column_means());
     let (u, v) = (a.mean_error(&x), b.mean_error(&y));
     for j in 0..x.cols() {
         let error = (u[j] * u[j] + v[j] * v[j]).sqrt();
-        let quantity = format!("mean of coordinate {}", j + 1);
-        all.push(Disagreement { quantity, values: [mean_x[j], mean_y[j]], error });
+        all.push(Disagreement { quantity: Quantity::Mean(j + 1), values: [mean_x[j], mean_y[j]], error });
     }
     // the largest of m normal numbers is about √(2 log m)
     let limit = DISAGREE + (2.0 * ln(all.len() as f64)).sqrt();

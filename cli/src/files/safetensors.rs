@@ -16,7 +16,7 @@ use std::ops::Range;
 use std::path::Path;
 
 /// Version of what we put into the file; a reader refuses later ones.
-pub const FORMAT_VERSION: u32 = 2;
+pub const FORMAT_VERSION: u32 = 3;
 
 /// Longest header that is read.
 const MAX_HEADER: u64 = 4 << 20;
@@ -277,7 +277,7 @@ mod tests {
         let (t, m) = read(&path).unwrap();
         assert_eq!(t, tensors);
         assert_eq!(m["config"], metadata["config"]);
-        assert_eq!(m["format_version"], "2");
+        assert_eq!(m["format_version"], "3");
     }
 
     /// Checks that every single flipped bit and every truncation of the file is refused (FNV-1a's steps are bijections, so this holds

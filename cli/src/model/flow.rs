@@ -1,6 +1,6 @@
 //! Flows in files.
 
-use super::{Model, frame, held, parameter_of, put_frame, put_search, search_of};
+use super::{Model, frame, held, parameter_of, put_frame, search};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use pushforward::linalg::Matrix;
@@ -38,7 +38,7 @@ pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
     let tensor = |m: &Matrix| Tensor { shape: vec![m.rows(), m.cols()], numbers: Numbers::F64(m.as_slice().to_vec()) };
     let mut tensors = Tensors::new();
     put_frame(&mut tensors, &flow.frame);
-    put_search(&mut tensors, flow.search.as_ref());
+    search::put(&mut tensors, flow.search.as_ref());
     for (name, p) in flow.parameter_names().into_iter().zip(&flow.parameters) {
         tensors.insert(name, tensor(p));
     }
@@ -95,7 +95,7 @@ pub fn rebuild(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> 
     if metadata.get(LAYERS).is_some_and(|own| *own != layers(&flow)) {
         return Err(format!("'flow' is {text}, and 'layers' says something else"));
     }
-    flow.search = search_of(tensors, flow.dim())?;
+    flow.search = search::of(tensors, flow.dim())?;
     for (name, parameter) in flow.parameter_names().into_iter().zip(&mut flow.parameters) {
         *parameter = Arc::new(parameter_of(tensors, &name, parameter.shape())?.into());
     }

@@ -1,6 +1,6 @@
 //! Particles in files.
 
-use super::{Model, put_search, search_of};
+use super::{Model, search};
 use crate::failure::Outcome;
 use crate::files::safetensors::{self, Metadata, Tensors};
 use crate::saved::{matrix, tensor};
@@ -14,7 +14,7 @@ pub const KEY: &str = "particles";
 /// Writes particles (n×d, in the units of the target), and the search that they came from.
 pub fn save(path: &Path, x: &Matrix, search: Option<&Searched>, config: &str) -> Outcome<()> {
     let mut tensors = Tensors::from([(KEY.into(), tensor(x))]);
-    put_search(&mut tensors, search);
+    search::put(&mut tensors, search);
     safetensors::write(path, &tensors, &Metadata::from([("config".into(), config.into())]))
 }
 
@@ -24,6 +24,6 @@ pub fn rebuild(tensors: &Tensors) -> Result<Model, String> {
     if x.rows() == 0 || x.cols() == 0 || !x.is_finite() {
         return Err(format!("the particles are a {}×{} matrix, or not finite", x.rows(), x.cols()));
     }
-    let search = search_of(tensors, x.cols())?;
+    let search = search::of(tensors, x.cols())?;
     Ok(Model::Particles(x, search))
 }

@@ -8,7 +8,7 @@ mod reopened;
 pub use course::Course;
 pub use reopened::{Left, Reopened};
 
-use crate::certified::Certified;
+use crate::certified::{self, Certified};
 use crate::commands::evaluate::table;
 use crate::curves::Curves;
 use crate::evaluations;
@@ -179,7 +179,8 @@ impl Finals<'_> {
         let search = match &self.trained.model {
             Model::Particles(_, Some(search)) => {
                 let (log_z, error) = (number(search.log_z, 4), number(search.log_z_error, 2));
-                format!("\nlog Z = {log_z} ± {error}, by the search")
+                let said = search.disagreement.as_ref().map_or(String::new(), |d| format!("\n{d}"));
+                format!("\nlog Z = {log_z} ± {error}, by the search{said}")
             }
             _ => String::new(),
         };
@@ -268,7 +269,8 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
     if let Model::Particles(_, Some(search)) = &trained.model {
         let log_z =
             json!({ "value": json_text::real(search.log_z), "standard_error": json_text::real(search.log_z_error) });
-        out["search"] = json!({ "log_z": log_z, "calls": search.calls });
+        let disagreement = search.disagreement.as_ref().map(certified::disagreement);
+        out["search"] = json!({ "log_z": log_z, "calls": search.calls, "disagreement": disagreement });
     }
     if let Some(c) = finals.and_then(|f| f.certified.as_ref()) {
         out["certificate"] = c.to_json(job.target.density.log_normaliser());

@@ -19,6 +19,9 @@ pub struct Loss {
     /// The part of Z that the sample has not seen: ∫ w dP over the probabilities P between 1/n and 1/(10 n), in units of the mean weight, where
     /// w(P) is the largest weight times (n P)^-k. The mean of p/q exists, so the index of its tail is 1 at most: k = min(k-hat, 1).
     pub unseen: f64,
+    /// The part of Z that particles of the target saw and the weights do not have ([`Bridge`](super::Bridge)), in the same
+    /// units; 0 without particles.
+    pub missing: f64,
     /// Share of the largest weight in the sum of all.
     pub largest: f64,
     /// The least and the greatest ESS of ten parts of the sample, of 1.
@@ -30,7 +33,7 @@ impl Loss {
     pub(super) fn of(log_weights: &[f64]) -> Self {
         let (n, log_mean) = (log_weights.len() as f64, log_mean_exp(log_weights));
         if log_mean == f64::NEG_INFINITY {
-            return Self { noise: 1.0, unseen: 1.0, largest: 1.0, batches: [0.0; 2] };
+            return Self { noise: 1.0, unseen: 1.0, missing: 0.0, largest: 1.0, batches: [0.0; 2] };
         }
         let parts = log_weights.chunks(log_weights.len().div_ceil(BATCHES)).map(effective_fraction);
         let batches = parts.fold([1.0, 0.0], |[low, high], ess| [ess.min(low), ess.max(high)]);
@@ -40,17 +43,18 @@ impl Loss {
         let k = pareto_k(log_weights).min(1.0) - 1.0;
         let factor =
             if k.abs() < 1e-9 { ln(HORIZON) } else { (powf(HORIZON, k) - 1.0) / mutant!("loss-horizon", 1.0, k) };
-        Self { noise: (1.0 / (n * ess)).sqrt(), unseen: largest * factor, largest, batches }
+        Self { noise: (1.0 / (n * ess)).sqrt(), unseen: largest * factor, missing: 0.0, largest, batches }
     }
 
-    /// The implied error of a reweighted mean, in posterior standard deviations: noise, and the unseen part three deviations away.
+    /// The implied error of a reweighted mean, in posterior standard deviations: noise, and the larger of the unseen and the missing part three
+    /// deviations away.
     pub fn mean(&self) -> f64 {
-        hypot(self.noise, DISTANCE * self.unseen)
+        hypot(self.noise, DISTANCE * self.unseen.max(self.missing))
     }
 
     /// The implied error of log Z.
     pub fn log_z(&self) -> f64 {
-        hypot(self.noise, ln_1p(self.unseen))
+        hypot(self.noise, ln_1p(self.unseen.max(self.missing)))
     }
 }
 

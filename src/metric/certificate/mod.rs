@@ -1,10 +1,12 @@
 //! What a model with a known density proves about itself, from its log-weights log p~ - log q.
 
+mod bridge;
 mod loss;
 mod pareto;
 mod weights;
 mod words;
 
+pub use bridge::Bridge;
 pub use loss::Loss;
 pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
@@ -73,7 +75,7 @@ pub struct ExactPart {
 /// What the weights are good for, by the error that they imply for a reweighted mean ([`Loss::mean`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Below 0.05 posterior standard deviations.
+    /// Below 0.05 posterior standard deviations, and no particle of the target speaks against them ([`Certificate::beside`]).
     Reliable,
     /// Below 0.5.
     Unreliable,
@@ -104,10 +106,18 @@ impl Certificate {
         })
     }
 
-    /// By the implied error of a reweighted mean; a tail that cannot be judged is useless.
+    /// Beside what particles of the target say, such as those of a search: the part of Z that these saw and the weights do not have counts
+    /// in [`Loss`], and so in the verdict.
+    pub fn beside(mut self, bridge: &Bridge) -> Self {
+        self.loss.missing = bridge.missing;
+        self
+    }
+
+    /// By the implied error of a reweighted mean; a tail that cannot be judged is useless. Where particles saw a part of Z that the weights do
+    /// not have, the stated error of log Z is wrong, and they are not reliable.
     pub fn verdict(&self) -> Verdict {
         match self.loss.mean() {
-            error if error < RELIABLE => Verdict::Reliable,
+            error if error < RELIABLE && self.loss.missing == 0.0 => Verdict::Reliable,
             error if error < OF_USE => Verdict::Unreliable,
             _ => Verdict::Useless,
         }

@@ -20,13 +20,23 @@ impl Certificate {
     pub const CAVEAT: &'static str = "No certificate proves that no mode was missed: figures from the model's samples say nothing about places \
                                       where the model has none; exact samples of the target see what they visit.";
 
+    /// The verdict as a sentence, by what decides it.
+    pub fn words(&self) -> &'static str {
+        match self.verdict() {
+            Verdict::Unreliable | Verdict::Useless if self.loss.missing > self.loss.unseen => {
+                "the model hardly visits a part of the target that the search found, so error bars are too small"
+            }
+            verdict => verdict.words(),
+        }
+    }
+
     /// What the verdict and the figures from exact samples add up to, one sentence each.
     pub fn findings(&self) -> Vec<String> {
         let mut found = vec![format!(
             "reweighting errs by about {:.2} posterior sd in a mean and {:.2} in log Z: {}",
             self.loss.mean(),
             self.loss.log_z(),
-            self.verdict().words()
+            self.words()
         )];
         let [least, most] = self.loss.batches;
         if least < 0.5 * most {
