@@ -155,6 +155,8 @@ impl AgainstSearch {
             at_particles.extend(ratio(&found.second, &evaluate_log_density(target, &found.second)?));
         }
         let bridge = Bridge::of(log_weights, &at_particles, &found.families, log_p.len());
+        let places = found.particles.iter_rows().chain(found.second.iter_rows());
+        let bridge = bridge.at_places(places, &at_particles);
         let is_missed = |(q, p): (&f64, &f64)| f64::from(u8::from(q - (p - log_z) < MISSED));
         let missed: Vec<f64> = log_q.iter().zip(&log_p).map(is_missed).collect();
         let together = together(&frame.standardise(&found.particles), &missed);
@@ -237,7 +239,7 @@ impl AgainstSearch {
 
     /// The sentence that log Z of the weights is too low, where the particles say so by more than chance.
     pub fn missing_mass(&self) -> Option<String> {
-        let Bridge { cut, of_particles, of_weights, log_z, above, missing } = self.bridge;
+        let Bridge { cut, of_particles, of_weights, log_z, above, missing, .. } = self.bridge;
         (missing > 0.0).then(|| {
             format!(
                 "log Z of the weights may be too low by {}: {:.2} % of the search's particles lie where the model's density is below 1/{cut:.0} of \

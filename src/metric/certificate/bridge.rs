@@ -1,6 +1,7 @@
 //! What importance weights do not have of a target, by particles of it.
 
 use super::Estimate;
+use super::loss::DISTANCE;
 use crate::num::{exp, exp_m1, hypot, ln, ln_1p, log_mean_exp};
 
 /// The first cut, in mean weights: q < p/10. The second is √n, at which a draw is 1/√n of Z (Ionides, 2008).
@@ -30,6 +31,11 @@ pub struct Bridge {
     /// The part of Z that the weights do not have, in units of their mean: e^above - 1; 0 where the shares differ by less than two errors of each,
     /// or log Z by less than 0.005 or two of its own errors.
     pub missing: f64,
+    /// How far the particles with w > t ŵ lie from the mean of all, in the standard deviations of all, in the coordinate where that is farthest:
+    /// a mean errs by `missing` times this. Three where their places are not known.
+    pub distance: f64,
+    /// log (t ŵ).
+    limit: f64,
 }
 
 impl Bridge {
@@ -41,10 +47,41 @@ impl Bridge {
         if high.missing > low.missing { high } else { low }
     }
 
+    /// With `distance` from the places of the particles, in their order.
+    pub fn at_places<'a>(mut self, places: impl Iterator<Item = &'a [f64]>, at_particles: &[f64]) -> Self {
+        // count, Σ x, Σ x² of all, and count, Σ x of the heavy ones, about the first place
+        let (mut all, mut heavy) = ((0.0, Vec::new()), (0.0, Vec::new()));
+        let mut origin: Option<&[f64]> = None;
+        for (x, &l) in places.zip(at_particles) {
+            let o = *origin.get_or_insert(x);
+            all.1.resize(x.len(), [0.0; 2]);
+            heavy.1.resize(x.len(), 0.0);
+            let is_heavy = l > self.limit;
+            all.0 += 1.0;
+            heavy.0 += f64::from(u8::from(is_heavy));
+            for (k, (x, o)) in x.iter().zip(o).enumerate() {
+                let v = x - o;
+                all.1[k] = [all.1[k][0] + v, all.1[k][1] + v * v];
+                heavy.1[k] += if is_heavy { v } else { 0.0 };
+            }
+        }
+        if heavy.0 > 0.0 {
+            let of = |([sum, square], part): (&[f64; 2], &f64)| {
+                let mean = sum / all.0;
+                let deviation = (square / all.0 - mean * mean).max(0.0).sqrt();
+                let apart = (part / heavy.0 - mean).abs();
+                if apart > 0.0 { apart / deviation } else { 0.0 }
+            };
+            self.distance = all.1.iter().zip(&heavy.1).map(of).fold(0.0, f64::max);
+        }
+        self
+    }
+
     /// For one cut; `error` of the mean of a number for each particle.
     fn cut_at(cut: f64, log_weights: &[f64], at_particles: &[f64], error: impl Fn(&[f64]) -> f64) -> Self {
         let (n, log_mean) = (log_weights.len() as f64, log_mean_exp(log_weights));
-        let is_heavy = |l: f64| l > log_mean + ln(cut);
+        let limit = log_mean + ln(cut);
+        let is_heavy = |l: f64| l > limit;
         let heavy: Vec<f64> = at_particles.iter().map(|&l| f64::from(u8::from(is_heavy(l)))).collect();
         let of_particles = Estimate { value: mean(&heavy), standard_error: error(&heavy) };
         let w = |l: f64| exp(l - log_mean);
@@ -56,7 +93,8 @@ impl Bridge {
         let (inside, outside) = (1.0 - share, 1.0 - of_particles.value);
         if outside <= 0.0 || log_mean == f64::NEG_INFINITY {
             let endless = Estimate { value: f64::INFINITY, standard_error: f64::NAN };
-            return Self { cut, of_particles, of_weights, log_z: endless, above: endless, missing: f64::INFINITY };
+            let (missing, distance) = (f64::INFINITY, DISTANCE);
+            return Self { cut, of_particles, of_weights, log_z: endless, above: endless, missing, distance, limit };
         }
         let value = ln_1p(-share) - ln(outside);
         let errors = (error / inside, of_particles.standard_error / outside);
@@ -70,6 +108,8 @@ impl Bridge {
             log_z: Estimate { value: log_mean + value, standard_error: hypot(bounded, errors.1) },
             above: Estimate { value, standard_error: hypot(errors.0, errors.1) },
             missing: if apart && value > LEAST.max(stated) { exp_m1(value) } else { 0.0 },
+            distance: DISTANCE,
+            limit,
         }
     }
 }

@@ -8,7 +8,7 @@ const BATCHES: usize = 10;
 /// A weight that comes once in so many samples of this size is the largest that counts.
 const HORIZON: f64 = 10.0;
 /// How far from the mean, in standard deviations, the mass is taken to lie that no sample has shown yet.
-const DISTANCE: f64 = 3.0;
+pub(super) const DISTANCE: f64 = 3.0;
 
 /// Implied errors of reweighted figures, in units of the mean weight and of posterior standard deviations.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -22,6 +22,8 @@ pub struct Loss {
     /// The part of Z that particles of the target saw and the weights do not have ([`Bridge`](super::Bridge)), in the same
     /// units; 0 without particles.
     pub missing: f64,
+    /// How far from the mean that part lies, in posterior standard deviations.
+    pub distance: f64,
     /// Share of the largest weight in the sum of all.
     pub largest: f64,
     /// The least and the greatest ESS of ten parts of the sample, of 1.
@@ -33,7 +35,7 @@ impl Loss {
     pub(super) fn of(log_weights: &[f64]) -> Self {
         let (n, log_mean) = (log_weights.len() as f64, log_mean_exp(log_weights));
         if log_mean == f64::NEG_INFINITY {
-            return Self { noise: 1.0, unseen: 1.0, missing: 0.0, largest: 1.0, batches: [0.0; 2] };
+            return Self { noise: 1.0, unseen: 1.0, missing: 0.0, distance: DISTANCE, largest: 1.0, batches: [0.0; 2] };
         }
         let parts = log_weights.chunks(log_weights.len().div_ceil(BATCHES)).map(effective_fraction);
         let batches = parts.fold([1.0, 0.0], |[low, high], ess| [ess.min(low), ess.max(high)]);
@@ -43,13 +45,22 @@ impl Loss {
         let k = pareto_k(log_weights).min(1.0) - 1.0;
         let factor =
             if k.abs() < 1e-9 { ln(HORIZON) } else { (powf(HORIZON, k) - 1.0) / mutant!("loss-horizon", 1.0, k) };
-        Self { noise: (1.0 / (n * ess)).sqrt(), unseen: largest * factor, missing: 0.0, largest, batches }
+        Self {
+            noise: (1.0 / (n * ess)).sqrt(),
+            unseen: largest * factor,
+            missing: 0.0,
+            distance: DISTANCE,
+            largest,
+            batches,
+        }
     }
 
-    /// The implied error of a reweighted mean, in posterior standard deviations: noise, and the larger of the unseen and the missing part three
-    /// deviations away.
+    /// The implied error of a reweighted mean, in posterior standard deviations: noise, and the larger of what the unseen part moves, three
+    /// deviations away, and the missing part, where it is.
     pub fn mean(&self) -> f64 {
-        hypot(self.noise, DISTANCE * self.unseen.max(self.missing))
+        // nothing that is missing is nowhere
+        let missing = if self.missing > 0.0 { self.distance * self.missing } else { 0.0 };
+        hypot(self.noise, missing.max(DISTANCE * self.unseen))
     }
 
     /// The implied error of log Z.

@@ -12,7 +12,7 @@ pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
 pub(crate) use words::shown;
 
-use crate::num::{exp, log_mean_exp};
+use crate::num::{exp, ln_1p, log_mean_exp};
 use crate::{Error, Result};
 
 /// log r above which the model is said to miss a place: its density there is below a tenth of the target's.
@@ -75,7 +75,7 @@ pub struct ExactPart {
 /// What the weights are good for, by the error that they imply for a reweighted mean ([`Loss::mean`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Below 0.05 posterior standard deviations, and no particle of the target speaks against them ([`Certificate::beside`]).
+    /// Below 0.05 posterior standard deviations, and log Z lacks less than 0.05 ([`Certificate::beside`]).
     Reliable,
     /// Below 0.5.
     Unreliable,
@@ -109,15 +109,15 @@ impl Certificate {
     /// Beside what particles of the target say, such as those of a search: the part of Z that these saw and the weights do not have counts
     /// in [`Loss`], and so in the verdict.
     pub fn beside(mut self, bridge: &Bridge) -> Self {
-        self.loss.missing = bridge.missing;
+        (self.loss.missing, self.loss.distance) = (bridge.missing, bridge.distance);
         self
     }
 
-    /// By the implied error of a reweighted mean; a tail that cannot be judged is useless. Where particles saw a part of Z that the weights do
-    /// not have, the stated error of log Z is wrong, and they are not reliable.
+    /// By the implied error of a reweighted mean, and the part of log Z that particles saw and the weights do not have; a tail that cannot be
+    /// judged is useless.
     pub fn verdict(&self) -> Verdict {
         match self.loss.mean() {
-            error if error < RELIABLE && self.loss.missing == 0.0 => Verdict::Reliable,
+            error if error < RELIABLE && ln_1p(self.loss.missing) < RELIABLE => Verdict::Reliable,
             error if error < OF_USE => Verdict::Unreliable,
             _ => Verdict::Useless,
         }

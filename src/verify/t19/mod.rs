@@ -1,10 +1,10 @@
 //! T19: log-variance flows: what a third density does to the masses of modes, to rates, and to a soft region.
 
-use super::t05::SoftStep;
-use super::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, cos, exp, ln, ln_1p};
+use crate::verify::t05::SoftStep;
+use crate::verify::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair};
 
 mod rate;
 
