@@ -70,8 +70,8 @@ fn particles_of_any_width() {
         let target = format!("kind = \"formula\"\ndim = 1\nlog_density = \"-0.5*(x1/{sd})^2\"\n");
         fs::write(folder.path().join(format!("{name}.toml")), target).unwrap();
     }
-    let run = |target: &str, more: &[&str]| {
-        let head = ["particles", target, "--velocity", "ula", "-n", "256", "--force", "--out", "run"];
+    let run = |target: &str, velocity: &str, more: &[&str]| {
+        let head = ["particles", target, "--velocity", velocity, "-n", "256", "--force", "--out", "run"];
         let out = pushforward(folder.path(), &[&head, more].concat());
         let summary = fs::read_to_string(folder.path().join("run/summary.json")).unwrap();
         let summary: serde_json::Value = serde_json::from_str(&summary).unwrap();
@@ -79,13 +79,13 @@ fn particles_of_any_width() {
         (out.status.code(), stderr(&out), sd)
     };
     for (name, sd) in [("narrow.toml", 0.01), ("wide.toml", 100.0)] {
-        let (code, words, found) = run(name, &[]);
+        let (code, words, found) = run(name, "ula", &[]);
         let found = found.unwrap();
         assert_eq!(code, Some(0), "{words}");
         assert!((found / sd - 1.0).abs() < 0.18, "{name}: {found}");
     }
-    let (code, words, _) = run("narrow.toml", &["--dt", "0.01", "--set", "steps=200"]);
+    let (code, words, _) = run("narrow.toml", "drift", &["--dt", "0.01", "--set", "steps=200"]);
     assert!(code == Some(3) && words.contains("smaller --dt"), "{code:?} {words}");
-    let (code, words, _) = run("wide.toml", &["--start", "gaussian", "--dt", "0.01", "--set", "steps=200"]);
+    let (code, words, _) = run("wide.toml", "ula", &["--start", "gaussian", "--dt", "0.01", "--set", "steps=200"]);
     assert!(code == Some(3) && words.contains("later --time"), "{code:?} {words}");
 }

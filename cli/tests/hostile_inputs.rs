@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{folder, names, pushforward, same_run, stderr, succeeds, wait_for};
+use common::{ends, folder, names, pushforward, same_run, stderr, succeeds, wait_for};
 use pushforward_cli::files::json;
 use std::fs;
 use std::io::{Read, Write};
@@ -440,7 +440,7 @@ fn samples_at_the_edge() {
         let text = format!("kind = \"formula\"\ndim = 1\nlog_density = \"{formula}\"\n[support]\nx1 = {support}\n");
         fs::write(folder.path().join("edge.toml"), text).unwrap();
         let train = ["train", "edge.toml", "--method", "flow", "--steps", "5", "--out", "run", "--force"];
-        succeeds(&pushforward(folder.path(), &train));
+        ends(&pushforward(folder.path(), &train));
         let own = pushforward(folder.path(), &["evaluate", "edge.toml", "run/samples.npy", "--json"]);
         succeeds(&own);
         let summary = fs::read_to_string(folder.path().join("run/summary.json")).unwrap();

@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{folder, pushforward, stderr, stopped_child, succeeds};
+use common::{ends, folder, pushforward, stderr, stopped_child, succeeds};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -46,9 +46,9 @@ fn strict_bits() {
     let old = [("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-FMA,-FMA4")];
     for (name, train) in RUNS {
         let [usual, one, three] = ["usual", "one", "three"].map(|kind| format!("{name}-{kind}"));
-        succeeds(&pushforward(folder.path(), &[train, &["--out", &usual]].concat()));
-        succeeds(&strict(folder.path(), &[], &[train, &["--out", &one, "--threads", "1"]].concat()));
-        succeeds(&strict(folder.path(), &old, &[train, &["--out", &three, "--threads", "3"]].concat()));
+        ends(&pushforward(folder.path(), &[train, &["--out", &usual]].concat()));
+        ends(&strict(folder.path(), &[], &[train, &["--out", &one, "--threads", "1"]].concat()));
+        ends(&strict(folder.path(), &old, &[train, &["--out", &three, "--threads", "3"]].concat()));
         let samples = |run: &str| samples(folder.path(), run);
         assert!(samples(&one) == samples(&three), "{name}: other bits on another C library");
         assert_eq!(samples(&usual) != samples(&one), fused, "{name}");
@@ -75,13 +75,13 @@ fn bits_of_an_older_processor() {
     let one = |(name, train): (&str, &[&str])| {
         let [here, there] = ["here", "there"].map(|kind| format!("{name}-{kind}"));
         let long = ["--steps", "400"];
-        succeeds(&strict(folder.path(), &[], &[train, &long, &["--out", &here]].concat()));
+        ends(&strict(folder.path(), &[], &[train, &long, &["--out", &here]].concat()));
         let mut command = Command::new(&emulator);
         command.args(["-cpu", "Nehalem", env!("CARGO_BIN_EXE_pushforward")]).env("PUSHFORWARD_ISA", "strict");
         command.args(train).args(long).args(["--out", &there, "--checkpoint-every", "1ms"]);
         let out = stopped_child(command, folder.path(), &there);
         assert_eq!(out.status.code(), Some(130), "{name}: {}", stderr(&out));
-        succeeds(&strict(folder.path(), &[], &["train", "--resume", &there]));
+        ends(&strict(folder.path(), &[], &["train", "--resume", &there]));
         assert!(samples(folder.path(), &here) == samples(folder.path(), &there), "{name}");
     };
     std::thread::scope(|scope| RUNS.iter().for_each(|&run| drop(scope.spawn(move || one(run)))));

@@ -87,6 +87,7 @@ impl Searched {
     /// Into a state.
     pub(crate) fn put(&self, to: &mut State) {
         to.put("search.particles", &self.particles);
+        to.counters.insert("search.second".into(), self.second.rows() as u64);
         if self.second.rows() > 0 {
             to.put("search.second", &self.second);
         }
@@ -106,9 +107,9 @@ impl Searched {
     /// Out of a state of particles in R^d; None where it holds none.
     pub(crate) fn of_state(from: &State, d: usize) -> Result<Option<Self>> {
         let Some(&calls) = from.counters.get("search.calls") else { return Ok(None) };
-        let rows = |name: &str| from.tensors.get(name).map_or(0, |m| m.shape().0);
-        let particles = from.matrix::<f64>("search.particles", (rows("search.particles"), d))?.clone();
-        let second = match rows("search.second") {
+        let rows = from.tensors.get("search.particles").map_or(0, |m| m.shape().0);
+        let particles = from.matrix::<f64>("search.particles", (rows, d))?.clone();
+        let second = match from.counter("search.second")? as usize {
             0 => Matrix::zeros(0, d),
             held => from.matrix::<f64>("search.second", (held, d))?.clone(),
         };

@@ -111,7 +111,7 @@ impl Third {
                     // ρ = m/q, its first and second derivative over ρ
                     let rho = exp(self.log_m[i] - nodes.log_q[i]);
                     let g = self.score_m[i] - nodes.score_q[(i, 0)];
-                    let g2 = g * g + bend_m - super::hessian_of_log(&self.pair.q, &[x])[0][0];
+                    let g2 = g * g + bend_m - crate::verify::hessian_of_log(&self.pair.q, &[x])[0][0];
                     (2.0 * rho * (beta + delta * g), 2.0 * rho * (bend + cross * 2.0 * beta * g + delta * g2))
                 }
                 Reference::MovingModel => {
