@@ -317,8 +317,10 @@ pub fn repaired(bytes: &[u8]) -> Vec<u8> {
     if bytes.len() < at + 16 || at < 8 {
         return out;
     }
-    // the length in front is that of the header, up to its last brace
-    if let Some(end) = bytes.windows(2).rposition(|w| w == b"}}").map(|end| end + 2) {
+    // the length in front is that of the header where it is JSON still; numbers behind it may have braces too
+    let mut values = serde_json::Deserializer::from_slice(&bytes[8..]).into_iter::<serde_json::Value>();
+    let whole = values.next().is_some_and(|value| value.is_ok());
+    if let Some(end) = whole.then(|| 8 + values.byte_offset()) {
         let padded = 8 + (end - 8).next_multiple_of(8);
         if padded <= bytes.len() && bytes[end..padded].iter().all(|b| *b == b' ') {
             out[..8].copy_from_slice(&(padded as u64 - 8).to_le_bytes());
