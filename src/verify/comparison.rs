@@ -206,11 +206,12 @@ impl Comparison {
         self
     }
 
-    /// Of a false variant: [`Verdict::TrueHere`] where its side differs from `truth`, the theorem's, by less than the tolerance or
-    /// than rounding. Both are formulas, so that no measured side can turn a variant that was missed into one that is true.
+    /// Of a false variant: [`Verdict::TrueHere`] where its side differs from `truth`, the theorem's, by less than twice the tolerance: a measured
+    /// side within the tolerance of one may then be so of the other. Both are formulas, so that no measured side can turn a variant that was
+    /// missed into one that is true.
     pub fn unless_true(self, truth: f64) -> Self {
         let gap = (self.right - truth).abs();
-        let coincide = gap <= self.tolerance * self.scale;
+        let coincide = gap <= 2.0 * self.tolerance * self.scale;
         self.unless(coincide)
     }
 
