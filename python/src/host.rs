@@ -4,7 +4,7 @@
 //! `enable_x64`, NumPy's `errstate`) is the caller's; the pool never waits for the interpreter with anything but the asking thread.
 
 use crate::convert::{doubles, raise, to_bytes};
-use pushforward::density::{Density, GaussianMixture, NBody};
+use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward_cli::failure::{Failure, Outcome};
 use pyo3::prelude::*;
@@ -219,8 +219,8 @@ impl Density for Watched {
         self.inner.dim()
     }
 
-    fn wants_whole_batches(&self) -> bool {
-        self.inner.wants_whole_batches()
+    fn wrapped(&self) -> Option<&dyn Density> {
+        Some(&*self.inner)
     }
 
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
@@ -229,29 +229,5 @@ impl Density for Watched {
 
     fn evaluate_into(&self, x: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
         self.look().evaluate_into(x, log_density, score);
-    }
-
-    fn is_known(&self) -> bool {
-        self.inner.is_known()
-    }
-
-    fn log_normaliser(&self) -> Option<f64> {
-        self.inner.log_normaliser()
-    }
-
-    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
-        self.inner.sample(n, seed)
-    }
-
-    fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
-        self.inner.smoothed(bandwidth)
-    }
-
-    fn n_body(&self) -> Option<&NBody> {
-        self.inner.n_body()
-    }
-
-    fn mixture(&self) -> Option<&GaussianMixture> {
-        self.inner.mixture()
     }
 }

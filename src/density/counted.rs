@@ -1,6 +1,6 @@
 //! A density whose evaluations are counted: the one place where a run counts.
 
-use crate::density::{Density, GaussianMixture, Group, NBody, Target};
+use crate::density::{Density, Target};
 use crate::linalg::Matrix;
 use std::ops::{Add, AddAssign};
 use std::sync::Arc;
@@ -141,6 +141,10 @@ impl Density for Counted {
         self.inner.dim()
     }
 
+    fn wrapped(&self) -> Option<&dyn Density> {
+        Some(&*self.inner)
+    }
+
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
         self.count(0, x);
         self.inner.log_density_into(x, out);
@@ -151,41 +155,9 @@ impl Density for Counted {
         self.inner.evaluate_into(x, log_density, score);
     }
 
-    fn is_known(&self) -> bool {
-        self.inner.is_known()
-    }
-
-    fn wants_whole_batches(&self) -> bool {
-        self.inner.wants_whole_batches()
-    }
-
-    fn log_normaliser(&self) -> Option<f64> {
-        self.inner.log_normaliser()
-    }
-
-    fn log_concavity(&self) -> Option<f64> {
-        self.inner.log_concavity()
-    }
-
-    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
-        self.inner.sample(n, seed)
-    }
-
     fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
         let inner = self.inner.smoothed(bandwidth)?;
         Some(Arc::new(Self { inner, ..self.clone() }))
-    }
-
-    fn mixture(&self) -> Option<&GaussianMixture> {
-        self.inner.mixture()
-    }
-
-    fn symmetries(&self) -> Option<Group> {
-        self.inner.symmetries()
-    }
-
-    fn n_body(&self) -> Option<&NBody> {
-        self.inner.n_body()
     }
 }
 

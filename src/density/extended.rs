@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::density::mixture::same_size;
-use crate::density::{Chart, Density, GaussianMixture, Group, NBody};
+use crate::density::{Chart, Density};
 use crate::linalg::Matrix;
 use std::sync::Arc;
 
@@ -54,6 +54,10 @@ impl Density for Extended {
         self.inner.dim()
     }
 
+    fn wrapped(&self) -> Option<&dyn Density> {
+        Some(&*self.inner)
+    }
+
     fn log_density_into(&self, u: &Matrix, out: &mut [f64]) {
         self.inner.log_density_into(u, out);
         self.extend(u, out, None);
@@ -62,41 +66,5 @@ impl Density for Extended {
     fn evaluate_into(&self, u: &Matrix, log_density: &mut [f64], score: &mut Matrix) {
         self.inner.evaluate_into(u, log_density, score);
         self.extend(u, log_density, Some(score));
-    }
-
-    fn is_known(&self) -> bool {
-        self.inner.is_known()
-    }
-
-    fn wants_whole_batches(&self) -> bool {
-        self.inner.wants_whole_batches()
-    }
-
-    fn log_normaliser(&self) -> Option<f64> {
-        self.inner.log_normaliser()
-    }
-
-    fn log_concavity(&self) -> Option<f64> {
-        self.inner.log_concavity()
-    }
-
-    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
-        self.inner.sample(n, seed)
-    }
-
-    fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
-        self.inner.smoothed(bandwidth)
-    }
-
-    fn mixture(&self) -> Option<&GaussianMixture> {
-        self.inner.mixture()
-    }
-
-    fn symmetries(&self) -> Option<Group> {
-        self.inner.symmetries()
-    }
-
-    fn n_body(&self) -> Option<&NBody> {
-        self.inner.n_body()
     }
 }

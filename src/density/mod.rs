@@ -99,49 +99,55 @@ pub trait Density: Send + Sync {
         out
     }
 
+    /// The density that this one is but for how it is evaluated, or for what is said of it: what this one does not say itself is what that one
+    /// says. None for a density of its own.
+    fn wrapped(&self) -> Option<&dyn Density> {
+        None
+    }
+
     /// Whether log p~ is known; false for a law that is known by samples alone ([`Empirical`]), whose log p~ is NaN.
     fn is_known(&self) -> bool {
-        true
+        self.wrapped().is_none_or(|p| p.is_known())
     }
 
     /// Whether a call should be given as many points as there are; true where a call costs much beside its points, as one into another
     /// language or to other machines does. A point's numbers must not depend on those beside it.
     fn wants_whole_batches(&self) -> bool {
-        false
+        self.wrapped().is_some_and(|p| p.wants_whole_batches())
     }
 
     /// log Z = log ∫ p~(x) dx, where it is known.
     fn log_normaliser(&self) -> Option<f64> {
-        None
+        self.wrapped()?.log_normaliser()
     }
 
     /// ρ > 0 with -∇² log p ≥ ρ I everywhere, where one is known; then KL(q‖p) ≤ E_q|∇log q - ∇log p|²/(2ρ) for every q (T22).
     fn log_concavity(&self) -> Option<f64> {
-        None
+        self.wrapped()?.log_concavity()
     }
 
     /// n exact independent samples (n×d) under `seed`, where an exact sampler is known. The same for any number of threads.
-    fn sample(&self, _n: usize, _seed: u64) -> Option<Matrix> {
-        None
+    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
+        self.wrapped()?.sample(n, seed)
     }
 
     /// The density of X + hξ, ξ ~ N(0, I), where it has a closed form; the same normaliser as this one. h ≥ 0.
-    fn smoothed(&self, _bandwidth: f64) -> Option<Arc<dyn Density>> {
-        None
+    fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
+        self.wrapped()?.smoothed(bandwidth)
     }
 
     /// This density as a Gaussian mixture, where it is one (so log Z = 0): what mode masses are counted against.
     fn mixture(&self) -> Option<&GaussianMixture> {
-        None
+        self.wrapped()?.mixture()
     }
 
     /// A group that leaves this density as it is, where one is known: x ↦ g x for every g of it.
     fn symmetries(&self) -> Option<Group> {
-        None
+        self.wrapped()?.symmetries()
     }
 
     /// This density as that of particles, where it is one: what energies and distances are counted of.
     fn n_body(&self) -> Option<&NBody> {
-        None
+        self.wrapped()?.n_body()
     }
 }

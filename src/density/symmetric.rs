@@ -1,7 +1,7 @@
 //! A density that is told its symmetries.
 
 use crate::Result;
-use crate::density::{Density, GaussianMixture, Group, NBody};
+use crate::density::{Density, Group};
 use crate::linalg::Matrix;
 use std::sync::Arc;
 
@@ -25,6 +25,10 @@ impl Density for Symmetric {
         self.inner.dim()
     }
 
+    fn wrapped(&self) -> Option<&dyn Density> {
+        Some(&*self.inner)
+    }
+
     fn log_density_into(&self, x: &Matrix, out: &mut [f64]) {
         self.inner.log_density_into(x, out);
     }
@@ -33,39 +37,7 @@ impl Density for Symmetric {
         self.inner.evaluate_into(x, log_density, score);
     }
 
-    fn is_known(&self) -> bool {
-        self.inner.is_known()
-    }
-
-    fn wants_whole_batches(&self) -> bool {
-        self.inner.wants_whole_batches()
-    }
-
-    fn log_normaliser(&self) -> Option<f64> {
-        self.inner.log_normaliser()
-    }
-
-    fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {
-        self.inner.sample(n, seed)
-    }
-
-    fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
-        self.inner.smoothed(bandwidth)
-    }
-
-    fn mixture(&self) -> Option<&GaussianMixture> {
-        self.inner.mixture()
-    }
-
-    fn log_concavity(&self) -> Option<f64> {
-        self.inner.log_concavity()
-    }
-
     fn symmetries(&self) -> Option<Group> {
         Some(self.group.clone())
-    }
-
-    fn n_body(&self) -> Option<&NBody> {
-        self.inner.n_body()
     }
 }
