@@ -2,7 +2,7 @@
 
 use super::Estimate;
 use super::loss::DISTANCE;
-use crate::num::{exp, exp_m1, hypot, ln, ln_1p, log_mean_exp};
+use crate::num::{Summary, exp, exp_m1, hypot, ln, ln_1p, log_mean_exp, mean};
 
 /// The first cut, in mean weights: q < p/10. The second is √n, at which a draw is 1/√n of Z (Ionides, 2008).
 const CUT: f64 = 10.0;
@@ -49,30 +49,15 @@ impl Bridge {
 
     /// With `distance` from the places of the particles, in their order.
     pub fn at_places<'a>(mut self, places: impl Iterator<Item = &'a [f64]>, at_particles: &[f64]) -> Self {
-        // count, Σ x, Σ x² of all, and count, Σ x of the heavy ones, about the first place
-        let (mut all, mut heavy) = ((0.0, Vec::new()), (0.0, Vec::new()));
-        let mut origin: Option<&[f64]> = None;
-        for (x, &l) in places.zip(at_particles) {
-            let o = *origin.get_or_insert(x);
-            all.1.resize(x.len(), [0.0; 2]);
-            heavy.1.resize(x.len(), 0.0);
-            let is_heavy = l > self.limit;
-            all.0 += 1.0;
-            heavy.0 += f64::from(u8::from(is_heavy));
-            for (k, (x, o)) in x.iter().zip(o).enumerate() {
-                let v = x - o;
-                all.1[k] = [all.1[k][0] + v, all.1[k][1] + v * v];
-                heavy.1[k] += if is_heavy { v } else { 0.0 };
-            }
-        }
-        if heavy.0 > 0.0 {
-            let of = |([sum, square], part): (&[f64; 2], &f64)| {
-                let mean = sum / all.0;
-                let deviation = (square / all.0 - mean * mean).max(0.0).sqrt();
-                let apart = (part / heavy.0 - mean).abs();
-                if apart > 0.0 { apart / deviation } else { 0.0 }
+        let places: Vec<&[f64]> = places.collect();
+        let heavy: Vec<usize> = (0..places.len()).filter(|&j| at_particles[j] > self.limit).collect();
+        if let Some(&one) = heavy.first() {
+            let far = |k: usize| {
+                let all = Summary::of(&places.iter().map(|x| x[k]).collect::<Vec<f64>>());
+                let apart = mean(&heavy.iter().map(|&j| places[j][k] - all.mean).collect::<Vec<f64>>()).abs();
+                if apart > 0.0 { apart / all.standard_deviation() } else { 0.0 }
             };
-            self.distance = all.1.iter().zip(&heavy.1).map(of).fold(0.0, f64::max);
+            self.distance = (0..places[one].len()).map(far).fold(0.0, f64::max);
         }
         self
     }
@@ -112,10 +97,6 @@ impl Bridge {
             limit,
         }
     }
-}
-
-fn mean(x: &[f64]) -> f64 {
-    x.iter().sum::<f64>() / x.len() as f64
 }
 
 /// The standard error of the mean of x, √(Σ_a (Σ_{j in family a} (x_j - x̄)/N)²), and not less than without families or than the difference of
