@@ -63,6 +63,8 @@ pub struct GeneratorModel<T: Real> {
     latent: Option<LatentBatch<T>>,
 }
 
+/// Least noise: centres are f32 numbers, whose rounding in units of h stays below a thousandth.
+const LEAST_NOISE: f64 = 1e-4;
 /// Longest pull on a particle in units of its piece, in √d: there a velocity of 1 in each coordinate already crosses the piece.
 const STEEPEST: f64 = 2.0;
 /// Steps from one look at how the samples followed V to the next: two passes of the network each.
@@ -76,6 +78,16 @@ impl ModelSettings for GeneratorSettings {
     }
     fn summary(&self) -> &'static str {
         "a network G, x = G(z): one pass a sample"
+    }
+    fn validate(&self) -> Result<()> {
+        match self.noise {
+            Some(h) if h > 0.0 && h < LEAST_NOISE => Err(Error::Setting {
+                key: "noise".into(),
+                value: format!("{h:e}"),
+                expected: format!("0 for none, or a number from {LEAST_NOISE:e} to 1, in units of a piece"),
+            }),
+            _ => Ok(()),
+        }
     }
     fn build(&self, start: Start<'_>) -> Result<Built> {
         if start.single { self.build_as::<f32>(start) } else { self.build_as::<f64>(start) }

@@ -16,7 +16,8 @@ pub struct SearchSettings {
     pub particles: usize,
     /// Key of every random number.
     pub seed: u64,
-    /// The units to begin in, where they are known: populations begin around its centre, at 0.1 to 1000 of its units.
+    /// The units to begin in, where they are known: populations begin around its centre, at 0.1 to 1000 of its units. Without one, those of
+    /// the moments where the target is a mixture, which are exact, else the identity.
     pub start: Option<Affine>,
 }
 
@@ -156,12 +157,12 @@ const FAULTY_SHARE: f64 = 0.01;
 /// Distance and width, in units of a given frame, beyond which it was not the target's.
 const FARTHEST: f64 = 1000.0;
 
-/// Finds p: two independent populations of particles by sequential Monte Carlo, from wide Gaussians around the origin (or the given
-/// start), and from Gaussians at the peaks of p that Newton's method finds from 1e-3 to 1e8 units away.
+/// Finds p: two independent populations of particles by sequential Monte Carlo, from wide Gaussians around the origin (or in the
+/// units of `start`), and from Gaussians at the peaks of p that Newton's method finds from 1e-3 to 1e8 units away.
 ///
 /// The first population decides where it reached p and the second one, which knows the peaks, has no more mass; else a third from the peaks
 /// does. For a [`GaussianMixture`] its components stand for the peaks. The same bits for any number of threads, and, where a
-/// start is given, in units changed by a power of two.
+/// start is given or the moments are known, in units changed by a power of two.
 ///
 /// `Error::Unsupported` where no population reaches p, or where the mass lies more than 1000 units of the given start away;
 /// `Error::NonFinite` where log p~ is NaN or +inf at more than 1 % of the last moves; `Error::Panicked` where the target panics;
@@ -171,8 +172,8 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
         let (name, value) = ("particles of the search".into(), settings.particles as f64);
         return Err(Error::Parameter { name, value, expected: "at least 2" });
     }
-    let identity = Affine::identity(target.dim());
-    let probe = Probe { target, frame: settings.start.clone().unwrap_or(identity) };
+    let known = settings.start.clone().or_else(|| target.mixture().map(Affine::of_mixture));
+    let probe = Probe { target, frame: known.unwrap_or_else(|| Affine::identity(target.dim())) };
     let mut tally = Tally::default();
     let n = settings.particles;
     let mut run = |probe: &Probe, start: &Start, n: usize, k: u64| -> Result<Population> {
