@@ -34,6 +34,7 @@ fn how_a_run_ended() {
         ("nan.toml", &unsearched, 1, &["left out because the target is not finite", "NaN", "is in run"]),
         ("two.toml", &["--set", "learning_rate=1e300"], 1, &["not finite"]),
         ("two.toml", &["--set", "learning_rate=-1"], 2, &["learning_rate"]),
+        ("two.toml", &["--set", "noise=1e-300"], 2, &["noise = 1e-300", "0 for none, or a number from 1e-4 to 1"]),
         ("nothing", &[], 2, &["nothing"]),
     ] {
         let steps = if target == "valley.toml" { &["--steps", "1", "--out", "run", "--force"][..] } else { &steps };
