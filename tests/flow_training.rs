@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 /// A flow in d dimensions with all parameters moved.
 fn flow(d: usize, coupling: CouplingKind, components: usize) -> Flow<f64> {
-    let architecture = Architecture { coupling, couplings: 2, hidden: vec![5], components };
+    let architecture = Architecture { coupling, couplings: 2, hidden: vec![5], components, given: 0 };
     let mut flow = Flow::new(Affine::identity(d), architecture, 1);
     for (k, p) in flow.parameters.iter_mut().enumerate() {
         let noise = normal_matrix(2, Purpose::Check, k as u64, p.rows(), p.cols());

@@ -412,7 +412,7 @@ mod tests {
         for (d, coupling) in (1..=5).flat_map(|d| kinds.map(|kind| (d, kind))) {
             for (couplings, components) in [0, 1, 2, 7].into_iter().flat_map(|n| [(n, 1), (n, 3)]) {
                 for hidden in [vec![], vec![64], vec![500, 2]] {
-                    let architecture = Architecture { coupling, couplings, hidden, components };
+                    let architecture = Architecture { coupling, couplings, hidden, components, given: 0 };
                     let words = format!("{d} dimensions, {architecture:?}");
                     let mut flow: Flow<f64> = Flow::new(frame_in(d), architecture, 3);
                     for (k, p) in flow.parameters.iter_mut().enumerate() {
@@ -436,7 +436,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("m.safetensors");
         let architecture =
-            Architecture { coupling: CouplingKind::Affine, couplings: 2, hidden: vec![4], components: 1 };
+            Architecture { coupling: CouplingKind::Affine, couplings: 2, hidden: vec![4], components: 1, given: 0 };
         let flow: Flow<f64> = Flow::new(frame_in(2), architecture, 3);
         save(&path, &Model::Flow(Box::new(flow)), "{}").unwrap();
         let (tensors, mut metadata) = safetensors::read(&path).unwrap();

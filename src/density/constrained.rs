@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::density::mixture::same_size;
-use crate::density::{Chart, Density, rows};
+use crate::density::{Chart, Density, Temperatures, rows};
 use crate::linalg::Matrix;
 use std::sync::Arc;
 
@@ -96,6 +96,14 @@ impl Density for Constrained {
 
     fn log_normaliser(&self) -> Option<f64> {
         self.inner.log_normaliser()
+    }
+
+    fn conditions(&self) -> usize {
+        self.inner.conditions()
+    }
+
+    fn temperatures(&self) -> Option<&Temperatures> {
+        self.inner.temperatures()
     }
 
     fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {

@@ -36,6 +36,7 @@ pub(crate) mod student;
 mod symmetric;
 mod tape_density;
 mod target;
+mod temperatures;
 mod tempered;
 mod torus;
 mod two_moons;
@@ -71,6 +72,7 @@ pub use student::StudentMixture;
 pub use symmetric::Symmetric;
 pub use tape_density::TapeDensity;
 pub use target::{Target, WeightedSamples};
+pub use temperatures::{Node, Temperatures};
 pub use tempered::Tempered;
 pub use torus::{Harmonic, TorusDensity};
 pub use two_moons::TwoMoons;
@@ -119,6 +121,25 @@ pub trait Density: Send + Sync {
     /// log Z = log ∫ p~(x) dx, where it is known.
     fn log_normaliser(&self) -> Option<f64> {
         self.wrapped()?.log_normaliser()
+    }
+
+    /// log ∫ p~(x)^β dx, where it is known for this β > 0.
+    fn log_normaliser_of_power(&self, beta: f64) -> Option<f64> {
+        match self.wrapped() {
+            Some(p) => p.log_normaliser_of_power(beta),
+            None if beta == 1.0 => self.log_normaliser(),
+            None => None,
+        }
+    }
+
+    /// How many coordinates, the first ones, are conditions: what samples can be drawn given, of a model that can.
+    fn conditions(&self) -> usize {
+        self.wrapped().map_or(0, |p| p.conditions())
+    }
+
+    /// This density as that of a family of temperatures, where it is one.
+    fn temperatures(&self) -> Option<&Temperatures> {
+        self.wrapped()?.temperatures()
     }
 
     /// ρ > 0 with -∇² log p ≥ ρ I everywhere, where one is known; then KL(q‖p) ≤ E_q|∇log q - ∇log p|²/(2ρ) for every q (T22).

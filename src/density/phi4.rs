@@ -19,6 +19,8 @@ pub struct Phi4 {
 /// Half the interval of the sum and its step: T is below e^-64 at ±3, and its width is 0.5.
 const REACH: f64 = 3.0;
 const STEP: f64 = 0.05;
+/// Least β of [`Pointwise::log_normaliser_of_power`]: T^β is below e^-32 at the ends of the interval.
+const HOTTEST: f64 = 0.25;
 
 impl Phi4 {
     /// The ring of L = `sites` ≥ 3 sites; `Error::Parameter` otherwise.
@@ -27,18 +29,23 @@ impl Phi4 {
             let name = "sites of phi4".into();
             return Err(Error::Parameter { name, value: sites as f64, expected: "an integer, at least 3" });
         }
-        let logs: Vec<f64> = levels()?.iter().map(|l| sites as f64 * l).collect();
-        Ok(Self { sites, log_normaliser: log_sum_exp(&logs) })
+        Ok(Self { sites, log_normaliser: log_trace(sites, 1.0)? })
     }
 }
 
-/// log λ of the operator's eigenvalues, those above rounding.
-fn levels() -> Result<Vec<f64>> {
+/// log tr T_β^L, T_β(x, y) = T(x, y)^β: log ∫ p~^β for L = `sites`.
+fn log_trace(sites: usize, beta: f64) -> Result<f64> {
+    let logs: Vec<f64> = levels(beta)?.iter().map(|l| sites as f64 * l).collect();
+    Ok(log_sum_exp(&logs))
+}
+
+/// log λ of the eigenvalues of T_β, those above rounding.
+fn levels(beta: f64) -> Result<Vec<f64>> {
     let n = (2.0 * REACH / STEP).round() as usize + 1;
     let at = |i: usize| STEP * i as f64 - REACH;
     let well = |x: f64| (x * x - 1.0) * (x * x - 1.0);
-    let kernel =
-        |x: f64, y: f64| STEP * exp(-mutant!("phi4-transfer", 1.9, 2.0) * (x - y) * (x - y) - well(x) - well(y));
+    let coupling = mutant!("phi4-transfer", 1.9, 2.0);
+    let kernel = |x: f64, y: f64| STEP * exp(beta * (-coupling * (x - y) * (x - y) - well(x) - well(y)));
     let operator = Matrix::from_fn(n, n, |i, j| kernel(at(i), at(j)));
     let eigen = SymmetricEigen::of(&operator, "the transfer operator")?;
     Ok(eigen.values.iter().filter(|v| **v > 1e-15).map(|v| ln(*v)).collect())
@@ -63,6 +70,11 @@ impl Pointwise for Phi4 {
 
     fn log_normaliser(&self) -> Option<f64> {
         Some(self.log_normaliser)
+    }
+
+    /// For β of at least [`HOTTEST`].
+    fn log_normaliser_of_power(&self, beta: f64) -> Option<f64> {
+        (HOTTEST..=1.0).contains(&beta).then(|| log_trace(self.sites, beta).ok())?
     }
 }
 
@@ -91,5 +103,27 @@ mod tests {
         }
         // the trapezium rule again, in another order and on another grid
         assert!(((sum * h * h * h).ln() - ring.log_normaliser).abs() < 1e-9);
+    }
+
+    /// Checks log ∫ p~^β: at β = 1 it is log Z, and in three dimensions a sum over a grid, at the least β too.
+    #[test]
+    fn normalisers_of_powers() {
+        let ring = Phi4::new(8).unwrap();
+        assert_eq!(ring.log_normaliser_of_power(1.0), Some(ring.log_normaliser));
+        assert_eq!(ring.log_normaliser_of_power(0.2), None);
+        let (ring, h) = (Phi4::new(3).unwrap(), 0.1);
+        let at = |i: i32| h * f64::from(i);
+        let points: Vec<f64> = (-35..=35).map(at).collect();
+        let mut values = Vec::new();
+        for &x in &points {
+            for &y in &points {
+                values.extend(points.iter().map(|&z| ring.at(&[x, y, z], &mut [0.0; 3])));
+            }
+        }
+        for beta in [HOTTEST, 0.5] {
+            let sum: f64 = values.iter().map(|v| (beta * v).exp()).sum();
+            let found = ring.log_normaliser_of_power(beta).unwrap();
+            assert!(((sum * h * h * h).ln() - found).abs() < 1e-9, "{beta}: {found}");
+        }
     }
 }

@@ -20,6 +20,11 @@ pub trait Pointwise: Send + Sync {
         None
     }
 
+    /// log ∫ p~^β, where it is known.
+    fn log_normaliser_of_power(&self, beta: f64) -> Option<f64> {
+        if beta == 1.0 { Pointwise::log_normaliser(self) } else { None }
+    }
+
     /// x ← one exact sample from the numbers of `rng`; called only where `HAS_SAMPLER` is true.
     fn draw(&self, _rng: &mut Stream, _x: &mut [f64]) {}
 }
@@ -51,6 +56,10 @@ impl<P: Pointwise> Density for P {
 
     fn log_normaliser(&self) -> Option<f64> {
         Pointwise::log_normaliser(self)
+    }
+
+    fn log_normaliser_of_power(&self, beta: f64) -> Option<f64> {
+        Pointwise::log_normaliser_of_power(self, beta)
     }
 
     fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {

@@ -26,7 +26,7 @@ fn flows() -> impl Iterator<Item = (String, Flow<f32>)> {
     let kinds = [CouplingKind::Affine, CouplingKind::Spline { bins: 2, reach: 3.0 }];
     let all = [1, 2].into_iter().flat_map(move |d| kinds.into_iter().flat_map(move |k| [(d, k, 1), (d, k, 2)]));
     all.map(|(d, coupling, components)| {
-        let architecture = Architecture { coupling, couplings: 2, hidden: vec![2], components };
+        let architecture = Architecture { coupling, couplings: 2, hidden: vec![2], components, given: 0 };
         (format!("{d} dimensions, {architecture:?}"), Flow::new(Affine::identity(d), architecture, 1))
     })
 }

@@ -11,6 +11,7 @@ mod population;
 pub mod posterior;
 mod probe;
 mod smc;
+mod temperatures;
 
 pub(crate) use fit::spread_seeds;
 pub use fit::{fit_mixture, refine};
@@ -19,3 +20,4 @@ pub use frame::{frame_of, time_scale};
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use metropolis::{Sweeps, metropolis};
 pub use polish::{Polish, PolishReport};
+pub use temperatures::temperatures;

@@ -22,9 +22,17 @@ struct Stack {
     couplings: usize,
     hidden: Vec<usize>,
     components: usize,
+    /// Conditions; absent where there are none.
+    #[serde(default, skip_serializing_if = "is_none")]
+    given: usize,
     /// Bins and reach of splines; absent for affine couplings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     spline: Option<(usize, f64)>,
+}
+
+/// Whether a number of conditions is left out.
+fn is_none(given: &usize) -> bool {
+    *given == 0
 }
 
 /// Writes a flow.
@@ -34,7 +42,8 @@ pub fn save(path: &Path, flow: &Flow<f64>, config: &str) -> Outcome<()> {
         CouplingKind::Affine => None,
         CouplingKind::Spline { bins, reach } => Some((bins, reach)),
     };
-    let stack = Stack { couplings: a.couplings, hidden: a.hidden.clone(), components: flow.base().components, spline };
+    let (couplings, hidden, components) = (a.couplings, a.hidden.clone(), flow.base().components);
+    let stack = Stack { couplings, hidden, components, given: a.given, spline };
     let tensor = |m: &Matrix| Tensor { shape: vec![m.rows(), m.cols()], numbers: Numbers::F64(m.as_slice().to_vec()) };
     let mut tensors = Tensors::new();
     put_frame(&mut tensors, &flow.frame);
@@ -83,8 +92,11 @@ pub fn rebuild(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> 
         return Err(format!("'flow' is {text}; none of its sizes can be 0"));
     }
     let coupling = stack.spline.map_or(CouplingKind::Affine, |(bins, reach)| CouplingKind::Spline { bins, reach });
-    let Stack { couplings, hidden, components, .. } = stack;
-    let architecture = Architecture { coupling, couplings, hidden, components };
+    let Stack { couplings, hidden, components, given, .. } = stack;
+    if given >= frame.dim() {
+        return Err(format!("'flow' is {text}; fewer conditions than coordinates are possible"));
+    }
+    let architecture = Architecture { coupling, couplings, hidden, components, given };
     // before anything of that size is made
     let held = held(tensors, |name| !name.starts_with("frame.") && !name.starts_with("search."));
     if architecture.couplings > tensors.len() || architecture.size(frame.dim()) != Some(held) {

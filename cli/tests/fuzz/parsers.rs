@@ -268,7 +268,7 @@ fn small_flow() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m.safetensors");
     let coupling = CouplingKind::Spline { bins: 2, reach: 3.0 };
-    let architecture = Architecture { coupling, couplings: 2, hidden: vec![2], components: 2 };
+    let architecture = Architecture { coupling, couplings: 2, hidden: vec![2], components: 2, given: 0 };
     let flow: Flow<f64> = Flow::new(Affine::new(vec![0.0, 1.0], 2.0).unwrap(), architecture, 1);
     model::save(&path, &Model::Flow(Box::new(flow)), "{}").unwrap();
     fs::read(&path).unwrap()

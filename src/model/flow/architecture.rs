@@ -30,6 +30,9 @@ pub struct Architecture {
     /// Components of the base; with one, a Gaussian copula follows the couplings: an invertible matrix, a spline for each coordinate
     /// and an activation norm.
     pub components: usize,
+    /// The first so many coordinates are conditions: no layer lets another coordinate act on them, so that the law of the others given them
+    /// is known.
+    pub given: usize,
 }
 
 impl Architecture {
@@ -48,9 +51,9 @@ impl Architecture {
             CouplingKind::Spline { bins, .. } => bins.checked_mul(3)?.checked_sub(1)?,
         };
         // the couplings take turns with a period
-        let period = 2 * digits(d);
+        let period = 2 * digits(d.checked_sub(self.given)?);
         for k in 0..period.min(self.couplings) {
-            let kept = kept(d, k).len();
+            let kept = kept(d, self.given, k).len();
             let outputs = each.checked_mul(d - kept)?;
             let one = if kept == 0 { outputs } else { Mlp::size(&[&[kept], &self.hidden[..], &[outputs]].concat())? };
             sum = one.checked_mul((self.couplings - k).div_ceil(period))?.checked_add(sum)?;
@@ -64,15 +67,16 @@ fn digits(d: usize) -> usize {
     (d.next_power_of_two().trailing_zeros() as usize).max(1)
 }
 
-/// The coordinates that coupling number k in R^d keeps.
-fn kept(d: usize, k: usize) -> Vec<usize> {
-    let digit = (k / 2) % digits(d);
-    (0..d).filter(|i| d > 1 && (i >> digit) % 2 == k % 2).collect()
+/// The coordinates that coupling number k in R^d keeps: the first g, and of the others, counted from 0, those with one value of a digit.
+fn kept(d: usize, g: usize, k: usize) -> Vec<usize> {
+    let digit = (k / 2) % digits(d - g);
+    let takes_turns = |i: usize| d - g > 1 && (i >> digit) % 2 == k % 2;
+    (0..d).filter(|i| *i < g || takes_turns(i - g)).collect()
 }
 
 /// Coupling number k in R^d.
 pub(super) fn coupling(architecture: &Architecture, d: usize, k: usize) -> Layer {
-    let kept = kept(d, k);
+    let kept = kept(d, architecture.given, k);
     match architecture.coupling {
         CouplingKind::Affine => Layer::Affine(AffineCoupling::new(d, &kept, &architecture.hidden)),
         CouplingKind::Spline { bins, reach } => {
@@ -95,10 +99,12 @@ mod tests {
         for d in [1, 2, 3, 4, 5, 8, 9] {
             for (couplings, components) in [(0, 1), (1, 4), (2, 1), (7, 2), (17, 1)] {
                 for coupling in [CouplingKind::Affine, CouplingKind::Spline { bins: 5, reach: 3.0 }] {
-                    for hidden in [vec![], vec![3], vec![7, 2]] {
-                        let a = Architecture { coupling, couplings, hidden, components };
-                        let made = Flow::<f64>::new(Affine::identity(d), a.clone(), 0).size();
-                        assert_eq!(a.size(d), Some(made), "{d} dimensions, {a:?}");
+                    for (hidden, given) in [(vec![], 0), (vec![3], 1), (vec![7, 2], 0), (vec![4], 2)] {
+                        let a = Architecture { coupling, couplings, hidden, components, given };
+                        if given < d {
+                            let made = Flow::<f64>::new(Affine::identity(d), a.clone(), 0).size();
+                            assert_eq!(a.size(d), Some(made), "{d} dimensions, {a:?}");
+                        }
                     }
                 }
             }
@@ -108,8 +114,8 @@ mod tests {
                 assert_eq!(Generator::<f64>::size_of(d, codes, hidden), Some(made));
             }
         }
-        let huge =
-            Architecture { coupling: CouplingKind::Affine, couplings: 2, hidden: vec![1 << 40; 2], components: 2 };
+        let (coupling, hidden) = (CouplingKind::Affine, vec![1 << 40; 2]);
+        let huge = Architecture { coupling, couplings: 2, hidden, components: 2, given: 0 };
         assert_eq!((huge.size(2), Generator::<f32>::size_of(2, 0, &[1 << 40; 2])), (None, None));
     }
 }

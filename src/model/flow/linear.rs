@@ -36,6 +36,8 @@ impl ActNorm {
 pub struct Linear {
     /// d.
     pub dim: usize,
+    /// On the first so many coordinates none behind acts: those columns of L are the identity's.
+    pub given: usize,
 }
 
 impl Linear {
@@ -46,13 +48,13 @@ impl Linear {
 
     /// A on the tape.
     fn matrix<'t, T: Real>(&self, p: &[Var<'t, T>]) -> Var<'t, T> {
-        let d = self.dim;
-        let constant = |f: fn(usize, usize) -> bool| {
+        let (d, given) = (self.dim, self.given);
+        let constant = |f: &dyn Fn(usize, usize) -> bool| {
             p[0].tape().leaf(&Matrix::from_fn(d, d, |i, j| if f(i, j) { T::ONE } else { T::ZERO }))
         };
-        let identity = constant(|i, j| i == j);
-        let lower = p[0] * constant(|i, j| i > j) + identity;
-        lower.matmul(p[1] * constant(|i, j| i < j) + identity * p[2].exp())
+        let identity = constant(&|i, j| i == j);
+        let lower = p[0] * constant(&|i, j| i > j && j >= given) + identity;
+        lower.matmul(p[1] * constant(&|i, j| i < j) + identity * p[2].exp())
     }
 
     pub(super) fn forward<'t, T: Real>(&self, p: &[Var<'t, T>], x: Var<'t, T>) -> Mapped<'t, T> {

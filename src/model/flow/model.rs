@@ -50,7 +50,11 @@ impl<T: Real> Flow<T> {
         if !base.is_mixture() {
             let marginals = SplineCoupling::new(d, &[], &[], MARGINAL_BINS, MARGINAL_REACH);
             let norm = ActNorm { dim: d };
-            layers.extend([Layer::Linear(Linear { dim: d }), Layer::Spline(marginals), Layer::ActNorm(norm)]);
+            layers.extend([
+                Layer::Linear(Linear { dim: d, given: architecture.given }),
+                Layer::Spline(marginals),
+                Layer::ActNorm(norm),
+            ]);
         }
         Self { architecture: Some(architecture), ..Self::of_layers(frame, base, layers, seed) }
     }
@@ -230,8 +234,12 @@ impl<T: Real> Flow<T> {
 
     /// n independent samples x (n×d): block number `block` of the stream of `seed`.
     pub fn sample_block(&self, n: usize, seed: u64, block: u64) -> Matrix {
-        let d = self.dim();
-        let latent: LatentBatch<T> = self.latent().sample(n, d, (seed, Purpose::Sample, block));
+        self.push(&self.latent().sample(n, self.dim(), (seed, Purpose::Sample, block)))
+    }
+
+    /// x (n×d) of latent points.
+    pub(super) fn push(&self, latent: &LatentBatch<T>) -> Matrix {
+        let (n, d) = latent.noise.shape();
         let mut y: Matrix<T> = Matrix::zeros(n, d);
         y.as_mut_slice().par_chunks_mut(CHUNK * d).enumerate().for_each_init(Tape::new, |tape, (k, out)| {
             tape.reset();

@@ -22,7 +22,8 @@ pub(crate) fn likelier_components(y: &Matrix, frame: &Affine, seed: u64) -> usiz
     let half = y.rows() / 2;
     let (seen, unseen) = (y.slice_rows(0..half), frame.restore(&y.slice_rows(half..y.rows())));
     let likelihood = |components: usize| {
-        let none = Architecture { coupling: CouplingKind::Affine, couplings: 0, hidden: Vec::new(), components };
+        let none =
+            Architecture { coupling: CouplingKind::Affine, couplings: 0, hidden: Vec::new(), components, given: 0 };
         let mut flow: Flow<f64> = Flow::new(frame.clone(), none, seed);
         flow.start_at(&seen, seed);
         flow.log_density(&unseen).iter().sum::<f64>()

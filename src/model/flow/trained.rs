@@ -81,13 +81,13 @@ pub struct FlowModel<T: Real> {
 }
 
 impl FlowSettings {
-    /// What a flow with `components` in its base is made of.
-    pub fn architecture(&self, components: usize) -> Architecture {
+    /// What a flow with `components` in its base and `given` conditions is made of.
+    pub fn architecture(&self, components: usize, given: usize) -> Architecture {
         let coupling = match self.coupling.as_str() {
             "spline" => CouplingKind::Spline { bins: self.bins, reach: self.reach },
             _ => CouplingKind::Affine,
         };
-        Architecture { coupling, couplings: self.couplings, hidden: self.hidden.clone(), components }
+        Architecture { coupling, couplings: self.couplings, hidden: self.hidden.clone(), components, given }
     }
 
     /// Adam's rate at a step: `learning_rate` min(1, 20 t) (1 + cos πt)/2 at t = step/steps.
@@ -110,7 +110,7 @@ impl FlowSettings {
         let frame = start.frame.map_or_else(|| found.frame(), Ok)?;
         let y = frame.standardise(&found.particles);
         let components = self.components.unwrap_or_else(|| likelier_components(&y, &frame, start.seed));
-        let mut flow: Flow<T> = Flow::new(frame, self.architecture(components), start.seed);
+        let mut flow: Flow<T> = Flow::new(frame, self.architecture(components, density.conditions()), start.seed);
         flow.start_at(&y, start.seed);
         flow.search = Some(Searched::of(&found));
         let mut model = FlowModel::new(flow, self.clone());
@@ -126,7 +126,9 @@ impl FlowSettings {
             let what = format!("it has {components} components, in {frame:?}");
             return Err(Error::State { what });
         }
-        let mut model = FlowModel::<T>::new(Flow::new(frame, self.architecture(components), start.seed), self.clone());
+        let given = start.target.densities.first().map_or(0, |p| p.conditions());
+        let architecture = self.architecture(components, given);
+        let mut model = FlowModel::<T>::new(Flow::new(frame, architecture, start.seed), self.clone());
         model.flow.search = Searched::of_state(state, model.flow.dim())?;
         model.hold_out(start.training, start.seed)?;
         model.restore(state)?;

@@ -39,7 +39,7 @@ pub(super) fn compare(draw: &Draw, out: &mut Outcome) {
 
 /// A flow from one Gaussian with all parameters moved.
 fn random(draw: &Draw, coupling: CouplingKind, dim: usize) -> Flow<f64> {
-    let architecture = Architecture { coupling, couplings: 4, hidden: vec![8], components: 1 };
+    let architecture = Architecture { coupling, couplings: 4, hidden: vec![8], components: 1, given: 0 };
     let mut flow = Flow::new(Affine::identity(dim), architecture, draw.seed + draw.unit);
     let mut rng = draw.stream(3);
     for p in &mut flow.parameters {
