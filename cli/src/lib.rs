@@ -30,6 +30,7 @@ pub mod saved;
 pub mod summary;
 pub mod supervise;
 pub mod target;
+pub mod temperatures;
 pub mod training;
 pub mod verdict;
 pub mod verification;

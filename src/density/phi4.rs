@@ -19,8 +19,9 @@ pub struct Phi4 {
 /// Half the interval of the sum and its step: T is below e^-64 at ±3, and its width is 0.5.
 const REACH: f64 = 3.0;
 const STEP: f64 = 0.05;
-/// Least β of [`Pointwise::log_normaliser_of_power`]: T^β is below e^-32 at the ends of the interval.
+/// Range of β of [`Pointwise::log_normaliser_of_power`]: T^β is below e^-32 at the ends of the interval, and not narrower than 0.3.
 const HOTTEST: f64 = 0.25;
+const COLDEST: f64 = 2.0;
 
 impl Phi4 {
     /// The ring of L = `sites` ≥ 3 sites; `Error::Parameter` otherwise.
@@ -72,9 +73,9 @@ impl Pointwise for Phi4 {
         Some(self.log_normaliser)
     }
 
-    /// For β of at least [`HOTTEST`].
+    /// For [`HOTTEST`] ≤ β ≤ [`COLDEST`].
     fn log_normaliser_of_power(&self, beta: f64) -> Option<f64> {
-        (HOTTEST..=1.0).contains(&beta).then(|| log_trace(self.sites, beta).ok())?
+        (HOTTEST..=COLDEST).contains(&beta).then(|| log_trace(self.sites, beta).ok())?
     }
 }
 

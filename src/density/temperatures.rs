@@ -50,6 +50,11 @@ impl Temperatures {
         &self.inner
     }
 
+    /// The β at which log Ẑ was given.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
     /// β₀ and the largest β.
     pub fn range(&self) -> (f64, f64) {
         (self.nodes[0].beta, self.nodes[self.nodes.len() - 1].beta)

@@ -39,7 +39,7 @@ fn given<T: Real>(target: &Target, objective: &str, spline: bool) -> Result<Run>
         hidden: vec![6],
         ..FlowSettings::default()
     };
-    let architecture = settings.architecture(if spline { 3 } else { 1 });
+    let architecture = settings.architecture(if spline { 3 } else { 1 }, 0);
     let flow: Flow<T> = Flow::new(Affine::identity(d), architecture, 1);
     let particles: Option<Matrix> = Some(normal_matrix(1, Purpose::Check, 0, 256, d));
     let estimator = method.velocity.uses_estimator().then(|| method.estimator.build(true)).transpose()?;

@@ -8,7 +8,10 @@ use crate::model::Model;
 use crate::opened::Opened;
 use crate::progress::Progress;
 use crate::report::{count, number};
+use crate::target::coordinates::Coordinates;
+use crate::temperatures::condition;
 use pushforward::density::Density;
+use pushforward::model::flow::Given;
 use pushforward::search::{Polish, PolishReport};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -34,6 +37,9 @@ pub struct Arguments {
     /// Carry each of these points (.npy, .npz or .csv) in place of drawing: for a generator of train --source
     #[arg(long, value_name = "FILE", conflicts_with_all = ["number", "seed", "polish", "exact"])]
     source: Option<PathBuf>,
+    /// Draw from the law given the first coordinate: of a flow on a target with conditions, such as kind = "temperatures"
+    #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["source", "polish", "exact"])]
+    given: Vec<String>,
     /// Key of the samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -82,8 +88,9 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let block = model.block_rows();
     model.fits_memory(block)?;
-    let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &run)).transpose()?;
     let coordinates = run.coordinates()?;
+    let given = given(arguments, model, &coordinates)?;
+    let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &run)).transpose()?;
     let mut writer = SampleWriter::output(&arguments.output, arguments.number, &coordinates.names())?;
     coordinates.note().into_iter().for_each(note);
     let progress = Progress::new(arguments.number, "samples");
@@ -92,7 +99,10 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let part = if polisher.is_some() { (block / 16).max(1) } else { block };
     for (number, start) in (0..arguments.number).step_by(block as usize).enumerate() {
         let rows = (arguments.number - start).min(block);
-        let drawn = model.sample(rows as usize, arguments.seed, number as u64);
+        let drawn = match &given {
+            Some(given) => given.sample(rows as usize, arguments.seed, number as u64).0,
+            None => model.sample(rows as usize, arguments.seed, number as u64),
+        };
         for first in (0..rows).step_by(part as usize) {
             let last = (first + part).min(rows);
             let mut samples = drawn.slice_rows(first as usize..last as usize);
@@ -117,6 +127,42 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     ));
     polisher.iter().for_each(|p| note(p.report()));
     Ok(())
+}
+
+/// The law of `--given`: its names are the model's conditions, its values in the coordinates of samples.
+fn given<'a>(arguments: &Arguments, model: &'a Model, coordinates: &Coordinates) -> Outcome<Option<Given<'a, f64>>> {
+    if arguments.given.is_empty() {
+        return Ok(None);
+    }
+    let flow = match model {
+        Model::Flow(flow) if flow.architecture().is_some_and(|a| a.given > 0) => flow,
+        _ => {
+            let sentence = "--given: the model of this run has no conditions; train a flow on a target with kind = \"temperatures\"";
+            return Err(Failure::input(sentence));
+        }
+    };
+    let conditions = flow.architecture().map_or(0, |a| a.given);
+    let names = coordinates.names()[..conditions].to_vec();
+    let mut values = vec![None; conditions];
+    for text in &arguments.given {
+        let (name, value) =
+            text.split_once('=').map_or((text.as_str(), ""), |(name, value)| (name.trim(), value.trim()));
+        let place = names.iter().position(|n| n == name);
+        let value = value.parse::<f64>().ok().filter(|v| v.is_finite());
+        let (Some(place), Some(value)) = (place, value) else {
+            let expected: Vec<String> = names.iter().map(|n| format!("{n}=NUMBER")).collect();
+            return Err(Failure::input(format!("--given {text}; write --given {}", expected.join(" --given "))));
+        };
+        values[place] = Some(value);
+    }
+    let missing = names.iter().zip(&values).find(|(_, v)| v.is_none());
+    if let Some((name, _)) = missing {
+        return Err(Failure::input(format!("--given: {name} is missing; write --given {name}=NUMBER too")));
+    }
+    let values: Vec<f64> = values.into_iter().flatten().collect();
+    let given = |e: Failure| Failure::input(format!("--given {}: {e}", arguments.given.join(" --given ")));
+    let c = condition(coordinates, &model.sample(1, arguments.seed, 0), &values).map_err(given)?;
+    flow.given(&c).map(Some).map_err(|e| given(e.into()))
 }
 
 /// Carries the points of a file, row by row.

@@ -5,6 +5,7 @@ use crate::report::panels::{self, Curve};
 use crate::report::paths;
 use crate::report::record::{Frame, MetricRow, Record};
 use crate::report::style::{GREEN, MODEL, PURPLE, TARGET, count, number};
+use crate::temperatures::Table;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use pushforward::linalg::Matrix;
 use pushforward::metric::Judge;
@@ -62,7 +63,7 @@ pub fn html(record: &Record) -> String {
     let no_density = record.certificate.is_none() && !record.particles;
     let body = html! {
         (tiles(record)) "\n" (notes(record)) "\n" (posterior(record)) "\n" (chosen(record)) "\n" (samples(record)) "\n" (way(record)) "\n"
-        (certificate(record)) "\n" (modes(record)) "\n" (metrics(record)) "\n" (tests(record)) "\n" (energy(record)) "\n"
+        (certificate(record)) "\n" (figures("Temperatures", Table::LEAD, Table::COLUMNS, &record.temperatures)) "\n" (modes(record)) "\n" (metrics(record)) "\n" (tests(record)) "\n" (energy(record)) "\n"
         (training(record)) "\n" (objective(record)) "\n"
         section { h2 { "What these numbers cannot show" } p { (LIMITS) @if no_density { " " (NO_DENSITY) } } } "\n"
         section {

@@ -51,6 +51,8 @@ pub struct Record {
     pub tests: Vec<TestRow>,
     /// What a model with a density proves about itself.
     pub certificate: Option<CertificateCard>,
+    /// Of a flow on a family of temperatures: the rows of its table.
+    pub temperatures: Vec<[String; 5]>,
     /// Things that happened and should be known, such as skipped steps.
     pub notes: Vec<String>,
     /// The text of config.toml.

@@ -23,6 +23,7 @@ use crate::report::{Frame, Record, html, number};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
 use crate::summary::{Choice, Summary};
+use crate::temperatures::Table;
 use crate::training::{Ending, Job, Snapshot};
 use crate::verdict::Verdict;
 use crate::words;
@@ -88,6 +89,8 @@ pub struct Finals<'a> {
     certified: Option<Certified>,
     /// Of particles that follow one density.
     virial: Option<Virial>,
+    /// Of a flow on a family of temperatures.
+    temperatures: Option<Table>,
     /// In the user's coordinates.
     posterior: Summary,
     /// Evaluations of the target by the run, its certificate and its metrics; those of the pictures are left out.
@@ -117,11 +120,13 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
         }
         _ => None,
     };
+    let temperatures = Table::of(&job.target, &trained.model, job.seed())?;
     let verdict = Verdict::of(&report, certified.as_ref(), virial.as_ref());
     let own = job.target.coordinates.constrain(samples.clone())?;
     let search = trained.model.search();
     let posterior = Summary::of_run(job.target.coordinates.names(), &own, certified.as_ref(), &verdict, search);
-    Ok(Finals { trained, job, samples, report, certified, virial, posterior, counts: counter.counts() })
+    let counts = counter.counts();
+    Ok(Finals { trained, job, samples, report, certified, virial, temperatures, posterior, counts })
 }
 
 impl Finals<'_> {
@@ -175,6 +180,7 @@ impl Finals<'_> {
         let certificate = self.certified.as_ref().map_or(String::new(), |c| format!("\n{}\n", c.text()));
         let figures = self.job.target.coordinates.of_density();
         let coordinates = figures.map_or(String::new(), |what| format!("; figures are in {what}"));
+        let temperatures = self.temperatures.as_ref().map_or(String::new(), |t| format!("\n{}", t.text()));
         let posterior = self.posterior.text(ROWS);
         let search = match &self.trained.model {
             Model::Particles(_, Some(search)) => {
@@ -186,7 +192,7 @@ impl Finals<'_> {
         };
         let counts = evaluations::sentence(&self.counts) + &search;
         let (outcome, table) = (self.outcome(), table(&self.report));
-        format!("{outcome}{coordinates}\n{counts}\n\n{table}{certificate}\n{posterior}")
+        format!("{outcome}{coordinates}\n{counts}\n\n{table}{certificate}{temperatures}\n{posterior}")
     }
 
     /// How it went, in a sentence.
@@ -265,6 +271,9 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
     }
     if let (Some(out), Some(finals)) = (out.as_object_mut(), finals) {
         out.extend(finals.posterior.to_json());
+    }
+    if let Some(table) = finals.and_then(|f| f.temperatures.as_ref()) {
+        out["temperatures"] = table.to_json();
     }
     if let Model::Particles(_, Some(search)) = &trained.model {
         let log_z =

@@ -13,6 +13,7 @@ pub mod stan;
 mod stan_keys;
 pub(crate) mod support;
 mod symmetry;
+mod temperatures;
 mod trust;
 mod working_folder;
 
@@ -46,6 +47,7 @@ const KINDS: &[&str] = &[
     "negative-binomial-regression",
     "student-t-regression",
     "samples",
+    temperatures::KIND,
     "stan-library",
 ];
 
@@ -124,6 +126,7 @@ pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coor
     let coordinates = match (definition.get("kind").and_then(toml::Value::as_str), support, dim) {
         (Some("stan-library"), ..) if !libraries_are_trusted() => Coordinates::Free(free_dim),
         (Some(function::KIND), ..) => function::coordinates(definition).map_err(at)?,
+        (Some(temperatures::KIND), ..) => temperatures::coordinates(definition, free_dim).map_err(at)?,
         (Some("stan-library"), ..) => stan_keys::coordinates_of(definition).map_err(at)?,
         (Some("formula"), ..) if named.is_some() => match named.and_then(formula::coordinates_without_data) {
             Some(coordinates) => coordinates,
@@ -388,6 +391,7 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
         "gaussian-mixture" => mixture::describe(text, note),
         "formula" => formula::describe(text, base, note),
         "samples" => samples::describe(text, base, note),
+        temperatures::KIND => temperatures::describe(text, base, note),
         "stan-library" => stan_keys::describe(text, base),
         function::KIND => function::describe(),
         _ if regression::is_kind(&kind) => regression::describe(text, base, note),

@@ -16,6 +16,7 @@ mod linear;
 mod model;
 mod spline;
 pub(crate) mod start;
+mod temperatures;
 mod trained;
 
 pub use affine::AffineCoupling;
@@ -27,4 +28,5 @@ pub use layer::{Layer, Mapped, Scored};
 pub use linear::{ActNorm, Linear};
 pub use model::Flow;
 pub use spline::SplineCoupling;
+pub use temperatures::AtTemperature;
 pub use trained::{FlowModel, FlowSettings};
