@@ -6,6 +6,7 @@ use crate::model::Model;
 use crate::report::number;
 use crate::target::Target;
 use crate::target::coordinates::Coordinates;
+use pushforward::Error;
 use pushforward::linalg::Matrix;
 use pushforward::metric::Estimate;
 use pushforward::model::flow::AtTemperature;
@@ -23,7 +24,16 @@ pub struct Table(Vec<AtTemperature>);
 pub fn condition(coordinates: &Coordinates, sample: &Matrix, values: &[f64]) -> Outcome<Vec<f64>> {
     let mut x = coordinates.constrain(sample.slice_rows(0..1))?;
     x.row_mut(0)[..values.len()].copy_from_slice(values);
-    Ok(coordinates.free(x)?.row(0)[..values.len()].to_vec())
+    let free = match coordinates.chart() {
+        Some(chart) => chart.free(&x).map_err(|e| match e {
+            Error::Unsupported { what, .. } => {
+                Failure::input(format!("{}; give a number inside", what.trim_start_matches("row 0: ")))
+            }
+            other => other.into(),
+        })?,
+        None => coordinates.free(x)?,
+    };
+    Ok(free.row(0)[..values.len()].to_vec())
 }
 
 impl Table {
@@ -35,8 +45,7 @@ impl Table {
         let sample = flow.sample_block(1, seed, 0);
         let coordinate = |beta: f64| {
             let of = condition(&target.coordinates, &sample, &[beta]);
-            of.map(|c| c[0])
-                .map_err(|e| pushforward::Error::Unsupported { what: e.to_string(), remedy: "choose another beta" })
+            of.map(|c| c[0]).map_err(|e| Error::Unsupported { what: e.to_string(), remedy: "choose another beta" })
         };
         let at = |k: usize| {
             let beta =

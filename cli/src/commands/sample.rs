@@ -153,7 +153,9 @@ fn given<'a>(arguments: &Arguments, model: &'a Model, coordinates: &Coordinates)
             let expected: Vec<String> = names.iter().map(|n| format!("{n}=NUMBER")).collect();
             return Err(Failure::input(format!("--given {text}; write --given {}", expected.join(" --given "))));
         };
-        values[place] = Some(value);
+        if values[place].replace(value).is_some() {
+            return Err(Failure::input(format!("--given {text}: {name} is given twice; give it once")));
+        }
     }
     let missing = names.iter().zip(&values).find(|(_, v)| v.is_none());
     if let Some((name, _)) = missing {
