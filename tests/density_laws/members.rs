@@ -165,6 +165,12 @@ pub fn members() -> Vec<Member> {
     };
     add("defended correlated-2", defended(2), 0.4, None);
     add("defended correlated-3", defended(3), 0.4, None);
+    let nodes = [(0.3, 4.0), (0.6, 2.0), (1.1, 0.0)];
+    let nodes = nodes.map(|(beta, log_z)| Node { beta, log_z, mean_log_density: -3.0 }).to_vec();
+    let family = Temperatures::new(named("two-moons"), nodes).unwrap();
+    let beta = Support::Interval { low: 0.3, high: 1.1 };
+    let chart = Chart::new(vec![beta, Support::Real, Support::Real]).unwrap();
+    add("two-moons at temperatures", Arc::new(Constrained::new(Arc::new(family), chart).unwrap()), 0.3, None);
     add("handwritten banana", banana_by_hand(), 1.0, None);
     add("banana on the tape", banana_on_tape(), 1.0, None);
     all
