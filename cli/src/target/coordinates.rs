@@ -28,6 +28,14 @@ impl Named {
     fn is_identity(&self) -> bool {
         self.generated.is_none() && self.chart.is_identity()
     }
+
+    /// The parameters at u, without what is generated from them.
+    fn parameters(&self, u: &Matrix) -> Matrix {
+        let x = self.chart.constrain(u);
+        let Some(program) = &self.generated else { return x };
+        let all = program.generate(&x);
+        Matrix::from_fn(x.rows(), x.cols(), |i, j| all[(i, j)])
+    }
 }
 
 /// How samples come from points u of the density.
@@ -155,7 +163,7 @@ impl Coordinates {
             Error::NonFinite { what, value, point } if self.differ() && point.len() == self.free_dim() => {
                 let u = Matrix::from_vec(1, point.len(), point.clone());
                 let x = match self {
-                    Coordinates::Named(named) => Ok(named.chart.constrain(&u)),
+                    Coordinates::Named(named) => Ok(named.parameters(&u)),
                     other => other.constrain(u),
                 };
                 Error::NonFinite { what, value, point: x.map_or(point, Matrix::into_vec) }
@@ -177,7 +185,14 @@ impl Coordinates {
             // orthonormal coordinates keep volumes
             Coordinates::Same(_) | Coordinates::Particles(_) => Some(vec![0.0; u.rows()]),
             Coordinates::Chart(chart) => Some(of(chart)),
-            Coordinates::Named(named) => Some(of(&named.chart)),
+            Coordinates::Named(named) => {
+                let mut out = of(&named.chart);
+                if let Some(program) = &named.generated {
+                    let more = program.log_jacobian(&named.chart.constrain(u));
+                    out.iter_mut().zip(more).for_each(|(l, m)| *l += m);
+                }
+                Some(out)
+            }
             Coordinates::Free(_) | Coordinates::Stan(_) => None,
         }
     }
@@ -202,6 +217,7 @@ impl Coordinates {
                 } else {
                     pushforward::linalg::Matrix::from_fn(samples.rows(), d, |i, j| samples[(i, j)])
                 };
+                let x = named.generated.as_ref().map_or(x.clone(), |program| program.points(x));
                 Ok(named.chart.free_of_rounded(&x, unit)?)
             }
             Coordinates::Stan(model) => model.free(&samples).map_err(Failure::input),

@@ -19,6 +19,11 @@ fn points(definition: &toml::Table) -> Result<(Option<Chart>, Coordinates), Reas
     match (definition.get("parameters"), definition.get("dim").and_then(toml::Value::as_integer)) {
         (Some(toml::Value::Table(table)), None) => {
             let parameters = Parameters::of(table, &[])?;
+            if let Some(name) = parameters.bounded() {
+                return Err(Reason::new(format!(
+                    "parameters: {name} has a formula for an end, which a function does not know; give a number, and map it in the function"
+                )));
+            }
             let chart = parameters.chart().clone();
             let named = Named::new(chart.clone(), parameters.names(), None);
             Ok(((!chart.is_identity()).then_some(chart), Coordinates::Named(Arc::new(named))))

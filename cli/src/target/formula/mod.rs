@@ -164,13 +164,13 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
         described.replace("data", data.files);
         described.replace("data_checksum", data.prints);
     }
-    if parameters.is_none() && generated.is_empty() {
+    if parameters.is_none() && !program.generates() {
         return described.on(chart);
     }
     let names = parameters.map_or_else(|| (1..=dim).map(|j| format!("x{j}")).collect(), |p| p.names());
     let chart = chart.map_or_else(|| Chart::new(vec![Support::Real; dim]), Ok);
     let chart = chart.map_err(|e| Reason::new(e.to_string()))?;
-    let named = Named::new(chart.clone(), names, (!generated.is_empty()).then_some(program));
+    let named = Named::new(chart.clone(), names, program.generates().then_some(program));
     let described = if chart.is_identity() { described } else { described.on(Some(chart))? };
     Ok(Described { coordinates: Coordinates::Named(Arc::new(named)), ..described })
 }
@@ -178,7 +178,8 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
 /// The coordinates of a definition with `[parameters]`, without its data; None where these are needed.
 pub(crate) fn coordinates_without_data(definition: &toml::Table) -> Option<Coordinates> {
     let parameters = definition.get("parameters").and_then(toml::Value::as_table)?;
-    let parameters = Parameters::of(parameters, &[]).ok().filter(|_| !definition.contains_key("generated"))?;
+    let alone = |p: &Parameters| !definition.contains_key("generated") && p.bounded().is_none();
+    let parameters = Parameters::of(parameters, &[]).ok().filter(alone)?;
     Some(Coordinates::Named(Arc::new(Named::new(parameters.chart().clone(), parameters.names(), None))))
 }
 

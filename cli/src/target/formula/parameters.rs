@@ -5,6 +5,7 @@
 //! mu = {}                                  # a number
 //! tau = { support = "positive" }           # also: lower = 0, upper = 1, support = [0, 1]
 //! theta = { size = 8 }                     # a vector; size = "J" for a whole number of the data
+//! b = { lower = 0, upper = "1 - mu" }      # ends by formulas of the data and of earlier parameters
 //! Z = { size = [3, 2] }                    # a matrix
 //! cut = { size = 3, support = "ordered" }  # or "simplex"
 //! ```
@@ -23,8 +24,24 @@ use std::ops::Range;
 struct Keys {
     size: Option<Size>,
     support: Option<toml::Value>,
-    lower: Option<f64>,
-    upper: Option<f64>,
+    lower: Option<End>,
+    upper: Option<End>,
+}
+
+#[derive(Deserialize, Clone)]
+#[serde(untagged, expecting = "lower and upper are numbers, or formulas such as \"1 - a\"")]
+enum End {
+    Number(f64),
+    Formula(String),
+}
+
+impl End {
+    fn text(&self) -> String {
+        match self {
+            End::Number(x) => format!("{x:?}"),
+            End::Formula(text) => text.clone(),
+        }
+    }
 }
 
 #[derive(Deserialize, Clone)]
@@ -46,13 +63,18 @@ pub(super) struct Part<'a> {
     pub name: &'a str,
     pub columns: Range<usize>,
     pub axes: Vec<Axis>,
-    /// Between which numbers every entry lies.
+    /// Between which numbers every entry of the chart lies.
     pub ends: Option<(f64, f64)>,
+    /// Formulas of the lower and the upper end, where one of them is not a number.
+    pub bounds: Option<&'a Bounds>,
 }
+
+/// The lower and the upper end of a parameter as formulas.
+pub(super) type Bounds = [Option<String>; 2];
 
 /// The parameters in the order of the file.
 pub(crate) struct Parameters {
-    list: Vec<(String, Vec<usize>, Support)>,
+    list: Vec<(String, Vec<usize>, Support, Option<Bounds>)>,
     chart: Chart,
 }
 
@@ -92,25 +114,30 @@ impl Parameters {
                 Support::Ordered(_) => blocks.push(Support::Ordered(width)),
                 each => blocks.extend(vec![each; width]),
             }
-            list.push((name.clone(), shape, support));
+            list.push((name.clone(), shape, support, keys.bounds()));
         }
         let chart = Chart::new(blocks).map_err(|e| Reason::new(format!("parameters: {e}")))?;
         Ok(Self { list, chart })
     }
 
-    /// From R^m to the parameters.
+    /// From R^m to the parameters; where the ends of one are formulas, to its distance from one end, or its place between both from 0 to 1.
     pub fn chart(&self) -> &Chart {
         &self.chart
     }
 
+    /// The first parameter whose ends are formulas.
+    pub fn bounded(&self) -> Option<&str> {
+        self.list.iter().find(|(.., bounds)| bounds.is_some()).map(|(name, ..)| name.as_str())
+    }
+
     /// Names of all entries.
     pub fn names(&self) -> Vec<String> {
-        self.list.iter().flat_map(|(name, shape, _)| entries(name, shape)).collect()
+        self.list.iter().flat_map(|(name, shape, ..)| entries(name, shape)).collect()
     }
 
     /// Each parameter with its columns of the point.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part<'_>> {
-        self.list.iter().scan(0, |at, (name, shape, support)| {
+        self.list.iter().scan(0, |at, (name, shape, support, bounds)| {
             let columns = *at..*at + shape.iter().product::<usize>();
             *at = columns.end;
             let ids: &[usize] = if shape.len() == 2 { &[ROWS, COMPONENTS] } else { &[COMPONENTS] };
@@ -120,21 +147,35 @@ impl Parameters {
                 Support::Simplex(_) => Some((0.0, 1.0)),
                 _ => None,
             };
-            Some(Part { name, columns, axes, ends })
+            Some(Part { name, columns, axes, ends, bounds: bounds.as_ref() })
         })
     }
 }
 
 impl Keys {
+    /// The formulas of both ends, where one is a formula.
+    fn bounds(&self) -> Option<Bounds> {
+        let ends = [&self.lower, &self.upper];
+        let is_formula = |end: &&Option<End>| matches!(end, Some(End::Formula(_)));
+        ends.iter().any(is_formula).then(|| ends.map(|end| end.as_ref().map(End::text)))
+    }
+
     fn support(&self, name: &str) -> Result<Support, Reason> {
-        match (&self.support, self.lower, self.upper) {
+        match (&self.support, &self.lower, &self.upper) {
             (Some(_), Some(_), _) | (Some(_), _, Some(_)) => {
                 Err(Reason::new(format!("parameters: {name} has a support beside lower or upper; give one of them")))
             }
             (Some(support), ..) => support::kind("parameters", name, support),
             (None, None, None) => Ok(Support::Real),
+            (None, Some(End::Formula(_)), Some(_)) | (None, Some(_), Some(End::Formula(_))) => {
+                Ok(Support::Interval { low: 0.0, high: 1.0 })
+            }
+            (None, Some(End::Formula(_)), None) | (None, None, Some(End::Formula(_))) => {
+                Ok(Support::Interval { low: 0.0, high: f64::INFINITY })
+            }
             (None, low, high) => {
-                let (low, high) = (low.unwrap_or(f64::NEG_INFINITY), high.unwrap_or(f64::INFINITY));
+                let number = |end: &Option<End>, none: f64| if let Some(End::Number(x)) = end { *x } else { none };
+                let (low, high) = (number(low, f64::NEG_INFINITY), number(high, f64::INFINITY));
                 Ok(Support::Interval { low, high })
             }
         }

@@ -5,8 +5,8 @@ use crate::target::formula::build::{Builder, Built};
 use crate::target::formula::families;
 use crate::target::formula::functions;
 use crate::target::formula::lexer::{Kind, PAIRS, Token, tokens};
-use crate::target::formula::parameters::Parameters;
-use crate::target::formula::program::{Pair, Program, Step};
+use crate::target::formula::parameters::{Parameters, Part};
+use crate::target::formula::program::{Bounded, Pair, Program, Step};
 use crate::target::formula::value::{Axis, COMPONENTS, Data, Value};
 
 /// Deepest nesting of parentheses, calls, signs and powers: it bounds the stack.
@@ -51,14 +51,25 @@ pub(super) type Misplaced = (Option<usize>, Mistake);
 /// The program of a source.
 pub(super) fn compile(source: &Source) -> Result<Program, Misplaced> {
     let mut parser = begin(source).map_err(|mistake| (None, mistake))?;
-    let result = parser.formula().map_err(|mistake| (None, mistake))?;
+    let at_start = |sentence: String| (None, Mistake { start: 0, end: 1, sentence });
+    let (bounded, jacobian) = parser.bounded(source).map_err(|why| at_start(format!("parameters: {why}")))?;
+    let mut result = parser.formula().map_err(|mistake| (None, mistake))?;
+    let jacobian = match jacobian {
+        Some(jacobian) => {
+            let number = Value { axes: Vec::new(), data: Data::Computed(result) };
+            let sum = parser.builder.pair(Pair::Add, &number, &jacobian).map_err(at_start)?;
+            result = parser.builder.full_step(&sum);
+            Some(parser.builder.full_step(&jacobian))
+        }
+        None => None,
+    };
     let until = parser.builder.steps.len();
     let mut generated = Vec::new();
     for (k, (name, text)) in source.generated.iter().enumerate() {
         generated.push(parser.generated(name, text).map_err(|mistake| (Some(k), mistake))?);
     }
     let Builder { steps, numbers, branches, .. } = parser.builder;
-    Ok(Program { steps, result, until, branches, numbers, generated })
+    Ok(Program { steps, result, until, branches, numbers, generated, bounded, jacobian })
 }
 
 /// A parser before the first token, with all names in scope.
@@ -80,6 +91,9 @@ fn begin<'a>(source: &Source<'a>) -> Result<Parser<'a>, Mistake> {
         parser.scope.remove(0);
         for part in parameters.parts() {
             parser.free_name(part.name).map_err(|why| at_start(format!("parameters: {why}")))?;
+            if part.bounds.is_some() {
+                continue;
+            }
             let value = parser.builder.gather(&point, part.columns.collect(), part.axes).map_err(at_start)?;
             if let (Data::Computed(id), Some(ends)) = (&value.data, part.ends) {
                 parser.builder.bounds.insert(*id, ends);
@@ -228,10 +242,68 @@ impl<'a> Parser<'a> {
         }
     }
 
+    /// The parameters whose ends are formulas, in the order of the file, and log |det| of their values by the point.
+    fn bounded(&mut self, source: &Source) -> Result<(Vec<Bounded>, Option<Value>), String> {
+        let (mut all, mut jacobian) = (Vec::new(), None);
+        let parts = source.parameters.iter().flat_map(|p| p.parts());
+        for part in parts.filter(|part| part.bounds.is_some()) {
+            let Part { name, columns, axes, bounds: Some(bounds), .. } = part else { continue };
+            self.free_name(name)?;
+            let mut ends = [None, None];
+            for ((end, text), word) in ends.iter_mut().zip(bounds).zip(["lower", "upper"]) {
+                let Some(text) = text else { continue };
+                let said = |why: &str| format!("{name} has {word} = \"{text}\": {why}");
+                let value =
+                    self.inner(&format!("{word} of {name}"), text).map_err(|mistake| said(&mistake.sentence))?;
+                let fits = value.axes.is_empty() || value.axes == axes;
+                *end = Some(value).filter(|_| fits);
+                if end.is_none() {
+                    return Err(said("an end is a number, or has the shape of its parameter"));
+                }
+            }
+            let builder = &mut self.builder;
+            let point = Value { axes: vec![Axis { id: COMPONENTS, len: self.dim }], data: Data::Computed(0) };
+            let place = builder.gather(&point, columns.clone().collect(), axes.clone())?;
+            let value = match &ends {
+                [Some(low), Some(high)] => {
+                    let width = builder.pair(Pair::Sub, high, low)?;
+                    let each = builder.spread(&width, &axes)?;
+                    let mut logs = builder.call("log", &each)?;
+                    for axis in axes.iter().rev() {
+                        logs = builder.reduce("sum", &logs, *axis)?;
+                    }
+                    jacobian = Some(match &jacobian {
+                        Some(before) => builder.pair(Pair::Add, before, &logs)?,
+                        None => logs,
+                    });
+                    let moved = builder.pair(Pair::Mul, &place, &each)?;
+                    builder.pair(Pair::Add, &moved, low)?
+                }
+                [Some(low), None] => builder.pair(Pair::Add, &place, low)?,
+                [None, Some(high)] => builder.pair(Pair::Sub, high, &place)?,
+                [None, None] => place,
+            };
+            let [low, high] = ends.map(|end| end.map(|end| builder.full_step(&end)));
+            all.push(Bounded { columns, value: builder.full_step(&value), low, high });
+            self.scope.push((name.to_string(), value));
+        }
+        Ok((all, jacobian))
+    }
+
     /// The formula of a generated quantity: names of its entries, and its step.
     fn generated(&mut self, name: &str, text: &str) -> Result<(Vec<String>, usize), Mistake> {
         let at_start = |sentence: String| Mistake { start: 0, end: 1, sentence };
         self.free_name(name).map_err(at_start)?;
+        let value = self.inner(&format!("'{name}'"), text)?;
+        let step = self.builder.full_step(&value);
+        let shape: Vec<usize> = value.axes.iter().map(|a| a.len).collect();
+        let names = super::parameters::entries(name, &shape);
+        self.scope.push((name.into(), value));
+        Ok((names, step))
+    }
+
+    /// The value of another text in the present scope.
+    fn inner(&mut self, what: &str, text: &str) -> Parsed {
         // owned by nobody else: the tokens borrow the text only until the end of this function
         let outer = std::mem::take(&mut self.tokens);
         let mut inner = Parser {
@@ -246,15 +318,11 @@ impl<'a> Parser<'a> {
         };
         let value = inner.expression().and_then(|value| match inner.peek().kind {
             Kind::End => Ok(value),
-            kind => Err(inner.here(format!("the formula of '{name}' ended before {}", words(kind)))),
+            kind => Err(inner.here(format!("the formula of {what} ended before {}", words(kind)))),
         })?;
-        let step = inner.builder.full_step(&value);
         (self.tokens, self.loops) = (outer, inner.loops);
         (self.scope, self.builder) = (inner.scope, inner.builder);
-        let shape: Vec<usize> = value.axes.iter().map(|a| a.len).collect();
-        let names = super::parameters::entries(name, &shape);
-        self.scope.push((name.into(), value));
-        Ok((names, step))
+        Ok(value)
     }
 
     /// Whether a constant, a definition or a loop index may have this name.

@@ -3,6 +3,7 @@
 use crate::target::formula::functions::TABLE;
 use pushforward::autodiff::{Tape, Var};
 use pushforward::linalg::Matrix;
+use std::ops::Range;
 use std::sync::Arc;
 
 /// Numbers that a thread holds at a time, over all steps: 32 MiB, and as much again two or three times for a gradient.
@@ -78,6 +79,16 @@ pub(super) enum Step {
     Join(usize, usize),
 }
 
+/// A parameter whose ends are formulas: columns of the point, which hold its distance from one end or its place between both, and the
+/// steps of its value and its ends.
+#[derive(Debug)]
+pub(super) struct Bounded {
+    pub columns: Range<usize>,
+    pub value: usize,
+    pub low: Option<usize>,
+    pub high: Option<usize>,
+}
+
 /// The steps in order of time.
 #[derive(Debug)]
 pub(crate) struct Program {
@@ -92,6 +103,10 @@ pub(crate) struct Program {
     pub numbers: usize,
     /// Generated quantities: names of their entries and steps.
     pub generated: Vec<(Vec<String>, usize)>,
+    /// Parameters whose ends are formulas, an end of earlier ones alone.
+    pub(super) bounded: Vec<Bounded>,
+    /// The step of log |det| of their values by the point, where it is not 0.
+    pub jacobian: Option<usize>,
 }
 
 impl Program {
@@ -110,7 +125,12 @@ impl Program {
         done
     }
 
-    /// The generated quantities beside the point.   x: n×d → n×(d + their entries).
+    /// Whether samples are other numbers than the chart's, or more.
+    pub fn generates(&self) -> bool {
+        !(self.generated.is_empty() && self.bounded.is_empty())
+    }
+
+    /// The values of the parameters, and the generated quantities beside them.   x: n×d → n×(d + their entries).
     pub fn generate(&self, x: &Matrix) -> Matrix {
         let (d, width) = (x.cols(), self.generated.iter().map(|(names, _)| names.len()).sum::<usize>());
         let mut out = Matrix::zeros(x.rows(), d + width);
@@ -120,6 +140,9 @@ impl Program {
             let done = self.steps(tape.leaf(&x.slice_rows(rows.clone())), self.steps.len());
             for i in rows.clone() {
                 out.row_mut(i)[..d].copy_from_slice(x.row(i));
+                for Bounded { columns, value, .. } in &self.bounded {
+                    done[*value].with(|v| out.row_mut(i)[columns.clone()].copy_from_slice(v.row(i - from)));
+                }
                 let mut at = d;
                 for (names, step) in &self.generated {
                     done[*step].with(|v| out.row_mut(i)[at..at + names.len()].copy_from_slice(v.row(i - from)));
@@ -128,6 +151,46 @@ impl Program {
             }
         }
         out
+    }
+
+    /// The points of which [`Program::generate`] makes these parameters.   n×d → n×d.
+    pub fn points(&self, mut values: Matrix) -> Matrix {
+        for bounded in &self.bounded {
+            let until = bounded.low.max(bounded.high).map_or(0, |step| step + 1);
+            for from in (0..values.rows()).step_by(self.rows_at_a_time()) {
+                let rows = from..values.rows().min(from + self.rows_at_a_time());
+                let tape = Tape::new();
+                // the parameters before this one are points already
+                let done = self.steps(tape.leaf(&values.slice_rows(rows.clone())), until);
+                let end = |step: Option<usize>, i: usize, k: usize| {
+                    step.map(|step| done[step].with(|v| v[(i, if v.cols() == 1 { 0 } else { k })]))
+                };
+                for i in rows.clone() {
+                    for (k, j) in bounded.columns.clone().enumerate() {
+                        let ends = (end(bounded.low, i - from, k), end(bounded.high, i - from, k));
+                        let v = values[(i, j)];
+                        values[(i, j)] = match ends {
+                            (Some(low), Some(high)) => (v - low) / (high - low),
+                            (Some(low), None) => v - low,
+                            (None, Some(high)) => high - v,
+                            (None, None) => v,
+                        };
+                    }
+                }
+            }
+        }
+        values
+    }
+
+    /// log |det| of the values of the parameters by the points (n×d), n.
+    pub fn log_jacobian(&self, x: &Matrix) -> Vec<f64> {
+        let Some(step) = self.jacobian else { return vec![0.0; x.rows()] };
+        let one = |from: usize| {
+            let rows = from..x.rows().min(from + self.rows_at_a_time());
+            let tape = Tape::new();
+            self.steps(tape.leaf(&x.slice_rows(rows)), step + 1)[step].value().into_vec()
+        };
+        (0..x.rows()).step_by(self.rows_at_a_time()).flat_map(one).collect()
     }
 
     /// Points that are evaluated together: as many as a table of [`TABLE_NUMBERS`] holds.

@@ -412,3 +412,66 @@ fn parameters_and_generated_quantities() {
         assert!(why.sentence.contains(word), "{table}: {}", why.sentence);
     }
 }
+
+/// Checks ends by formulas against the same density written by hand in the points behind them: log p with its Jacobian, the values in
+/// samples, the way back (a rounding each), and the refusals.
+#[test]
+fn ends_by_formulas() {
+    let table = |text: &str| -> toml::Table { toml::from_str(text).unwrap() };
+    let parameters = Parameters::of(
+        &table(
+            "a = { lower = 0, upper = 1 }\nb = { lower = 0, upper = \"1 - a\" }\nc = { size = 2, lower = \"[a, y[2]*b]\" }\n\
+             d = { upper = \"-a\" }\ne = { size = 2, lower = \"-b\", upper = 3 }",
+        ),
+        &[],
+    )
+    .unwrap();
+    assert_eq!((parameters.bounded(), parameters.names().join(" ").as_str()), (Some("b"), "a b c[1] c[2] d e[1] e[2]"));
+    let constants = vec![("y".to_string(), Value::vector(vec![1.0, 4.0]))];
+    let source = |text, parameters| Source { text, dim: 7, parameters, constants: &constants, generated: &[] };
+    let density = "log(a) + 2*log(b) + sum(c) - c[1]^2 + d + e[1]*e[2]";
+    let program = parser::compile(&source(density, Some(&parameters))).unwrap();
+    let by_hand = format!(
+        "a = x1; b = (1 - x1)*x2; c = [a + x3, 4*b + x4]; d = -a - x5; e = -b + (3 + b)*x[6:7]; {density} + log(1 - a) + 2*log(3 + b)"
+    );
+    let by_hand = parser::compile(&source(&by_hand, None)).unwrap();
+    let x = Matrix::from_fn(5, 7, |i, j| (0.1 + 0.13 * i as f64 + 0.07 * j as f64) % 1.0);
+    let run = |program: &super::Program| {
+        let tape = pushforward::autodiff::Tape::new();
+        let x = tape.leaf(&x);
+        let l = program.run(x);
+        (l.value(), tape.gradient(l, &[x])[0].value())
+    };
+    let ((l, g), (m, h)) = (run(&program), run(&by_hand));
+    for (a, b) in l.as_slice().iter().chain(g.as_slice()).zip(m.as_slice().iter().chain(h.as_slice())) {
+        assert!((a - b).abs() < 1e-12 * (1.0 + b.abs()), "{a} {b}");
+    }
+    let values = program.generate(&x);
+    let back = program.points(values.clone());
+    for i in 0..5 {
+        let (x, v) = (x.row(i), values.row(i));
+        let b = (1.0 - x[0]) * x[1];
+        let exact = [x[0], b, x[0] + x[2], 4.0 * b + x[3], -x[0] - x[4], -b + (3.0 + b) * x[5], -b + (3.0 + b) * x[6]];
+        let near = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-14);
+        assert!(near(v, &exact) && near(back.row(i), x), "{v:?} {exact:?} {:?} {x:?}", back.row(i));
+        let jacobian = (1.0 - x[0]).ln() + 2.0 * (3.0 + b).ln();
+        assert!((program.log_jacobian(&values_of(x))[0] - jacobian).abs() < 1e-14);
+    }
+    for (text, word) in [
+        ("a = { upper = \"b\" }\nb = { upper = \"1\" }", "unknown name 'b'"),
+        ("a = { upper = \"a\" }", "unknown name 'a'"),
+        ("a = {}\nb = { upper = \"1 - \" }", "b has upper = \"1 - \""),
+        ("a = {}\nb = { size = 2, upper = \"[a, a, a]\" }", "the shape of its parameter"),
+    ] {
+        let parameters = Parameters::of(&table(text), &[]).unwrap();
+        let dim = parameters.chart().dim();
+        let source = Source { text: "-a^2", dim, parameters: Some(&parameters), constants: &[], generated: &[] };
+        let Err((_, mistake)) = parser::compile(&source) else { panic!("{text}") };
+        assert!(mistake.sentence.contains(word), "{text}: {}", mistake.sentence);
+    }
+}
+
+/// One row.
+fn values_of(x: &[f64]) -> Matrix {
+    Matrix::from_vec(1, x.len(), x.to_vec())
+}
