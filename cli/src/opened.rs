@@ -3,7 +3,7 @@
 
 use crate::config::{self, Config};
 use crate::failure::{Failure, Outcome, note};
-use crate::files::samples::read_samples;
+use crate::files::samples::read_own;
 use crate::files::{json, read_text};
 use crate::fingerprint;
 use crate::model::{self, Model};
@@ -109,7 +109,7 @@ impl Opened {
     /// The file of samples of this name.
     pub fn samples_of(&self, name: &str, target: &Target) -> Outcome<Matrix> {
         self.same(name)?;
-        let samples = read_samples(&self.folder.join(name))?;
+        let samples = read_own(&self.folder.join(name), target.coordinates.parameters())?;
         let (found, expected) = (samples.cols(), target.coordinates.dim());
         if found == expected {
             return Ok(samples);

@@ -134,6 +134,10 @@ impl Summary {
             return (Choice::Raw, why.into());
         };
         let apart = |(raw, own): (&Moments, &Moments)| {
+            // a generated quantity that has no mean says nothing of the weights
+            if !raw.mean.is_finite() {
+                return 0.0;
+            }
             let gap = (raw.mean - own.mean).abs();
             // what does not vary in either is the same
             let (shift, ratio) = if own.sd > 0.0 { (gap / own.sd, raw.sd / own.sd - 1.0) } else { (gap, raw.sd) };
@@ -209,6 +213,11 @@ impl Summary {
         Ok(Self { raw, weighted, names: columns.iter().map(|&j| self.names[j].clone()).collect(), ..self })
     }
 
+    /// Generated quantities that are not finite in some samples.
+    fn unfinite(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().zip(&self.raw).filter(|(_, m)| !m.mean.is_finite()).map(|(name, _)| name.as_str())
+    }
+
     /// As the terminal shows it, at most `most` rows.
     pub fn text(&self, most: usize) -> String {
         let width = self.names.iter().take(most).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 24);
@@ -229,6 +238,10 @@ impl Summary {
         }
         if self.names.len() > most {
             out += &format!("… and {} more: 'pushforward summary RUN' shows all\n", self.names.len() - most);
+        }
+        let unfinite: Vec<&str> = self.unfinite().collect();
+        if !unfinite.is_empty() {
+            out += &format!("not finite in some samples, as their formulas give them: {}\n", unfinite.join(", "));
         }
         if let Some((choice, why)) = &self.choice {
             out += &format!("use {}: {why}\n", choice.file());

@@ -3,9 +3,10 @@
 
 mod common;
 
-use common::{pushforward, succeeds};
+use common::{ends, pushforward, stderr, succeeds};
 use pushforward::linalg::Matrix;
 use pushforward::num::log_gamma;
+use pushforward_cli::files::json;
 use pushforward_cli::files::samples::{SampleWriter, read_samples};
 use pushforward_cli::target::{self, Target};
 use std::fs;
@@ -234,4 +235,43 @@ fn a_run_with_names() {
     fs::remove_file(at("d.csv")).unwrap();
     let out = run(&["sample", "run", "-n", "10", "-o", "more.csv"]);
     assert_eq!(out.status.code(), Some(2), "the generated quantities ask for the data");
+}
+
+/// Checks that an end by a formula holds in every sample, with exact means within 5 standard errors (p(a, b) = 6a on a + b < 1: 1/2 and 1/4),
+/// and that generated quantities which are not finite stop nothing: they are counted, the verdict is about the others, and every command
+/// reads the run. A point beyond the end is refused with its row.
+#[test]
+fn ends_by_formulas_and_numbers_that_are_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let text = "kind = \"formula\"\nlog_density = \"log(6) + log(a)\"\n[parameters]\na = { lower = 0, upper = 1 }\n\
+                b = { lower = 0, upper = \"1 - a\" }\n[generated]\nhalf = \"log(a - 0.5)\"\nboth = \"a + b\"\n";
+    fs::write(at("triangle.toml"), text).unwrap();
+    let small = ["--steps", "80", "--batch", "256", "--set", "search_particles=1024", "--out", "run"];
+    let out = pushforward(folder.path(), &[&["train", "triangle.toml", "--method", "flow"][..], &small].concat());
+    ends(&out);
+    let said = String::from_utf8_lossy(&out.stdout).into_owned() + &stderr(&out);
+    assert!(said.contains("not finite in some samples, as their formulas give them: half"), "{said}");
+    for (column, exact) in [("a", 0.5), ("b", 0.25), ("both", 0.75)] {
+        let summary = json::parse(&fs::read_to_string(at("run/summary.json")).unwrap()).unwrap();
+        let row = &summary["posterior"][column]["reweighted"];
+        let [mean, error] = ["mean", "mcse"].map(|key| row[key].as_f64().unwrap());
+        assert!((mean - exact).abs() < 5.0 * error, "{column}: {mean} ± {error}");
+    }
+    let out = pushforward(folder.path(), &["sample", "run", "-n", "2000", "-o", "more.csv"]);
+    assert!(out.status.success() && stderr(&out).contains("half is not finite in 1,"), "{}", stderr(&out));
+    let more = fs::read_to_string(at("more.csv")).unwrap();
+    assert!(more.starts_with("a,b,half,both\n"), "{}", &more[..40]);
+    for line in more.lines().skip(1) {
+        let row: Vec<f64> = line.split(',').map(|cell| cell.parse().unwrap()).collect();
+        assert!(row[0] > 0.0 && row[1] > 0.0 && row[0] + row[1] < 1.0 && row[0] + row[1] == row[3], "{line}");
+    }
+    for command in [&["summary", "run"][..], &["report", "run"], &["export", "run", "--format", "arviz"]] {
+        let out = pushforward(folder.path(), command);
+        assert!(out.status.success(), "{command:?}: {}", stderr(&out));
+    }
+    fs::write(at("beyond.csv"), "a,b\n0.5,0.2\n0.5,0.6\n").unwrap();
+    let out = pushforward(folder.path(), &["evaluate", "triangle.toml", "beyond.csv"]);
+    assert_eq!(out.status.code(), Some(2), "{}", stderr(&out));
+    assert!(stderr(&out).contains("row 1: [1.2") && stderr(&out).contains("is not inside"), "{}", stderr(&out));
 }

@@ -36,7 +36,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let (n, d) = samples.shape();
     let expected = target.coordinates.dim();
     let shown = arguments.file.display();
-    if d != expected {
+    // what is generated from the parameters may be left out
+    if d != expected && d != target.coordinates.parameters() {
         return Err(Failure::input(format!(
             "{shown} has {d} columns but {} has {expected} dimensions; give one sample a row{}",
             target.name,

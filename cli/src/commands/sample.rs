@@ -93,6 +93,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &run)).transpose()?;
     let mut writer = SampleWriter::output(&arguments.output, arguments.number, &coordinates.names())?;
     coordinates.note().into_iter().for_each(note);
+    let mut unfinite = vec![0u64; coordinates.dim()];
     let progress = Progress::new(arguments.number, "samples");
     // a polished sample costs as much as many, so that the bar needs smaller blocks; the samples depend on the block
     // only
@@ -110,7 +111,10 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
                 polisher.run(&mut samples, arguments.seed, (start + first) / part)?;
             }
             let samples = coordinates.constrain(samples)?;
-            if !samples.is_finite() {
+            for row in samples.iter_rows() {
+                row.iter().zip(&mut unfinite).for_each(|(v, count)| *count += u64::from(!v.is_finite()));
+            }
+            if unfinite[..coordinates.parameters()].iter().any(|count| *count > 0) {
                 return Err(Failure::input("a sample is not finite; this model or its target's library is damaged"));
             }
             writer.push(&samples)?;
@@ -125,6 +129,10 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         coordinates.dim(),
         arguments.output.display()
     ));
+    for (name, bad) in coordinates.names().iter().zip(unfinite).filter(|(_, bad)| *bad > 0) {
+        let of = count(arguments.number as usize);
+        note(format!("{name} is not finite in {} of {of} samples: it is generated so", count(bad as usize)));
+    }
     polisher.iter().for_each(|p| note(p.report()));
     Ok(())
 }

@@ -110,6 +110,8 @@ pub struct NpyReader<R = File> {
     rows: u64,
     cols: usize,
     next: u64,
+    /// The first so many columns must be finite.
+    finite: usize,
 }
 
 impl NpyReader {
@@ -140,7 +142,12 @@ impl<R: Read> NpyReader<R> {
                 "the header announces {rows}×{cols} numbers ({want} bytes) but {held} bytes follow; write the file again"
             )));
         }
-        Ok(Self { file, path: path.to_owned(), dtype, rows, cols, next: 0 })
+        Ok(Self { file, path: path.to_owned(), dtype, rows, cols, next: 0, finite: cols })
+    }
+
+    /// Only the first `columns` must be finite: what is generated from them may be anything.
+    pub fn finite_in(self, columns: usize) -> Self {
+        Self { finite: columns, ..self }
     }
 
     /// (rows, columns); a one-dimensional array of length n is n×1, one of n×k×d is n×kd.
@@ -167,7 +174,8 @@ impl<R: Read> NpyReader<R> {
                 Dtype::F64 => data.extend(part.as_chunks().0.iter().map(|&b| f64::from_le_bytes(b))),
             }
         }
-        if let Some(k) = data.iter().position(|x| !x.is_finite()) {
+        let is_bad = |(k, x): (usize, &f64)| (k % self.cols < self.finite && !x.is_finite()).then_some(k);
+        if let Some(k) = data.iter().enumerate().find_map(is_bad) {
             return Err(Failure::input(format!(
                 "{}: row {}, column {} is {}; remove such rows first",
                 self.path.display(),

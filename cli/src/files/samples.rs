@@ -98,6 +98,12 @@ pub fn read_samples(path: &Path) -> Outcome<Matrix> {
     read_rounded(path).map(|(samples, _)| samples)
 }
 
+/// All samples of a run's own `.npy` file, of which the first `parameters` columns are parameters: what is generated from them may be NaN.
+pub fn read_own(path: &Path, parameters: usize) -> Outcome<Matrix> {
+    let samples = NpyReader::open(path)?.finite_in(parameters).read_block(usize::MAX)?;
+    samples.ok_or_else(|| Failure::input(format!("{} holds no samples", path.display())))
+}
+
 /// All samples of a file, and to which part of their size its numbers were rounded: 2⁻²⁴ in single precision, also
 /// where they were kept in double precision after that, 2⁻⁵³ in double precision, half a digit in text.
 pub fn read_rounded(path: &Path) -> Outcome<(Matrix, f64)> {

@@ -4,7 +4,7 @@ use super::{Course, Finals, PICTURES, SAMPLES, Trained, curves, judge, summary};
 use crate::checkpoint::Checkpoint;
 use crate::failure::{Failure, Outcome};
 use crate::files::json::as_real;
-use crate::files::samples::read_samples;
+use crate::files::samples::read_own;
 use crate::files::{read_text, safetensors};
 use crate::model::{self, Model};
 use crate::opened::{agree, table};
@@ -124,7 +124,8 @@ fn other_samples(folder: &Path, finals: &Finals) -> Outcome<Option<String>> {
     }
     let own = finals.job.target.coordinates.constrain(finals.samples.clone())?;
     let bits = |m: &Matrix| m.as_slice().iter().map(|v| v.to_bits()).collect::<Vec<u64>>();
-    let same = read_samples(&path).is_ok_and(|read| read.shape() == own.shape() && bits(&read) == bits(&own));
+    let parameters = finals.job.target.coordinates.parameters();
+    let same = read_own(&path, parameters).is_ok_and(|read| read.shape() == own.shape() && bits(&read) == bits(&own));
     Ok((!same).then(|| {
         format!(
             "samples.npy does not hold the {SAMPLES} samples that model.safetensors draws here (it was changed, or the run was made \

@@ -72,6 +72,14 @@ impl Coordinates {
         }
     }
 
+    /// The first so many of these columns are parameters, the others generated from them.
+    pub fn parameters(&self) -> usize {
+        match self {
+            Coordinates::Named(named) => named.chart.dim(),
+            _ => self.dim(),
+        }
+    }
+
     /// Coordinates of u.
     pub fn free_dim(&self) -> usize {
         match self {
