@@ -1,7 +1,7 @@
 //! T18: every f-flow is one nonlinear diffusion, p ∂_t u = div(p ∇W(u)): order, contraction, rates; near p all are alike.
 
 use super::chain::Chain;
-use super::{Budget, Claim, Comparison, Outcome, Size};
+use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
 use crate::divergence::{Divergence, Hellinger, ReverseKl};
 use crate::num::{exp, ln, observed_order, sin};
 use crate::rng::{Purpose, stream};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T18",
     title: "every f-flow is one nonlinear diffusion of q/p: it keeps order, contracts total variation, and has the rate min w",
+    takes: Takes::NoPair,
     check,
 };
 
