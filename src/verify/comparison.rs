@@ -183,9 +183,11 @@ impl Comparison {
                 limit: f64::INFINITY,
             });
         }
+        // a rung whose rounding is a thousand times the tolerance agrees by chance
+        let lucky = left.rounding[best] > 1e3 * tolerance * scale.abs();
         out.verdict = match out.verdict {
             _ if stagnant => Verdict::Fails,
-            Verdict::Holds if !resolved => Verdict::Unresolved,
+            Verdict::Holds if !resolved || lucky => Verdict::Unresolved,
             Verdict::Fails if lost => Verdict::Unresolved,
             verdict => verdict,
         };

@@ -60,11 +60,15 @@ fn along_the_flow(draw: &Draw, fs: &[Case]) -> Outcome {
         let cut = grid.cut(|i| nodes.q(i) * f.weight(nodes.l(i)) * nodes.beta2(i));
         let rate = |t: f64| mean_at(t, &|n, i| f.weight(n.l(i)) * n.beta2(i));
         let left = value(1.0) - value(0.0);
+        let over_time = |panels| -GaussLegendre::new(16).integrate(0.0, 1.0, panels, rate);
+        let right = over_time(2);
+        let in_time = (over_time(1) - right).abs() / left.abs();
         let against = |right: f64| {
             let compared = Comparison::exact(name.clone(), left, right, left.abs(), 1e-9);
-            compared.resolving("beyond the ends of the grid", cut, 1e-9)
+            let compared = compared.resolving("beyond the ends of the grid", cut, 1e-9);
+            compared.resolving("half as many points in time", in_time, f64::INFINITY)
         };
-        out.comparisons.push(against(-GaussLegendre::new(16).integrate(0.0, 1.0, 2, rate)));
+        out.comparisons.push(against(right));
         out.mutants.push(("the rate at the start for all times", against(-rate(0.0))));
     }
     out

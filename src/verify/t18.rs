@@ -21,6 +21,9 @@ const TIMES: usize = 10;
 /// Rounding of a sum over the cells and of a few hundred steps.
 const SLACK: f64 = 1e-11;
 
+/// χ² that rounding of u, some hundred times 1e-16, leaves where the flow has ended.
+const REST: f64 = 1e-28;
+
 type Case = Arc<dyn Divergence>;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
@@ -113,7 +116,7 @@ fn poincare(k: usize, chain: &Chain, f: &Case, u: &[f64]) -> Comparison {
     for _ in 0..TIMES {
         bound *= exp(-2.0 * slowest(f, &state) * lambda * span);
         state = chain.after(f, &state, span, chain.stable_step(f, &state), false);
-        holds &= chi2(&state) <= bound * (1.0 + SLACK);
+        holds &= chi2(&state) <= bound * (1.0 + SLACK) + REST;
     }
     Comparison::decision(format!("flow {k}, {}, Poincaré's rate", f.name()), holds)
 }
