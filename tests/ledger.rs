@@ -201,6 +201,22 @@ fn claims_have_tests() {
     }
 }
 
+/// Checks that a claim which says that no pair enters asks its budget for none, and that every other one does: the user's pair is
+/// neither ignored nor refused for nothing.
+#[test]
+fn claims_take_the_pairs_that_they_say() {
+    let files = rust_files("src/verify");
+    for claim in pushforward::verify::registry() {
+        let name = claim.id.to_lowercase();
+        let own = |p: &&PathBuf| {
+            p.to_str().is_some_and(|p| p.contains(&format!("/{name}.")) || p.contains(&format!("/{name}/")))
+        };
+        let text: String = files.iter().filter(own).map(|p| fs::read_to_string(p).unwrap()).collect();
+        let asks = text.contains("budget.draws(") || text.contains("budget.pair");
+        assert_eq!(asks, claim.takes != pushforward::verify::Takes::NoPair, "{} says {:?}", claim.id, claim.takes);
+    }
+}
+
 /// Checks that the registry holds a claim for every theorem whose row names a test, with the page's number.
 #[test]
 fn tested_theorems_have_claims() {

@@ -32,6 +32,8 @@ pub struct Custom {
     /// Made when f, u f' or φ is first asked for.
     tables: OnceLock<Tables>,
     ends: Option<(f64, f64)>,
+    /// Panels of integrals and tables in each unit of l.
+    panels: f64,
 }
 
 /// f/l², u f'/l and -φ/l for |l| ≤ REACH, and (u f', -φ) at its ends.
@@ -64,7 +66,15 @@ impl Custom {
         }
         let rule = GaussLegendre::new(16);
         let log_weight = Box::new(log_weight);
-        Ok(Self { name: name.into(), formula: formula.into(), log_weight, rule, tables: OnceLock::new(), ends: None })
+        Ok(Self {
+            name: name.into(),
+            formula: formula.into(),
+            log_weight,
+            rule,
+            tables: OnceLock::new(),
+            ends: None,
+            panels: 1.0,
+        })
     }
 
     /// From `l ↦ log f''(eˡ)`: log w = 2l + log f''. (The logarithm, because f'' itself overflows long before w does.)
@@ -87,9 +97,13 @@ impl Custom {
         Self { ends: Some((low, high)), ..self }
     }
 
+    pub(super) fn with_panels(self, panels: usize) -> Self {
+        Self { panels: panels as f64, ..self }
+    }
+
     /// ∫ₐᵇ g(log w(eˢ), s) ds.
     fn integral(&self, a: f64, b: f64, g: impl Fn(f64, f64) -> f64) -> f64 {
-        let panels = (b - a).abs().ceil().max(1.0) as usize;
+        let panels = (self.panels * (b - a).abs()).ceil().max(1.0) as usize;
         self.rule.integrate(a, b, panels, |s| g((self.log_weight)(s), s))
     }
 
@@ -113,7 +127,8 @@ impl Custom {
 
     fn tables(&self) -> &Tables {
         self.tables.get_or_init(|| {
-            let nodes = Chebyshev::nodes(-REACH, 2 * REACH as usize);
+            let reach = REACH * self.panels;
+            let nodes = Chebyshev::nodes(-reach, 2 * reach as usize);
             // at whole numbers, outwards from 0
             let whole = [1.0, -1.0].map(|sign| {
                 let mut all = vec![(0.0, 0.0)];
@@ -129,10 +144,10 @@ impl Custom {
                 let near = || self.integral(0.0, l, |log_w, s| times_expm1(log_w, l - s));
                 (if k == 0.0 { near() } else { u_df - area }, u_df, area)
             };
-            let all: Vec<_> = nodes.iter().map(|&l| (l, value(l))).collect();
+            let all: Vec<_> = nodes.iter().map(|s| s / self.panels).map(|l| (l, value(l))).collect();
             let table = |part: fn(f64, (f64, f64, f64)) -> f64| {
                 let values: Vec<f64> = all.iter().map(|(l, all)| part(*l, *all)).collect();
-                Chebyshev::new(-REACH, &values)
+                Chebyshev::new(-reach, &values)
             };
             Tables {
                 quotients: [
@@ -168,7 +183,14 @@ impl Divergence for Custom {
     }
     fn elasticity_formula(&self) -> String {
         let differences = "d log w / d log r, by differences";
-        let ends = |(low, high)| format!("{differences}; {low:.4} where r → 0 and {high:.4} where r → ∞ (T7)");
+        // the slope over the last units is an exponent where log w is straight there
+        let end = |slope: f64, l: f64| match (self.elasticity(l) - slope).abs() < 1e-6 {
+            true => format!("{:.4}", (1e4 * slope).round() / 1e4 + 0.0),
+            false => "no power of r".into(),
+        };
+        let ends = |(low, high)| {
+            format!("{differences}; {} where r → 0 and {} where r → ∞ (T7)", end(low, -39.0), end(high, 39.0))
+        };
         self.ends.map_or(differences.into(), ends)
     }
     fn f(&self, l: f64) -> f64 {
@@ -176,20 +198,20 @@ impl Divergence for Custom {
             let (u_df, area) = self.beyond(l);
             return if u_df.is_infinite() { f64::INFINITY } else { u_df - area };
         }
-        l * l * self.tables().quotients[0].at(l)
+        l * l * self.tables().quotients[0].at(self.panels * l)
     }
     fn u_df(&self, l: f64) -> f64 {
-        if l.abs() > REACH { self.beyond(l).0 } else { l * self.tables().quotients[1].at(l) }
+        if l.abs() > REACH { self.beyond(l).0 } else { l * self.tables().quotients[1].at(self.panels * l) }
     }
     fn first_variation(&self, l: f64) -> f64 {
-        -if l.abs() > REACH { self.beyond(l).1 } else { l * self.tables().quotients[2].at(l) }
+        -if l.abs() > REACH { self.beyond(l).1 } else { l * self.tables().quotients[2].at(self.panels * l) }
     }
     fn log_weight(&self, l: f64) -> f64 {
         (self.log_weight)(l)
     }
     fn elasticity(&self, l: f64) -> f64 {
         // central difference of order 6; at h = 1/64 truncation h⁶/140 = 1e-13 times the 7th derivative
-        let h = 1.0 / 64.0;
+        let h = 1.0 / (64.0 * self.panels);
         let pair = |k: f64| self.log_weight(l + k * h) - self.log_weight(l - k * h);
         (45.0 * pair(1.0) - 9.0 * pair(2.0) + pair(3.0)) / (60.0 * h)
     }

@@ -1,33 +1,21 @@
 //! Divergences typed as formulas: f(u) = … or w(u) = ….
 
 use super::Custom;
+use super::expression::{Expression, Function};
 use crate::num::{self, Big, Chebyshev};
 use crate::{Error, Result};
-
-/// A function of one variable.
-#[derive(Debug, Clone)]
-enum Expression {
-    Number(f64),
-    Variable,
-    Negative(Box<Expression>),
-    Binary(char, Box<Expression>, Box<Expression>),
-    Call(Function, Box<Expression>),
-}
-
-#[derive(Debug, Clone, Copy)]
-enum Function {
-    Log,
-    Exp,
-    Sqrt,
-}
-
-/// Taylor coefficients of order 0, 1 and 2 at a point.
-type Jet = [Big; 3];
 
 /// f'' > 0 is asked for at u from e^-40 to e^40.
 const REACH: f64 = 40.0;
 /// Lengths of the numbers that are tried until two agree, in digits of 32 bits: Le Cam's f loses 115 bits at the ends.
 const LENGTHS: [usize; 4] = [6, 9, 14, 21];
+/// Panels of the table in each unit of l that are tried, and the error in log w between their nodes that is let pass.
+const PANELS: [usize; 4] = [1, 2, 4, 8];
+const RESOLVED: f64 = 1e-12;
+/// Largest change of log w over a panel: f, made of w, has as many digits then; and largest log w for |l| up to [`Custom`]'s 60, so that neither
+/// w nor f overflows there.
+const STEEPEST: f64 = 4.0;
+const LARGEST: f64 = 690.0;
 /// Longest formula and deepest nesting.
 const LONGEST: usize = 1_000;
 const DEEPEST: usize = 60;
@@ -35,10 +23,11 @@ const DEEPEST: usize = 60;
 /// A divergence from "f(u) = …" or "w(u) = …" (also in r): numbers, the variable, + - * / ^, parentheses, log, exp, sqrt.
 ///
 /// From f only w = u² f'' is kept, so that an affine part c (u - 1) does not matter. It is computed from Taylor coefficients with as many
-/// digits as agree with more, at 16 Chebyshev points in each unit of l = log u from -40 to 40; log w is interpolated there (relative error
-/// of w about 1e-14) and goes on with the slopes at the ends, T7's exponents.
+/// digits as agree with more, at 16 Chebyshev points in each unit of l = log u from -40 to 40, or in each eighth where w changes fast; log w
+/// is interpolated there (relative error of w at most 1e-12 (1 + |log w|), and about 1e-14 for the rows of the table) and goes on with the
+/// slopes at the ends, T7's exponents.
 ///
-/// Errors: `Error::Unsupported` with the place in the formula, or where w is not positive and finite.
+/// Errors: `Error::Unsupported` with the place in the formula, or where w is not positive and finite, or changes too fast.
 pub fn parse(text: &str) -> Result<Custom> {
     let (head, body) = text.split_once('=').ok_or_else(|| bad(text, "has no '='"))?;
     let head: String = head.split_whitespace().collect();
@@ -54,19 +43,44 @@ pub fn parse(text: &str) -> Result<Custom> {
         return Err(bad(&start, &format!("is longer than {LONGEST} characters")));
     }
     let expression = Parser { text, rest: body, variable }.whole()?;
-    let nodes = Chebyshev::nodes(-REACH, 2 * REACH as usize);
-    let at = |l: &f64| log_weight(&expression, is_weight, *l).map_err(|what| (*l, what));
-    let values = crate::parallel::collect(nodes.iter(), at);
-    let values: Vec<f64> = values.into_iter().collect::<std::result::Result<_, _>>().map_err(|(l, what)| {
-        let what =
-            format!("the divergence '{}' has {what} at {variable} = e^{l:.2} = {:.4e}", text.trim(), num::exp(l));
-        Error::Unsupported { what, remedy: "give an f with f'' > 0, or a weight w > 0, everywhere from e^-40 to e^40" }
-    })?;
-    let mut table = Table { inside: Chebyshev::new(-REACH, &values), ends: (0.0, 0.0) };
-    table.ends = table.slopes();
+    let text = text.trim();
+    let exact = |l: &f64| {
+        log_weight(&expression, is_weight, *l).map_err(|what| Error::Unsupported {
+            what: format!("the divergence '{text}' has {what} at {variable} = e^{l:.2} = {:.4e}", num::exp(*l)),
+            remedy: "give an f with f'' > 0, or a weight w > 0, everywhere from e^-40 to e^40",
+        })
+    };
     let written: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let (low, high) = table.ends;
-    Ok(Custom::from_log_weight(written.clone(), written, move |l| table.value(l))?.with_ends(low, high))
+    let mut worst = 0.0;
+    for panels in PANELS {
+        let table = Table::new(panels, exact)?;
+        // the middle and the ends of panels are no nodes: a zero or a kink of w between nodes shows there
+        let probes: Vec<f64> =
+            (0..=4 * REACH as usize * panels).map(|k| k as f64 * 0.5 / panels as f64 - REACH).collect();
+        let truth = crate::parallel::collect(probes.iter(), exact).into_iter().collect::<Result<Vec<f64>>>()?;
+        let gap = |(l, v): (&f64, &f64)| ((table.value(*l) - v).abs() / v.abs().max(1.0), *l);
+        let largest = probes.iter().zip(&truth).map(gap).max_by(|a, b| a.0.total_cmp(&b.0)).unwrap_or_default();
+        let steepest = truth.windows(3).map(|v| (v[2] - v[0]).abs()).fold(0.0, f64::max);
+        if largest.0 <= RESOLVED && steepest <= STEEPEST {
+            if let Some(l) = [-60.0, 60.0].into_iter().find(|l| table.value(*l) > LARGEST) {
+                let what = format!("the divergence '{text}' has w = e^{:.0} at {variable} = e^{l}", table.value(l));
+                return Err(Error::Unsupported { what, remedy: "give a weight that stays in double precision there" });
+            }
+            let (low, high) = table.ends;
+            let custom = Custom::from_log_weight(written.clone(), written, move |l| table.value(l))?;
+            return Ok(custom.with_ends(low, high).with_panels(panels));
+        }
+        worst = largest.1;
+    }
+    let name = if is_weight { "w" } else { "f''" };
+    Err(Error::Unsupported {
+        what: format!(
+            "the divergence '{text}' has {name} that is 0, or has a kink, or changes by its size within some hundredths of log {variable}, near \
+             {variable} = e^{worst:.2} = {:.4e}",
+            num::exp(worst)
+        ),
+        remedy: "give an f with f'' > 0, or a weight w > 0, that is smooth in log r",
+    })
 }
 
 /// log w at u = e^l, w = u² f'' or given, in as many digits as it takes.
@@ -96,109 +110,32 @@ fn log_weight(expression: &Expression, is_weight: bool, l: f64) -> std::result::
 
 /// log w from -40 to 40, and its slopes at the ends.
 struct Table {
+    /// As a function of `panels` l.
     inside: Chebyshev,
+    panels: f64,
     ends: (f64, f64),
 }
 
 impl Table {
+    /// Of the exact log w, with so many panels in each unit.
+    fn new(panels: usize, exact: impl Fn(&f64) -> Result<f64> + Sync) -> Result<Self> {
+        let (scale, reach) = (panels as f64, REACH * panels as f64);
+        let nodes = Chebyshev::nodes(-reach, 2 * reach as usize);
+        let values = crate::parallel::collect(nodes.iter(), |s| exact(&(s / scale)));
+        let values = values.into_iter().collect::<Result<Vec<f64>>>()?;
+        let mut table = Self { inside: Chebyshev::new(-reach, &values), panels: scale, ends: (0.0, 0.0) };
+        // over the last eight units of l, where log w is linear up to terms of e^-32
+        let slope = |a: f64, b: f64| (table.value(b) - table.value(a)) / (b - a);
+        table.ends = (slope(-REACH, 8.0 - REACH), slope(REACH - 8.0, REACH));
+        Ok(table)
+    }
+
     /// log w(e^l); linear beyond the reach.
     fn value(&self, l: f64) -> f64 {
         let beyond = l - l.clamp(-REACH, REACH);
-        self.inside.at(l) + if beyond == 0.0 { 0.0 } else { beyond * if l < 0.0 { self.ends.0 } else { self.ends.1 } }
+        let slope = if l < 0.0 { self.ends.0 } else { self.ends.1 };
+        self.inside.at(self.panels * l) + if beyond == 0.0 { 0.0 } else { beyond * slope }
     }
-
-    /// The slopes at the ends, over the last eight units of l: log w is linear there up to terms of e^-32.
-    fn slopes(&self) -> (f64, f64) {
-        let slope = |a: f64, b: f64| (self.value(b) - self.value(a)) / (b - a);
-        (slope(-REACH, 8.0 - REACH), slope(REACH - 8.0, REACH))
-    }
-}
-
-impl Expression {
-    /// The Taylor coefficients where the variable has those of `u`.
-    fn at(&self, u: &Jet) -> std::result::Result<Jet, String> {
-        let number = |x: f64| [u[2].add(&big(u, x)), big(u, 0.0), big(u, 0.0)];
-        Ok(match self {
-            Expression::Number(x) => number(*x),
-            Expression::Variable => u.clone(),
-            Expression::Negative(a) => a.at(u)?.map(|c| c.neg()),
-            Expression::Binary('^', a, b) => match **b {
-                Expression::Number(k) if k.fract() == 0.0 && k.abs() <= 64.0 => whole_power(&a.at(u)?, k as i32, u)?,
-                _ => exp(&product(&log(&a.at(u)?)?, &b.at(u)?))?,
-            },
-            Expression::Binary(operator, a, b) => {
-                let (a, b) = (a.at(u)?, b.at(u)?);
-                match operator {
-                    '+' => std::array::from_fn(|k| a[k].add(&b[k])),
-                    '-' => std::array::from_fn(|k| a[k].sub(&b[k])),
-                    '*' => product(&a, &b),
-                    _ => quotient(&a, &b)?,
-                }
-            }
-            Expression::Call(Function::Log, a) => log(&a.at(u)?)?,
-            Expression::Call(Function::Exp, a) => exp(&a.at(u)?)?,
-            Expression::Call(Function::Sqrt, a) => sqrt(&a.at(u)?)?,
-        })
-    }
-}
-
-fn big(like: &Jet, x: f64) -> Big {
-    like[0].same_length(x)
-}
-
-fn product(a: &Jet, b: &Jet) -> Jet {
-    let first = a[0].mul(&b[1]).add(&a[1].mul(&b[0]));
-    [a[0].mul(&b[0]), first, a[0].mul(&b[2]).add(&a[1].mul(&b[1])).add(&a[2].mul(&b[0]))]
-}
-
-fn quotient(a: &Jet, b: &Jet) -> std::result::Result<Jet, String> {
-    if b[0].is_zero() {
-        return Err("a quotient by 0".into());
-    }
-    let q0 = a[0].div(&b[0]);
-    let q1 = a[1].sub(&q0.mul(&b[1])).div(&b[0]);
-    let q2 = a[2].sub(&q0.mul(&b[2])).sub(&q1.mul(&b[1])).div(&b[0]);
-    Ok([q0, q1, q2])
-}
-
-fn log(a: &Jet) -> std::result::Result<Jet, String> {
-    if !a[0].is_positive() {
-        return Err(format!("a logarithm of {:.3e}", a[0].to_f64()));
-    }
-    let l1 = a[1].div(&a[0]);
-    let half = l1.mul(&l1).mul(&big(a, 0.5));
-    Ok([a[0].ln(), l1, a[2].div(&a[0]).sub(&half)])
-}
-
-fn exp(a: &Jet) -> std::result::Result<Jet, String> {
-    let e0 = a[0].exp().ok_or_else(|| format!("an exponential of {:.3e}", a[0].to_f64()))?;
-    let half = a[1].mul(&a[1]).mul(&big(a, 0.5));
-    Ok([e0.clone(), e0.mul(&a[1]), e0.mul(&a[2].add(&half))])
-}
-
-fn sqrt(a: &Jet) -> std::result::Result<Jet, String> {
-    if !a[0].is_positive() {
-        return Err(format!("a square root of {:.3e}", a[0].to_f64()));
-    }
-    let s0 = a[0].sqrt();
-    let twice = s0.add(&s0);
-    let s1 = a[1].div(&twice);
-    let s2 = a[2].sub(&s1.mul(&s1)).div(&twice);
-    Ok([s0, s1, s2])
-}
-
-/// a^k by squaring.
-fn whole_power(a: &Jet, k: i32, u: &Jet) -> std::result::Result<Jet, String> {
-    let one = [big(u, 1.0), big(u, 0.0), big(u, 0.0)];
-    let (mut power, mut square, mut rest) = (one.clone(), a.clone(), k.unsigned_abs());
-    while rest > 0 {
-        if rest % 2 == 1 {
-            power = product(&power, &square);
-        }
-        rest /= 2;
-        square = product(&square, &square);
-    }
-    if k < 0 { quotient(&one, &power) } else { Ok(power) }
 }
 
 /// What is left of a formula, from where it is read.
@@ -376,6 +313,64 @@ mod tests {
         assert!((-50..=50).map(f64::from).all(|l| (weight.log_weight(l) - 2f64.ln() - 0.7 * l).abs() < 1e-12));
     }
 
+    /// Checks weights whose logarithms have singularities near the real line, at a distance of π/4 and 0.3, which one panel a unit shows to
+    /// 1e-8 only: w to 1e-12 and the elasticity to 1e-9 at random points, and f by its second difference.
+    #[test]
+    fn fast_weights() {
+        let quartic = |l: f64| (2.0 * l - (4.0 * l).exp().ln_1p(), 2.0 - 4.0 / (1.0 + (-4.0 * l).exp()));
+        // 1 + l²/0.09
+        let narrow = |l: f64| ((l * l / 0.09).ln_1p(), 2.0 * l / (0.09 + l * l));
+        let cases: [(&str, &dyn Fn(f64) -> (f64, f64)); 2] =
+            [("w(u) = u^2/(1 + u^4)", &quartic), ("w(u) = 1 + log(u)^2/0.09", &narrow)];
+        for (text, exact) in cases {
+            let typed = parse(text).unwrap();
+            for l in (-1500..=1500).map(|i| 0.01 * f64::from(i) + 0.0037) {
+                let (log_w, e) = exact(l);
+                let (gap, slope) = (typed.log_weight(l) - log_w, typed.elasticity(l) - e);
+                assert!(
+                    gap.abs() < 2e-12 * (1.0 + log_w.abs()) && slope.abs() < 1e-9,
+                    "{text} at {l}: {gap:e} {slope:e}"
+                );
+            }
+            let second = |l: f64, d: f64| {
+                let f = |u: f64| typed.f(u.ln());
+                let u = l.exp();
+                ((f(u * (1.0 + d)) + f(u * (1.0 - d)) - 2.0 * f(u)) / (d * d) / typed.weight(l) - 1.0).abs()
+            };
+            assert!([-1.0, 0.1, 0.7].iter().all(|l| second(*l, 1e-3) < 1e-4), "{text}");
+        }
+    }
+
+    /// Checks f and u f' of the weight u^10 in closed form, where a unit of l changes w by e^10, and a weight with an exponential that
+    /// is 0 to any number of digits.
+    #[test]
+    fn steep_weights() {
+        let typed = parse("w(u) = u^10").unwrap();
+        for l in (-80..=80).map(|i| 0.5 * f64::from(i) + 0.03) {
+            // f'' = u^8 with f(1) = f'(1) = 0
+            let slope = |l: f64| (9.0 * l).exp_m1() / 9.0;
+            let f = (10.0 * l).exp_m1() / 90.0 - l.exp_m1() / 9.0;
+            let rounding = 1e-13 / l.abs().min(1.0).powi(2);
+            assert!((typed.f(l) / f - 1.0).abs() < 1e-11 + rounding, "{l}: {:e} {f:e}", typed.f(l));
+            let u_df = l.exp() * slope(l);
+            assert!((typed.u_df(l) / u_df - 1.0).abs() < 1e-11 + rounding, "{l}: {:e} {u_df:e}", typed.u_df(l));
+        }
+        let settled = parse("w(u) = 1 + exp(-u)").unwrap();
+        assert!(
+            [-30.0, 0.0, 1.0, 30.0]
+                .iter()
+                .all(|l: &f64| (settled.weight(*l) / (1.0 + (-l.exp()).exp()) - 1.0).abs() < 1e-12)
+        );
+    }
+
+    /// Checks the exponents that are said: those of power tails, and none where log w is still bent at e^±40.
+    #[test]
+    fn exponents_are_said_where_there_are_some() {
+        let said = |text: &str| parse(text).unwrap().elasticity_formula();
+        assert!(said("w(u) = u^0.3 + u^2").ends_with("0.3000 where r → 0 and 2.0000 where r → ∞ (T7)"));
+        assert!(said("w(u) = 1 + u^0.05").ends_with("no power of r where r → 0 and no power of r where r → ∞ (T7)"));
+    }
+
     /// Checks the refusals, each with its place or the point where f is not convex.
     #[test]
     fn refusals() {
@@ -384,6 +379,10 @@ mod tests {
             ("f(u) = (u-1)^2*(u-3)^2", "which is not positive"),
             ("w(u) = u - 1", "w = -1"),
             ("f(u) = u", "f'' = 0"),
+            ("w(u) = u^12", "w = e^720 at u = e^60"),
+            ("w(u) = 1e300*u", "w = e^751 at u = e^60"),
+            ("f(u) = (u - 2)^4", "f'' that is 0, or has a kink"),
+            ("w(u) = sqrt((u - 3)^2)", "near u = e^1."),
             ("w(u) = exp(exp(u))", "an exponential of"),
             ("f(u) = log(u - 5)", "a logarithm of -5"),
             ("f(u) = u*lag(u)", "'l' in column 10 is neither"),

@@ -18,6 +18,7 @@ mod alpha;
 mod check;
 mod custom;
 mod elementary;
+mod expression;
 mod formula;
 mod forward_kl;
 mod gan;

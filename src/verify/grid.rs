@@ -54,6 +54,13 @@ impl Grid {
         self.cell * square.sqrt()
     }
 
+    /// What the ends of a line's box cut off, at most: the larger |g| at an end times the length, over ∫ |g|.
+    pub fn cut(&self, g: impl Fn(usize) -> f64) -> f64 {
+        let length = self.cell * (self.nodes.rows() - 1) as f64;
+        let ends = g(0).abs().max(g(self.nodes.rows() - 1).abs());
+        if ends == 0.0 { 0.0 } else { ends * length / self.integrate_with_size(g).1 }
+    }
+
     /// |∫ g - the same on every other node|: about the square root of the error of ∫ g relative to size one.
     pub fn resolution(&self, g: impl Fn(usize) -> f64) -> f64 {
         let fast = *self.shape.last().unwrap_or(&1);

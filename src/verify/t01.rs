@@ -1,15 +1,21 @@
 //! T1: d/dε D_f(p‖(id+εξ)#q) = -E_q[ξ·V], V = w(r)β.
 
 use super::pair::vector;
-use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, dot, integrability, resolve};
+use super::{
+    Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, Takes, dot, integrability, resolve,
+};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
 use crate::num::exp;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T01", title: "the Wasserstein gradient flow of D_f(p‖q) has velocity V = w(r)β", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T01",
+    title: "the Wasserstein gradient flow of D_f(p‖q) has velocity V = w(r)β",
+    takes: Takes::Mixtures,
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 

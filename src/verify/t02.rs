@@ -2,7 +2,7 @@
 
 use super::pair::vector;
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Nodes, Outcome, Pair, dot, resolve};
+use super::{Budget, Claim, Comparison, Draw, Ladder, Nodes, Outcome, Pair, Takes, dot, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Divergence, all_divergences};
 use crate::linalg::Matrix;
@@ -11,8 +11,12 @@ use crate::rng::fill_normal;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T02", title: "for positive weights V ≡ 0 iff q = p; all velocities are collinear", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T02",
+    title: "for positive weights V ≡ 0 iff q = p; all velocities are collinear",
+    takes: Takes::Mixtures,
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 

@@ -2,7 +2,7 @@
 
 use super::integrability::{Exponents, dissipation, finite};
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, resolve};
+use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Takes, resolve};
 use crate::density::GaussianMixture;
 use crate::divergence::{Divergence, ReverseKl, all_divergences};
 use crate::linalg::Matrix;
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T03",
     title: "every drift is a descent direction of every divergence, at the rate E_q[w_f w_g |β|²]",
+    takes: Takes::Mixtures,
     check,
 };
 
@@ -54,10 +55,20 @@ fn along_the_flow(draw: &Draw, fs: &[Case]) -> Outcome {
             grid.integrate(|i| nodes.q(i) * g(&nodes, i))
         };
         let value = |t: f64| mean_at(t, &|n, i| f.f(n.l(i)));
+        // r is farthest from 1 at the start
+        let nodes = start.at(&grid.nodes);
+        let cut = grid.cut(|i| nodes.q(i) * f.weight(nodes.l(i)) * nodes.beta2(i));
         let rate = |t: f64| mean_at(t, &|n, i| f.weight(n.l(i)) * n.beta2(i));
         let left = value(1.0) - value(0.0);
-        let against = |right: f64| Comparison::exact(name.clone(), left, right, left.abs(), 1e-9);
-        out.comparisons.push(against(-GaussLegendre::new(16).integrate(0.0, 1.0, 2, rate)));
+        let over_time = |panels| -GaussLegendre::new(16).integrate(0.0, 1.0, panels, rate);
+        let right = over_time(2);
+        let in_time = (over_time(1) - right).abs() / left.abs();
+        let against = |right: f64| {
+            let compared = Comparison::exact(name.clone(), left, right, left.abs(), 1e-9);
+            let compared = compared.resolving("beyond the ends of the grid", cut, 1e-9);
+            compared.resolving("half as many points in time", in_time, f64::INFINITY)
+        };
+        out.comparisons.push(against(right));
         out.mutants.push(("the rate at the start for all times", against(-rate(0.0))));
     }
     out

@@ -1,7 +1,7 @@
 //! T5: what one windowed step χV does to E_p[s(l)], to E_q[s(l)] and to the mass of a frozen soft region.
 
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, dot, integrability, resolve};
+use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, Takes, dot, integrability, resolve};
 use crate::density::GaussianMixture;
 use crate::divergence::Divergence;
 use crate::num::{exp, ln};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T05",
     title: "one step changes the soft under-coverage E_p[s(l)] at the rate -E_p[w (s'+s'')(l) |β|²]",
+    takes: Takes::AnyDensity,
     check,
 };
 

@@ -3,7 +3,7 @@
 use super::level_sets::{LevelSets, branches, density, log_ratio, root};
 use super::t05::SoftStep;
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, integrability, resolve};
+use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Takes, integrability, resolve};
 use crate::divergence::{Divergence, ReverseKl};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, exp, ln};
@@ -11,8 +11,12 @@ use crate::rng::uniform;
 use rayon::prelude::*;
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T06", title: "mass flows into {l > λ} at w(e^λ) G(λ), with one G for all divergences", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T06",
+    title: "mass flows into {l > λ} at w(e^λ) G(λ), with one G for all divergences",
+    takes: Takes::AnyDensity,
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 

@@ -1,7 +1,7 @@
 //! T7: the verdict on an integral from the tails alone, against its growth over growing windows.
 
 use super::integrability::{Exponents, Integral, dissipation, dissipation_of_powers, powers, value, value_of_powers};
-use super::{Budget, Claim, Comparison, Outcome, Pair};
+use super::{Budget, Claim, Comparison, Outcome, Pair, Takes};
 use crate::density::GaussianMixture;
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
@@ -11,7 +11,8 @@ use rayon::prelude::*;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim = Claim { id: "T07", title: "the tails decide when D_f and E_q|V|² are finite", check };
+pub(super) const CLAIM: Claim =
+    Claim { id: "T07", title: "the tails decide when D_f and E_q|V|² are finite", takes: Takes::Mixtures, check };
 
 type Case = Arc<dyn Divergence>;
 

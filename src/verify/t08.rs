@@ -3,14 +3,20 @@
 use super::integrability::{Integral, moment};
 use super::pair::vector;
 use super::window::{Scene, Window};
-use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Push, Vector, dot, resolve};
+use super::{
+    Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Push, Takes, Vector, dot, resolve,
+};
 use crate::density::{Density, GaussianMixture};
 use crate::num::{exp, ln, ln_1p, sum};
 use crate::rng::Stream;
 use rayon::prelude::*;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T08", title: "the velocity of the log-variance divergence, for each reference", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T08",
+    title: "the velocity of the log-variance divergence, for each reference",
+    takes: Takes::Mixtures,
+    check,
+};
 
 fn check(budget: &Budget) -> Vec<Outcome> {
     budget.draws(8, [6, 1], [150, 15]).par_iter().map(one_draw).collect()

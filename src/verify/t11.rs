@@ -2,7 +2,7 @@
 
 use super::atoms::{Estimate, POWERS, TwoAtoms};
 use super::pair::vector;
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Vector, dot, resolve};
+use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Takes, Vector, dot, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
 use crate::estimate::Kde;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T11",
     title: "the smoothed universal velocity is φ_h * (w(r_h)β_h), the gradient of D_f(p_h‖q_h)",
+    takes: Takes::Mixtures,
     check,
 };
 

@@ -2,7 +2,7 @@
 
 use super::pair::vector;
 use super::t05::SoftStep;
-use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, dot, resolve};
+use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, Takes, dot, resolve};
 use crate::divergence::{Custom, Divergence, LeCam};
 use crate::linalg::Matrix;
 use crate::num::{exp, exp_m1, ln, ln_1p};
@@ -11,8 +11,12 @@ use crate::velocity::{LogRatioClip, drift_into};
 use rayon::prelude::*;
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T13", title: "the fastest repair of a soft region is itself an f-drift, V = s'(l)β", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T13",
+    title: "the fastest repair of a soft region is itself an f-drift, V = s'(l)β",
+    takes: Takes::Mixtures,
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 

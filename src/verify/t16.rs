@@ -5,13 +5,14 @@ use crate::divergence::{Alpha, Divergence, ForwardKl, Hellinger, Neyman, Pearson
 use crate::estimate::Kde;
 use crate::linalg::Matrix;
 use crate::num::{exp, ln, ln_1p, log2, powf};
-use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome};
+use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome, Takes};
 use rayon::prelude::*;
 use std::sync::Arc;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T16",
     title: "finite particles: at its own blurred point a kernel estimate has an exact score and a logarithm that is high",
+    takes: Takes::NoPair,
     check,
 };
 

@@ -3,7 +3,7 @@
 use super::level_sets::{branches, log_ratio, root};
 use super::t05::{SoftStep, refused};
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, resolve};
+use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Takes, resolve};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Neyman, ReverseKl};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, exp, ln, ln_1p};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T17",
     title: "a drift repairs the level τ where its elasticity is below e_c(τ) = -(log G)'(τ), whatever the size of its weight",
+    takes: Takes::AnyDensity,
     check,
 };
 

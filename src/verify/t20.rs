@@ -1,7 +1,7 @@
 //! T20: transport with reaction sees no gap: log sup p/q falls below the solution of one scalar equation.
 
 use super::chain::Chain;
-use super::{Budget, Claim, Comparison, Outcome, Size};
+use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Neyman, Pearson, ReverseKl};
 use crate::num::{exp, exp_m1, ln, ln_1p};
 use crate::rng::{Purpose, stream};
@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T20",
     title: "with transport and reaction sup p/q falls at a rate of its own, whatever the gap and the dimension",
+    takes: Takes::NoPair,
     check,
 };
 

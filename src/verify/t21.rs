@@ -1,7 +1,8 @@
 //! T21: what smoothing destroys. One and two particles under the smoothed fields of two divergences.
 
+use super::integrability::Exponents;
 use super::t05::SoftStep;
-use super::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair};
+use super::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair, Takes};
 use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
 use crate::num::exp;
 use rayon::prelude::*;
@@ -10,6 +11,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T21",
     title: "smoothed fields of two divergences can point opposite ways: along one the other's divergence rises",
+    takes: Takes::NoPair,
     check,
 };
 
@@ -33,18 +35,21 @@ fn check(budget: &Budget) -> Vec<Outcome> {
 /// p_h and q_h = mean of N(x_i, h²) on a grid that holds p_h²/q_h and q_h²/p_h, which reach to -6.
 struct Cloud {
     particles: Vec<f64>,
+    powers: (f64, f64),
     grid: Grid,
     nodes: Nodes,
 }
 
 impl Cloud {
-    fn new(particles: Vec<f64>) -> Self {
+    /// On a grid that holds p_h^b q_h^(1-b) for b between `powers` too.
+    fn new(particles: Vec<f64>, powers: (f64, f64)) -> Self {
         let p = TARGET.map(|[mass, mean]| [mass, mean, BANDWIDTH]);
         let q: Vec<[f64; 3]> = particles.iter().map(|x| [1.0 / particles.len() as f64, *x, BANDWIDTH]).collect();
         let pair = Pair::on_the_line(&p, &q);
-        let grid = Grid::covering(&[(-14.0, 10.0)], BANDWIDTH / 20.0);
+        let (low, high) = pair.ends_of_powers(powers, 9.0)[0];
+        let grid = Grid::covering(&[(low.min(-14.0), high.max(10.0))], BANDWIDTH / 20.0);
         let nodes = pair.at(&grid.nodes);
-        Self { particles, grid, nodes }
+        Self { particles, powers, grid, nodes }
     }
 
     /// ∫ φ_h(y - x_i) v(y) dy for each particle.
@@ -75,7 +80,7 @@ impl Cloud {
     }
 
     fn moved(&self, step: f64, v: &[f64]) -> Self {
-        Self::new(self.particles.iter().zip(v).map(|(x, v)| x + step * v).collect())
+        Self::new(self.particles.iter().zip(v).map(|(x, v)| x + step * v).collect(), self.powers)
     }
 }
 
@@ -86,8 +91,17 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
 
 /// Along V_h^g every D_f(p_h‖q_h) and U_h change at -E_q[V_h^f·V_h^g].
 fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
-    let cloud = Cloud::new(particles.to_vec());
+    let spans = divergences.iter().map(|f| Exponents::span(f.as_ref()));
+    let powers = spans.fold((0.0f64, 1.0f64), |all, one| (all.0.min(one.0), all.1.max(one.1)));
+    let cloud = Cloud::new(particles.to_vec(), powers);
     let v = cloud.field(g.as_ref());
+    let fastest = v.iter().map(|v| v.abs()).sum::<f64>();
+    if !fastest.is_finite() {
+        let name = format!("{} particles along {}", particles.len(), g.name());
+        let refused =
+            Comparison::refused(name, "the weight overflows double precision where the smoothed field needs it");
+        return Outcome { comparisons: vec![refused], ..Outcome::default() };
+    }
     let fastest = v.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let ladders = Ladder::central(0.1 * BANDWIDTH / fastest, |step| {
         let moved = cloud.moved(step, &v);
@@ -118,7 +132,7 @@ fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
 /// The page's figures, and the field of forward KL at one particle, which sees the mean of p alone.
 fn digits() -> Outcome {
     let mut out = Outcome::default();
-    let one = Cloud::new(vec![0.0]);
+    let one = Cloud::new(vec![0.0], (0.0, 1.0));
     let (reverse, forward) = (one.field(&ReverseKl)[0], one.field(&ForwardKl)[0]);
     let rate = |v: f64, f: &dyn Divergence| -v * one.field(f)[0];
     let rise = -forward * one.field_of_coverage()[0];
@@ -134,10 +148,10 @@ fn digits() -> Outcome {
     let mean: f64 = TARGET.iter().map(|[mass, x]| mass * x).sum();
     let formula = |x: f64| (mean - x) / BANDWIDTH.powi(2);
     for x in [-2.0, -0.3, 0.9] {
-        let single = Cloud::new(vec![x]).field(&ForwardKl)[0];
+        let single = Cloud::new(vec![x], (0.0, 1.0)).field(&ForwardKl)[0];
         let compare = |found: f64| Comparison::exact(format!("x = {x}"), found, formula(x), formula(x).abs(), 1e-9);
         out.comparisons.push(compare(single));
-        let double = Cloud::new(vec![x, x + 0.7]).field(&ForwardKl)[0];
+        let double = Cloud::new(vec![x, x + 0.7], (0.0, 1.0)).field(&ForwardKl)[0];
         out.mutants.push(("forward KL's field at two particles by the formula for one", compare(double)));
     }
     out

@@ -1,6 +1,6 @@
 //! T22: from the error of a score to the law: at rest, along the flow, and for a kernel estimate.
 
-use super::{Budget, Claim, Comparison, Grid, Outcome, Pair, integrability};
+use super::{Budget, Claim, Comparison, Grid, Outcome, Pair, Takes, integrability};
 use crate::divergence::Divergence;
 use crate::num::{GaussLegendre, exp, hypot, ln, powf};
 use rayon::prelude::*;
@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T22",
     title: "a score with error ε leaves KL(q‖p) at most ε²/(2ρ) where p has a logarithmic Sobolev inequality ρ",
+    takes: Takes::NoPair,
     check,
 };
 

@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::t14::Line;
-use super::{Budget, Claim, Comparison, Outcome, Size};
+use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
 use crate::divergence::{Divergence, ForwardKl, Hellinger, LeCam, Neyman, Pearson, ReverseKl};
 use crate::num::{GaussLegendre, cosh, exp, ln};
 use rayon::prelude::*;
@@ -11,6 +11,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T23",
     title: "far wells exchange mass as a chain of states, so that one integral of the weight gives the time to repair",
+    takes: Takes::NoPair,
     check,
 };
 

@@ -1,7 +1,7 @@
 //! T24: the weight that is best for the worst of several levels is the shortest vector of a convex hull.
 
 use super::t05::SoftStep;
-use super::{Budget, Claim, Comparison, Grid, Nodes, Outcome, Pair};
+use super::{Budget, Claim, Comparison, Grid, Nodes, Outcome, Pair, Takes};
 use crate::divergence::Divergence;
 use crate::num::{exp, ln_1p};
 use crate::rng::{Purpose, stream, uniform};
@@ -10,6 +10,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T24",
     title: "the weight with the best worst-case efficiency over levels is the shortest convex combination of s'/‖s'‖",
+    takes: Takes::Mixtures,
     check,
 };
 

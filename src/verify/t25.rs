@@ -5,13 +5,14 @@ use crate::linalg::Matrix;
 use crate::model::{Generator, LatentBatch};
 use crate::num::{Summary, exp, ln};
 use crate::rng::{Purpose, fill_normal, stream};
-use crate::verify::{Budget, Claim, Comparison, Outcome, Size};
+use crate::verify::{Budget, Claim, Comparison, Outcome, Size, Takes};
 use rayon::prelude::*;
 use std::sync::Arc;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T25",
     title: "one point per centre, weighed against the mixture of all centres, gives Z without bias",
+    takes: Takes::NoPair,
     check,
 };
 

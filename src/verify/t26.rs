@@ -1,6 +1,6 @@
 //! T26: KL in nats by de Bruijn's identity: over all noise levels, at one of them, under noise (a, s), and from samples.
 
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair};
+use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair, Takes};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::metric::{Estimate, NoiseLevels};
@@ -10,6 +10,7 @@ use rayon::prelude::*;
 pub(super) const CLAIM: Claim = Claim {
     id: "T26",
     title: "KL(q‖p) is half the integral of E|∇log q_σ - ∇log p_σ|² over σ²: nats from scores, without Z",
+    takes: Takes::Mixtures,
     check,
 };
 

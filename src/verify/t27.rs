@@ -1,7 +1,7 @@
 //! T27: Riesz kernels on the circle: dissipation, Coulomb particles, rates of modes, the spectrum at p, and the exponents of slow decay.
 
 use super::cloud::{runge_kutta, velocity};
-use super::{Budget, Claim, Comparison, Outcome, Size};
+use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
 use crate::density::{Density, Domain, Harmonic, TorusDensity};
 use crate::linalg::{Lu, Matrix, SymmetricEigen, matmul};
 use crate::num::{cos, exp, ln, ln_1p, powf, sin, sin_cos};
@@ -14,6 +14,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T27",
     title: "with Riesz kernels KL falls at KSD²; Coulomb at the lowest eigenvalue, which is at most min p; smooth kernels slowly",
+    takes: Takes::NoPair,
     check,
 };
 

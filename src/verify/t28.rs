@@ -1,8 +1,9 @@
 //! T28: generalised Wasserstein gradients: dissipation for every divergence, length in L2, translations, chatter of Euler's steps, slow tails.
 
 use super::cloud::{moved, runge_kutta, velocity};
+use super::pair::vector;
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, Vector, resolve};
+use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, Takes, Vector, dot, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T28",
     title: "along ∇g*(s), g = |·|^p/p, D_f falls at E|s|_q^q; per unit of L2 length no p beats p = 2",
+    takes: Takes::Mixtures,
     check,
 };
 
@@ -52,7 +54,7 @@ fn dissipation(draw: &Draw, q: f64, fs: &[Arc<dyn Divergence>]) -> Outcome {
         Scene::on(&draw.pair, window, window.finer_grid(&draw.pair, if smooth { 1.0 } else { FINER }))
     };
     let young = young(q);
-    let compare = |scene: &Scene, f: &dyn Divergence| -> (Ladder, [f64; 3], f64) {
+    let compare = |scene: &Scene, f: &dyn Divergence| -> (Ladder, [f64; 3], [f64; 2]) {
         let dim = draw.pair.dim();
         let weighted = |g: &dyn Fn(f64) -> f64| {
             scene.grid.integrate(|i| {
@@ -63,22 +65,22 @@ fn dissipation(draw: &Draw, q: f64, fs: &[Arc<dyn Divergence>]) -> Outcome {
         let mass = scene.grid.integrate(|i| scene.nodes.q(i) * scene.chi[i]) * dim as f64;
         let fade = if smooth { 0.0 } else { FADE * (weighted(&|s| s * s) / mass).sqrt() };
         let factor = |s: f64| if smooth { 1.0 } else { exp(-(fade / s).powi(2)) };
-        let left = fall(scene, f, &young, fade);
+        let (left, resolution_of_left) = fall(scene, f, &young, fade);
         let rate = |power: f64| -weighted(&|s| factor(s) * powf(s.abs(), power));
         let resolution = scene.grid.resolution(|i| {
             let s = pull(scene, f, i);
             scene.nodes.q(i) * scene.chi[i] * s[..dim].iter().map(|s| factor(*s) * powf(s.abs(), q)).sum::<f64>()
         });
         let conjugate = q / (q - 1.0);
-        (left, [rate(q), rate(2.0), rate(conjugate)], resolution)
+        (left, [rate(q), rate(2.0), rate(conjugate)], [resolution, resolution_of_left])
     };
-    let against = |f: &dyn Divergence, (left, rates, resolution): &(Ladder, [f64; 3], f64), right: f64| {
+    let against = |f: &dyn Divergence, (left, rates, resolutions): &(Ladder, [f64; 3], [f64; 2]), right: f64| {
         let name = format!("{}, {}, q = {q}", draw.label, f.name());
-        Comparison::of_ladder(name, left, right, rates[0].abs(), 1e-6).resolving(
-            "trapezoid on half of the nodes",
-            resolution / rates[0].abs(),
-            if smooth { 1e-4 } else { 1e-6 },
-        )
+        let [right_side, left_side] = resolutions.map(|resolution| resolution / rates[0].abs());
+        let limit = if smooth { 1e-4 } else { 1e-6 };
+        Comparison::of_ladder(name, left, right, rates[0].abs(), 1e-6)
+            .resolving("trapezoid on half of the nodes", right_side, limit)
+            .resolving("trapezoid of the left side on half of the nodes", left_side, f64::INFINITY)
     };
     let first = scene(0);
     let sides: Vec<_> = fs.iter().map(|f| compare(&first, f.as_ref())).collect();
@@ -104,8 +106,8 @@ fn dissipation(draw: &Draw, q: f64, fs: &[Arc<dyn Divergence>]) -> Outcome {
     out
 }
 
-/// Central differences of D_f along the faded field, exactly pushed.
-fn fall(scene: &Scene, f: &dyn Divergence, young: &Young, fade: f64) -> Ladder {
+/// Central differences of D_f along the faded field, exactly pushed; and the resolution of their limit, E_q[u f'(u) (s_p·V + div V)].
+fn fall(scene: &Scene, f: &dyn Divergence, young: &Young, fade: f64) -> (Ladder, f64) {
     let q = young.q();
     let push = Push::new(&scene.grid.nodes, |i, _| {
         let (s, beta, l, h) = (pull(scene, f, i), scene.nodes.beta(i), scene.nodes.l(i), scene.hessian[i]);
@@ -137,7 +139,12 @@ fn fall(scene: &Scene, f: &dyn Divergence, young: &Young, fade: f64) -> Ladder {
                 |i| density[i] * f.u_df(l[i]) * scene.nodes.log_size(i),
             )]
         });
-    ladder.into_iter().next().expect("one functional")
+    let resolution = scene.grid.resolution(|i| {
+        let score = vector(scene.nodes.score_p.row(i));
+        let [[a, _], [_, d]] = push.jacobian[i];
+        density[i] * f.u_df(scene.nodes.l(i)) * (dot(score, push.displacement[i]) + a + d)
+    });
+    (ladder.into_iter().next().expect("one functional"), resolution)
 }
 
 /// (b): E|s|_q^q/(E|V|²)^{1/2} ≤ (E|s|²)^{1/2} within a window, for V of the shipped Young functions.

@@ -1,7 +1,7 @@
 //! T29: saddle-free Newton steps of a cloud: descent, multipliers, an exact recursion, saddles of any depth, and the second-order certificate.
 
 use super::cloud::{moved, pull};
-use super::{Budget, Claim, Comparison, Ladder, Outcome, Size};
+use super::{Budget, Claim, Comparison, Ladder, Outcome, Size, Takes};
 use crate::linalg::{Lanczos, Matrix};
 use crate::num::{cos, sin};
 use crate::rng::{Purpose, normal_matrix};
@@ -12,6 +12,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T29",
     title: "x - η(H² + ε)^(-1/2)v leaves saddles of any depth alike; λ_min ≥ α bounds F from below nearby",
+    takes: Takes::NoPair,
     check,
 };
 

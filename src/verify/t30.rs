@@ -2,11 +2,15 @@
 
 use crate::divergence::{Divergence, ForwardKl, Hellinger, JensenShannon, LeCam, ReverseKl};
 use crate::num::{exp, ln, ln_1p, min_norm};
-use crate::verify::{Budget, Claim, Comparison, Outcome};
+use crate::verify::{Budget, Claim, Comparison, Outcome, Takes};
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T30", title: "several targets: along the shortest combination every divergence falls", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T30",
+    title: "several targets: along the shortest combination every divergence falls",
+    takes: Takes::NoPair,
+    check,
+};
 
 /// Variance of q = N(0, v).
 const VARIANCE: f64 = 0.64;

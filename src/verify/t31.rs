@@ -1,7 +1,7 @@
 //! T31: the flow of the Sinkhorn divergence: its velocity is the gradient, Gaussians, the collapsed start, and both limits of ε.
 
 use super::cloud::moved;
-use super::{Budget, Claim, Comparison, Ladder, Outcome, Size};
+use super::{Budget, Claim, Comparison, Ladder, Outcome, Size, Takes};
 use crate::linalg::Matrix;
 use crate::num::ln;
 use crate::rng::{Purpose, normal_matrix, stream, uniform};
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 pub(super) const CLAIM: Claim = Claim {
     id: "T31",
     title: "T_qp - T_qq is minus the gradient of the Sinkhorn divergence; Gaussians stay Gaussian along its flow",
+    takes: Takes::NoPair,
     check,
 };
 

@@ -1,6 +1,6 @@
 //! T32: the gate of least variance between Tweedie's estimate and the target score: quadrature of posteriors on the line and in the plane.
 
-use super::{Budget, Claim, Comparison, Draw, Grid, Outcome, hessian_of_log};
+use super::{Budget, Claim, Comparison, Draw, Grid, Outcome, Takes, hessian_of_log};
 use crate::density::{Density, GaussianMixture, evaluate};
 use crate::linalg::{Cholesky, Matrix, matmul};
 use crate::num::{exp, hypot, log_sum_exp};
@@ -11,6 +11,7 @@ use rayon::prelude::*;
 pub(super) const CLAIM: Claim = Claim {
     id: "T32",
     title: "D + G(T - D) is unbiased for ∇log p_t; G = a²(a²I + s²E[H])⁻¹ has the least variance, 0 on Gaussians",
+    takes: Takes::Mixtures,
     check,
 };
 

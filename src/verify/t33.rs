@@ -1,6 +1,6 @@
 //! T33: Fisher training on the line: its velocity, its Gaussian laws, why half of it is no gradient, and what it does not see.
 
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair};
+use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair, Takes};
 use crate::density::GaussianMixture;
 use crate::num::{GaussLegendre, exp, ln};
 use crate::rng::{Stream, fill_normal, uniform};
@@ -9,6 +9,7 @@ use rayon::prelude::*;
 pub(super) const CLAIM: Claim = Claim {
     id: "T33",
     title: "the Fisher divergence falls fastest along ∇(H[∇log q] - H[∇log p]), H[s] = |s|²/2 + div s, which sees no masses",
+    takes: Takes::Mixtures,
     check,
 };
 

@@ -6,12 +6,13 @@ use crate::linalg::{Matrix, matmul};
 use crate::num::{cos, exp, ln, sin, sin_cos};
 use crate::rng::{Purpose, normal_matrix};
 use crate::symmetry::{AffineField, Settings, find};
-use crate::verify::{Budget, Claim, Comparison, Outcome, Size};
+use crate::verify::{Budget, Claim, Comparison, Outcome, Size, Takes};
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T34",
     title: "a one-parameter group of affine maps keeps p iff ⟨∇log p, Ax + b⟩ + tr A = 0; they form a null space",
+    takes: Takes::NoPair,
     check,
 };
 

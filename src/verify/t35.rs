@@ -2,7 +2,8 @@
 
 use super::pair::vector;
 use super::{
-    Budget, Bumps, Claim, Comparison, Draw, Grid, Jacobian, Ladder, Outcome, Pair, Push, Vector, dot, hessian_of_log,
+    Budget, Bumps, Claim, Comparison, Draw, Grid, Jacobian, Ladder, Outcome, Pair, Push, Takes, Vector, dot,
+    hessian_of_log,
 };
 use crate::linalg::Matrix;
 use crate::num::exp;
@@ -11,6 +12,7 @@ use rayon::prelude::*;
 pub(super) const CLAIM: Claim = Claim {
     id: "T35",
     title: "along ∇log p - s, KL(q‖p) falls at the rate E|δ|² - E⟨e, δ⟩, δ = s - ∇log p, e = s - ∇log q",
+    takes: Takes::Mixtures,
     check,
 };
 

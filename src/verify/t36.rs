@@ -6,12 +6,13 @@ use crate::num::{cos, exp, sin};
 use crate::rng::{Purpose, normal_matrix};
 use crate::symmetry::{AffineField, Settings, find};
 use crate::verify::t34::drift;
-use crate::verify::{Budget, Claim, Comparison, Outcome, Size};
+use crate::verify::{Budget, Claim, Comparison, Outcome, Size, Takes};
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T36",
     title: "the symmetries of every p(·|y) are the null space of E[g gᵀ] over fields that leave y still",
+    takes: Takes::NoPair,
     check,
 };
 
@@ -146,18 +147,28 @@ fn planted(seed: u64) -> Outcome {
         out.mutants.push(("none, as no field about one fixed centre does", dimension(0.0)));
         let few = x.slice_rows(0..FEW);
         let zero = |what: &str, left: f64| Comparison::exact(say(what), left, 0.0, 1.0, 1e-8);
+        let mut moving = 0;
         for v in &found.basis {
             out.comparisons.push(zero("log p(x|y) along the flow", drift(&p, v, &few)));
             let moved = v.at(&few).iter_rows().fold(0.0f64, |m, row| m.max(row[0].abs()));
             out.comparisons.push(zero("y along the flow", moved));
-            // the centre of the rotation is y c: without its share of the field the flow keeps nothing
+            // the centre of the rotation is y c: without its share of the field the flow keeps nothing, unless the axis is along c,
+            // where every centre lies on the axis and the share is 0
+            let largest = |columns: std::ops::Range<usize>| {
+                let entries = columns.flat_map(|j| (0..=k).map(move |i| (i, j)));
+                entries.fold(0.0f64, |m, at| m.max(v.matrix[at].abs()))
+            };
+            let still = largest(0..1) <= 1e-8 * largest(1..k + 1);
+            moving += usize::from(!still);
             let mut fixed = v.clone();
             (0..=k).for_each(|i| fixed.matrix[(i, 0)] = 0.0);
             out.mutants.push((
                 "a centre that does not move with y",
-                zero("log p(x|y) along the flow", drift(&p, &fixed, &few)),
+                zero("log p(x|y) along the flow", drift(&p, &fixed, &few)).unless(still),
             ));
         }
+        // the shares A c of all axes are the vectors orthogonal to c in the metric of u: k - 1 of them are independent
+        out.comparisons.push(Comparison::decision(say("axes that are not along c"), moving >= k - 1));
         // A = E[ρ | x] and the rest: over fields of x alone the residual given y is no smaller in the mean square
         let plain = find(&p, &x, &Settings::default()).expect("enough points").basis.len() as f64;
         out.comparisons.push(Comparison::decision(say("at most the symmetries of the joint law"), count <= plain));

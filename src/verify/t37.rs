@@ -1,7 +1,7 @@
 //! T37: the law of a trained generator moves by K V, K the tangent kernel of its network, and what that loses against V.
 
 use super::t09::{Kind, STEP, Setting, moved};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome};
+use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Takes};
 use crate::divergence::Divergence;
 use crate::linalg::{Matrix, SymmetricEigen};
 use crate::model::LatentBatch;
@@ -13,6 +13,7 @@ use std::sync::Arc;
 pub(super) const CLAIM: Claim = Claim {
     id: "T37",
     title: "the law of a trained generator moves by KV: descent at |E JᵀV|², and at E|PV|² by a Gauss-Newton step",
+    takes: Takes::Mixtures,
     check,
 };
 

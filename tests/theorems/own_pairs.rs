@@ -86,6 +86,31 @@ fn anisotropic() {
     assert!(refusal.contains("7.1e5 nodes") && refusal.contains("1.333e-1 wide"), "{refusal}");
 }
 
+/// Checks divergences that are steeper at one end than the table's, for which integrals reach far out: each instance is checked or refused in
+/// words, and none fails, where once r^5 made T21 panic, r^3 made T28 fail by its grid, and r^-3 made T1, T3 and T4 fail.
+#[test]
+fn steep_weights() {
+    for (name, ids) in
+        [("alpha:5", ["T4", "T21", "T28"]), ("alpha:3", ["T1", "T21", "T28"]), ("alpha:-3", ["T1", "T3", "T4"])]
+    {
+        for id in ids {
+            let budget = Budget::quick().with_divergence(divergence_by_name(name).unwrap());
+            let evidence = claim(id).unwrap().run(&budget);
+            assert!(evidence.holds(), "{name}: {evidence}");
+            assert!(evidence.mutants.iter().all(|m| m.missed().next().is_none()), "{name}: {evidence}");
+        }
+    }
+}
+
+/// Checks pairs in the units of a user for every claim: an offset of 1e5, a scale of 4e-4, a scale of 1,000.
+#[test]
+fn units() {
+    for (name, scale, shift) in [("le-cam", 1.0, 1e5), ("gan", 4e-4, 0.0), ("jeffreys", 1000.0, 0.0)] {
+        let image = |m: GaussianMixture| m.affine_image(&[shift], scale).unwrap();
+        accepted(name, image(line(&[0.5, 0.5], &[-1.0, 1.0], 0.8)), image(line(&[1.0], &[0.3], 1.1)));
+    }
+}
+
 /// What a run concluded: for each comparison and each variant the verdict in a word.
 fn verdicts(evidence: &Evidence) -> Vec<String> {
     let word = |v: &pushforward::verify::Verdict| format!("{v:?}").split('(').next().unwrap_or_default().to_owned();

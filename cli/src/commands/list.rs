@@ -84,11 +84,15 @@ fn divergence(d: &dyn Divergence) -> String {
 /// One divergence, with its figures at five levels.
 fn one_divergence(name: &str) -> Outcome<String> {
     let d = by_name(name)?;
-    let mut text = divergence(&*d) + "           r          f(r)          w(r)   elasticity\n";
+    let mut text = divergence(&*d) + "           r            f(r)            w(r)   elasticity\n";
     for k in -2..=2 {
         let r = 10f64.powi(k);
         let l = ln(r);
-        text += &format!("{r:>12}{:>14.6}{:>14.6}{:>13.6}\n", d.f(l), d.weight(l), d.elasticity(l));
+        let figure =
+            |x: f64| if x == 0.0 || (1e-4..1e6).contains(&x.abs()) { format!("{x:.6}") } else { format!("{x:.6e}") };
+        // 0 has no sign
+        let [f, w, e] = [d.f(l), d.weight(l), (1e6 * d.elasticity(l)).round() / 1e6].map(|x| figure(x + 0.0));
+        text += &format!("{r:>12}{f:>16}{w:>16}{e:>13}\n");
     }
     Ok(text)
 }

@@ -7,7 +7,9 @@ use crate::linalg::Matrix;
 use crate::model::{Generator, LatentBatch};
 use crate::num::{exp, ln};
 use crate::verify::pair::vector;
-use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, dot, integrability, resolve};
+use crate::verify::{
+    Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Takes, dot, integrability, resolve,
+};
 pub(super) use generators::Kind;
 use generators::{image, normals, preimage, random_generator, tails};
 use rayon::prelude::*;
@@ -16,8 +18,12 @@ use std::sync::Arc;
 
 mod generators;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T09", title: "the stop-gradient loss has the gradient of η D_f(p‖G_θ#N)", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T09",
+    title: "the stop-gradient loss has the gradient of η D_f(p‖G_θ#N)",
+    takes: Takes::Mixtures,
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 

@@ -6,7 +6,7 @@ use crate::linalg::Matrix;
 use crate::num::{Summary, exp};
 use crate::rng::fill_normal;
 use crate::verify::pair::vector;
-use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Vector, dot, resolve};
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Takes, Vector, dot, resolve};
 use rayon::prelude::*;
 
 mod logarithm;
@@ -15,6 +15,7 @@ mod particles;
 pub(super) const CLAIM: Claim = Claim {
     id: "T10",
     title: "bias and variance of a kernel estimate of the score, and what they do to particles",
+    takes: Takes::Mixtures,
     check,
 };
 

@@ -7,11 +7,15 @@ use crate::density::{Density, GaussianMixture};
 use crate::linalg::{Lu, Matrix};
 use crate::num::{exp, tanh};
 use crate::rng::{Stream, fill_normal};
-use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, resolve};
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Takes, resolve};
 use rayon::prelude::*;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T12", title: "change of variables for every layer of a normalizing flow", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T12",
+    title: "change of variables for every layer of a normalizing flow",
+    takes: Takes::Mixtures,
+    check,
+};
 
 /// Dimension of the log-determinant's own check, beyond the line and the plane.
 const WIDE: usize = 5;

@@ -7,15 +7,19 @@ use crate::estimate::KernelSettings;
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, Summary, cosh, exp, ln};
 use crate::velocity::{Clock, Pull, Reference, Scene, UniversalDrift, Velocity};
-use crate::verify::{Budget, Claim, Comparison, Ladder, Measurement, Outcome};
+use crate::verify::{Budget, Claim, Comparison, Ladder, Measurement, Outcome, Takes};
 pub(super) use line::Line;
 use rayon::prelude::*;
 use std::sync::Arc;
 
 mod line;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T14", title: "no weight repairs wrong masses of separated modes: a capacity bound", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T14",
+    title: "no weight repairs wrong masses of separated modes: a capacity bound",
+    takes: Takes::NoPair,
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 

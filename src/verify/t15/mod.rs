@@ -5,15 +5,19 @@ use crate::num::{exp, exp_m1, ln, ln_1p, sum};
 use crate::velocity::{LogRatioClip, growth};
 use crate::verify::t05::refused;
 use crate::verify::window::{Scene, Window};
-use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Push, resolve};
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Push, Takes, resolve};
 use rayon::prelude::*;
 use std::sync::Arc;
 
 mod codes;
 mod masses;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T15", title: "reaction repairs the masses that transport cannot, at the local rate w(1)", check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T15",
+    title: "reaction repairs the masses that transport cannot, at the local rate w(1)",
+    takes: Takes::Mixtures,
+    check,
+};
 
 pub(super) type Case = Arc<dyn Divergence>;
 

@@ -4,13 +4,14 @@ use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, cos, exp, ln, ln_1p};
 use crate::verify::t05::SoftStep;
-use crate::verify::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair};
+use crate::verify::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair, Takes};
 
 mod rate;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T19",
     title: "the log-variance flow of a fixed reference is silent on separated modes, hardly faster than m = p, and controls no distance",
+    takes: Takes::NoPair,
     check,
 };
 
