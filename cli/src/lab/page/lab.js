@@ -46,13 +46,14 @@ function buildControls() {
     $("divergences").append(select);
   }
   for (const c of catalogue.controls) {
-    $("method").append(element("label", { htmlFor: "c-" + c.key, textContent: c.label }));
+    const group = element("div", { id: "g-" + c.key }, element("label", { htmlFor: "c-" + c.key, textContent: c.label }));
+    $("method").append(group);
     if (c.choices) {
       const select = element("select", { id: "c-" + c.key });
       for (const w of c.choices) select.append(element("option", { value: w, textContent: w }));
       select.onchange = () => { set(c.key, select.value); restart(); };
       select.setAttribute("aria-describedby", "m-" + c.key);
-      $("method").append(select);
+      group.append(select);
     } else {
       const [, least, most, step] = c.range;
       const box = element("input", { id: "c-" + c.key, type: "number", min: least, step: "any" });
@@ -61,9 +62,9 @@ function buildControls() {
       box.onchange = () => { set(c.key, box.value); slider.value = box.value; restart(); };
       slider.oninput = () => { box.value = slider.value; };
       slider.onchange = () => { set(c.key, slider.value); restart(); };
-      $("method").append(element("div", { className: "number" }, slider, box));
+      group.append(element("div", { className: "number" }, slider, box));
     }
-    $("method").append(meaning("m-" + c.key, c.meaning, c.theorem));
+    group.append(meaning("m-" + c.key, c.meaning, c.theorem));
   }
 }
 function showState() {
@@ -77,11 +78,13 @@ function showState() {
   if (state.formula !== undefined) $("formula").value = state.formula;
   const names = (state.divergence ?? "reverse-kl").split(",");
   for (let k = 0; k < catalogue.panes; k++) $("divergence" + k).value = names[k] ?? "";
+  const model = state.model ?? "particles", noisy = catalogue.noisy;
+  if (model !== "particles" && noisy.includes(state.velocity)) delete state.velocity;
   for (const c of catalogue.controls) {
-    const value = state[c.key] ?? (c.choices ? c.choices[0] : c.range[0]);
-    $("c-" + c.key).value = value;
-    if ($("s-" + c.key)) $("s-" + c.key).value = value;
+    $("g-" + c.key).hidden = !c.models.includes(model);
+    showValue(c, state[c.key] ?? (c.choices ? c.choices[0] : c.range[0]));
   }
+  for (const option of $("c-velocity").options) option.disabled = model !== "particles" && noisy.includes(option.value);
   $("speed").value = state.speed ?? "1";
   const rows = modes().map((mode, k) => {
     const row = element("div", { className: "row" });
@@ -96,6 +99,10 @@ function showState() {
     return row;
   });
   $("modes").replaceChildren(...rows);
+}
+function showValue(c, value) {
+  $("c-" + c.key).value = value ?? "";
+  if ($("s-" + c.key) && value !== null) $("s-" + c.key).value = value;
 }
 function modes() {
   return (state.modes ?? "").split(";").filter(Boolean).map((m) => m.split(",").map(Number));
@@ -116,9 +123,13 @@ function restart(keep) {
   const wanted = keep && state.step !== undefined ? false : true;
   const stream = new EventSource("run?" + new URLSearchParams(state));
   source = stream;
+  // a search takes a while
+  $("clock").textContent = "the run begins …";
   stream.addEventListener("opening", (e) => {
     opening = JSON.parse(e.data);
     $("message").textContent = "";
+    // what the method chose itself
+    for (const c of catalogue.controls) if (state[c.key] === undefined && opening.values[c.key] !== undefined) showValue(c, opening.values[c.key]);
     buildPanes();
     play(wanted && !matchMedia("(prefers-reduced-motion: reduce)").matches);
   });
@@ -149,11 +160,11 @@ function seek(step) {
 function show(frame) {
   last = frame;
   past = past.filter((h) => h.step < frame.step);
-  past.push({ step: frame.step, panes: frame.panes.map((p) => ({ curves: p.curves, masses: p.modes?.masses })) });
+  past.push({ step: frame.step, panes: frame.panes.map((p) => ({ curves: p.curves, masses: p.modes?.masses, certificate: p.certificate })) });
   if (past.length > MOST) past = past.filter((_, k) => k % 2 === 0);
   $("seek").max = opening.steps;
   $("seek").value = frame.step;
-  $("clock").textContent = `step ${frame.step} of ${opening.steps}, t = ${(frame.step * opening.dt).toFixed(2)}`;
+  $("clock").textContent = `step ${frame.step} of ${opening.steps}` + (opening.network ? "" : `, t = ${(frame.step * opening.dt).toFixed(2)}`);
   if (frame.finished && playing) play(false);
   requestAnimationFrame(draw);
 }
@@ -178,7 +189,10 @@ function buildPanes() {
   for (const what of ["command", "csv", "svg"]) $("as-" + what).href = `export?id=${opening.id}&what=${what}`;
   $("as-toml").replaceChildren(...opening.panes.map((_, i) => element("a",
     { href: `export?id=${opening.id}&what=toml${i}`, download: `lab${i}.toml`, textContent: k > 1 ? ` TOML ${i + 1} ` : "TOML" })));
-  $("right").replaceChildren(...["fall", "value", "masses", "weights"].map((id) => {
+  $("as-certificate").replaceChildren(...opening.panes.map((p, i) => p.exact && element("a", { href: `export?id=${opening.id}&what=certificate${i}`,
+    download: `certificate${i}.txt`, title: "what the command prints for the model of this step, from 10,000 samples",
+    textContent: k > 1 ? ` Certificate ${i + 1} ` : "Certificate" })).filter(Boolean));
+  $("right").replaceChildren(...(opening.network ? ["fall", "value", "evidence", "masses", "weights"] : ["fall", "value", "masses", "weights"]).map((id) => {
     const canvas = element("canvas", { id });
     canvas.setAttribute("role", "img");
     return element("div", {}, element("h2", { id: id + "-h" }), canvas, element("p", { className: "caption", id: id + "-c" }));
@@ -261,8 +275,9 @@ function draw() {
   if (!last || !opening || last.panes.length !== opening.panes.length) return;
   opening.panes.forEach((pane, i) => drawPane(i, pane, last.panes[i]));
   drawFall(); drawValue(); drawMasses(); drawWeights(); drawFigures();
-  for (const id of ["fall", "value", "masses", "weights"])
-    $(id).setAttribute("aria-label", `${$(id + "-h").textContent}: ${$(id + "-c").textContent}`);
+  if (opening.network) drawEvidence();
+  for (const id of ["fall", "value", "evidence", "masses", "weights"])
+    $(id)?.setAttribute("aria-label", `${$(id + "-h").textContent}: ${$(id + "-c").textContent}`);
 }
 function drawPane(i, pane, now) {
   const canvas = $("pane" + i), [c, width, height] = context(canvas, 1);
@@ -278,10 +293,11 @@ function drawPane(i, pane, now) {
     c.strokeStyle = "rgba(0,114,178,0.55)"; c.lineWidth = 1 / sx; c.stroke(level[1]);
   }
   c.restore();
-  const x = now.points, v = now.velocity, w = now.weights, n = x.length / 2;
+  // the samples of a network are other points than the particles of its step
+  const x = now.points, n = x.length / 2, v = now.velocity, w = now.weights, from = now.at ?? x;
   if (v) {
     // an arrow of the root mean square has a fixed length
-    const speeds = [];
+    const speeds = [], n = from.length / 2;
     for (let k = 0; k < n; k++) speeds.push(Math.hypot(v[2 * k], v[2 * k + 1]));
     const unit = 0.035 * width / (speeds.slice().sort((a, b) => a - b)[Math.floor(0.9 * n)] || 1);
     const buckets = new Map();
@@ -295,7 +311,7 @@ function drawPane(i, pane, now) {
       c.strokeStyle = stroke; c.beginPath();
       for (const k of all) {
         const length = Math.min(speeds[k] * unit, 0.1 * width) / (speeds[k] || 1);
-        const [a, b] = [px(x[2 * k]), py(x[2 * k + 1])];
+        const [a, b] = [px(from[2 * k]), py(from[2 * k + 1])];
         c.moveTo(a, b); c.lineTo(a + v[2 * k] * length, b - v[2 * k + 1] * length);
       }
       c.stroke();
@@ -315,53 +331,103 @@ function drawPane(i, pane, now) {
   c.restore();
   if (now.skipped) { c.fillStyle = "#a03000"; c.textAlign = "left"; c.fillText("this step was left out: log p~ is not finite", margin[0] + 6, margin[2] + 10); }
   canvas.place = { px, py };
-  canvas.setAttribute("aria-label", `${n} particles at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
+  canvas.setAttribute("aria-label", `${n} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
     (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : ""));
-  $("key").replaceChildren("shaded: regions that hold 50, 90 and 99 % of p; lines: V, coloured by the weight w(r): 0.1",
+  $("key").replaceChildren("shaded: regions that hold 50, 90 and 99 % of p; " + (opening.network ? "dots: samples, always of the same noise; " +
+    "lines: V at the particles of the step" : "lines: V") + ", coloured by the weight w(r): 0.1",
     Object.assign(element("i", {}), { style: `background:linear-gradient(90deg,${[0.1, 0.3, 1, 3, 10].map(colour).join(",")})` }), "10");
 }
 function series(pick) {
-  return opening.panes.map((_, i) => past.map((h) => [h.step * opening.dt, pick(h.panes[i])]));
+  return opening.panes.map((_, i) => past.map((h) => [h.step * unit(), pick(h.panes[i])]));
 }
-const SPAN = () => [Math.min(...past.map((h) => h.step)) * opening.dt, Math.max(last.step * opening.dt, opening.dt)];
+// what a step is worth on the axis
+const unit = () => opening.dt || 1;
+const AXIS = () => opening.network ? "step" : "time t";
+const SPAN = () => [Math.min(...past.map((h) => h.step)) * unit(), Math.max(last.step, 1) * unit()];
 function why(id) {
   const words = opening.panes.map((p) => p.why_no_curves).find(Boolean);
-  const lost = !words && last.panes.every((p) => !p.curves) && !last.finished;
-  $(id + "-c").textContent = words ?? (lost ? "not shown: particles have left the grid, or this velocity has noise" : "");
+  const lost = !words && last.panes.every((p) => !p.curves || p.curves[0] === null) && !last.finished;
+  $(id + "-c").textContent = words ?? (lost ? "not shown: mass has left the grid, or this velocity has noise" : "");
   return words || lost;
 }
 function drawFall() {
-  $("fall-h").textContent = "−dF_h/dt and E_q|V_h|²  (T11)";
+  $("fall-h").textContent = opening.network ? "Fall of D in a step, and E_q V·x'  (T3, T9)" : "−dF_h/dt and E_q|V_h|²  (T11)";
   const [c, width, height] = context($("fall"), 0.5);
   const rate = series((p) => p.curves?.[1] ?? null), square = series((p) => p.curves?.[2] ?? null), chain = series((p) => p.curves?.[3] ?? null),
     followed = series((p) => p.curves?.[4] ?? null);
-  const all = [...rate, ...square, ...chain, ...followed].flat().map((p) => p[1]);
-  const [px, py] = axes(c, width, height, SPAN(), range(all, true, 0.995), ["time t", "per unit of time"]);
+  const shown = opening.network ? [rate, chain] : [rate, square, chain, followed];
+  const [px, py] = axes(c, width, height, SPAN(), range(shown.flat(2).map((p) => p[1]), true, 0.995), [AXIS(), opening.network ? "in a step" : "per unit of time"]);
   c.save(); c.beginPath(); c.rect(46, 8, width - 58, height - 42); c.clip();
   opening.panes.forEach((_, i) => {
-    line(c, followed[i], px, py, COLOURS[i], [], 4.5);
-    line(c, square[i], px, py, COLOURS[i], [1, 3], 2);
+    if (opening.network) band(c, chain[i], followed[i], px, py, COLOURS[i]);
+    else {
+      line(c, followed[i], px, py, COLOURS[i], [], 4.5);
+      line(c, square[i], px, py, COLOURS[i], [1, 3], 2);
+    }
     line(c, rate[i], px, py, "#111", [], 1.4);
-    line(c, chain[i], px, py, "#56B4E9", [3, 3], 1.6);
+    line(c, chain[i], px, py, opening.network ? COLOURS[i] : "#56B4E9", [3, 3], 1.6);
   });
   c.restore();
   if (why("fall")) return;
   const now = last.panes.map((p) => p.curves).find(Boolean);
-  $("fall-c").textContent = "Dotted: E_q|V_h|², what T11 says; thick: the same where h|∇log r_h| is cut at 2, as the drift does; " +
+  $("fall-c").textContent = opening.network ? stepInWords() :
+    "Dotted: E_q|V_h|², what T11 says; thick: the same where h|∇log r_h| is cut at 2, as the drift does; " +
     "black: −ΔF_h/Δt, measured on a grid; dashed: E_q V_h·x', the chain rule for the step as taken. " +
     (now && now[3] === null ? "With reaction black is more: births lower F_h too (T15)." :
       "Black meets dashed up to dt; thick meets them up to the noise of one draw a particle, 1/√N.") +
     (now ? ` Now ${[2, 4, 1, 3].map((k) => number(now[k])).join(", ")}.` : "");
 }
+// y ± two deviations around a line
+function band(c, middle, deviations, px, py, colour) {
+  const both = middle.map(([x, y], k) => [x, y, deviations[k][1]]).filter(([, y, s]) => Number.isFinite(y) && y !== null && s !== null);
+  c.fillStyle = colour; c.globalAlpha = 0.18; c.beginPath();
+  both.forEach(([x, y, s], k) => k ? c.lineTo(px(x), py(y + 2 * s)) : c.moveTo(px(x), py(y + 2 * s)));
+  both.reverse().forEach(([x, y, s]) => c.lineTo(px(x), py(y - 2 * s)));
+  c.fill(); c.globalAlpha = 1;
+}
+function stepInWords() {
+  const now = past.findLast((h) => h.panes.some((p) => p.curves && p.curves[1] !== null))?.panes.map((p) => p.curves).find(Boolean);
+  const words = "Black: −ΔD over the step, measured on a grid by the model's density; dashed: E_q V·x', x' the step of the samples as taken, " +
+    "± two deviations of a mean over N. They meet: what moves the samples lowers D by what it has of V (T9). ";
+  if (!now) return words;
+  if (now[3] === null) return words + "With a reaction on weights black is more: births lower D too (T15).";
+  return words + `Now ${number(now[1])} and ${number(now[3])} ± ${number(2 * now[4], 2)}. E_q|V|² = ${number(now[2])} is the fall per unit of time ` +
+    `along V itself (T3): this step is worth ${number(now[3] / now[2])} of it.`;
+}
 function drawValue() {
-  $("value-h").textContent = "F_h = D_f(p_h‖q_h) of the particles";
+  $("value-h").textContent = opening.network ? "D_f(p‖q) of the model's law" : "F_h = D_f(p_h‖q_h) of the particles";
   const [c, width, height] = context($("value"), 0.42);
   const value = series((p) => p.curves?.[0] ?? null);
-  const [px, py] = axes(c, width, height, SPAN(), range(value.flat().map((p) => p[1]), true), ["time t", "nats, in units of f"]);
+  const [px, py] = axes(c, width, height, SPAN(), range(value.flat().map((p) => p[1]), true), [AXIS(), "in units of f"]);
   opening.panes.forEach((_, i) => line(c, value[i], px, py, COLOURS[i], DASHES[i], 2));
   if (why("value")) return;
   const parts = opening.panes.map((p, i) => `${p.name}: ${number(last.panes[i].curves?.[0])}`);
-  $("value-c").textContent = `${parts.join("; ")}; h = ${opening.panes[0].bandwidth}. It ends above 0: N points are not p (T16).`;
+  $("value-c").textContent = opening.network ? `${parts.join("; ")}. By quadrature on a grid, of the density that the model knows exactly.` :
+    `${parts.join("; ")}; h = ${opening.panes[0].bandwidth}. It ends above 0: N points are not p (T16).`;
+}
+function drawEvidence() {
+  $("evidence-h").textContent = "log Z between its bounds, and the certificate  (T25)";
+  const [c, width, height] = context($("evidence"), 0.42);
+  const of = (name, k) => series((p) => p.certificate?.[name]?.[k] ?? null);
+  const [low, z, high, errors] = [of("elbo", 0), of("log_z", 0), of("eubo", 0), of("log_z", 1)];
+  const truth = opening.log_z;
+  const values = [low, z, high].flat(2).map((p) => p[1]);
+  if (truth !== null) values.push(truth);
+  const [px, py] = axes(c, width, height, SPAN(), range(values, false, 0.99), [AXIS(), "nats"]);
+  c.save(); c.beginPath(); c.rect(46, 8, width - 58, height - 42); c.clip();
+  opening.panes.forEach((_, i) => {
+    band(c, z[i], errors[i], px, py, COLOURS[i]);
+    line(c, low[i], px, py, COLOURS[i], [6, 3], 1.5);
+    line(c, high[i], px, py, COLOURS[i], [2, 3], 1.5);
+    line(c, z[i], px, py, COLOURS[i], [], 2);
+  });
+  if (truth !== null) line(c, SPAN().map((x) => [x, truth]), px, py, "#111", [], 1.2);
+  c.restore();
+  const now = last.panes.map((p) => p.certificate);
+  const parts = opening.panes.map((p, i) => now[i] && `${p.name}: log Z = ${number(now[i].log_z[0])} ± ${number(now[i].log_z[1], 2)}, ESS ${number(now[i].ess)}, ` +
+    `k̂ ${number(now[i].k, 2)}: ${now[i].words}`).filter(Boolean);
+  $("evidence-c").textContent = parts.length ? `Line: log Z from the weights p/q of the samples, ± two deviations; dashed: ELBO, dotted: EUBO, by exact samples; ` +
+    `black: the truth. ${parts.join("; ")}. No certificate sees a mode without samples.` : opening.panes[0].why_no_curves ?? "";
 }
 function drawMasses() {
   $("masses-h").textContent = "Mass of each mode";
