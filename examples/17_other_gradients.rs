@@ -8,7 +8,7 @@
 use pushforward::Result;
 use pushforward::density::{Density, GaussianMixture, Target};
 use pushforward::linalg::Matrix;
-use pushforward::num::{mean, variance};
+use pushforward::num::mean;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Method;
 use std::sync::Arc;
@@ -17,16 +17,20 @@ fn normal(m: f64) -> Result<Arc<dyn Density>> {
     Ok(Arc::new(GaussianMixture::isotropic(&[1.0], Matrix::from_rows(&[[m]]), 1.0)?))
 }
 
+fn mean_and_variance(x: &[f64]) -> [f64; 2] {
+    let m = mean(x);
+    [m, mean(&x.iter().map(|x| (x - m).powi(2)).collect::<Vec<f64>>())]
+}
+
 /// Mean and variance at `time` of particles that start with mean m and variance v.
 fn moments(target: &Target, method: Method, [m, v]: [f64; 2], time: f64) -> Result<[f64; 2]> {
     let z: Matrix = normal_matrix(1, Purpose::Particles, 0, 400, 1);
-    let (centre, width) = (mean(z.as_slice()), variance(z.as_slice()).sqrt());
-    let start = z.map(|z| m + v.sqrt() * (z - centre) / width);
+    let [centre, square] = mean_and_variance(z.as_slice());
+    let start = z.map(|z| m + (v / square).sqrt() * (z - centre));
     let method = method.with("model.dt", time / 400.0)?.with("model.stepper", "rk4")?.with("run.steps", 400u64)?;
     let mut run = method.start(target, Some(start))?;
     run.finish()?;
-    let x = run.sample(400, 0, 0);
-    Ok([mean(x.as_slice()), variance(x.as_slice())])
+    Ok(mean_and_variance(run.sample(400, 0, 0).as_slice()))
 }
 
 fn main() -> Result<()> {

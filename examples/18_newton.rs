@@ -14,7 +14,9 @@ use pushforward::run::Method;
 fn main() -> Result<()> {
     let p = GaussianMixture::isotropic(&[0.5, 0.5], Matrix::from_rows(&[[-1.5], [1.5]]), 0.4)?;
     let draw = |seed| pushforward::density::Density::sample(&p, 300, seed).expect("exact sampler");
-    let data = Target::of_samples(WeightedSamples { points: draw(1), log_weights: None });
+    // Newton draws its own samples of p, the flow of the MMD takes these
+    let samples = Some(WeightedSamples { points: draw(1), log_weights: None });
+    let data = Target { samples, ..Target::of(std::sync::Arc::new(p.clone())) };
     let start = normal_matrix::<f64>(2, Purpose::Particles, 0, 60, 1).map(|z| -1.5 + 0.1 * z);
     let (unseen, steps) = (draw(3), 30u64);
     let distance = |x: &Matrix| mmd2(x, &unseen, 1.0).map(|m| m.biased);

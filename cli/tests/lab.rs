@@ -90,8 +90,8 @@ fn same_bits_as_a_training() {
     }
 }
 
-/// Checks T3 and T9 on what is shown: the fall of D over a step, a difference of two sums over a grid, is E_q V·x' of the samples' step, by
-/// 512 samples. z-scores of 24 steps have mean 0 and deviation 1 (5 deviations of the mean of 24 normals; the largest is below 5, which
+/// Checks T3, T5 and T9 on what is shown: the fall of D over a step, a difference of two sums over a grid, is E_q V·x' of the samples' step, by
+/// 512 samples, and that of U is E_p (s' + s'')(l) ∇l·x'. z-scores of 24 steps have mean 0 and deviation 1 (5 deviations of the mean of 24 normals; the largest is below 5, which
 /// chance exceeds once in 10^5). Twice the mean, and its negative, are refused: the steps lower D by many deviations together.
 #[test]
 fn a_step_of_a_network_lowers_what_it_says() {
@@ -101,11 +101,16 @@ fn a_step_of_a_network_lowers_what_it_says() {
         // a wide mixture: no mode is narrower than the cells
         let mut course = course(&format!("{query}&modes=-2,0,1,1;2,1,0.8,2&shown=512&search=256&rate=0.002&steps=200"));
         let mut scores = vec![Vec::new(); course.panes().len()];
+        let (mut responses, mut signal) = (Vec::new(), 0.0);
         for _ in 0..24 {
             for (pane, scores) in course.panes().iter().zip(&mut scores) {
                 let [_, fall, square, chain, error] = pane.agreement().expect("curves are shown");
                 assert!(fall.is_finite() && square > 0.0, "{query}: {fall}, {square}");
                 scores.push([fall - chain, fall - 2.0 * chain, fall + chain].map(|gap| gap / error));
+                let [under, fall, chain, error] = pane.response().expect("U is shown");
+                assert!((0.0..1.0).contains(&under), "{under}");
+                responses.push((fall - chain) / error);
+                signal += chain / error;
             }
             course.advance(1).unwrap();
         }
@@ -115,6 +120,10 @@ fn a_step_of_a_network_lowers_what_it_says() {
             assert!(mean(0).abs() < 5.0 && largest < 5.0, "{query}, run {k}: {} {largest}", mean(0));
             assert!(mean(1).abs() > 5.0 && mean(2).abs() > 5.0, "{query}, run {k}: {} {}", mean(1), mean(2));
         }
+        let largest = responses.iter().fold(0.0f64, |m: f64, s: &f64| m.max(s.abs()));
+        let mean = responses.iter().sum::<f64>() / (responses.len() as f64).sqrt();
+        assert!(mean.abs() < 5.0 && largest < 5.0, "{query}, U: {mean}, {largest}");
+        assert!(signal.abs() / (responses.len() as f64).sqrt() > 10.0, "{query}: U hardly falls, {signal}");
         let certificate = course.panes()[0].certified().expect("a certificate");
         assert!(certificate.log_z.z(0.0).abs() < 4.0 && certificate.samples == 512, "{certificate:?}");
         assert!(certificate.elbo.value < certificate.exact.as_ref().unwrap().eubo.value);

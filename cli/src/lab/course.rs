@@ -43,7 +43,7 @@ impl Course {
         let mut panes = Vec::new();
         let values = wish.values(&jobs[0]);
         for (job, run) in jobs.into_iter().zip(runs) {
-            panes.push(Pane::begin(job, run, many, truth.clone(), (x, y))?);
+            panes.push(Pane::begin(job, run, (many, wish.level()?), truth.clone(), (x, y))?);
         }
         let mut course = Self { panes, field, values };
         course.seek(wish.step().unwrap_or(0))?;

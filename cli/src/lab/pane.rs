@@ -2,7 +2,7 @@
 
 use crate::certified::Certified;
 use crate::failure::Outcome;
-use crate::lab::law::{Beside, Known};
+use crate::lab::law::{Beside, Known, View};
 use crate::lab::smoothed::{Lowered, Smoothed};
 use crate::model::Model;
 use crate::results::SAMPLES;
@@ -36,6 +36,8 @@ pub struct Pane {
     reaction: f64,
     /// How many are shown of a model that can draw any number; all of them where they are particles.
     many: usize,
+    /// τ of U.
+    level: f64,
     measure: Measure,
     truth: Option<Arc<ModeTruth>>,
     states: Vec<(u64, State)>,
@@ -66,6 +68,8 @@ struct Shown {
     skipped: bool,
     /// As [`Pane::agreement`].
     curves: Option<[f64; 5]>,
+    /// As [`Pane::response`].
+    under: Option<[f64; 4]>,
     certificate: Option<Certificate>,
 }
 
@@ -74,7 +78,7 @@ impl Pane {
     pub fn begin(
         job: Job,
         run: Run,
-        many: usize,
+        (many, level): (usize, f64),
         truth: Option<Arc<ModeTruth>>,
         (x, y): ((f64, f64), (f64, f64)),
     ) -> Outcome<Self> {
@@ -104,7 +108,7 @@ impl Pane {
             }
             (_, "particles") => Measure::Nothing("F_h belongs to the drift of a divergence".into()),
             ("drift", _) if Model::of(&run).densities_of_samples(2, job.seed()).is_some() => {
-                match Beside::new(density, x, y, many, job.seed() ^ 1) {
+                match Beside::new(density, (x, y), &run.sample(many, job.seed(), 0), job.seed() ^ 1) {
                     Ok(beside) => Measure::Exact(Box::new(beside), None),
                     Err(why) => Measure::Nothing(why.to_string()),
                 }
@@ -120,6 +124,7 @@ impl Pane {
             dt,
             reaction,
             many,
+            level,
             measure,
             truth,
             states: Vec::new(),
@@ -203,7 +208,8 @@ impl Pane {
         }
         let densities = Model::of(&self.run).densities_of_samples(self.many, self.job.seed())?;
         let points = self.run.sample(self.many, self.job.seed(), 0);
-        beside.at(densities, points, &**self.divergence.as_ref()?, self.clip).ok()
+        let view = View { divergence: &**self.divergence.as_ref()?, clip: self.clip, level: self.level };
+        beside.at(densities, points, &view).ok()
     }
 
     /// D at the shown step and its fall, E|V|², E V·x' and its error; the certificate.
@@ -214,9 +220,10 @@ impl Pane {
         shown.certificate = beside.certificate(before);
         let taken = before.taken(&known);
         // other weights put a sample elsewhere: that is no velocity
-        let chain = if self.reaction > 0.0 { f64::NAN } else { taken.chain.value };
-        let fall = before.value - known.value;
-        shown.curves = Some([before.value, fall, taken.square, chain, taken.chain.standard_error]);
+        let own = |e: Estimate| [if self.reaction > 0.0 { f64::NAN } else { e.value }, e.standard_error];
+        let ([chain, error], [response, its_error]) = (own(taken.chain), own(taken.response));
+        shown.curves = Some([before.value, before.value - known.value, taken.square, chain, error]);
+        shown.under = Some([before.under, before.under - known.under, response, its_error]);
         *next = Some((step, known));
     }
 
@@ -279,6 +286,7 @@ impl Pane {
             if let Measure::Exact(beside, next) = &mut self.measure {
                 shown.certificate = beside.certificate(&known);
                 shown.curves = Some([known.value, f64::NAN, f64::NAN, f64::NAN, f64::NAN]);
+                shown.under = Some([known.under, f64::NAN, f64::NAN, f64::NAN]);
                 *next = Some((shown.step, known));
             }
         }
@@ -362,7 +370,7 @@ impl Pane {
             "points": single(s.points.as_slice()), "at": s.at.as_ref().map(|x| single(x.as_slice())), "certificate": certificate,
             "velocity": s.velocity.as_ref().map(|v| single(v.as_slice())),
             "weights": s.log_ratio.as_ref().map(|l| l.iter().map(|&l| self.weight(l) as f32).collect::<Vec<f32>>()),
-            "bars": bars, "modes": modes, "figures": figures, "skipped": s.skipped, "curves": s.curves,
+            "bars": bars, "modes": modes, "figures": figures, "skipped": s.skipped, "curves": s.curves, "under": s.under,
         })
     }
 
@@ -377,6 +385,12 @@ impl Pane {
     /// V at the particles of the shown step, N×2, where they are those that are moved.
     pub fn velocity(&self) -> Option<&Matrix> {
         self.shown.velocity.as_ref().filter(|_| !self.is_network())
+    }
+
+    /// Of a network at the shown step: U, the share of p that q under-covers by more than e^τ; its fall over the step; E_p (s' + s'')(l) ∇l·x'
+    /// of the samples' step, and its standard error (T5).
+    pub fn response(&self) -> Option<[f64; 4]> {
+        self.shown.under
     }
 
     /// The certificate of the samples that are shown.

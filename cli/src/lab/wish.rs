@@ -186,6 +186,15 @@ const CONTROLS: &[Control] = &[
         models: NETWORKS,
     },
     Control {
+        key: "level",
+        setting: "",
+        label: "level τ",
+        meaning: "U is the share of p where q is too low by more than e^τ, softly; 0.7 is a factor of 2",
+        theorem: "T5, T17",
+        widget: Widget::Number(0.7, -2.0, 4.0, 0.1),
+        models: NETWORKS,
+    },
+    Control {
         key: "dt",
         setting: "model.dt",
         label: "step dt",
@@ -323,6 +332,15 @@ impl Wish {
         Err(Failure::input(format!("{key} = {n}; give a whole number from 2 to {MOST_PARTICLES}")))
     }
 
+    /// τ of U (T5).
+    pub fn level(&self) -> Outcome<f64> {
+        let level = self.word("level").map_or(Ok(0.7), |w| number("level", w))?;
+        if level.abs() <= 20.0 {
+            return Ok(level);
+        }
+        Err(Failure::input(format!("level = {level}; give a number from -20 to 20")))
+    }
+
     /// Who follows.
     fn model(&self) -> &str {
         self.word("model").unwrap_or(MODELS[0])
@@ -362,7 +380,7 @@ impl Wish {
             }
             put("estimator.neighbours", 0.0.into());
         }
-        self.shown()?;
+        (self.shown()?, self.level()?);
         for control in self.controls().filter(|c| !c.setting.is_empty()) {
             let belongs =
                 drift || !(control.setting.starts_with("velocity") || control.setting.starts_with("estimator"));

@@ -160,7 +160,7 @@ function seek(step) {
 function show(frame) {
   last = frame;
   past = past.filter((h) => h.step < frame.step);
-  past.push({ step: frame.step, panes: frame.panes.map((p) => ({ curves: p.curves, masses: p.modes?.masses, certificate: p.certificate })) });
+  past.push({ step: frame.step, panes: frame.panes.map((p) => ({ curves: p.curves, masses: p.modes?.masses, certificate: p.certificate, under: p.under })) });
   if (past.length > MOST) past = past.filter((_, k) => k % 2 === 0);
   $("seek").max = opening.steps;
   $("seek").value = frame.step;
@@ -192,7 +192,7 @@ function buildPanes() {
   $("as-certificate").replaceChildren(...opening.panes.map((p, i) => p.exact && element("a", { href: `export?id=${opening.id}&what=certificate${i}`,
     download: `certificate${i}.txt`, title: "what the command prints for the model of this step, from 10,000 samples",
     textContent: k > 1 ? ` Certificate ${i + 1} ` : "Certificate" })).filter(Boolean));
-  $("right").replaceChildren(...(opening.network ? ["fall", "value", "evidence", "masses", "weights"] : ["fall", "value", "masses", "weights"]).map((id) => {
+  $("right").replaceChildren(...PICTURES().map((id) => {
     const canvas = element("canvas", { id });
     canvas.setAttribute("role", "img");
     return element("div", {}, element("h2", { id: id + "-h" }), canvas, element("p", { className: "caption", id: id + "-c" }));
@@ -222,6 +222,7 @@ function number(x, digits = 3) {
   const text = Math.abs(x) !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5) ? x.toExponential(digits - 1) : Number(x.toPrecision(digits)).toString();
   return text.replace("-", "−");
 }
+const tick = (t) => number(t).replace(/\.?0+e/, "e");
 function ticks(low, high, n) {
   const raw = (high - low) / n, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? raw;
@@ -231,26 +232,33 @@ function ticks(low, high, n) {
 }
 // axes with labels; returns the maps to pixels
 function axes(c, width, height, x, y, labels, margin = [46, 12, 8, 34], given = [null, null]) {
-  const [left, right, top, bottom] = margin;
+  const [, right, top, bottom] = margin;
+  c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
+  const rows = given[1] ?? ticks(y[0], y[1], Math.max(2, (height - top - bottom) / 32));
+  // room for the label and the widest tick
+  const left = Math.max(margin[0], 24 + Math.max(0, ...rows.map((t) => c.measureText(tick(t)).width)));
   const px = (v) => left + (width - left - right) * (v - x[0]) / (x[1] - x[0] || 1);
   const py = (v) => height - bottom - (height - top - bottom) * (v - y[0]) / (y[1] - y[0] || 1);
-  c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
   c.lineWidth = 1;
   c.setLineDash([]);
   c.textAlign = "center"; c.textBaseline = "top";
   for (const t of given[0] ?? ticks(x[0], x[1], Math.max(2, (width - left) / 75))) {
     c.strokeStyle = "#e4e4e4"; c.beginPath(); c.moveTo(px(t), top); c.lineTo(px(t), height - bottom); c.stroke();
-    c.fillStyle = "#222"; c.fillText(number(t), px(t), height - bottom + 4);
+    c.fillStyle = "#222"; c.fillText(tick(t), px(t), height - bottom + 4);
   }
   c.fillText(labels[0], (left + width - right) / 2, height - 15);
   c.textAlign = "right"; c.textBaseline = "middle";
-  for (const t of given[1] ?? ticks(y[0], y[1], Math.max(2, (height - top - bottom) / 32))) {
+  for (const t of rows) {
     c.strokeStyle = "#e4e4e4"; c.beginPath(); c.moveTo(left, py(t)); c.lineTo(width - right, py(t)); c.stroke();
-    c.fillStyle = "#222"; c.fillText(number(t), left - 5, py(t));
+    c.fillStyle = "#222"; c.fillText(tick(t), left - 5, py(t));
   }
   c.save(); c.translate(9, (top + height - bottom) / 2); c.rotate(-Math.PI / 2); c.textAlign = "center"; c.fillText(labels[1], 0, 0); c.restore();
   c.strokeStyle = "#888"; c.strokeRect(left, top, width - left - right, height - top - bottom);
-  return [px, py];
+  return [px, py, left];
+}
+// until the next restore nothing is drawn outside the axes
+function inside(c, width, height, left) {
+  c.save(); c.beginPath(); c.rect(left, 8, width - left - 12, height - 42); c.clip();
 }
 function line(c, points, px, py, stroke, dash = [], width = 1.8) {
   c.strokeStyle = stroke; c.lineWidth = width; c.setLineDash(dash); c.beginPath();
@@ -271,23 +279,24 @@ function range(values, zero, share = 1) {
   return [low === 0 && zero ? 0 : low - room, high + room];
 }
 
+const PICTURES = () => opening.network ? ["fall", "value", "evidence", "under", "masses", "weights"] : ["fall", "value", "masses", "weights"];
 function draw() {
   if (!last || !opening || last.panes.length !== opening.panes.length) return;
   opening.panes.forEach((pane, i) => drawPane(i, pane, last.panes[i]));
   drawFall(); drawValue(); drawMasses(); drawWeights(); drawFigures();
-  if (opening.network) drawEvidence();
-  for (const id of ["fall", "value", "evidence", "masses", "weights"])
-    $(id)?.setAttribute("aria-label", `${$(id + "-h").textContent}: ${$(id + "-c").textContent}`);
+  if (opening.network) { drawUnder(); drawEvidence(); }
+  for (const id of PICTURES())
+    $(id).setAttribute("aria-label", `${$(id + "-h").textContent}: ${$(id + "-c").textContent}`);
 }
 function drawPane(i, pane, now) {
   const canvas = $("pane" + i), [c, width, height] = context(canvas, 1);
   const margin = [38, 6, 6, 32];
-  const [px, py] = axes(c, width, height, opening.x, opening.y, ["x₁", "x₂"], margin,
+  const [px, py, left] = axes(c, width, height, opening.x, opening.y, ["x₁", "x₂"], margin,
     [opening.x, opening.y].map((r) => ticks(r[0], r[1], width / 80)));
   c.save();
-  c.beginPath(); c.rect(margin[0], margin[2], width - margin[0] - margin[1], height - margin[2] - margin[3]); c.clip();
-  const sx = (width - margin[0] - margin[1]) / opening.side, sy = (height - margin[2] - margin[3]) / opening.side;
-  c.save(); c.translate(margin[0], margin[2]); c.scale(sx, sy);
+  c.beginPath(); c.rect(left, margin[2], width - left - margin[1], height - margin[2] - margin[3]); c.clip();
+  const sx = (width - left - margin[1]) / opening.side, sy = (height - margin[2] - margin[3]) / opening.side;
+  c.save(); c.translate(left, margin[2]); c.scale(sx, sy);
   for (const level of pane.paths ??= opening.contours.map((l) => [new Path2D(l.fill), new Path2D(l.border)])) {
     c.fillStyle = "rgba(0,114,178,0.10)"; c.fill(level[0]);
     c.strokeStyle = "rgba(0,114,178,0.55)"; c.lineWidth = 1 / sx; c.stroke(level[1]);
@@ -329,7 +338,7 @@ function drawPane(i, pane, now) {
     });
   }
   c.restore();
-  if (now.skipped) { c.fillStyle = "#a03000"; c.textAlign = "left"; c.fillText("this step was left out: log p~ is not finite", margin[0] + 6, margin[2] + 10); }
+  if (now.skipped) { c.fillStyle = "#a03000"; c.textAlign = "left"; c.fillText("this step was left out: log p~ is not finite", left + 6, margin[2] + 10); }
   canvas.place = { px, py };
   canvas.setAttribute("aria-label", `${n} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
     (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : ""));
@@ -356,8 +365,8 @@ function drawFall() {
   const rate = series((p) => p.curves?.[1] ?? null), square = series((p) => p.curves?.[2] ?? null), chain = series((p) => p.curves?.[3] ?? null),
     followed = series((p) => p.curves?.[4] ?? null);
   const shown = opening.network ? [rate, chain] : [rate, square, chain, followed];
-  const [px, py] = axes(c, width, height, SPAN(), range(shown.flat(2).map((p) => p[1]), true, 0.995), [AXIS(), opening.network ? "in a step" : "per unit of time"]);
-  c.save(); c.beginPath(); c.rect(46, 8, width - 58, height - 42); c.clip();
+  const [px, py, left] = axes(c, width, height, SPAN(), range(shown.flat(2).map((p) => p[1]), true, 0.995), [AXIS(), opening.network ? "in a step" : "per unit of time"]);
+  inside(c, width, height, left);
   opening.panes.forEach((_, i) => {
     if (opening.network) band(c, chain[i], followed[i], px, py, COLOURS[i]);
     else {
@@ -405,6 +414,22 @@ function drawValue() {
   $("value-c").textContent = opening.network ? `${parts.join("; ")}. By quadrature on a grid, of the density that the model knows exactly.` :
     `${parts.join("; ")}; h = ${opening.panes[0].bandwidth}. It ends above 0: N points are not p (T16).`;
 }
+function drawUnder() {
+  $("under-h").textContent = "Fall of U, the mass that q under-covers  (T5)";
+  const [c, width, height] = context($("under"), 0.42);
+  const [fall, chain, error] = [1, 2, 3].map((k) => series((p) => p.under?.[k] ?? null));
+  const [px, py, left] = axes(c, width, height, SPAN(), range([fall, chain].flat(2).map((p) => p[1]), true, 0.995), [AXIS(), "in a step"]);
+  inside(c, width, height, left);
+  opening.panes.forEach((_, i) => {
+    band(c, chain[i], error[i], px, py, COLOURS[i]);
+    line(c, fall[i], px, py, "#111", [], 1.4);
+    line(c, chain[i], px, py, COLOURS[i], [3, 3], 1.6);
+  });
+  c.restore();
+  if (why("under")) return;
+  const parts = opening.panes.map((p, i) => `${p.name}: U = ${number(last.panes[i].under?.[0])}`);
+  $("under-c").textContent = `Black: −ΔU on the grid; dashed: E_p (s′ + s″)(l) ∇l·x′ of the samples' step, l = log r, ± two deviations. ${parts.join("; ")}.`;
+}
 function drawEvidence() {
   $("evidence-h").textContent = "log Z between its bounds, and the certificate  (T25)";
   const [c, width, height] = context($("evidence"), 0.42);
@@ -413,8 +438,8 @@ function drawEvidence() {
   const truth = opening.log_z;
   const values = [low, z, high].flat(2).map((p) => p[1]);
   if (truth !== null) values.push(truth);
-  const [px, py] = axes(c, width, height, SPAN(), range(values, false, 0.99), [AXIS(), "nats"]);
-  c.save(); c.beginPath(); c.rect(46, 8, width - 58, height - 42); c.clip();
+  const [px, py, left] = axes(c, width, height, SPAN(), range(values, false, 0.99), [AXIS(), "nats"]);
+  inside(c, width, height, left);
   opening.panes.forEach((_, i) => {
     band(c, z[i], errors[i], px, py, COLOURS[i]);
     line(c, low[i], px, py, COLOURS[i], [6, 3], 1.5);
@@ -458,7 +483,7 @@ function drawWeights() {
   const pane = opening.panes[0], end = pane.end;
   if (!pane.weight) { $("weights-c").textContent = "this velocity has no weight"; return; }
   const all = opening.panes.flatMap((p) => p.weights), high = Math.min(Math.max(...all), 20);
-  const [px, py] = axes(c, width, height, [-end, end], [0, 1.08 * high], ["l = log p/q  (left: too many particles, right: too few)", "weight w"]);
+  const [px, py, left] = axes(c, width, height, [-end, end], [0, 1.08 * high], ["l = log p/q  (left: too many particles, right: too few)", "weight w"]);
   opening.panes.forEach((p, i) => {
     const bars = last.panes[i].bars;
     if (bars) {
@@ -468,7 +493,7 @@ function drawWeights() {
       c.globalAlpha = 1;
     }
   });
-  c.save(); c.beginPath(); c.rect(46, 8, width - 58, height - 42); c.clip();
+  inside(c, width, height, left);
   opening.panes.forEach((p, i) => line(c, p.axis.map((l, k) => [l, p.weights[k]]), px, py, COLOURS[i], DASHES[i], 2.2));
   c.restore();
   const at = pane.axis.length >> 1;
