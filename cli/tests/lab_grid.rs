@@ -122,6 +122,7 @@ fn requests() {
         ("GET / HTTP/1.1", "no colon", 400),
         ("POST / HTTP/1.1", "Content-Length: 5", 413),
         ("POST / HTTP/1.1", "Transfer-Encoding: chunked", 413),
+        ("POST / HTTP/1.1", "Content-Length: 0\r\nContent-Length: 5", 413),
     ] {
         assert_eq!(Request::parse(&head(line, more)).unwrap_err().0, status, "{line}");
     }

@@ -190,7 +190,7 @@ function buildPanes() {
   $("as-toml").replaceChildren(...opening.panes.map((_, i) => element("a",
     { href: `export?id=${opening.id}&what=toml${i}`, download: `lab${i}.toml`, textContent: k > 1 ? ` TOML ${i + 1} ` : "TOML" })));
   $("as-certificate").replaceChildren(...opening.panes.map((p, i) => p.exact && element("a", { href: `export?id=${opening.id}&what=certificate${i}`,
-    download: `certificate${i}.txt`, title: "what the command prints for the model of this step, from 10,000 samples",
+    download: `certificate${i}.txt`, title: "what the command prints of the model at this step, from 10,000 samples",
     textContent: k > 1 ? ` Certificate ${i + 1} ` : "Certificate" })).filter(Boolean));
   $("right").replaceChildren(...PICTURES().map((id) => {
     const canvas = element("canvas", { id });
@@ -292,7 +292,7 @@ function drawPane(i, pane, now) {
   const canvas = $("pane" + i), [c, width, height] = context(canvas, 1);
   const margin = [38, 6, 6, 32];
   const [px, py, left] = axes(c, width, height, opening.x, opening.y, ["x₁", "x₂"], margin,
-    [opening.x, opening.y].map((r) => ticks(r[0], r[1], width / 80)));
+    [opening.x, opening.y].map((r) => ticks(r[0], r[1], Math.max(4, width / 80))));
   c.save();
   c.beginPath(); c.rect(left, margin[2], width - left - margin[1], height - margin[2] - margin[3]); c.clip();
   const sx = (width - left - margin[1]) / opening.side, sy = (height - margin[2] - margin[3]) / opening.side;
@@ -328,7 +328,8 @@ function drawPane(i, pane, now) {
     c.globalAlpha = 1;
   }
   c.fillStyle = "#111";
-  for (let k = 0; k < n; k++) { c.beginPath(); c.arc(px(x[2 * k]), py(x[2 * k + 1]), n > 600 ? 1.5 : 2.2, 0, 7); c.fill(); }
+  const size = Math.min(n > 600 ? 1.5 : 2.2, width / 200);
+  for (let k = 0; k < n; k++) { c.beginPath(); c.arc(px(x[2 * k]), py(x[2 * k + 1]), size, 0, 7); c.fill(); }
   if (state.modes !== undefined) {
     modes().forEach((m, k) => {
       const at = drag?.mode === k ? drag.at : m;
@@ -343,8 +344,9 @@ function drawPane(i, pane, now) {
   canvas.setAttribute("aria-label", `${n} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
     (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : ""));
   $("key").replaceChildren("shaded: regions that hold 50, 90 and 99 % of p; " + (opening.network ? "dots: samples, always of the same noise; " +
-    "lines: V at the particles of the step" : "lines: V") + ", coloured by the weight w(r): 0.1",
-    Object.assign(element("i", {}), { style: `background:linear-gradient(90deg,${[0.1, 0.3, 1, 3, 10].map(colour).join(",")})` }), "10");
+    "lines: V at the particles of the step" : "lines: V") + ", coloured by the weight w(r): ",
+    element("span", { className: "together" }, "0.1", Object.assign(element("i", {}),
+      { style: `background:linear-gradient(90deg,${[0.1, 0.3, 1, 3, 10].map(colour).join(",")})` }), "10"));
 }
 function series(pick) {
   return opening.panes.map((_, i) => past.map((h) => [h.step * unit(), pick(h.panes[i])]));
@@ -356,7 +358,9 @@ const SPAN = () => [Math.min(...past.map((h) => h.step)) * unit(), Math.max(last
 function why(id) {
   const words = opening.panes.map((p) => p.why_no_curves).find(Boolean);
   const lost = !words && last.panes.every((p) => !p.curves || p.curves[0] === null) && !last.finished;
-  $(id + "-c").textContent = words ?? (lost ? "not shown: mass has left the grid, or this velocity has noise" : "");
+  $(id).hidden = Boolean(words);
+  $(id + "-c").textContent = words ?? (!lost ? "" : opening.network ? "not shown here: more than 0.5 % of q is not on the grid" :
+    "not shown: particles have left the grid, or this velocity has noise");
   return words || lost;
 }
 function drawFall() {
@@ -458,6 +462,7 @@ function drawMasses() {
   $("masses-h").textContent = "Mass of each mode";
   const [c, width, height] = context($("masses"), 0.42);
   const modes = last.panes[0].modes;
+  $("masses").hidden = !modes;
   if (!modes) { $("masses-c").textContent = "the target is no mixture: it has no list of modes"; return; }
   const k = modes.truths.length, wide = Math.max(...modes.truths, ...last.panes.flatMap((p) => p.modes.masses));
   const [px, py] = axes(c, width, height, [0.5, k + 0.5], [0, 1.1 * wide], ["mode", "share of particles"], undefined,
@@ -483,7 +488,7 @@ function drawWeights() {
   const pane = opening.panes[0], end = pane.end;
   if (!pane.weight) { $("weights-c").textContent = "this velocity has no weight"; return; }
   const all = opening.panes.flatMap((p) => p.weights), high = Math.min(Math.max(...all), 20);
-  const [px, py, left] = axes(c, width, height, [-end, end], [0, 1.08 * high], ["l = log p/q  (left: too many particles, right: too few)", "weight w"]);
+  const [px, py, left] = axes(c, width, height, [-end, end], [0, 1.08 * high], ["l = log p/q  (left: too many, right: too few)", "weight w"]);
   opening.panes.forEach((p, i) => {
     const bars = last.panes[i].bars;
     if (bars) {
