@@ -90,43 +90,39 @@ fn same_bits_as_a_training() {
     }
 }
 
-/// Checks T3, T5 and T9 on what is shown: the fall of D over a step, a difference of two sums over a grid, is E_q V·x' of the samples' step, by
-/// 512 samples, and that of U is E_p (s' + s'')(l) ∇l·x'. z-scores of 24 steps have mean 0 and deviation 1 (5 deviations of the mean of 24 normals; the largest is below 5, which
-/// chance exceeds once in 10^5). Twice the mean, and its negative, are refused: the steps lower D by many deviations together.
+/// Checks T3, T5 and T9 on what is shown: the fall of D over a step, a difference of two sums over a grid, is E_q V·x' of the samples' step,
+/// and that of U is E_p (s' + s'')(l) ∇l·x'. Over 12 seeds the squares of the z-scores of the fifth step add up to less than 45, which a χ² of
+/// 12 degrees exceeds once in 10^5. With twice the mean of the samples, or its negative, they add up to more than 60: a step may lower D or
+/// raise it, and by many errors.
 #[test]
 fn a_step_of_a_network_lowers_what_it_says() {
-    for query in
-        ["model=flow&components=1&divergence=forward-kl,reverse-kl", "model=generator&codes=12&divergence=le-cam"]
-    {
-        // a wide mixture: no mode is narrower than the cells
-        let mut course = course(&format!("{query}&modes=-2,0,1,1;2,1,0.8,2&shown=512&search=256&rate=0.002&steps=200"));
-        let mut scores = vec![Vec::new(); course.panes().len()];
-        let (mut responses, mut signal) = (Vec::new(), 0.0);
-        for _ in 0..24 {
-            for (pane, scores) in course.panes().iter().zip(&mut scores) {
-                let [_, fall, square, chain, error] = pane.agreement().expect("curves are shown");
-                assert!(fall.is_finite() && square > 0.0, "{query}: {fall}, {square}");
-                scores.push([fall - chain, fall - 2.0 * chain, fall + chain].map(|gap| gap / error));
-                let [under, fall, chain, error] = pane.response().expect("U is shown");
-                assert!((0.0..1.0).contains(&under), "{under}");
-                responses.push((fall - chain) / error);
-                signal += chain / error;
+    for query in [
+        "model=flow&components=4&search=512&divergence=forward-kl",
+        "model=generator&codes=12&search=256&divergence=le-cam",
+    ] {
+        let mut scores = Vec::new();
+        for seed in 0..12 {
+            // wide modes: none is narrower than the cells
+            let settings = "modes=-2,0,1,1;2,1,0.8,2&shown=1024&rate=0.002&steps=200";
+            let mut course = course(&format!("{query}&{settings}&seed={seed}"));
+            course.seek(4).unwrap();
+            let pane = &course.panes()[0];
+            let [value, fall, square, chain, error] = pane.agreement().expect("curves are shown");
+            let [under, its_fall, response, its_error] = pane.response().expect("U is shown");
+            assert!(value > 0.0 && square > 0.0 && under > 0.0 && under < 1.0, "{query}: {value} {square} {under}");
+            let gaps = |fall: f64, mean: f64, error: f64| [1.0, 2.0, -1.0].map(|part| (fall - part * mean) / error);
+            scores.push([gaps(fall, chain, error), gaps(its_fall, response, its_error)]);
+            if seed == 0 {
+                let certificate = pane.certified().expect("a certificate");
+                assert!(certificate.log_z.z(0.0).abs() < 4.0 && certificate.samples == 1024, "{certificate:?}");
+                assert!(certificate.elbo.value < certificate.exact.as_ref().unwrap().eubo.value);
             }
-            course.advance(1).unwrap();
         }
-        for (k, scores) in scores.iter().enumerate() {
-            let mean = |c: usize| scores.iter().map(|s| s[c]).sum::<f64>() / (scores.len() as f64).sqrt();
-            let largest = scores.iter().fold(0.0f64, |m, s| m.max(s[0].abs()));
-            assert!(mean(0).abs() < 5.0 && largest < 5.0, "{query}, run {k}: {} {largest}", mean(0));
-            assert!(mean(1).abs() > 5.0 && mean(2).abs() > 5.0, "{query}, run {k}: {} {}", mean(1), mean(2));
+        for k in 0..2 {
+            let [held, twice, negative] = [0, 1, 2].map(|part| scores.iter().map(|s| s[k][part].powi(2)).sum::<f64>());
+            assert!(held < 45.0, "{query}, {k}: {held}");
+            assert!(twice > 60.0 && negative > 60.0, "{query}, {k}: the controls pass: {twice} {negative}");
         }
-        let largest = responses.iter().fold(0.0f64, |m: f64, s: &f64| m.max(s.abs()));
-        let mean = responses.iter().sum::<f64>() / (responses.len() as f64).sqrt();
-        assert!(mean.abs() < 5.0 && largest < 5.0, "{query}, U: {mean}, {largest}");
-        assert!(signal.abs() / (responses.len() as f64).sqrt() > 10.0, "{query}: U hardly falls, {signal}");
-        let certificate = course.panes()[0].certified().expect("a certificate");
-        assert!(certificate.log_z.z(0.0).abs() < 4.0 && certificate.samples == 512, "{certificate:?}");
-        assert!(certificate.elbo.value < certificate.exact.as_ref().unwrap().eubo.value);
     }
 }
 

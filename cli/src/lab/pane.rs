@@ -206,8 +206,9 @@ impl Pane {
         if let Some((_, known)) = next.take().filter(|(at, _)| *at == step) {
             return Some(known);
         }
-        let densities = Model::of(&self.run).densities_of_samples(self.many, self.job.seed())?;
-        let points = self.run.sample(self.many, self.job.seed(), 0);
+        let (model, seed) = (Model::of(&self.run), self.job.seed());
+        let points = model.sample(self.many, seed, 0);
+        let densities = model.densities_of_samples(self.many, seed)?;
         let view = View { divergence: &**self.divergence.as_ref()?, clip: self.clip, level: self.level };
         beside.at(densities, points, &view).ok()
     }
@@ -294,6 +295,10 @@ impl Pane {
     }
 
     fn places(&self) -> Matrix {
+        if self.is_network() {
+            // as the command draws them: a flow in double precision
+            return Model::of(&self.run).sample(self.many, self.job.seed(), 0);
+        }
         self.run.sample(self.many, self.job.seed(), 0)
     }
 
