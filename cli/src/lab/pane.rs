@@ -283,13 +283,13 @@ impl Pane {
     /// Shows the places, and of a network what is known of its law.
     fn rest(&mut self) {
         let mut shown = Shown { step: self.run.clock().step, points: self.places(), ..Shown::default() };
-        if let Some(known) = self.known(shown.step) {
-            if let Measure::Exact(beside, next) = &mut self.measure {
-                shown.certificate = beside.certificate(&known);
-                shown.curves = Some([known.value, f64::NAN, f64::NAN, f64::NAN, f64::NAN]);
-                shown.under = Some([known.under, f64::NAN, f64::NAN, f64::NAN]);
-                *next = Some((shown.step, known));
-            }
+        if let Some(known) = self.known(shown.step)
+            && let Measure::Exact(beside, next) = &mut self.measure
+        {
+            shown.certificate = beside.certificate(&known);
+            shown.curves = Some([known.value, f64::NAN, f64::NAN, f64::NAN, f64::NAN]);
+            shown.under = Some([known.under, f64::NAN, f64::NAN, f64::NAN]);
+            *next = Some((shown.step, known));
         }
         self.shown = shown;
     }

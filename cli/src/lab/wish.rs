@@ -380,7 +380,8 @@ impl Wish {
             }
             put("estimator.neighbours", 0.0.into());
         }
-        (self.shown()?, self.level()?);
+        self.shown()?;
+        self.level()?;
         for control in self.controls().filter(|c| !c.setting.is_empty()) {
             let belongs =
                 drift || !(control.setting.starts_with("velocity") || control.setting.starts_with("estimator"));
