@@ -199,7 +199,9 @@ fn every_control(browser: &mut Browser) {
 fn networks(browser: &mut Browser) {
     for (model, own, other) in [("generator", "codes", "components"), ("flow", "components", "codes")] {
         browser.value(&format!("location.hash = 'model={model}&{own}=4&shown=64&search=256&steps=900'"));
-        browser.until("opening.network && last && last.step > 3 && last.panes[0].curves && last.panes[0].certificate");
+        browser.until(&format!(
+            "opening.values.{own} === '4' && last && last.step > 3 && last.panes[0].curves && last.panes[0].certificate"
+        ));
         let hidden = |browser: &mut Browser, key: &str| browser.value(&format!("$('g-{key}').hidden"));
         assert_eq!(hidden(browser, own), false, "{model}");
         for key in [other, "dt", "stepper", "h", "reaction", "n"] {
