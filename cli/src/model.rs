@@ -135,6 +135,24 @@ impl Model {
         }
     }
 
+    /// The densities of the first n samples under `seed`: that from which exactly they came, and that of the model's law, which for a
+    /// generator is another estimate by the same centres. None where there is none, or where an element of a group moved the samples.
+    pub fn densities_of_samples(self, n: usize, seed: u64) -> Option<[Arc<dyn Density>; 2]> {
+        fn of_generator<T: Real>(g: &Generator<T>, n: usize, seed: u64) -> Option<[Arc<dyn Density>; 2]> {
+            let by = |controlled| g.density_of_samples(n, seed, controlled).filter(|_| g.orientation.is_none());
+            Some([Arc::new(by(false)?), Arc::new(by(true)?)])
+        }
+        match self {
+            Model::F32(g) => of_generator(&g, n, seed),
+            Model::F64(g) => of_generator(&g, n, seed),
+            Model::Flow(f) => {
+                let law: Arc<dyn Density> = Arc::new(*f);
+                Some([Arc::clone(&law), law])
+            }
+            Model::Particles(..) => None,
+        }
+    }
+
     /// The model as a density, where it has one.
     pub fn density(&self) -> Option<&dyn Density> {
         match self {

@@ -150,6 +150,9 @@ fn the_page_in_a_browser() {
     every_control(&mut browser);
     browser.value("location.hash = 'n=64&steps=5000'");
     browser.until("opening.panes.length === 1 && last && last.step > 2");
+    networks(&mut browser);
+    browser.value("location.hash = 'n=64&steps=5000'");
+    browser.until("!opening.network && last && last.step > 2");
     the_keyboard(&mut browser);
     a_link(&mut browser);
     formulas(&mut browser);
@@ -190,6 +193,41 @@ fn every_control(browser: &mut Browser) {
     }
     change(browser, "target", "banana");
     assert_eq!(browser.value("opening.target"), "banana");
+}
+
+/// The controls of a generator and of a flow: only those are shown, what the method chose is in them, and the pictures of an exact law are there.
+fn networks(browser: &mut Browser) {
+    for (model, own, other) in [("generator", "codes", "components"), ("flow", "components", "codes")] {
+        browser.value(&format!("location.hash = 'model={model}&{own}=4&shown=64&search=256&steps=900'"));
+        browser.until(&format!(
+            "opening.values.{own} === '4' && last && last.step > 3 && last.panes[0].curves && last.panes[0].certificate"
+        ));
+        let hidden = |browser: &mut Browser, key: &str| browser.value(&format!("$('g-{key}').hidden"));
+        assert_eq!(hidden(browser, own), false, "{model}");
+        for key in [other, "dt", "stepper", "h", "reaction", "n"] {
+            assert_eq!(hidden(browser, key), true, "{model}: {key}");
+        }
+        assert_eq!(browser.value("$('c-rate').value === opening.values.rate && Number($('c-rate').value) > 0"), true);
+        assert_eq!(
+            browser.value("[...$('c-velocity').options].filter(o => o.disabled).map(o => o.value)"),
+            json!(["ula", "mala"])
+        );
+        assert_eq!(browser.value(NAMELESS), json!([]));
+        assert_eq!(browser.value("document.documentElement.scrollWidth <= 1366"), true);
+        for id in ["fall", "value", "evidence", "masses", "weights"] {
+            let words = browser.value(&format!("$('{id}').getAttribute('aria-label')"));
+            assert!(
+                words.as_str().is_some_and(|w| w.len() > 60 && !w.contains("undefined") && !w.contains("NaN")),
+                "{id}: {words}"
+            );
+        }
+        let before = browser.value("opening.id");
+        browser.value("(() => { const e = $('c-rate'); e.value = '0.004'; e.dispatchEvent(new Event('change')); })()");
+        browser.until(&format!("opening.id > {before} && last && opening.values.rate === '0.004'"));
+        assert!(browser.value("location.hash").as_str().unwrap().contains("rate=0.004"));
+        let certificate = "fetch($('as-certificate').firstChild.href).then(r => r.text())";
+        assert!(browser.value(certificate).as_str().unwrap().contains("log Z"), "{model}");
+    }
 }
 
 fn the_keyboard(browser: &mut Browser) {

@@ -24,6 +24,8 @@ const SIDE: f64 = 1000.0;
 pub struct Course {
     panes: Vec<Pane>,
     field: Field,
+    /// What the controls stand at.
+    values: Json,
 }
 
 impl Course {
@@ -32,22 +34,26 @@ impl Course {
         let jobs = wish.jobs(given)?;
         let (density, seed) = (Arc::clone(&jobs[0].target.density), jobs[0].seed());
         let truth = density.mixture().map(|m| Arc::new(ModeTruth::new(m, TRUTH, seed)));
-        let start = jobs[0].begin(None)?.sample(usize::MAX >> 1, seed, 0);
+        let many = wish.shown()?;
+        let runs = jobs.iter().map(|job| job.begin(None)).collect::<Outcome<Vec<_>>>()?;
+        let start = runs[0].sample(many, seed, 0);
         // both the start and the target are to be seen
         let (x, y) = frame(&start, density.sample(TRUTH, seed));
         let field = Field { x, y, log_p: Matrix::zeros(0, 0) }.of(&*density);
         let mut panes = Vec::new();
-        for job in jobs {
-            panes.push(Pane::begin(job, truth.clone(), x, y)?);
+        let values = wish.values(&jobs[0]);
+        for (job, run) in jobs.into_iter().zip(runs) {
+            panes.push(Pane::begin(job, run, (many, wish.level()?), truth.clone(), (x, y))?);
         }
-        let mut course = Self { panes, field };
+        let mut course = Self { panes, field, values };
         course.seek(wish.step().unwrap_or(0))?;
         Ok(course)
     }
 
     /// The step that is shown.
     pub fn step(&self) -> u64 {
-        self.panes[0].step()
+        // one that has settled stays behind
+        self.panes.iter().map(Pane::step).max().unwrap_or(0)
     }
 
     /// Whether the last step is shown.
@@ -102,6 +108,7 @@ impl Course {
         json!({
             "target": job.target.name, "formula": job.target.formula, "x": [f.x.0, f.x.1], "y": [f.y.0, f.y.1],
             "side": SIDE, "contours": contours, "steps": job.steps(), "modes": modes,
+            "values": self.values, "network": job.method.model.name() != "particles", "log_z": job.target.density.log_normaliser(),
             "dt": job.method.model.get("dt").map(|v| v.to_string().parse::<f64>().unwrap_or(0.0)),
             "panes": self.panes.iter().map(Pane::opening).collect::<Vec<Json>>(),
             "commands": export::commands(self),
@@ -114,7 +121,7 @@ impl Course {
         json!({ "step": self.step(), "finished": self.is_finished(), "panes": panes })
     }
 
-    /// An export by name: `command`, `csv`, `svg`, or `toml0` for the configuration of the first run; None for other names.
+    /// An export by name: `command`, `csv`, `svg`, or `toml0` and `certificate0` for the configuration and the certificate of the first run; None for other names.
     pub fn export(&self, what: &str) -> Option<String> {
         export::of(self, what)
     }

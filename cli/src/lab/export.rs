@@ -25,6 +25,10 @@ pub fn of(course: &Course, what: &str) -> Option<String> {
         let job = &course.panes().get(k.parse::<usize>().ok()?)?.job;
         return Some(job.config.text(&job.method, job.method.frame.as_ref()));
     }
+    if let Some(k) = what.strip_prefix("certificate") {
+        let certificate = course.panes().get(k.parse::<usize>().ok()?)?.certificate();
+        return certificate.unwrap_or_else(|why| Some(format!("{why}\n")));
+    }
     match what {
         "command" => Some(commands(course).join("\n") + "\n"),
         "csv" => Some(table(course)),
@@ -43,7 +47,11 @@ fn command(job: &Job, k: usize) -> String {
         return format!("pushforward train --config lab{k}.toml");
     };
     let method = &job.method;
-    let mut out = format!("pushforward particles {target} --velocity {}", method.velocity.name());
+    let mut out = match (method.model.name(), method.velocity.name()) {
+        ("particles", velocity) => format!("pushforward particles {target} --velocity {velocity}"),
+        (model, "drift") => format!("pushforward train {target} --method {model}"),
+        (model, velocity) => format!("pushforward train {target} --method {model} --velocity {velocity}"),
+    };
     let mut rest = String::new();
     for given in &job.config.given {
         let (section, key) = given.key.split_once('.').unwrap_or(("", &given.key));

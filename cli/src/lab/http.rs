@@ -51,7 +51,9 @@ impl Request {
         }
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
         let request = Self { method: method.into(), path: path.into(), query: query.into(), headers };
-        if request.header("content-length").is_some_and(|n| n != "0") || request.header("transfer-encoding").is_some() {
+        let has_body =
+            |(name, value): &(String, String)| name == "transfer-encoding" || name == "content-length" && value != "0";
+        if request.headers.iter().any(has_body) {
             return Err(Refusal(413, "no request here has a body"));
         }
         Ok(request)

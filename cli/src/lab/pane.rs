@@ -1,11 +1,15 @@
 //! One run of a course: its particles, the field that moves them, and what must agree.
 
+use crate::certified::Certified;
 use crate::failure::Outcome;
+use crate::lab::law::{Beside, Known, View};
 use crate::lab::smoothed::{Lowered, Smoothed};
+use crate::model::Model;
+use crate::results::SAMPLES;
 use crate::training::Job;
 use pushforward::divergence::{self, Divergence};
 use pushforward::linalg::Matrix;
-use pushforward::metric::ModeTruth;
+use pushforward::metric::{Certificate, Estimate, ModeTruth};
 use pushforward::run::Run;
 use pushforward::settings::Value;
 use pushforward::state::{State, Stateful};
@@ -13,8 +17,9 @@ use pushforward::velocity::{Figure, Kind, Pull};
 use serde_json::{Value as Json, json};
 use std::sync::Arc;
 
-/// Most states that are kept for going back; where there would be more, every second one goes.
+/// Most states that are kept for going back, and most numbers in them; where there would be more, every second one goes.
 const MOST_STATES: usize = 40;
+const MOST_HELD: usize = 1 << 21;
 /// What lies around the particles on the grid of F_h, in bandwidths.
 const REACH: f64 = 8.0;
 /// Bars of the histogram of l.
@@ -29,14 +34,25 @@ pub struct Pane {
     clip: f64,
     dt: f64,
     reaction: f64,
-    /// F_h on a grid, or why it is not shown.
-    smoothed: Result<Smoothed, String>,
+    /// How many are shown of a model that can draw any number; all of them where they are particles.
+    many: usize,
+    /// τ of U.
+    level: f64,
+    measure: Measure,
     truth: Option<Arc<ModeTruth>>,
     states: Vec<(u64, State)>,
     every: u64,
-    /// F_h and V_h at the step that follows the shown one.
-    next: Option<(u64, Lowered)>,
     shown: Shown,
+}
+
+/// What is computed beside the run, and its value at the step that follows the shown one.
+enum Measure {
+    /// F_h of particles, on a grid.
+    Smoothed(Box<Smoothed>, Option<(u64, Lowered)>),
+    /// D_f of the law of a generator or a flow, on a grid.
+    Exact(Box<Beside>, Option<(u64, Known)>),
+    /// Why there is none.
+    Nothing(String),
 }
 
 /// A step as it is shown: where the particles are, and what moves them on from there.
@@ -44,37 +60,61 @@ pub struct Pane {
 struct Shown {
     step: u64,
     points: Matrix,
+    /// The particles of the step of a network, and the move L V that they ask for.
+    at: Option<Matrix>,
     velocity: Option<Matrix>,
     log_ratio: Option<Vec<f64>>,
     figures: Vec<Figure>,
     skipped: bool,
-    /// F_h, its rate of fall over the step, E_q|V_h|², E_q V_h·x', E_q V_h·V'_h.
+    /// As [`Pane::agreement`].
     curves: Option<[f64; 5]>,
+    /// As [`Pane::response`].
+    under: Option<[f64; 4]>,
+    certificate: Option<Certificate>,
 }
 
 impl Pane {
-    /// The run at its start.
-    pub fn begin(job: Job, truth: Option<Arc<ModeTruth>>, x: (f64, f64), y: (f64, f64)) -> Outcome<Self> {
-        let run = job.begin(None)?;
+    /// `job` whose `run` is at its start, with `many` samples to show, in the picture [x.0, x.1] × [y.0, y.1].
+    pub fn begin(
+        job: Job,
+        run: Run,
+        (many, level): (usize, f64),
+        truth: Option<Arc<ModeTruth>>,
+        (x, y): ((f64, f64), (f64, f64)),
+    ) -> Outcome<Self> {
         let number = |section: Option<Value>| if let Some(Value::Number(x)) = section { Some(x) } else { None };
         let divergence = match job.method.velocity.get("divergence") {
             Some(Value::Text(name)) => Some(divergence::by_name(&name)?),
             _ => None,
         };
+        let model = &job.method.model;
         let clip = number(job.method.velocity.get("clip")).unwrap_or(f64::INFINITY);
-        let dt = number(job.method.model.get("dt")).unwrap_or(0.0);
-        let reaction = number(job.method.model.get("birth_death")).unwrap_or(0.0);
+        let dt = number(model.get("dt")).unwrap_or(0.0);
+        let reaction = number(model.get("birth_death").or(model.get("reaction"))).unwrap_or(0.0);
         let h = number(job.method.estimator.get("bandwidth_end")).unwrap_or(1.0);
-        let smoothed = if job.method.velocity.name() == "drift" {
-            // no particle of the start outside, with its kernel
-            let start = run.sample(usize::MAX >> 1, job.seed(), 0);
-            let wide = |(low, high): (f64, f64), j: usize| {
-                let column = || start.iter_rows().map(|r| r[j]);
-                (column().fold(low, f64::min) - REACH * h, column().fold(high, f64::max) + REACH * h)
-            };
-            Smoothed::new(&*job.target.density, wide(x, 0), wide(y, 1), h).map_err(|e| e.to_string())
-        } else {
-            Err("F_h belongs to the drift of a divergence".into())
+        let density = &job.target.density;
+        let measure = match (job.method.velocity.name(), model.name()) {
+            ("drift", "particles") => {
+                // no particle of the start outside, with its kernel
+                let start = run.sample(many, job.seed(), 0);
+                let wide = |(low, high): (f64, f64), j: usize| {
+                    let column = || start.iter_rows().map(|r| r[j]);
+                    (column().fold(low, f64::min) - REACH * h, column().fold(high, f64::max) + REACH * h)
+                };
+                match Smoothed::new(&**density, wide(x, 0), wide(y, 1), h) {
+                    Ok(smoothed) => Measure::Smoothed(Box::new(smoothed), None),
+                    Err(why) => Measure::Nothing(why.to_string()),
+                }
+            }
+            (_, "particles") => Measure::Nothing("F_h belongs to the drift of a divergence".into()),
+            ("drift", _) if Model::of(&run).densities_of_samples(2, job.seed()).is_some() => {
+                match Beside::new(density, (x, y), &run.sample(many, job.seed(), 0), job.seed() ^ 1) {
+                    Ok(beside) => Measure::Exact(Box::new(beside), None),
+                    Err(why) => Measure::Nothing(why.to_string()),
+                }
+            }
+            ("drift", _) => Measure::Nothing("this model has no density that could be compared with p".into()),
+            _ => Measure::Nothing("the fall of D belongs to the drift of a divergence".into()),
         };
         let mut pane = Self {
             job,
@@ -83,11 +123,12 @@ impl Pane {
             clip,
             dt,
             reaction,
-            smoothed,
+            many,
+            level,
+            measure,
             truth,
             states: Vec::new(),
             every: 25,
-            next: None,
             shown: Shown::default(),
         };
         pane.keep();
@@ -102,10 +143,10 @@ impl Pane {
 
     /// Whether the last step is shown.
     pub fn is_finished(&self) -> bool {
-        self.shown.step >= self.job.steps()
+        self.run.is_finished() && self.shown.step >= self.run.clock().step
     }
 
-    /// Where the particles of the shown step are, N×2.
+    /// Where the particles of the shown step are, or samples of the model, N×2.
     pub fn points(&self) -> &Matrix {
         &self.shown.points
     }
@@ -126,38 +167,84 @@ impl Pane {
             return Ok(());
         }
         let mut shown = Shown { step: self.run.clock().step, points: self.places(), ..Shown::default() };
-        let (velocity, log_ratio) = (&mut shown.velocity, &mut shown.log_ratio);
-        let mut kind = self.run.velocity().kind();
-        let report = self.run.step_shown(&mut |_, pull| {
+        let before = self.known(shown.step);
+        let (at, velocity, log_ratio) = (&mut shown.at, &mut shown.velocity, &mut shown.log_ratio);
+        let (mut kind, network) = (self.run.velocity().kind(), self.is_network());
+        let report = self.run.step_shown(&mut |x, pull| {
             kind = pull.kind();
             if let Pull::Points(field) | Pull::Diffusion { field, .. } = pull {
+                *at = network.then(|| x.clone());
                 *velocity = Some(field.velocity.clone());
                 *log_ratio = field.log_ratio.clone();
             }
         })?;
         self.keep();
+        if let (Some(at), Some(velocity)) = (&mut shown.at, &mut shown.velocity) {
+            let frame = self.run.model().frame();
+            let centre = frame.centre();
+            (*at, *velocity) = (frame.restore(at), frame.restore(velocity));
+            velocity.as_mut_slice().chunks_exact_mut(2).for_each(|v| (0..2).for_each(|j| v[j] -= centre[j]));
+        }
         (shown.figures, shown.skipped) = (report.figures, report.skipped);
-        shown.curves = if kind == Kind::Points && !shown.skipped { self.curves(&shown) } else { None };
+        if kind == Kind::Points && !shown.skipped {
+            match before {
+                Some(before) => self.beside(&mut shown, &before),
+                None => shown.curves = self.curves(&shown),
+            }
+        }
         self.shown = shown;
         Ok(())
     }
 
+    fn is_network(&self) -> bool {
+        self.job.method.model.name() != "particles"
+    }
+
+    /// The law of a network as the run stands, at `step`, beside p.
+    fn known(&mut self, step: u64) -> Option<Known> {
+        let Measure::Exact(beside, next) = &mut self.measure else { return None };
+        if let Some((_, known)) = next.take().filter(|(at, _)| *at == step) {
+            return Some(known);
+        }
+        let (model, seed) = (Model::of(&self.run), self.job.seed());
+        let points = model.sample(self.many, seed, 0);
+        let densities = model.densities_of_samples(self.many, seed)?;
+        let view = View { divergence: &**self.divergence.as_ref()?, clip: self.clip, level: self.level };
+        beside.at(densities, points, &view).ok()
+    }
+
+    /// D at the shown step and its fall, E|V|², E V·x' and its error; the certificate.
+    fn beside(&mut self, shown: &mut Shown, before: &Known) {
+        let step = shown.step + 1;
+        let Some(known) = self.known(step) else { return };
+        let Measure::Exact(beside, next) = &mut self.measure else { return };
+        shown.certificate = beside.certificate(before);
+        let taken = before.taken(&known);
+        // other weights put a sample elsewhere: that is no velocity
+        let own = |e: Estimate| [if self.reaction > 0.0 { f64::NAN } else { e.value }, e.standard_error];
+        let ([chain, error], [response, its_error]) = (own(taken.chain), own(taken.response));
+        shown.curves = Some([before.value, before.value - known.value, taken.square, chain, error]);
+        shown.under = Some([before.under, before.under - known.under, response, its_error]);
+        *next = Some((step, known));
+    }
+
     /// F_h at the shown step, its rate over the step, E|V_h|², E V_h·x', and E V_h·V'_h with the field as it is followed.
     fn curves(&mut self, shown: &Shown) -> Option<[f64; 5]> {
-        let (smoothed, divergence) = (self.smoothed.as_ref().ok()?, self.divergence.as_ref()?);
+        let after = self.places();
+        let divergence = self.divergence.as_ref()?;
+        let Measure::Smoothed(smoothed, following) = &mut self.measure else { return None };
         let at = |points: &Matrix| smoothed.at(points, &**divergence, self.clip);
-        let here = match self.next.take() {
+        let here = match following.take() {
             Some((step, known)) if step == shown.step => known,
             _ => at(&shown.points)?,
         };
-        let after = self.places();
         let next = at(&after)?;
         let n = after.rows() as f64;
         let dot = |a: &Matrix, b: &Matrix| a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b).sum::<f64>() / n;
         let mut moved = after;
         moved.add_scaled(-1.0, &shown.points);
         let rate = (here.value - next.value) / self.dt;
-        self.next = Some((shown.step + 1, next));
+        *following = Some((shown.step + 1, next));
         let with = |other: &Matrix| dot(&here.velocity, other);
         // births put a particle elsewhere: that is no velocity
         let chain = if self.reaction > 0.0 { f64::NAN } else { with(&moved) / self.dt };
@@ -171,7 +258,7 @@ impl Pane {
             let before = self.states.iter().rev().find(|(at, _)| *at <= step).expect("the start is kept");
             self.run.restore(&before.1)?;
         }
-        while self.run.clock().step < step {
+        while self.run.clock().step < step && !self.run.is_finished() {
             self.pass()?;
         }
         Ok(self.look()?)
@@ -184,20 +271,47 @@ impl Pane {
             return;
         }
         self.states.push((step, self.run.state()));
-        if self.states.len() > MOST_STATES {
+        let numbers = |state: &State| state.tensors.values().map(|t| t.shape().0 * t.shape().1).sum::<usize>();
+        let held = self.states.len() * self.states.last().map_or(0, |(_, state)| numbers(state));
+        if self.states.len() > MOST_STATES || (self.states.len() > 2 && held > MOST_HELD) {
             self.every *= 2;
             let every = self.every;
             self.states.retain(|(at, _)| at.is_multiple_of(every));
         }
     }
 
-    /// Shows the places alone.
+    /// Shows the places, and of a network what is known of its law.
     fn rest(&mut self) {
-        self.shown = Shown { step: self.run.clock().step, points: self.places(), ..Shown::default() };
+        let mut shown = Shown { step: self.run.clock().step, points: self.places(), ..Shown::default() };
+        if let Some(known) = self.known(shown.step)
+            && let Measure::Exact(beside, next) = &mut self.measure
+        {
+            shown.certificate = beside.certificate(&known);
+            shown.curves = Some([known.value, f64::NAN, f64::NAN, f64::NAN, f64::NAN]);
+            shown.under = Some([known.under, f64::NAN, f64::NAN, f64::NAN]);
+            *next = Some((shown.step, known));
+        }
+        self.shown = shown;
     }
 
     fn places(&self) -> Matrix {
-        self.run.sample(usize::MAX >> 1, self.job.seed(), 0)
+        if self.is_network() {
+            // as the command draws them: a flow in double precision
+            return Model::of(&self.run).sample(self.many, self.job.seed(), 0);
+        }
+        self.run.sample(self.many, self.job.seed(), 0)
+    }
+
+    /// The certificate that the command prints for the model as it is now, from as many samples, with its name on top; None for a model
+    /// without a density.
+    pub fn certificate(&self) -> Outcome<Option<String>> {
+        let (model, seed) = (Model::of(&self.run), self.job.seed());
+        if !self.is_network() {
+            return Ok(None);
+        }
+        let certified = Certified::of(&self.job.target.density, &model, &model.sample(SAMPLES, seed, 0), seed)?;
+        let (name, step) = (&self.job.method.name, self.run.clock().step);
+        Ok(certified.map(|c| format!("{name} of {} after {step} steps\n{}\n", self.job.target.name, c.text())))
     }
 
     /// w where l is held within the clip.
@@ -222,8 +336,9 @@ impl Pane {
             "name": name,
             "formula": self.divergence.as_ref().map_or(method.velocity.formula().into(), |d| d.formula()),
             "weight": self.divergence.as_ref().map(|d| d.weight_formula()),
-            "why_no_curves": self.smoothed.as_ref().err(),
-            "bandwidth": self.divergence.as_ref().and(method.estimator.get("bandwidth_end")).map(|v| v.to_string()),
+            "why_no_curves": match &self.measure { Measure::Nothing(why) => Some(why), _ => None },
+            "exact": matches!(self.measure, Measure::Exact(..)),
+            "bandwidth": self.divergence.as_ref().filter(|_| !self.is_network()).and(method.estimator.get("bandwidth_end")).map(|v| v.to_string()),
             "axis": axis, "weights": weights, "elasticity": elasticity, "clip": self.clip, "end": end,
         })
     }
@@ -249,26 +364,48 @@ impl Pane {
         });
         let figures: Vec<Json> =
             s.figures.iter().map(|f| json!({ "key": f.key, "label": f.label, "value": f.value })).collect();
+        let estimate = |e: &Estimate| [e.value, e.standard_error];
+        let certificate = s.certificate.as_ref().map(|c| {
+            json!({
+                "log_z": estimate(&c.log_z), "elbo": estimate(&c.elbo), "eubo": c.exact.as_ref().map(|e| estimate(&e.eubo)),
+                "ess": c.reverse_ess, "k": c.pareto_k, "words": c.words(),
+            })
+        });
         json!({
-            "points": single(s.points.as_slice()),
+            "points": single(s.points.as_slice()), "at": s.at.as_ref().map(|x| single(x.as_slice())), "certificate": certificate,
             "velocity": s.velocity.as_ref().map(|v| single(v.as_slice())),
             "weights": s.log_ratio.as_ref().map(|l| l.iter().map(|&l| self.weight(l) as f32).collect::<Vec<f32>>()),
-            "bars": bars, "modes": modes, "figures": figures, "skipped": s.skipped, "curves": s.curves,
+            "bars": bars, "modes": modes, "figures": figures, "skipped": s.skipped, "curves": s.curves, "under": s.under,
         })
     }
 
-    /// w at the particles of the shown step, where the field has it.
+    /// w at the particles of the shown step, where they are those that are moved and the field has it.
     pub fn weights(&self) -> Option<Vec<f64>> {
+        if self.is_network() {
+            return None;
+        }
         Some(self.shown.log_ratio.as_ref()?.iter().map(|&l| self.weight(l)).collect())
     }
 
-    /// V at the particles of the shown step, N×2.
+    /// V at the particles of the shown step, N×2, where they are those that are moved.
     pub fn velocity(&self) -> Option<&Matrix> {
-        self.shown.velocity.as_ref()
+        self.shown.velocity.as_ref().filter(|_| !self.is_network())
     }
 
-    /// The curves of the shown step: F_h, its rate of fall over the step, E_q|V_h|², E_q V_h·x', E_q V_h·V'_h with the field V'_h that
-    /// the drift follows.
+    /// Of a network at the shown step: U, the share of p that q under-covers by more than e^τ; its fall over the step; E_p (s' + s'')(l) ∇l·x'
+    /// of the samples' step, and its standard error (T5).
+    pub fn response(&self) -> Option<[f64; 4]> {
+        self.shown.under
+    }
+
+    /// The certificate of the samples that are shown.
+    pub fn certified(&self) -> Option<&Certificate> {
+        self.shown.certificate.as_ref()
+    }
+
+    /// The curves of the shown step. Of particles: F_h, its rate of fall over the step, E_q|V_h|², E_q V_h·x', E_q V_h·V'_h with the field V'_h
+    /// that the drift follows. Of a network: D_f(p‖q), its fall over the step, E_q|V|², E_q V·x' with x' the samples' step, and the standard
+    /// error of that mean.
     pub fn agreement(&self) -> Option<[f64; 5]> {
         self.shown.curves
     }

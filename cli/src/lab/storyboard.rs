@@ -2,12 +2,13 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::read_text;
+use crate::lab::circle::{self, Circle};
 use crate::lab::course::{Course, LEVELS};
 use crate::lab::wish::Wish;
 use crate::report::axis::Axis;
 use crate::report::contour::{mass_level, region};
 use crate::report::plot::Plot;
-use crate::report::style::{INK, TARGET, escape, number};
+use crate::report::style::{INK, TARGET, escape, number, series};
 use crate::target::Target;
 use serde::Deserialize;
 use std::fmt::Write;
@@ -29,20 +30,23 @@ pub struct Storyboard {
 struct Scene {
     title: String,
     /// The part of a link of the laboratory behind its `#`.
-    lab: String,
+    lab: Option<String>,
+    /// Particles on a circle; in place of `lab`.
+    circle: Option<Circle>,
 }
 
 /// Longest file of scenes.
 const MAX_FILE: u64 = 1 << 20;
 /// Most scenes, frames of a scene, and particles times frames: some megabytes.
 const MOST: (usize, u64, usize) = (6, 120, 40_000);
-/// Width of a scene.
+/// Width of a scene, and the height of one on a circle.
 const WIDTH: f64 = 380.0;
+const CIRCLE: f64 = 360.0;
 /// Seconds for which the last frame stays.
 const REST: f64 = 2.0;
 
 /// The places of all particles of a run, frame by frame.
-type Frames = Vec<Vec<(f64, f64)>>;
+pub type Frames = Vec<Vec<(f64, f64)>>;
 
 impl Storyboard {
     /// Reads a file of scenes.
@@ -67,22 +71,39 @@ impl Storyboard {
         if !(board.seconds > 0.0 && board.seconds <= 600.0) {
             return Err(format!("seconds = {}; give a positive number, at most 600", board.seconds));
         }
-        Ok(board)
+        match board.scene.iter().find(|s| s.lab.is_some() == s.circle.is_some()) {
+            Some(scene) => Err(format!("the scene \"{}\": give either lab or circle", scene.title)),
+            None => Ok(board),
+        }
     }
 
     /// The picture: an SVG whose particles move from frame to frame, without scripts. `given` is the target of scenes that name none.
     /// Where nothing moves, it shows the last step.
     pub fn draw(&self, given: &Target) -> Outcome<String> {
         let (mut body, mut height, mut panes) = (String::new(), 0.0f64, 0);
+        let mut put = |(svg, high): (String, f64)| {
+            let _ = write!(body, "<g transform=\"translate({} 0)\">{svg}</g>", WIDTH * panes as f64);
+            (height, panes) = (height.max(high), panes + 1);
+            panes
+        };
+        let (mut id, mut circles) = (0, Vec::new());
         for scene in &self.scene {
             let said = |e: Failure| Failure::input(format!("the scene \"{}\": {e}", scene.title));
-            let mut course = Wish::read(&scene.lab).and_then(|wish| Course::begin(&wish, given)).map_err(said)?;
+            if let Some(circle) = &scene.circle {
+                let course = circle.run(self.frames).map_err(said)?;
+                id = put(self.circle(scene, circle, &course, id));
+                circles.push(course);
+                continue;
+            }
+            let lab = scene.lab.as_deref().unwrap_or_default();
+            let mut course = Wish::read(lab).and_then(|wish| Course::begin(&wish, given)).map_err(said)?;
             let moved = self.moves(&mut course).map_err(said)?;
             for (k, frames) in moved.iter().enumerate() {
-                let (svg, high) = self.scene(scene, &course, k, frames, panes);
-                let _ = write!(body, "<g transform=\"translate({} 0)\">{svg}</g>", WIDTH * panes as f64);
-                (height, panes) = (height.max(high), panes + 1);
+                id = put(self.scene(scene, &course, k, frames, id));
             }
+        }
+        if !circles.is_empty() {
+            put(distances(&circles, id));
         }
         let width = WIDTH * panes as f64;
         Ok(format!(
@@ -124,15 +145,48 @@ impl Storyboard {
             plot.raw(&format!("<path d=\"{fill}\" fill=\"{TARGET}\" fill-opacity=\"0.09\"/>"));
             plot.raw(&format!("<path d=\"{border}\" fill=\"none\" stroke=\"{TARGET}\" stroke-opacity=\"0.5\"/>"));
         }
+        let n = frames.first().map_or(0, Vec::len);
+        self.moving(&mut plot, frames);
+        let job = &course.panes()[k].job;
+        let dt = job.method.model.get("dt").map_or(0.0, |v| v.to_string().parse().unwrap_or(0.0));
+        let words = format!("{n} particles, time 0 to {}", number(dt * job.steps() as f64, 3));
+        plot.raw(&format!(
+            "<text class=\"tick\" x=\"{}\" y=\"44\" text-anchor=\"end\">{}</text>",
+            WIDTH - 26.0,
+            escape(&words)
+        ));
+        (plot.finish(&format!("scene{id}")), height)
+    }
+
+    /// Particles on a circle, each at the height of its rank, and the distribution function of p, on which they belong.
+    fn circle(&self, scene: &Scene, circle: &Circle, course: &circle::Course, id: usize) -> (String, f64) {
+        let axis = |label: &str| Axis::linear(label, 0.0, 1.0, 4);
+        let mut plot = Plot::new(
+            &scene.title,
+            (WIDTH, CIRCLE),
+            axis("x on the circle of length 1"),
+            axis("share of mass to the left"),
+        );
+        plot.line(&course.curve, &format!("stroke=\"{TARGET}\" stroke-width=\"2\""));
+        self.moving(&mut plot, &course.frames);
+        plot.raw(&format!(
+            "<text class=\"tick\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+            WIDTH - 26.0,
+            CIRCLE - 54.0,
+            escape(&circle.words())
+        ));
+        (plot.finish(&format!("scene{id}")), CIRCLE)
+    }
+
+    /// Circles that go through their places; what stands still is the last frame.
+    fn moving(&self, plot: &mut Plot, frames: &Frames) {
         // the last frame stays: it is repeated
         let spans = (frames.len() - 1) as f64;
         let rest = (REST / self.seconds * spans).ceil();
         let total = self.seconds * (spans + rest) / spans;
         let mut marks = String::new();
-        let (Some(last), n) = (frames.last(), frames.first().map_or(0, Vec::len)) else {
-            return (String::new(), height);
-        };
-        for i in 0..n {
+        let Some(last) = frames.last() else { return };
+        for i in 0..last.len() {
             let held = std::iter::repeat_n(last, rest as usize);
             let way: Vec<(f64, f64)> =
                 frames.iter().chain(held).map(|frame| plot.place(frame[i].0, frame[i].1)).collect();
@@ -150,14 +204,23 @@ impl Storyboard {
             );
         }
         plot.raw(&format!("<g fill=\"{INK}\" fill-opacity=\"0.75\">{marks}</g>"));
-        let job = &course.panes()[k].job;
-        let dt = job.method.model.get("dt").map_or(0.0, |v| v.to_string().parse().unwrap_or(0.0));
-        let words = format!("{n} particles, time 0 to {}", number(dt * job.steps() as f64, 3));
-        plot.raw(&format!(
-            "<text class=\"tick\" x=\"{}\" y=\"44\" text-anchor=\"end\">{}</text>",
-            WIDTH - 26.0,
-            escape(&words)
-        ));
-        (plot.finish(&format!("scene{id}")), height)
     }
+}
+
+/// How far the particles of each circle are from p, over time.
+fn distances(all: &[circle::Course], id: usize) -> (String, f64) {
+    let points = || all.iter().flat_map(|c| &c.distance);
+    let (end, low) = points().fold((0.0f64, f64::INFINITY), |(t, d), p| (t.max(p.0), d.min(p.1)));
+    let high = points().fold(0.0f64, |d, p| d.max(p.1));
+    let (x, y) = (
+        Axis::linear("time, in units of (2π)^(2s − 2)", 0.0, end, 4),
+        Axis::log("root mean square distance in F", 0.8 * low, 1.3 * high),
+    );
+    let mut plot = Plot::new("Distance from p", (WIDTH, CIRCLE), x, y);
+    for (k, course) in all.iter().enumerate() {
+        let style = series(k + 1);
+        plot.line(&course.distance, &style);
+        plot.legend(&format!("<path d=\"M-11 0h22\" fill=\"none\" {style}/>"), &course.name);
+    }
+    (plot.finish(&format!("scene{id}")), CIRCLE)
 }

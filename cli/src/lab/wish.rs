@@ -1,6 +1,6 @@
 //! What a page asks for: the words of an address, and the runs that they mean.
 
-use crate::config::{Config, Given};
+use crate::config::{Config, Given, to_toml};
 use crate::failure::{Failure, Outcome};
 use crate::target::source::{Excerpt, place};
 use crate::target::{self, Target, formula};
@@ -8,7 +8,7 @@ use crate::training::Job;
 use pushforward::density::{Dimensions, all_densities};
 use pushforward::divergence::all_divergences;
 use pushforward::settings::Value;
-use serde_json::json;
+use serde_json::{Value as Json, json};
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
@@ -22,105 +22,213 @@ const MOST_STEPS: u64 = 100_000;
 const MOST_MODES: usize = 64;
 /// Most numbers that a formula may hold for all points of a step: some seconds.
 const MOST_NUMBERS: usize = 30_000_000;
+/// Fewest particles that a step is counted for; evaluations of a network's search beside which its steps count for little.
+const LEAST_ROWS: usize = 1024;
+const SEARCHED: usize = 1 << 17;
 /// Draws behind the noised target of a formula ([`pushforward::velocity::UniversalSettings`]).
 const DRAWS: usize = 16;
 /// Bandwidth where none is asked for, in scales of the target.
 const BANDWIDTH: f64 = 0.1;
 
-/// A control of the page: its key in the address, what it is called, what it means, and the theorem behind it.
+/// A control of the page: its key in the address, the setting that it gives, what it is called, what it means, the theorem behind it, and
+/// the models that have it.
 struct Control {
     key: &'static str,
+    setting: &'static str,
     label: &'static str,
     meaning: &'static str,
     theorem: &'static str,
     widget: Widget,
+    models: &'static [&'static str],
 }
 
 enum Widget {
     /// One of these words.
     Choice(&'static [&'static str]),
-    /// A number: value, least, most, step of its slider; on a logarithmic slider where the step is 0.
+    /// A number: value, least, most, step of its slider.
     Number(f64, f64, f64, f64),
+    /// The same without a value: the method's own choice.
+    Own(f64, f64, f64),
 }
 
-/// The controls that set one key of the configuration.
+const MODELS: &[&str] = &["particles", "generator", "flow"];
+const PARTICLES: &[&str] = &["particles"];
+const NETWORKS: &[&str] = &["generator", "flow"];
+/// Velocities that a network cannot follow.
+const NOISY: &[&str] = &["ula", "mala"];
+
+/// The controls of the method, in the order of the page.
 const CONTROLS: &[Control] = &[
     Control {
+        key: "model",
+        setting: "",
+        label: "model",
+        meaning: "who follows V: particles, a network that maps noise to samples, or one whose density is known exactly",
+        theorem: "T9, T12",
+        widget: Widget::Choice(MODELS),
+        models: MODELS,
+    },
+    Control {
         key: "velocity",
+        setting: "",
         label: "velocity",
-        meaning: "what the particles follow; the divergence and the bandwidth belong to the drift",
+        meaning: "what is followed; the divergence and the bandwidth belong to the drift",
         theorem: "T1",
         widget: Widget::Choice(&["drift", "stein", "ula", "mala"]),
+        models: MODELS,
     },
     Control {
         key: "h",
+        setting: "",
         label: "bandwidth h",
         meaning: "width of the noise by which the particles' law is known; 0 lets the program choose a tenth of the target's scale",
         theorem: "T11",
         widget: Widget::Number(0.0, 0.0, 2.0, 0.01),
+        models: PARTICLES,
     },
     Control {
         key: "smoothing",
+        setting: "estimator.smoothing",
         label: "smoothing",
         meaning: "matched: the target is blurred by the same h, and q = p is a fixed point; unmatched: it is not, and the fixed point is too narrow",
         theorem: "T10, T11",
         widget: Widget::Choice(&["matched", "unmatched"]),
+        models: PARTICLES,
     },
     Control {
         key: "reaction",
+        setting: "model.birth_death",
         label: "reaction",
         meaning: "rate of birth and death: mass crosses gaps that no drift can cross; 0 for none",
         theorem: "T14, T15",
         widget: Widget::Number(0.0, 0.0, 5.0, 0.1),
+        models: PARTICLES,
+    },
+    Control {
+        key: "weights",
+        setting: "model.reaction",
+        label: "reaction on weights",
+        meaning: "rate at which the weights of a generator's codes, or of a flow's components, follow births and deaths; 0 for none",
+        theorem: "T15",
+        widget: Widget::Number(0.0, 0.0, 1.0, 0.01),
+        models: NETWORKS,
     },
     Control {
         key: "clip",
+        setting: "velocity.clip",
         label: "clip of log r",
         meaning: "beyond this |log r| the weight w stays as it is: one lucky particle turns no step",
         theorem: "T4",
         widget: Widget::Number(4.0, 0.5, 12.0, 0.5),
+        models: MODELS,
     },
     Control {
         key: "start",
+        setting: "model.start",
         label: "start",
         meaning: "wide: a Gaussian with the target's mean and scale; gaussian: N(0, I)",
         theorem: "T14",
         widget: Widget::Choice(&["wide", "gaussian"]),
+        models: PARTICLES,
+    },
+    Control {
+        key: "search",
+        setting: "model.search_particles",
+        label: "particles of the search",
+        meaning: "a network starts where a search with so many particles ends; few of them leave more to repair, and modes unseen",
+        theorem: "T14",
+        widget: Widget::Own(64.0, 8192.0, 64.0),
+        models: NETWORKS,
+    },
+    Control {
+        key: "codes",
+        setting: "model.codes",
+        label: "codes",
+        meaning: "pieces that a generator's samples come from, one code each; few of them leave the shape of p to the network",
+        theorem: "T9",
+        widget: Widget::Own(1.0, 256.0, 1.0),
+        models: &["generator"],
+    },
+    Control {
+        key: "components",
+        setting: "model.components",
+        label: "components of the base",
+        meaning: "Gaussians from which a flow starts; 1 is a plain Gaussian, which the couplings must bend",
+        theorem: "T12",
+        widget: Widget::Own(1.0, 64.0, 1.0),
+        models: &["flow"],
+    },
+    Control {
+        key: "rate",
+        setting: "model.learning_rate",
+        label: "learning rate",
+        meaning: "Adam's rate at the start: how far a step moves the network, and the samples along V as far as it can",
+        theorem: "T37",
+        widget: Widget::Own(1e-4, 2e-2, 1e-4),
+        models: NETWORKS,
     },
     Control {
         key: "n",
+        setting: "model.particles",
         label: "particles N",
         meaning: "how many; the bias of the estimate of log q falls like 1/N",
         theorem: "T16",
         widget: Widget::Number(1024.0, 16.0, 4096.0, 16.0),
+        models: PARTICLES,
+    },
+    Control {
+        key: "shown",
+        setting: "",
+        label: "samples N",
+        meaning: "how many are shown, always of the same noise; the curves on the right are means over them, with errors of order 1/\u{221a}N",
+        theorem: "T25",
+        widget: Widget::Number(1024.0, 16.0, 4096.0, 16.0),
+        models: NETWORKS,
+    },
+    Control {
+        key: "level",
+        setting: "",
+        label: "level τ",
+        meaning: "U is the share of p where q is too low by more than e^τ, softly; 0.7 is a factor of 2",
+        theorem: "T5, T17",
+        widget: Widget::Number(0.7, -2.0, 4.0, 0.1),
+        models: NETWORKS,
     },
     Control {
         key: "dt",
+        setting: "model.dt",
         label: "step dt",
         meaning: "length of a step in time: the curves on the right part by an error of this order",
         theorem: "T3",
         widget: Widget::Number(0.02, 0.001, 0.5, 0.001),
+        models: PARTICLES,
     },
     Control {
         key: "stepper",
+        setting: "model.stepper",
         label: "stepper",
         meaning: "euler has order 1 in dt, heun 2, rk4 4",
         theorem: "T3",
         widget: Widget::Choice(&["euler", "heun", "rk4"]),
+        models: PARTICLES,
     },
     Control {
         key: "steps",
+        setting: "run.steps",
         label: "steps",
         meaning: "all steps of the run",
         theorem: "T23",
         widget: Widget::Number(1000.0, 1.0, 10_000.0, 1.0),
+        models: MODELS,
     },
     Control {
         key: "seed",
+        setting: "run.seed",
         label: "seed",
         meaning: "key of every random number; runs side by side share it",
         theorem: "T16",
         widget: Widget::Number(0.0, 0.0, 1e6, 1.0),
+        models: MODELS,
     },
 ];
 
@@ -200,9 +308,10 @@ impl Wish {
 
     /// Refuses a formula whose steps would take longer than anybody waits.
     fn affordable(&self, text: &str) -> Outcome<()> {
-        let numbers = formula::numbers(text, 2);
-        let n = self.particles()? as usize;
-        let most = MOST_NUMBERS / (n * DRAWS);
+        let (numbers, n) = (formula::numbers(text, 2), self.shown()?);
+        // the picture has many points too, and the search of a network
+        let rows = if self.model() == "particles" { n.max(LEAST_ROWS) * DRAWS } else { SEARCHED };
+        let most = MOST_NUMBERS / rows;
         if numbers.is_none_or(|numbers| numbers <= most) {
             return Ok(());
         }
@@ -213,16 +322,35 @@ impl Wish {
         )))
     }
 
-    fn particles(&self) -> Outcome<u64> {
-        let n = self.word("n").map_or(Ok(1024.0), |w| number("n", w))?;
+    /// How many particles or samples are shown.
+    pub fn shown(&self) -> Outcome<usize> {
+        let key = if self.model() == "particles" { "n" } else { "shown" };
+        let n = self.word(key).map_or(Ok(1024.0), |w| number(key, w))?;
         if n.fract() == 0.0 && (2.0..=MOST_PARTICLES as f64).contains(&n) {
-            return Ok(n as u64);
+            return Ok(n as usize);
         }
-        Err(Failure::input(format!("n = {n}; give a whole number from 2 to {MOST_PARTICLES}")))
+        Err(Failure::input(format!("{key} = {n}; give a whole number from 2 to {MOST_PARTICLES}")))
+    }
+
+    /// τ of U (T5).
+    pub fn level(&self) -> Outcome<f64> {
+        let level = self.word("level").map_or(Ok(0.7), |w| number("level", w))?;
+        if level.abs() <= 20.0 {
+            return Ok(level);
+        }
+        Err(Failure::input(format!("level = {level}; give a number from -20 to 20")))
+    }
+
+    /// Who follows.
+    fn model(&self) -> &str {
+        self.word("model").unwrap_or(MODELS[0])
     }
 
     /// The runs, one for each divergence: the same as the command `particles` makes of the same settings.
     pub fn jobs(&self, given: &Target) -> Outcome<Vec<Job>> {
+        if !MODELS.contains(&self.model()) {
+            return Err(pushforward::Error::unknown_name("model", self.model(), MODELS).into());
+        }
         let target = self.target(given)?;
         let divergences: Vec<&str> = self.word("divergence").unwrap_or("reverse-kl").split(',').collect();
         if divergences.len() > MOST_PANES {
@@ -241,6 +369,8 @@ impl Wish {
         };
         if drift {
             put("velocity.divergence", divergence.into());
+        }
+        if drift && self.model() == "particles" {
             put("velocity.draws", (DRAWS as i64).into());
             // one bandwidth for all particles and all times: that of F_h
             let chosen = self.word("h").map_or(Ok(0.0), |w| number("h", w))?;
@@ -250,21 +380,13 @@ impl Wish {
             }
             put("estimator.neighbours", 0.0.into());
         }
-        let n = self.particles()?;
-        put("model.particles", (n as i64).into());
-        for (key, name) in [
-            ("run.steps", "steps"),
-            ("run.seed", "seed"),
-            ("model.dt", "dt"),
-            ("model.stepper", "stepper"),
-            ("model.start", "start"),
-            ("model.birth_death", "reaction"),
-            ("velocity.clip", "clip"),
-            ("estimator.smoothing", "smoothing"),
-        ] {
-            let belongs = drift || !(key.starts_with("velocity") || key.starts_with("estimator"));
-            if let Some(value) = self.value(name).transpose()?.filter(|_| belongs) {
-                put(key, value);
+        self.shown()?;
+        self.level()?;
+        for control in self.controls().filter(|c| !c.setting.is_empty()) {
+            let belongs =
+                drift || !(control.setting.starts_with("velocity") || control.setting.starts_with("estimator"));
+            if let Some(value) = self.value(control).transpose()?.filter(|_| belongs) {
+                put(control.setting, value);
             }
         }
         let job = Job::new(target.clone(), self.config(target, Some(base.method.velocity.name()), given))?;
@@ -274,21 +396,37 @@ impl Wish {
         Ok(job)
     }
 
-    /// The value of a control, in its type, or its default.
-    fn value(&self, key: &str) -> Option<Outcome<toml::Value>> {
-        let control = CONTROLS.iter().find(|c| c.key == key)?;
-        let word = self.word(key);
-        Some(Ok(match control.widget {
-            Widget::Choice(words) => word.unwrap_or(words[0]).into(),
-            Widget::Number(default, ..) => {
-                let x = match word.map_or(Ok(default), |w| number(key, w)) {
-                    Ok(x) => x,
-                    Err(e) => return Some(Err(e)),
-                };
-                let whole = matches!(key, "steps" | "seed") && x.fract() == 0.0 && x.abs() < 1e15;
-                if whole { toml::Value::Integer(x as i64) } else { x.into() }
-            }
-        }))
+    /// The controls of the model.
+    fn controls(&self) -> impl Iterator<Item = &'static Control> {
+        CONTROLS.iter().filter(|c| c.models.contains(&self.model()))
+    }
+
+    /// What the controls stand at in `job`, for the page: what the address leaves open is chosen by now.
+    pub fn values(&self, job: &Job) -> Json {
+        let sections = job.method.sections();
+        let value = |setting: &str| {
+            let (part, name) = setting.split_once('.')?;
+            sections.iter().find(|s| s.part() == part)?.get(name)
+        };
+        let word = |setting: &str| Some(to_toml(&value(setting)?)?.to_string().trim_matches('"').to_owned());
+        let all = self.controls().filter_map(|c| Some((c.key.to_owned(), Json::String(word(c.setting)?))));
+        Json::Object(all.collect())
+    }
+
+    /// The value of a control, in its type, or its default; None where the method chooses.
+    fn value(&self, control: &Control) -> Option<Outcome<toml::Value>> {
+        let word = self.word(control.key);
+        let (default, step) = match control.widget {
+            Widget::Choice(words) => return Some(Ok(word.unwrap_or(words[0]).into())),
+            Widget::Number(default, _, _, step) => (Some(default), step),
+            Widget::Own(_, _, step) => (None, step),
+        };
+        let x = match word.map_or(Ok(default), |w| number(control.key, w).map(Some)) {
+            Ok(x) => x?,
+            Err(e) => return Some(Err(e)),
+        };
+        let whole = step >= 1.0 && x.fract() == 0.0 && x.abs() < 1e15;
+        Some(Ok(if whole { toml::Value::Integer(x as i64) } else { x.into() }))
     }
 
     fn config(&self, target: &Target, velocity: Option<&str>, given: Vec<Given>) -> Config {
@@ -296,7 +434,7 @@ impl Wish {
         Config {
             name: (!target.definition.is_str()).then(|| target.name.clone()),
             target: target.definition.clone(),
-            method: "particles".into(),
+            method: self.model().into(),
             kinds: [None, (velocity != "drift").then(|| velocity.into()), None],
             threads: None,
             frame: None,
@@ -314,8 +452,12 @@ impl Wish {
                 let (choices, range) = match c.widget {
                     Widget::Choice(words) => (json!(words), json!(null)),
                     Widget::Number(value, least, most, step) => (json!(null), json!([value, least, most, step])),
+                    Widget::Own(least, most, step) => (json!(null), json!([null, least, most, step])),
                 };
-                json!({ "key": c.key, "label": c.label, "meaning": c.meaning, "theorem": c.theorem, "choices": choices, "range": range })
+                json!({
+                    "key": c.key, "label": c.label, "meaning": c.meaning, "theorem": c.theorem, "choices": choices, "range": range,
+                    "models": c.models,
+                })
             })
             .collect();
         let divergences: Vec<_> = all_divergences()
@@ -327,7 +469,7 @@ impl Wish {
         if !targets.iter().any(|t| t["name"] == given.name.as_str()) {
             targets.insert(0, json!({ "name": given.name, "formula": given.formula }));
         }
-        json!({ "target": given.name, "targets": targets, "divergences": divergences, "controls": controls, "panes": MOST_PANES })
+        json!({ "target": given.name, "targets": targets, "divergences": divergences, "controls": controls, "panes": MOST_PANES, "noisy": NOISY })
     }
 }
 

@@ -35,7 +35,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// Samples in samples.npy.
-const SAMPLES: usize = 10_000;
+pub const SAMPLES: usize = 10_000;
 
 /// Rows of the posterior that the terminal shows at the end of a training.
 const ROWS: usize = 20;

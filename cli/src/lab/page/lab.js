@@ -46,13 +46,14 @@ function buildControls() {
     $("divergences").append(select);
   }
   for (const c of catalogue.controls) {
-    $("method").append(element("label", { htmlFor: "c-" + c.key, textContent: c.label }));
+    const group = element("div", { id: "g-" + c.key }, element("label", { htmlFor: "c-" + c.key, textContent: c.label }));
+    $("method").append(group);
     if (c.choices) {
       const select = element("select", { id: "c-" + c.key });
       for (const w of c.choices) select.append(element("option", { value: w, textContent: w }));
       select.onchange = () => { set(c.key, select.value); restart(); };
       select.setAttribute("aria-describedby", "m-" + c.key);
-      $("method").append(select);
+      group.append(select);
     } else {
       const [, least, most, step] = c.range;
       const box = element("input", { id: "c-" + c.key, type: "number", min: least, step: "any" });
@@ -61,9 +62,9 @@ function buildControls() {
       box.onchange = () => { set(c.key, box.value); slider.value = box.value; restart(); };
       slider.oninput = () => { box.value = slider.value; };
       slider.onchange = () => { set(c.key, slider.value); restart(); };
-      $("method").append(element("div", { className: "number" }, slider, box));
+      group.append(element("div", { className: "number" }, slider, box));
     }
-    $("method").append(meaning("m-" + c.key, c.meaning, c.theorem));
+    group.append(meaning("m-" + c.key, c.meaning, c.theorem));
   }
 }
 function showState() {
@@ -77,11 +78,13 @@ function showState() {
   if (state.formula !== undefined) $("formula").value = state.formula;
   const names = (state.divergence ?? "reverse-kl").split(",");
   for (let k = 0; k < catalogue.panes; k++) $("divergence" + k).value = names[k] ?? "";
+  const model = state.model ?? "particles", noisy = catalogue.noisy;
+  if (model !== "particles" && noisy.includes(state.velocity)) delete state.velocity;
   for (const c of catalogue.controls) {
-    const value = state[c.key] ?? (c.choices ? c.choices[0] : c.range[0]);
-    $("c-" + c.key).value = value;
-    if ($("s-" + c.key)) $("s-" + c.key).value = value;
+    $("g-" + c.key).hidden = !c.models.includes(model);
+    showValue(c, state[c.key] ?? (c.choices ? c.choices[0] : c.range[0]));
   }
+  for (const option of $("c-velocity").options) option.disabled = model !== "particles" && noisy.includes(option.value);
   $("speed").value = state.speed ?? "1";
   const rows = modes().map((mode, k) => {
     const row = element("div", { className: "row" });
@@ -96,6 +99,10 @@ function showState() {
     return row;
   });
   $("modes").replaceChildren(...rows);
+}
+function showValue(c, value) {
+  $("c-" + c.key).value = value ?? "";
+  if ($("s-" + c.key) && value !== null) $("s-" + c.key).value = value;
 }
 function modes() {
   return (state.modes ?? "").split(";").filter(Boolean).map((m) => m.split(",").map(Number));
@@ -116,9 +123,13 @@ function restart(keep) {
   const wanted = keep && state.step !== undefined ? false : true;
   const stream = new EventSource("run?" + new URLSearchParams(state));
   source = stream;
+  // a search takes a while
+  $("clock").textContent = "the run begins …";
   stream.addEventListener("opening", (e) => {
     opening = JSON.parse(e.data);
     $("message").textContent = "";
+    // what the method chose itself
+    for (const c of catalogue.controls) if (state[c.key] === undefined && opening.values[c.key] !== undefined) showValue(c, opening.values[c.key]);
     buildPanes();
     play(wanted && !matchMedia("(prefers-reduced-motion: reduce)").matches);
   });
@@ -149,11 +160,11 @@ function seek(step) {
 function show(frame) {
   last = frame;
   past = past.filter((h) => h.step < frame.step);
-  past.push({ step: frame.step, panes: frame.panes.map((p) => ({ curves: p.curves, masses: p.modes?.masses })) });
+  past.push({ step: frame.step, panes: frame.panes.map((p) => ({ curves: p.curves, masses: p.modes?.masses, certificate: p.certificate, under: p.under })) });
   if (past.length > MOST) past = past.filter((_, k) => k % 2 === 0);
   $("seek").max = opening.steps;
   $("seek").value = frame.step;
-  $("clock").textContent = `step ${frame.step} of ${opening.steps}, t = ${(frame.step * opening.dt).toFixed(2)}`;
+  $("clock").textContent = `step ${frame.step} of ${opening.steps}` + (opening.network ? "" : `, t = ${(frame.step * opening.dt).toFixed(2)}`);
   if (frame.finished && playing) play(false);
   requestAnimationFrame(draw);
 }
@@ -178,7 +189,10 @@ function buildPanes() {
   for (const what of ["command", "csv", "svg"]) $("as-" + what).href = `export?id=${opening.id}&what=${what}`;
   $("as-toml").replaceChildren(...opening.panes.map((_, i) => element("a",
     { href: `export?id=${opening.id}&what=toml${i}`, download: `lab${i}.toml`, textContent: k > 1 ? ` TOML ${i + 1} ` : "TOML" })));
-  $("right").replaceChildren(...["fall", "value", "masses", "weights"].map((id) => {
+  $("as-certificate").replaceChildren(...opening.panes.map((p, i) => p.exact && element("a", { href: `export?id=${opening.id}&what=certificate${i}`,
+    download: `certificate${i}.txt`, title: "what the command prints of the model at this step, from 10,000 samples",
+    textContent: k > 1 ? ` Certificate ${i + 1} ` : "Certificate" })).filter(Boolean));
+  $("right").replaceChildren(...PICTURES().map((id) => {
     const canvas = element("canvas", { id });
     canvas.setAttribute("role", "img");
     return element("div", {}, element("h2", { id: id + "-h" }), canvas, element("p", { className: "caption", id: id + "-c" }));
@@ -208,6 +222,7 @@ function number(x, digits = 3) {
   const text = Math.abs(x) !== 0 && (Math.abs(x) < 1e-3 || Math.abs(x) >= 1e5) ? x.toExponential(digits - 1) : Number(x.toPrecision(digits)).toString();
   return text.replace("-", "−");
 }
+const tick = (t) => number(t).replace(/\.?0+e/, "e");
 function ticks(low, high, n) {
   const raw = (high - low) / n, power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((m) => m * power).find((s) => s >= raw) ?? raw;
@@ -217,26 +232,33 @@ function ticks(low, high, n) {
 }
 // axes with labels; returns the maps to pixels
 function axes(c, width, height, x, y, labels, margin = [46, 12, 8, 34], given = [null, null]) {
-  const [left, right, top, bottom] = margin;
+  const [, right, top, bottom] = margin;
+  c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
+  const rows = given[1] ?? ticks(y[0], y[1], Math.max(2, (height - top - bottom) / 32));
+  // room for the label and the widest tick
+  const left = Math.max(margin[0], 24 + Math.max(0, ...rows.map((t) => c.measureText(tick(t)).width)));
   const px = (v) => left + (width - left - right) * (v - x[0]) / (x[1] - x[0] || 1);
   const py = (v) => height - bottom - (height - top - bottom) * (v - y[0]) / (y[1] - y[0] || 1);
-  c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
   c.lineWidth = 1;
   c.setLineDash([]);
   c.textAlign = "center"; c.textBaseline = "top";
   for (const t of given[0] ?? ticks(x[0], x[1], Math.max(2, (width - left) / 75))) {
     c.strokeStyle = "#e4e4e4"; c.beginPath(); c.moveTo(px(t), top); c.lineTo(px(t), height - bottom); c.stroke();
-    c.fillStyle = "#222"; c.fillText(number(t), px(t), height - bottom + 4);
+    c.fillStyle = "#222"; c.fillText(tick(t), px(t), height - bottom + 4);
   }
   c.fillText(labels[0], (left + width - right) / 2, height - 15);
   c.textAlign = "right"; c.textBaseline = "middle";
-  for (const t of given[1] ?? ticks(y[0], y[1], Math.max(2, (height - top - bottom) / 32))) {
+  for (const t of rows) {
     c.strokeStyle = "#e4e4e4"; c.beginPath(); c.moveTo(left, py(t)); c.lineTo(width - right, py(t)); c.stroke();
-    c.fillStyle = "#222"; c.fillText(number(t), left - 5, py(t));
+    c.fillStyle = "#222"; c.fillText(tick(t), left - 5, py(t));
   }
   c.save(); c.translate(9, (top + height - bottom) / 2); c.rotate(-Math.PI / 2); c.textAlign = "center"; c.fillText(labels[1], 0, 0); c.restore();
   c.strokeStyle = "#888"; c.strokeRect(left, top, width - left - right, height - top - bottom);
-  return [px, py];
+  return [px, py, left];
+}
+// until the next restore nothing is drawn outside the axes
+function inside(c, width, height, left) {
+  c.save(); c.beginPath(); c.rect(left, 8, width - left - 12, height - 42); c.clip();
 }
 function line(c, points, px, py, stroke, dash = [], width = 1.8) {
   c.strokeStyle = stroke; c.lineWidth = width; c.setLineDash(dash); c.beginPath();
@@ -257,31 +279,34 @@ function range(values, zero, share = 1) {
   return [low === 0 && zero ? 0 : low - room, high + room];
 }
 
+const PICTURES = () => opening.network ? ["fall", "value", "evidence", "under", "masses", "weights"] : ["fall", "value", "masses", "weights"];
 function draw() {
   if (!last || !opening || last.panes.length !== opening.panes.length) return;
   opening.panes.forEach((pane, i) => drawPane(i, pane, last.panes[i]));
   drawFall(); drawValue(); drawMasses(); drawWeights(); drawFigures();
-  for (const id of ["fall", "value", "masses", "weights"])
+  if (opening.network) { drawUnder(); drawEvidence(); }
+  for (const id of PICTURES())
     $(id).setAttribute("aria-label", `${$(id + "-h").textContent}: ${$(id + "-c").textContent}`);
 }
 function drawPane(i, pane, now) {
   const canvas = $("pane" + i), [c, width, height] = context(canvas, 1);
   const margin = [38, 6, 6, 32];
-  const [px, py] = axes(c, width, height, opening.x, opening.y, ["x₁", "x₂"], margin,
-    [opening.x, opening.y].map((r) => ticks(r[0], r[1], width / 80)));
+  const [px, py, left] = axes(c, width, height, opening.x, opening.y, ["x₁", "x₂"], margin,
+    [opening.x, opening.y].map((r) => ticks(r[0], r[1], Math.max(4, width / 80))));
   c.save();
-  c.beginPath(); c.rect(margin[0], margin[2], width - margin[0] - margin[1], height - margin[2] - margin[3]); c.clip();
-  const sx = (width - margin[0] - margin[1]) / opening.side, sy = (height - margin[2] - margin[3]) / opening.side;
-  c.save(); c.translate(margin[0], margin[2]); c.scale(sx, sy);
+  c.beginPath(); c.rect(left, margin[2], width - left - margin[1], height - margin[2] - margin[3]); c.clip();
+  const sx = (width - left - margin[1]) / opening.side, sy = (height - margin[2] - margin[3]) / opening.side;
+  c.save(); c.translate(left, margin[2]); c.scale(sx, sy);
   for (const level of pane.paths ??= opening.contours.map((l) => [new Path2D(l.fill), new Path2D(l.border)])) {
     c.fillStyle = "rgba(0,114,178,0.10)"; c.fill(level[0]);
     c.strokeStyle = "rgba(0,114,178,0.55)"; c.lineWidth = 1 / sx; c.stroke(level[1]);
   }
   c.restore();
-  const x = now.points, v = now.velocity, w = now.weights, n = x.length / 2;
+  // the samples of a network are other points than the particles of its step
+  const x = now.points, n = x.length / 2, v = now.velocity, w = now.weights, from = now.at ?? x;
   if (v) {
     // an arrow of the root mean square has a fixed length
-    const speeds = [];
+    const speeds = [], n = from.length / 2;
     for (let k = 0; k < n; k++) speeds.push(Math.hypot(v[2 * k], v[2 * k + 1]));
     const unit = 0.035 * width / (speeds.slice().sort((a, b) => a - b)[Math.floor(0.9 * n)] || 1);
     const buckets = new Map();
@@ -295,7 +320,7 @@ function drawPane(i, pane, now) {
       c.strokeStyle = stroke; c.beginPath();
       for (const k of all) {
         const length = Math.min(speeds[k] * unit, 0.1 * width) / (speeds[k] || 1);
-        const [a, b] = [px(x[2 * k]), py(x[2 * k + 1])];
+        const [a, b] = [px(from[2 * k]), py(from[2 * k + 1])];
         c.moveTo(a, b); c.lineTo(a + v[2 * k] * length, b - v[2 * k + 1] * length);
       }
       c.stroke();
@@ -303,7 +328,8 @@ function drawPane(i, pane, now) {
     c.globalAlpha = 1;
   }
   c.fillStyle = "#111";
-  for (let k = 0; k < n; k++) { c.beginPath(); c.arc(px(x[2 * k]), py(x[2 * k + 1]), n > 600 ? 1.5 : 2.2, 0, 7); c.fill(); }
+  const size = Math.min(n > 600 ? 1.5 : 2.2, width / 200);
+  for (let k = 0; k < n; k++) { c.beginPath(); c.arc(px(x[2 * k]), py(x[2 * k + 1]), size, 0, 7); c.fill(); }
   if (state.modes !== undefined) {
     modes().forEach((m, k) => {
       const at = drag?.mode === k ? drag.at : m;
@@ -313,60 +339,130 @@ function drawPane(i, pane, now) {
     });
   }
   c.restore();
-  if (now.skipped) { c.fillStyle = "#a03000"; c.textAlign = "left"; c.fillText("this step was left out: log p~ is not finite", margin[0] + 6, margin[2] + 10); }
+  if (now.skipped) { c.fillStyle = "#a03000"; c.textAlign = "left"; c.fillText("this step was left out: log p~ is not finite", left + 6, margin[2] + 10); }
   canvas.place = { px, py };
-  canvas.setAttribute("aria-label", `${n} particles at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
+  canvas.setAttribute("aria-label", `${n} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
     (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : ""));
-  $("key").replaceChildren("shaded: regions that hold 50, 90 and 99 % of p; lines: V, coloured by the weight w(r): 0.1",
-    Object.assign(element("i", {}), { style: `background:linear-gradient(90deg,${[0.1, 0.3, 1, 3, 10].map(colour).join(",")})` }), "10");
+  $("key").replaceChildren("shaded: regions that hold 50, 90 and 99 % of p; " + (opening.network ? "dots: samples, always of the same noise; " +
+    "lines: V at the particles of the step" : "lines: V") + ", coloured by the weight w(r): ",
+    element("span", { className: "together" }, "0.1", Object.assign(element("i", {}),
+      { style: `background:linear-gradient(90deg,${[0.1, 0.3, 1, 3, 10].map(colour).join(",")})` }), "10"));
 }
 function series(pick) {
-  return opening.panes.map((_, i) => past.map((h) => [h.step * opening.dt, pick(h.panes[i])]));
+  return opening.panes.map((_, i) => past.map((h) => [h.step * unit(), pick(h.panes[i])]));
 }
-const SPAN = () => [Math.min(...past.map((h) => h.step)) * opening.dt, Math.max(last.step * opening.dt, opening.dt)];
+// what a step is worth on the axis
+const unit = () => opening.dt || 1;
+const AXIS = () => opening.network ? "step" : "time t";
+const SPAN = () => [Math.min(...past.map((h) => h.step)) * unit(), Math.max(last.step, 1) * unit()];
 function why(id) {
   const words = opening.panes.map((p) => p.why_no_curves).find(Boolean);
-  const lost = !words && last.panes.every((p) => !p.curves) && !last.finished;
-  $(id + "-c").textContent = words ?? (lost ? "not shown: particles have left the grid, or this velocity has noise" : "");
+  const lost = !words && last.panes.every((p) => !p.curves || p.curves[0] === null) && !last.finished;
+  $(id).hidden = Boolean(words);
+  $(id + "-c").textContent = words ?? (!lost ? "" : opening.network ? "not shown here: more than 0.5 % of q is not on the grid" :
+    "not shown: particles have left the grid, or this velocity has noise");
   return words || lost;
 }
 function drawFall() {
-  $("fall-h").textContent = "−dF_h/dt and E_q|V_h|²  (T11)";
+  $("fall-h").textContent = opening.network ? "Fall of D in a step, and E_q V·x'  (T3, T9)" : "−dF_h/dt and E_q|V_h|²  (T11)";
   const [c, width, height] = context($("fall"), 0.5);
   const rate = series((p) => p.curves?.[1] ?? null), square = series((p) => p.curves?.[2] ?? null), chain = series((p) => p.curves?.[3] ?? null),
     followed = series((p) => p.curves?.[4] ?? null);
-  const all = [...rate, ...square, ...chain, ...followed].flat().map((p) => p[1]);
-  const [px, py] = axes(c, width, height, SPAN(), range(all, true, 0.995), ["time t", "per unit of time"]);
-  c.save(); c.beginPath(); c.rect(46, 8, width - 58, height - 42); c.clip();
+  const shown = opening.network ? [rate, chain] : [rate, square, chain, followed];
+  const [px, py, left] = axes(c, width, height, SPAN(), range(shown.flat(2).map((p) => p[1]), true, 0.995), [AXIS(), opening.network ? "in a step" : "per unit of time"]);
+  inside(c, width, height, left);
   opening.panes.forEach((_, i) => {
-    line(c, followed[i], px, py, COLOURS[i], [], 4.5);
-    line(c, square[i], px, py, COLOURS[i], [1, 3], 2);
+    if (opening.network) band(c, chain[i], followed[i], px, py, COLOURS[i]);
+    else {
+      line(c, followed[i], px, py, COLOURS[i], [], 4.5);
+      line(c, square[i], px, py, COLOURS[i], [1, 3], 2);
+    }
     line(c, rate[i], px, py, "#111", [], 1.4);
-    line(c, chain[i], px, py, "#56B4E9", [3, 3], 1.6);
+    line(c, chain[i], px, py, opening.network ? COLOURS[i] : "#56B4E9", [3, 3], 1.6);
   });
   c.restore();
   if (why("fall")) return;
   const now = last.panes.map((p) => p.curves).find(Boolean);
-  $("fall-c").textContent = "Dotted: E_q|V_h|², what T11 says; thick: the same where h|∇log r_h| is cut at 2, as the drift does; " +
+  $("fall-c").textContent = opening.network ? stepInWords() :
+    "Dotted: E_q|V_h|², what T11 says; thick: the same where h|∇log r_h| is cut at 2, as the drift does; " +
     "black: −ΔF_h/Δt, measured on a grid; dashed: E_q V_h·x', the chain rule for the step as taken. " +
     (now && now[3] === null ? "With reaction black is more: births lower F_h too (T15)." :
       "Black meets dashed up to dt; thick meets them up to the noise of one draw a particle, 1/√N.") +
     (now ? ` Now ${[2, 4, 1, 3].map((k) => number(now[k])).join(", ")}.` : "");
 }
+// y ± two deviations around a line
+function band(c, middle, deviations, px, py, colour) {
+  const both = middle.map(([x, y], k) => [x, y, deviations[k][1]]).filter(([, y, s]) => Number.isFinite(y) && y !== null && s !== null);
+  c.fillStyle = colour; c.globalAlpha = 0.18; c.beginPath();
+  both.forEach(([x, y, s], k) => k ? c.lineTo(px(x), py(y + 2 * s)) : c.moveTo(px(x), py(y + 2 * s)));
+  both.reverse().forEach(([x, y, s]) => c.lineTo(px(x), py(y - 2 * s)));
+  c.fill(); c.globalAlpha = 1;
+}
+function stepInWords() {
+  const now = past.findLast((h) => h.panes.some((p) => p.curves && p.curves[1] !== null))?.panes.map((p) => p.curves).find(Boolean);
+  const words = "Black: −ΔD over the step, measured on a grid by the model's density; dashed: E_q V·x', x' the step of the samples as taken, " +
+    "± two deviations of a mean over N. They meet: what moves the samples lowers D by what it has of V (T9). ";
+  if (!now) return words;
+  if (now[3] === null) return words + "With a reaction on weights black is more: births lower D too (T15).";
+  return words + `Now ${number(now[1])} and ${number(now[3])} ± ${number(2 * now[4], 2)}. E_q|V|² = ${number(now[2])} is the fall per unit of time ` +
+    `along V itself (T3): this step is worth ${number(now[3] / now[2])} of it.`;
+}
 function drawValue() {
-  $("value-h").textContent = "F_h = D_f(p_h‖q_h) of the particles";
+  $("value-h").textContent = opening.network ? "D_f(p‖q) of the model's law" : "F_h = D_f(p_h‖q_h) of the particles";
   const [c, width, height] = context($("value"), 0.42);
   const value = series((p) => p.curves?.[0] ?? null);
-  const [px, py] = axes(c, width, height, SPAN(), range(value.flat().map((p) => p[1]), true), ["time t", "nats, in units of f"]);
+  const [px, py] = axes(c, width, height, SPAN(), range(value.flat().map((p) => p[1]), true), [AXIS(), "in units of f"]);
   opening.panes.forEach((_, i) => line(c, value[i], px, py, COLOURS[i], DASHES[i], 2));
   if (why("value")) return;
   const parts = opening.panes.map((p, i) => `${p.name}: ${number(last.panes[i].curves?.[0])}`);
-  $("value-c").textContent = `${parts.join("; ")}; h = ${opening.panes[0].bandwidth}. It ends above 0: N points are not p (T16).`;
+  $("value-c").textContent = opening.network ? `${parts.join("; ")}. By quadrature on a grid, of the density that the model knows exactly.` :
+    `${parts.join("; ")}; h = ${opening.panes[0].bandwidth}. It ends above 0: N points are not p (T16).`;
+}
+function drawUnder() {
+  $("under-h").textContent = "Fall of U, the mass that q under-covers  (T5)";
+  const [c, width, height] = context($("under"), 0.42);
+  const [fall, chain, error] = [1, 2, 3].map((k) => series((p) => p.under?.[k] ?? null));
+  const [px, py, left] = axes(c, width, height, SPAN(), range([fall, chain].flat(2).map((p) => p[1]), true, 0.995), [AXIS(), "in a step"]);
+  inside(c, width, height, left);
+  opening.panes.forEach((_, i) => {
+    band(c, chain[i], error[i], px, py, COLOURS[i]);
+    line(c, fall[i], px, py, "#111", [], 1.4);
+    line(c, chain[i], px, py, COLOURS[i], [3, 3], 1.6);
+  });
+  c.restore();
+  if (why("under")) return;
+  const parts = opening.panes.map((p, i) => `${p.name}: U = ${number(last.panes[i].under?.[0])}`);
+  $("under-c").textContent = `Black: −ΔU on the grid; dashed: E_p (s′ + s″)(l) ∇l·x′ of the samples' step, l = log r, ± two deviations. ${parts.join("; ")}.`;
+}
+function drawEvidence() {
+  $("evidence-h").textContent = "log Z between its bounds, and the certificate  (T25)";
+  const [c, width, height] = context($("evidence"), 0.42);
+  const of = (name, k) => series((p) => p.certificate?.[name]?.[k] ?? null);
+  const [low, z, high, errors] = [of("elbo", 0), of("log_z", 0), of("eubo", 0), of("log_z", 1)];
+  const truth = opening.log_z;
+  const values = [low, z, high].flat(2).map((p) => p[1]);
+  if (truth !== null) values.push(truth);
+  const [px, py, left] = axes(c, width, height, SPAN(), range(values, false, 0.99), [AXIS(), "nats"]);
+  inside(c, width, height, left);
+  opening.panes.forEach((_, i) => {
+    band(c, z[i], errors[i], px, py, COLOURS[i]);
+    line(c, low[i], px, py, COLOURS[i], [6, 3], 1.5);
+    line(c, high[i], px, py, COLOURS[i], [2, 3], 1.5);
+    line(c, z[i], px, py, COLOURS[i], [], 2);
+  });
+  if (truth !== null) line(c, SPAN().map((x) => [x, truth]), px, py, "#111", [], 1.2);
+  c.restore();
+  const now = last.panes.map((p) => p.certificate);
+  const parts = opening.panes.map((p, i) => now[i] && `${p.name}: log Z = ${number(now[i].log_z[0])} ± ${number(now[i].log_z[1], 2)}, ESS ${number(now[i].ess)}, ` +
+    `k̂ ${number(now[i].k, 2)}: ${now[i].words}`).filter(Boolean);
+  $("evidence-c").textContent = parts.length ? `Line: log Z from the weights p/q of the samples, ± two deviations; dashed: ELBO, dotted: EUBO, by exact samples; ` +
+    `black: the truth. ${parts.join("; ")}. No certificate sees a mode without samples.` : opening.panes[0].why_no_curves ?? "";
 }
 function drawMasses() {
   $("masses-h").textContent = "Mass of each mode";
   const [c, width, height] = context($("masses"), 0.42);
   const modes = last.panes[0].modes;
+  $("masses").hidden = !modes;
   if (!modes) { $("masses-c").textContent = "the target is no mixture: it has no list of modes"; return; }
   const k = modes.truths.length, wide = Math.max(...modes.truths, ...last.panes.flatMap((p) => p.modes.masses));
   const [px, py] = axes(c, width, height, [0.5, k + 0.5], [0, 1.1 * wide], ["mode", "share of particles"], undefined,
@@ -392,7 +488,7 @@ function drawWeights() {
   const pane = opening.panes[0], end = pane.end;
   if (!pane.weight) { $("weights-c").textContent = "this velocity has no weight"; return; }
   const all = opening.panes.flatMap((p) => p.weights), high = Math.min(Math.max(...all), 20);
-  const [px, py] = axes(c, width, height, [-end, end], [0, 1.08 * high], ["l = log p/q  (left: too many particles, right: too few)", "weight w"]);
+  const [px, py, left] = axes(c, width, height, [-end, end], [0, 1.08 * high], ["l = log p/q  (left: too many, right: too few)", "weight w"]);
   opening.panes.forEach((p, i) => {
     const bars = last.panes[i].bars;
     if (bars) {
@@ -402,7 +498,7 @@ function drawWeights() {
       c.globalAlpha = 1;
     }
   });
-  c.save(); c.beginPath(); c.rect(46, 8, width - 58, height - 42); c.clip();
+  inside(c, width, height, left);
   opening.panes.forEach((p, i) => line(c, p.axis.map((l, k) => [l, p.weights[k]]), px, py, COLOURS[i], DASHES[i], 2.2));
   c.restore();
   const at = pane.axis.length >> 1;

@@ -1,0 +1,167 @@
+//! The exact law of a generator or a flow beside the target: D_f by quadrature on a grid, and what a step of its samples lowers (T3, T9).
+
+use crate::failure::{Failure, Outcome};
+use crate::lab::smoothed::lowered;
+use pushforward::density::{Density, evaluate};
+use pushforward::divergence::Divergence;
+use pushforward::linalg::Matrix;
+use pushforward::metric::{Certificate, Estimate};
+use pushforward::num::{exp, ln, mean};
+use pushforward::velocity::{LogRatioClip, drift_into};
+use std::sync::Arc;
+
+/// Cells along a side.
+const SIDE: usize = 120;
+/// The grid reaches beyond the picture and the samples of the start by this share of their side.
+const BEYOND: f64 = 0.25;
+/// Mass of q that may lie outside the grid, or between its points.
+const LOST: f64 = 5e-3;
+/// Log-densities below this are those of no mass.
+const LEAST: f64 = -700.0;
+
+/// p on a grid, with mass 1 there, ready to be compared with laws.
+pub struct Beside {
+    target: Arc<dyn Density>,
+    grid: Matrix,
+    cell: f64,
+    log_p: Vec<f64>,
+    /// log of the mass of p~ on the grid.
+    log_z: f64,
+    /// Exact samples and log p~ at them, where the target has any.
+    exact: Option<(Matrix, Vec<f64>)>,
+}
+
+/// The densities of n samples of a model: that from which exactly they came, and that of the model's law, which may be another estimate.
+pub type Densities = [Arc<dyn Density>; 2];
+
+/// A law beside p, and its field at its samples.
+pub struct Known {
+    densities: Densities,
+    points: Matrix,
+    /// V = w(r) ∇ log r at the samples, r = p/q, N×2.
+    velocity: Matrix,
+    /// r (s' + s'')(l) ∇l there, l = log r.
+    response: Matrix,
+    /// U = E_p s(l), s = 1/(1 + e^{-(l - τ)}): the share of p that q under-covers by more than e^τ (T5); NaN as `value`.
+    pub under: f64,
+    /// D_f(p‖q), with w held constant beyond the clip; NaN where mass of q is not on the grid.
+    pub value: f64,
+}
+
+/// What a step did to the samples of a law.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Taken {
+    /// E_q|V|² before it.
+    pub square: f64,
+    /// E_q V·x', x' the step as taken and V the mean of that before and that after it: -ΔD up to the third order of the step.
+    pub chain: Estimate,
+    /// E_p (s' + s'')(l) ∇l·x', likewise: -ΔU (T5, where x' = V).
+    pub response: Estimate,
+}
+
+/// What is looked at: a divergence whose weight is held constant beyond |log r| = `clip`, and the level τ of U.
+pub struct View<'a> {
+    /// D_f.
+    pub divergence: &'a dyn Divergence,
+    /// Bound of |log r| in a weight.
+    pub clip: f64,
+    /// τ.
+    pub level: f64,
+}
+
+impl Beside {
+    /// p over the box [x.0, x.1] × [y.0, y.1] and that of the samples `start`, and more on each side, and as many exact samples under `seed`.
+    /// Fails where p is nowhere finite there.
+    pub fn new(
+        target: &Arc<dyn Density>,
+        (x, y): ((f64, f64), (f64, f64)),
+        start: &Matrix,
+        seed: u64,
+    ) -> Outcome<Self> {
+        let wide = |(low, high): (f64, f64), j: usize| {
+            let column = || start.iter_rows().map(|r| r[j]);
+            let (low, high) = (column().fold(low, f64::min), column().fold(high, f64::max));
+            let more = BEYOND * (high - low);
+            (low - more, (high - low + 2.0 * more) / SIDE as f64)
+        };
+        let (x, y) = (wide(x, 0), wide(y, 1));
+        let at = |(low, step): (f64, f64), k: usize| low + step * (k as f64 + 0.5);
+        let grid = Matrix::from_fn(SIDE * SIDE, 2, |i, j| if j == 0 { at(x, i % SIDE) } else { at(y, i / SIDE) });
+        let (cell, mut log_p) = (x.1 * y.1, target.log_density(&grid));
+        log_p.iter_mut().filter(|l| !l.is_finite()).for_each(|l| *l = f64::NEG_INFINITY);
+        let top = log_p.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+        let log_z = top + ln(log_p.iter().map(|l| exp(l - top)).sum::<f64>() * cell);
+        if !log_z.is_finite() {
+            return Err(Failure::input("D is not shown: the target has no finite density in the picture"));
+        }
+        log_p.iter_mut().for_each(|l| *l = (*l - log_z).max(LEAST));
+        let exact = target.sample(start.rows(), seed).map(|x| {
+            let log_p = target.log_density(&x);
+            (x, log_p)
+        });
+        Ok(Self { target: Arc::clone(target), grid, cell, log_p, log_z, exact })
+    }
+
+    /// A law with these `densities` of its samples `points` (N×2).
+    pub fn at(&self, densities: Densities, points: Matrix, view: &View) -> pushforward::Result<Known> {
+        let View { divergence, clip, level } = *view;
+        let soft = |l: f64| 1.0 / (1.0 + exp(level - l));
+        let log_q = densities[1].log_density(&self.grid);
+        let q: Vec<f64> = log_q.iter().map(|l| exp(*l)).collect();
+        let mass = q.iter().sum::<f64>() * self.cell;
+        let log_ratio = |k: usize| self.log_p[k] - log_q[k].max(LEAST);
+        let centre = (0..q.len()).map(|k| log_ratio(k) * q[k] * self.cell).sum::<f64>();
+        let own = divergence.centred(centre);
+        let f = own.as_deref().unwrap_or(divergence);
+        let part = |k: usize| lowered(f, clip, log_ratio(k), exp(self.log_p[k]), q[k]);
+        let inside = (mass - 1.0).abs() < LOST;
+        let over = |part: &dyn Fn(usize) -> f64| {
+            if inside { (0..q.len()).map(part).sum::<f64>() * self.cell } else { f64::NAN }
+        };
+        let (value, under) = (over(&part), over(&|k| exp(self.log_p[k]) * soft(log_ratio(k))));
+
+        let (p, q) = (evaluate(&*self.target, &points)?, evaluate(&*densities[1], &points)?);
+        let log_ratio: Vec<f64> = p.log_density.iter().zip(&q.log_density).map(|(p, q)| p - self.log_z - q).collect();
+        let (mut beta, mut velocity) = (p.score, Matrix::zeros(points.rows(), 2));
+        beta.add_scaled(-1.0, &q.score);
+        drift_into(f, LogRatioClip { low: -clip, high: clip }, &log_ratio, &beta, &mut velocity);
+        // r s' = e^τ s² and s'' = s' (1 - 2s), so r (s' + s'') = 2 e^τ s² (1 - s)
+        let mut response = beta;
+        for (row, &l) in response.as_mut_slice().chunks_exact_mut(2).zip(&log_ratio) {
+            let s = soft(l);
+            row.iter_mut().for_each(|b| *b *= 2.0 * exp(level) * s * s * (1.0 - s));
+        }
+        Ok(Known { densities, points, velocity, response, value, under })
+    }
+
+    /// The certificate (T25) of the samples of a law.
+    pub fn certificate(&self, law: &Known) -> Option<Certificate> {
+        let weights = |log_p: &[f64], q: &dyn Density, x: &Matrix| -> Vec<f64> {
+            log_p.iter().zip(q.log_density(x)).map(|(p, q)| p - q).collect()
+        };
+        let [plain, q] = &law.densities;
+        let own = weights(&self.target.log_density(&law.points), &**plain, &law.points);
+        let exact = self.exact.as_ref().map(|(x, log_p)| weights(log_p, &**q, x));
+        Certificate::of(&own, exact.as_deref()).ok()
+    }
+}
+
+impl Known {
+    /// What the step from this law to the `next` one did to its samples.
+    pub fn taken(&self, next: &Self) -> Taken {
+        let mut steps = next.points.clone();
+        steps.add_scaled(-1.0, &self.points);
+        let n = steps.rows() as f64;
+        let along = |a: &Matrix, b: &Matrix| {
+            let fields = a.iter_rows().zip(b.iter_rows()).zip(steps.iter_rows());
+            let each = fields.map(|((a, b), x)| (0..2).map(|j| 0.5 * (a[j] + b[j]) * x[j]).sum::<f64>());
+            let each: Vec<f64> = each.collect();
+            let value = mean(&each);
+            let variance = each.iter().map(|e| (e - value).powi(2)).sum::<f64>() / (n - 1.0);
+            Estimate { value, standard_error: (variance / n).sqrt() }
+        };
+        let (chain, response) = (along(&self.velocity, &next.velocity), along(&self.response, &next.response));
+        let square = self.velocity.as_slice().iter().map(|v| v * v).sum::<f64>() / n;
+        Taken { square, chain, response }
+    }
+}
