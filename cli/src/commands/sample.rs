@@ -8,6 +8,7 @@ use crate::model::Model;
 use crate::opened::Opened;
 use crate::progress::Progress;
 use crate::report::{count, number};
+use crate::target::words;
 use pushforward::density::Density;
 use pushforward::search::{Polish, PolishReport};
 use std::path::{Path, PathBuf};
@@ -34,6 +35,12 @@ pub struct Arguments {
     /// Carry each of these points (.npy, .npz or .csv) in place of drawing: for a generator of train --source
     #[arg(long, value_name = "FILE", conflicts_with_all = ["number", "seed", "polish", "exact"])]
     source: Option<PathBuf>,
+    /// Draw this class alone, by its number in the label column: for a generator of labelled samples
+    #[arg(long, value_name = "K", allow_negative_numbers = true, conflicts_with_all = ["source", "polish", "exact"])]
+    label: Option<f64>,
+    /// How far beyond its class, away from all others: the mean of the class moves by G times its distance from the mean of all
+    #[arg(long, value_name = "G", requires = "label", default_value_t = 0.0, hide_default_value = true)]
+    guidance: f64,
     /// Key of the samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -80,6 +87,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.exact {
         return exact(arguments, &run);
     }
+    let class = class(arguments, model)?;
     let block = model.block_rows();
     model.fits_memory(block)?;
     let mut polisher = (arguments.polish > 0).then(|| Polisher::new(arguments, &run)).transpose()?;
@@ -92,7 +100,10 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let part = if polisher.is_some() { (block / 16).max(1) } else { block };
     for (number, start) in (0..arguments.number).step_by(block as usize).enumerate() {
         let rows = (arguments.number - start).min(block);
-        let drawn = model.sample(rows as usize, arguments.seed, number as u64);
+        let drawn = match class {
+            Some(class) => model.sample_class(rows as usize, class, arguments.seed, number as u64),
+            None => model.sample(rows as usize, arguments.seed, number as u64),
+        };
         for first in (0..rows).step_by(part as usize) {
             let last = (first + part).min(rows);
             let mut samples = drawn.slice_rows(first as usize..last as usize);
@@ -117,6 +128,29 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     ));
     polisher.iter().for_each(|p| note(p.report()));
     Ok(())
+}
+
+/// The class that was asked for, with its guidance.
+fn class(arguments: &Arguments, model: &Model) -> Outcome<Option<(usize, f64)>> {
+    let Some(label) = arguments.label else { return Ok(None) };
+    let shown = arguments.run.display();
+    let Some(classes) = model.classes() else {
+        return Err(Failure::input(format!(
+            "--label {label}: the model of {shown} has no classes; train one on samples whose target names a label column"
+        )));
+    };
+    let Some(class) = classes.names.iter().position(|name| *name == label) else {
+        let names = words(&classes.names);
+        return Err(Failure::input(format!("--label {label}: {shown} has no such class; it has {names}")));
+    };
+    let (guidance, most) = (arguments.guidance, classes.guidance);
+    if !(0.0..=most).contains(&guidance) {
+        return Err(Failure::input(format!(
+            "--guidance {guidance}: {shown} learnt guidance from 0 to {most}; ask for one in this range, or train with --set guidance={}",
+            if guidance > 0.0 { guidance } else { 1.0 }
+        )));
+    }
+    Ok(Some((class, guidance)))
 }
 
 /// Carries the points of a file, row by row.

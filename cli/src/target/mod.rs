@@ -16,6 +16,7 @@ mod symmetry;
 mod trust;
 mod working_folder;
 
+pub(crate) use samples::words;
 pub use trust::{refuse_untrusted, trust_libraries};
 
 use crate::failure::{Failure, Outcome};
