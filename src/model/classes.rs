@@ -50,6 +50,14 @@ impl Classes {
         (GaussianMixture::of_lower_factors(weights, Matrix::from_vec(of_codes.len(), d, means), factors), of_codes)
     }
 
+    /// m_c - m for the means m_c of the classes of y (n×d) and m of all, C×d.
+    pub(super) fn beyond(y: &Matrix, labels: &Labels) -> Matrix {
+        let all = y.column_means();
+        let of = |class: usize| y.gather_rows(&labels.rows(class)).column_means();
+        let means: Vec<Vec<f64>> = (0..labels.names.len()).map(of).collect();
+        Matrix::from_fn(means.len(), y.cols(), |c, j| means[c][j] - all[j])
+    }
+
     /// The guidance of a step: 0 in half of the steps, else uniform up to the largest.
     pub(super) fn guidance_of(&self, seed: u64, step: u64) -> f64 {
         let u = uniform(&mut stream(seed, Purpose::Latent, GUIDANCE | step));

@@ -3,7 +3,7 @@
 use crate::Result;
 use crate::autodiff::Var;
 use crate::density::{Affine, Density, GaussianMixture, Orientation, Oriented};
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, solve_lower};
 use crate::model::Searched;
 use crate::model::batch::Batch;
 use crate::model::centres::CentreDensity;
@@ -96,6 +96,20 @@ impl<T: Real> Generator<T> {
         let mut out = Self::new(frame, latent, hidden, seed);
         out.silence();
         out
+    }
+
+    /// Lets guidance w move each class c by w times the row c of `by` (C×d, in units of the frame): where w (m_c - m) is that, the mean of the class
+    /// is the one at which the velocity vanishes.
+    #[track_caller]
+    pub(crate) fn guide(&mut self, by: &Matrix) {
+        let (Some(classes), Some(pieces)) = (&self.classes, &self.pieces) else { return };
+        let mut shifts = Matrix::zeros(pieces.codes(), by.cols());
+        for (k, &class) in classes.of_codes.iter().enumerate() {
+            shifts.row_mut(k).copy_from_slice(by.row(class));
+            let factor = Matrix::from_vec(by.cols(), by.cols(), pieces.factors().row(k).to_vec());
+            solve_lower(&factor, shifts.row_mut(k));
+        }
+        self.parameters[3] = Arc::new(shifts.cast().into());
     }
 
     /// With classes of its codes; guidance moves nothing yet.

@@ -168,7 +168,9 @@ impl GeneratorSettings {
         }
         let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
         if let Some(labels) = labels {
+            let towards = Classes::beyond(&y, &labels);
             generator = generator.with_classes(Classes { of_codes, names: labels.names, guidance: self.guidance });
+            generator.guide(&towards);
         }
         generator.search = found.map(|found| Searched::of(&found));
         generator.orientation = orientation;

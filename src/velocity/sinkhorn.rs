@@ -159,7 +159,7 @@ impl SinkhornFlow {
             let x = scene.x.gather_rows(&rows);
             let reference = second.as_ref().map_or(Reference::Own, Reference::Independent);
             let to = self.target.class(class, count, scene.clock, scene.seed);
-            let size = to.0.rows();
+            let size = if count == 0 { 0 } else { to.0.rows() };
             let (mut own, mut of_class) = self.towards(&x, reference, to.clone(), with)?;
             if classes.guidance > 0.0 {
                 let (q, p) = (Cloud::<f64>::new(&x, None)?, Cloud::new(&to.0, to.1.as_deref())?);

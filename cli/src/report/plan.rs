@@ -11,7 +11,7 @@ use pushforward::linalg::Matrix;
 const WIDTH: f64 = 760.0;
 const HEIGHTS: (f64, f64) = (360.0, 1200.0);
 /// Height of the line below the diagram.
-const NOTE: f64 = 28.0;
+const NOTE: f64 = 40.0;
 /// Points of either side, and lines, that are drawn at most.
 const POINTS: usize = 2000;
 const LINES: usize = 3000;
@@ -96,7 +96,7 @@ impl Plan<'_> {
             share(y.points.rows().min(POINTS), y.points.rows())
         );
         let panel = plot.finish("plan")
-            + &format!("<text class=\"tick\" x=\"13\" y=\"{:.0}\">{}</text>\n", height + 14.0, escape(&note));
+            + &format!("<text class=\"tick\" x=\"13\" y=\"{:.0}\">{}</text>\n", height + NOTE - 8.0, escape(&note));
         picture(&[panel], 1, (WIDTH, height + NOTE))
     }
 }
