@@ -323,6 +323,15 @@ fn classes_are_drawn() {
     stopped(folder.path(), &[&train[..], &["part"]].concat(), "part");
     succeeds(&pushforward(folder.path(), &["train", "--resume", "part"]));
     assert_eq!(fs::read(at("whole/samples.npy")).unwrap(), fs::read(at("part/samples.npy")).unwrap());
+    // the data are as they were, and then they are not
+    let sample = ["sample", "whole", "-n", "5", "-o", "x.npy"];
+    let same = pushforward(folder.path(), &sample);
+    assert!(!stderr(&same).contains("has changed"), "{}", stderr(&same));
+    let data = fs::read_to_string(at("data.csv")).unwrap();
+    fs::write(at("data.csv"), data.replacen('1', "2", 1)).unwrap();
+    let other = pushforward(folder.path(), &sample);
+    assert!(other.status.success() && stderr(&other).contains("data.csv has changed"), "{}", stderr(&other));
+    fs::write(at("data.csv"), data).unwrap();
     for (flags, words) in [
         (&["--label", "3"][..], "it has 2, 7"),
         (&["--label", "7", "--guidance", "1.5"], "learnt guidance from 0 to 1"),
@@ -390,8 +399,7 @@ const TRAINED: &[&str] = &[
 ];
 
 /// Trains a generator in 60 steps on 10,000 samples of each law, writes the files to `target/samples/` and prints the rows of
-/// docs/transport.md; energy distances to 10,000 fresh samples are within five floors (two are
-/// wanted; two moons are at three, whose floor varies by its own size). `--ignored`: minutes.
+/// docs/transport.md; energy distances to 10,000 fresh samples are within two floors. `--ignored`: minutes.
 #[test]
 #[ignore = "a measurement"]
 fn generators_from_samples() {
@@ -417,7 +425,8 @@ fn generators_from_samples() {
         let sampling = start.elapsed().as_secs_f64();
         stdout(&folder, &["sample", name, "-n", "2000", "--seed", "1", "-o", &file("drawn-few")]);
         let measure = |a: &str, b: &str, metric: &str| {
-            let text = stdout(&folder, &["distance", a, b, "--metric", metric, "--floor", "5", "--json"]);
+            let splits = if metric == "w2" { "3" } else { "10" };
+            let text = stdout(&folder, &["distance", a, b, "--metric", metric, "--floor", splits, "--json"]);
             let out: serde_json::Value = serde_json::from_str(&text).unwrap();
             (out["value"].as_f64().unwrap(), out["floor"]["mean"].as_f64().unwrap())
         };
@@ -426,7 +435,7 @@ fn generators_from_samples() {
         println!(
             "| {name} | {energy:.5} ({floor:.5}) | {w2:.3} ({w2_floor:.3}) | {published} | {training:.1} | {sampling:.2} |"
         );
-        if energy > 5.0 * floor {
+        if energy > 2.0 * floor {
             failures.push(name);
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::commands::distance::read_weights;
 use crate::files::samples::{read_names, read_samples};
-use crate::files::{FNV_START, fnv1a_from};
+use crate::fingerprint;
 use crate::target::{Described, Reason};
 use pushforward::density::{Empirical, Labels, WeightedSamples};
 use pushforward::linalg::Matrix;
@@ -26,11 +26,13 @@ struct Keys {
     #[serde(default = "fifth")]
     held_out: f64,
     data_checksum: Option<String>,
+    weights_checksum: Option<String>,
     #[serde(default)]
     source: String,
 }
 
-const KEYS: &[&str] = &["kind", "data", "weights", "label", "thin", "held_out", "data_checksum", "source"];
+const KEYS: &[&str] =
+    &["kind", "data", "weights", "label", "thin", "held_out", "data_checksum", "weights_checksum", "source"];
 
 fn one() -> i64 {
     1
@@ -70,12 +72,15 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     let weights = keys.weights.as_ref().map(|w| base.join(w));
     let log_weights = weights.as_ref().map(|w| read_weights(w, n)).transpose();
     let log_weights = log_weights.map_err(|e| Reason::new(format!("weights: {e}")))?;
-    let checksum = checksum(&points, log_weights.as_deref());
-    if let Some(sum) = keys.data_checksum.as_ref().filter(|sum| **sum != checksum) {
-        return Err(Reason::new(format!(
-            "data: {shown} or its weights have changed since the run (checksum {checksum}, not {sum}); restore them, or start a new run on the new ones"
-        )));
-    }
+    let print = |key: &str, path: &Path, expected: Option<&str>| {
+        let found = fingerprint::of_file(path).map_err(|e| Reason::new(format!("{key}: {e}")))?;
+        match fingerprint::difference(key, path, expected, &found) {
+            Some(difference) => Err(Reason::new(format!("{difference}; {}", fingerprint::REMEDY))),
+            None => Ok(found),
+        }
+    };
+    let checksum = print("data", &path, keys.data_checksum.as_deref())?;
+    let of_weights = weights.as_ref().map(|w| print("weights", w, keys.weights_checksum.as_deref())).transpose()?;
     let (points, labels) = match &keys.label {
         None => (points, None),
         Some(label) => labelled(&points, label, &path).map(|(points, labels)| (points, Some(labels)))?,
@@ -123,6 +128,9 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     described.source = keys.source;
     let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned();
     described.replace("data_checksum", checksum);
+    if let Some(of_weights) = of_weights {
+        described.replace("weights_checksum", of_weights);
+    }
     if let Some(weights) = weights {
         described.replace("weights", absolute(weights));
     }
@@ -170,11 +178,4 @@ fn split(mut rows: Vec<usize>, held_out: f64) -> (Vec<usize>, Vec<usize>) {
     let seen = rows.len() - (held_out * rows.len() as f64).round() as usize;
     let unseen = rows.split_off(seen);
     (rows, unseen)
-}
-
-/// Of the numbers, whatever the format of their file.
-fn checksum(points: &Matrix, log_weights: Option<&[f64]>) -> String {
-    let numbers = points.as_slice().iter().chain(log_weights.unwrap_or_default());
-    let sum = numbers.fold(FNV_START, |sum, x| fnv1a_from(sum, &x.to_bits().to_le_bytes()));
-    format!("{sum:016x}")
 }
