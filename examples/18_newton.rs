@@ -15,7 +15,7 @@ fn main() -> Result<()> {
     let p = GaussianMixture::isotropic(&[0.5, 0.5], Matrix::from_rows(&[[-1.5], [1.5]]), 0.4)?;
     let draw = |seed| pushforward::density::Density::sample(&p, 300, seed).expect("exact sampler");
     // Newton draws its own samples of p, the flow of the MMD takes these
-    let samples = Some(WeightedSamples { points: draw(1), log_weights: None });
+    let samples = Some(WeightedSamples { points: draw(1), log_weights: None, labels: None });
     let data = Target { samples, ..Target::of(std::sync::Arc::new(p.clone())) };
     let start = normal_matrix::<f64>(2, Purpose::Particles, 0, 60, 1).map(|z| -1.5 + 0.1 * z);
     let (unseen, steps) = (draw(3), 30u64);

@@ -75,7 +75,16 @@ fn differences_are_of_second_order() {
         let settings = FisherSettings { reach, ..Default::default() };
         let flow = FisherFlow::new(Arc::new(p.clone()), Box::new(Exact), settings);
         let clock = Clock { step: 0, steps: 1 };
-        let scene = Scene { x: &x, reference: Reference::Own, at_x: None, law: Some(&q), dt: 0.0, clock, seed: 1 };
+        let scene = Scene {
+            x: &x,
+            reference: Reference::Own,
+            classes: None,
+            at_x: None,
+            law: Some(&q),
+            dt: 0.0,
+            clock,
+            seed: 1,
+        };
         let Pull::Points(field) = flow.evaluate(&scene).unwrap() else { panic!("another pull") };
         (0..40).map(|i| (field.velocity[(i, 0)] - exact(i)).powi(2)).sum::<f64>().sqrt()
     };

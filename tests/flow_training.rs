@@ -47,8 +47,12 @@ fn path_gradient_is_the_derivative_of_the_divergence() {
     let grid = Matrix::from_fn(N, 1, |i, _| 15.0 * (2.0 * (i as f64 + 0.5) / N as f64 - 1.0));
     // noise on the grid for each component k, with weight π_k φ(z) h
     let codes: Vec<usize> = (0..N).map(|i| i / (N / 3)).collect();
-    let latent =
-        LatentBatch { noise: Matrix::from_fn(N, 1, |i, _| place(i, 10.0)), jitter: None, codes: Some(codes.clone()) };
+    let latent = LatentBatch {
+        noise: Matrix::from_fn(N, 1, |i, _| place(i, 10.0)),
+        jitter: None,
+        codes: Some(codes.clone()),
+        guidance: 0.0,
+    };
     let [means, scales, logits] = [0, 1, 2].map(|k| base.parameters[k].as_slice().to_vec());
     let total: f64 = logits.iter().map(|l| l.exp()).sum();
     let y = {

@@ -1,7 +1,7 @@
 //! The mode figures and the report with floors.
 
 use pushforward::Error;
-use pushforward::density::{self, Density, Entry, GaussianMixture, gmm9, gmm40};
+use pushforward::density::{self, Density, Empirical, Entry, GaussianMixture, WeightedSamples, gmm9, gmm40};
 use pushforward::linalg::Matrix;
 use pushforward::metric::*;
 use pushforward::rng::{Purpose, normal_matrix};
@@ -290,4 +290,37 @@ fn every_target_has_a_report() {
             assert!(metric.value.is_finite() && z.abs() < 20.0, "{name}: z = {z}, {metric:?}");
         }
     }
+}
+
+/// Checks that fresh samples of the law of the training points are as far from them as held-out points (within 5 spreads of a mean over
+/// sets, and a share of copies below 0.1 where 0.05 ± 0.01 is expected), that copies are found out (distance 0, share 1), half of each is a
+/// share near ½, and that a law that nobody learned from has neither figure.
+#[test]
+fn copies_are_found() {
+    let draws = |unit: u64, n: usize| normal_matrix(41, Purpose::Check, unit, n, 2);
+    let training = draws(0, 3000);
+    let plain = Empirical::new(&WeightedSamples::equal(draws(1, 1500))).unwrap();
+    let law = plain.clone().with_training(training.clone());
+    let small = Options {
+        transport_sizes: Vec::new(),
+        sliced_size: 100,
+        pair_size: 100,
+        test_size: 0,
+        repeats: 4,
+        ..Options::default()
+    };
+    let figures = |law: &Empirical, x: &Matrix| {
+        let report = evaluate(law, x, &small).unwrap();
+        let of = |key: &str| report.metric(key).map(|m| (m.value, m.floor.clone().unwrap()));
+        of("nearest_training").zip(of("training_copies"))
+    };
+    let fresh = draws(2, 1500);
+    let ((mean, floor), (share, _)) = figures(&law, &fresh).unwrap();
+    assert!((mean - floor.mean).abs() < 5.0 * floor.spread.max(1e-3) && share < 0.1, "{mean} {floor:?} {share}");
+    let ((mean, floor), (share, _)) = figures(&law, &training.slice_rows(0..1500)).unwrap();
+    assert!(mean == 0.0 && floor.mean > 0.01 && share == 1.0, "{mean} {share}");
+    let half = Matrix::from_fn(1500, 2, |i, j| if i % 2 == 0 { fresh[(i, j)] } else { training[(i, j)] });
+    let (_, (share, _)) = figures(&law, &half).unwrap();
+    assert!((share - 0.525).abs() < 0.03, "{share}");
+    assert!(figures(&plain, &fresh).is_none());
 }

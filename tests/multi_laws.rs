@@ -30,7 +30,7 @@ fn targets() -> Targets {
 
 fn field(velocity: &dyn Velocity, x: &Matrix) -> Field {
     let clock = Clock { step: 0, steps: 1 };
-    let scene = Scene { x, reference: Reference::Own, at_x: None, law: None, dt: 0.1, clock, seed: 1 };
+    let scene = Scene { x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.1, clock, seed: 1 };
     match velocity.evaluate(&scene).unwrap() {
         Pull::Points(field) => field,
         other => panic!("{:?}", other.kind()),

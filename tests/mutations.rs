@@ -89,6 +89,7 @@ const EDITS: &[(&str, &str)] = &[
     ("mmd-gaussian-power", "sinkhorn::kernel_velocities_are_gradients"),
     ("mmd-laplace-power", "sinkhorn::kernel_velocities_are_gradients"),
     ("mmd-own-sign", "sinkhorn::kernel_velocities_are_gradients"),
+    ("guidance-sign", "sinkhorn::classes_follow_their_own_samples"),
     ("sinkhorn-not-debiased", "sinkhorn::gaussians_follow_the_exact_flow"),
     ("stein-gaussian-slope", "multi_laws::gram_matrix_by_its_definition multi_laws"),
     ("stein-multiquadric-slope", "multi_laws::gram_matrix_by_its_definition multi_laws"),

@@ -20,6 +20,7 @@ fn step(v: &Newton, x: &Matrix, step: u64) -> Matrix {
     let scene = Scene {
         x,
         reference: Reference::Own,
+        classes: None,
         at_x: None,
         law: None,
         dt: 0.0,

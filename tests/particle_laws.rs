@@ -109,7 +109,8 @@ fn affine_estimate_is_a_density() {
     let z: Matrix = normal_matrix(12, Purpose::Check, 0, 30, 3);
     let x = Matrix::from_fn(30, 3, |i, j| 2.0 + [0.2, 3.0, 0.5][j] * z[(i, j)] + 0.4 * z[(i, 0)]);
     let clock = Clock { step: 0, steps: 1 };
-    let scene = Scene { x: &x, reference: Reference::Own, at_x: None, law: None, dt: 0.1, clock, seed: 5 };
+    let scene =
+        Scene { x: &x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.1, clock, seed: 5 };
     let target = SmoothedTarget::new(Arc::new(GaussianMixture::standard(3).unwrap()), 2);
     let q = AffineScore.noised(&scene, &target).unwrap().q;
     let law = GaussianMixture::gaussian(&x.column_means(), x.column_covariance()).unwrap();
@@ -260,7 +261,8 @@ fn annealed_scores() {
     let scored = |annealing: &str, step: u64| {
         let settings = LangevinSettings { annealing: annealing.into(), start: 0.25, anneal: 0.5 };
         let clock = Clock { step, steps: 100 };
-        let scene = Scene { x: &x, reference: Reference::Own, at_x: None, law: None, dt: 0.1, clock, seed: 0 };
+        let scene =
+            Scene { x: &x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.1, clock, seed: 0 };
         match Langevin::new(Arc::clone(&target), settings).evaluate(&scene).unwrap() {
             Pull::Diffusion { field, sigma } if sigma == std::f64::consts::SQRT_2 => field.velocity[(0, 0)],
             other => panic!("{other:?}"),
@@ -327,7 +329,16 @@ fn own_term_is_not_corrected_twice() {
         for step in 0..(40_000 / n) as u64 {
             let x: Matrix = normal_matrix(8, Purpose::Check, step, n, 1);
             let clock = Clock { step, steps: 1 << 20 };
-            let scene = Scene { x: &x, reference: Reference::Own, at_x: None, law: None, dt: 0.1, clock, seed: 5 };
+            let scene = Scene {
+                x: &x,
+                reference: Reference::Own,
+                classes: None,
+                at_x: None,
+                law: None,
+                dt: 0.1,
+                clock,
+                seed: 5,
+            };
             let noised = estimator.noised(&scene, &target).unwrap();
             let values = Kde::new(&x, h).unwrap().evaluate(&noised.y);
             let product = |score: &Matrix| -> f64 {
@@ -368,7 +379,8 @@ fn a_lone_particle_has_little_trust_and_a_bounded_velocity() {
     let settings = KernelSettings { bandwidth_start: h, bandwidth_end: h, neighbours: 10.0, ..Default::default() };
     let target = gaussian(&[0.0], &[&[1.0]]);
     let clock = Clock { step: 0, steps: 1 };
-    let scene = Scene { x: &x, reference: Reference::Own, at_x: None, law: None, dt: 0.1, clock, seed: 5 };
+    let scene =
+        Scene { x: &x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.1, clock, seed: 5 };
     let noised = KernelEstimator::<f64>::new(settings.clone());
     let trust = noised.noised(&scene, &SmoothedTarget::new(Arc::clone(&target), 2)).unwrap().trust;
     assert!((trust[200] - 0.1).abs() < 1e-12, "{}", trust[200]);

@@ -176,7 +176,7 @@ fn shipped(f: &Arc<dyn Divergence>, x: &Matrix, seed: u64) -> Matrix {
     let mut mean: Matrix = Matrix::zeros(PARTICLES, 2);
     for step in 0..JITTERS {
         let clock = Clock { step, steps: JITTERS };
-        let scene = Scene { x, reference: Reference::Own, at_x: None, law: None, dt: 0.0, clock, seed };
+        let scene = Scene { x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.0, clock, seed };
         let Ok(Pull::Points(field)) = drift.evaluate(&scene) else { panic!("a finite target has a velocity") };
         mean.add_scaled(1.0 / JITTERS as f64, &field.velocity);
     }

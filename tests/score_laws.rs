@@ -37,7 +37,7 @@ fn settings(objective: &str, probes: Option<usize>, form: &str) -> ScoreSettings
 }
 
 fn scene<'a>(x: &'a Matrix, reference: Reference<'a>, step: u64) -> Scene<'a> {
-    Scene { x, reference, at_x: None, law: None, dt: 0.0, clock: Clock { step, steps: 1000 }, seed: 3 }
+    Scene { x, reference, classes: None, at_x: None, law: None, dt: 0.0, clock: Clock { step, steps: 1000 }, seed: 3 }
 }
 
 /// No target: the score of q does not ask for one.

@@ -1,12 +1,13 @@
 //! The Sinkhorn flow where its answers are known: Gaussians, two modes far apart, q = p, and the relatives.
 
 use pushforward::Result;
-use pushforward::density::{Affine, Target, WeightedSamples, gmm9};
-use pushforward::estimate::{Clock, Reference, Scene};
+use pushforward::density::{Affine, Labels, Target, WeightedSamples, gmm9};
+use pushforward::estimate::{Classed, Clock, Reference, Scene};
 use pushforward::linalg::Matrix;
 use pushforward::num::{Summary, fit_line};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::{Method, Run};
+use pushforward::transport::{Cloud, Sinkhorn, couple, couple_with_itself};
 use pushforward::velocity::{Ingredients, Pull, velocity_by_name};
 
 fn normals(unit: u64, n: usize, d: usize) -> Matrix {
@@ -14,7 +15,7 @@ fn normals(unit: u64, n: usize, d: usize) -> Matrix {
 }
 
 fn samples(points: Matrix, log_weights: Option<Vec<f64>>) -> Target {
-    Target::of_samples(WeightedSamples { points, log_weights })
+    Target::of_samples(WeightedSamples { points, log_weights, labels: None })
 }
 
 /// Particles that follow a velocity towards samples, in steps of `dt`.
@@ -106,10 +107,16 @@ fn w2_to_normal(x: &Matrix, m: f64, s: f64, edges: &[f64]) -> f64 {
 }
 
 /// sup over t ≤ 3 of W₂(n particles towards n samples of N(-1, 1) from n of N(2, ½²), the exact Gaussian flow), ε = 1, under the same Euler
-/// steps of 0.1.
-fn largest_gap(n: usize, unit: u64, edges: &[f64]) -> f64 {
+/// steps of 0.1; and log₁₀ of what the theorem of W-Flow (arXiv 2605.11755, known to us by a report of its text) allows: for velocities with Lipschitz
+/// constants L₁ in x, L₂ in q, L₃ in p it is e^((L₁+L₂)T) W₂(q̂₀, q₀) + L₃/(L₁+L₂) (e^((L₁+L₂)T) - 1) W₂(p̂, p), on a set of diameter D with
+/// L = D²/(2ε) for each; D is that of all points here.
+fn largest_gap(n: usize, unit: u64, edges: &[f64]) -> (f64, f64) {
     let start = normals(5000 + 2 * unit, n, 1).map(|z| 2.0 + 0.5 * z);
-    let target = samples(normals(5001 + 2 * unit, n, 1).map(|z| z - 1.0), None);
+    let points = normals(5001 + 2 * unit, n, 1).map(|z| z - 1.0);
+    let all = || start.as_slice().iter().chain(points.as_slice());
+    let diameter = all().fold(f64::MIN, |m, x| m.max(*x)) - all().fold(f64::MAX, |m, x| m.min(*x));
+    let (of_start, of_target) = (w2_to_normal(&start, 2.0, 0.5, edges), w2_to_normal(&points, -1.0, 1.0, edges));
+    let target = samples(points, None);
     let (dt, steps, epsilon) = (0.1, 30, 1.0);
     let set = [("epsilon", epsilon), ("velocity.tolerance", 1e-4)];
     let mut run = particles("sinkhorn", &target, &start, dt, steps, &set).unwrap();
@@ -122,7 +129,9 @@ fn largest_gap(n: usize, unit: u64, edges: &[f64]) -> f64 {
         s += dt * 0.5 * (root(s, 1.0) - root(s, s)) / s;
         largest = largest.max(w2_to_normal(&run.sample(n, 0, 0), m, s, edges));
     }
-    largest
+    // T = 3, L₁ + L₂ = D²/ε, and 1 is nothing beside its exponential
+    let bound = (diameter * diameter / epsilon * 3.0) / std::f64::consts::LN_10 + (of_start + 0.5 * of_target).log10();
+    (largest, bound)
 }
 
 /// The slope of log E[gap²]^½ against log n, over (n, repeats).
@@ -136,13 +145,16 @@ fn slope_of_gaps(sizes: &[(usize, u64)]) -> f64 {
                 i => quantile(i as f64 / n as f64),
             })
             .collect();
-        let squares: Vec<f64> = (0..repeats).map(|k| largest_gap(n, 100 * n as u64 + k, &edges).powi(2)).collect();
-        let of = Summary::of(&squares);
+        let found: Vec<(f64, f64)> = (0..repeats).map(|k| largest_gap(n, 100 * n as u64 + k, &edges)).collect();
+        let of = Summary::of(&found.iter().map(|f| f.0 * f.0).collect::<Vec<_>>());
+        let bound = Summary::of(&found.iter().map(|f| f.1).collect::<Vec<_>>());
         println!(
-            "n = {n}: {:.4} ± {:.4} from {repeats} runs",
+            "n = {n}: {:.4} ± {:.4} from {repeats} runs; the theorem allows 10^{:.0}",
             of.mean.sqrt(),
-            0.5 * of.standard_error() / of.mean.sqrt()
+            0.5 * of.standard_error() / of.mean.sqrt(),
+            bound.mean
         );
+        assert!(found.iter().all(|(gap, bound)| gap.log10() < *bound));
         logs.push((n as f64).ln());
         gaps.push(0.5 * of.mean.ln());
     }
@@ -247,6 +259,7 @@ fn stretch(self_term: &str, batches: u64) -> Summary {
             let scene = Scene {
                 x: &x,
                 reference: Reference::Independent(&second),
+                classes: None,
                 at_x: None,
                 law: None,
                 dt: 0.0,
@@ -299,7 +312,8 @@ fn kernel_velocities_are_gradients() {
         settings.set("points", &0.into()).unwrap();
         let ingredients = Ingredients { target: target.clone(), estimator: None, particles: None, seed: 0 };
         let clock = Clock { step: 0, steps: 1 };
-        let scene = Scene { x: &x, reference: Reference::Own, at_x: None, law: None, dt: 0.0, clock, seed: 0 };
+        let scene =
+            Scene { x: &x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.0, clock, seed: 0 };
         let Pull::Points(field) = settings.build(ingredients).unwrap().evaluate(&scene).unwrap() else {
             panic!("a field")
         };
@@ -308,6 +322,58 @@ fn kernel_velocities_are_gradients() {
             let slope = (gain(&moved(1e-5)) - gain(&moved(-1e-5))) / 2e-5;
             let found = field.velocity.as_slice()[at];
             assert!((found - slope).abs() < 1e-8, "{name} {at}: {found} {slope}");
+        }
+    }
+}
+
+/// Checks the velocity of two labelled classes with guidance w = 0.7 against its formula, T_(q_c p_c) - T_(q_c q_c) + w (T_(q_c p_c) - T_(q_c p)) by
+/// plans of its own, to 1e-12; that its mean over a class is m_(p_c) - m_(q_c) + w (m_(p_c) - m_p) to 1e-6, the tolerance of marginals times
+/// lengths; and that w = 0 is the velocity of the class alone.
+#[test]
+fn classes_follow_their_own_samples() {
+    let (x, y) = (normals(60, 30, 2), normals(61, 50, 2));
+    let class = |i: usize| usize::from(i % 3 == 0);
+    let place = |i: usize, j: usize| if j == 0 { 2.0 - 3.0 * class(i) as f64 } else { 0.0 };
+    let y = Matrix::from_fn(50, 2, |i, j| 0.5 * y[(i, j)] + place(i, j));
+    let x = Matrix::from_fn(30, 2, |i, j| x[(i, j)] + 0.5 * place(i, j));
+    let labels = Labels { of: (0..50).map(class).collect(), names: vec![-1.0, 4.0] };
+    let target = Target::of_samples(WeightedSamples { labels: Some(labels), ..WeightedSamples::equal(y.clone()) });
+    let mut settings = velocity_by_name("sinkhorn").unwrap();
+    for (key, value) in [("epsilon", 0.5), ("tolerance", 1e-8)] {
+        settings.set(key, &value.into()).unwrap();
+    }
+    settings.set("points", &0.into()).unwrap();
+    settings.set("iterations", &10_000.into()).unwrap();
+    let velocity = |guidance: f64| {
+        let ingredients = Ingredients { target: target.clone(), estimator: None, particles: None, seed: 0 };
+        let classes = Classed { x: (0..30).map(class).collect(), reference: Vec::new(), guidance };
+        let (clock, classes) = (Clock { step: 0, steps: 1 }, Some(&classes));
+        let scene = Scene { x: &x, reference: Reference::Own, classes, at_x: None, law: None, dt: 0.0, clock, seed: 0 };
+        let Pull::Points(field) = settings.build(ingredients).unwrap().evaluate(&scene).unwrap() else {
+            panic!("a field")
+        };
+        field.velocity
+    };
+    let with = Sinkhorn { tolerance: 1e-8, ..Sinkhorn::new(0.5) };
+    for guidance in [0.0, 0.7] {
+        let found = velocity(guidance);
+        for c in 0..2 {
+            let rows = |n: usize| (0..n).filter(|&i| class(i) == c).collect::<Vec<_>>();
+            let of = |m: &Matrix| Cloud::<f64>::new(m, None).unwrap();
+            let (xc, yc) = (x.gather_rows(&rows(30)), y.gather_rows(&rows(50)));
+            let (q, p, all) = (of(&xc), of(&yc), of(&y));
+            let to = couple(&q, &p, &with).unwrap().projection(&q, &p);
+            let own = couple_with_itself(&q, &with, false).unwrap().projection(&q, &q);
+            let away = couple(&q, &all, &with).unwrap().projection(&q, &all);
+            for (k, &i) in rows(30).iter().enumerate() {
+                for j in 0..2 {
+                    let exact = to[(k, j)] - own[(k, j)] + guidance * (to[(k, j)] - away[(k, j)]);
+                    assert!((found[(i, j)] - exact).abs() < 1e-12, "{} {exact}", found[(i, j)]);
+                }
+            }
+            let mean = |m: &Matrix| m.column_means()[0];
+            let exact = mean(&yc) - mean(&xc) + guidance * (mean(&yc) - mean(&y));
+            assert!((mean(&found.gather_rows(&rows(30))) - exact).abs() < 1e-6, "{exact}");
         }
     }
 }

@@ -130,7 +130,7 @@ impl Velocity for TowardsMean {
 #[test]
 fn samples_without_a_density() {
     let points = normal_matrix(1, Purpose::Check, 0, 50, 2).map(|x: f64| x + 3.0);
-    let target = Target::of_samples(WeightedSamples { points: points.clone(), log_weights: None });
+    let target = Target::of_samples(WeightedSamples::equal(points.clone()));
     target.check().unwrap();
     let mean = target.samples.as_ref().unwrap().points.column_means();
     let start: Matrix = normal_matrix(1, Purpose::Check, 1, 30, target.dim());
@@ -307,7 +307,7 @@ impl Model for Shift {
     }
     fn draw(&mut self, request: &Request) -> Result<Drawn> {
         let x = self.points(POINTS, (request.seed, Purpose::Latent, request.clock.step));
-        Ok(Drawn { x, reference: None, at_x: None })
+        Ok(Drawn { x, reference: None, at_x: None, classes: None })
     }
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {
         let Pull::Points(field) = step.pull else { return Err(Error::Diverged { step: step.clock.step }) };

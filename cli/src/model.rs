@@ -12,7 +12,7 @@ use crate::saved::tensor;
 use pushforward::density::{Affine, Density, Group, Orientation};
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
-use pushforward::model::{BEND, Generator, Latent, Pieces, Searched};
+use pushforward::model::{BEND, Classes, Generator, Latent, Pieces, Searched};
 use pushforward::num::Real;
 use serde_json::json;
 use std::path::Path;
@@ -94,6 +94,24 @@ impl Model {
                 let from = (block as usize).saturating_mul(n).min(x.rows());
                 x.slice_rows(from..(from + n).min(x.rows()))
             }
+        }
+    }
+
+    /// The classes that it can draw; None for a model without.
+    pub fn classes(&self) -> Option<&Classes> {
+        match self {
+            Model::F32(g) => g.classes.as_ref(),
+            Model::F64(g) => g.classes.as_ref(),
+            Model::Flow(_) | Model::Particles(..) => None,
+        }
+    }
+
+    /// As [`Model::sample`], of a class with a guidance; for a model with classes.
+    pub fn sample_class(&self, n: usize, class: (usize, f64), seed: u64, block: u64) -> Matrix {
+        match self {
+            Model::F32(g) => g.sample_class(n, class, seed, block),
+            Model::F64(g) => g.sample_class(n, class, seed, block),
+            Model::Flow(_) | Model::Particles(..) => unreachable!("it has no classes"),
         }
     }
 
@@ -244,6 +262,12 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
         tensors.insert("latent.factors".into(), tensor(pieces.factors()));
         tensors.insert("latent.noise".into(), vector(&[generator.noise]));
     }
+    if let Some(classes) = &generator.classes {
+        let codes: Vec<f64> = classes.of_codes.iter().map(|c| *c as f64).collect();
+        tensors.insert("latent.classes".into(), vector(&codes));
+        tensors.insert("latent.labels".into(), vector(&classes.names));
+        tensors.insert("latent.guidance".into(), vector(&[classes.guidance]));
+    }
     search::put(&mut tensors, generator.search.as_ref());
     put_orientation(&mut tensors, generator.orientation.as_deref());
     for (name, p) in generator.parameter_names().into_iter().zip(&generator.parameters) {
@@ -332,10 +356,15 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
     }
     // before anything of that size is made
     let held = held(tensors, |name| name.starts_with("network."));
-    if Generator::<T>::size_of(frame.dim(), codes, &hidden) != Some(held) {
+    let classes = classes_of(tensors, codes)?;
+    let guided = if classes.is_some() { 2 * codes * frame.dim() } else { 0 };
+    if Generator::<T>::size_of(frame.dim(), codes, &hidden).and_then(|n| n.checked_add(guided)) != Some(held) {
         return Err(format!("layers {hidden:?} with {codes} codes do not fit a file of {held} parameters"));
     }
     let mut generator: Generator<T> = Generator::new(frame, latent, &hidden, 0);
+    if let Some(classes) = classes {
+        generator = generator.with_classes(classes);
+    }
     if codes > 0 {
         let d = generator.dim();
         let (means, factors) = ("latent.means", "latent.factors");
@@ -352,6 +381,18 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
         *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?.into());
     }
     Ok(T::model(generator))
+}
+
+/// The classes of a generator with `codes` codes.
+fn classes_of(tensors: &Tensors, codes: usize) -> Result<Option<Classes>, String> {
+    let Some(of_codes) = doubles(tensors, "latent.classes") else { return Ok(None) };
+    let names = doubles(tensors, "latent.labels").unwrap_or_default();
+    let guidance = doubles(tensors, "latent.guidance").and_then(|g| g.first().copied()).unwrap_or(f64::NAN);
+    let classes = Classes { of_codes: of_codes.into_iter().map(|c| c as usize).collect(), names, guidance };
+    if !classes.fit(codes) {
+        return Err(format!("latent.classes and latent.labels are not classes of {codes} codes"));
+    }
+    Ok(Some(classes))
 }
 
 /// What turns samples of a model, one row for each element of the group.

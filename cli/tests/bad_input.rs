@@ -192,10 +192,7 @@ const BAD_SAMPLES: &[(&str, &[&str])] = &[
     ("data = \"many.csv\"\nweights = \"minus.csv\"", &["minus.csv", "weight 3", "-1"]),
     ("data = \"many.csv\"\nweights = \"none.csv\"", &["none.csv", "all weights are 0"]),
     // the remedy keeps the check
-    (
-        "data = \"many.csv\"\ndata_checksum = \"00\"",
-        &["changed since the run", "00", "restore them, or start a new run"],
-    ),
+    ("data = \"many.csv\"\ndata_checksum = \"00\"", &["changed since the run", "00", "restore it, or start a new run"]),
     ("data = \"nan.csv\"", &["nan.csv", "line 2", "NaN"]),
     ("data = \"far.csv\"", &["far.csv", "row 1, column 0", "1e200"]),
 ];

@@ -104,8 +104,59 @@ fn relaxed_marginals() {
     assert!(plain > 1000.0 && relaxed < 0.3, "{plain} {relaxed}");
 }
 
-/// Checks that `distance` of more than 10,000 points says what it left out: 10,050 points on the line and their translation by 3 are at ½ · 9
-/// within that and 1e-3, the tolerance of marginals.
+/// Checks `-o`: the plan of three points that move by (3, 4) is three lines of a third of the mass each between the points' places, with the
+/// names of files and columns and the note of what is drawn; of w2 it is the same; the entropic plan of many points draws the heaviest lines and
+/// says their share; and what has no picture is refused in a sentence.
+#[test]
+fn plans_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    fs::write(at("a.csv"), "east,north\n0,0\n1,0\n0,2\n").unwrap();
+    fs::write(at("b.csv"), "east,north\n3,4\n4,4\n3,6\n").unwrap();
+    for flags in [&["--epsilon", "0.01"][..], &["--metric", "w2"]] {
+        let all = [&["distance", "a.csv", "b.csv", "-o", "plan.svg"], flags].concat();
+        stdout(folder.path(), &all);
+        let svg = fs::read_to_string(at("plan.svg")).unwrap();
+        for words in [
+            "a.csv",
+            "b.csv",
+            "east, in units of the samples",
+            "north, in units",
+            "mass 0.33",
+            "3 lines, 100 % of the mass",
+        ] {
+            assert!(svg.contains(words), "{words}: {svg}");
+        }
+        assert_eq!(svg.matches("stroke-width=\"4.00\"").count(), 3, "{svg}");
+        assert_eq!((svg.matches("<circle").count(), svg.matches("<rect").count()), (4, 3 + 1 + 3), "{svg}");
+        assert!(!svg.contains("NaN") && svg.trim_end().ends_with("</svg>"));
+    }
+    let (x, y) = (normals(7, 2500), normals(8, 200));
+    write(&at("many.csv"), &x);
+    write(&at("few.csv"), &y);
+    stdout(folder.path(), &["distance", "many.csv", "few.csv", "--floor", "0", "-o", "wide.svg"]);
+    let svg = fs::read_to_string(at("wide.svg")).unwrap();
+    assert!(svg.contains("3,000 lines, ") && svg.contains("(2,000 of 2,500 and 200)"), "{}", &svg[svg.len() - 400..]);
+    let line = Matrix::from_fn(20, 1, |i, _| i as f64);
+    write(&at("line.csv"), &line);
+    let files = ["distance", "line.csv", "line.csv", "-o", "none.svg"];
+    let refused = pushforward(folder.path(), &files);
+    assert!(
+        refused.status.code() == Some(2) && stderr(&refused).contains("line.csv has 1 columns"),
+        "{}",
+        stderr(&refused)
+    );
+    let refused = pushforward(folder.path(), &["distance", "a.csv", "b.csv", "--metric", "energy", "-o", "none.svg"]);
+    assert!(
+        refused.status.code() == Some(2) && stderr(&refused).contains("only sinkhorn and w2"),
+        "{}",
+        stderr(&refused)
+    );
+    assert!(!at("none.svg").exists());
+}
+
+/// Checks that `distance` of more than 10,000 points is within the error that it prints: 10,050 points on the line and their translation by 3
+/// are at ½ · 9, to 1e-5.
 #[test]
 fn many_points() {
     let folder = tempfile::tempdir().unwrap();
@@ -116,7 +167,7 @@ fn many_points() {
     let text = stdout(folder.path(), &["distance", "a.csv", "b.csv", "--epsilon", "0.1", "--floor", "0"]);
     let value: f64 = text.split_whitespace().next().unwrap().parse().unwrap();
     let bound: f64 = text.trim_end().rsplit(' ').next().unwrap().parse().unwrap();
-    assert!(bound <= 1e-5 && (value - 4.5).abs() < bound + 1e-3, "{text}");
+    assert!(bound <= 1e-5 && (value - 4.5).abs() <= bound + 1e-10, "{text}");
 }
 
 /// Checks that a target of samples is followed and judged: particles and a generator trained on 400 points of N((5, -3), I) have their mean within
@@ -235,6 +286,67 @@ fn samples_are_carried() {
     );
 }
 
+/// Checks `label`: of two classes of a quarter and three quarters around (3, 0) and (-1, 0), so that the mean of all is 0, a generator draws each alone (means
+/// within 0.25: 500 draws have 0.05, the training set 0.06), both by their shares where none is named, and with guidance 1 beyond them: the
+/// velocity vanishes where the mean is m_c + (m_c - m) = (6, 0), within 0.8 of it and farther than 1.5 from (3, 0) (training is short); the same bits
+/// after a stop; and what has no class is refused with what there is.
+#[test]
+fn classes_are_drawn() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let z = normals(20, 1200);
+    let first = |i: usize| i % 4 == 0;
+    let rows = (0..1200).map(|i| {
+        let (x, class) = if first(i) { (3.0, 7) } else { (-1.0, 2) };
+        format!("{},{class},{}\n", x + 0.5 * z[(i, 0)], 0.5 * z[(i, 1)])
+    });
+    fs::write(at("data.csv"), "u,kind,v\n".to_string() + &rows.collect::<String>()).unwrap();
+    fs::write(at("t.toml"), "kind = \"samples\"\ndata = \"data.csv\"\nlabel = \"kind\"\n").unwrap();
+    let train = ["train", "t.toml", "--steps", "300", "--batch", "128", "--set", "codes=8", "--set", "hidden=[32,32]"];
+    let sets = ["--set", "velocity.points=128", "--set", "velocity.second=128", "--set", "velocity.iterations=40"];
+    let rate = ["--set", "learning_rate=5e-3", "--set", "guidance=1", "--out"];
+    let train = [&train[..], &sets, &rate].concat();
+    succeeds(&pushforward(folder.path(), &[&train[..], &["whole"]].concat()));
+    let mean = |flags: &[&str]| {
+        stdout(folder.path(), &[&["sample", "whole", "-n", "500", "-o", "x.npy"], flags].concat());
+        pushforward_cli::files::samples::read_samples(&at("x.npy")).unwrap().column_means()
+    };
+    for (label, x) in [("7", 3.0), ("2", -1.0)] {
+        let m = mean(&["--label", label]);
+        assert!(m.len() == 2 && (m[0] - x).abs() < 0.25 && m[1].abs() < 0.25, "{label}: {m:?}");
+    }
+    let m = mean(&[]);
+    // 5 standard errors of 500 draws, deviation 1.8
+    assert!(m[0].abs() < 0.4, "{m:?}");
+    let m = mean(&["--label", "7", "--guidance", "1"]);
+    assert!((m[0] - 6.0).abs() < 0.8 && m[0] > 4.5 && m[1].abs() < 0.4, "{m:?}");
+    stopped(folder.path(), &[&train[..], &["part"]].concat(), "part");
+    succeeds(&pushforward(folder.path(), &["train", "--resume", "part"]));
+    assert_eq!(fs::read(at("whole/samples.npy")).unwrap(), fs::read(at("part/samples.npy")).unwrap());
+    // the data are as they were, and then they are not
+    let sample = ["sample", "whole", "-n", "5", "-o", "x.npy"];
+    let same = pushforward(folder.path(), &sample);
+    assert!(!stderr(&same).contains("has changed"), "{}", stderr(&same));
+    let data = fs::read_to_string(at("data.csv")).unwrap();
+    fs::write(at("data.csv"), data.replacen('1', "2", 1)).unwrap();
+    let other = pushforward(folder.path(), &sample);
+    assert!(other.status.success() && stderr(&other).contains("data.csv has changed"), "{}", stderr(&other));
+    fs::write(at("data.csv"), data).unwrap();
+    for (flags, words) in [
+        (&["--label", "3"][..], "it has 2, 7"),
+        (&["--label", "7", "--guidance", "1.5"], "learnt guidance from 0 to 1"),
+        (&["--guidance", "1"], "--label"),
+    ] {
+        let out = pushforward(folder.path(), &[&["sample", "whole", "-n", "5", "-o", "x.npy"], flags].concat());
+        assert!(out.status.code() == Some(2) && stderr(&out).contains(words), "{}", stderr(&out));
+    }
+    for (label, words) in [("sort", "it has u, kind, v"), ("u", "give from 2 to 100 classes")] {
+        fs::write(at("bad.toml"), format!("kind = \"samples\"\ndata = \"data.csv\"\nlabel = \"{label}\"\n")).unwrap();
+        let out = pushforward(folder.path(), &["train", "bad.toml", "--out", "none"]);
+        assert!(out.status.code() == Some(2) && stderr(&out).contains(words), "{}", stderr(&out));
+    }
+}
+
 /// The laws of the measurements below, each a draw by uniforms u and normals z.
 fn law(name: &str, u: &[f64], z: &[f64]) -> [f64; 2] {
     use std::f64::consts::PI;
@@ -272,9 +384,22 @@ fn draws(name: &str, seed: u64, n: usize) -> Matrix {
     Matrix::from_rows(&rows)
 }
 
+/// How generators are trained from samples here.
+const TRAINED: &[&str] = &[
+    "--steps",
+    "60",
+    "--batch",
+    "512",
+    "--set",
+    "velocity.points=512",
+    "--set",
+    "velocity.second=512",
+    "--set",
+    "velocity.iterations=40",
+];
+
 /// Trains a generator in 60 steps on 10,000 samples of each law, writes the files to `target/samples/` and prints the rows of
-/// docs/transport.md; energy distances to 10,000 fresh samples are within five floors (two are
-/// wanted; two moons are at three, whose floor varies by its own size). `--ignored`: minutes.
+/// docs/transport.md; energy distances to 10,000 fresh samples are within two floors. `--ignored`: minutes.
 #[test]
 #[ignore = "a measurement"]
 fn generators_from_samples() {
@@ -293,17 +418,15 @@ fn generators_from_samples() {
         fs::write(folder.join(format!("{name}.toml")), format!("kind = \"samples\"\ndata = \"{}\"\n", file("data")))
             .unwrap();
         let start = Instant::now();
-        let train =
-            ["train", &format!("{name}.toml"), "--steps", "60", "--batch", "512", "--set", "velocity.points=512"];
-        let sets = ["--set", "velocity.second=512", "--set", "velocity.iterations=40", "--force", "--out", name];
-        stdout(&folder, &[&train[..], &sets].concat());
+        stdout(&folder, &[&["train", &format!("{name}.toml")], TRAINED, &["--force", "--out", name]].concat());
         let training = start.elapsed().as_secs_f64();
         let start = Instant::now();
         stdout(&folder, &["sample", name, "-n", "10000", "-o", &file("drawn").replace("csv", "npy")]);
         let sampling = start.elapsed().as_secs_f64();
         stdout(&folder, &["sample", name, "-n", "2000", "--seed", "1", "-o", &file("drawn-few")]);
         let measure = |a: &str, b: &str, metric: &str| {
-            let text = stdout(&folder, &["distance", a, b, "--metric", metric, "--floor", "5", "--json"]);
+            let splits = if metric == "w2" { "3" } else { "10" };
+            let text = stdout(&folder, &["distance", a, b, "--metric", metric, "--floor", splits, "--json"]);
             let out: serde_json::Value = serde_json::from_str(&text).unwrap();
             (out["value"].as_f64().unwrap(), out["floor"]["mean"].as_f64().unwrap())
         };
@@ -312,11 +435,53 @@ fn generators_from_samples() {
         println!(
             "| {name} | {energy:.5} ({floor:.5}) | {w2:.3} ({w2_floor:.3}) | {published} | {training:.1} | {sampling:.2} |"
         );
-        if energy > 5.0 * floor {
+        if energy > 2.0 * floor {
             failures.push(name);
         }
     }
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Prints the seconds that 10,000 samples of the 8 Gaussians take by a generator trained from 10,000 samples (in one pass, beside its training), and by
+/// particles that follow ULA and the drift on the density until their energy distance to 10,000 fresh samples is at most the generator's, at
+/// doubling times. `--ignored`: minutes.
+#[test]
+#[ignore = "a measurement"]
+fn seconds_of_ten_thousand_samples() {
+    let folder = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("seconds");
+    fs::create_dir_all(&folder).unwrap();
+    write(&folder.join("data.csv"), &draws("8-gaussians", 1, 10_000));
+    write(&folder.join("fresh.csv"), &draws("8-gaussians", 2, 10_000));
+    fs::write(folder.join("data.toml"), "kind = \"samples\"\ndata = \"data.csv\"\n").unwrap();
+    let at = |k: usize| (k as f64 * std::f64::consts::FRAC_PI_4).sin_cos();
+    let means: Vec<String> = (0..8).map(|k| format!("[{}, {}]", 5.0 * at(k).1, 5.0 * at(k).0)).collect();
+    let density = format!("weights = [{}]\nmeans = [{}]\nstd = {}\n", "1, ".repeat(8), means.join(", "), 0.1f64.sqrt());
+    fs::write(folder.join("eight.toml"), format!("kind = \"gaussian-mixture\"\n{density}")).unwrap();
+    let energy = |file: &str| {
+        let text = stdout(&folder, &["distance", file, "fresh.csv", "--metric", "energy", "--floor", "0"]);
+        text.split_whitespace().next().unwrap().parse::<f64>().unwrap()
+    };
+    let seconds = |run: &str| -> f64 {
+        let text = fs::read_to_string(folder.join(run).join("summary.json")).unwrap();
+        serde_json::from_str::<serde_json::Value>(&text).unwrap()["train_seconds"].as_f64().unwrap()
+    };
+    succeeds(&pushforward(&folder, &[&["train", "data.toml"], TRAINED, &["--force", "--out", "generator"]].concat()));
+    let start = Instant::now();
+    stdout(&folder, &["sample", "generator", "-n", "10000", "-o", "drawn.npy"]);
+    let (sampling, wanted) = (start.elapsed().as_secs_f64(), energy("drawn.npy"));
+    println!("| generator | {wanted:.5} | {sampling:.2} (and {:.0} of training) |", seconds("generator"));
+    for velocity in ["ula", "drift"] {
+        for doublings in 0..8 {
+            let time = format!("{}", 0.25 * 2f64.powi(doublings));
+            let follow = ["particles", "eight.toml", "--velocity", velocity, "-n", "10000", "--time", &time];
+            succeeds(&pushforward(&folder, &[&follow[..], &["--force", "--out", velocity]].concat()));
+            let (found, taken) = (energy(&format!("{velocity}/samples.npy")), seconds(velocity));
+            println!("| {velocity}, time {time} | {found:.5} | {taken:.2} |");
+            if found <= wanted || taken > 200.0 {
+                break;
+            }
+        }
+    }
 }
 
 /// Carries 10,000 samples of eight Gaussians to two moons and prints W2 to fresh moons and the cost of the map beside that of exact transport

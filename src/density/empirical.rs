@@ -15,6 +15,8 @@ pub struct Empirical {
     points: Matrix,
     /// Sums of the weights up to each point; the last is 1.
     cumulative: Vec<f64>,
+    /// N×d.
+    training: Option<Matrix>,
 }
 
 impl Empirical {
@@ -43,7 +45,12 @@ impl Empirical {
             sum
         });
         let cumulative: Vec<f64> = cumulative.collect();
-        Ok(Self { points: samples.points.clone(), cumulative })
+        Ok(Self { points: samples.points.clone(), cumulative, training: None })
+    }
+
+    /// With the points that models learn from, as these were held out: what tells a model that repeats them.
+    pub fn with_training(self, points: Matrix) -> Self {
+        Self { training: Some(points), ..self }
     }
 }
 
@@ -54,6 +61,10 @@ impl Density for Empirical {
 
     fn is_known(&self) -> bool {
         false
+    }
+
+    fn learned_from(&self) -> Option<&Matrix> {
+        self.training.as_ref()
     }
 
     fn log_density_into(&self, _: &Matrix, out: &mut [f64]) {
@@ -87,16 +98,16 @@ mod tests {
     fn draws_follow_weights() {
         let points = Matrix::from_rows(&[[0.0], [1.0], [2.0]]);
         let log_weights = Some(vec![0.2f64.ln(), f64::NEG_INFINITY, 0.8f64.ln()]);
-        let law = Empirical::new(&WeightedSamples { points: points.clone(), log_weights }).unwrap();
+        let law = Empirical::new(&WeightedSamples { points: points.clone(), log_weights, labels: None }).unwrap();
         let x = law.sample(40_000, 5).unwrap();
         assert!(x.as_slice().iter().all(|x| *x != 1.0));
         let share = x.as_slice().iter().filter(|x| **x == 2.0).count() as f64 / 40_000.0;
         assert!((share - 0.8).abs() < 0.01, "{share}");
         assert!(!law.is_known() && law.log_density(&points).iter().all(|l| l.is_nan()));
         let none = Some(vec![f64::NEG_INFINITY; 3]);
-        let error = Empirical::new(&WeightedSamples { points, log_weights: none }).unwrap_err();
+        let error = Empirical::new(&WeightedSamples { points, log_weights: none, labels: None }).unwrap_err();
         assert!(matches!(error, Error::Parameter { .. }));
-        let nan = WeightedSamples { points: Matrix::from_rows(&[[f64::NAN]]), log_weights: None };
+        let nan = WeightedSamples::equal(Matrix::from_rows(&[[f64::NAN]]));
         assert!(matches!(Empirical::new(&nan), Err(Error::BadSample { row: 0, column: 0, .. })));
     }
 }

@@ -71,7 +71,7 @@ pub use standardised::Standardised;
 pub use student::StudentMixture;
 pub use symmetric::Symmetric;
 pub use tape_density::TapeDensity;
-pub use target::{Target, WeightedSamples};
+pub use target::{Labels, Target, WeightedSamples};
 pub use temperatures::{Node, Temperatures};
 pub use tempered::Tempered;
 pub use torus::{Harmonic, TorusDensity};
@@ -155,6 +155,11 @@ pub trait Density: Send + Sync {
     /// The density of X + hξ, ξ ~ N(0, I), where it has a closed form; the same normaliser as this one. h ≥ 0.
     fn smoothed(&self, bandwidth: f64) -> Option<Arc<dyn Density>> {
         self.wrapped()?.smoothed(bandwidth)
+    }
+
+    /// The points that models of this law learn from (N×d), where it is known by others that were held out ([`Empirical::with_training`]).
+    fn learned_from(&self) -> Option<&Matrix> {
+        self.wrapped()?.learned_from()
     }
 
     /// This density as a Gaussian mixture, where it is one (so log Z = 0): what mode masses are counted against.

@@ -12,6 +12,36 @@ pub struct WeightedSamples {
     pub points: Matrix,
     /// log of the weights up to a constant, N; equal where None.
     pub log_weights: Option<Vec<f64>>,
+    /// The classes of the points, where they have any.
+    pub labels: Option<Labels>,
+}
+
+/// Classes of points.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labels {
+    /// The class of each point, N.
+    pub of: Vec<usize>,
+    /// What the classes are called, C.
+    pub names: Vec<f64>,
+}
+
+impl Labels {
+    /// The points of a class.
+    pub fn rows(&self, class: usize) -> Vec<usize> {
+        (0..self.of.len()).filter(|&i| self.of[i] == class).collect()
+    }
+
+    /// Those of some points.
+    pub fn gather(&self, rows: &[usize]) -> Self {
+        Self { of: rows.iter().map(|&i| self.of[i]).collect(), names: self.names.clone() }
+    }
+}
+
+impl WeightedSamples {
+    /// Points with equal weights.
+    pub fn equal(points: Matrix) -> Self {
+        Self { points, log_weights: None, labels: None }
+    }
 }
 
 /// What a run leads to. Most methods take exactly one density; some take several, some take samples and no density.

@@ -19,6 +19,6 @@ pub use kde::{Kde, KdeGrid, KdeValues, Tolerance};
 pub(crate) use kde::{near_order, panel_rows};
 pub use kernel::{KernelEstimator, KernelSettings};
 pub use log_ratio::{LogZ, centre_log_ratio};
-pub use scene::{Clock, Law, LawUse, Noise, Noised, Query, Reference, Scene};
+pub use scene::{Classed, Clock, Law, LawUse, Noise, Noised, Query, Reference, Scene};
 pub use score::{ScoreNet, ScoreSettings};
 pub use target::{NoisedTarget, SmoothedTarget};

@@ -35,6 +35,17 @@ pub enum Reference<'a> {
     Independent(&'a Matrix),
 }
 
+/// The classes of a step of a conditional model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Classed {
+    /// Of the particles, n.
+    pub x: Vec<usize>,
+    /// Of the sample for estimates of q, N.
+    pub reference: Vec<usize>,
+    /// Guidance w ≥ 0: how far beyond its class a particle should go, away from all others.
+    pub guidance: f64,
+}
+
 /// The particles of a step, and what is known of their law q. All in the units of the model's frame.
 #[derive(Clone, Copy)]
 pub struct Scene<'a> {
@@ -42,6 +53,8 @@ pub struct Scene<'a> {
     pub x: &'a Matrix,
     /// The sample for estimates of q.
     pub reference: Reference<'a>,
+    /// The classes of particles and sample, where the model has any.
+    pub classes: Option<&'a Classed>,
     /// log q and ∇ log q at the particles, where the model has them and the velocity asked for them.
     pub at_x: Option<&'a Law>,
     /// q itself, where the model has a density: it can be asked anywhere.

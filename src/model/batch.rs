@@ -37,7 +37,7 @@ impl<T: Real> Batch<T> {
         let rows = out.as_mut_slice().chunks_mut(CHUNK * d).enumerate();
         self.record(&generator.parameters, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
-            let y = generator.forward(parameters, tape.leaf(&noise), codes.as_ref());
+            let y = generator.forward(parameters, tape.leaf(&noise), codes.as_ref(), latent.guidance);
             y.with(|y| out.copy_from_slice(y.as_slice()));
             y
         });

@@ -3,10 +3,11 @@
 use crate::Result;
 use crate::autodiff::Var;
 use crate::density::{Affine, Density, GaussianMixture, Orientation, Oriented};
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, solve_lower};
 use crate::model::Searched;
 use crate::model::batch::Batch;
 use crate::model::centres::CentreDensity;
+use crate::model::classes::Classes;
 use crate::model::latent::{Latent, LatentBatch};
 use crate::model::pieces::Pieces;
 use crate::nn::{Inference, Mlp, Parameters};
@@ -20,7 +21,8 @@ use std::sync::Arc;
 /// - y = m_k + A_k (z' + s_k + MLP(c_k, z') + hξ), z' = √(1 - h²) z, for a latent with codes: the [`Pieces`] m_k and A_k and the noise
 ///   level 0 ≤ h ≤ 1 are fixed, a shift s_k ∈ R^d and an embedding c_k ∈ R^d are learned for each code k; ξ ~ N(0, I) beside z. With
 ///   h > 0 the law has a density that can be estimated and certified ([`CentreDensity`]), and the network's output goes through
-///   3 tanh(·/3), so that the law's tails are those of the pieces;
+///   3 tanh(·/3), so that the law's tails are those of the pieces; with [`Classes`] a guidance w moves c_k by w c'_k and s_k by w s'_k,
+///   both learned;
 /// - y = z + MLP(z) for a Gaussian latent, and for samples of another law ([`Generator::at_source`]).
 ///
 /// With an [`Orientation`] x is then moved by an element of its group, uniform and independent of x.
@@ -36,6 +38,8 @@ pub struct Generator<T: Real = f32> {
     pub pieces: Option<Pieces>,
     /// h; 0 without codes.
     pub noise: f64,
+    /// The classes of the codes.
+    pub classes: Option<Classes>,
     /// What the search found that it started from.
     pub search: Option<Searched>,
     /// Of a target with symmetries: the network has the law p s, and each sample is moved by a uniform element of the group.
@@ -66,6 +70,7 @@ impl<T: Real> Generator<T> {
             parameters,
             pieces,
             noise: 0.0,
+            classes: None,
             search: None,
             orientation: None,
             hidden: hidden.to_vec(),
@@ -93,6 +98,40 @@ impl<T: Real> Generator<T> {
         out
     }
 
+    /// Lets guidance w move each class c by w times the row c of `by` (C×d, in units of the frame): where w (m_c - m) is that, the mean of the class
+    /// is the one at which the velocity vanishes.
+    #[track_caller]
+    pub(crate) fn guide(&mut self, by: &Matrix) {
+        let (Some(classes), Some(pieces)) = (&self.classes, &self.pieces) else { return };
+        let mut shifts = Matrix::zeros(pieces.codes(), by.cols());
+        for (k, &class) in classes.of_codes.iter().enumerate() {
+            shifts.row_mut(k).copy_from_slice(by.row(class));
+            let factor = Matrix::from_vec(by.cols(), by.cols(), pieces.factors().row(k).to_vec());
+            solve_lower(&factor, shifts.row_mut(k));
+        }
+        self.parameters[3] = Arc::new(shifts.cast().into());
+    }
+
+    /// With classes of its codes; guidance moves nothing yet.
+    #[track_caller]
+    pub fn with_classes(mut self, classes: Classes) -> Self {
+        let codes = self.latent.codes();
+        assert!(classes.fit(codes) && self.classes.is_none(), "Generator::with_classes: classes of {codes} codes");
+        let own = Matrix::<T>::zeros(codes, self.dim());
+        self.parameters.splice(2..2, [Arc::new(own.clone().into()), Arc::new(own.into())]);
+        self.classes = Some(classes);
+        self
+    }
+
+    /// Number of matrices before those of the network.
+    fn own(&self) -> usize {
+        match (&self.pieces, &self.classes) {
+            (None, _) => 0,
+            (Some(_), None) => 2,
+            (Some(_), Some(_)) => 4,
+        }
+    }
+
     /// Sets the network's output to 0.
     fn silence(&mut self) {
         let last = self.parameters.len() - 2;
@@ -106,7 +145,7 @@ impl<T: Real> Generator<T> {
     pub fn carry(&self, x: &Matrix) -> Matrix {
         assert!(self.pieces.is_none(), "Generator::carry: its input has codes");
         let noise = self.frame.standardise(x).cast();
-        self.frame.restore(&self.map(&LatentBatch { noise, jitter: None, codes: None }))
+        self.frame.restore(&self.map(&LatentBatch { noise, jitter: None, codes: None, guidance: 0.0 }))
     }
 
     /// Number of trainable numbers in R^d with `codes` codes (0 for a Gaussian latent) and these hidden layers; None
@@ -126,9 +165,10 @@ impl<T: Real> Generator<T> {
         &self.hidden
     }
 
-    /// Names of the trainable matrices: `codes` and `shifts` (K×d) where there are codes, then those of the network.
+    /// Names of the trainable matrices: `codes` and `shifts` (K×d) where there are codes, `guided_codes` and `guided_shifts` (K×d) where these
+    /// have classes, then those of the network.
     pub fn parameter_names(&self) -> Vec<String> {
-        let own = if self.pieces.is_some() { &["codes", "shifts"][..] } else { &[] };
+        let own = &["codes", "shifts", "guided_codes", "guided_shifts"][..self.own()];
         own.iter().map(|n| n.to_string()).chain(self.network.parameter_names()).collect()
     }
 
@@ -144,12 +184,18 @@ impl<T: Real> Generator<T> {
         parameters: &[Var<'t, T>],
         noise: Var<'t, T>,
         codes: Option<&Arc<[usize]>>,
+        guidance: f64,
     ) -> Var<'t, T> {
         match codes {
             None => noise + self.network.forward(parameters, noise),
             Some(index) => {
-                let (code, shift) = (parameters[0].gather_rows(index), parameters[1].gather_rows(index));
-                let reach = self.network.forward(&parameters[2..], code.concat_columns(noise));
+                let own = |k: usize| {
+                    let plain = parameters[k].gather_rows(index);
+                    let guided = || parameters[k + 2].gather_rows(index) * T::from_f64(guidance);
+                    if self.classes.is_some() { plain + guided() } else { plain }
+                };
+                let (code, shift) = (own(0), own(1));
+                let reach = self.network.forward(&parameters[self.own()..], code.concat_columns(noise));
                 let bounded = self.noise > 0.0;
                 let reach = if bounded { (reach * T::from_f64(1.0 / BEND)).tanh() * T::from_f64(BEND) } else { reach };
                 noise + shift + reach
@@ -183,8 +229,12 @@ impl<T: Real> Generator<T> {
     #[track_caller]
     fn inner(&self, latent: &LatentBatch<T>) -> Matrix<T> {
         let (n, d) = latent.noise.shape();
-        let own = if latent.codes.is_some() { 2 } else { 0 };
-        let network = Inference::new(&self.network, &self.parameters[own..]);
+        let network = Inference::new(&self.network, &self.parameters[self.own()..]);
+        let guided = |k: usize| {
+            let (plain, by) = (&self.parameters[k], self.classes.as_ref().map(|_| &self.parameters[k + 2]));
+            let w = T::from_f64(latent.guidance);
+            move |code: usize, j: usize| plain.row(code)[j] + by.map_or(T::ZERO, |by| by.row(code)[j] * w)
+        };
         let mut out = Matrix::zeros(n, d);
         parallel::for_each(out.as_mut_slice().chunks_mut((BLOCK * d).max(1)).enumerate(), |(block, out)| {
             let rows = block * BLOCK..block * BLOCK + out.len() / d;
@@ -193,9 +243,13 @@ impl<T: Real> Generator<T> {
                 let reach = network.forward(noise.to_vec(), rows.len());
                 return out.iter_mut().zip(noise).zip(&reach).for_each(|((u, &z), &r)| *u = z + r);
             };
-            let inputs =
-                index.iter().zip(noise.chunks_exact(d)).flat_map(|(&k, z)| self.parameters[0].row(k).iter().chain(z));
-            let mut reach = network.forward(inputs.copied().collect(), rows.len());
+            let (code, shift) = (guided(0), guided(1));
+            let mut inputs = Vec::with_capacity(2 * d * rows.len());
+            for (&k, z) in index.iter().zip(noise.chunks_exact(d)) {
+                inputs.extend((0..d).map(|j| code(k, j)));
+                inputs.extend_from_slice(z);
+            }
+            let mut reach = network.forward(inputs, rows.len());
             if self.noise > 0.0 {
                 reach.iter_mut().for_each(|r| *r *= T::from_f64(1.0 / BEND));
                 tanh_slice(&mut reach);
@@ -203,8 +257,7 @@ impl<T: Real> Generator<T> {
             }
             let parts = out.chunks_exact_mut(d).zip(noise.chunks_exact(d)).zip(reach.chunks_exact(d));
             for (((u, z), r), &k) in parts.zip(index) {
-                let shift = self.parameters[1].row(k);
-                (0..d).for_each(|c| u[c] = z[c] + shift[c] + r[c]);
+                (0..d).for_each(|c| u[c] = z[c] + shift(k, c) + r[c]);
             }
         });
         out
@@ -223,10 +276,14 @@ impl<T: Real> Generator<T> {
 
     /// n latent points under a key: z' and ξ, and codes that are independent, or `stratified` ([`Latent::stratified`]).
     pub fn draw(&self, n: usize, stratified: bool, key: (u64, Purpose, u64)) -> LatentBatch<T> {
+        self.draw_from(&self.latent, n, stratified, key)
+    }
+
+    fn draw_from(&self, latent: &Latent, n: usize, stratified: bool, key: (u64, Purpose, u64)) -> LatentBatch<T> {
         let d = self.dim();
         let columns = if self.noise > 0.0 { 2 * d } else { d };
         let draw = |columns| {
-            if stratified { self.latent.stratified(n, columns, key) } else { self.latent.sample(n, columns, key) }
+            if stratified { latent.stratified(n, columns, key) } else { latent.sample(n, columns, key) }
         };
         let mut batch: LatentBatch<T> = draw(columns);
         if self.noise > 0.0 {
@@ -283,7 +340,17 @@ impl<T: Real> Generator<T> {
         self.scattered(self.sample_oriented(n, seed, block), seed, block)
     }
 
-    /// The same before an element of the group moves them: samples of the network's law.
+    /// n independent samples of a class with a guidance w: where the velocity was trained to vanish, their mean is m_c + w (m_c - m) for the
+    /// means m_c of the class and m of all. Panics for a generator without classes.
+    #[track_caller]
+    pub fn sample_class(&self, n: usize, (class, guidance): (usize, f64), seed: u64, block: u64) -> Matrix {
+        let classes = self.classes.as_ref().expect("Generator::sample_class: it has classes");
+        let latent = self.latent.only(|k| classes.of_codes[k] == class);
+        let drawn = self.draw_from(&latent, n, false, (seed, Purpose::Sample, block));
+        self.frame.restore(&self.map(&LatentBatch { guidance, ..drawn }))
+    }
+
+    /// As [`Generator::sample`], before an element of the group moves them: samples of the network's law.
     pub fn sample_oriented(&self, n: usize, seed: u64, block: u64) -> Matrix {
         self.frame.restore(&self.map(&self.draw(n, false, (seed, Purpose::Sample, block))))
     }

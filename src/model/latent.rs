@@ -32,9 +32,18 @@ pub struct LatentBatch<T: Real> {
     pub jitter: Option<Matrix<T>>,
     /// k, n.
     pub codes: Option<Vec<usize>>,
+    /// w, of all rows: for generators with classes.
+    pub guidance: f64,
 }
 
 impl Latent {
+    /// The codes that `keeps`, in their proportions.
+    pub(crate) fn only(&self, keeps: impl Fn(usize) -> bool) -> Self {
+        let Latent::Codes { logits } = self else { return self.clone() };
+        let kept = |(k, l): (usize, &f64)| if keeps(k) { *l } else { f64::NEG_INFINITY };
+        Latent::Codes { logits: logits.iter().enumerate().map(kept).collect() }
+    }
+
     /// Number of codes; 0 where there are none.
     pub fn codes(&self) -> usize {
         match self {
@@ -106,7 +115,7 @@ impl Latent {
             }
             _ => normal_matrix(seed, purpose, unit, n, d),
         };
-        LatentBatch { noise, jitter: None, codes }
+        LatentBatch { noise, jitter: None, codes, guidance: 0.0 }
     }
 }
 

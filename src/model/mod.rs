@@ -4,6 +4,7 @@ pub(crate) mod batch;
 mod best;
 mod centres;
 mod certify;
+mod classes;
 mod exact;
 pub mod flow;
 mod frame_state;
@@ -21,6 +22,7 @@ mod trained;
 
 pub use centres::CentreDensity;
 pub use certify::{AgainstSearch, GeneratorCertificate};
+pub use classes::Classes;
 pub use exact::{Exact, ExactReport, Unbiased};
 pub use flow::{FlowModel, FlowSettings};
 pub use generator::{BEND, Generator};

@@ -2,7 +2,7 @@
 
 use crate::density::{Affine, Density, Target};
 use crate::error::Result;
-use crate::estimate::{Clock, Law, LawUse};
+use crate::estimate::{Classed, Clock, Law, LawUse};
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::state::Stateful;
@@ -30,6 +30,8 @@ pub struct Drawn {
     pub reference: Option<Matrix>,
     /// log q and its score at x, where asked for and known.
     pub at_x: Option<Law>,
+    /// The classes of both, for a model with classes.
+    pub classes: Option<Classed>,
 }
 
 /// A pull, and the way to ask for another one at other particles.

@@ -300,7 +300,7 @@ impl Model for Particles {
     }
 
     fn draw(&mut self, _: &Request) -> Result<Drawn> {
-        Ok(Drawn { x: self.x.clone(), reference: None, at_x: None })
+        Ok(Drawn { x: self.x.clone(), reference: None, at_x: None, classes: None })
     }
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {

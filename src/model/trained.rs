@@ -10,7 +10,7 @@ use crate::model::batch::Batch;
 use crate::model::best::Best;
 use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::model::{Built, Drawn, Model, ModelSettings, Request, Start, Step};
-use crate::model::{Generator, Latent, LatentBatch, Pieces, Searched};
+use crate::model::{Classes, Generator, Latent, LatentBatch, Pieces, Searched};
 use crate::nn::{Adam, AdamState, cosine_rate};
 use crate::num::{Real, powf};
 use crate::parallel;
@@ -42,6 +42,8 @@ crate::settings! {
         orientation: f64 = 100.0, Rule::NotNegative;
         /// Centres behind that density in a step.
         centres: usize = 2048, Rule::AtLeast(1);
+        /// Largest guidance that a generator of labelled samples learns, in half of its steps; 0 for none.
+        guidance: f64 = 2.0, Rule::NotNegative;
         /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
         reaction: f64 = 0.05, Rule::Unit;
     }
@@ -132,13 +134,23 @@ impl GeneratorSettings {
             found.particles = o.orient(&found.particles, seed);
             found.second = o.orient(&found.second, seed ^ 1);
         }
+        let mut labels = None;
         let drawn = match (&found, &target.samples) {
-            (None, Some(WeightedSamples { points, log_weights: Some(weights) })) => {
-                Some(points.gather_rows(&resample(weights, points.rows(), seed)?))
+            (None, Some(WeightedSamples { points, log_weights: Some(weights), labels: own })) => {
+                let rows = resample(weights, points.rows(), seed)?;
+                labels = own.as_ref().map(|l| l.gather(&rows));
+                Some(points.gather_rows(&rows))
             }
-            (None, Some(samples)) => Some(samples.points.clone()),
+            (None, Some(samples)) => {
+                labels.clone_from(&samples.labels);
+                Some(samples.points.clone())
+            }
             _ => None,
         };
+        if labels.is_some() && (self.codes == 0 || start.points.is_some()) {
+            let what = "a generator without codes draws no classes".into();
+            return Err(Error::Unsupported { what, remedy: "leave the labels out, or start at noise with codes" });
+        }
         let points = found.as_ref().map(|f| &f.particles).or(drawn.as_ref());
         let frame = match (start.frame, mixture, points) {
             (Some(frame), ..) => frame,
@@ -158,12 +170,20 @@ impl GeneratorSettings {
                 particles: None,
             });
         };
-        let mut mixture = fit_mixture(&y, self.codes, seed);
+        let (mut mixture, of_codes) = match &labels {
+            Some(labels) => Classes::mixture(&y, labels, self.codes, seed),
+            None => (fit_mixture(&y, self.codes, seed), Vec::new()),
+        };
         let aimed = orientation.as_ref().map(|o| target.oriented(o)).transpose()?;
         if let Some(p) = aimed.as_ref().unwrap_or(target).standardised(&frame)?.densities.first() {
             mixture = refine(mixture, &**p, self.search_particles, seed)?.0;
         }
         let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
+        if let Some(labels) = labels {
+            let towards = Classes::beyond(&y, &labels);
+            generator = generator.with_classes(Classes { of_codes, names: labels.names, guidance: self.guidance });
+            generator.guide(&towards);
+        }
         generator.search = found.map(|found| Searched::of(&found));
         generator.orientation = orientation;
         Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) })
@@ -189,7 +209,13 @@ impl GeneratorSettings {
     fn rebuild_as<T: Real>(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
         let held = state.tensors.get("latent.logits").map_or(0, |m| m.shape().1);
         let settings = Self { codes: held, ..self.clone() };
-        let mut model = GeneratorModel::<T>::fresh(frame_of_state(state)?, settings, start.seed);
+        let mut model = GeneratorModel::<T>::fresh(frame_of_state(state)?, settings.clone(), start.seed);
+        if let Some(classes) = Classes::of_state(state)? {
+            if !classes.fit(held) {
+                return Err(Error::State { what: format!("its classes are not those of {held} codes") });
+            }
+            model = GeneratorModel::new(model.generator.with_classes(classes), settings);
+        }
         model.restore(state)?;
         Ok(Box::new(model))
     }
@@ -260,6 +286,9 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             to.put("latent.means", pieces.means());
             to.put("latent.factors", pieces.factors());
             to.put_row("latent.noise", &[self.generator.noise]);
+        }
+        if let Some(classes) = &self.generator.classes {
+            classes.put(to);
         }
         if let Some(search) = &self.generator.search {
             search.put(to);
@@ -335,31 +364,40 @@ impl<T: Real> Model for GeneratorModel<T> {
     fn draw(&mut self, request: &Request) -> Result<Drawn> {
         let step = request.clock.step;
         let (generator, moved, s) = (&self.generator, &mut self.moved, &self.settings);
-        let draw = |n: usize, purpose: Purpose| generator.draw(n, true, (request.seed, purpose, step));
-        let ((batch, particles), (reference, law)) = parallel::both(
+        let guidance = generator.classes.as_ref().map_or(0.0, |c| c.guidance_of(request.seed, step));
+        let draw = |n: usize, purpose: Purpose| LatentBatch {
+            guidance,
+            ..generator.draw(n, true, (request.seed, purpose, step))
+        };
+        let ((batch, particles), (second, reference, law)) = parallel::both(
             || {
                 let batch = draw(s.batch, Purpose::Latent);
                 let particles = generator.place(&moved.forward(generator, &batch), &batch);
                 (batch, particles)
             },
             || {
-                let reference =
-                    (request.reference > 0).then(|| generator.map(&draw(request.reference, Purpose::Reference)));
+                let second = (request.reference > 0).then(|| draw(request.reference, Purpose::Reference));
+                let reference = second.as_ref().map(|second| generator.map(second));
                 let asked = request.law != LawUse::None;
-                (reference, asked.then(|| generator.density(&draw(s.centres, Purpose::Reference), true)).flatten())
+                (
+                    second,
+                    reference,
+                    asked.then(|| generator.density(&draw(s.centres, Purpose::Reference), true)).flatten(),
+                )
             },
         );
         if !particles.is_finite() || !reference.as_ref().is_none_or(|r| r.is_finite()) {
             self.moved.release();
             return Err(Error::Diverged { step });
         }
+        let classes = generator.classes.as_ref().map(|c| c.classed(&batch, second.as_ref()));
         self.latent = Some(batch);
         self.follows_law = law.is_some();
         if law.is_some() {
             self.law = law;
         }
         // a sample of its own even where nobody asked for one would be work for nothing
-        Ok(Drawn { x: particles, reference, at_x: None })
+        Ok(Drawn { x: particles, reference, at_x: None, classes })
     }
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {

@@ -157,7 +157,16 @@ impl Run {
         let request = Request { reference: self.velocity.reference(), law: self.velocity.law_use(), clock, seed };
         let drawn = self.model.draw(&request)?;
         let reference = drawn.reference.as_ref().map_or(Reference::Own, Reference::Independent);
-        let scene = Scene { x: &drawn.x, reference, at_x: drawn.at_x.as_ref(), law: self.model.law(), dt, clock, seed };
+        let scene = Scene {
+            x: &drawn.x,
+            reference,
+            classes: drawn.classes.as_ref(),
+            at_x: drawn.at_x.as_ref(),
+            law: self.model.law(),
+            dt,
+            clock,
+            seed,
+        };
         let (before, counted) = (self.velocity.state(), self.counter.counts());
         let pull = self.velocity.prepare(&scene).and_then(|()| self.velocity.evaluate(&scene));
         let moved = pull.and_then(|pull| {
@@ -171,7 +180,16 @@ impl Run {
             let velocity = &*self.velocity;
             // models with an exact law move once a step, so no stage asks for it
             let mut again = |x: &Matrix| {
-                velocity.evaluate(&Scene { x, reference: Reference::Own, at_x: None, law: None, dt, clock, seed })
+                velocity.evaluate(&Scene {
+                    x,
+                    reference: Reference::Own,
+                    classes: None,
+                    at_x: None,
+                    law: None,
+                    dt,
+                    clock,
+                    seed,
+                })
             };
             figures.extend(self.model.follow(Step { pull, again: &mut again, clock, seed })?);
             Ok(figures)

@@ -8,7 +8,7 @@ use crate::transport::{Cloud, Cost};
 use std::ops::Range;
 
 /// Points of a block: whole tasks of rows and whole lanes of columns.
-const BLOCK: usize = 64;
+pub(super) const BLOCK: usize = 64;
 const _: () = assert!(BLOCK.is_multiple_of(ROWS) && BLOCK.is_multiple_of(LANES));
 
 /// An order in which each aligned run of 2^k points is a cell of a tree that cuts the longest side.
@@ -99,6 +99,8 @@ impl Blocks {
 
 /// Which columns each block of rows reads: ranges (from, to), of whole blocks.
 pub(super) struct Kept {
+    /// The blocks of columns that each block of rows reads, in order.
+    blocks: Vec<Vec<usize>>,
     starts: Vec<usize>,
     ranges: Vec<(usize, usize)>,
 }
@@ -110,12 +112,18 @@ impl Kept {
         &self.ranges[self.starts[block]..self.starts[block + 1]]
     }
 
+    /// The runs of `size` columns that each block of rows reads.
+    pub fn runs(&self, size: usize) -> Vec<Vec<usize>> {
+        let of = |block: usize| self.of(block * BLOCK).iter().flat_map(|&(from, to)| from / size..to.div_ceil(size));
+        (0..self.blocks.len()).map(|block| of(block).collect()).collect()
+    }
+
     /// From the blocks that each block reads, in order.
-    fn joined(near: &[Vec<usize>], padded: usize) -> Self {
-        let mut out = Self { starts: vec![0], ranges: Vec::new() };
-        for near in near {
+    fn joined(blocks: Vec<Vec<usize>>, padded: usize) -> Self {
+        let mut out = Self { blocks: Vec::new(), starts: vec![0], ranges: Vec::new() };
+        for near in &blocks {
             let begin = out.ranges.len();
-            for j in near {
+            for &j in near {
                 let (from, to) = (j * BLOCK, ((j + 1) * BLOCK).min(padded));
                 match out.ranges[begin..].last_mut() {
                     Some(last) if last.1 == from => last.1 = to,
@@ -124,13 +132,12 @@ impl Kept {
             }
             out.starts.push(out.ranges.len());
         }
-        out
+        Self { blocks, ..out }
     }
 }
 
 /// The pairs of blocks of a plan that are read.
 pub(super) struct Near {
-    near: Vec<Vec<usize>>,
     /// What rows read.
     pub rows: Kept,
     /// What columns read.
@@ -154,13 +161,13 @@ impl Near {
         });
         let mut turned = vec![Vec::new(); b.len()];
         near.iter().enumerate().for_each(|(i, near)| near.iter().for_each(|&j| turned[j].push(i)));
-        Self { rows: Kept::joined(&near, b.padded), columns: Kept::joined(&turned, a.padded), near }
+        Self { rows: Kept::joined(near, b.padded), columns: Kept::joined(turned, a.padded) }
     }
 
     /// An upper bound of the mass of the plan in the pairs that are not read.
     pub fn skipped(&self, a: &Blocks, b: &Blocks, kappa: f64, cost: Cost) -> f64 {
         let of_block = |i: usize| {
-            let mut near = self.near[i].iter().peekable();
+            let mut near = self.rows.blocks[i].iter().peekable();
             let mut sum = 0.0;
             for j in 0..b.len() {
                 if near.next_if_eq(&&j).is_none() {

@@ -3,6 +3,7 @@
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::num::{Real, exp, log_sum_exp, log2};
+use crate::transport::Cost;
 use crate::transport::sweep::LANES;
 use std::cmp::Ordering;
 use std::ops::Range;
@@ -85,6 +86,23 @@ impl<T: Real> Cloud<T> {
         }
         let weights = runs.iter().map(|run| self.weights[run.clone()].iter().sum()).collect();
         Self::of(means, weights, self.mass)
+    }
+
+    /// E[c(X, Y)] for independent points with weights ∝ `of`, and ∝ `others` in `b`; for |x - y| the root of E|X - Y|², which is not less.
+    pub(super) fn mean_cost(&self, of: &[f64], b: &Self, others: &[f64], cost: Cost) -> f64 {
+        let moments = |c: &Self, w: &[f64], j: usize| {
+            let total: f64 = w.iter().sum();
+            let mean = |f: &dyn Fn(f64) -> f64| -> f64 {
+                c.points.iter_rows().zip(w).map(|(x, w)| w / total * f(x[j].to_f64())).sum()
+            };
+            let middle = mean(&|x| x);
+            (middle, mean(&|x| (x - middle) * (x - middle)))
+        };
+        let square = (0..self.dim()).map(|j| {
+            let ((m, v), (n, u)) = (moments(self, of, j), moments(b, others, j));
+            (m - n) * (m - n) + v + u
+        });
+        cost.at_square(square.sum())
     }
 
     /// The mean of a run of points, and the mean squared distance from it.

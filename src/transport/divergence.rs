@@ -47,13 +47,16 @@ impl<T: Real> Divergence<T> {
         out
     }
 
-    /// By how much the pairs that were left out can have changed the value: 0 without [`Sinkhorn::truncate`].
+    /// S_ε(a, b) is within this of the value, wherever iterations stopped and whatever was left out; to rounding.
     ///
-    /// Without some of its terms the dual lies above its value by at most ε times the mass T of the plan there. So OT_ε is too large by 0 to ε T
-    /// at the optimum, and S_ε by -½ ε (T_aa + T_bb) to ε T_ab.
-    pub fn truncation_error(&self) -> f64 {
-        let own = 0.5 * (self.first.skipped + self.second.skipped);
-        self.cross.settings.epsilon * self.cross.skipped.max(own)
+    /// Each OT_ε lies between its dual, less ε times the mass that was left out, and the cost of a plan with the right marginals
+    /// ([`Coupling::above`]).
+    pub fn error_bound(&self) -> f64 {
+        let epsilon = self.cross.settings.epsilon;
+        let over = |c: &Coupling<T>| epsilon * c.skipped;
+        let under = |c: &Coupling<T>| (c.above - c.value).max(0.0);
+        let own = |f: &dyn Fn(&Coupling<T>) -> f64| 0.5 * (f(&self.first) + f(&self.second));
+        (under(&self.cross) + own(&over)).max(over(&self.cross) + own(&under))
     }
 
     /// The largest of the three marginal errors.

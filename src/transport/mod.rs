@@ -17,7 +17,7 @@
 //!
 //! No n×m matrix is kept: each sweep computes the costs again, so memory is O((n + m) d). Sums run in an order that does not depend on the
 //! number of threads. With [`Sinkhorn::truncate`] blocks of pairs in which the plan has next to no mass are not read, and the bound of what
-//! this changes is known ([`Divergence::truncation_error`]).
+//! this changes is known ([`Divergence::error_bound`]).
 //!
 //! ```
 //! use pushforward::linalg::Matrix;
@@ -31,6 +31,7 @@
 //! # Ok::<(), pushforward::Error>(())
 //! ```
 
+mod aggregate;
 mod blocks;
 mod cloud;
 mod divergence;

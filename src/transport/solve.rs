@@ -2,10 +2,11 @@
 
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::num::{Real, exp_m1, exp2, log2};
-use crate::transport::blocks::{Kept, bounds};
+use crate::num::{Real, exp_m1, exp2, ln, ln_1p, log2};
+use crate::transport::aggregate::Aggregate;
+use crate::transport::blocks::{Kept, Near, bounds};
 use crate::transport::relaxation::Relaxation;
-use crate::transport::sweep::{Mean, Side, Sum, means, row_sums};
+use crate::transport::sweep::{Mean, Side, Sum, means, row_sums, run_sums};
 use crate::transport::{Cloud, Sinkhorn, truncated};
 use std::f64::consts::LN_2;
 
@@ -20,6 +21,8 @@ const ROUGH: f64 = 0.05;
 pub struct Coupling<T = f64> {
     /// OT_ε(a, b) by its dual, at most the optimum (and ε·[`Coupling::skipped`]); its error is of second order in that of the marginals.
     pub value: f64,
+    /// What a plan with the wanted marginals costs, so that OT_ε(a, b) is at most this; ∞ where own pairs are left out.
+    pub above: f64,
     /// Iterations at the last ε; each reads all pairs twice (once where a is coupled with itself).
     pub iterations: usize,
     /// The larger of Σ_i |Σ_j P_ij - a_i|/Σ a and Σ_j |Σ_i P_ij - b_j|/Σ b of this plan; with relaxed marginals a_i exp(-f_i/ρ) stands
@@ -166,18 +169,67 @@ impl<T: Real> Problem<'_, T> {
         iterations
     }
 
-    /// f = g for b = a: f ← ½ (f + its best), which halves each error or better, since the kernel of the cost is positive (not so where it
-    /// is masked). Iterations, the error that is left and the mass of the plan.
-    pub fn average(&self, until: Until, phi: &mut [T]) -> (usize, f64, f64) {
+    /// As [`Problem::alternate`], on points in blocks: after each step over rows what is constant on runs of points is solved for
+    /// ([`Aggregate`]), so that mass between far points takes few steps. The number of iterations.
+    pub fn alternate_by_runs(&self, near: &Near, until: Until, phi: &mut [T], gamma: &mut [T]) -> usize {
+        let size = Aggregate::size(self.a.len().max(self.b.len()));
+        let runs = near.rows.runs(size);
+        let damping = 1.0 / (1.0 + self.leak());
+        // the mass of a row after its step
+        let moved = |s: Sum<T>| if damping == 1.0 { 1.0 } else { exp2((damping - 1.0) * s.potential().to_f64()) };
+        for iterations in 1.. {
+            let h = weighted(self.b, gamma);
+            let weight = |i: usize, s: Sum<T>| self.a.weights()[i] * moved(s);
+            let (sums, tasks) = run_sums(self.a.points(), self.side(&h), &near.rows, size, phi, weight);
+            let error = self.excess(&sums, phi);
+            self.move_by(phi, &sums, 1.0);
+            let (rows, columns) = (self.wanted(phi, size), self.turned().wanted(gamma, size));
+            let (u, v) = Aggregate::new(size, &runs, tasks, (rows, columns), self.leak()).solve();
+            let add = |p: &mut [T], by: &[f64]| {
+                p.chunks_mut(size).zip(by).for_each(|(p, by)| p.iter_mut().for_each(|p| *p += T::from_f64(*by)));
+            };
+            add(phi, &u);
+            add(gamma, &v);
+            let columns = self.turned().half(gamma, phi, 1.0);
+            self.level(phi, gamma);
+            // columns were exact before the step over rows, unless marginals are relaxed
+            let error = if iterations > 1 && self.settings.relax.is_none() { error } else { error.max(columns) };
+            if error <= until.enough || iterations >= until.most {
+                return iterations;
+            }
+        }
+        unreachable!("an iteration is the last")
+    }
+
+    /// Σ_i a_i 2^(-φ_i ε/ρ) over runs of points.
+    fn wanted(&self, phi: &[T], size: usize) -> Vec<f64> {
+        let leak = self.leak();
+        let of = |(w, p): (&f64, &T)| if leak == 0.0 { *w } else { w * exp2(-leak * p.to_f64()) };
+        let mut out: Vec<f64> =
+            self.a.weights().chunks(size).zip(phi.chunks(size)).map(|(w, p)| w.iter().zip(p).map(of).sum()).collect();
+        out.resize(self.a.padded().div_ceil(size), 0.0);
+        out
+    }
+
+    /// f = g for b = a: f ← f + α (its best - f) + β (f - f before).
+    ///
+    /// The kernel of the cost is positive (not so where it is masked), hence the derivative of best - f lies in [-2, -1]: Polyak's α and β for
+    /// that interval leave (√2-1)/(√2+1) = 0.17 of an error, averages of f and its best ½. Iterations, the error that is left and the rows.
+    pub fn average(&self, until: Until, phi: &mut [T]) -> (usize, f64, Vec<Sum<T>>) {
+        let root = std::f64::consts::SQRT_2;
+        let (alpha, rate) = (4.0 / (1.0 + root).powi(2), (root - 1.0) / (root + 1.0));
+        let (beta, mut before) = (T::from_f64(rate * rate), phi.to_vec());
         let mut iterations = 0;
         loop {
             let sums = self.row_sums(phi, phi);
             let error = self.excess(&sums, phi);
             if error <= until.enough || iterations == until.most {
-                let each = self.a.weights().iter().zip(&sums).zip(phi.iter());
-                return (iterations, error, each.map(|((w, s), p)| w * s.mass(*p)).sum());
+                return (iterations, error, sums);
             }
-            self.move_by(phi, &sums, 0.5);
+            let now = phi.to_vec();
+            self.move_by(phi, &sums, alpha);
+            phi.iter_mut().zip(&now).zip(&before).for_each(|((p, n), b)| *p += beta * (*n - *b));
+            before = now;
             iterations += 1;
         }
     }
@@ -204,18 +256,89 @@ impl<T: Real> Problem<'_, T> {
     pub fn coupling(&self, mut phi: Vec<T>, gamma: Vec<T>, iterations: usize) -> Coupling<T> {
         self.half(&mut phi, &gamma, 1.0);
         let columns = self.turned();
-        let marginal_error = columns.excess(&columns.row_sums(&gamma, &phi), &gamma);
+        let sums = columns.row_sums(&gamma, &phi);
+        let marginal_error = columns.excess(&sums, &gamma);
         let value = self.value(&phi, &gamma, self.mass(&phi));
+        let above = self.above(&phi, &gamma, &sums);
         let settings = *self.settings;
-        Coupling { value, iterations, marginal_error, skipped: 0.0, settings, masked: false, phi, gamma }
+        Coupling { value, above, iterations, marginal_error, skipped: 0.0, settings, masked: false, phi, gamma }
     }
 
     /// The plan between a and itself.
-    pub fn own_coupling(&self, phi: Vec<T>, (iterations, marginal_error, mass): (usize, f64, f64)) -> Coupling<T> {
+    pub fn own_coupling(
+        &self,
+        phi: Vec<T>,
+        (iterations, marginal_error, sums): (usize, f64, Vec<Sum<T>>),
+    ) -> Coupling<T> {
+        let mass = self.a.weights().iter().zip(masses(&sums, &phi)).map(|(w, m)| w * m).sum();
         let value = self.value(&phi, &phi, mass);
+        let above = if self.masked { f64::INFINITY } else { self.above(&phi, &phi, &sums) };
         let (settings, gamma) = (*self.settings, phi.clone());
-        Coupling { value, iterations, marginal_error, skipped: 0.0, settings, masked: self.masked, phi, gamma }
+        Coupling { value, above, iterations, marginal_error, skipped: 0.0, settings, masked: self.masked, phi, gamma }
     }
+
+    /// The primal objective of a plan near that of φ and γ, whose columns have these sums.
+    ///
+    /// Exact marginals: P' is the plan with potentials lowered until no marginal is too large (columns alone, unless a is coupled with itself),
+    /// and what is missing, a' in rows and b' in columns of sum δ, is coupled by a'⊗b'/δ. With m = Σ a, the log-sum inequality for the sum of
+    /// both plans gives
+    ///
+    /// OT_ε ≤ Σ f' P'1 + Σ g' P'ᵀ1 + E_{a'⊗b'}[c]/δ + ε (KL(a'‖a) + KL(b'‖b) without masses - δ log δ - (m-δ) log(1-δ/m) - δ log(δ/m) - m + m²).
+    ///
+    /// Relaxed marginals: any plan counts, so that of φ and γ does.
+    fn above(&self, phi: &[T], gamma: &[T], sums: &[Sum<T>]) -> f64 {
+        let (a, b, columns) = (self.a, self.b, masses(sums, gamma));
+        let scale = self.epsilon * LN_2;
+        let along = |potentials: &[T], w: &[f64], share: &[f64]| {
+            let terms: Vec<f64> = potentials.iter().zip(w).zip(share).map(|((p, w), s)| w * s * p.to_f64()).collect();
+            scale * crate::num::sum(&terms)
+        };
+        let product = a.mass() * b.mass();
+        if let Some(rho) = self.settings.relax {
+            let rows = if std::ptr::eq(a, b) { columns.clone() } else { masses(&self.row_sums(phi, gamma), phi) };
+            let leak = |w: &[f64], share: &[f64]| -> f64 {
+                w.iter().zip(share).map(|(w, s)| if *s > 0.0 { w * (s * ln(*s) - s + 1.0) } else { *w }).sum()
+            };
+            let mass: f64 = a.weights().iter().zip(&rows).map(|(w, s)| w * s).sum();
+            let costs = along(phi, a.weights(), &rows) + along(gamma, b.weights(), &columns);
+            let leaks = leak(a.weights(), &rows) + leak(b.weights(), &columns);
+            return costs + rho * leaks + self.epsilon * (product - mass);
+        }
+        let lowered = |p: &[T], share: &[f64]| -> Vec<T> {
+            p.iter().zip(share).map(|(p, s)| if *s > 1.0 { *p - T::from_f64(log2(*s)) } else { *p }).collect()
+        };
+        let down = lowered(gamma, &columns);
+        let below = |share: f64| share.min(1.0);
+        let (left, rows, columns) = if std::ptr::eq(a, b) {
+            let rows: Vec<f64> = masses(&self.row_sums(&down, &down), &down).into_iter().map(below).collect();
+            (down.clone(), rows.clone(), rows)
+        } else {
+            let rows = masses(&self.row_sums(phi, &down), phi).into_iter().map(below).collect();
+            (phi.to_vec(), rows, columns.into_iter().map(below).collect())
+        };
+        let missing =
+            |w: &[f64], share: &[f64]| -> Vec<f64> { w.iter().zip(share).map(|(w, s)| w * (1.0 - s)).collect() };
+        let (of_rows, of_columns) = (missing(a.weights(), &rows), missing(b.weights(), &columns));
+        let (delta, mass) = (crate::num::sum(&of_rows).max(crate::num::sum(&of_columns)), a.mass());
+        let mut out =
+            along(&left, a.weights(), &rows) + along(&down, b.weights(), &columns) + self.epsilon * (product - mass);
+        if delta > 0.0 && delta < mass {
+            let relative = |part: &[f64], w: &[f64]| -> f64 {
+                part.iter().zip(w).filter(|(p, _)| **p > 0.0).map(|(p, w)| p * ln(p / w)).sum()
+            };
+            let entropy = relative(&of_rows, a.weights()) + relative(&of_columns, b.weights())
+                - delta * ln(delta)
+                - (mass - delta) * ln_1p(-delta / mass)
+                - delta * ln(delta / mass);
+            out += delta * a.mean_cost(&of_rows, b, &of_columns, self.settings.cost) + self.epsilon * entropy;
+        }
+        out
+    }
+}
+
+/// Σ_j P_ij/a_i for each row.
+fn masses<T: Real>(sums: &[Sum<T>], phi: &[T]) -> Vec<f64> {
+    sums.iter().zip(phi).map(|(s, p)| s.mass(*p)).collect()
 }
 
 /// The plan between a and b.
@@ -261,7 +384,7 @@ pub fn couple_with_itself<T: Real>(a: &Cloud<T>, settings: &Sinkhorn, masked: bo
     }
     let mut phi = vec![T::ZERO; a.len()];
     let mut problem = Problem { a, b: a, settings, epsilon: settings.epsilon, masked, kept: None };
-    let (mut end, mut before) = ((0, 0.0, 0.0), None);
+    let (mut end, mut before) = ((0, 0.0, Vec::new()), None);
     for epsilon in schedule(a, a, settings) {
         rescale(&mut phi, before, epsilon);
         before = Some(epsilon);
@@ -282,6 +405,11 @@ impl<T: Real> Coupling<T> {
     pub fn converged(&self) -> bool {
         let left_out = self.settings.truncate.is_none_or(|limit| self.skipped <= limit);
         left_out && self.marginal_error <= reachable::<T>(&self.settings)
+    }
+
+    /// ε, in units of the cost.
+    pub fn epsilon(&self) -> f64 {
+        self.settings.epsilon
     }
 
     /// f, in units of the cost; n.
@@ -324,16 +452,24 @@ impl<T: Real> Coupling<T> {
 
     /// P, n×m: for plans that are to be looked at.
     pub fn plan(&self, a: &Cloud<T>, b: &Cloud<T>) -> Matrix {
+        let mut out = Matrix::zeros(a.len(), b.len());
+        (0..a.len()).for_each(|i| out.row_mut(i).copy_from_slice(&self.row(a, b, i)));
+        out
+    }
+
+    /// P_ij for one i: m.
+    pub fn row(&self, a: &Cloud<T>, b: &Cloud<T>, i: usize) -> Vec<f64> {
         let kappa = 1.0 / (self.settings.epsilon * LN_2);
-        Matrix::from_fn(a.len(), b.len(), |i, j| {
+        let x = a.points().row(i);
+        let mass = |(j, y): (usize, &[T])| {
             if self.masked && i == j {
                 return 0.0;
             }
-            let pairs = a.points().row(i).iter().zip(b.points().row(j));
-            let square: f64 = pairs.map(|(x, y)| (x.to_f64() - y.to_f64()).powi(2)).sum();
+            let square: f64 = x.iter().zip(y).map(|(x, y)| (x.to_f64() - y.to_f64()).powi(2)).sum();
             let exponent = self.phi[i].to_f64() + self.gamma[j].to_f64() - kappa * self.settings.cost.at_square(square);
             a.weights()[i] * b.weights()[j] * exp2(exponent)
-        })
+        };
+        b.points().iter_rows().enumerate().map(mass).collect()
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::num::{Real, log2};
 use crate::transport::blocks::{Blocks, Near, order, runs};
 use crate::transport::solve::{Coupling, Problem, Until, rescale, schedule};
+use crate::transport::sweep::Sum;
 use crate::transport::{Cloud, Cost, Sinkhorn};
 use std::f64::consts::LN_2;
 
@@ -106,11 +107,11 @@ impl<T: Real> Scales<'_, T> {
         let (mut iterations, mut choices) = (0, 0);
         loop {
             let near = self.near(&p, MARGIN * limit);
-            let (taken, error, mass) = self.iterate(&mut p, &near, Until::converged::<T>(settings));
+            let (taken, error, sums) = self.iterate(&mut p, &near, Until::converged::<T>(settings));
             (iterations, choices) = (iterations + taken, choices + 1);
             let problem = Problem { kept: Some((&near.rows, &near.columns)), ..self.problem(&p) };
             let mut out = match self.levels[fine].b {
-                None => problem.own_coupling(p.phi, (iterations, error, mass)),
+                None => problem.own_coupling(p.phi, (iterations, error, sums)),
                 Some(_) => problem.coupling(p.phi, p.gamma, iterations),
             };
             (p.phi, p.gamma) = (out.phi.clone(), out.gamma.clone());
@@ -146,12 +147,12 @@ impl<T: Real> Scales<'_, T> {
         Potentials { level, epsilon, phi, gamma }
     }
 
-    /// Iterations, and for an own problem the error that is left and the mass of the plan.
-    fn iterate(&self, p: &mut Potentials<T>, near: &Near, until: Until) -> (usize, f64, f64) {
+    /// Iterations, and for an own problem the error that is left and the rows of the plan.
+    fn iterate(&self, p: &mut Potentials<T>, near: &Near, until: Until) -> (usize, f64, Vec<Sum<T>>) {
         let level = &self.levels[p.level];
         let problem = Problem { kept: Some((&near.rows, &near.columns)), ..self.problem(p) };
         if level.b.is_some() {
-            return (problem.alternate(until, &mut p.phi, &mut p.gamma), 0.0, 0.0);
+            return (problem.alternate_by_runs(near, until, &mut p.phi, &mut p.gamma), 0.0, Vec::new());
         }
         let end = problem.average(until, &mut p.phi);
         p.gamma.clone_from(&p.phi);

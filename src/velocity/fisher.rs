@@ -84,7 +84,7 @@ impl FisherFlow {
     /// ∇log q at any points beside the particles of a scene, with the moments and the sample of the scene.
     fn score_q(&self, scene: &Scene, x: &Matrix) -> Result<Matrix> {
         let reference = Reference::Independent(scene.sample());
-        let at = self.estimator.noised(&Scene { x, reference, at_x: None, ..*scene }, &self.noised)?;
+        let at = self.estimator.noised(&Scene { x, reference, classes: None, at_x: None, ..*scene }, &self.noised)?;
         if at.noise.iter().any(|noise| noise.s > 0.0) {
             let what = format!(
                 "the velocity 'fisher' takes differences of a score, and the estimator '{}' adds noise",

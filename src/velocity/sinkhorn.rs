@@ -1,7 +1,7 @@
 //! The gradient flow of the Sinkhorn divergence: samples in place of a density.
 
 use crate::error::Result;
-use crate::estimate::{Clock, Scene};
+use crate::estimate::{Classed, Clock, Scene};
 use crate::linalg::Matrix;
 use crate::state::{State, Stateful};
 use crate::transport::{Cloud, Cost, Coupling, Sinkhorn, couple, couple_with_itself};
@@ -45,6 +45,9 @@ crate::settings! {
 /// For both costs V_i = Σ_j P^qq'_ij ∇₁c(x_i, x'_j)/a_i - Σ_j P^qp_ij ∇₁c(x_i, y_j)/a_i. With the plain self-term it is minus the gradient
 /// of S_ε of the cloud over its weights, exactly; a batch of a generator that is coupled with itself finds its own points there
 /// (T_qq(x_i) → x_i as ε → 0), so that its mean is biased at q = p; with an independent second batch it is 0.
+///
+/// Where samples have labels and the model classes, each class follows its own samples, and with guidance w > 0 goes beyond them, away from all
+/// others (`by_class`).
 ///
 /// p is given by samples, or by weighted particles of the search for a density: Sinkhorn takes weights, and masses cross gaps.
 /// (Feydy et al., AISTATS 2019.)
@@ -105,8 +108,8 @@ impl SinkhornFlow {
     }
 
     /// E[∇₁c] under the plan of q with itself, n×d, and the plan.
-    fn own(&self, q: &Cloud, scene: &Scene, with: &Sinkhorn) -> Result<(Matrix, Coupling)> {
-        let (plan, other) = match (self.settings.self_term.as_str(), scene.reference) {
+    fn own(&self, q: &Cloud, reference: Reference, with: &Sinkhorn) -> Result<(Matrix, Coupling)> {
+        let (plan, other) = match (self.settings.self_term.as_str(), reference) {
             ("second", Reference::Independent(second)) => {
                 let other = Cloud::new(second, None)?;
                 (couple(q, &other, with)?, Some(other))
@@ -115,6 +118,62 @@ impl SinkhornFlow {
             _ => (couple_with_itself(q, with, false)?, None),
         };
         Ok((plan.gradient(q, other.as_ref().unwrap_or(q)), plan))
+    }
+}
+
+/// Points with their log-weights.
+type Weighted = (Matrix, Option<Vec<f64>>);
+
+impl SinkhornFlow {
+    /// V at x towards these points, n×d, and its plans.
+    fn towards(
+        &self,
+        x: &Matrix,
+        reference: Reference,
+        to: Weighted,
+        with: &Sinkhorn,
+    ) -> Result<(Matrix, Vec<Coupling>)> {
+        let (q, p) = (Cloud::<f64>::new(x, None)?, Cloud::new(&to.0, to.1.as_deref())?);
+        let cross = couple(&q, &p, with)?;
+        let (mut velocity, own) = self.own(&q, reference, with)?;
+        velocity.add_scaled(mutant!("sinkhorn-not-debiased", -0.9, -1.0), &cross.gradient(&q, &p));
+        Ok((velocity, vec![cross, own]))
+    }
+
+    /// V of each class c, with guidance w away from all points p: T_(q_c p_c) - T_(q_c q_c) + w (T_(q_c p_c) - T_(q_c p)). A class without
+    /// particles in this step is left out.
+    fn by_class(&self, scene: &Scene, classes: &Classed, with: &Sinkhorn) -> Result<(Matrix, Vec<Coupling>)> {
+        let mut velocity = Matrix::zeros(scene.x.rows(), scene.x.cols());
+        let (mut plans, count) = (Vec::new(), self.settings.points);
+        for class in 0..self.target.classes() {
+            let of = |all: &[usize]| (0..all.len()).filter(|&i| all[i] == class).collect::<Vec<_>>();
+            let (rows, second) = (of(&classes.x), of(&classes.reference));
+            let second = match scene.reference {
+                Reference::Independent(_) if second.is_empty() => continue,
+                Reference::Independent(all) => Some(all.gather_rows(&second)),
+                Reference::Own => None,
+            };
+            if rows.is_empty() {
+                continue;
+            }
+            let x = scene.x.gather_rows(&rows);
+            let reference = second.as_ref().map_or(Reference::Own, Reference::Independent);
+            let to = self.target.class(class, count, scene.clock, scene.seed);
+            let size = if count == 0 { 0 } else { to.0.rows() };
+            let (mut own, mut of_class) = self.towards(&x, reference, to.clone(), with)?;
+            if classes.guidance > 0.0 {
+                let (q, p) = (Cloud::<f64>::new(&x, None)?, Cloud::new(&to.0, to.1.as_deref())?);
+                let (points, weights) = self.target.batch(size, scene.clock, scene.seed);
+                let all = Cloud::new(&points, weights.as_deref())?;
+                let away = couple(&q, &all, with)?;
+                own.add_scaled(-classes.guidance, &of_class[0].gradient(&q, &p));
+                own.add_scaled(mutant!("guidance-sign", -classes.guidance, classes.guidance), &away.gradient(&q, &all));
+                of_class.push(away);
+            }
+            rows.iter().zip(own.iter_rows()).for_each(|(&i, v)| velocity.row_mut(i).copy_from_slice(v));
+            plans.append(&mut of_class);
+        }
+        Ok((velocity, plans))
     }
 }
 
@@ -139,17 +198,21 @@ impl Velocity for SinkhornFlow {
 
     fn evaluate(&self, scene: &Scene) -> Result<Pull> {
         let with = self.sinkhorn(scene.clock);
-        let (points, weights) = self.target.batch(self.settings.points, scene.clock, scene.seed);
-        let (q, p) = (Cloud::<f64>::new(scene.x, None)?, Cloud::new(&points, weights.as_deref())?);
-        let cross = couple(&q, &p, &with)?;
-        let (mut velocity, own) = self.own(&q, scene, &with)?;
-        velocity.add_scaled(mutant!("sinkhorn-not-debiased", -0.9, -1.0), &cross.gradient(&q, &p));
+        let (velocity, plans) = match scene.classes.filter(|_| self.target.classes() > 0) {
+            None => self.towards(
+                scene.x,
+                scene.reference,
+                self.target.batch(self.settings.points, scene.clock, scene.seed),
+                &with,
+            )?,
+            Some(classes) => self.by_class(scene, classes, &with)?,
+        };
         let blur = match with.cost {
             Cost::HalfSquare => with.epsilon.sqrt(),
             Cost::Distance => with.epsilon,
         };
-        let marginal = cross.marginal_error.max(own.marginal_error);
-        let iterations = cross.iterations.max(own.iterations) as f64;
+        let marginal = plans.iter().map(|p| p.marginal_error).fold(0.0, f64::max);
+        let iterations = plans.iter().map(|p| p.iterations).max().unwrap_or(0) as f64;
         let figures = vec![
             Figure { key: "blur", label: "blur, √ε or ε of the cost |x-y|", unit: Unit::Length, value: blur },
             Figure::plain("marginal_error", "largest marginal error of the plans", marginal),

@@ -22,6 +22,8 @@ pub(super) struct TargetPoints {
     searched: bool,
     /// E|Y - Y'|².
     pub mean_square_distance: f64,
+    /// The points of each class; none without labels.
+    classes: Vec<Vec<usize>>,
 }
 
 impl TargetPoints {
@@ -29,7 +31,9 @@ impl TargetPoints {
     pub fn of(ingredients: &Ingredients, particles: usize) -> Result<Self> {
         if let Some(samples) = &ingredients.target.samples {
             let (points, log_weights) = (samples.points.clone(), samples.log_weights.clone());
-            return Ok(Self::new(points, log_weights, false));
+            let labels = samples.labels.as_ref();
+            let classes = labels.map_or_else(Vec::new, |l| (0..l.names.len()).map(|c| l.rows(c)).collect());
+            return Ok(Self { classes, ..Self::new(points, log_weights, false) });
         }
         let density = ingredients.density()?;
         if let Some(points) = &ingredients.particles {
@@ -41,17 +45,33 @@ impl TargetPoints {
 
     fn new(points: Matrix, log_weights: Option<Vec<f64>>, searched: bool) -> Self {
         let mean_square_distance = mean_square_distance(&points, log_weights.as_deref());
-        Self { points, log_weights, searched, mean_square_distance }
+        Self { points, log_weights, searched, mean_square_distance, classes: Vec::new() }
     }
 
     /// All points and their log-weights where `count` is 0 or not fewer than there are; else `count` of them by stratified resampling, which
     /// have equal weights.
     pub fn batch(&self, count: usize, clock: Clock, seed: u64) -> (Matrix, Option<Vec<f64>>) {
-        if count == 0 || count >= self.points.rows() {
-            return (self.points.clone(), self.log_weights.clone());
+        self.batch_of(&(0..self.points.rows()).collect::<Vec<_>>(), count, clock, seed)
+    }
+
+    /// The same of the points of a class, whose share of `count` is that of its number of points.
+    pub fn class(&self, class: usize, count: usize, clock: Clock, seed: u64) -> (Matrix, Option<Vec<f64>>) {
+        let rows = &self.classes[class];
+        self.batch_of(rows, (count * rows.len()).div_ceil(self.points.rows()), clock, seed)
+    }
+
+    /// Number of classes; 0 without labels.
+    pub fn classes(&self) -> usize {
+        self.classes.len()
+    }
+
+    fn batch_of(&self, of: &[usize], count: usize, clock: Clock, seed: u64) -> (Matrix, Option<Vec<f64>>) {
+        let n = of.len();
+        let log_weights = self.log_weights.as_ref().map(|l| of.iter().map(|&i| l[i]).collect::<Vec<_>>());
+        if count == 0 || count >= n {
+            return (self.points.gather_rows(of), log_weights);
         }
-        let n = self.points.rows();
-        let weights = softmax(self.log_weights.as_ref().unwrap_or(&vec![0.0; n]));
+        let weights = softmax(log_weights.as_ref().unwrap_or(&vec![0.0; n]));
         let mut rng = stream(seed, Purpose::Reference, BATCHES | clock.step);
         let (mut rows, mut at, mut sum) = (Vec::with_capacity(count), 0, weights[0]);
         for k in 0..count {
@@ -60,7 +80,7 @@ impl TargetPoints {
                 at += 1;
                 sum += weights[at];
             }
-            rows.push(at);
+            rows.push(of[at]);
         }
         (self.points.gather_rows(&rows), None)
     }
@@ -112,7 +132,7 @@ mod tests {
     fn batches_keep_masses() {
         let points = Matrix::from_fn(2000, 1, |i, _| f64::from(u8::from(i >= 1000)));
         let log_weights = Some((0..2000).map(|i| if i < 1000 { 0.3f64.ln() } else { 0.7f64.ln() }).collect());
-        let target = Target::of_samples(WeightedSamples { points: points.clone(), log_weights });
+        let target = Target::of_samples(WeightedSamples { points: points.clone(), log_weights, labels: None });
         let of = Ingredients { target, estimator: None, particles: None, seed: 0 };
         let p = TargetPoints::of(&of, 2).unwrap();
         let share = |step| {

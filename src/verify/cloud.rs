@@ -6,7 +6,7 @@ use crate::velocity::{Clock, Pull, Reference, Scene, Velocity};
 /// What the velocity answers at particles x (N×d), and nothing but x known.
 pub(super) fn pull(v: &dyn Velocity, x: &Matrix) -> Pull {
     let clock = Clock { step: 0, steps: 1 };
-    let scene = Scene { x, reference: Reference::Own, at_x: None, law: None, dt: 0.0, clock, seed: 1 };
+    let scene = Scene { x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.0, clock, seed: 1 };
     v.evaluate(&scene).expect("a density that is positive at all particles")
 }
 

@@ -217,6 +217,7 @@ fn virial(seed: u64, f: &Case, (mean, std): (f64, f64), variance: f64, (h, neigh
         let scene = Scene {
             x: &particles,
             reference: Reference::Independent(&reference),
+            classes: None,
             at_x: None,
             law: None,
             dt: 0.0,

@@ -144,7 +144,7 @@ fn law(g: &Generator<f64>, points: &Matrix) -> Vec<f64> {
     let mut out = vec![0.0; points.rows()];
     for (k, pi) in g.latent.probabilities().into_iter().enumerate() {
         let noise = Matrix::from_vec(z.len(), 1, z.iter().map(|z| shrink * z).collect());
-        let latent = LatentBatch { noise, jitter: None, codes: Some(vec![k; z.len()]) };
+        let latent = LatentBatch { noise, jitter: None, codes: Some(vec![k; z.len()]), guidance: 0.0 };
         let places = g.map(&latent);
         let mass = |z: f64| pi * exp(-0.5 * z * z) / std::f64::consts::TAU.sqrt() * 18.0 / STEPS as f64;
         for (o, &y) in out.iter_mut().zip(points.as_slice()) {

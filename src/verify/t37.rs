@@ -42,7 +42,7 @@ impl<'a> Tangent<'a> {
         let (g, n) = (&setting.generator, setting.latent.noise.rows());
         let row = |i: usize| {
             let noise = setting.latent.noise.slice_rows(i..i + 1);
-            let alone = LatentBatch { noise, jitter: None, codes: None };
+            let alone = LatentBatch { noise, jitter: None, codes: None, guidance: 0.0 };
             flat(&g.gradient(&alone, &Matrix::filled(1, 1, 1.0)))
         };
         let rows: Vec<f64> = (0..n).into_par_iter().flat_map_iter(row).collect();

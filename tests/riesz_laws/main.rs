@@ -31,7 +31,7 @@ fn riesz(target: Arc<dyn Density>, period: &[f64], order: f64, modes: usize) -> 
 
 fn velocity(v: &Riesz, x: &Matrix) -> Matrix {
     let clock = Clock { step: 0, steps: 1 };
-    let scene = Scene { x, reference: Reference::Own, at_x: None, law: None, dt: 0.1, clock, seed: 1 };
+    let scene = Scene { x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.1, clock, seed: 1 };
     match v.evaluate(&scene).unwrap() {
         Pull::Points(field) => field.velocity,
         other => panic!("{:?}", other.kind()),

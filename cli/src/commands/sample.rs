@@ -9,6 +9,7 @@ use crate::opened::Opened;
 use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::coordinates::Coordinates;
+use crate::target::words;
 use crate::temperatures::condition;
 use pushforward::density::Density;
 use pushforward::model::flow::Given;
@@ -40,6 +41,12 @@ pub struct Arguments {
     /// Draw from the law given the first coordinate: of a flow on a target with conditions, such as kind = "temperatures"
     #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["source", "polish", "exact"])]
     given: Vec<String>,
+    /// Draw this class alone, by its number in the label column: for a generator of labelled samples
+    #[arg(long, value_name = "K", allow_negative_numbers = true, conflicts_with_all = ["source", "polish", "exact"])]
+    label: Option<f64>,
+    /// How far beyond its class, away from all others: the mean of the class moves by G times its distance from the mean of all
+    #[arg(long, value_name = "G", requires = "label", default_value_t = 0.0, hide_default_value = true)]
+    guidance: f64,
     /// Key of the samples
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -86,6 +93,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.exact {
         return exact(arguments, &run);
     }
+    let class = class(arguments, model)?;
     let block = model.block_rows();
     model.fits_memory(block)?;
     let coordinates = run.coordinates()?;
@@ -100,9 +108,10 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let part = if polisher.is_some() { (block / 16).max(1) } else { block };
     for (number, start) in (0..arguments.number).step_by(block as usize).enumerate() {
         let rows = (arguments.number - start).min(block);
-        let drawn = match &given {
-            Some(given) => given.sample(rows as usize, arguments.seed, number as u64).0,
-            None => model.sample(rows as usize, arguments.seed, number as u64),
+        let drawn = match (&given, class) {
+            (Some(given), _) => given.sample(rows as usize, arguments.seed, number as u64).0,
+            (None, Some(class)) => model.sample_class(rows as usize, class, arguments.seed, number as u64),
+            (None, None) => model.sample(rows as usize, arguments.seed, number as u64),
         };
         for first in (0..rows).step_by(part as usize) {
             let last = (first + part).min(rows);
@@ -173,6 +182,29 @@ fn given<'a>(arguments: &Arguments, model: &'a Model, coordinates: &Coordinates)
     let given = |e: Failure| Failure::input(format!("--given {}: {e}", arguments.given.join(" --given ")));
     let c = condition(coordinates, &model.sample(1, arguments.seed, 0), &values).map_err(given)?;
     flow.given(&c).map(Some).map_err(|e| given(e.into()))
+}
+
+/// The class that was asked for, with its guidance.
+fn class(arguments: &Arguments, model: &Model) -> Outcome<Option<(usize, f64)>> {
+    let Some(label) = arguments.label else { return Ok(None) };
+    let shown = arguments.run.display();
+    let Some(classes) = model.classes() else {
+        return Err(Failure::input(format!(
+            "--label {label}: the model of {shown} has no classes; train one on samples whose target names a label column"
+        )));
+    };
+    let Some(class) = classes.names.iter().position(|name| *name == label) else {
+        let names = words(&classes.names);
+        return Err(Failure::input(format!("--label {label}: {shown} has no such class; it has {names}")));
+    };
+    let (guidance, most) = (arguments.guidance, classes.guidance);
+    if !(0.0..=most).contains(&guidance) {
+        return Err(Failure::input(format!(
+            "--guidance {guidance}: {shown} learnt guidance from 0 to {most}; ask for one in this range, or train with --set guidance={}",
+            if guidance > 0.0 { guidance } else { 1.0 }
+        )));
+    }
+    Ok(Some((class, guidance)))
 }
 
 /// Carries the points of a file, row by row.

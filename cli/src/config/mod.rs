@@ -23,6 +23,9 @@ pub const MANY: usize = 8;
 /// Least patience of a flow on a density that the user wrote: docs/posteriors.md has what was measured.
 const PATIENCE: u64 = 100;
 
+/// Adam's rate where a generator starts at a mixture fitted to samples.
+const LEARNING_RATE: f64 = 2e-4;
+
 /// Version of config.toml.
 pub const FORMAT: i64 = 2;
 
@@ -78,6 +81,8 @@ impl Config {
         if many && kinds.iter().all(Option::is_none) {
             kinds[2] = Some("score".into());
         }
+        // it starts at a mixture fitted to them, near which steps of batches are noise for the most part
+        let near = target.samples.is_some() && self.start.is_none();
         let in_own = |e| target.coordinates.in_own(e);
         // the defaults of particles come from a search
         if target.samples.is_none() && target.density.mixture().is_none() && self.frame.is_none() {
@@ -112,6 +117,9 @@ impl Config {
                 )));
             }
             method.frame = Some(frame.clone());
+        }
+        if near && method.model.name() == "generator" {
+            method.set("learning_rate", LEARNING_RATE)?;
         }
         for given in &self.given {
             let said = |e: pushforward::Error| Failure::input(format!("{}: {e}", given.place));

@@ -14,6 +14,7 @@ mod page;
 pub(crate) mod panels;
 mod paths;
 mod picture;
+pub mod plan;
 pub(crate) mod plot;
 mod record;
 pub mod style;

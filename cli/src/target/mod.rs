@@ -17,6 +17,7 @@ mod temperatures;
 mod trust;
 mod working_folder;
 
+pub(crate) use samples::words;
 pub use trust::{refuse_untrusted, trust_libraries};
 
 use crate::failure::{Failure, Outcome};

@@ -1,5 +1,6 @@
 //! The figures of a sample: each file declares what its figures are and computes them.
 
+mod copies;
 mod distances;
 mod level;
 mod modes;
@@ -18,7 +19,7 @@ use rayon::prelude::*;
 pub type Figures = fn(&Examination) -> Result<Vec<Metric>>;
 
 /// Every figure of [`evaluate`](crate::metric::evaluate), in the order in which they are reported.
-pub const FIGURES: &[Figures] = &[level::figures, modes::figures, n_body::figures, distances::figures];
+pub const FIGURES: &[Figures] = &[level::figures, modes::figures, n_body::figures, distances::figures, copies::figures];
 
 /// Units of the seeds of exact samples, a different one for each use; pairs of comparisons count from 0.
 pub(in crate::metric) mod unit {
@@ -27,6 +28,8 @@ pub(in crate::metric) mod unit {
     pub const BANDWIDTH: u64 = TRUTH + 2;
     pub const TESTS: u64 = TRUTH + 3;
     pub const CONFIGURATIONS: u64 = TRUTH + 4;
+    /// And those after it, one for each repeat.
+    pub const COPIES: u64 = 1 << 41;
 }
 
 /// How a figure is judged against its floor.

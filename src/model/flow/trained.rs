@@ -286,7 +286,7 @@ impl<T: Real> Model for FlowModel<T> {
         let reference =
             (request.reference > 0).then(|| self.flow.sample_block(request.reference, request.seed ^ REFERENCE, step));
         self.latent = Some(latent);
-        Ok(Drawn { x: y.cast(), reference, at_x })
+        Ok(Drawn { x: y.cast(), reference, at_x, classes: None })
     }
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {

@@ -72,8 +72,10 @@ fn affine_parts(g: &Generator<f64>) -> (f64, f64) {
     let mut probe = g.clone();
     let shapes = || g.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols()));
     let value = |g: &Generator<f64>, z: f64| {
-        let at =
-            |z: f64| g.map(&LatentBatch { noise: Matrix::filled(1, d, z), jitter: None, codes: Some(vec![0]) })[(0, 0)];
+        let at = |z: f64| {
+            g.map(&LatentBatch { noise: Matrix::filled(1, d, z), jitter: None, codes: Some(vec![0]), guidance: 0.0 })
+                [(0, 0)]
+        };
         at(z) - g.pieces.as_ref().map_or(0.0, |pieces| pieces.means()[(0, 0)])
     };
     probe.parameters = shapes().map(|m| Arc::new(m.into())).collect();
@@ -94,7 +96,7 @@ fn affine(g: &Generator<f64>) -> (Matrix, Matrix) {
     let d = g.dim();
     let at = |noise: Matrix, code: usize| {
         let codes = Some(vec![code; noise.rows()]);
-        g.map(&LatentBatch { noise, jitter: None, codes })
+        g.map(&LatentBatch { noise, jitter: None, codes, guidance: 0.0 })
     };
     let means = Matrix::from_fn(CODES, d, |k, j| at(Matrix::zeros(1, d), k)[(0, j)]);
     let shifted = at(Matrix::identity(d), 0);
@@ -116,7 +118,7 @@ fn asymptotes(g: &Generator<f64>) -> [(f64, f64); 2] {
         let tape = Tape::new();
         let parameters: Vec<_> = g.parameters.iter().map(|p| tape.parameter(p)).collect();
         let z = tape.leaf(&Matrix::filled(1, 1, far));
-        let y = g.forward(&parameters, z, None);
+        let y = g.forward(&parameters, z, None, 0.0);
         let slope = tape.gradient(y, &[z])[0].value()[(0, 0)];
         (y.value()[(0, 0)] - slope * far, slope)
     })

@@ -101,8 +101,12 @@ impl<'a> Setting<'a> {
         let noise = Matrix::from_fn(n * copies, d, |i, j| grid.nodes[(i % n, j)]);
         let pi = generator.latent.probabilities();
         let probability = (0..n * copies).map(|i| pi[i / n] * grid.cell * exp(log_normal(noise.row(i)))).collect();
-        let latent =
-            LatentBatch { noise, jitter: None, codes: (codes > 0).then(|| (0..n * codes).map(|i| i / n).collect()) };
+        let latent = LatentBatch {
+            noise,
+            jitter: None,
+            codes: (codes > 0).then(|| (0..n * codes).map(|i| i / n).collect()),
+            guidance: 0.0,
+        };
         let cover = (kind == Kind::Codes).then(|| {
             let grid = Grid::covering(&ends, spacing);
             let log_p = target.log_density(&grid.nodes);
@@ -285,7 +289,7 @@ fn slopes(generator: &Generator<f64>, latent: &LatentBatch<f64>) -> (Matrix, Mat
     let tape = Tape::new();
     let parameters: Vec<_> = generator.parameters.iter().map(|p| tape.parameter(p)).collect();
     let z = tape.leaf(&latent.noise);
-    let y = generator.forward(&parameters, z, None);
+    let y = generator.forward(&parameters, z, None, 0.0);
     let slope = tape.gradient(y, &[z])[0];
     let bend = tape.gradient(slope, &[z])[0];
     (y.value(), slope.value(), bend.value())

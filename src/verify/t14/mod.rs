@@ -128,7 +128,8 @@ fn two_deltas(budget: &Budget, f: &Case) -> Outcome {
         let target: Arc<dyn Density> = Arc::new(target);
         let drift = UniversalDrift::smoothed(target, Arc::clone(f), kernel);
         let (reference, clock) = (Reference::Independent(&zeros), Clock { step: 14, steps: 1 });
-        let scene = Scene { x: &zeros, reference, at_x: None, law: None, dt: 0.0, clock, seed: budget.seed };
+        let scene =
+            Scene { x: &zeros, reference, classes: None, at_x: None, law: None, dt: 0.0, clock, seed: budget.seed };
         let Ok(Pull::Points(field)) = drift.evaluate(&scene) else { panic!("T14: a finite target has a velocity") };
         (field.velocity, drift.log_ratio(&scene).expect("a finite target"))
     };
