@@ -25,7 +25,7 @@ fn ring(seed: u64) -> Matrix {
 }
 
 fn main() -> Result<()> {
-    let data = Target::of_samples(WeightedSamples { points: ring(1), log_weights: None });
+    let data = Target::of_samples(WeightedSamples { points: ring(1), log_weights: None, labels: None });
     let (unseen, other) = (ring(2), ring(3));
     let floor = wasserstein2(&unseen, &other).distance;
     println!("W2 of two samples of {N}: {floor:.3}");
