@@ -87,7 +87,9 @@ fn python_opens_them() {
         "numpy",
         "z = numpy.load('run/samples.npz')\n\
          assert sorted(z) == ['log_density', 'samples'] and z['samples'].shape == (10000, 2) and z['log_density'].shape == (10000, 1)\n\
-         assert (z['samples'] == numpy.load('run/samples.npy')).all()\n\
+         import json\n\
+         used = json.load(open('run/summary.json'))['use']\n\
+         assert (z['samples'] == numpy.load('run/' + (used if used != 'none' else 'samples.npy'))).all()\n\
          numpy.savez('back.npz', z['samples'])\n",
     );
     if folder.path().join("back.npz").exists() {

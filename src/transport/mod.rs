@@ -34,6 +34,7 @@
 mod aggregate;
 mod blocks;
 mod cloud;
+mod coupling;
 mod divergence;
 mod relaxation;
 mod solve;
@@ -41,8 +42,9 @@ mod sweep;
 mod truncated;
 
 pub use cloud::Cloud;
+pub use coupling::Coupling;
 pub use divergence::{Divergence, divergence};
-pub use solve::{Coupling, couple, couple_with_itself};
+pub use solve::{couple, couple_with_itself};
 
 use crate::error::{Error, Result};
 

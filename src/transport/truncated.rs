@@ -2,7 +2,8 @@
 
 use crate::num::{Real, log2};
 use crate::transport::blocks::{Blocks, Near, order, runs};
-use crate::transport::solve::{Coupling, Problem, Until, rescale, schedule};
+use crate::transport::coupling::Coupling;
+use crate::transport::solve::{Problem, Until, rescale, schedule};
 use crate::transport::sweep::Sum;
 use crate::transport::{Cloud, Cost, Sinkhorn};
 use std::f64::consts::LN_2;
