@@ -332,7 +332,7 @@ fn kernel_velocities_are_gradients() {
 #[test]
 fn classes_follow_their_own_samples() {
     let (x, y) = (normals(60, 30, 2), normals(61, 50, 2));
-    let class = |i: usize| usize::from(i % 3 == 0);
+    let class = |i: usize| usize::from(i.is_multiple_of(3));
     let place = |i: usize, j: usize| if j == 0 { 2.0 - 3.0 * class(i) as f64 } else { 0.0 };
     let y = Matrix::from_fn(50, 2, |i, j| 0.5 * y[(i, j)] + place(i, j));
     let x = Matrix::from_fn(30, 2, |i, j| x[(i, j)] + 0.5 * place(i, j));

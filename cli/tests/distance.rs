@@ -295,7 +295,7 @@ fn classes_are_drawn() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let z = normals(20, 1200);
-    let first = |i: usize| i % 4 == 0;
+    let first = |i: usize| i.is_multiple_of(4);
     let rows = (0..1200).map(|i| {
         let (x, class) = if first(i) { (3.0, 7) } else { (-1.0, 2) };
         format!("{},{class},{}\n", x + 0.5 * z[(i, 0)], 0.5 * z[(i, 1)])

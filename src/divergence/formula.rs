@@ -320,8 +320,8 @@ mod tests {
         let quartic = |l: f64| (2.0 * l - (4.0 * l).exp().ln_1p(), 2.0 - 4.0 / (1.0 + (-4.0 * l).exp()));
         // 1 + l²/0.09
         let narrow = |l: f64| ((l * l / 0.09).ln_1p(), 2.0 * l / (0.09 + l * l));
-        let cases: [(&str, &dyn Fn(f64) -> (f64, f64)); 2] =
-            [("w(u) = u^2/(1 + u^4)", &quartic), ("w(u) = 1 + log(u)^2/0.09", &narrow)];
+        type Exact<'a> = &'a dyn Fn(f64) -> (f64, f64);
+        let cases: [(&str, Exact); 2] = [("w(u) = u^2/(1 + u^4)", &quartic), ("w(u) = 1 + log(u)^2/0.09", &narrow)];
         for (text, exact) in cases {
             let typed = parse(text).unwrap();
             for l in (-1500..=1500).map(|i| 0.01 * f64::from(i) + 0.0037) {

@@ -169,7 +169,7 @@ fn draw(arguments: &Arguments, path: &Path, (a, b): (&Side, &Side), plan: Option
         |s: &Side| s.weights.as_ref().map_or_else(|| vec![1.0; s.x.rows()], |l| l.iter().map(|l| exp(*l)).collect());
     let (of_a, of_b) = (weights(a), weights(b));
     let title = match plan {
-        Some(Plan::Entropic(s, _)) => format!("Plan at ε = {}", number(s.cross.epsilon(), 3)),
+        Some(Plan::Entropic(of)) => format!("Plan at ε = {}", number(of.0.cross.epsilon(), 3)),
         _ => "Exact plan".into(),
     };
     let picture = plan::Plan {
@@ -179,8 +179,9 @@ fn draw(arguments: &Arguments, path: &Path, (a, b): (&Side, &Side), plan: Option
         names: [&names[0], &names[1]],
     };
     let svg = picture.svg(|i| match plan {
-        Some(Plan::Entropic(s, clouds)) => {
-            s.cross.row(&clouds.0, &clouds.1, i).into_iter().enumerate().filter(|(_, p)| *p > 0.0).collect()
+        Some(Plan::Entropic(of)) => {
+            let (s, from, to) = &**of;
+            s.cross.row(from, to, i).into_iter().enumerate().filter(|(_, p)| *p > 0.0).collect()
         }
         Some(Plan::Exact(columns)) => vec![(columns[i], 1.0 / columns.len() as f64)],
         None => Vec::new(),
@@ -246,7 +247,7 @@ pub(crate) fn read_weights(path: &Path, n: usize) -> Outcome<Vec<f64>> {
 /// Who is sent where.
 enum Plan {
     /// With the clouds between which it is.
-    Entropic(Box<Divergence>, (Cloud, Cloud)),
+    Entropic(Box<(Divergence, Cloud, Cloud)>),
     /// Columns of the rows.
     Exact(Vec<usize>),
 }
@@ -254,7 +255,7 @@ enum Plan {
 impl Plan {
     fn divergence(self) -> Option<Divergence> {
         match self {
-            Plan::Entropic(s, _) => Some(*s),
+            Plan::Entropic(of) => Some(of.0),
             Plan::Exact(_) => None,
         }
     }
@@ -315,7 +316,7 @@ impl<'a> Ruler<'a> {
                 let cloud = |s: &Side| Cloud::<f64>::new(&s.x, s.weights.as_deref()).and_then(|c| c.of_mass(s.mass));
                 let clouds = (cloud(a)?, cloud(b)?);
                 let s = divergence(&clouds.0, &clouds.1, &self.sinkhorn)?;
-                (s.value, Some(Plan::Entropic(Box::new(s), clouds)))
+                (s.value, Some(Plan::Entropic(Box::new((s, clouds.0, clouds.1)))))
             }
             "w2" if a.x.cols() == 1 => {
                 let sorted = |x: &Matrix| {
