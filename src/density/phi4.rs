@@ -73,7 +73,7 @@ impl Pointwise for Phi4 {
         Some(self.log_normaliser)
     }
 
-    /// For [`HOTTEST`] ≤ β ≤ [`COLDEST`].
+    /// For β from 0.25 to 2.
     fn log_normaliser_of_power(&self, beta: f64) -> Option<f64> {
         (HOTTEST..=COLDEST).contains(&beta).then(|| log_trace(self.sites, beta).ok())?
     }

@@ -1,0 +1,203 @@
+//! Settings of a generator, and where it starts.
+
+use crate::density::{Affine, Orientation, Target, WeightedSamples};
+use crate::error::{Error, Result};
+use crate::linalg::Matrix;
+use crate::metric::resample;
+use crate::model::frame_state::frame_of_state;
+use crate::model::model::{Built, Model, ModelSettings, Start};
+use crate::model::{Classes, Generator, GeneratorModel, Searched};
+use crate::num::{Real, powf};
+use crate::search::{Found, SearchSettings, fit_mixture, refine, search};
+use crate::state::{State, Stateful};
+use std::sync::Arc;
+
+crate::settings! {
+    /// Settings of a [`GeneratorModel`].
+    pub struct GeneratorSettings in "model" {
+        /// Particles that are moved in a step.
+        batch: usize = 1024, Rule::AtLeast(1);
+        /// Codes of the latent; 0 for a plain Gaussian latent.
+        codes: usize = 256, Rule::AtLeast(0);
+        /// Widths of the hidden layers.
+        hidden: Vec<usize> = vec![128; 3], Rule::AtLeast(1);
+        /// Adam's rate at the start; it falls to 0 along a half cosine.
+        learning_rate: f64 = 2e-3, Rule::Positive;
+        /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density; 0 for none. Chosen by the
+        /// dimension.
+        noise: Option<f64> = None, Rule::Unit;
+        /// Particles of the search that it starts from, and draws of each round that moves the fitted mixture towards the target.
+        search_particles: usize = 8192, Rule::AtLeast(64);
+        /// Of a target whose symmetries are known: how sharply the network's law is turned one way, from which a uniform element of the group
+        /// moves each sample; 0 for not at all.
+        orientation: f64 = 100.0, Rule::NotNegative;
+        /// Centres behind that density in a step.
+        centres: usize = 2048, Rule::AtLeast(1);
+        /// Largest guidance that a generator of labelled samples learns, in half of its steps; 0 for none.
+        guidance: f64 = 2.0, Rule::NotNegative;
+        /// Rate of the reaction on the code probabilities (T15); 0 keeps them equal.
+        reaction: f64 = 0.05, Rule::Unit;
+    }
+}
+
+/// Least noise: centres are f32 numbers, whose rounding in units of h stays below a thousandth.
+const LEAST_NOISE: f64 = 1e-4;
+
+impl ModelSettings for GeneratorSettings {
+    fn name(&self) -> &'static str {
+        "generator"
+    }
+    fn summary(&self) -> &'static str {
+        "a network G, x = G(z): one pass a sample"
+    }
+    fn validate(&self) -> Result<()> {
+        match self.noise {
+            Some(h) if h > 0.0 && h < LEAST_NOISE => Err(Error::Setting {
+                key: "noise".into(),
+                value: format!("{h:e}"),
+                expected: format!("0 for none, or a number from {LEAST_NOISE:e} to 1, in units of a piece"),
+            }),
+            _ => Ok(()),
+        }
+    }
+    fn build(&self, start: Start<'_>) -> Result<Built> {
+        if start.single { self.build_as::<f32>(start) } else { self.build_as::<f64>(start) }
+    }
+    fn rebuild(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
+        if start.single { self.rebuild_as::<f32>(start, state) } else { self.rebuild_as::<f64>(start, state) }
+    }
+    fn memory(&self, dim: usize, reference: usize, single: bool) -> f64 {
+        let (d, size) = (dim as f64, if single { 4.0 } else { 8.0 });
+        let inputs = if self.codes > 0 { 2.0 * d } else { d };
+        let widths: Vec<f64> = [inputs].into_iter().chain(self.hidden.iter().map(|&w| w as f64)).chain([d]).collect();
+        let layers: f64 = widths.windows(2).map(|w| w[0] * w[1] + w[1]).sum();
+        let parameters = layers + self.codes as f64 * d;
+        let centres = if self.codes > 0 { self.centres as f64 } else { 0.0 };
+        let rows = self.batch as f64 + (reference as f64).max(centres);
+        // each hidden layer keeps its input and its output for the way back
+        let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
+        size * (4.0 * parameters + batches) + 8.0 * (3.0 * self.search_particles as f64 * d + 2.0 * d * d)
+    }
+    fn copy(&self) -> Box<dyn ModelSettings> {
+        Box::new(self.clone())
+    }
+}
+
+impl GeneratorSettings {
+    /// From points of a source: the identity on them. With codes: at the mixture that follows the target, as far as a search found it
+    /// ([`fit_mixture`], [`refine`]), or its samples.
+    fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
+        let (target, seed) = (start.target, start.seed);
+        let mixture = target.densities.first().and_then(|p| p.mixture());
+        // without codes a search finds the units alone
+        let searches = (self.codes > 0 && start.points.is_none()) || (start.frame.is_none() && mixture.is_none());
+        let mut found = match target.densities.first().filter(|_| searches) {
+            Some(p) => Some(search(
+                &**p,
+                &SearchSettings { particles: self.search_particles, seed, start: start.frame.clone() },
+            )?),
+            None => None,
+        };
+        let orientation = self.orientation_of(target, found.as_ref().filter(|_| start.points.is_none()), seed)?;
+        if let (Some(o), Some(found)) = (&orientation, &mut found) {
+            found.particles = o.orient(&found.particles, seed);
+            found.second = o.orient(&found.second, seed ^ 1);
+        }
+        let mut labels = None;
+        let drawn = match (&found, &target.samples) {
+            (None, Some(WeightedSamples { points, log_weights: Some(weights), labels: own })) => {
+                let rows = resample(weights, points.rows(), seed)?;
+                labels = own.as_ref().map(|l| l.gather(&rows));
+                Some(points.gather_rows(&rows))
+            }
+            (None, Some(samples)) => {
+                labels.clone_from(&samples.labels);
+                Some(samples.points.clone())
+            }
+            _ => None,
+        };
+        if labels.is_some() && (self.codes == 0 || start.points.is_some()) {
+            let what = "a generator without codes draws no classes".into();
+            return Err(Error::Unsupported { what, remedy: "leave the labels out, or start at noise with codes" });
+        }
+        let points = found.as_ref().map(|f| &f.particles).or(drawn.as_ref());
+        let frame = match (start.frame, mixture, points) {
+            (Some(frame), ..) => frame,
+            (None, Some(mixture), _) => Affine::of_mixture(mixture),
+            (None, None, Some(points)) => Affine::of_particles(points)?,
+            (None, None, None) => Affine::identity(target.dim()),
+        };
+        if let Some(source) = &start.points {
+            check_source(source, frame.dim())?;
+            let generator = Generator::<T>::at_source(frame, source, &self.hidden, seed);
+            return Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: None });
+        }
+        let points = points.filter(|_| self.codes > 0);
+        let Some(y) = points.map(|points| frame.standardise(points)) else {
+            return Ok(Built {
+                model: Box::new(GeneratorModel::<T>::fresh(frame, self.clone(), seed)),
+                particles: None,
+            });
+        };
+        let (mut mixture, of_codes) = match &labels {
+            Some(labels) => Classes::mixture(&y, labels, self.codes, seed),
+            None => (fit_mixture(&y, self.codes, seed), Vec::new()),
+        };
+        let aimed = orientation.as_ref().map(|o| target.oriented(o)).transpose()?;
+        if let Some(p) = aimed.as_ref().unwrap_or(target).standardised(&frame)?.densities.first() {
+            mixture = refine(mixture, &**p, self.search_particles, seed)?.0;
+        }
+        let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
+        if let Some(labels) = labels {
+            let towards = Classes::beyond(&y, &labels);
+            generator = generator.with_classes(Classes { of_codes, names: labels.names, guidance: self.guidance });
+            generator.guide(&towards);
+        }
+        generator.search = found.map(|found| Searched::of(&found));
+        generator.orientation = orientation;
+        Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) })
+    }
+
+    /// Towards one of the particles of the search, where the target knows symmetries and there are codes to start at.
+    fn orientation_of(&self, target: &Target, found: Option<&Found>, seed: u64) -> Result<Option<Arc<Orientation>>> {
+        let p = target.densities.first();
+        let group = p.and_then(|p| p.symmetries());
+        let (Some(p), Some(group), Some(found), true) = (p, group, found, self.codes > 0 && self.orientation > 0.0)
+        else {
+            return Ok(None);
+        };
+        Orientation::try_on(&group, &**p, &found.particles, seed)?;
+        Orientation::towards(&group, &found.particles, self.orientation).map(|o| Some(Arc::new(o)))
+    }
+
+    /// h, in d dimensions: by default 8^(-1/2d), at which an eighth of the centres of a piece count at its middle.
+    fn noise_in(&self, d: usize) -> f64 {
+        self.noise.unwrap_or(powf(8f64, -0.5 / d as f64))
+    }
+
+    fn rebuild_as<T: Real>(&self, start: Start<'_>, state: &State) -> Result<Box<dyn Model>> {
+        let held = state.tensors.get("latent.logits").map_or(0, |m| m.shape().1);
+        let settings = Self { codes: held, ..self.clone() };
+        let mut model = GeneratorModel::<T>::fresh(frame_of_state(state)?, settings.clone(), start.seed);
+        if let Some(classes) = Classes::of_state(state)? {
+            if !classes.fit(held) {
+                return Err(Error::State { what: format!("its classes are not those of {held} codes") });
+            }
+            model = GeneratorModel::new(model.generator().clone().with_classes(classes), settings);
+        }
+        model.restore(state)?;
+        Ok(Box::new(model))
+    }
+}
+
+/// `Error::Dimension` where there are no points or they have not d coordinates, `Error::BadSample` at one that is not finite.
+pub(super) fn check_source(x: &Matrix, d: usize) -> Result<()> {
+    if x.cols() != d || x.rows() == 0 {
+        let (expected, found) = if x.cols() != d { (d, x.cols()) } else { (1, 0) };
+        return Err(Error::Dimension { what: "the points of the source".into(), expected, found });
+    }
+    match x.as_slice().iter().position(|v| !v.is_finite()) {
+        Some(k) => Err(Error::BadSample { row: k / d, column: k % d, value: x.as_slice()[k] }),
+        None => Ok(()),
+    }
+}
