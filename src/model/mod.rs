@@ -10,7 +10,6 @@ pub mod flow;
 mod frame_state;
 mod generator;
 mod generator_settings;
-mod generator_settings;
 mod latent;
 #[cfg(test)]
 mod memory_tests;
