@@ -74,8 +74,8 @@ impl Temperatures {
         (value, (m[0] + t * (2.0 * c2 + 3.0 * t * c3)) / (h * beta))
     }
 
-    /// The points x of rows (β, x).
-    fn points(&self, x: &Matrix) -> Matrix {
+    /// The points x of rows (β, x), whatever stands for β.
+    pub(crate) fn points(&self, x: &Matrix) -> Matrix {
         Matrix::from_fn(x.rows(), x.cols() - 1, |i, j| x[(i, j + 1)])
     }
 }

@@ -4,7 +4,7 @@ use crate::density::Temperatures;
 use crate::error::Result;
 use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate, weighted_means};
-use crate::model::flow::Flow;
+use crate::model::flow::{Flow, Given};
 use crate::num::Real;
 
 /// What samples of a flow given β say of p~^β.
@@ -45,25 +45,27 @@ impl AtTemperature {
         let middle = beta.clamp(low + half, high - half);
         let at = [middle - half, middle, middle + half];
         let rows = n.div_ceil(BATCHES as usize);
-        // of each batch: log-weights and log p~
-        let batch = |beta: f64, block: u64| -> Result<(Vec<f64>, Matrix)> {
-            let (points, log_q) = flow.given(&[coordinate(beta)?])?.sample(rows, seed, block);
-            let x = Matrix::from_fn(rows, points.cols() - 1, |i, j| points[(i, j + 1)]);
-            let log_p = family.inner().log_density(&x);
+        let given = |beta: f64| flow.given(&[coordinate(beta)?]);
+        let (own, laws) = (given(beta)?, at.iter().map(|beta| given(*beta)).collect::<Result<Vec<_>>>()?);
+        // of a batch: log-weights and log p~
+        let batch = |law: &Given<T>, beta: f64, block: u64| -> (Vec<f64>, Matrix) {
+            let (points, log_q) = law.sample(rows, seed, block);
+            let log_p = family.inner().log_density(&family.points(&points));
             let weights = log_p.iter().zip(&log_q).map(|(p, q)| beta * p - q).collect();
-            Ok((weights, Matrix::from_vec(rows, 1, log_p)))
+            (weights, Matrix::from_vec(rows, 1, log_p))
         };
         let (mut log_weights, mut log_p, mut gaps) = (Vec::new(), Vec::new(), Vec::new());
         for block in 0..BATCHES {
-            let (weights, values) = batch(beta, block)?;
-            log_weights.extend(weights);
-            log_p.extend(values.into_vec());
             // the same random numbers at all three
-            let parts = at.iter().map(|beta| batch(*beta, block)).collect::<Result<Vec<_>>>()?;
+            let parts: Vec<_> = laws.iter().zip(at).map(|(law, beta)| batch(law, beta, block)).collect();
             let log_z = |k: usize| Ok::<f64, crate::Error>(Certificate::of(&parts[k].0, None)?.log_z.value);
             let mean = |k: usize| Ok::<f64, crate::Error>(weighted_means(&parts[k].0, &parts[k].1)?[0].value);
             let slope = (log_z(2)? - log_z(0)?) / (at[2] - at[0]);
             gaps.push(slope - (mean(0)? + 4.0 * mean(1)? + mean(2)?) / 6.0);
+            // but at the ends of the range β is the one in the middle
+            let (weights, values) = if beta == middle { parts[1].clone() } else { batch(&own, beta, block) };
+            log_weights.extend(weights);
+            log_p.extend(values.into_vec());
         }
         let certificate = Certificate::of(&log_weights, None)?;
         let mean_log_density = weighted_means(&log_weights, &Matrix::from_vec(log_p.len(), 1, log_p))?[0];
