@@ -32,9 +32,10 @@ impl Named {
     /// The parameters at u, without what is generated from them.
     fn parameters(&self, u: &Matrix) -> Matrix {
         let x = self.chart.constrain(u);
-        let Some(program) = &self.generated else { return x };
-        let all = program.generate(&x);
-        Matrix::from_fn(x.rows(), x.cols(), |i, j| all[(i, j)])
+        match &self.generated {
+            Some(program) => first_columns(program.generate(&x), x.cols()),
+            None => x,
+        }
     }
 }
 
@@ -159,7 +160,10 @@ impl Coordinates {
             Coordinates::Named(named) if named.is_identity() => Ok(u),
             Coordinates::Named(named) => {
                 let x = named.chart.constrain(&u);
-                Ok(named.generated.as_ref().map_or(x.clone(), |program| program.generate(&x)))
+                Ok(match &named.generated {
+                    Some(program) => program.generate(&x),
+                    None => x,
+                })
             }
             Coordinates::Stan(model) => model.constrain(&u).map_err(Failure::input),
         }
@@ -219,16 +223,19 @@ impl Coordinates {
             Coordinates::Named(named) if named.is_identity() => Ok(samples),
             // what is generated follows from the parameters
             Coordinates::Named(named) => {
-                let d = named.chart.dim();
-                let x = if samples.cols() == d {
-                    samples
-                } else {
-                    pushforward::linalg::Matrix::from_fn(samples.rows(), d, |i, j| samples[(i, j)])
+                let x = first_columns(samples, named.chart.dim());
+                let x = match &named.generated {
+                    Some(program) => program.points(x),
+                    None => x,
                 };
-                let x = named.generated.as_ref().map_or(x.clone(), |program| program.points(x));
                 Ok(named.chart.free_of_rounded(&x, unit)?)
             }
             Coordinates::Stan(model) => model.free(&samples).map_err(Failure::input),
         }
     }
+}
+
+/// The first d columns.
+fn first_columns(x: Matrix, d: usize) -> Matrix {
+    if x.cols() == d { x } else { Matrix::from_fn(x.rows(), d, |i, j| x[(i, j)]) }
 }

@@ -56,13 +56,11 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     let (low, high) = family.range();
     let nodes = family.nodes().iter().map(|n| [n.beta, n.log_z, n.mean_log_density].map(toml::Value::Float).to_vec());
     let nodes: Vec<toml::Value> = nodes.map(toml::Value::Array).collect();
-    let names = [vec!["beta".to_string()], target.coordinates.names()].concat();
     let formula = format!("beta log p~(x) - log Z(beta) - log beta at (beta, x); log p~(x) = {}", target.formula);
     let constants = format!("{from} <= beta <= 1, and a tenth beyond; {}", target.constants);
-    let chart = chart(low, high, target.density.dim())?;
-    let mut described =
-        Described::new(Arc::new(family) as Arc<dyn Density>, formula, constants).on(Some(chart.clone()))?;
-    described.coordinates = Coordinates::Named(Arc::new(Named::new(chart, names, None)));
+    let (chart, coordinates) = beside_beta(low, high, &target.coordinates)?;
+    let described = Described::new(Arc::new(family) as Arc<dyn Density>, formula, constants).on(Some(chart))?;
+    let mut described = Described { coordinates, ..described };
     described.replace("of", target.definition);
     described.replace("nodes", nodes);
     Ok(described)
@@ -79,14 +77,16 @@ pub(crate) fn coordinates(definition: &toml::Value, free_dim: usize) -> Result<C
         return Err(Reason::new("a target of temperatures needs of and nodes; take the config.toml of the run"));
     };
     let inner = super::coordinates_of(of, d).map_err(|e| Reason::new(e.to_string()))?;
-    let names = [vec!["beta".to_string()], inner.names()].concat();
-    Ok(Coordinates::Named(Arc::new(Named::new(chart(low, high, d)?, names, None))))
+    beside_beta(low, high, &inner).map(|(_, coordinates)| coordinates)
 }
 
-/// beta in its range, and d free coordinates.
-fn chart(low: f64, high: f64, d: usize) -> Result<Chart, Reason> {
-    let blocks = [vec![Support::Interval { low, high }], vec![Support::Real; d]].concat();
-    Chart::new(blocks).map_err(|e| Reason::new(e.to_string()))
+/// beta in its range and the free coordinates of one temperature: their chart, and with names.
+fn beside_beta(low: f64, high: f64, inner: &Coordinates) -> Result<(Chart, Coordinates), Reason> {
+    let blocks = [vec![Support::Interval { low, high }], vec![Support::Real; inner.free_dim()]].concat();
+    let chart = Chart::new(blocks).map_err(|e| Reason::new(e.to_string()))?;
+    let names = [vec!["beta".to_string()], inner.names()].concat();
+    let named = Named::new(chart.clone(), names, None);
+    Ok((chart, Coordinates::Named(Arc::new(named))))
 }
 
 /// Refuses what has no powers here.
