@@ -287,6 +287,25 @@ fn truncation_keeps_its_bound() {
     }
 }
 
+/// Checks that mass between far modes takes few iterations on all points by blocks, a third or less of those by all pairs, to the same value; and
+/// that so many points that no two are one at this ε, more than there are groups for Newton's step, are coupled right in five dimensions.
+#[test]
+fn few_iterations_by_blocks() {
+    let draws = |unit: u64| Cloud::<f64>::new(&gmm40().sample(800, unit).unwrap(), None).unwrap();
+    let scattered = |unit: u64| Cloud::<f64>::new(&normals(unit, 4200, 5), None).unwrap();
+    for (a, b, epsilon, many) in [(draws(0), draws(1), 1.7, true), (scattered(30), scattered(31), 0.5, false)] {
+        let all = Sinkhorn { tolerance: 1e-7, ..Sinkhorn::new(epsilon) };
+        let (part, whole) = (couple(&a, &b, &Sinkhorn { truncate: Some(1e-9), ..all }), couple(&a, &b, &all));
+        let (part, whole) = (part.unwrap(), whole.unwrap());
+        println!("{} iterations by blocks, {} by all pairs", part.iterations, whole.iterations);
+        assert!(part.converged() && whole.converged());
+        assert!(!many || 3 * part.iterations < whole.iterations, "{} {}", part.iterations, whole.iterations);
+        // both are duals, below the optimum by a second order of the marginals' errors
+        let gap = (part.value - whole.value).abs();
+        assert!(gap <= (part.above - part.value) + (whole.above - whole.value) + epsilon * part.skipped, "{gap}");
+    }
+}
+
 /// Prints, for draws of gmm40 against as many others at ε = 1.7 (the modes' variance), S_ε by blocks and, for 2,500 and 10,000, by all pairs,
 /// with their bounds, and checks the one against the other; then 100,000 draws by blocks alone. `--ignored`: minutes.
 #[test]

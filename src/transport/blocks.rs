@@ -112,12 +112,6 @@ impl Kept {
         &self.ranges[self.starts[block]..self.starts[block + 1]]
     }
 
-    /// The runs of `size` columns that each block of rows reads.
-    pub fn runs(&self, size: usize) -> Vec<Vec<usize>> {
-        let of = |block: usize| self.of(block * BLOCK).iter().flat_map(|&(from, to)| from / size..to.div_ceil(size));
-        (0..self.blocks.len()).map(|block| of(block).collect()).collect()
-    }
-
     /// From the blocks that each block reads, in order.
     fn joined(blocks: Vec<Vec<usize>>, padded: usize) -> Self {
         let mut out = Self { blocks: Vec::new(), starts: vec![0], ranges: Vec::new() };
@@ -149,8 +143,8 @@ impl Near {
     pub fn choose(a: &Blocks, b: &Blocks, kappa: f64, cost: Cost, least: f64) -> Self {
         let best = |x: &Blocks, y: &Blocks| {
             parallel::collect(0..x.len(), |i| {
-                let at = |j: usize| x.exponent(i, y, j, kappa, cost);
-                (0..y.len()).max_by(|j, k| at(*j).total_cmp(&at(*k))).expect("a cloud has points")
+                let each = (0..y.len()).map(|j| (j, x.exponent(i, y, j, kappa, cost)));
+                each.max_by(|(_, e), (_, f)| e.total_cmp(f)).expect("a cloud has points").0
             })
         };
         let (of_rows, of_columns) = (best(a, b), best(b, a));

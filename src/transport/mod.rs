@@ -31,11 +31,12 @@
 //! # Ok::<(), pushforward::Error>(())
 //! ```
 
-mod aggregate;
+mod anderson;
 mod blocks;
 mod cloud;
 mod coupling;
 mod divergence;
+mod newton;
 mod relaxation;
 mod solve;
 mod sweep;

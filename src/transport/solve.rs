@@ -2,10 +2,10 @@
 
 use crate::error::{Error, Result};
 use crate::num::{Real, exp_m1, exp2, ln, ln_1p, log2};
-use crate::transport::aggregate::Aggregate;
-use crate::transport::blocks::{Kept, Near, bounds};
+use crate::transport::blocks::{Kept, bounds};
+use crate::transport::newton::Groups;
 use crate::transport::relaxation::Relaxation;
-use crate::transport::sweep::{Side, Sum, row_sums, run_sums};
+use crate::transport::sweep::{Side, Sum, group_sums, row_sums};
 use crate::transport::{Cloud, Coupling, Sinkhorn, truncated};
 use std::f64::consts::LN_2;
 
@@ -56,13 +56,18 @@ impl<T: Real> Problem<'_, T> {
     }
 
     /// ε/ρ: at the optimum the row i has the mass a_i 2^(-φ_i ε/ρ).
-    fn leak(&self) -> f64 {
+    pub fn leak(&self) -> f64 {
         self.settings.relax.map_or(0.0, |rho| self.epsilon / rho)
     }
 
     /// Σ_j P_ij/a_i for each row.
     fn row_sums(&self, phi: &[T], gamma: &[T]) -> Vec<Sum<T>> {
         row_sums(self.a.points(), self.side(&weighted(self.b, gamma)), phi)
+    }
+
+    /// Σ P_ij over groups of rows and of columns, where it is not 0.
+    pub fn group_sums(&self, phi: &[T], gamma: &[T], groups: &Groups) -> Vec<Vec<(usize, f64)>> {
+        group_sums(self.a.points(), self.side(&weighted(self.b, gamma)), phi, self.a.weights(), groups)
     }
 
     pub fn side<'b>(&'b self, h: &'b [T]) -> Side<'b, T> {
@@ -98,10 +103,7 @@ impl<T: Real> Problem<'_, T> {
 
     /// Σ_i a_i |Σ_j P_ij/a_i - 2^(-φ_i ε/ρ)| / Σ a.
     fn excess(&self, sums: &[Sum<T>], phi: &[T]) -> f64 {
-        let leak = self.leak();
-        let wanted = |p: f64| if leak == 0.0 { 1.0 } else { exp2(-leak * p) };
-        let each = self.a.weights().iter().zip(sums).zip(phi);
-        each.map(|((w, s), p)| w * (s.mass(*p) - wanted(p.to_f64())).abs()).sum::<f64>() / self.a.mass()
+        self.lacking(sums, phi).into_iter().map(f64::abs).sum::<f64>() / self.a.mass()
     }
 
     /// Σ_i a_i 2^(-φ_i ε/ρ): the mass of the plan by its rows.
@@ -109,8 +111,7 @@ impl<T: Real> Problem<'_, T> {
         if self.settings.relax.is_none() {
             return self.a.mass();
         }
-        let terms: Vec<f64> =
-            self.a.weights().iter().zip(phi).map(|(w, p)| w * exp2(-self.leak() * p.to_f64())).collect();
+        let terms: Vec<f64> = self.a.weights().iter().zip(phi).map(|(w, p)| w * self.wanted(p.to_f64())).collect();
         crate::num::sum(&terms)
     }
 
@@ -147,46 +148,40 @@ impl<T: Real> Problem<'_, T> {
         iterations
     }
 
-    /// As [`Problem::alternate`], on points in blocks: after each step over rows what is constant on runs of points is solved for
-    /// ([`Aggregate`]), so that mass between far points takes few steps. The number of iterations.
-    pub fn alternate_by_runs(&self, near: &Near, until: Until, phi: &mut [T], gamma: &mut [T]) -> usize {
-        let size = Aggregate::size(self.a.len().max(self.b.len()));
-        let runs = near.rows.runs(size);
-        let damping = 1.0 / (1.0 + self.leak());
-        // the mass of a row after its step
-        let moved = |s: Sum<T>| if damping == 1.0 { 1.0 } else { exp2((damping - 1.0) * s.potential().to_f64()) };
+    /// As [`Problem::alternate`] by plain steps, to where rows are exact; `more` moves the potentials of columns on after each of their steps, from
+    /// those of rows, those of columns before, what each column lacked and the error. The number of iterations, and the columns of the plan.
+    pub fn alternate_with(
+        &self,
+        until: Until,
+        phi: &mut [T],
+        gamma: &mut [T],
+        mut more: impl FnMut(&[T], &[T], &mut [T], &[f64], f64),
+    ) -> (usize, Vec<Sum<T>>) {
+        let columns = self.turned();
         for iterations in 1.. {
-            let h = weighted(self.b, gamma);
-            let weight = |i: usize, s: Sum<T>| self.a.weights()[i] * moved(s);
-            let (sums, tasks) = run_sums(self.a.points(), self.side(&h), &near.rows, size, phi, weight);
-            let error = self.excess(&sums, phi);
-            self.move_by(phi, &sums, 1.0);
-            let (rows, columns) = (self.wanted(phi, size), self.turned().wanted(gamma, size));
-            let (u, v) = Aggregate::new(size, &runs, tasks, (rows, columns), self.leak()).solve();
-            let add = |p: &mut [T], by: &[f64]| {
-                p.chunks_mut(size).zip(by).for_each(|(p, by)| p.iter_mut().for_each(|p| *p += T::from_f64(*by)));
-            };
-            add(phi, &u);
-            add(gamma, &v);
-            let columns = self.turned().half(gamma, phi, 1.0);
-            self.level(phi, gamma);
-            // columns were exact before the step over rows, unless marginals are relaxed
-            let error = if iterations > 1 && self.settings.relax.is_none() { error } else { error.max(columns) };
+            self.half(phi, gamma, 1.0);
+            let sums = columns.row_sums(gamma, phi);
+            let error = columns.excess(&sums, gamma);
             if error <= until.enough || iterations >= until.most {
-                return iterations;
+                return (iterations, sums);
             }
+            let (lacking, now) = (columns.lacking(&sums, gamma), gamma.to_vec());
+            columns.move_by(gamma, &sums, 1.0);
+            more(phi, &now, gamma, &lacking, error);
+            self.level(phi, gamma);
         }
         unreachable!("an iteration is the last")
     }
 
-    /// Σ_i a_i 2^(-φ_i ε/ρ) over runs of points.
-    fn wanted(&self, phi: &[T], size: usize) -> Vec<f64> {
-        let leak = self.leak();
-        let of = |(w, p): (&f64, &T)| if leak == 0.0 { *w } else { w * exp2(-leak * p.to_f64()) };
-        let mut out: Vec<f64> =
-            self.a.weights().chunks(size).zip(phi.chunks(size)).map(|(w, p)| w.iter().zip(p).map(of).sum()).collect();
-        out.resize(self.a.padded().div_ceil(size), 0.0);
-        out
+    /// a_i 2^(-φ_i ε/ρ) - Σ_j P_ij for each row.
+    fn lacking(&self, sums: &[Sum<T>], phi: &[T]) -> Vec<f64> {
+        let each = self.a.weights().iter().zip(sums).zip(phi);
+        each.map(|((w, s), p)| w * (self.wanted(p.to_f64()) - s.mass(*p))).collect()
+    }
+
+    /// 2^(-φ ε/ρ), the share of a row's weight that it should have.
+    pub fn wanted(&self, phi: f64) -> f64 {
+        if self.settings.relax.is_none() { 1.0 } else { exp2(-self.leak() * phi) }
     }
 
     /// f = g for b = a: f ← f + α (its best - f) + β (f - f before).
@@ -233,11 +228,15 @@ impl<T: Real> Problem<'_, T> {
     /// The plan after a last step over rows, which makes these exact.
     pub fn coupling(&self, mut phi: Vec<T>, gamma: Vec<T>, iterations: usize) -> Coupling<T> {
         self.half(&mut phi, &gamma, 1.0);
-        let columns = self.turned();
-        let sums = columns.row_sums(&gamma, &phi);
-        let marginal_error = columns.excess(&sums, &gamma);
+        let sums = self.turned().row_sums(&gamma, &phi);
+        self.coupling_of(phi, gamma, iterations, &sums)
+    }
+
+    /// The plan of φ and γ where rows are exact and columns have these sums.
+    pub fn coupling_of(&self, phi: Vec<T>, gamma: Vec<T>, iterations: usize, sums: &[Sum<T>]) -> Coupling<T> {
+        let marginal_error = self.turned().excess(sums, &gamma);
         let value = self.value(&phi, &gamma, self.mass(&phi));
-        let above = self.above(&phi, &gamma, &sums);
+        let above = self.above(&phi, &gamma, sums);
         let settings = *self.settings;
         Coupling { value, above, iterations, marginal_error, skipped: 0.0, settings, masked: false, phi, gamma }
     }

@@ -6,6 +6,7 @@ use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch, exp2};
 use crate::parallel;
 use crate::transport::blocks::Kept;
+use crate::transport::newton::Groups;
 use crate::transport::{Cloud, Cost};
 
 /// Columns that are computed side by side; fixed, so that sums do not depend on the vector width.
@@ -54,36 +55,6 @@ pub(super) fn row_sums<T: Real>(x: &Matrix<T>, side: Side<T>, phi: &[T]) -> Vec<
     out
 }
 
-/// Σ_j P_ij/a_i for each row, and for each task of rows Σ_i w_i Σ_(j in B) P_ij/a_i over its runs of rows (a task where `size` is larger) and the runs B
-/// of `size` columns that it reads; w comes from the row and its sum.
-pub(super) fn run_sums<T: Real>(
-    x: &Matrix<T>,
-    side: Side<T>,
-    kept: &Kept,
-    size: usize,
-    phi: &[T],
-    weight: impl Fn(usize, Sum<T>) -> f64 + Sync,
-) -> (Vec<Sum<T>>, Vec<Vec<f64>>) {
-    let d = x.cols();
-    let tasks = phi.chunks(ROWS).zip(x.as_slice().chunks(ROWS * d)).enumerate();
-    let found = parallel::collect(tasks, |(k, (phi, x))| {
-        let runs: usize = kept.of(k * ROWS).iter().map(|(from, to)| (to - from).div_ceil(size)).sum();
-        let mut sums = vec![Sum { shift: T::ZERO, sum: T::ZERO }; phi.len()];
-        let mut shares = vec![T::ZERO; phi.len() * runs];
-        let rows = Rows { x, first: k * ROWS, side, phi, out: &mut sums, mean: None };
-        dispatch(Shares { rows, size, out: &mut shares });
-        let mut of_runs = vec![0.0; phi.len().div_ceil(size) * runs];
-        for (i, (&sum, shares)) in sums.iter().zip(shares.chunks(runs)).enumerate() {
-            let w = weight(k * ROWS + i, sum) / sum.sum.to_f64();
-            let own = &mut of_runs[i / size * runs..];
-            own.iter_mut().zip(shares).for_each(|(b, s)| *b += w * s.to_f64());
-        }
-        (sums, of_runs)
-    });
-    let (sums, runs): (Vec<_>, Vec<_>) = found.into_iter().unzip();
-    (sums.concat(), runs)
-}
-
 /// The mean under P(·|x_i) for each row, n×d; the potentials of the rows need not be exact.
 pub(super) fn means<T: Real>(x: &Matrix<T>, side: Side<T>, phi: &[T], what: Mean) -> Matrix<T> {
     let (n, d) = x.shape();
@@ -96,6 +67,32 @@ pub(super) fn means<T: Real>(x: &Matrix<T>, side: Side<T>, phi: &[T], what: Mean
         dispatch(Rows { x, first: k * ROWS, side, phi, out, mean: Some((mean, what)) });
     });
     out
+}
+
+/// Σ_i w_i P_ij/a_i over each group of rows and of columns, where it is not 0.
+pub(super) fn group_sums<T: Real>(
+    x: &Matrix<T>,
+    side: Side<T>,
+    phi: &[T],
+    weights: &[f64],
+    groups: &Groups,
+) -> Vec<Vec<(usize, f64)>> {
+    let all = [(0, side.y.padded())];
+    parallel::collect(groups.rows.iter(), |run| {
+        let mut sums = vec![0.0; groups.count];
+        let mut terms = vec![T::ZERO; side.y.padded()];
+        for i in run.clone() {
+            let ranges = side.kept.map_or(&all[..], |kept| kept.of(i));
+            let row = Row::of(x.row(i), side, ranges, i, side.cost == Cost::Distance);
+            dispatch(Terms { row, shift: phi[i], cost: side.cost, out: &mut terms });
+            for &(from, to) in ranges {
+                let to = to.min(groups.columns.len());
+                let pairs = groups.columns[from..to].iter().zip(&terms[from..to]);
+                pairs.for_each(|(&group, p)| sums[group] += weights[i] * p.to_f64());
+            }
+        }
+        sums.into_iter().enumerate().filter(|(_, sum)| *sum > 0.0).collect()
+    })
 }
 
 /// Σ_j 2^(h_j - κ c_ij) = 2^-shift · sum.
@@ -126,58 +123,42 @@ struct Rows<'a, T> {
     mean: Option<(&'a mut [T], Mean)>,
 }
 
-/// Rows whose sums are kept by runs of columns too.
-struct Shares<'a, T> {
-    rows: Rows<'a, T>,
-    size: usize,
-    /// Rows × runs.
-    out: &'a mut [T],
-}
-
-/// The method of a kernel for the dimension and the cost of its rows.
-macro_rules! by_kind {
-    ($side:expr, $call:ident, $on:expr) => {
-        match ($side.y.dim(), $side.cost) {
-            (1, Cost::HalfSquare) => $on.$call::<FMA, 1, false>(),
-            (2, Cost::HalfSquare) => $on.$call::<FMA, 2, false>(),
-            (3, Cost::HalfSquare) => $on.$call::<FMA, 3, false>(),
-            (_, Cost::HalfSquare) => $on.$call::<FMA, 0, false>(),
-            (_, Cost::Distance) => $on.$call::<FMA, 0, true>(),
-        }
-    };
-}
-
 impl<T: Real> Kernel for Rows<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        by_kind!(self.side, rows, self)
+        match (self.side.y.dim(), self.side.cost) {
+            (1, Cost::HalfSquare) => self.rows::<FMA, 1, false>(),
+            (2, Cost::HalfSquare) => self.rows::<FMA, 2, false>(),
+            (3, Cost::HalfSquare) => self.rows::<FMA, 3, false>(),
+            (_, Cost::HalfSquare) => self.rows::<FMA, 0, false>(),
+            (_, Cost::Distance) => self.rows::<FMA, 0, true>(),
+        }
     }
 }
 
-impl<T: Real> Kernel for Shares<'_, T> {
+/// The terms of one row, at the columns that it reads.
+struct Terms<'a, T> {
+    row: Row<'a, T>,
+    shift: T,
+    cost: Cost,
+    out: &'a mut [T],
+}
+
+impl<T: Real> Kernel for Terms<'_, T> {
     type Output = ();
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        by_kind!(self.rows.side, shares, self)
-    }
-}
-
-impl<T: Real> Shares<'_, T> {
-    #[inline(always)]
-    fn shares<const FMA: bool, const D: usize, const DISTANCE: bool>(self) {
-        let Rows { x, first, side, phi, out, .. } = self.rows;
-        let (d, runs) = (side.y.dim(), self.out.len() / phi.len());
-        let ranges = side.kept.map_or(&[][..], |kept| kept.of(first));
-        for (i, (out, shares)) in out.iter_mut().zip(self.out.chunks_mut(runs)).enumerate() {
-            let row = Row::of(&x[i * d..(i + 1) * d], side, ranges, first + i, DISTANCE);
-            let mut shift = phi[i];
-            let mut sum = row.shares::<FMA, D, DISTANCE>(shift, self.size, shares);
-            if !safe(sum) {
-                shift = T::ZERO - row.maximum::<FMA, D, DISTANCE>();
-                sum = row.shares::<FMA, D, DISTANCE>(shift, self.size, shares);
+        for &(from, to) in self.row.ranges {
+            let mut at = from;
+            while at < to {
+                let c = match self.cost {
+                    Cost::HalfSquare => self.row.costs::<FMA, 0, false>(at),
+                    Cost::Distance => self.row.costs::<FMA, 0, true>(at),
+                };
+                self.out[at..at + LANES].copy_from_slice(&self.row.terms::<FMA>(at, &c, self.shift));
+                at += LANES;
             }
-            *out = Sum { shift, sum };
         }
     }
 }
@@ -288,30 +269,6 @@ impl<'a, T: Real> Row<'a, T> {
             }
         }
         total(&sums)
-    }
-
-    /// The sum, and its parts over runs of `size` columns, a power of 2.
-    #[inline(always)]
-    fn shares<const FMA: bool, const D: usize, const DISTANCE: bool>(&self, shift: T, size: usize, out: &mut [T]) -> T {
-        out.fill(T::ZERO);
-        let mut first = 0;
-        for &(from, to) in self.ranges {
-            let mut at = from;
-            while at < to {
-                let c = self.costs::<FMA, D, DISTANCE>(at);
-                let w = self.terms::<FMA>(at, &c, shift);
-                if size >= LANES {
-                    out[first + (at - from) / size] += total(&w);
-                } else {
-                    for (l, &w) in w.iter().enumerate() {
-                        out[first + (at - from + l) / size] += w;
-                    }
-                }
-                at += LANES;
-            }
-            first += (to - from).div_ceil(size);
-        }
-        out.iter().fold(T::ZERO, |sum, &part| sum + part)
     }
 
     /// max_j h_j - κ c_j.

@@ -1,12 +1,15 @@
 //! Plans between many points in few dimensions: from coarse to fine, without the blocks of pairs in which a plan has next to no mass.
 
 use crate::num::{Real, log2};
+use crate::transport::anderson::Anderson;
 use crate::transport::blocks::{Blocks, Near, order, runs};
 use crate::transport::coupling::Coupling;
+use crate::transport::newton::{Groups, Newton};
 use crate::transport::solve::{Problem, Until, rescale, schedule};
 use crate::transport::sweep::Sum;
 use crate::transport::{Cloud, Cost, Sinkhorn};
 use std::f64::consts::LN_2;
+use std::ops::Range;
 
 /// Points of a group are powers of this, while there are at least so many groups.
 const FACTOR: usize = 8;
@@ -15,8 +18,14 @@ const GROUPS: usize = 100;
 const SHARE: f64 = 0.1;
 /// Density over a⊗b up to which pairs are left out on the way.
 const ON_THE_WAY: f64 = 1e-3;
-/// The same at the end, over the limit: potentials move on after pairs were chosen.
+/// The mass that is left out at the end, over the limit: potentials move on after pairs were chosen.
 const MARGIN: f64 = 0.1;
+/// Groups between which Newton's step is taken, at most.
+const MOST: usize = 4096;
+/// An error falls at least by this on the coarsest level, or the derivatives there are taken again.
+const SLOW: f64 = 0.25;
+/// Between one density up to which pairs are left out and the next that is tried.
+const STEP: f64 = 8.0;
 /// Choices of pairs at the end, at most.
 const CHOICES: usize = 4;
 
@@ -25,6 +34,10 @@ struct Level<T> {
     a: Cloud<T>,
     /// None where a is coupled with itself.
     b: Option<Cloud<T>>,
+    /// The points behind each group of a.
+    rows: Vec<Range<usize>>,
+    /// The same of b.
+    columns: Vec<Range<usize>>,
 }
 
 impl<T: Real> Level<T> {
@@ -32,8 +45,8 @@ impl<T: Real> Level<T> {
     fn of(a: &Cloud<T>, b: Option<&Cloud<T>>, size: usize, settings: &Sinkhorn) -> Self {
         let cost = SHARE * settings.epsilon;
         let square = if settings.cost == Cost::Distance { cost * cost } else { 2.0 * cost };
-        let grouped = |c: &Cloud<T>| c.grouped(&runs(c, size, square));
-        Self { a: grouped(a), b: b.map(grouped) }
+        let (rows, columns) = (runs(a, size, square), b.map_or_else(Vec::new, |b| runs(b, size, square)));
+        Self { a: a.grouped(&rows), b: b.map(|b| b.grouped(&columns)), rows, columns }
     }
 
     fn b(&self) -> &Cloud<T> {
@@ -52,6 +65,10 @@ struct Potentials<T> {
 /// The levels, coarse to fine.
 struct Scales<'a, T> {
     levels: Vec<Level<T>>,
+    /// Points of a behind the groups between which Newton's step is taken.
+    rows: Vec<Range<usize>>,
+    /// The same of b.
+    columns: Vec<Range<usize>>,
     settings: &'a Sinkhorn,
     masked: bool,
 }
@@ -64,20 +81,28 @@ pub(super) fn couple<T: Real>(
     masked: bool,
     limit: f64,
 ) -> Coupling<T> {
-    let rows = order(a.points());
-    let columns = b.map_or_else(|| rows.clone(), |b| order(b.points()));
-    let (a, b) = (a.in_order(&rows), b.map(|b| b.in_order(&columns)));
-    let least = rows.len().min(columns.len());
+    let order_a = order(a.points());
+    let order_b = b.map_or_else(|| order_a.clone(), |b| order(b.points()));
+    let (a, b) = (a.in_order(&order_a), b.map(|b| b.in_order(&order_b)));
+    let least = order_a.len().min(order_b.len());
     let sizes =
         std::iter::successors(Some(FACTOR), |size| Some(FACTOR * size)).take_while(|size| GROUPS * size <= least);
     let mut levels: Vec<Level<T>> = sizes.map(|size| Level::of(&a, b.as_ref(), size, settings)).collect();
     // where points are far apart at this ε groups are points
     levels.retain(|level| 2 * level.a.len() <= a.len());
     levels.reverse();
-    levels.push(Level { a, b });
-    let mut out = Scales { levels, settings, masked }.solve(limit);
-    out.phi = scattered(&out.phi, &rows);
-    out.gamma = scattered(&out.gamma, &columns);
+    let single = |n: usize| (0..n).map(|i| i..i + 1).collect();
+    let (rows, columns) = (single(a.len()), single(b.as_ref().map_or(0, Cloud::len)));
+    levels.push(Level { a, b, rows, columns });
+    let whole = &levels[levels.len() - 1];
+    let few = |of: &[Range<usize>], all: &Cloud<T>| {
+        let size = all.len().div_ceil(MOST).next_power_of_two();
+        if of.len() <= MOST { of.to_vec() } else { runs(all, size, f64::INFINITY) }
+    };
+    let (rows, columns) = (few(&levels[0].rows, &whole.a), few(&levels[0].columns, whole.b()));
+    let mut out = Scales { levels, rows, columns, settings, masked }.solve(limit);
+    out.phi = scattered(&out.phi, &order_a);
+    out.gamma = scattered(&out.gamma, &order_b);
     out
 }
 
@@ -107,13 +132,13 @@ impl<T: Real> Scales<'_, T> {
         let mut p = self.moved(p, fine, settings.epsilon);
         let (mut iterations, mut choices) = (0, 0);
         loop {
-            let near = self.near(&p, MARGIN * limit);
+            let near = self.near_mass(&p, MARGIN * limit);
             let (taken, error, sums) = self.iterate(&mut p, &near, Until::converged::<T>(settings));
             (iterations, choices) = (iterations + taken, choices + 1);
             let problem = Problem { kept: Some((&near.rows, &near.columns)), ..self.problem(&p) };
             let mut out = match self.levels[fine].b {
                 None => problem.own_coupling(p.phi, (iterations, error, sums)),
-                Some(_) => problem.coupling(p.phi, p.gamma, iterations),
+                Some(_) => problem.coupling_of(p.phi, p.gamma, iterations, &sums),
             };
             (p.phi, p.gamma) = (out.phi.clone(), out.gamma.clone());
             out.skipped = self.skipped(&p, &near);
@@ -148,21 +173,65 @@ impl<T: Real> Scales<'_, T> {
         Potentials { level, epsilon, phi, gamma }
     }
 
-    /// Iterations, and for an own problem the error that is left and the rows of the plan.
+    /// Iterations, for an own problem the error that is left, and at the last ε the columns of the plan.
     fn iterate(&self, p: &mut Potentials<T>, near: &Near, until: Until) -> (usize, f64, Vec<Sum<T>>) {
-        let level = &self.levels[p.level];
         let problem = Problem { kept: Some((&near.rows, &near.columns)), ..self.problem(p) };
-        if level.b.is_some() {
-            // at a large ε nearly all pairs of runs have mass, and plain steps do
-            let iterations = match until.last {
-                true => problem.alternate_by_runs(near, until, &mut p.phi, &mut p.gamma),
-                false => problem.alternate(until, &mut p.phi, &mut p.gamma),
-            };
-            return (iterations, 0.0, Vec::new());
+        if self.levels[p.level].b.is_none() {
+            let end = problem.average(until, &mut p.phi);
+            p.gamma.clone_from(&p.phi);
+            return end;
         }
-        let end = problem.average(until, &mut p.phi);
-        p.gamma.clone_from(&p.phi);
-        end
+        if !until.last {
+            return (problem.alternate(until, &mut p.phi, &mut p.gamma), 0.0, Vec::new());
+        }
+        let (iterations, sums) = self.with_newton(problem, until, p);
+        (iterations, 0.0, sums)
+    }
+
+    /// Rows and columns in turn; columns move on by Newton's step between groups, and on finer levels by Anderson's. Iterations, and the
+    /// columns of the plan.
+    fn with_newton(&self, problem: Problem<T>, until: Until, p: &mut Potentials<T>) -> (usize, Vec<Sum<T>>) {
+        let groups = self.groups(p.level);
+        let mut newton = None;
+        let mut anderson = Anderson::new(problem.b.weights());
+        let (mut share, mut before) = (1.0, f64::INFINITY);
+        let more = |phi: &[T], now: &[T], gamma: &mut [T], lacking: &[f64], error: f64| {
+            // steps are good near the solution; where the error grows Sinkhorn's own step is better
+            if error > before {
+                share *= 0.5;
+                anderson.clear();
+            } else {
+                share = 1f64.min(2.0 * share);
+            }
+            if p.level == 0 && error > SLOW * before {
+                newton = None;
+            }
+            before = error;
+            let newton = newton.get_or_insert_with(|| Newton::of(&problem, phi, gamma, &groups));
+            let mut of_groups = vec![0.0; groups.count];
+            groups.columns.iter().zip(lacking).for_each(|(&group, lacking)| of_groups[group] += lacking);
+            let by = newton.beyond(&of_groups);
+            let mut image: Vec<f64> = gamma.iter().map(|g| g.to_f64()).collect();
+            image.iter_mut().zip(&groups.columns).for_each(|(g, &group)| *g += share * by[group]);
+            // far from the solution, where a coarsest level begins, differences mislead
+            if p.level > 0 {
+                image = anderson.next(now.iter().map(|g| g.to_f64()).collect(), image);
+            }
+            gamma.iter_mut().zip(image).for_each(|(g, next)| *g = T::from_f64(next));
+        };
+        problem.alternate_with(until, &mut p.phi, &mut p.gamma, more)
+    }
+
+    /// The groups of Newton's step by what is on a level; all are cells of one tree.
+    fn groups(&self, level: usize) -> Groups {
+        let fine = &self.levels[level];
+        let at = |place: usize| fine.rows.partition_point(|run| run.start < place);
+        let of = |run: &Range<usize>| self.columns.partition_point(|group| group.end <= run.start);
+        Groups {
+            rows: self.rows.iter().map(|run| at(run.start)..at(run.end)).collect(),
+            columns: fine.columns.iter().map(of).collect(),
+            count: self.columns.len(),
+        }
     }
 
     fn blocks(&self, p: &Potentials<T>) -> (Blocks, Blocks, f64) {
@@ -174,6 +243,19 @@ impl<T: Real> Scales<'_, T> {
     fn near(&self, p: &Potentials<T>, least: f64) -> Near {
         let (a, b, kappa) = self.blocks(p);
         Near::choose(&a, &b, kappa, self.settings.cost, log2(least))
+    }
+
+    /// The least pairs of blocks, by powers of their density, outside of which there is at most the mass `most`.
+    fn near_mass(&self, p: &Potentials<T>, most: f64) -> Near {
+        let mut least = 1.0;
+        loop {
+            let near = self.near(p, least);
+            // where no density is larger no mass is
+            if least <= most || self.skipped(p, &near) <= most {
+                return near;
+            }
+            least /= STEP;
+        }
     }
 
     /// An upper bound of the mass of the plan outside `near`.

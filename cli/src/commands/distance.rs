@@ -59,7 +59,7 @@ pub struct Arguments {
 const SHARE: f64 = 0.05;
 
 /// Points of a file from which on plans leave out blocks of pairs.
-const MANY: usize = 10_000;
+const MANY: usize = 2000;
 
 /// The mass that they may leave out, and where iterations stop then.
 const LEFT_OUT: f64 = 1e-6;
