@@ -32,6 +32,7 @@
 //! ```
 
 mod anderson;
+mod ascent;
 mod blocks;
 mod cloud;
 mod coupling;

@@ -3,7 +3,7 @@
 use crate::linalg::dot;
 use crate::num::Real;
 use crate::transport::solve::Problem;
-use std::f64::consts::{LN_2, LOG2_E};
+use std::f64::consts::LOG2_E;
 use std::ops::Range;
 
 /// Masses below this share of their row are left out.
@@ -11,8 +11,6 @@ const LEAST: f64 = 1e-12;
 /// Where conjugate gradients stop: the residual over the first, and products.
 const SHARE: f64 = 1e-4;
 const MOST: usize = 500;
-/// The farthest that a step moves a potential, in units of ε log 2: the step is linear.
-const FARTHEST: f64 = 16.0;
 
 /// Groups of rows and of columns.
 pub(super) struct Groups {
@@ -68,9 +66,9 @@ impl Newton {
         Self { rows, of_rows, of_columns, diagonal }
     }
 
-    /// S x.
-    fn product(&self, x: &[f64]) -> Vec<f64> {
-        let mut out: Vec<f64> = self.of_columns.iter().zip(x).map(|(c, x)| c * x).collect();
+    /// (S + μ diag(C')) x.
+    fn product(&self, x: &[f64], damping: f64) -> Vec<f64> {
+        let mut out: Vec<f64> = self.of_columns.iter().zip(x).map(|(c, x)| (1.0 + damping) * c * x).collect();
         for (row, r) in self.rows.iter().zip(&self.of_rows) {
             let mean = row.iter().map(|(j, k)| k * x[*j]).sum::<f64>() / r;
             row.iter().for_each(|(j, k)| out[*j] -= k * mean);
@@ -78,12 +76,12 @@ impl Newton {
         out
     }
 
-    /// S⁻¹ c - c/C' in units of log 2, c the mass that columns lack where rows are exact: what Newton's step adds to Sinkhorn's. 0 for groups
-    /// without points.
-    pub fn beyond(&self, lacking: &[f64]) -> Vec<f64> {
+    /// (1 + μ) (S + μ diag(C'))⁻¹ c - c/C' in units of log 2, c the mass that groups of columns lack where rows are exact: what a step damped by μ adds
+    /// to Sinkhorn's, which is the limit μ → ∞; Newton's for μ → 0. 0 for groups without points.
+    pub fn beyond(&self, lacking: &[f64], damping: f64) -> Vec<f64> {
         // conjugate gradients by the diagonal; columns without mass stay, and those that exchange none
         let scaled = |r: &[f64]| -> Vec<f64> {
-            let over = |((r, d), c): ((&f64, &f64), &f64)| if *d > LEAST * c { r / d } else { 0.0 };
+            let over = |((r, d), c): ((&f64, &f64), &f64)| if *d > LEAST * c { r / (d + damping * c) } else { 0.0 };
             r.iter().zip(&self.diagonal).zip(&self.of_columns).map(over).collect()
         };
         let mut x = vec![0.0; lacking.len()];
@@ -93,7 +91,7 @@ impl Newton {
         let mut size = dot(&residual, &z);
         let enough = SHARE * SHARE * size;
         for _ in 0..MOST {
-            let product = self.product(&direction);
+            let product = self.product(&direction, damping);
             let curvature = dot(&direction, &product);
             if !(size > enough && curvature > 0.0) {
                 break;
@@ -107,9 +105,6 @@ impl Newton {
             size = next;
         }
         let own = lacking.iter().zip(&self.of_columns).map(|(l, c)| if *c > 0.0 { l / c } else { 0.0 });
-        x.iter_mut().zip(own).for_each(|(x, own)| *x -= own);
-        let farthest = x.iter().fold(0.0f64, |m, x| m.max(x.abs())) / (FARTHEST * LN_2);
-        let factor = LOG2_E / farthest.max(1.0);
-        x.into_iter().map(|x| factor * x).collect()
+        x.iter().zip(own).map(|(x, own)| LOG2_E * ((1.0 + damping) * x - own)).collect()
     }
 }

@@ -27,6 +27,21 @@ pub(super) struct Problem<'a, T> {
     pub kept: Option<(&'a Kept, &'a Kept)>,
 }
 
+/// An iteration after its step over rows.
+pub(super) struct Half<'a, T> {
+    /// φ.
+    pub phi: &'a [T],
+    /// γ.
+    pub gamma: &'a [T],
+    /// What each column lacks.
+    pub lacking: &'a [f64],
+    /// γ after Sinkhorn's step.
+    pub image: &'a [T],
+    /// The dual, and the size of its terms.
+    pub value: f64,
+    pub scale: f64,
+}
+
 /// Where the iteration at an ε ends.
 #[derive(Clone, Copy)]
 pub(super) struct Until {
@@ -103,7 +118,12 @@ impl<T: Real> Problem<'_, T> {
 
     /// Σ_i a_i |Σ_j P_ij/a_i - 2^(-φ_i ε/ρ)| / Σ a.
     fn excess(&self, sums: &[Sum<T>], phi: &[T]) -> f64 {
-        self.lacking(sums, phi).into_iter().map(f64::abs).sum::<f64>() / self.a.mass()
+        self.share(&self.lacking(sums, phi))
+    }
+
+    /// Σ_i |x_i| / Σ a.
+    fn share(&self, x: &[f64]) -> f64 {
+        x.iter().map(|x| x.abs()).sum::<f64>() / self.a.mass()
     }
 
     /// Σ_i a_i 2^(-φ_i ε/ρ): the mass of the plan by its rows.
@@ -148,26 +168,29 @@ impl<T: Real> Problem<'_, T> {
         iterations
     }
 
-    /// As [`Problem::alternate`] by plain steps, to where rows are exact; `more` moves the potentials of columns on after each of their steps, from
-    /// those of rows, those of columns before, what each column lacked and the error. The number of iterations, and the columns of the plan.
+    /// As [`Problem::alternate`] to where rows are exact; `next` gives the potentials of columns after each of their steps. The number of iterations,
+    /// and the columns of the plan.
     pub fn alternate_with(
         &self,
         until: Until,
         phi: &mut [T],
         gamma: &mut [T],
-        mut more: impl FnMut(&[T], &[T], &mut [T], &[f64], f64),
+        mut next: impl FnMut(&Half<T>) -> Vec<T>,
     ) -> (usize, Vec<Sum<T>>) {
         let columns = self.turned();
         for iterations in 1.. {
             self.half(phi, gamma, 1.0);
             let sums = columns.row_sums(gamma, phi);
-            let error = columns.excess(&sums, gamma);
-            if error <= until.enough || iterations >= until.most {
+            let lacking = columns.lacking(&sums, gamma);
+            if columns.share(&lacking) <= until.enough || iterations >= until.most {
                 return (iterations, sums);
             }
-            let (lacking, now) = (columns.lacking(&sums, gamma), gamma.to_vec());
-            columns.move_by(gamma, &sums, 1.0);
-            more(phi, &now, gamma, &lacking, error);
+            let mut image = gamma.to_vec();
+            columns.move_by(&mut image, &sums, 1.0);
+            let value = self.value(phi, gamma, self.mass(phi));
+            let scale = self.gain(phi).abs() + columns.gain(gamma).abs();
+            let moved = next(&Half { phi, gamma, lacking: &lacking, image: &image, value, scale });
+            gamma.copy_from_slice(&moved);
             self.level(phi, gamma);
         }
         unreachable!("an iteration is the last")

@@ -1,10 +1,10 @@
 //! Plans between many points in few dimensions: from coarse to fine, without the blocks of pairs in which a plan has next to no mass.
 
 use crate::num::{Real, log2};
-use crate::transport::anderson::Anderson;
+use crate::transport::ascent::{Ascent, damping};
 use crate::transport::blocks::{Blocks, Near, order, runs};
 use crate::transport::coupling::Coupling;
-use crate::transport::newton::{Groups, Newton};
+use crate::transport::newton::Groups;
 use crate::transport::solve::{Problem, Until, rescale, schedule};
 use crate::transport::sweep::Sum;
 use crate::transport::{Cloud, Cost, Sinkhorn};
@@ -22,8 +22,6 @@ const ON_THE_WAY: f64 = 1e-3;
 const MARGIN: f64 = 0.1;
 /// Groups between which Newton's step is taken, at most.
 const MOST: usize = 4096;
-/// An error falls at least by this on the coarsest level, or the derivatives there are taken again.
-const SLOW: f64 = 0.25;
 /// Between one density up to which pairs are left out and the next that is tried.
 const STEP: f64 = 8.0;
 /// Choices of pairs at the end, at most.
@@ -60,6 +58,8 @@ struct Potentials<T> {
     epsilon: f64,
     phi: Vec<T>,
     gamma: Vec<T>,
+    /// Of the next step.
+    damping: f64,
 }
 
 /// The levels, coarse to fine.
@@ -122,7 +122,7 @@ impl<T: Real> Scales<'_, T> {
             epsilons.into_iter().map(|e| (0, e)).chain((1..=fine).map(|level| (level, settings.epsilon))).collect();
         let (level, epsilon) = stages[0];
         let (n, m) = (self.levels[level].a.len(), self.levels[level].b().len());
-        let mut p = Potentials { level, epsilon, phi: vec![T::ZERO; n], gamma: vec![T::ZERO; m] };
+        let mut p = Potentials { level, epsilon, phi: vec![T::ZERO; n], gamma: vec![T::ZERO; m], damping: damping() };
         for &(level, epsilon) in &stages[..stages.len() - 1] {
             p = self.moved(p, level, epsilon);
             let near = self.near(&p, ON_THE_WAY);
@@ -157,7 +157,7 @@ impl<T: Real> Scales<'_, T> {
 
     /// At another ε, and on a finer level: what is best there for the coarse potentials of the other side.
     fn moved(&self, p: Potentials<T>, level: usize, epsilon: f64) -> Potentials<T> {
-        let (mut phi, mut gamma) = (p.phi, p.gamma);
+        let (mut phi, mut gamma, damping) = (p.phi, p.gamma, p.damping);
         if level != p.level {
             let (coarse, fine) = (&self.levels[p.level], &self.levels[level]);
             let onto = |a, b, potentials: &[T]| {
@@ -170,7 +170,7 @@ impl<T: Real> Scales<'_, T> {
         }
         rescale(&mut phi, Some(p.epsilon), epsilon);
         rescale(&mut gamma, Some(p.epsilon), epsilon);
-        Potentials { level, epsilon, phi, gamma }
+        Potentials { level, epsilon, phi, gamma, damping }
     }
 
     /// Iterations, for an own problem the error that is left, and at the last ε the columns of the plan.
@@ -184,42 +184,9 @@ impl<T: Real> Scales<'_, T> {
         if !until.last {
             return (problem.alternate(until, &mut p.phi, &mut p.gamma), 0.0, Vec::new());
         }
-        let (iterations, sums) = self.with_newton(problem, until, p);
+        let mut ascent = Ascent::new(problem, self.groups(p.level), p.level == 0, &mut p.damping);
+        let (iterations, sums) = problem.alternate_with(until, &mut p.phi, &mut p.gamma, |half| ascent.step(half));
         (iterations, 0.0, sums)
-    }
-
-    /// Rows and columns in turn; columns move on by Newton's step between groups, and on finer levels by Anderson's. Iterations, and the
-    /// columns of the plan.
-    fn with_newton(&self, problem: Problem<T>, until: Until, p: &mut Potentials<T>) -> (usize, Vec<Sum<T>>) {
-        let groups = self.groups(p.level);
-        let mut newton = None;
-        let mut anderson = Anderson::new(problem.b.weights());
-        let (mut share, mut before) = (1.0, f64::INFINITY);
-        let more = |phi: &[T], now: &[T], gamma: &mut [T], lacking: &[f64], error: f64| {
-            // steps are good near the solution; where the error grows Sinkhorn's own step is better
-            if error > before {
-                share *= 0.5;
-                anderson.clear();
-            } else {
-                share = 1f64.min(2.0 * share);
-            }
-            if p.level == 0 && error > SLOW * before {
-                newton = None;
-            }
-            before = error;
-            let newton = newton.get_or_insert_with(|| Newton::of(&problem, phi, gamma, &groups));
-            let mut of_groups = vec![0.0; groups.count];
-            groups.columns.iter().zip(lacking).for_each(|(&group, lacking)| of_groups[group] += lacking);
-            let by = newton.beyond(&of_groups);
-            let mut image: Vec<f64> = gamma.iter().map(|g| g.to_f64()).collect();
-            image.iter_mut().zip(&groups.columns).for_each(|(g, &group)| *g += share * by[group]);
-            // far from the solution, where a coarsest level begins, differences mislead
-            if p.level > 0 {
-                image = anderson.next(now.iter().map(|g| g.to_f64()).collect(), image);
-            }
-            gamma.iter_mut().zip(image).for_each(|(g, next)| *g = T::from_f64(next));
-        };
-        problem.alternate_with(until, &mut p.phi, &mut p.gamma, more)
     }
 
     /// The groups of Newton's step by what is on a level; all are cells of one tree.
