@@ -1,10 +1,10 @@
 //! The certificate of a run whose model has a density: computed, in JSON, and as the report shows it.
 
-use crate::failure::Outcome;
 use crate::files::json::real;
 use crate::model::Model;
 use crate::report::{CertificateCard, Field};
 use pushforward::density::Density;
+use pushforward::error::Result;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate, KlBound, Verdict, resample, weighted_means};
 use pushforward::model::{AgainstSearch, GeneratorCertificate};
@@ -45,7 +45,7 @@ fn log_weights(target: &dyn Density, model: &dyn Density, x: &Matrix) -> Vec<f64
 impl Certified {
     /// From the first samples of the model under `seed`, and as many exact ones where the target has them. None for a model or a
     /// target without a density.
-    pub fn of(target: &Arc<dyn Density>, model: &Model, samples: &Matrix, seed: u64) -> Outcome<Option<Self>> {
+    pub fn of(target: &Arc<dyn Density>, model: &Model, samples: &Matrix, seed: u64) -> Result<Option<Self>> {
         if !target.is_known() {
             return Ok(None);
         }

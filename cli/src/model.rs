@@ -122,7 +122,7 @@ impl Model {
         target: &Arc<dyn Density>,
         n: usize,
         seed: u64,
-    ) -> Outcome<Option<(Arc<dyn Density>, Matrix)>> {
+    ) -> pushforward::error::Result<Option<(Arc<dyn Density>, Matrix)>> {
         Ok(match self {
             Model::F32(g) if g.orientation.is_some() => Some((g.aim(target)?, g.sample_oriented(n, seed, 0))),
             Model::F64(g) if g.orientation.is_some() => Some((g.aim(target)?, g.sample_oriented(n, seed, 0))),

@@ -70,8 +70,7 @@ impl Opened {
 
     /// Refuses a run of which a file of samples is not the one of summary.json.
     pub fn is_whole(&self) -> Outcome<()> {
-        let is_printed = |name: &&&str| self.summary["files"][**name].is_string();
-        PRINTED.iter().filter(is_printed).try_for_each(|name| self.same(name))
+        PRINTED.iter().filter(|name| self.summary["files"][**name].is_string()).try_for_each(|name| self.same(name))
     }
 
     /// The coordinates of its samples, without its data and, where that is not trusted, without its library. Says which

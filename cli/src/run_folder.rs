@@ -27,6 +27,23 @@ const LOCK: &str = ".lock";
 /// The file that holds the name of the folder that this one replaces.
 const REPLACES: &str = ".replaces";
 
+/// What a run, or a command without `--output` on it, writes into its folder.
+const OWN: [&str; 13] = [
+    "config.toml",
+    "metrics.jsonl",
+    "model.safetensors",
+    "pictures.safetensors",
+    "report.html",
+    "resampled.npy",
+    "samples.npy",
+    "summary.json",
+    "samples.npz",
+    "samples.csv",
+    "samples.arviz.json",
+    LOCK,
+    REPLACES,
+];
+
 /// A run folder that this process trains in.
 pub struct RunFolder {
     /// Absolute: a library of a target may change the working folder.
@@ -305,23 +322,49 @@ fn exists_already(path: &Path) -> Failure {
     Failure::input(format!("{shown} exists already; {remedy}give another --out, or --force to replace it"))
 }
 
-/// Only a folder that is a run (it has a config.toml) or is empty may be replaced, and only with `force`.
+/// Only a folder that is a run's or is empty may be replaced, and only with `force`.
 fn refuse_existing(path: &Path, force: bool) -> Outcome<()> {
-    let replaceable = || {
-        let empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-        path.symlink_metadata().is_ok_and(|m| m.is_dir()) && (empty || path.join("config.toml").is_file())
-    };
     // another process may replace it between two looks: what is no run stays none
+    let mut why = String::new();
     for _ in 0..TRIES {
-        if path.symlink_metadata().is_err() || force && replaceable() {
-            return Ok(());
-        }
-        if !force {
-            return Err(exists_already(path));
+        match path.symlink_metadata() {
+            Err(_) => return Ok(()),
+            Ok(_) if !force => return Err(exists_already(path)),
+            Ok(found) => match foreign(path, &found) {
+                None => return Ok(()),
+                Some(found) => why = found,
+            },
         }
     }
-    let shown = path.display();
-    Err(Failure::input(format!("{shown} is not a run folder (it has no config.toml), so --force will not replace it")))
+    Err(Failure::input(format!("{} {why}, so --force will not replace it; choose another --out", path.display())))
+}
+
+/// Why a folder is not a run's alone; None where it is, or is empty.
+fn foreign(path: &Path, found: &fs::Metadata) -> Option<String> {
+    if found.is_symlink() {
+        return Some("is a link".into());
+    }
+    if !found.is_dir() {
+        return Some("is not a folder".into());
+    }
+    let Ok(entries) = fs::read_dir(path) else { return Some("cannot be read".into()) };
+    let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    if names.is_empty() {
+        return None;
+    }
+    if !names.iter().any(|name| name == "config.toml") {
+        return Some("is not a run folder (it has no config.toml)".into());
+    }
+    if crate::config::read(&path.join("config.toml")).is_ok_and(|t| !t.is_empty() && !t.contains_key("method")) {
+        return Some("has a config.toml that is not a run's (it names no method)".into());
+    }
+    let is_own = |name: &&String| {
+        let name = name.as_str();
+        OWN.contains(&name) || crate::checkpoint::FILES.contains(&name) || sibling_of(name, "tmp").is_some()
+    };
+    let other = names.iter().find(|name| !is_own(name))?;
+    Some(format!("holds '{}', which no run writes", other))
 }
 
 #[cfg(test)]

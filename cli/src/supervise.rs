@@ -126,15 +126,17 @@ fn work(shared: &Shared, from: Option<Checkpoint>) -> Outcome<Ended> {
             let judged = results::judge(Trained::of(&run, &ending, &shared.job), &shared.job);
             let mut folder = shared.folder();
             let finals = match (judged, &ending) {
-                // the target is not finite at the samples either
-                (Err(failure), Ending::Faulty(reason)) => {
-                    results::write_stopped(&run, &ending, &shared.job, &folder)?;
+                // what was learnt stays, whatever the target is at the samples
+                (Err(failure), ending) => {
+                    results::write_stopped(&run, ending, &shared.job, &folder)?;
                     let shown = folder.shown().display();
+                    let reason =
+                        if let Ending::Faulty(reason) = ending { format!("{reason}; ") } else { String::new() };
                     return Err(Failure::Failed(format!(
-                        "{reason}; its samples cannot be judged ({failure}); the model of {step} is in {shown}"
+                        "{reason}the samples cannot be judged ({failure}); the model of {step} is in {shown}"
                     )));
                 }
-                (judged, _) => judged?,
+                (Ok(finals), _) => finals,
             };
             finals.write(&run, &folder)?;
             if ending == Ending::Complete {

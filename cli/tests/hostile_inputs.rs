@@ -213,6 +213,59 @@ fn points_are_those_of_samples() {
     }
 }
 
+/// Checks that a density that is NaN beyond the samples, where only the certificate looks, is trained, written and sampled.
+#[test]
+fn undefined_beyond_the_samples() {
+    let folder = folder();
+    let text = "kind = \"formula\"\ndim = 1\nlog_density = \"normal_lpdf(x1, 1000, 10) + 0*log(1090-x1)\"\n";
+    fs::write(folder.path().join("far.toml"), text).unwrap();
+    let out = pushforward(folder.path(), &["train", "far.toml", "--steps", "300", "--out", "run"]);
+    ends(&out);
+    succeeds(&pushforward(folder.path(), &["sample", "run", "-n", "10", "-o", "x.npy"]));
+}
+
+/// Checks that --force deletes no folder that is not a run's, nor one with a file of the user's in it, and says which.
+#[test]
+fn folders_of_others() {
+    let folder = folder();
+    trained(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    fs::create_dir(at("site")).unwrap();
+    fs::write(at("site/config.toml"), "title = \"mine\"\n").unwrap();
+    fs::write(at("run/thesis.txt"), "years of work").unwrap();
+    symlink("run", at("link")).unwrap();
+    for (name, word) in [("site", "names no method"), ("run", "holds 'thesis.txt'"), ("link", "is a link")] {
+        let before = names(&at(name));
+        let out = pushforward(folder.path(), &["train", "gmm9", "--steps", "5", "--out", name, "--force"]);
+        assert!(out.status.code() == Some(2) && stderr(&out).contains(word), "{name}: {}", stderr(&out));
+        assert_eq!(names(&at(name)), before, "{name}");
+    }
+    fs::remove_file(at("run/thesis.txt")).unwrap();
+    let out = pushforward(folder.path(), &["train", "gmm9", "--steps", "5", "--out", "run", "--force"]);
+    ends(&out);
+}
+
+/// Checks that a named pipe to which nobody writes is refused at once, as data and in the folder of a run.
+#[test]
+fn pipes_nobody_writes_to() {
+    let folder = folder();
+    trained(folder.path());
+    let at = |name: &str| folder.path().join(name);
+    for (name, arguments) in [
+        ("x.csv", &["evaluate", "gmm9", "x.csv"][..]),
+        ("x.npy", &["evaluate", "gmm9", "x.npy"]),
+        ("run/summary.json", &["sample", "run", "-n", "1", "-o", "y.npy"]),
+        ("run/model.safetensors", &["sample", "run", "-n", "1", "-o", "y.npy"]),
+    ] {
+        let _ = fs::remove_file(at(name));
+        if !Command::new("mkfifo").arg(at(name)).status().is_ok_and(|s| s.success()) {
+            return;
+        }
+        let out = pushforward(folder.path(), arguments);
+        assert!(out.status.code() == Some(2) && stderr(&out).contains("is a named pipe"), "{name}: {}", stderr(&out));
+    }
+}
+
 /// Checks that outputs go through links, to pipes and devices, keep the mode of the file that they replace, and that a
 /// device that is full is said.
 #[test]
@@ -248,6 +301,15 @@ fn outputs() {
         assert!(reader.join().unwrap() == expected);
         assert!(!at("pipe.npy").symlink_metadata().unwrap().is_file());
     }
+    // what a shell has written to its output stays, and what a link to it gets is added
+    symlink("/dev/stdout", at("out.csv")).unwrap();
+    let line = "\"$0\" sample run -n 3 -o out.csv >> log.csv";
+    fs::write(at("log.csv"), "kept\n").unwrap();
+    let mut sh = Command::new("sh");
+    let sh = sh.args(["-c", line, env!("CARGO_BIN_EXE_pushforward")]).current_dir(folder.path());
+    assert!(sh.status().unwrap().success());
+    let log = fs::read_to_string(at("log.csv")).unwrap();
+    assert!(log.starts_with("kept\n") && log.lines().count() >= 4, "{log}");
     // a page that is no text is replaced like another
     let page = fs::read(at("run/report.html")).unwrap();
     fs::write(at("run/report.html"), b"\xff\x00").unwrap();

@@ -1,6 +1,6 @@
 //! Evaluation with a check: the door through which every consumer should call a density.
 
-use crate::density::Density;
+use crate::density::{Affine, Density};
 use crate::linalg::Matrix;
 use crate::linalg::matrix::shape_mismatch;
 use crate::{Error, Result};
@@ -46,6 +46,27 @@ pub fn evaluate_log_density(density: &dyn Density, x: &Matrix) -> Result<Vec<f64
     match out.iter().position(|l| l.is_nan() || *l == f64::INFINITY) {
         None => Ok(out),
         Some(i) => Err(Error::NonFinite { what: "log-density".into(), value: out[i], point: x.row(i).to_vec() }),
+    }
+}
+
+/// log p~ at points where no sample is: where it is NaN it counts as -∞, as outside of its support. Otherwise as [`evaluate_log_density`].
+pub(crate) fn evaluate_beyond(density: &dyn Density, x: &Matrix) -> Result<Vec<f64>> {
+    let mut out = vec![0.0; x.rows()];
+    guarded(|| density.log_density_into(x, &mut out))?;
+    match out.iter().position(|l| *l == f64::INFINITY) {
+        None => Ok(out.into_iter().map(|l| if l.is_nan() { f64::NEG_INFINITY } else { l }).collect()),
+        Some(i) => Err(Error::NonFinite { what: "log-density".into(), value: out[i], point: x.row(i).to_vec() }),
+    }
+}
+
+/// The same error with its point y in the units x of `frame`.
+pub(crate) fn in_units_of_x(error: Error, frame: &Affine) -> Error {
+    match error {
+        Error::NonFinite { what, value, point } if point.len() == frame.dim() => {
+            let y = Matrix::from_vec(1, point.len(), point);
+            Error::NonFinite { what, value, point: frame.restore(&y).into_vec() }
+        }
+        other => other,
     }
 }
 

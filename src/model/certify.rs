@@ -1,7 +1,9 @@
 //! The certificate of a generator with noise: importance weights against the exact density of its own draws (T25).
 
 use crate::density::student::{draw_standard, log_standard};
-use crate::density::{Affine, Density, GaussianMixture, Standardised, evaluate, evaluate_log_density};
+use crate::density::{
+    Affine, Density, GaussianMixture, Standardised, evaluate, evaluate_beyond, evaluate_log_density, in_units_of_x,
+};
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::metric::{Bridge, Certificate, Estimate, NoiseLevels, shown};
@@ -285,7 +287,8 @@ impl<T: Real> Generator<T> {
             return Err(Error::Unsupported { what, remedy });
         };
         let y = self.map(&latent);
-        let (log_p, log_psi) = (evaluate_log_density(&p, &y)?, density.log_density(&y));
+        let in_own = |e| in_units_of_x(e, &self.frame);
+        let (log_p, log_psi) = (evaluate_log_density(&p, &y).map_err(in_own)?, density.log_density(&y));
         let bare: Vec<f64> = log_p.iter().zip(&log_psi).map(|(p, q)| p - q).collect();
         let own = self.own_terms(&latent);
         // ψ without centre i is (nψ - N_i)/(n - 1)
@@ -297,7 +300,7 @@ impl<T: Real> Generator<T> {
 
         let more = (DEFENCE / (1.0 - DEFENCE) * n as f64).round() as usize;
         let stray = student(more, d, seed);
-        let log_p_stray = evaluate_log_density(&p, &stray)?;
+        let log_p_stray = evaluate_beyond(&p, &stray).map_err(in_own)?;
         let all = Matrix::from_vec(n + more, d, [y.as_slice(), stray.as_slice()].concat());
         let log_psi_all = log_psi.into_iter().chain(density.log_density(&stray));
         let share = more as f64 / (n + more) as f64;

@@ -1,6 +1,6 @@
 //! The loop over steps: the only one.
 
-use crate::density::{Affine, Counter, Counts};
+use crate::density::{Counter, Counts, in_units_of_x};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, LawUse, Reference, Scene};
 use crate::linalg::Matrix;
@@ -251,17 +251,6 @@ impl Run {
             ));
         }
         Ok(())
-    }
-}
-
-/// The same error with its point in the units of the target.
-fn in_units_of_x(error: Error, frame: &Affine) -> Error {
-    match error {
-        Error::NonFinite { what, value, point } if point.len() == frame.dim() => {
-            let y = Matrix::from_vec(1, point.len(), point);
-            Error::NonFinite { what, value, point: frame.restore(&y).into_vec() }
-        }
-        other => other,
     }
 }
 

@@ -127,6 +127,21 @@ fn behind(path: &Path) -> io::Result<PathBuf> {
     Err(io::Error::other("too many links"))
 }
 
+/// Whether a path, or a link on the way from it, is one of the system's names of an open file: /dev/stdout, /proc/self/fd/1.
+fn leads_to_a_stream(path: &Path) -> bool {
+    let mut place = path.to_owned();
+    for _ in 0..TRIES {
+        if place.starts_with("/dev") || place.starts_with("/proc") {
+            return true;
+        }
+        match fs::read_link(&place) {
+            Ok(next) => place = parent(&place).join(next),
+            Err(_) => return false,
+        }
+    }
+    false
+}
+
 impl AtomicFile {
     /// Starts a file that will be `path`, whatever has that name now.
     pub fn create(path: &Path) -> Outcome<Self> {
@@ -163,8 +178,9 @@ impl AtomicFile {
         if found.is_dir() {
             return Err(Failure::input(format!("{} is a folder; give the name of a file", path.display())));
         }
-        if !found.is_file() {
-            let stream = OpenOptions::new().write(true).open(path).map_err(|e| fail(&e))?;
+        if !found.is_file() || leads_to_a_stream(path) {
+            // what a shell's >> has written stays
+            let stream = OpenOptions::new().append(true).open(path).map_err(|e| fail(&e))?;
             return Ok(Self::over(stream, path, None));
         }
         if found.permissions().readonly() {

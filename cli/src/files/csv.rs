@@ -6,7 +6,6 @@ use crate::files::csv_layout::{Layout, cells, layout, number};
 use pushforward::linalg::Matrix;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
@@ -75,7 +74,7 @@ pub struct CsvReader {
 impl CsvReader {
     /// Opens `path`.
     pub fn open(path: &Path) -> Outcome<Self> {
-        let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
+        let file = crate::files::open(path)?;
         Ok(Self::of(BufReader::with_capacity(1 << 20, file), path))
     }
 
@@ -308,13 +307,14 @@ mod tests {
             ("1stFloor,y\n1.5,0\n2.5,1\n", "1stFloor|y", two),
             ("(Intercept),.draw\n1.5,0\n2.5,1\n", "(Intercept)|.draw", two),
             ("2019,2020\n1.5,0.5\n", "-", &[&[2019.0, 2020.0], &[1.5, 0.5]]),
+            ("2019,2020\n3,4\n", "-", &[&[2019.0, 2020.0], &[3.0, 4.0]]),
         ] {
             std::fs::write(&path, text).unwrap();
             let mut r = CsvReader::open(&path).unwrap();
             let read = r.read_block(100).unwrap_or_else(|e| panic!("{text:?}: {e}")).unwrap();
             assert_eq!(read, Matrix::from_rows(rows), "{text:?}");
             assert_eq!(r.names().map_or("-".into(), |n| n.join("|")), names, "{text:?}");
-            let guessed = ["0,1\n1.5", "2019", "a y\n1 "].iter().any(|start| text.starts_with(start));
+            let guessed = ["0,1\n", "2019", "a y\n1 "].iter().any(|start| text.starts_with(start));
             assert_eq!(r.note().is_some(), guessed, "{text:?}");
             assert!(r.read_block(1).unwrap().is_none());
         }

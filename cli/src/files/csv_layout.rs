@@ -156,8 +156,17 @@ pub(super) fn layout(first: &str, second: Option<&str>) -> Result<Layout, String
     if !(named || unnamed || quoted || counted) {
         let whole = head.iter().all(|c| is_integer(&c.text));
         let others = body.is_some_and(|body| body.iter().all(|c| is_number(c) && !is_integer(&c.text)));
-        let note = (whole && others).then(|| {
-            "the first line was read as numbers, though it alone has whole ones; put them in quotation marks if they are names".into()
+        // 0, 1, 2 (names of pandas) or 2019, 2020 (years)
+        let integers: Vec<i64> = head.iter().filter_map(|c| c.text.parse().ok()).collect();
+        let begins = integers.first().is_some_and(|&first| first == 0 || first >= 1000 && head.len() > 1);
+        let counts = whole && begins && integers.windows(2).all(|w| w[1] == w[0].wrapping_add(1));
+        let why = match () {
+            () if whole && others => "it alone has whole ones",
+            () if counts => "they count up like names",
+            () => "",
+        };
+        let note = (!why.is_empty()).then(|| {
+            format!("the first line was read as numbers, though {why}; put them in quotation marks if they are names")
         });
         return Ok(Layout { note, ..all(head.len()) });
     }

@@ -30,11 +30,25 @@ pub(crate) fn fnv1a(bytes: &[u8]) -> u64 {
     fnv1a_from(FNV_START, bytes)
 }
 
+/// Opens a file to be read. A named pipe is refused, since perhaps nobody ever writes to it; that of a shell's `<(...)` is read.
+pub fn open(path: &Path) -> Outcome<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::FileTypeExt;
+        let is_pipe = std::fs::metadata(path).is_ok_and(|found| found.file_type().is_fifo());
+        if is_pipe && !(path.starts_with("/dev") || path.starts_with("/proc")) {
+            let shown = path.display();
+            return Err(Failure::input(format!("{shown} is a named pipe; copy what it gives to a file first")));
+        }
+    }
+    File::open(path).map_err(|e| Failure::unreadable(path, &e))
+}
+
 /// All bytes of a file of at most `most`, whatever its announced length is: a device has none, a sparse file more than
 /// there is room for.
 pub fn read_bytes(path: &Path, most: u64) -> Outcome<Vec<u8>> {
     let fail = |e: std::io::Error| Failure::unreadable(path, &e);
-    let file = File::open(path).map_err(fail)?;
+    let file = open(path)?;
     let length = file.metadata().map_err(fail)?.len();
     let mut bytes = Vec::new();
     if length <= most {

@@ -118,7 +118,7 @@ impl NpyReader {
     /// Opens `path` and checks that its length is the one that its header announces.
     pub fn open(path: &Path) -> Outcome<Self> {
         let bad = |why: &str| Failure::input(format!("{}: {why}", path.display()));
-        let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
+        let file = crate::files::open(path)?;
         let meta = file.metadata().map_err(|e| Failure::unreadable(path, &e))?;
         if !meta.is_file() {
             return Err(bad("this is not a regular file; give a .npy file"));

@@ -9,7 +9,6 @@ use crate::files::npy::{Dtype, NpyReader, preamble};
 use crate::memory;
 use pushforward::linalg::Matrix;
 use std::cell::Cell;
-use std::fs::File;
 use std::io::{self, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -131,7 +130,7 @@ impl<R: Seek> Seek for Metered<'_, R> {
 
 /// The array of an archive that holds the samples: `samples`, or the only one.
 pub fn read(path: &Path) -> Outcome<Option<Matrix>> {
-    let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
+    let file = crate::files::open(path)?;
     let found = file.metadata().map_err(|e| Failure::unreadable(path, &e))?;
     if !found.is_file() {
         return Err(Failure::input(format!("{} is not a regular file; give a .npz file", path.display())));
@@ -236,7 +235,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.npz");
         let write = |announced: Option<u32>| {
-            let mut zip = ZipWriter::new(File::create(&path).unwrap());
+            let mut zip = ZipWriter::new(std::fs::File::create(&path).unwrap());
             zip.start_file("samples.npy", SimpleFileOptions::default().compression_method(CompressionMethod::Deflated))
                 .unwrap();
             zip.write_all(&preamble(1 << 16, 2, Dtype::F64)).unwrap();

@@ -10,7 +10,6 @@ use crate::files::{FNV_START, fnv1a_from};
 use crate::memory;
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
 use std::path::Path;
@@ -155,7 +154,7 @@ pub fn prepare(path: &Path, tensors: &Tensors, metadata: &Metadata) -> Outcome<A
 
 /// Reads a file of ours back. Memory stays below the file's length and 16 MiB: the numbers go straight where they belong.
 pub fn read(path: &Path) -> Outcome<(Tensors, Metadata)> {
-    let file = File::open(path).map_err(|e| Failure::unreadable(path, &e))?;
+    let file = crate::files::open(path)?;
     let found = file.metadata().map_err(|e| Failure::unreadable(path, &e))?;
     if !found.is_file() {
         return Err(Failure::input(format!("{} is not a regular file; give one that 'train' wrote", path.display())));

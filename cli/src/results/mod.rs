@@ -52,7 +52,7 @@ pub fn config_json(job: &Job) -> String {
 
 /// Whether the folder holds a run that took all its steps.
 pub fn is_complete(folder: &Path) -> bool {
-    let text = std::fs::read_to_string(folder.join("summary.json")).unwrap_or_default();
+    let text = crate::files::read_text(&folder.join("summary.json"), opened::MAX_SUMMARY).unwrap_or_default();
     json_text::parse(&text).is_ok_and(|v| v["ending"] == "complete")
 }
 
@@ -113,7 +113,8 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
     let report = evaluate(&counted(Phase::Other), &samples, &options);
     let report = report.map_err(|e| job.target.coordinates.in_own(e))?;
     let certificate: Arc<dyn Density> = Arc::new(counted(Phase::Certificate));
-    let certified = Certified::of(&certificate, &trained.model, &samples, job.seed())?;
+    let certified = Certified::of(&certificate, &trained.model, &samples, job.seed());
+    let certified = certified.map_err(|e| job.target.coordinates.in_own(e))?;
     let virial = match (&trained.model, &job.target.law()) {
         (Model::Particles(..), law) if law.densities.len() == 1 && matches!(law.domain, Domain::Euclidean) => {
             Virial::of(&counted(Phase::Other), &samples)

@@ -81,6 +81,10 @@ fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value, model: Mo
     let config = read_text(&folder.join("config.toml"), MAX_CONFIG)?;
     let finals = judge(Trained { model, curves, frames, course, config }, job)?;
     differences.extend(other_samples(folder, &finals)?);
+    let resampled = "resampled.npy";
+    if old["files"][resampled].is_string() && !folder.join(resampled).exists() {
+        differences.push(format!("{resampled}, which the run wrote, is missing; the page does not need it"));
+    }
     differences.extend(other_figures(old, &summary(&finals.trained, job, Some(&finals))));
     Ok(Reopened { finals, differences })
 }
