@@ -120,12 +120,12 @@ impl Summary {
         let mut summary = Self::of_samples(names, samples);
         summary.unresolved = search.map(|search| unresolved(search.calls));
         summary.weighted = certified.and_then(Certified::weights).map(|weights| moments(samples, &weights));
-        summary.choice = Some(summary.choose(certified, verdict));
+        summary.choice = Some(summary.choose(samples.rows(), certified, verdict));
         summary
     }
 
-    /// Which file to use, and why.
-    fn choose(&self, certified: Option<&Certified>, verdict: &Verdict) -> (Choice, String) {
+    /// Which file to use, of n samples, and why.
+    fn choose(&self, n: usize, certified: Option<&Certified>, verdict: &Verdict) -> (Choice, String) {
         if let Verdict::NotToBeTrusted(reasons) = verdict {
             return (Choice::Neither, reasons.join("; "));
         }
@@ -139,7 +139,11 @@ impl Summary {
                 return 0.0;
             }
             let gap = (raw.mean - own.mean).abs();
-            // what does not vary in either is the same
+            // a column that is one number differs between the two by the rounding of n sums
+            let rounding = n as f64 * f64::EPSILON * raw.mean.abs().max(own.mean.abs());
+            if gap.max(raw.sd).max(own.sd) <= rounding {
+                return 0.0;
+            }
             let (shift, ratio) = if own.sd > 0.0 { (gap / own.sd, raw.sd / own.sd - 1.0) } else { (gap, raw.sd) };
             shift.max(ratio.abs())
         };

@@ -115,7 +115,7 @@ impl Leader {
     /// The best start for half of each task's observations as support and the other half as queries, and its loss.
     fn best(&self, rate: f64) -> Result<(f64, Vec<f64>)> {
         let p = self.tasks[0].x.cols();
-        let (mut normal, mut right, mut constant) = (Matrix::identity(p).map(|v: f64| 1e-9 * v), vec![0.0; p], 0.0);
+        let (mut normal, mut right, mut constant) = (Matrix::zeros(p, p), vec![0.0; p], 0.0);
         for task in &self.tasks {
             let half = task.y.len() / 2;
             let part = |r: std::ops::Range<usize>| Task { x: task.x.slice_rows(r.clone()), y: task.y[r].to_vec() };
@@ -129,6 +129,9 @@ impl Leader {
             right.iter_mut().zip(more.as_slice()).for_each(|(r, m)| *r += m);
             constant += dot(&left, &left);
         }
+        let trace: f64 = (0..p).map(|j| normal[(j, j)]).sum();
+        let ridge = (1e-9 * trace / p as f64).max(f64::MIN_POSITIVE);
+        (0..p).for_each(|j| normal[(j, j)] += ridge);
         let start = Cholesky::factor(&normal, "normal equations")?.solve(&right);
         Ok((constant - dot(&right, &start), start))
     }

@@ -81,13 +81,17 @@ impl Orientation {
         best.map_or_else(|| Self::new(Arc::clone(&group), vec![0.0; group.dim()]), |(_, o)| Ok(o))
     }
 
-    /// `Error::Unsupported` where log p~ changes by more than 1e-6 of its size when a point is moved by a random element, with the point.
+    /// `Error::Unsupported` where log p~ changes by more than 1e-6 of its spread over the points, or of 1, when a point is moved by a random element, with the point.
     pub fn try_on(group: &Group, p: &dyn Density, points: &Matrix, seed: u64) -> Result<()> {
         let few = points.slice_rows(0..points.rows().min(CANDIDATES));
         let (before, after) = (p.log_density(&few), p.log_density(&group.scatter(&few, seed, 1 << 41)));
+        // its constant is arbitrary and counts by its rounding alone
+        let finite = before.iter().filter(|l| l.is_finite());
+        let (low, high) = finite.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &l| (a.min(l), b.max(l)));
+        let spread = 1e-6 * (1.0 + (high - low).max(0.0));
         for (i, (a, b)) in before.iter().zip(&after).enumerate() {
             // not >, so that NaN is refused
-            if !((a - b).abs() <= 1e-6 * (1.0 + a.abs()) || a == b) {
+            if !((a - b).abs() <= spread + 1e4 * f64::EPSILON * a.abs() || a == b) {
                 let x = few.row(i);
                 let what =
                     format!("log p~ changes from {a} to {b} where a symmetry that it is said to have moves x = {x:?}");

@@ -156,6 +156,6 @@ fn read(values: &Values, k: usize, piece: &Piece) -> Option<Seam> {
     };
     let jump = order < JUMP;
     let size = if jump { *piece.errors.last()? } else { gap(&values.s) };
-    let seen = if jump { size > SMALLEST * (1.0 + values.l[2 * k].abs()) } else { order < KINK };
+    let seen = if jump { size > SMALLEST.max(rounding) } else { order < KINK };
     seen.then(|| Seam { x: values.x.row(2 * k).to_vec(), order, size })
 }

@@ -67,8 +67,12 @@ fn widen(low: f64, high: f64) -> (f64, f64) {
     if !(low.is_finite() && high.is_finite()) {
         return (0.0, 1.0);
     }
-    let least = 1e-9 * low.abs().max(high.abs()).max(1e-6);
-    if high - low > least { (low, high) } else { (low - 0.5 * least.max(0.1), high + 0.5 * least.max(0.1)) }
+    let size = low.abs().max(high.abs());
+    if high - low > 1e-9 * size {
+        return (low, high);
+    }
+    let half = if size > 0.0 { 0.05 * size } else { 0.05 };
+    (low - half, high + half)
 }
 
 /// About n multiples of 1, 2 or 5 times a power of ten in [low, high].

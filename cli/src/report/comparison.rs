@@ -173,7 +173,7 @@ fn curves(comparison: &Comparison, j: usize, look: &Look, floor: Option<(f64, f6
     } else if low >= 0.0 && high > 8.0 * least {
         Axis::log(title, 0.8 * least, 1.25 * high)
     } else {
-        let pad = 0.06 * (high - low).max(1e-9);
+        let pad = 0.06 * (high - low).max(1e-9 * high.abs());
         Axis::linear(title, if low >= 0.0 { (low - pad).max(0.0) } else { low - pad }, high + pad, 6)
     };
     let mut plot = Plot::new(
@@ -225,7 +225,7 @@ fn strip(comparison: &Comparison, column: &Column, ruler: &Ruler) -> String {
     let all: Vec<f64> = rows.iter().flatten().copied().chain(ends).filter(|v| v.is_finite()).collect();
     let (low, high) = all.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), &v| (a.min(v), b.max(v)));
     let low = if column.key == "modes_covered" { 0.0 } else { low };
-    let pad = 0.05 * (high - low).max(1e-3 * high.abs()).max(1e-9);
+    let pad = 0.05 * (high - low).max(1e-3 * high.abs());
     let mut y = Axis::linear("", -0.6, n - 0.4, 1);
     y.ticks = names(comparison).into_iter().enumerate().map(|(k, name)| (n - 1.0 - k as f64, escape(&name))).collect();
     let horizontal = if low > 0.0 && high > 20.0 * low {

@@ -125,7 +125,8 @@ pub fn histogram(id: &str, title: &str, label: &str, size: (f64, f64), model: &[
     let high = if high > low { high } else { low + 1.0 };
     let (m, e) = (staircase(model, low, high, 60), staircase(exact, low, high, 60));
     let top = m.iter().chain(&e).map(|p| p.1).fold(0.0, f64::max);
-    let y = Axis::linear("probability density", 0.0, 1.08 * top.max(1e-12), 4);
+    let top = if top > 0.0 { top } else { 1.0 };
+    let y = Axis::linear("probability density", 0.0, 1.08 * top, 4);
     let mut plot = Plot::new(title, size, Axis::linear(label, low, high, 6), y);
     if !exact.is_empty() {
         plot.area(&e, &format!("fill=\"{TARGET}\" fill-opacity=\"0.28\" stroke=\"{TARGET}\" stroke-dasharray=\"4 2\""));
@@ -134,7 +135,7 @@ pub fn histogram(id: &str, title: &str, label: &str, size: (f64, f64), model: &[
     plot.line(&m, &format!("stroke=\"{MODEL}\" stroke-width=\"1.8\""));
     plot.legend(&format!("<path d=\"M-6 0h14\" stroke=\"{MODEL}\" stroke-width=\"2\"/>"), "model");
     let beyond = model.iter().filter(|v| !(low..=high).contains(*v)).count();
-    note_outside(&mut plot, beyond, model.len(), low, 1.08 * top.max(1e-12));
+    note_outside(&mut plot, beyond, model.len(), low, 1.08 * top);
     plot.finish(id)
 }
 

@@ -144,7 +144,9 @@ fn covariance(rows: &[Vec<f64>], d: usize, entry: usize) -> Result<Matrix, Reaso
         for j in 0..d {
             finite(c[(i, j)], || format!("covariances: entry {entry}, row {}, column {}", i + 1, j + 1))?;
             let (a, b) = (c[(i, j)], c[(j, i)]);
-            if (a - b).abs() > 1e-9 * (a.abs() + b.abs()) {
+            // zeros of an inverse are rounded at the size of the diagonal
+            let size = (c[(i, i)].abs() * c[(j, j)].abs()).sqrt().max(a.abs().min(b.abs()));
+            if (a - b).abs() > 1e-9 * size {
                 return Err(Reason::new(format!(
                     "covariances: entry {entry} is not symmetric: row {}, column {} is {a} but its mirror is {b}",
                     i + 1,
