@@ -1,15 +1,18 @@
 //! The one loop: every velocity with every model, wrong velocities by name, and who may move a model.
 
-use pushforward::density::{Affine, Domain, Target, by_name};
+use pushforward::density::{Target, by_name};
 use pushforward::estimate::all_estimators;
 use pushforward::linalg::Matrix;
 use pushforward::model::{Particles, ParticlesSettings, all_models};
 use pushforward::run::{Method, PRESETS, Run, refused_pairs};
 use pushforward::settings::Section;
 use pushforward::state::Stateful;
-use pushforward::velocity::{Field, Kind, Pull, Scene, Velocity, all_velocities, velocity_by_name};
+use pushforward::velocity::{Field, Kind, Pull, Scene, Velocity, all_velocities};
 use pushforward::{Error, Result};
 use std::path::Path;
+
+mod trial;
+use trial::small;
 
 /// The pairs (velocity, model) that make no sense.
 const REFUSED: [(&str, &str); 8] = [
@@ -25,29 +28,6 @@ const REFUSED: [(&str, &str); 8] = [
 
 fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {
     rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(work)
-}
-
-/// A method of a moment.
-fn small(model: &str, velocity: &str, target: &Target) -> Result<Method> {
-    let estimator = if model == "flow" { "exact" } else { velocity_by_name(velocity)?.estimator() };
-    let mut method = Method::of(model, velocity, estimator, target)?.with("steps", 4)?;
-    let scale = if target.domain == Domain::Euclidean { 4.0 } else { 1.0 };
-    method.frame = Some(Affine::new(vec![0.0, 0.0], scale)?);
-    for (key, value) in [
-        ("batch", 64),
-        ("sample", 128),
-        ("codes", 8),
-        ("particles", 64),
-        ("couplings", 2),
-        ("components", 3),
-        ("search_particles", 256),
-        ("centres", 64),
-    ] {
-        if method.has(key) {
-            method.set(key, value)?;
-        }
-    }
-    if method.has("hidden") { method.with("hidden", vec![6]) } else { Ok(method) }
 }
 
 /// Checks that every velocity moves every model that can follow it, with finite samples that have moved; that it resumes from every step

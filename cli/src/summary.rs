@@ -7,6 +7,7 @@ use crate::report::{count, number};
 use crate::verdict::Verdict;
 use pushforward::linalg::Matrix;
 use pushforward::model::Searched;
+use pushforward::num::log10;
 use serde_json::{Map, Value, json};
 
 /// Mean, standard deviation, quantiles and standard error of one quantity.
@@ -50,6 +51,12 @@ impl Moments {
     fn values(&self) -> [f64; 6] {
         let [low, middle, high] = self.quantiles;
         [self.mean, self.sd, low, middle, high, self.mcse]
+    }
+
+    /// Digits that a mean or a quantile needs: four, and as many as its size has before those of the deviation; at most 12.
+    fn digits(&self, v: f64) -> usize {
+        let before = log10(v.abs() / self.sd);
+        if before.is_finite() && v.abs() > self.sd { 4 + before.min(8.0) as usize } else { 4 }
     }
 
     fn to_json(self) -> Value {
@@ -226,16 +233,16 @@ impl Summary {
     pub fn text(&self, most: usize) -> String {
         let width = self.names.iter().take(most).map(|n| n.chars().count()).max().unwrap_or(0).clamp(4, 24);
         let titles = ["mean", "sd", "5 %", "50 %", "95 %", "mcse"];
-        let line = |cells: &[String]| cells.iter().map(|c| format!("{c:>11}")).collect::<String>();
+        let line = |cells: &[String]| cells.iter().map(|c| format!(" {c:>11}")).collect::<String>();
         let title = line(&titles.map(str::to_string));
         let beside = if self.weighted.is_some() { "   |" } else { "" };
         let mut out = String::new();
         if self.weighted.is_some() {
-            out += &format!("{:<width$}{:>66}{beside}{:>66}\n", "", "raw", "reweighted");
+            out += &format!("{:<width$}{:>72}{beside}{:>72}\n", "", "raw", "reweighted");
         }
         let second = if self.weighted.is_some() { title.clone() } else { String::new() };
         out += &format!("{:<width$}{title}{beside}{second}\n", "name");
-        let show = |m: &Moments| line(&m.values().map(|v| number(v, 4)));
+        let show = |m: &Moments| line(&m.values().map(|v| number(v, m.digits(v))));
         for (j, name) in self.names.iter().enumerate().take(most) {
             let second = self.weighted.as_ref().map_or(String::new(), |w| show(&w[j]));
             out += &format!("{name:<width$}{}{beside}{second}\n", show(&self.raw[j]));

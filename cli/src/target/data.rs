@@ -5,7 +5,7 @@ use crate::files::npy::NpyReader;
 use crate::files::{fnv1a, read_bytes};
 use crate::fingerprint;
 use crate::target::formula::value::Value;
-use crate::target::{Reason, unchanged};
+use crate::target::{Reason, absolute, unchanged};
 use pushforward::linalg::Matrix;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
@@ -60,8 +60,7 @@ pub(crate) fn read(
         constants.extend(names_of(path, bytes, note)?);
         found.push(print);
     }
-    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
-    let paths: Vec<String> = paths.iter().map(|path| absolute(path).to_string_lossy().into_owned()).collect();
+    let paths = paths.iter().map(|path| absolute(path)).collect::<Result<Vec<String>, Reason>>()?;
     let value = |list: Vec<String>| match (files, &list[..]) {
         (Files::One(_), [one]) => toml::Value::from(one.clone()),
         _ => toml::Value::from(list),

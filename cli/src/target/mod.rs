@@ -399,3 +399,14 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
         _ => Err(Reason::new(format!("kind = {}", pushforward::Error::unknown_name("kind of target", &kind, KINDS)))),
     }
 }
+
+/// The absolute place of a file behind a target, as a run's configuration holds it, which is a text.
+fn absolute(path: &Path) -> Result<String, Reason> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.into_os_string().into_string().map_err(|path| {
+        let shown = path.display();
+        Reason::new(format!(
+            "{shown} is not a name in UTF-8, so a run could not find it again; rename the folder or file"
+        ))
+    })
+}

@@ -6,7 +6,7 @@ use crate::files::{fnv1a, read_bytes};
 use crate::fingerprint;
 use crate::target::coordinates::{Coordinates, Named};
 use crate::target::glm::{self, Family};
-use crate::target::{Described, Reason, unchanged};
+use crate::target::{Described, Reason, absolute, unchanged};
 use pushforward::density::{Chart, Density, LinearRegression, LogisticRegression, Support};
 use pushforward::linalg::Matrix;
 use pushforward::num::{exp2, ln, log2};
@@ -141,7 +141,7 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
             glm::describe(family, data).map_err(|why| Reason::new(format!("{}: {}", path.display(), why.sentence)))?;
         described.constants = format!("{n} rows of {}; prior scale {prior_scale}", path.display());
         let all = columns.map(|_| described.coordinates.names());
-        return Ok(finished(described, keys, &path, table.checksum, all));
+        return finished(described, keys, &path, table.checksum, all);
     }
     let (density, formula, chart): (Arc<dyn Density>, _, _) = match (logistic, keys.noise) {
         (true, _) => {
@@ -176,7 +176,7 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     let coordinates =
         coordinates(&keys.kind, all.clone(), keys.noise.is_some()).map_err(|e| Reason::new(e.to_string()))?;
     let described = Described { coordinates, ..described.on(chart)? };
-    Ok(finished(described, keys, &path, table.checksum, Some(all)))
+    finished(described, keys, &path, table.checksum, Some(all))
 }
 
 /// With what a run's configuration says beside the file.
@@ -186,15 +186,14 @@ fn finished(
     path: &Path,
     checksum: String,
     names: Option<Vec<String>>,
-) -> Described {
+) -> Result<Described, Reason> {
     described.source = keys.source;
-    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    described.replace("data", absolute.to_string_lossy().into_owned());
+    described.replace("data", absolute(path)?);
     described.replace("data_checksum", checksum);
     if let Some(names) = names {
         described.replace("names", names);
     }
-    described
+    Ok(described)
 }
 
 /// Refuses keys that do not go together.
@@ -256,7 +255,11 @@ fn read(path: &Path, note: &mut dyn FnMut(String)) -> Result<Table, Reason> {
     let rows = rows.ok_or_else(|| Reason::new(format!("data: {} holds no rows", path.display())))?;
     reader.note().into_iter().for_each(note);
     let names = reader.names().map(<[String]>::to_vec);
-    let names = names.unwrap_or_else(|| (1..=rows.cols()).map(|j| format!("column {j}")).collect());
+    let names: Vec<String> = names.unwrap_or_else(|| (1..=rows.cols()).map(|j| format!("column {j}")).collect());
+    if let Some(twice) = (1..names.len()).find(|&j| names[..j].contains(&names[j])) {
+        let (place, name) = (path.display(), &names[twice]);
+        return Err(Reason::new(format!("data: two columns of {place} are named '{name}'; rename one")));
+    }
     Ok(Table { names, rows, checksum })
 }
 

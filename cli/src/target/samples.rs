@@ -3,7 +3,7 @@
 use crate::commands::distance::read_weights;
 use crate::files::samples::{read_names, read_samples};
 use crate::fingerprint;
-use crate::target::{Described, Reason};
+use crate::target::{Described, Reason, absolute};
 use pushforward::density::{Empirical, Labels, WeightedSamples};
 use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, stream, uniform};
@@ -126,15 +126,14 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     let mut described = Described::new(Arc::new(held), "known by samples alone", constants);
     described.samples = Some(part(&seen));
     described.source = keys.source;
-    let absolute = |path: PathBuf| std::path::absolute(&path).unwrap_or(path).to_string_lossy().into_owned();
     described.replace("data_checksum", checksum);
     if let Some(of_weights) = of_weights {
         described.replace("weights_checksum", of_weights);
     }
     if let Some(weights) = weights {
-        described.replace("weights", absolute(weights));
+        described.replace("weights", absolute(&weights)?);
     }
-    described.replace("data", absolute(path));
+    described.replace("data", absolute(&path)?);
     Ok(described)
 }
 

@@ -5,7 +5,7 @@ use crate::files::{fnv1a, read_bytes, text_of};
 use crate::fingerprint;
 use crate::target::coordinates::Coordinates;
 use crate::target::stan::StanModel;
-use crate::target::{Described, Reason, unchanged};
+use crate::target::{Described, Reason, absolute, unchanged};
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,10 +49,9 @@ pub(crate) fn describe(text: &str, base: &Path) -> Result<Described, Reason> {
         Described::new(Arc::clone(&model) as Arc<_>, format!("the Stan model of {}", keys.library.display()), words);
     described.coordinates = Coordinates::Stan(model);
     described.source = keys.source;
-    let absolute = |path: &Path| std::path::absolute(base.join(path)).unwrap_or_else(|_| base.join(path));
-    described.replace("library", absolute(&keys.library).to_string_lossy().into_owned());
+    described.replace("library", absolute(&base.join(&keys.library))?);
     if let Some(Data::File(path)) = &keys.data {
-        described.replace("data", absolute(path).to_string_lossy().into_owned());
+        described.replace("data", absolute(&base.join(path))?);
     }
     prints.into_iter().for_each(|(key, print)| described.replace(key, print));
     Ok(described)
