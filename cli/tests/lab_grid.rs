@@ -4,8 +4,13 @@ use pushforward::density::{Density, by_name};
 use pushforward::divergence::{self, Divergence, all_divergences};
 use pushforward::linalg::Matrix;
 use pushforward::num::observed_order;
-use pushforward_cli::lab::{CELLS, Request, Smoothed, Storyboard, lowered};
+use pushforward_cli::lab::{CELLS, Levels, Request, Smoothed, Storyboard, View, lowered};
 use pushforward_cli::target::load;
+
+/// D_f with w held constant beyond `clip`, and U at τ = 0.3.
+fn view(divergence: &dyn Divergence, clip: f64) -> View<'_> {
+    View { divergence, clip, level: 0.3 }
+}
 
 /// A cloud in the middle of nine modes: r is far from 1 around it, and the kernels of its particles overlap.
 fn cloud(n: usize) -> Matrix {
@@ -15,7 +20,7 @@ fn cloud(n: usize) -> Matrix {
 /// Checks that V_h is -N times the gradient of F_h in the places of the particles (T11). For reverse KL, whose integrands are smooth, the
 /// central difference of F_h meets it with order 2. For every other divergence w has a corner at the clip, where the sum over the grid
 /// errs by δ²/12 times the jump of a slope: with |∇ log r| up to 2/h and an elasticity e, by at most 0.06 e of V for cells of 0.6 h; the
-/// cells here are a half and a quarter of that. A gradient with another clip does not meet it.
+/// cells here are a half and a quarter of that. A gradient with another clip does not meet it. U_h and V_h^U likewise (T17(d)), with order 2.
 #[test]
 fn the_velocity_is_the_gradient() {
     let p = by_name("gmm9").unwrap();
@@ -25,7 +30,7 @@ fn the_velocity_is_the_gradient() {
             let at = |sign: f64| {
                 let mut moved = x.clone();
                 moved[(i, j)] += sign * step;
-                smoothed.at(&moved, f, clip).unwrap().value
+                smoothed.at(&moved, view(f, clip)).unwrap().value
             };
             -(x.rows() as f64) * (at(1.0) - at(-1.0)) / (2.0 * step)
         };
@@ -39,21 +44,37 @@ fn the_velocity_is_the_gradient() {
     };
     let grids = [2.0, 4.0].map(|k| Smoothed::with_cells(&*p, side, side, h, k * CELLS).unwrap());
     let kl = divergence::by_name("reverse-kl").unwrap();
-    let v = grids[0].at(&x, &*kl, 2.0).unwrap().velocity;
+    let v = grids[0].at(&x, view(&*kl, 2.0)).unwrap().velocity;
     let steps = [0.08, 0.04, 0.02];
     let errors = steps.map(|step| apart(&slopes(&grids[0], &*kl, 2.0, step), &v));
+    let order = observed_order(&steps, &errors, 0.0).unwrap();
+    assert!(order.is(2.0, 0.1), "{order:?}, {errors:?}");
+    let response = grids[0].at(&x, view(&*kl, 2.0)).unwrap().response;
+    let under = |step: f64| {
+        let one = |i: usize, j: usize| {
+            let at = |sign: f64| {
+                let mut moved = x.clone();
+                moved[(i, j)] += sign * step;
+                grids[0].at(&moved, view(&*kl, 2.0)).unwrap().under
+            };
+            -(x.rows() as f64) * (at(1.0) - at(-1.0)) / (2.0 * step)
+        };
+        Matrix::from_fn(x.rows(), 2, one)
+    };
+    let errors = steps.map(|step| apart(&under(step), &response));
     let order = observed_order(&steps, &errors, 0.0).unwrap();
     assert!(order.is(2.0, 0.1), "{order:?}, {errors:?}");
     for f in all_divergences().iter().filter(|f| f.centred(0.0).is_none() && f.name() != "reverse-kl") {
         let clip = 1.0;
         let [coarse, fine] = [0, 1].map(|k| {
-            let v = grids[k].at(&x, &**f, clip).unwrap().velocity;
+            let v = grids[k].at(&x, view(&**f, clip)).unwrap().velocity;
             apart(&slopes(&grids[k], &**f, clip, 0.01), &v)
         });
         let e = f.elasticity(clip).abs().max(f.elasticity(-clip).abs());
         assert!(coarse < 0.06 * e + 1e-3, "{}: {coarse}", f.name());
         assert!(fine < 0.5 * coarse + 1e-3, "{}: {coarse}, {fine}", f.name());
-        let wrong = apart(&slopes(&grids[1], &**f, 2.0 * clip, 0.01), &grids[1].at(&x, &**f, clip).unwrap().velocity);
+        let wrong =
+            apart(&slopes(&grids[1], &**f, 2.0 * clip, 0.01), &grids[1].at(&x, view(&**f, clip)).unwrap().velocity);
         assert!(wrong > 2.0 * fine, "{}: the control passes: {wrong}, {fine}", f.name());
     }
 }
@@ -98,10 +119,10 @@ fn blur_without_a_closed_form() {
     let bare = Bare(by_name("gmm9").unwrap());
     let sums = Smoothed::new(&bare, side, side, 0.5).unwrap();
     let f = divergence::by_name("jeffreys").unwrap();
-    let (a, b) = (closed.at(&cloud(12), &*f, 4.0).unwrap(), sums.at(&cloud(12), &*f, 4.0).unwrap());
+    let (a, b) = (closed.at(&cloud(12), view(&*f, 4.0)).unwrap(), sums.at(&cloud(12), view(&*f, 4.0)).unwrap());
     assert!((a.value - b.value).abs() < 1e-6 * a.value, "{} {}", a.value, b.value);
     assert!(Smoothed::new(&*p, side, side, 0.01).is_err());
-    assert!(closed.at(&cloud(12).map(|v| v + 30.0), &*f, 4.0).is_none());
+    assert!(closed.at(&cloud(12).map(|v| v + 30.0), view(&*f, 4.0)).is_none());
 }
 
 /// Checks that a request is read as it is, and that what is none, has a body or comes from elsewhere is refused.
@@ -192,4 +213,37 @@ fn particles_on_a_circle() {
     assert!(refused("particles = 8, time = 2, steps = 3").contains("3 steps"));
     assert!(refused("particles = 1, time = 2, steps = 30").contains("1 particles"));
     assert!(refused("particles = 8, time = -2, steps = 30").contains("time"));
+}
+
+/// Checks the axis of l against its definition at random l and masses: s_k rises as the integral of the hat from λ_k - δ to λ_k + δ, its slope is
+/// the hat (both by a formula of their own), s_k(b) - s_k(a) is what a walk from a to b rises by, and e_c of G = exp(-3λ²/2) is 3λ, as the
+/// central difference of a quadratic is exact.
+#[test]
+fn levels_are_soft() {
+    let levels = Levels::new(4.0);
+    let (all, width) = (levels.all(), levels.width());
+    assert!(all.len() == 41 && all[0] == -4.0 && all[20] == 0.0 && all[40] == 4.0 && width == 0.2);
+    let hat = |z: f64| (1.0 - z.abs()).max(0.0);
+    let rising =
+        |z: f64| if z < 0.0 { 0.5 * (1.0 + z.max(-1.0)).powi(2) } else { 1.0 - 0.5 * (1.0 - z.min(1.0)).powi(2) };
+    let draws: Matrix = pushforward::rng::normal_matrix(5, pushforward::rng::Purpose::Particles, 0, 300, 2);
+    let pairs: Vec<(f64, f64)> = draws.iter_rows().map(|r| (2.5 * r[0], r[1])).collect();
+    let (density, above) = (levels.density(pairs.iter().copied()), levels.above(pairs.iter().copied()));
+    let mut walked = vec![0.0; 41];
+    for pair in pairs.windows(2) {
+        levels.risen(pair[0].0, pair[1].0, |k, by| walked[k] += by);
+    }
+    for (k, at) in all.iter().enumerate() {
+        let sum = |f: &dyn Fn(f64) -> f64| pairs.iter().map(|(l, m)| m * f((l - at) / width)).sum::<f64>();
+        assert!((density[k] - sum(&|z| hat(z) / width)).abs() < 1e-10, "{k}");
+        assert!((above[k] - sum(&rising)).abs() < 1e-10, "{k}");
+        let whole = rising((pairs[299].0 - at) / width) - rising((pairs[0].0 - at) / width);
+        assert!((walked[k] - whole).abs() < 1e-10, "{k}: {} {whole}", walked[k]);
+    }
+    let g: Vec<f64> = all.iter().map(|l| (-1.5 * l * l).exp()).collect();
+    let threshold = levels.threshold(&g, &[50.0; 41]);
+    for k in 15..=25 {
+        assert!((threshold[k] - 3.0 * all[k]).abs() < 1e-9, "{k}: {}", threshold[k]);
+    }
+    assert!(threshold[0].is_nan() && threshold[1].is_nan() && levels.threshold(&g, &[5.0; 41])[20].is_nan());
 }
