@@ -111,7 +111,9 @@ fn a_step_of_a_network_lowers_what_it_says() {
             let [under, its_fall, along, response, its_error] = pane.response().expect("U is shown");
             assert!(along > 0.0, "U falls along V, T5(4): {along}");
             let inflow = pane.inflow().expect("the inflow is shown");
-            let most = (0..41).max_by(|&a, &b| inflow.stated[a].abs().total_cmp(&inflow.stated[b].abs())).unwrap();
+            let most = (0..inflow.stated.len())
+                .max_by(|&a, &b| inflow.stated[a].abs().total_cmp(&inflow.stated[b].abs()))
+                .unwrap();
             assert!(value > 0.0 && square > 0.0 && under > 0.0 && under < 1.0, "{query}: {value} {square} {under}");
             let gaps = |fall: f64, mean: f64, error: f64| [1.0, 2.0, -1.0].map(|part| (fall - part * mean) / error);
             let through = gaps(inflow.measured[most], inflow.taken[most], inflow.beside[most]);
@@ -148,7 +150,8 @@ fn networks_that_end_early_or_follow_no_divergence() {
 }
 
 /// Checks the chain rule on what is shown: -ΔF_h/Δt over one step minus E_q V_h·x' falls with order 1 in dt, down to what the grid errs by,
-/// within 3 % (most where w has a corner at the clip); likewise for U_h, and for the inflow through the level where most of the flow is. It holds for whatever moves the particles: matched and unmatched, for four
+/// within 3 % (most where w has a corner at the clip); likewise for U_h, and for the inflow through the level where most of the flow is, there
+/// within a tenth, as `lab_grid.rs` finds for that grid. It holds for whatever moves the particles: matched and unmatched, for four
 /// divergences. The control is E_q|V|² of the draws, which is further off.
 #[test]
 fn the_curves_meet() {
@@ -158,14 +161,15 @@ fn the_curves_meet() {
         for k in 0..all[0].panes().len() {
             let panes = all.each_ref().map(|c| &c.panes()[k]);
             let inflows = panes.map(|p| p.inflow().expect("the inflow is shown"));
-            let most =
-                (0..41).max_by(|&a, &b| inflows[2].taken[a].abs().total_cmp(&inflows[2].taken[b].abs())).unwrap();
+            let most = (0..inflows[2].taken.len())
+                .max_by(|&a, &b| inflows[2].taken[a].abs().total_cmp(&inflows[2].taken[b].abs()))
+                .unwrap();
             let pairs = [
                 panes.map(|p| p.agreement().expect("curves are shown")).map(|[_, rate, _, chain, _]| (rate, chain)),
                 panes.map(|p| p.response().expect("U is shown")).map(|[_, rate, _, chain, _]| (rate, chain)),
                 inflows.map(|i| (i.measured[most], i.taken[most])),
             ];
-            for (what, pair) in ["F", "U", "inflow"].iter().zip(pairs) {
+            for ((what, part), pair) in [("F", 0.03), ("U", 0.03), ("inflow", 0.1)].iter().zip(pairs) {
                 let [far, near, nearest] = pair.map(|(rate, chain)| rate - chain);
                 let (rate, limit) = (pair[2].0, 2.0 * nearest - near);
                 let order = ((far - near) / (near - nearest)).log2();
@@ -173,7 +177,7 @@ fn the_curves_meet() {
                     (order - 1.0).abs() < 0.25,
                     "{query}, run {k}, {what}: order {order} of {far}, {near}, {nearest}"
                 );
-                assert!(limit.abs() < 0.03 * rate.abs(), "{query}, run {k}, {what}: {limit} of {rate}");
+                assert!(limit.abs() < part * rate.abs(), "{query}, run {k}, {what}: {limit} of {rate}");
             }
             let rate = pairs[0][2].0;
             let v = all[2].panes()[k].velocity().unwrap();
@@ -255,7 +259,7 @@ fn other_velocities() {
     assert_eq!((paces("sinkhorn"), paces("stein")), (50, 1000));
     let flow = course("model=flow&velocity=log-variance&shown=32&steps=3&search=256&components=4");
     assert!(flow.panes()[0].agreement().is_none());
-    assert!(refused("velocity=log-variance").contains("log-variance"));
+    assert!(refused("velocity=log-variance").contains("use a flow"), "{}", refused("velocity=log-variance"));
 }
 
 /// Checks that mistakes are answered in one sentence, those of a formula at their place, and that the page reaches no file, no library

@@ -45,6 +45,18 @@ pub const CANNOT: [(&str, &str); 6] = [
     ("log-variance", "particles"),
 ];
 
+/// The theorems of velocities that have their own.
+const THEOREMS: [(&str, &str); 8] = [
+    ("drift", "T1, T11"),
+    ("stein", "T27"),
+    ("log-variance", "T8"),
+    ("multi", "T30"),
+    ("functional", "T28"),
+    ("newton", "T29"),
+    ("sinkhorn", "T31"),
+    ("fisher", "T33"),
+];
+
 /// The controls of the method, in the order of the page.
 pub(super) const CONTROLS: &[Control] = &[
     Control {
@@ -269,8 +281,12 @@ pub(super) fn catalogue(given: (&str, &str)) -> Value {
         })
         .collect();
     let follows = |v: &str| MODELS.iter().copied().filter(|m| !CANNOT.contains(&(v, m))).collect::<Vec<_>>();
+    let theorem = |name: &str| THEOREMS.iter().find(|(v, _)| *v == name).map_or("", |(_, t)| t);
     let velocities: Vec<_> = planar()
-        .map(|v| json!({ "name": v.name(), "summary": v.summary(), "formula": v.formula(), "models": follows(v.name()) }))
+        .map(|v| {
+            let (name, models) = (v.name(), follows(v.name()));
+            json!({ "name": name, "summary": v.summary(), "formula": v.formula(), "theorem": theorem(name), "models": models })
+        })
         .collect();
     let divergences: Vec<_> = all_divergences()
         .iter()

@@ -133,8 +133,8 @@ impl Beside {
         Ok(Known { densities, points, log_p, log_ratio, on_grid, velocity, response, value, under })
     }
 
-    /// What flows through `levels` in the step from `before` to `after`, which is worth `time` along V.
-    pub fn inflow(&self, levels: Levels, (before, after): (&Known, &Known), time: f64) -> Inflow {
+    /// What flows through `levels` in the step from `before` to `after`, which along V is worth the time ΔD/E_q|V|².
+    pub fn inflow(&self, levels: Levels, (before, after): (&Known, &Known)) -> Inflow {
         let [l, q, weights] = &before.on_grid;
         let n = before.points.rows() as f64;
         // |∇l|² by central differences: exact where l is quadratic
@@ -148,6 +148,7 @@ impl Beside {
         };
         let density = |m: &dyn Fn(usize) -> f64| levels.density(l.iter().enumerate().map(|(k, &l)| (l, m(k))));
         let squares: Vec<f64> = (0..q.len()).map(|k| square(k) * self.cell).collect();
+        let time = (before.value - after.value) / (0..q.len()).map(|k| weights[k].powi(2) * squares[k]).sum::<f64>();
         let change = l.iter().enumerate().map(|(k, &l)| (l, (after.on_grid[1][k] - q[k]) * self.cell));
         // l as it was, where the samples are after the step
         let log_q = before.densities[1].log_density(&after.points);

@@ -14,8 +14,8 @@ pub struct View<'a> {
     pub level: f64,
 }
 
-/// Steps between the ends of the axis.
-const STEPS: usize = 40;
+/// Levels in a unit of l. More would fall between the points of a grid: |∇l| times a cell is up to 1.
+const EACH: f64 = 2.0;
 /// Points of a grid near a level, by their shares, and share of the largest G, below which the slope of G there says nothing.
 const LEAST: f64 = 10.0;
 const LEAST_SHARE: f64 = 1e-3;
@@ -25,6 +25,8 @@ const LEAST_SHARE: f64 = 1e-3;
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Levels {
     end: f64,
+    /// One fewer than there are.
+    steps: usize,
 }
 
 /// What a step brings through each level, the region above it as it was before the step.
@@ -45,32 +47,32 @@ pub struct Inflow {
 impl Levels {
     /// From -`end` to `end`.
     pub fn new(end: f64) -> Self {
-        Self { end }
+        Self { end, steps: (2.0 * end * EACH).round().max(2.0) as usize }
     }
 
     /// δ.
     pub fn width(self) -> f64 {
-        2.0 * self.end / STEPS as f64
+        2.0 * self.end / self.steps as f64
     }
 
     /// λ_k.
     pub fn all(self) -> Vec<f64> {
-        (0..=STEPS).map(|k| self.end * (2.0 * k as f64 / STEPS as f64 - 1.0)).collect()
+        (0..=self.steps).map(|k| self.end * (2.0 * k as f64 / self.steps as f64 - 1.0)).collect()
     }
 
     /// The last level not above l, from -1 for none, and the share of δ by which l is above it.
     fn place(self, l: f64) -> (i64, f64) {
-        let at = ((l + self.end) / self.width()).clamp(-1.0, STEPS as f64 + 1.0);
+        let at = ((l + self.end) / self.width()).clamp(-1.0, self.steps as f64 + 1.0);
         (at.floor() as i64, at - at.floor())
     }
 
     /// Σ m s_k'(l) for all k.   `of`: (l, m).
     pub fn density(self, of: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
-        let mut out = vec![0.0; STEPS + 1];
+        let mut out = vec![0.0; self.steps + 1];
         for (l, m) in of {
             let (k, part) = self.place(l);
             for (k, share) in [(k, 1.0 - part), (k + 1, part)] {
-                if (0..=STEPS as i64).contains(&k) {
+                if (0..=self.steps as i64).contains(&k) {
                     out[k as usize] += m * share / self.width();
                 }
             }
@@ -81,7 +83,7 @@ impl Levels {
     /// Calls `by` with k and s_k(to) - s_k(from) wherever they differ.
     pub fn risen(self, from: f64, to: f64, mut by: impl FnMut(usize, f64)) {
         let ((low, a), (high, b)) = (self.place(from.min(to)), self.place(from.max(to)));
-        for k in low.max(0)..=(high + 1).min(STEPS as i64) {
+        for k in low.max(0)..=(high + 1).min(self.steps as i64) {
             let rise = rising(k, high, b) - rising(k, low, a);
             by(k as usize, if to > from { rise } else { -rise });
         }
@@ -90,16 +92,16 @@ impl Levels {
     /// Σ m s_k(l) for all k.   `of`: (l, m).
     pub fn above(self, of: impl Iterator<Item = (f64, f64)>) -> Vec<f64> {
         // what l gives to a level alone, and to all that lie lower
-        let (mut alone, mut whole) = (vec![0.0; STEPS + 1], vec![0.0; STEPS + 2]);
+        let (mut alone, mut whole) = (vec![0.0; self.steps + 1], vec![0.0; self.steps + 2]);
         for (l, m) in of {
             let (k, part) = self.place(l);
-            for level in [k, k + 1].into_iter().filter(|k| (0..=STEPS as i64).contains(k)) {
+            for level in [k, k + 1].into_iter().filter(|k| (0..=self.steps as i64).contains(k)) {
                 alone[level as usize] += m * rising(level, k, part);
             }
             whole[k.max(0) as usize] += m;
         }
         let mut sum = 0.0;
-        for k in (0..=STEPS).rev() {
+        for k in (0..=self.steps).rev() {
             sum += whole[k + 1];
             alone[k] += sum;
         }
@@ -111,10 +113,10 @@ impl Levels {
         let top = g.iter().copied().fold(0.0, f64::max);
         let seen = |k: usize| g[k] > LEAST_SHARE * top && points[k] >= LEAST;
         let one = |k: usize| {
-            let inside = k > 0 && k < STEPS && seen(k - 1) && seen(k) && seen(k + 1);
+            let inside = k > 0 && k < self.steps && seen(k - 1) && seen(k) && seen(k + 1);
             if inside { (ln(g[k - 1]) - ln(g[k + 1])) / (2.0 * self.width()) } else { f64::NAN }
         };
-        (0..=STEPS).map(one).collect()
+        (0..=self.steps).map(one).collect()
     }
 }
 

@@ -239,8 +239,7 @@ impl Pane {
         shown.under = Some([before.under, before.under - known.under, taken.along, response, its_error]);
         // not where mass has left the grid
         let inside = before.value.is_finite() && known.value.is_finite();
-        let time = chain / taken.square;
-        shown.inflow = inside.then(|| beside.inflow(levels, (before, &known), time));
+        shown.inflow = inside.then(|| beside.inflow(levels, (before, &known)));
         *next = Some((step, known));
     }
 

@@ -5,6 +5,8 @@ const COLOURS = ["#D55E00", "#0072B2", "#009E73"];   // Okabe and Ito: told apar
 const DASHES = [[], [8, 4], [2, 3]];
 const MOST = 3000;                                   // points of a curve; beyond, every second one goes
 let catalogue, state = {}, source = null, opening = null, last = null, past = [], flowing = [], playing = false, drag = null;
+let due = false, told = 0;                           // whether a picture is due; when the curves were drawn last
+const OFTEN = 120;                                   // milliseconds between two pictures of the curves while particles move
 
 // --- the address holds the state ------------------------------------------------------------------------------------
 function readAddress() {
@@ -87,7 +89,8 @@ function showState() {
   }
   $("g-divergences").hidden = !drift;
   for (const option of $("c-velocity").options) option.disabled = !velocity(option.value).models.includes(model);
-  if (velocity(followed)) $("m-velocity").firstChild.textContent = `${velocity(followed).summary}: ${velocity(followed).formula} `;
+  const own = velocity(followed);
+  if (own) $("m-velocity").replaceChildren(`${own.summary}: ${own.formula} `, element("b", { textContent: own.theorem }));
   $("speed").value = state.speed ?? "1";
   const rows = modes().map((mode, k) => {
     const row = element("div", { className: "row" });
@@ -159,6 +162,7 @@ function play(on) {
   playing = on;
   $("play").textContent = on ? "❚❚ Pause" : "▶ Play";
   tell(on ? "do=play" : "do=pause");
+  paint();
 }
 function seek(step) {
   play(false);
@@ -174,7 +178,7 @@ function show(frame) {
   $("seek").value = frame.step;
   $("clock").textContent = `step ${frame.step} of ${opening.steps}` + (opening.network ? "" : `, t = ${(frame.step * opening.dt).toFixed(2)}`);
   if (frame.finished && playing) play(false);
-  requestAnimationFrame(draw);
+  paint();
 }
 
 // --- pictures -----------------------------------------------------------------------------------------------------------
@@ -186,13 +190,15 @@ function buildPanes() {
     const small = element("small", { textContent: pane.weight ? `  w(r) = ${pane.weight}` : "" });
     const h = element("h2", {}, pane.name, small);
     if (k > 1) h.style.color = COLOURS[i];
-    const canvas = element("canvas", { id: "pane" + i, tabIndex: 0 });
+    const canvas = element("canvas", { id: "pane" + i, tabIndex: 0, ariaLabel: pane.name });
     canvas.setAttribute("role", "img");
     canvas.onpointerdown = (e) => grab(e, canvas);
     canvas.onpointermove = (e) => move(e, canvas);
     canvas.onpointerup = () => release();
     return element("div", { className: "pane" }, h, canvas);
   }));
+  writeKey();
+  told = 0;
   $("command").textContent = opening.commands.join("\n");
   for (const what of ["command", "csv", "svg", "frames"]) $("as-" + what).href = `export?id=${opening.id}&what=${what}`;
   $("as-toml").replaceChildren(...opening.panes.map((_, i) => element("a",
@@ -243,7 +249,7 @@ function ticks(low, high, n) {
 // axes with labels; returns the maps to pixels
 function axes(c, width, height, x, y, labels, margin = [46, 12, 8, 34], given = [null, null]) {
   const [, right, top, bottom] = margin;
-  c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
+  c.font = `${window.innerWidth >= 1700 ? 13 : 12}px system-ui, 'DejaVu Sans', sans-serif`;
   const rows = given[1] ?? ticks(y[0], y[1], Math.max(2, (height - top - bottom) / 32));
   // room for the label and the widest tick
   const left = Math.max(margin[0], 24 + Math.max(0, ...rows.map((t) => c.measureText(tick(t)).width)));
@@ -294,14 +300,22 @@ const PICTURES = () => [
   ...(opening.panes[0].weight ? ["weights", "elasticity"] : [])];
 const DRAW = { fall: drawFall, value: drawValue, evidence: drawEvidence, under: drawUnder, inflow: drawInflow, masses: drawMasses,
   weights: drawWeights, elasticity: drawElasticity };
+// one picture at most for what the screen shows once, however many frames have come
+function paint() {
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => { due = false; draw(); });
+}
 function draw() {
   if (!last || !opening || last.panes.length !== opening.panes.length) return;
   opening.panes.forEach((pane, i) => drawPane(i, pane, last.panes[i]));
   if (opening.search) {
-    $("key").textContent = "dots: where the search for p asks for log p~; the network starts from the particles at its end";
     return;
   }
+  if (playing && performance.now() - told < OFTEN) return;
+  told = performance.now();
   drawFigures();
+  opening.panes.forEach((pane, i) => $("pane" + i).setAttribute("aria-label", inWords(pane, last.panes[i])));
   for (const id of PICTURES()) {
     DRAW[id]();
     $(id).setAttribute("aria-label", `${$(id + "-h").textContent}: ${$(id + "-c").textContent}`);
@@ -315,7 +329,7 @@ function drawSearch({ points, over }) {
     buildPanes();
   }
   last = { step: 0, panes: [{ points }] };
-  requestAnimationFrame(draw);
+  paint();
 }
 function drawPane(i, pane, now) {
   const canvas = $("pane" + i), [c, width, height] = context(canvas, 1);
@@ -370,8 +384,17 @@ function drawPane(i, pane, now) {
   c.restore();
   if (now.skipped) { c.fillStyle = "#a03000"; c.textAlign = "left"; c.fillText("this step was left out: log p~ is not finite", left + 6, margin[2] + 10); }
   canvas.place = { px, py };
-  canvas.setAttribute("aria-label", `${n} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
-    (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : ""));
+}
+function inWords(pane, now) {
+  return `${now.points.length / 2} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
+    (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : "");
+}
+function writeKey() {
+  const pane = opening.panes[0];
+  if (opening.search) {
+    $("key").textContent = "dots: where the search for p asks for log p~; the network starts from the particles at its end";
+    return;
+  }
   $("key").replaceChildren("shaded: regions that hold 50, 90 and 99 % of p; " + (opening.network ? "dots: samples, always of the same noise; " +
     "lines: V at the particles of the step" : `lines: ${pane.moves}`), ...(pane.weight ? [", coloured by the weight w(r): ",
     element("span", { className: "together" }, "0.1", Object.assign(element("i", {}),
@@ -479,7 +502,7 @@ function drawInflow() {
   if (why("inflow")) return;
   $("inflow-c").textContent = opening.network ?
     "Black: what the step adds to the mass of q in {l > λ}, on the grid; dashed: by the samples that cross, ± two deviations; " +
-    "dotted: w(e^λ) G(λ), T6, times the time that the step is worth. Dotted parts from them where the network cannot follow V." :
+    "dotted: w(e^λ) G(λ), T6, times the time −ΔD/E_q|V|² that the step is worth. Dotted parts from them where the network cannot follow V." :
     "Black: what q_h gains in {l > λ}, on the grid; dashed: the flow of the particles through the level, as they moved; thick: the same along V_h as " +
     "followed; dotted: w(e^λ) G(λ), T6, the field before φ_h blurs it: the others reach it as h falls.";
 }
@@ -564,7 +587,7 @@ function drawElasticity() {
     line(c, p.axis.map((l, k) => [l, p.elasticity[k]]), px, py, COLOURS[i], DASHES[i], 2.2);
   });
   c.restore();
-  $("elasticity-c").textContent = `lines: e = d log w/dl, at l = 0 ${opening.panes.map((p) => number(p.elasticity[p.axis.length >> 1])).join(", ")}; pale: e_c = −(log G)′, of p and q alone` +
+  $("elasticity-c").textContent = `lines: e = d log w/dl, at l = 0: ${opening.panes.map((p) => number(p.elasticity[p.axis.length >> 1])).join(", ")}; pale: e_c = −(log G)′, of p and q alone` +
     `${flowing.length ? "" : ", not known here"}. Where its line is below the pale one a drift lowers the p-mass above that level, whatever the size of w` +
     `${opening.network ? "" : "; smoothing is left out of this"}.`;
 }
@@ -596,7 +619,7 @@ function grab(e, canvas) {
 function move(e, canvas) {
   if (!drag) return;
   drag.at = where(e, canvas);
-  requestAnimationFrame(draw);
+  paint();
 }
 function release() {
   if (!drag) return;
@@ -637,7 +660,7 @@ function wire() {
     const act = { " ": () => play(!playing), ArrowRight: () => $("once").click(), ArrowLeft: () => $("back").click(), Home: () => seek(0) }[e.key];
     if (act) { e.preventDefault(); act(); }
   });
-  window.addEventListener("resize", () => requestAnimationFrame(draw));
+  window.addEventListener("resize", paint);
   window.addEventListener("hashchange", () => { readAddress(); restart(true); });
 }
 fetch("catalogue").then((r) => r.json()).then((c) => {
