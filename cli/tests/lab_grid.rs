@@ -252,14 +252,14 @@ fn levels_are_soft() {
 /// Checks what flows through the levels of particles: the central difference in time of what q_h has above a soft level, at a fixed l, meets the
 /// flow ∫ J·∇l s'(l) of the same velocities. Both are sums over the grid, of functions whose slopes have corners where l crosses a level, so
 /// they part by the square of a cell: less than a tenth of the largest flow on the grid of the page, where a cell spans up to a level's
-/// width, and less than a quarter of that on half the cells. The flow of other velocities is further off.
+/// width, and less than a quarter of that on cells of a quarter of the side. The flow of other velocities is further off.
 #[test]
 fn the_inflow_is_the_flow_through_the_level() {
     let p = by_name("gmm9").unwrap();
     let (x, h, side, dt) = (cloud(40), 0.5, (-6.5, 6.5), 0.001);
     let f = divergence::by_name("le-cam").unwrap();
     let levels = Levels::new(3.0);
-    let gaps = [1.0, 2.0].map(|k| {
+    let gaps = [1.0, 4.0].map(|k| {
         let smoothed = Smoothed::with_cells(&*p, side, side, h, k * CELLS).unwrap();
         let at = |step: f64, speed: &Matrix| {
             let mut moved = x.clone();
