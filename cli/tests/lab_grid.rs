@@ -230,7 +230,7 @@ fn levels_are_soft() {
     let draws: Matrix = pushforward::rng::normal_matrix(5, pushforward::rng::Purpose::Particles, 0, 300, 2);
     let pairs: Vec<(f64, f64)> = draws.iter_rows().map(|r| (2.5 * r[0], r[1])).collect();
     let (density, above) = (levels.density(pairs.iter().copied()), levels.above(pairs.iter().copied()));
-    let mut walked = vec![0.0; 17];
+    let mut walked = [0.0; 17];
     for pair in pairs.windows(2) {
         levels.risen(pair[0].0, pair[1].0, |k, by| walked[k] += by);
     }
