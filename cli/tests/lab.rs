@@ -4,7 +4,7 @@ mod common;
 
 use common::{pushforward, succeeds};
 use pushforward_cli::files::samples::read_samples;
-use pushforward_cli::lab::{Course, MOST_HEAD, MOST_PANES, Server, Settings, Wish};
+use pushforward_cli::lab::{CANNOT, Course, MOST_HEAD, MOST_PANES, Server, Settings, Wish, velocities};
 use pushforward_cli::target::{self, Target};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -90,8 +90,8 @@ fn same_bits_as_a_training() {
     }
 }
 
-/// Checks T3, T5 and T9 on what is shown: the fall of D over a step, a difference of two sums over a grid, is E_q V·x' of the samples' step,
-/// and that of U is E_p (s' + s'')(l) ∇l·x'. Over 12 seeds the squares of the z-scores of the fifth step add up to less than 45, which a χ² of
+/// Checks T3, T5, T6 and T9 on what is shown: the fall of D over a step, a difference of two sums over a grid, is E_q V·x' of the samples' step,
+/// that of U is E_p (s' + s'')(l) ∇l·x', and what flows through the level where most does is what the samples carry there. Over 12 seeds the squares of the z-scores of the fifth step add up to less than 45, which a χ² of
 /// 12 degrees exceeds once in 10^5. With twice the mean of the samples, or its negative, they add up to more than 60: a step may lower D or
 /// raise it, and by many errors.
 #[test]
@@ -108,17 +108,23 @@ fn a_step_of_a_network_lowers_what_it_says() {
             course.seek(4).unwrap();
             let pane = &course.panes()[0];
             let [value, fall, square, chain, error] = pane.agreement().expect("curves are shown");
-            let [under, its_fall, response, its_error] = pane.response().expect("U is shown");
+            let [under, its_fall, along, response, its_error] = pane.response().expect("U is shown");
+            assert!(along > 0.0, "U falls along V, T5(4): {along}");
+            let inflow = pane.inflow().expect("the inflow is shown");
+            let most = (0..inflow.stated.len())
+                .max_by(|&a, &b| inflow.stated[a].abs().total_cmp(&inflow.stated[b].abs()))
+                .unwrap();
             assert!(value > 0.0 && square > 0.0 && under > 0.0 && under < 1.0, "{query}: {value} {square} {under}");
             let gaps = |fall: f64, mean: f64, error: f64| [1.0, 2.0, -1.0].map(|part| (fall - part * mean) / error);
-            scores.push([gaps(fall, chain, error), gaps(its_fall, response, its_error)]);
+            let through = gaps(inflow.measured[most], inflow.taken[most], inflow.beside[most]);
+            scores.push([gaps(fall, chain, error), gaps(its_fall, response, its_error), through]);
             if seed == 0 {
                 let certificate = pane.certified().expect("a certificate");
                 assert!(certificate.log_z.z(0.0).abs() < 4.0 && certificate.samples == 1024, "{certificate:?}");
                 assert!(certificate.elbo.value < certificate.exact.as_ref().unwrap().eubo.value);
             }
         }
-        for k in 0..2 {
+        for k in 0..3 {
             let [held, twice, negative] = [0, 1, 2].map(|part| scores.iter().map(|s| s[k][part].powi(2)).sum::<f64>());
             assert!(held < 45.0, "{query}, {k}: {held}");
             assert!(twice > 60.0 && negative > 60.0, "{query}, {k}: the controls pass: {twice} {negative}");
@@ -144,7 +150,8 @@ fn networks_that_end_early_or_follow_no_divergence() {
 }
 
 /// Checks the chain rule on what is shown: -ΔF_h/Δt over one step minus E_q V_h·x' falls with order 1 in dt, down to what the grid errs by,
-/// within 3 % (most where w has a corner at the clip). It holds for whatever moves the particles: matched and unmatched, for four
+/// within 3 % (most where w has a corner at the clip); likewise for U_h, and for the inflow through the level where most of the flow is, there
+/// within a tenth, as `lab_grid.rs` finds for that grid. It holds for whatever moves the particles: matched and unmatched, for four
 /// divergences. The control is E_q|V|² of the draws, which is further off.
 #[test]
 fn the_curves_meet() {
@@ -152,12 +159,27 @@ fn the_curves_meet() {
         let one = |dt: f64| course(&format!("{query}&n=300&h=0.5&clip=1&dt={dt}"));
         let all = [0.004, 0.002, 0.001].map(one);
         for k in 0..all[0].panes().len() {
-            let curves = all.each_ref().map(|c| c.panes()[k].agreement().expect("curves are shown"));
-            let [far, near, nearest] = curves.map(|[_, rate, _, chain, _]| rate - chain);
-            let (rate, limit) = (curves[2][1], 2.0 * nearest - near);
-            let order = ((far - near) / (near - nearest)).log2();
-            assert!((order - 1.0).abs() < 0.25, "{query}, run {k}: order {order} of {far}, {near}, {nearest}");
-            assert!(limit.abs() < 0.03 * rate.abs(), "{query}, run {k}: {limit} of {rate}");
+            let panes = all.each_ref().map(|c| &c.panes()[k]);
+            let inflows = panes.map(|p| p.inflow().expect("the inflow is shown"));
+            let most = (0..inflows[2].taken.len())
+                .max_by(|&a, &b| inflows[2].taken[a].abs().total_cmp(&inflows[2].taken[b].abs()))
+                .unwrap();
+            let pairs = [
+                panes.map(|p| p.agreement().expect("curves are shown")).map(|[_, rate, _, chain, _]| (rate, chain)),
+                panes.map(|p| p.response().expect("U is shown")).map(|[_, rate, _, chain, _]| (rate, chain)),
+                inflows.map(|i| (i.measured[most], i.taken[most])),
+            ];
+            for ((what, part), pair) in [("F", 0.03), ("U", 0.03), ("inflow", 0.1)].iter().zip(pairs) {
+                let [far, near, nearest] = pair.map(|(rate, chain)| rate - chain);
+                let (rate, limit) = (pair[2].0, 2.0 * nearest - near);
+                let order = ((far - near) / (near - nearest)).log2();
+                assert!(
+                    (order - 1.0).abs() < 0.25,
+                    "{query}, run {k}, {what}: order {order} of {far}, {near}, {nearest}"
+                );
+                assert!(limit.abs() < part * rate.abs(), "{query}, run {k}, {what}: {limit} of {rate}");
+            }
+            let rate = pairs[0][2].0;
             let v = all[2].panes()[k].velocity().unwrap();
             let drawn = v.as_slice().iter().map(|v| v * v).sum::<f64>() / v.rows() as f64;
             assert!(
@@ -171,17 +193,22 @@ fn the_curves_meet() {
 /// Checks T11 on what is shown: over 24 seeds E_q V_h·x' is E_q V_h·V'_h in the mean for the drift of reverse KL with matched smoothing,
 /// where the limit of h|∇ log r_h| is at work and where it is not (the score with the own term has no bias given the cloud; z-scores below
 /// 4, which chance exceeds once in 10,000). Where it is not, that is E_q|V_h|². Without matched smoothing, and at work without the
-/// limit, the mean is off by more than 8 deviations.
+/// limit, the mean is off by more than 8 deviations. The same for U_h: E_q V_h^U·x' is E_q V'_h·V_h^U in the mean (T17(d)), and for the inflow
+/// through all levels together.
 #[test]
 fn the_drift_is_the_gradient_in_the_mean() {
     let scores = |query: &str| {
         let one = |seed: u64| {
             let course = course(&format!("{query}&n=200&h=0.4&clip=12&dt=0.01&seed={seed}"));
-            let [_, _, square, chain, followed] = course.panes()[0].agreement().expect("curves are shown");
-            [chain - followed, chain - square]
+            let pane = &course.panes()[0];
+            let [_, _, square, chain, followed] = pane.agreement().expect("curves are shown");
+            let [_, _, _, its_chain, its_followed] = pane.response().expect("U is shown");
+            let inflow = pane.inflow().expect("the inflow is shown");
+            let sum = |v: &[f64]| v.iter().sum::<f64>();
+            [chain - followed, chain - square, its_chain - its_followed, sum(&inflow.taken) - sum(&inflow.beside)]
         };
-        let all: Vec<[f64; 2]> = (0..24).map(one).collect();
-        [0, 1].map(|k| {
+        let all: Vec<[f64; 4]> = (0..24).map(one).collect();
+        [0, 1, 2, 3].map(|k| {
             let n = all.len() as f64;
             let mean = all.iter().map(|x| x[k]).sum::<f64>() / n;
             let variance = all.iter().map(|x| (x[k] - mean).powi(2)).sum::<f64>() / (n - 1.0);
@@ -191,12 +218,48 @@ fn the_drift_is_the_gradient_in_the_mean() {
     // N(0, I) in a mixture of nearly the same width, and in one of narrow modes
     let near = "modes=0.5,0,1.1,1&start=gaussian";
     let far = "modes=-2,0,0.15,1;2,0,0.15,1&start=gaussian";
-    let ([near_followed, near_square], [far_followed, far_square]) = (scores(near), scores(far));
+    let ([near_followed, near_square, near_u, near_in], [far_followed, far_square, far_u, far_in]) =
+        (scores(near), scores(far));
     assert!(near_followed.abs() < 4.0 && near_square.abs() < 4.0, "{near_followed} {near_square}");
     assert!(far_followed.abs() < 4.0, "{far_followed}");
     assert!(far_square < -8.0, "{far_square}: the control passes");
-    let [_, unmatched] = scores(&format!("{far}&smoothing=unmatched"));
+    assert!([near_u, near_in, far_u, far_in].iter().all(|z| z.abs() < 4.0), "{near_u} {near_in} {far_u} {far_in}");
+    let [_, unmatched, ..] = scores(&format!("{far}&smoothing=unmatched"));
     assert!(unmatched.abs() > 8.0, "{unmatched}: the control of unmatched smoothing passes");
+}
+
+/// Checks that the page offers what the registry has for one density of the plane, of each model what it can follow, and that each runs, with its
+/// own step where the page names none, to the bits of the command that it exports. One that is no drift has no curves and says so.
+#[test]
+fn other_velocities() {
+    let offered = velocities();
+    assert_eq!(
+        offered,
+        ["drift", "stein", "ula", "mala", "log-variance", "multi", "functional", "newton", "sinkhorn", "mmd", "fisher"]
+    );
+    let cannot: Vec<_> = pushforward::run::refused_pairs().into_iter().filter(|(v, _)| offered.contains(v)).collect();
+    assert_eq!(cannot, CANNOT);
+    for velocity in offered.iter().filter(|v| **v != "drift" && !CANNOT.contains(&(v, "particles"))) {
+        let mut course = course(&format!("velocity={velocity}&divergence=le-cam,jeffreys&n=32&seed=3&steps=4"));
+        assert_eq!(course.panes().len(), 1, "{velocity}: divergences are the drift's");
+        course.seek(4).unwrap();
+        let pane = &course.panes()[0];
+        assert!(pane.agreement().is_none() && pane.response().is_none() && pane.inflow().is_none(), "{velocity}");
+        assert!(pane.opening()["why_no_curves"].as_str().unwrap().contains(velocity), "{velocity}");
+        assert!(pane.opening()["weight"].is_null(), "{velocity}");
+        let (folder, command) = (tempfile::tempdir().unwrap(), course.export("command").unwrap());
+        let words: Vec<&str> = command.trim().split(' ').skip(1).chain(["--out", "run"]).collect();
+        let out = pushforward(folder.path(), &words);
+        assert!(matches!(out.status.code(), Some(0 | 3)), "{command}: {}", common::stderr(&out));
+        let samples = read_samples(&folder.path().join("run/samples.npy")).unwrap();
+        let bits = |m: &pushforward::linalg::Matrix| m.as_slice().iter().map(|x| x.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(pane.points()), bits(&samples), "{command}");
+    }
+    let paces = |velocity: &str| course(&format!("velocity={velocity}&n=32")).panes()[0].job.steps();
+    assert_eq!((paces("sinkhorn"), paces("stein")), (50, 1000));
+    let flow = course("model=flow&velocity=log-variance&shown=32&steps=3&search=256&components=4");
+    assert!(flow.panes()[0].agreement().is_none());
+    assert!(refused("velocity=log-variance").contains("use a flow"), "{}", refused("velocity=log-variance"));
 }
 
 /// Checks that mistakes are answered in one sentence, those of a formula at their place, and that the page reaches no file, no library
@@ -416,6 +479,8 @@ fn a_page_steers_its_run() {
     let csv = get(&host, &format!("/{token}/export?id={id}&what=csv"));
     assert_eq!(csv.lines().filter(|l| l.starts_with("0,0,") || l.starts_with("1,0,")).count(), 64, "{csv}");
     assert!(get(&host, &format!("/{token}/export?id={id}&what=svg")).contains("<svg xmlns"));
+    let moving = get(&host, &format!("/{token}/export?id={id}&what=frames"));
+    assert!(moving.contains("image/svg+xml") && moving.matches("<circle").count() == 64, "{moving}");
     assert!(get(&host, &format!("/{token}/export?id={id}&what=toml1")).contains("[velocity]"));
     assert!(get(&host, &format!("/{token}/export?id={id}&what=exe")).starts_with("HTTP/1.1 404"));
     tab.tell(&host, &token, &id, "do=play");
@@ -431,6 +496,38 @@ fn a_page_steers_its_run() {
     drop((more, tab));
     until(|| server.runs() == 0);
     assert!(Tab::open(&host, &token, "target=nobody").event("refused")["message"].as_str().unwrap().contains("nobody"));
+}
+
+/// Checks that a page sees where a search looks while it goes on, and that nothing of it stays: the run is the one that it is without.
+#[test]
+fn a_search_is_seen() {
+    let server = server();
+    let (host, token) = parts(&server);
+    let query = "model=flow&shown=32&steps=3&components=64";
+    let mut tab = Tab::open(&host, &token, query);
+    let seen = tab.event("search");
+    let points = seen["points"].as_array().unwrap();
+    assert!(points.len() > 2 && points.iter().all(|x| x.as_f64().is_some()) && seen["over"]["contours"].is_array());
+    let opening = tab.event("opening");
+    assert_eq!(tab.event("frame")["panes"], course(query).frame()["panes"]);
+    assert!(opening["panes"][0]["exact"] == true);
+}
+
+/// Checks the way of a run as a picture that moves: the last place of each circle is that of the shown step, the first one that of the start, and the
+/// run stands where it stood.
+#[test]
+fn frames_of_a_run() {
+    let mut course = course("n=16&steps=200&divergence=le-cam,jeffreys");
+    course.seek(30).unwrap();
+    let before = course.frame();
+    let svg = course.frames().unwrap();
+    assert_eq!(course.frame(), before);
+    assert_eq!(svg.matches("<circle").count(), 32);
+    let frames = svg.split("values=\"").nth(1).unwrap().split('"').next().unwrap().split(';').count();
+    // 31 places, and the last one again for two of eight seconds
+    assert_eq!(frames, 31 + 8);
+    assert!(svg.contains("time 0 to 0.6"), "{svg}");
+    assert!(!svg.contains("<script"));
 }
 
 /// Checks that the command prints an address that answers, says what is wrong with a port that is taken or a target that is not planar, and

@@ -1,9 +1,9 @@
 //! The exact law of a generator or a flow beside the target: D_f by quadrature on a grid, and what a step of its samples lowers (T3, T9).
 
 use crate::failure::{Failure, Outcome};
+use crate::lab::levels::{Inflow, Levels, View, soft};
 use crate::lab::smoothed::lowered;
 use pushforward::density::{Density, evaluate};
-use pushforward::divergence::Divergence;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate};
 use pushforward::num::{exp, ln, mean};
@@ -23,6 +23,8 @@ const LEAST: f64 = -700.0;
 pub struct Beside {
     target: Arc<dyn Density>,
     grid: Matrix,
+    /// Sides of a cell, and their product.
+    steps: (f64, f64),
     cell: f64,
     log_p: Vec<f64>,
     /// log of the mass of p~ on the grid.
@@ -38,7 +40,12 @@ pub type Densities = [Arc<dyn Density>; 2];
 pub struct Known {
     densities: Densities,
     points: Matrix,
-    /// V = w(r) ∇ log r at the samples, r = p/q, N×2.
+    /// log p there, as p has mass 1 on the grid.
+    log_p: Vec<f64>,
+    /// l = log r at the samples and on the grid, r = p/q, and q and w(r) on the grid.
+    log_ratio: Vec<f64>,
+    on_grid: [Vec<f64>; 3],
+    /// V = w(r) ∇ log r at the samples, N×2.
     velocity: Matrix,
     /// r (s' + s'')(l) ∇l there, l = log r.
     response: Matrix,
@@ -55,18 +62,10 @@ pub struct Taken {
     pub square: f64,
     /// E_q V·x', x' the step as taken and V the mean of that before and that after it: -ΔD up to the third order of the step.
     pub chain: Estimate,
-    /// E_p (s' + s'')(l) ∇l·x', likewise: -ΔU (T5, where x' = V).
+    /// E_p (s' + s'')(l) ∇l·x', likewise: -ΔU.
     pub response: Estimate,
-}
-
-/// What is looked at: a divergence whose weight is held constant beyond |log r| = `clip`, and the level τ of U.
-pub struct View<'a> {
-    /// D_f.
-    pub divergence: &'a dyn Divergence,
-    /// Bound of |log r| in a weight.
-    pub clip: f64,
-    /// τ.
-    pub level: f64,
+    /// The same along V before the step, in a unit of time (T5).
+    pub along: f64,
 }
 
 impl Beside {
@@ -99,39 +98,76 @@ impl Beside {
             let log_p = target.log_density(&x);
             (x, log_p)
         });
-        Ok(Self { target: Arc::clone(target), grid, cell, log_p, log_z, exact })
+        Ok(Self { target: Arc::clone(target), grid, steps: (x.1, y.1), cell, log_p, log_z, exact })
     }
 
     /// A law with these `densities` of its samples `points` (N×2).
-    pub fn at(&self, densities: Densities, points: Matrix, view: &View) -> pushforward::Result<Known> {
-        let View { divergence, clip, level } = *view;
-        let soft = |l: f64| 1.0 / (1.0 + exp(level - l));
+    pub fn at(&self, densities: Densities, points: Matrix, view: View) -> pushforward::Result<Known> {
+        let View { divergence, clip, level } = view;
         let log_q = densities[1].log_density(&self.grid);
         let q: Vec<f64> = log_q.iter().map(|l| exp(*l)).collect();
         let mass = q.iter().sum::<f64>() * self.cell;
-        let log_ratio = |k: usize| self.log_p[k] - log_q[k].max(LEAST);
-        let centre = (0..q.len()).map(|k| log_ratio(k) * q[k] * self.cell).sum::<f64>();
+        let l: Vec<f64> = self.log_p.iter().zip(&log_q).map(|(p, q)| p - q.max(LEAST)).collect();
+        let centre = (0..q.len()).map(|k| l[k] * q[k] * self.cell).sum::<f64>();
         let own = divergence.centred(centre);
         let f = own.as_deref().unwrap_or(divergence);
-        let part = |k: usize| lowered(f, clip, log_ratio(k), exp(self.log_p[k]), q[k]);
+        let part = |k: usize| lowered(f, clip, l[k], exp(self.log_p[k]), q[k]);
         let inside = (mass - 1.0).abs() < LOST;
         let over = |part: &dyn Fn(usize) -> f64| {
             if inside { (0..q.len()).map(part).sum::<f64>() * self.cell } else { f64::NAN }
         };
-        let (value, under) = (over(&part), over(&|k| exp(self.log_p[k]) * soft(log_ratio(k))));
+        let (value, under) = (over(&part), over(&|k| exp(self.log_p[k]) * soft(level, l[k]).0));
+        let weights = l.iter().map(|l| f.weight(l.clamp(-clip, clip))).collect();
 
-        let (p, q) = (evaluate(&*self.target, &points)?, evaluate(&*densities[1], &points)?);
-        let log_ratio: Vec<f64> = p.log_density.iter().zip(&q.log_density).map(|(p, q)| p - self.log_z - q).collect();
+        let (p, at_points) = (evaluate(&*self.target, &points)?, evaluate(&*densities[1], &points)?);
+        let log_p: Vec<f64> = p.log_density.iter().map(|p| p - self.log_z).collect();
+        let log_ratio: Vec<f64> = log_p.iter().zip(&at_points.log_density).map(|(p, q)| p - q).collect();
         let (mut beta, mut velocity) = (p.score, Matrix::zeros(points.rows(), 2));
-        beta.add_scaled(-1.0, &q.score);
+        beta.add_scaled(-1.0, &at_points.score);
         drift_into(f, LogRatioClip { low: -clip, high: clip }, &log_ratio, &beta, &mut velocity);
-        // r s' = e^τ s² and s'' = s' (1 - 2s), so r (s' + s'') = 2 e^τ s² (1 - s)
         let mut response = beta;
         for (row, &l) in response.as_mut_slice().chunks_exact_mut(2).zip(&log_ratio) {
-            let s = soft(l);
-            row.iter_mut().for_each(|b| *b *= 2.0 * exp(level) * s * s * (1.0 - s));
+            row.iter_mut().for_each(|b| *b *= soft(level, l).1);
         }
-        Ok(Known { densities, points, velocity, response, value, under })
+        let on_grid = [l, q, weights];
+        Ok(Known { densities, points, log_p, log_ratio, on_grid, velocity, response, value, under })
+    }
+
+    /// What flows through `levels` in the step from `before` to `after`, which along V is worth the time ΔD/E_q|V|².
+    pub fn inflow(&self, levels: Levels, (before, after): (&Known, &Known)) -> Inflow {
+        let [l, q, weights] = &before.on_grid;
+        let n = before.points.rows() as f64;
+        // |∇l|² by central differences: exact where l is quadratic
+        let square = |k: usize| {
+            let (i, j) = (k % SIDE, k / SIDE);
+            let slope = |at: usize, by: usize, step: f64| {
+                let (low, high) = (if at > 0 { k - by } else { k }, if at + 1 < SIDE { k + by } else { k });
+                (l[high] - l[low]) / (((high - low) / by) as f64 * step)
+            };
+            q[k] * (slope(i, 1, self.steps.0).powi(2) + slope(j, SIDE, self.steps.1).powi(2))
+        };
+        let density = |m: &dyn Fn(usize) -> f64| levels.density(l.iter().enumerate().map(|(k, &l)| (l, m(k))));
+        let squares: Vec<f64> = (0..q.len()).map(|k| square(k) * self.cell).collect();
+        let time = (before.value - after.value) / (0..q.len()).map(|k| weights[k].powi(2) * squares[k]).sum::<f64>();
+        let change = l.iter().enumerate().map(|(k, &l)| (l, (after.on_grid[1][k] - q[k]) * self.cell));
+        // l as it was, where the samples are after the step
+        let log_q = before.densities[1].log_density(&after.points);
+        let there = after.log_p.iter().zip(&log_q).map(|(p, q)| p - q);
+        let (mut sum, mut squared) = (levels.above(std::iter::empty()), levels.above(std::iter::empty()));
+        for (here, there) in before.log_ratio.iter().zip(there) {
+            levels.risen(*here, there, |k, by| {
+                sum[k] += by / n;
+                squared[k] += by * by / n;
+            });
+        }
+        let error = |(s, mean): (&f64, &f64)| ((s - mean * mean).max(0.0) / (n - 1.0)).sqrt();
+        Inflow {
+            measured: levels.above(change),
+            beside: squared.iter().zip(&sum).map(error).collect(),
+            taken: sum,
+            stated: density(&|k| time * weights[k] * squares[k]),
+            threshold: levels.threshold(&density(&|k| squares[k]), &density(&|_| levels.width())),
+        }
     }
 
     /// The certificate (T25) of the samples of a law.
@@ -161,7 +197,7 @@ impl Known {
             Estimate { value, standard_error: (variance / n).sqrt() }
         };
         let (chain, response) = (along(&self.velocity, &next.velocity), along(&self.response, &next.response));
-        let square = self.velocity.as_slice().iter().map(|v| v * v).sum::<f64>() / n;
-        Taken { square, chain, response }
+        let with = |a: &Matrix| a.as_slice().iter().zip(self.velocity.as_slice()).map(|(a, v)| a * v).sum::<f64>() / n;
+        Taken { square: with(&self.velocity), chain, response, along: with(&self.response) }
     }
 }

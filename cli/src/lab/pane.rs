@@ -2,7 +2,8 @@
 
 use crate::certified::Certified;
 use crate::failure::Outcome;
-use crate::lab::law::{Beside, Known, View};
+use crate::lab::law::{Beside, Known};
+use crate::lab::levels::{Inflow, Levels, View};
 use crate::lab::smoothed::{Lowered, Smoothed};
 use crate::model::Model;
 use crate::results::SAMPLES;
@@ -69,7 +70,8 @@ struct Shown {
     /// As [`Pane::agreement`].
     curves: Option<[f64; 5]>,
     /// As [`Pane::response`].
-    under: Option<[f64; 4]>,
+    under: Option<[f64; 5]>,
+    inflow: Option<Inflow>,
     certificate: Option<Certificate>,
 }
 
@@ -83,12 +85,14 @@ impl Pane {
         (x, y): ((f64, f64), (f64, f64)),
     ) -> Outcome<Self> {
         let number = |section: Option<Value>| if let Some(Value::Number(x)) = section { Some(x) } else { None };
-        let divergence = match job.method.velocity.get("divergence") {
+        // others have settings of these names too
+        let setting = |key: &str| job.method.velocity.get(key).filter(|_| job.method.velocity.name() == "drift");
+        let divergence = match setting("divergence") {
             Some(Value::Text(name)) => Some(divergence::by_name(&name)?),
             _ => None,
         };
         let model = &job.method.model;
-        let clip = number(job.method.velocity.get("clip")).unwrap_or(f64::INFINITY);
+        let clip = number(setting("clip")).unwrap_or(f64::INFINITY);
         let dt = number(model.get("dt")).unwrap_or(0.0);
         let reaction = number(model.get("birth_death").or(model.get("reaction"))).unwrap_or(0.0);
         let h = number(job.method.estimator.get("bandwidth_end")).unwrap_or(1.0);
@@ -106,7 +110,6 @@ impl Pane {
                     Err(why) => Measure::Nothing(why.to_string()),
                 }
             }
-            (_, "particles") => Measure::Nothing("F_h belongs to the drift of a divergence".into()),
             ("drift", _) if Model::of(&run).densities_of_samples(2, job.seed()).is_some() => {
                 match Beside::new(density, (x, y), &run.sample(many, job.seed(), 0), job.seed() ^ 1) {
                     Ok(beside) => Measure::Exact(Box::new(beside), None),
@@ -114,7 +117,9 @@ impl Pane {
                 }
             }
             ("drift", _) => Measure::Nothing("this model has no density that could be compared with p".into()),
-            _ => Measure::Nothing("the fall of D belongs to the drift of a divergence".into()),
+            (velocity, _) => Measure::Nothing(format!(
+                "no two curves must agree for {velocity}: D, F_h, U and the inflow are those of the drift of a divergence"
+            )),
         };
         let mut pane = Self {
             job,
@@ -172,24 +177,31 @@ impl Pane {
         let (mut kind, network) = (self.run.velocity().kind(), self.is_network());
         let report = self.run.step_shown(&mut |x, pull| {
             kind = pull.kind();
-            if let Pull::Points(field) | Pull::Diffusion { field, .. } = pull {
-                *at = network.then(|| x.clone());
-                *velocity = Some(field.velocity.clone());
-                *log_ratio = field.log_ratio.clone();
+            *at = network.then(|| x.clone());
+            match pull {
+                Pull::Points(field) | Pull::Diffusion { field, .. } => {
+                    *velocity = Some(field.velocity.clone());
+                    *log_ratio = field.log_ratio.clone();
+                }
+                Pull::Displacement { by, .. } => *velocity = Some(by.clone()),
+                Pull::Transition { .. } | Pull::LogDensity { .. } => (),
             }
         })?;
         self.keep();
-        if let (Some(at), Some(velocity)) = (&mut shown.at, &mut shown.velocity) {
+        if let Some(at) = &mut shown.at {
             let frame = self.run.model().frame();
-            let centre = frame.centre();
-            (*at, *velocity) = (frame.restore(at), frame.restore(velocity));
-            velocity.as_mut_slice().chunks_exact_mut(2).for_each(|v| (0..2).for_each(|j| v[j] -= centre[j]));
+            *at = frame.restore(at);
+            if let Some(velocity) = &mut shown.velocity {
+                *velocity = frame.restore(velocity);
+                let centre = frame.centre();
+                velocity.as_mut_slice().chunks_exact_mut(2).for_each(|v| (0..2).for_each(|j| v[j] -= centre[j]));
+            }
         }
         (shown.figures, shown.skipped) = (report.figures, report.skipped);
         if kind == Kind::Points && !shown.skipped {
             match before {
                 Some(before) => self.beside(&mut shown, &before),
-                None => shown.curves = self.curves(&shown),
+                None => self.smoothed(&mut shown),
             }
         }
         self.shown = shown;
@@ -210,13 +222,13 @@ impl Pane {
         let points = model.sample(self.many, seed, 0);
         let densities = model.densities_of_samples(self.many, seed)?;
         let view = View { divergence: &**self.divergence.as_ref()?, clip: self.clip, level: self.level };
-        beside.at(densities, points, &view).ok()
+        beside.at(densities, points, view).ok()
     }
 
     /// D at the shown step and its fall, E|V|², E V·x' and its error; the certificate.
     fn beside(&mut self, shown: &mut Shown, before: &Known) {
         let step = shown.step + 1;
-        let Some(known) = self.known(step) else { return };
+        let (Some(known), levels) = (self.known(step), self.levels()) else { return };
         let Measure::Exact(beside, next) = &mut self.measure else { return };
         shown.certificate = beside.certificate(before);
         let taken = before.taken(&known);
@@ -224,31 +236,51 @@ impl Pane {
         let own = |e: Estimate| [if self.reaction > 0.0 { f64::NAN } else { e.value }, e.standard_error];
         let ([chain, error], [response, its_error]) = (own(taken.chain), own(taken.response));
         shown.curves = Some([before.value, before.value - known.value, taken.square, chain, error]);
-        shown.under = Some([before.under, before.under - known.under, response, its_error]);
+        shown.under = Some([before.under, before.under - known.under, taken.along, response, its_error]);
+        // not where mass has left the grid
+        let inside = before.value.is_finite() && known.value.is_finite();
+        shown.inflow = inside.then(|| beside.inflow(levels, (before, &known)));
         *next = Some((step, known));
     }
 
-    /// F_h at the shown step, its rate over the step, E|V_h|², E V_h·x', and E V_h·V'_h with the field as it is followed.
-    fn curves(&mut self, shown: &Shown) -> Option<[f64; 5]> {
-        let after = self.places();
-        let divergence = self.divergence.as_ref()?;
-        let Measure::Smoothed(smoothed, following) = &mut self.measure else { return None };
-        let at = |points: &Matrix| smoothed.at(points, &**divergence, self.clip);
+    /// F_h and U_h at the shown step, their rates over the step, and what these must agree with; the inflow.
+    fn smoothed(&mut self, shown: &mut Shown) {
+        let (after, levels) = (self.places(), self.levels());
+        let Some(divergence) = self.divergence.as_deref() else { return };
+        let Measure::Smoothed(smoothed, following) = &mut self.measure else { return };
+        let view = View { divergence, clip: self.clip, level: self.level };
         let here = match following.take() {
-            Some((step, known)) if step == shown.step => known,
-            _ => at(&shown.points)?,
+            Some((step, known)) if step == shown.step => Some(known),
+            _ => smoothed.at(&shown.points, view),
         };
-        let next = at(&after)?;
+        let (Some(here), Some(next)) = (here, smoothed.at(&after, view)) else { return };
         let n = after.rows() as f64;
         let dot = |a: &Matrix, b: &Matrix| a.as_slice().iter().zip(b.as_slice()).map(|(a, b)| a * b).sum::<f64>() / n;
-        let mut moved = after;
-        moved.add_scaled(-1.0, &shown.points);
-        let rate = (here.value - next.value) / self.dt;
-        *following = Some((shown.step + 1, next));
-        let with = |other: &Matrix| dot(&here.velocity, other);
+        let mut speed = after;
+        speed.add_scaled(-1.0, &shown.points);
+        speed.as_mut_slice().iter_mut().for_each(|x| *x /= self.dt);
         // births put a particle elsewhere: that is no velocity
-        let chain = if self.reaction > 0.0 { f64::NAN } else { with(&moved) / self.dt };
-        Some([here.value, rate, with(&here.velocity), chain, with(&here.followed)])
+        let chain = |field: &Matrix| if self.reaction > 0.0 { f64::NAN } else { dot(field, &speed) };
+        let five = |value: f64, then: f64, field: &Matrix| {
+            [value, (value - then) / self.dt, dot(&here.velocity, field), chain(field), dot(&here.followed, field)]
+        };
+        shown.curves = Some(five(here.value, next.value, &here.velocity));
+        shown.under = Some(five(here.under, next.under, &here.response));
+        let mut inflow = smoothed.inflow(levels, (&here, &next), &speed, self.dt);
+        if self.reaction > 0.0 {
+            inflow.taken.fill(f64::NAN);
+        }
+        shown.inflow = Some(inflow);
+        *following = Some((shown.step + 1, next));
+    }
+
+    /// The levels of l that are looked at: a little beyond the clip.
+    fn levels(&self) -> Levels {
+        Levels::new(self.end())
+    }
+
+    fn end(&self) -> f64 {
+        if self.clip.is_finite() { self.clip + 1.0 } else { 5.0 }
     }
 
     /// Goes to `step`, by the last state before it.
@@ -288,7 +320,7 @@ impl Pane {
         {
             shown.certificate = beside.certificate(&known);
             shown.curves = Some([known.value, f64::NAN, f64::NAN, f64::NAN, f64::NAN]);
-            shown.under = Some([known.under, f64::NAN, f64::NAN, f64::NAN]);
+            shown.under = Some([known.under, f64::NAN, f64::NAN, f64::NAN, f64::NAN]);
             *next = Some((shown.step, known));
         }
         self.shown = shown;
@@ -323,7 +355,7 @@ impl Pane {
     pub fn opening(&self) -> Json {
         let method = &self.job.method;
         let name = self.divergence.as_ref().map_or(method.velocity.name(), |d| d.name());
-        let end = if self.clip.is_finite() { self.clip + 1.0 } else { 5.0 };
+        let end = self.end();
         let axis: Vec<f64> = (0..=80).map(|k| end * (k as f64 / 40.0 - 1.0)).collect();
         let weights: Vec<f64> = axis.iter().map(|&l| self.weight(l)).collect();
         let elasticity: Vec<f64> = axis
@@ -340,6 +372,7 @@ impl Pane {
             "exact": matches!(self.measure, Measure::Exact(..)),
             "bandwidth": self.divergence.as_ref().filter(|_| !self.is_network()).and(method.estimator.get("bandwidth_end")).map(|v| v.to_string()),
             "axis": axis, "weights": weights, "elasticity": elasticity, "clip": self.clip, "end": end,
+            "levels": self.levels().all(), "moves": if self.run.velocity().kind() == Kind::Displacement { "the step" } else { "V" },
         })
     }
 
@@ -347,7 +380,7 @@ impl Pane {
     pub fn frame(&self) -> Json {
         let s = &self.shown;
         let single = |v: &[f64]| v.iter().map(|&x| x as f32).collect::<Vec<f32>>();
-        let end = if self.clip.is_finite() { self.clip + 1.0 } else { 5.0 };
+        let end = self.end();
         let bars = s.log_ratio.as_ref().map(|l| {
             let mut bars = [0u32; BARS];
             for l in l.iter().filter(|l| !l.is_nan()) {
@@ -371,11 +404,14 @@ impl Pane {
                 "ess": c.reverse_ess, "k": c.pareto_k, "words": c.words(),
             })
         });
+        let inflow = s.inflow.as_ref().map(|i| {
+            json!({ "measured": i.measured, "taken": i.taken, "beside": i.beside, "stated": i.stated, "threshold": i.threshold })
+        });
         json!({
             "points": single(s.points.as_slice()), "at": s.at.as_ref().map(|x| single(x.as_slice())), "certificate": certificate,
             "velocity": s.velocity.as_ref().map(|v| single(v.as_slice())),
             "weights": s.log_ratio.as_ref().map(|l| l.iter().map(|&l| self.weight(l) as f32).collect::<Vec<f32>>()),
-            "bars": bars, "modes": modes, "figures": figures, "skipped": s.skipped, "curves": s.curves, "under": s.under,
+            "bars": bars, "modes": modes, "figures": figures, "skipped": s.skipped, "curves": s.curves, "under": s.under, "inflow": inflow,
         })
     }
 
@@ -392,10 +428,15 @@ impl Pane {
         self.shown.velocity.as_ref().filter(|_| !self.is_network())
     }
 
-    /// Of a network at the shown step: U, the share of p that q under-covers by more than e^τ; its fall over the step; E_p (s' + s'')(l) ∇l·x'
-    /// of the samples' step, and its standard error (T5).
-    pub fn response(&self) -> Option<[f64; 4]> {
+    /// U, the share of p that q under-covers by more than e^τ (of particles U_h), at the shown step, and the same of it as
+    /// [`Pane::agreement`] gives of D_f: its fall, what V promises of it (T5, T17(d)), the chain rule for the step, and the last as there.
+    pub fn response(&self) -> Option<[f64; 5]> {
         self.shown.under
+    }
+
+    /// What the shown step brings through the levels of l.
+    pub fn inflow(&self) -> Option<&Inflow> {
+        self.shown.inflow.as_ref()
     }
 
     /// The certificate of the samples that are shown.

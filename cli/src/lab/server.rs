@@ -1,7 +1,9 @@
 //! The server: one thread a connection, at most so many, one run a stream.
 
 use crate::failure::{Failure, Outcome, say};
+use crate::lab::controls::catalogue;
 use crate::lab::course::Course;
+use crate::lab::glance::Glance;
 use crate::lab::http;
 use crate::lab::wish::Wish;
 use crate::target::Target;
@@ -10,7 +12,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -28,6 +30,8 @@ const MOST_CONNECTIONS: usize = 48;
 const MOST_RUNS: usize = 8;
 /// Shortest time between two frames: 50 a second.
 const FRAME: Duration = Duration::from_millis(20);
+/// Time between two pictures of a search.
+const GLANCE: Duration = Duration::from_millis(50);
 /// How often a stream that rests is asked whether its reader is still there.
 const HEARTBEAT: Duration = Duration::from_millis(500);
 /// Most commands that wait for a run.
@@ -197,7 +201,9 @@ impl Shared {
             ("GET", "") => (200, "text/html", PAGE.to_string()),
             ("GET", "lab.css") => (200, "text/css", STYLE.to_string()),
             ("GET", "lab.js") => (200, "text/javascript", CODE.to_string()),
-            ("GET", "catalogue") => (200, "application/json", Wish::catalogue(&self.target).to_string()),
+            ("GET", "catalogue") => {
+                (200, "application/json", catalogue((&self.target.name, &self.target.formula)).to_string())
+            }
             ("GET", "run") => return self.stream(stream, &request.query),
             ("GET", "export") => self.export(&request.query),
             ("POST", "control") => self.control(&request.query),
@@ -237,14 +243,16 @@ impl Shared {
         let (to, from) = channel();
         let what = query.get("what").unwrap_or_default().to_owned();
         let kind = match what.as_str() {
-            "svg" => "image/svg+xml",
+            "svg" | "frames" => "image/svg+xml",
             "csv" => "text/csv",
             _ => "text/plain",
         };
         let asked = self.named(&query).is_some_and(|control| control.call(Command::Export(what, to)));
         match asked.then(|| from.recv()) {
             Some(Ok(Some(text))) => (200, kind, text),
-            Some(Ok(None)) => (404, "text/plain", "there is command, csv, svg, and toml0 for the first run".into()),
+            Some(Ok(None)) => {
+                (404, "text/plain", "there is command, csv, svg, frames, and toml0 for the first run".into())
+            }
             _ => (404, "text/plain", "this run has ended; load the page again".into()),
         }
     }
@@ -278,9 +286,31 @@ impl Shared {
         let _ = http::event(stream, "refused", &serde_json::json!({ "message": failure }).to_string());
     }
 
+    /// The runs at their start; where that takes a while the page sees where their search looks.
+    fn begin(&self, stream: &TcpStream, wish: &Wish) -> Outcome<Course> {
+        let (glance, (done, is_done)) = (Arc::<Glance>::default(), channel::<()>());
+        std::thread::scope(|scope| {
+            let (seen, other) = (Arc::clone(&glance), stream.try_clone());
+            scope.spawn(move || {
+                let Ok(mut stream) = other else { return };
+                while is_done.recv_timeout(GLANCE) == Err(RecvTimeoutError::Timeout) {
+                    let written = seen.look().map(|seen| http::event(&mut stream, "search", &seen.to_string()));
+                    if written.is_some_and(|w| w.is_err()) {
+                        return;
+                    }
+                }
+            });
+            // dropped where it fails inside too
+            let done = done;
+            let course = Course::begin_seen(wish, &self.target, &glance);
+            drop(done);
+            course
+        })
+    }
+
     fn show(&self, stream: &mut TcpStream, query: &str, id: u64, control: &Control) -> Outcome<()> {
         let wish = Wish::read(query)?;
-        let mut course = Course::begin(&wish, &self.target)?;
+        let mut course = self.begin(stream, &wish)?;
         let mut opening = course.opening();
         opening["id"] = id.into();
         let frame = |course: &Course| course.frame().to_string();
@@ -309,7 +339,8 @@ impl Shared {
                     }
                     Command::Speed(steps) => speed = steps,
                     Command::Export(what, to) => {
-                        let _ = to.send(course.export(&what));
+                        let made = if what == "frames" { Some(course.frames()?) } else { course.export(&what) };
+                        let _ = to.send(made);
                     }
                 }
             }

@@ -1,6 +1,7 @@
 //! The smoothed divergence of particles in the plane and its velocity, by quadrature on a grid (T11).
 
 use crate::failure::{Failure, Outcome};
+use crate::lab::levels::{Inflow, Levels, View, soft};
 use pushforward::density::{Density, evaluate};
 use pushforward::divergence::Divergence;
 use pushforward::linalg::{Matrix, matmul};
@@ -29,14 +30,31 @@ pub struct Smoothed {
     score: [Matrix; 2],
 }
 
-/// F_h of a cloud, and V_h at its particles.
+/// F_h and U_h of a cloud, and fields at its particles, N×2 each.
 pub struct Lowered {
     /// F_h = D_f(p_h‖q_h), the weight held constant beyond the clip.
     pub value: f64,
-    /// V_h(x_i) = E w(r_h) ∇ log r_h (x_i + hξ), N×2.
+    /// V_h(x_i) = E w(r_h) ∇ log r_h (x_i + hξ).
     pub velocity: Matrix,
     /// The same where h |∇ log r_h| is at most `LIMIT`, as the drift follows it.
     pub followed: Matrix,
+    /// U_h = E_{p_h} s(log r_h), s = 1/(1 + e^{-(l - τ)}).
+    pub under: f64,
+    /// V_h^U(x_i) = E r (s' + s'')(log r_h) ∇ log r_h (x_i + hξ): minus N times the gradient of U_h (T17(d)).
+    pub response: Matrix,
+    on_grid: OnGrid,
+}
+
+/// A cloud on the grid.
+struct OnGrid {
+    /// Kernels of the particles along both axes, N×cells.
+    kernels: [Matrix; 2],
+    /// q_h, log r_h and its gradient.
+    q: Matrix,
+    log_ratio: Vec<f64>,
+    beta: [Matrix; 2],
+    /// w(r_h).
+    weights: Vec<f64>,
 }
 
 impl Smoothed {
@@ -78,15 +96,15 @@ impl Smoothed {
         Ok(Self { h, x, y, log_p, score })
     }
 
-    /// F_h and V_h of the cloud `points` (N×2), with w held constant beyond |log r| = `clip`; None where more than a thousandth of q_h
-    /// lies outside the grid.
-    pub fn at(&self, points: &Matrix, divergence: &dyn Divergence, clip: f64) -> Option<Lowered> {
+    /// What is known of the cloud `points` (N×2); None where more than a thousandth of q_h lies outside the grid.
+    pub fn at(&self, points: &Matrix, view: View) -> Option<Lowered> {
+        let View { divergence, clip, level } = view;
         let n = points.rows() as f64;
         let (ax, bx) = self.kernels(&self.x, points, 0);
         let (ay, by) = self.kernels(&self.y, points, 1);
         let product = |y: &Matrix, x: &Matrix| matmul(&y.transpose(), x).map(|v| v / n);
         let (q, qx, qy) = (product(&ay, &ax), product(&ay, &bx), product(&by, &ax));
-        let cell = (self.x[1] - self.x[0]) * (self.y[1] - self.y[0]);
+        let cell = self.cell();
         let inside = q.as_slice().iter().sum::<f64>() * cell;
         if (inside - 1.0).abs() > LOST {
             return None;
@@ -96,19 +114,24 @@ impl Smoothed {
         let mean = log_ratio.iter().zip(q.as_slice()).map(|(l, q)| l * q * cell).sum::<f64>();
         let own = divergence.centred(mean);
         let f = own.as_deref().unwrap_or(divergence);
-        let mut value = 0.0;
-        let zeros = || Matrix::zeros(q.rows(), q.cols());
-        let (mut raw, mut short) = ([zeros(), zeros()], [zeros(), zeros()]);
+        let (mut value, mut under) = (0.0, 0.0);
+        let zeros = || [0, 1].map(|_| Matrix::zeros(q.rows(), q.cols()));
+        let (mut raw, mut short, mut slope, mut beta) = (zeros(), zeros(), zeros(), zeros());
+        let weights: Vec<f64> = log_ratio.iter().map(|l| f.weight(l.clamp(-clip, clip))).collect();
         for (k, &l) in log_ratio.iter().enumerate() {
-            let q = q.as_slice()[k];
-            value += lowered(f, clip, l, exp(self.log_p.as_slice()[k]), q) * cell;
+            let (p, q) = (exp(self.log_p.as_slice()[k]), q.as_slice()[k]);
+            let (s, response) = soft(level, l);
+            value += lowered(f, clip, l, p, q) * cell;
+            under += p * s * cell;
             if q > TINY {
-                let beta = [0, 1].map(|j| self.score[j].as_slice()[k] - [&qx, &qy][j].as_slice()[k] / q);
-                let part = (LIMIT / (self.h * hypot(beta[0], beta[1]))).min(1.0);
-                let w = f.weight(l.clamp(-clip, clip)) * cell;
+                let b = [0, 1].map(|j| self.score[j].as_slice()[k] - [&qx, &qy][j].as_slice()[k] / q);
+                let part = (LIMIT / (self.h * hypot(b[0], b[1]))).min(1.0);
+                let w = weights[k] * cell;
                 for j in 0..2 {
-                    raw[j].as_mut_slice()[k] = w * beta[j];
-                    short[j].as_mut_slice()[k] = w * beta[j] * part;
+                    beta[j].as_mut_slice()[k] = b[j];
+                    raw[j].as_mut_slice()[k] = w * b[j];
+                    short[j].as_mut_slice()[k] = w * b[j] * part;
+                    slope[j].as_mut_slice()[k] = response * b[j] * cell;
                 }
             }
         }
@@ -118,7 +141,45 @@ impl Smoothed {
             let dot = |i: usize, j: usize| rows[j].row(i).iter().zip(ax.row(i)).map(|(a, b)| a * b).sum::<f64>();
             Matrix::from_fn(points.rows(), 2, dot)
         };
-        Some(Lowered { value, velocity: smooth(&raw), followed: smooth(&short) })
+        let (velocity, followed, response) = (smooth(&raw), smooth(&short), smooth(&slope));
+        let on_grid = OnGrid { kernels: [ax, ay], q, log_ratio, beta, weights };
+        Some(Lowered { value, velocity, followed, under, response, on_grid })
+    }
+
+    fn cell(&self) -> f64 {
+        (self.x[1] - self.x[0]) * (self.y[1] - self.y[0])
+    }
+
+    /// What flows through `levels` in a unit of time, where the cloud `before` became that `after` in a step that moved particle i by `dt`
+    /// times row i of `speed`.
+    pub fn inflow(&self, levels: Levels, (before, after): (&Lowered, &Lowered), speed: &Matrix, dt: f64) -> Inflow {
+        let (OnGrid { kernels: [ax, ay], q, log_ratio, beta, weights }, cell) = (&before.on_grid, self.cell());
+        let weighted = |m: &dyn Fn(usize) -> f64| -> Vec<(f64, f64)> {
+            log_ratio.iter().enumerate().map(|(k, &l)| (l, m(k) * cell)).collect()
+        };
+        let square = |k: usize| beta.iter().map(|b| b.as_slice()[k].powi(2)).sum::<f64>() * q.as_slice()[k];
+        let density = |m: &dyn Fn(usize) -> f64| levels.density(weighted(m).into_iter());
+        let n = ax.rows() as f64;
+        // ∫ J·β s_k'(l) for the flux J = (1/N) Σ φ_h(· - x_i) v_i of velocities v
+        let flux = |v: &Matrix| {
+            let along = [0, 1].map(|j| {
+                let mut rows = ax.clone();
+                rows.as_mut_slice().chunks_exact_mut(ax.cols()).zip(v.iter_rows()).for_each(|(row, v)| {
+                    row.iter_mut().for_each(|a| *a *= v[j] / n);
+                });
+                matmul(&ay.transpose(), &rows)
+            });
+            density(&|k| (0..2).map(|j| along[j].as_slice()[k] * beta[j].as_slice()[k]).sum())
+        };
+        let change = weighted(&|k| (after.on_grid.q.as_slice()[k] - q.as_slice()[k]) / dt);
+        let near = |_: usize| levels.width() / cell;
+        Inflow {
+            measured: levels.above(change.into_iter()),
+            taken: flux(speed),
+            beside: flux(&before.followed),
+            stated: density(&|k| weights[k] * square(k)),
+            threshold: levels.threshold(&density(&square), &density(&near)),
+        }
     }
 
     /// φ_h(grid - x_i) along one axis, N×cells, and its derivative in the grid point.

@@ -44,6 +44,9 @@ const WIDTH: f64 = 380.0;
 const CIRCLE: f64 = 360.0;
 /// Seconds for which the last frame stays.
 const REST: f64 = 2.0;
+/// Most frames of the way of a course, and the seconds that they take.
+const WAY: usize = 60;
+const SECONDS: f64 = 8.0;
 
 /// The places of all particles of a run, frame by frame.
 pub type Frames = Vec<Vec<(f64, f64)>>;
@@ -80,42 +83,45 @@ impl Storyboard {
     /// The picture: an SVG whose particles move from frame to frame, without scripts. `given` is the target of scenes that name none.
     /// Where nothing moves, it shows the last step.
     pub fn draw(&self, given: &Target) -> Outcome<String> {
-        let (mut body, mut height, mut panes) = (String::new(), 0.0f64, 0);
-        let mut put = |(svg, high): (String, f64)| {
-            let _ = write!(body, "<g transform=\"translate({} 0)\">{svg}</g>", WIDTH * panes as f64);
-            (height, panes) = (height.max(high), panes + 1);
-            panes
-        };
-        let (mut id, mut circles) = (0, Vec::new());
+        let (mut drawn, mut circles) = (Vec::new(), Vec::new());
         for scene in &self.scene {
             let said = |e: Failure| Failure::input(format!("the scene \"{}\": {e}", scene.title));
             if let Some(circle) = &scene.circle {
                 let course = circle.run(self.frames).map_err(said)?;
-                id = put(self.circle(scene, circle, &course, id));
+                drawn.push(self.circle(scene, circle, &course, drawn.len()));
                 circles.push(course);
                 continue;
             }
             let lab = scene.lab.as_deref().unwrap_or_default();
             let mut course = Wish::read(lab).and_then(|wish| Course::begin(&wish, given)).map_err(said)?;
-            let moved = self.moves(&mut course).map_err(said)?;
-            for (k, frames) in moved.iter().enumerate() {
-                id = put(self.scene(scene, &course, k, frames, id));
-            }
+            let end = course.panes()[0].job.steps();
+            drawn.extend(self.runs(&scene.title, &mut course, end, drawn.len()).map_err(said)?);
         }
         if !circles.is_empty() {
-            put(distances(&circles, id));
+            drawn.push(distances(&circles, drawn.len()));
         }
-        let width = WIDTH * panes as f64;
-        Ok(format!(
-            "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {:.0}\" width=\"{width}\" font-family=\"sans-serif\"><style>.title{{font-size:14px;\
-             font-weight:600}}.label{{font-size:13px}}.tick{{font-size:12px}}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n",
-            height + 8.0
-        ))
+        Ok(side_by_side(&drawn))
     }
 
-    /// The places of each run at every frame.
-    fn moves(&self, course: &mut Course) -> Outcome<Vec<Frames>> {
-        let steps = course.panes()[0].job.steps();
+    /// The way of a `course` from its start to the shown step, as a picture that moves; the course is back there at the end.
+    pub fn of_course(course: &mut Course) -> Outcome<String> {
+        let (step, n) = (course.step(), course.panes()[0].points().rows() * course.panes().len());
+        let frames = (MOST.2 / n).clamp(2, WAY).min(step as usize + 1).max(2) as u64;
+        let board = Self { seconds: SECONDS, frames, scene: Vec::new() };
+        let title = course.panes()[0].job.target.name.clone();
+        let drawn = board.runs(&title, course, step, 0);
+        course.seek(step)?;
+        Ok(side_by_side(&drawn?))
+    }
+
+    /// The runs of a course up to the step `end`, drawn; `id` is the first free number of a picture.
+    fn runs(&self, title: &str, course: &mut Course, end: u64, id: usize) -> Outcome<Vec<(String, f64)>> {
+        let moved = self.moves(course, end)?;
+        Ok(moved.iter().enumerate().map(|(k, frames)| self.scene(title, (course, end), k, frames, id + k)).collect())
+    }
+
+    /// The places of each run at every frame, the last one at the step `end`.
+    fn moves(&self, course: &mut Course, end: u64) -> Outcome<Vec<Frames>> {
         let n = course.panes()[0].points().rows();
         if n * self.frames as usize > MOST.2 {
             let (frames, most) = (self.frames, MOST.2);
@@ -123,7 +129,7 @@ impl Storyboard {
         }
         let mut out = vec![Vec::new(); course.panes().len()];
         for frame in 0..self.frames {
-            course.seek(steps * frame / (self.frames - 1))?;
+            course.seek(end * frame / (self.frames - 1))?;
             for (pane, frames) in course.panes().iter().zip(&mut out) {
                 frames.push(pane.points().iter_rows().map(|r| (r[0], r[1])).collect());
             }
@@ -132,14 +138,14 @@ impl Storyboard {
     }
 
     /// One run: contours, and circles that go through their places.
-    fn scene(&self, scene: &Scene, course: &Course, k: usize, frames: &Frames, id: usize) -> (String, f64) {
+    fn scene(&self, title: &str, (course, end): (&Course, u64), k: usize, frames: &Frames, id: usize) -> (String, f64) {
         let field = course.field();
         let (x, y) = (Axis::linear("x₁", field.x.0, field.x.1, 4), Axis::linear("x₂", field.y.0, field.y.1, 4));
         let height = Plot::equal_height(WIDTH, &x, &y);
         let opening = course.panes()[k].opening();
         let name =
             opening["name"].as_str().filter(|_| course.panes().len() > 1).map_or(String::new(), |n| format!(", {n}"));
-        let mut plot = Plot::new(&format!("{}{name}", scene.title), (WIDTH, height), x, y).without_grid();
+        let mut plot = Plot::new(&format!("{title}{name}"), (WIDTH, height), x, y).without_grid();
         for mass in LEVELS {
             let (fill, border) = region(field, mass_level(field, mass), &|x, y| plot.place(x, y));
             plot.raw(&format!("<path d=\"{fill}\" fill=\"{TARGET}\" fill-opacity=\"0.09\"/>"));
@@ -148,8 +154,12 @@ impl Storyboard {
         let n = frames.first().map_or(0, Vec::len);
         self.moving(&mut plot, frames);
         let job = &course.panes()[k].job;
-        let dt = job.method.model.get("dt").map_or(0.0, |v| v.to_string().parse().unwrap_or(0.0));
-        let words = format!("{n} particles, time 0 to {}", number(dt * job.steps() as f64, 3));
+        let words = match job.method.model.get("dt").and_then(|v| v.to_string().parse::<f64>().ok()) {
+            Some(dt) if job.method.model.name() == "particles" => {
+                format!("{n} particles, time 0 to {}", number(dt * end as f64, 3))
+            }
+            _ => format!("{n} samples, step 0 to {end}"),
+        };
         plot.raw(&format!(
             "<text class=\"tick\" x=\"{}\" y=\"44\" text-anchor=\"end\">{}</text>",
             WIDTH - 26.0,
@@ -205,6 +215,20 @@ impl Storyboard {
         }
         plot.raw(&format!("<g fill=\"{INK}\" fill-opacity=\"0.75\">{marks}</g>"));
     }
+}
+
+/// Pictures of width [`WIDTH`], given with their heights, in one.
+fn side_by_side(drawn: &[(String, f64)]) -> String {
+    let (mut body, mut height, width) = (String::new(), 0.0f64, WIDTH * drawn.len() as f64);
+    for (k, (svg, high)) in drawn.iter().enumerate() {
+        let _ = write!(body, "<g transform=\"translate({} 0)\">{svg}</g>", WIDTH * k as f64);
+        height = height.max(*high);
+    }
+    format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {:.0}\" width=\"{width}\" font-family=\"sans-serif\"><style>.title{{font-size:14px;\
+         font-weight:600}}.label{{font-size:13px}}.tick{{font-size:12px}}</style><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{body}</svg>\n",
+        height + 8.0
+    )
 }
 
 /// How far the particles of each circle are from p, over time.

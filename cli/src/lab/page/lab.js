@@ -4,7 +4,9 @@ const $ = (id) => document.getElementById(id);
 const COLOURS = ["#D55E00", "#0072B2", "#009E73"];   // Okabe and Ito: told apart with every colour vision
 const DASHES = [[], [8, 4], [2, 3]];
 const MOST = 3000;                                   // points of a curve; beyond, every second one goes
-let catalogue, state = {}, source = null, opening = null, last = null, past = [], playing = false, drag = null;
+let catalogue, state = {}, source = null, opening = null, last = null, past = [], flowing = [], playing = false, drag = null;
+let due = false, told = 0;                           // whether a picture is due; when the curves were drawn last
+const OFTEN = 120;                                   // milliseconds between two pictures of the curves while particles move
 
 // --- the address holds the state ------------------------------------------------------------------------------------
 function readAddress() {
@@ -78,13 +80,17 @@ function showState() {
   if (state.formula !== undefined) $("formula").value = state.formula;
   const names = (state.divergence ?? "reverse-kl").split(",");
   for (let k = 0; k < catalogue.panes; k++) $("divergence" + k).value = names[k] ?? "";
-  const model = state.model ?? "particles", noisy = catalogue.noisy;
-  if (model !== "particles" && noisy.includes(state.velocity)) delete state.velocity;
+  const model = state.model ?? "particles", velocity = (name) => catalogue.velocities.find((v) => v.name === name);
+  if (velocity(state.velocity)?.models.includes(model) === false) delete state.velocity;
+  const followed = state.velocity ?? "drift", drift = followed === "drift";
   for (const c of catalogue.controls) {
-    $("g-" + c.key).hidden = !c.models.includes(model);
+    $("g-" + c.key).hidden = !c.models.includes(model) || (c.drift && !drift);
     showValue(c, state[c.key] ?? (c.choices ? c.choices[0] : c.range[0]));
   }
-  for (const option of $("c-velocity").options) option.disabled = model !== "particles" && noisy.includes(option.value);
+  $("g-divergences").hidden = !drift;
+  for (const option of $("c-velocity").options) option.disabled = !velocity(option.value).models.includes(model);
+  const own = velocity(followed);
+  if (own) $("m-velocity").replaceChildren(`${own.summary}: ${own.formula} `, element("b", { textContent: own.theorem }));
   $("speed").value = state.speed ?? "1";
   const rows = modes().map((mode, k) => {
     const row = element("div", { className: "row" });
@@ -118,8 +124,10 @@ function restart(keep) {
   if (!keep) delete state.step;
   showState();
   source?.close();
+  if (opening?.search) opening = null;
   last = null;
   past = [];
+  flowing = [];
   const wanted = keep && state.step !== undefined ? false : true;
   const stream = new EventSource("run?" + new URLSearchParams(state));
   source = stream;
@@ -127,12 +135,14 @@ function restart(keep) {
   $("clock").textContent = "the run begins …";
   stream.addEventListener("opening", (e) => {
     opening = JSON.parse(e.data);
+    last = null;
     $("message").textContent = "";
     // what the method chose itself
     for (const c of catalogue.controls) if (state[c.key] === undefined && opening.values[c.key] !== undefined) showValue(c, opening.values[c.key]);
     buildPanes();
     play(wanted && !matchMedia("(prefers-reduced-motion: reduce)").matches);
   });
+  stream.addEventListener("search", (e) => drawSearch(JSON.parse(e.data)));
   stream.addEventListener("frame", (e) => show(JSON.parse(e.data)));
   stream.addEventListener("refused", (e) => {
     stream.close();
@@ -145,13 +155,14 @@ function restart(keep) {
   };
 }
 function tell(words) {
-  if (!opening) return;
+  if (!opening?.id) return;
   fetch(`control?id=${opening.id}&${words}`, { method: "POST" }).catch(() => 0);
 }
 function play(on) {
   playing = on;
   $("play").textContent = on ? "❚❚ Pause" : "▶ Play";
   tell(on ? "do=play" : "do=pause");
+  paint();
 }
 function seek(step) {
   play(false);
@@ -161,12 +172,13 @@ function show(frame) {
   last = frame;
   past = past.filter((h) => h.step < frame.step);
   past.push({ step: frame.step, panes: frame.panes.map((p) => ({ curves: p.curves, masses: p.modes?.masses, certificate: p.certificate, under: p.under })) });
+  if (frame.panes.some((p) => p.inflow)) flowing = frame.panes.map((p) => p.inflow);
   if (past.length > MOST) past = past.filter((_, k) => k % 2 === 0);
   $("seek").max = opening.steps;
   $("seek").value = frame.step;
   $("clock").textContent = `step ${frame.step} of ${opening.steps}` + (opening.network ? "" : `, t = ${(frame.step * opening.dt).toFixed(2)}`);
   if (frame.finished && playing) play(false);
-  requestAnimationFrame(draw);
+  paint();
 }
 
 // --- pictures -----------------------------------------------------------------------------------------------------------
@@ -178,25 +190,29 @@ function buildPanes() {
     const small = element("small", { textContent: pane.weight ? `  w(r) = ${pane.weight}` : "" });
     const h = element("h2", {}, pane.name, small);
     if (k > 1) h.style.color = COLOURS[i];
-    const canvas = element("canvas", { id: "pane" + i, tabIndex: 0 });
+    const canvas = element("canvas", { id: "pane" + i, tabIndex: 0, ariaLabel: pane.name });
     canvas.setAttribute("role", "img");
     canvas.onpointerdown = (e) => grab(e, canvas);
     canvas.onpointermove = (e) => move(e, canvas);
     canvas.onpointerup = () => release();
     return element("div", { className: "pane" }, h, canvas);
   }));
+  writeKey();
+  told = 0;
   $("command").textContent = opening.commands.join("\n");
-  for (const what of ["command", "csv", "svg"]) $("as-" + what).href = `export?id=${opening.id}&what=${what}`;
+  for (const what of ["command", "csv", "svg", "frames"]) $("as-" + what).href = `export?id=${opening.id}&what=${what}`;
   $("as-toml").replaceChildren(...opening.panes.map((_, i) => element("a",
     { href: `export?id=${opening.id}&what=toml${i}`, download: `lab${i}.toml`, textContent: k > 1 ? ` TOML ${i + 1} ` : "TOML" })));
   $("as-certificate").replaceChildren(...opening.panes.map((p, i) => p.exact && element("a", { href: `export?id=${opening.id}&what=certificate${i}`,
     download: `certificate${i}.txt`, title: "what the command prints of the model at this step, from 10,000 samples",
     textContent: k > 1 ? ` Certificate ${i + 1} ` : "Certificate" })).filter(Boolean));
+  $("exports").hidden = Boolean(opening.search);
+  if (opening.search) return $("right").replaceChildren();
   $("right").replaceChildren(...PICTURES().map((id) => {
     const canvas = element("canvas", { id });
     canvas.setAttribute("role", "img");
     return element("div", {}, element("h2", { id: id + "-h" }), canvas, element("p", { className: "caption", id: id + "-c" }));
-  }), element("h2", { textContent: "This step" }), element("table", { id: "figures" }));
+  }), element("div", {}, element("h2", { textContent: "This step" }), element("table", { id: "figures" })));
 }
 // a canvas in device pixels; drawing is in CSS pixels
 function context(canvas, ratio) {
@@ -233,7 +249,7 @@ function ticks(low, high, n) {
 // axes with labels; returns the maps to pixels
 function axes(c, width, height, x, y, labels, margin = [46, 12, 8, 34], given = [null, null]) {
   const [, right, top, bottom] = margin;
-  c.font = "12px system-ui, 'DejaVu Sans', sans-serif";
+  c.font = `${window.innerWidth >= 1700 ? 13 : 12}px system-ui, 'DejaVu Sans', sans-serif`;
   const rows = given[1] ?? ticks(y[0], y[1], Math.max(2, (height - top - bottom) / 32));
   // room for the label and the widest tick
   const left = Math.max(margin[0], 24 + Math.max(0, ...rows.map((t) => c.measureText(tick(t)).width)));
@@ -279,25 +295,52 @@ function range(values, zero, share = 1) {
   return [low === 0 && zero ? 0 : low - room, high + room];
 }
 
-const PICTURES = () => opening.network ? ["fall", "value", "evidence", "under", "masses", "weights"] : ["fall", "value", "masses", "weights"];
+const PICTURES = () => [
+  "fall", ...(opening.panes[0].why_no_curves ? [] : ["value", ...(opening.network ? ["evidence"] : []), "under", "inflow"]), "masses",
+  ...(opening.panes[0].weight ? ["weights", "elasticity"] : [])];
+const DRAW = { fall: drawFall, value: drawValue, evidence: drawEvidence, under: drawUnder, inflow: drawInflow, masses: drawMasses,
+  weights: drawWeights, elasticity: drawElasticity };
+// one picture at most for what the screen shows once, however many frames have come
+function paint() {
+  if (due) return;
+  due = true;
+  requestAnimationFrame(() => { due = false; draw(); });
+}
 function draw() {
   if (!last || !opening || last.panes.length !== opening.panes.length) return;
   opening.panes.forEach((pane, i) => drawPane(i, pane, last.panes[i]));
-  drawFall(); drawValue(); drawMasses(); drawWeights(); drawFigures();
-  if (opening.network) { drawUnder(); drawEvidence(); }
-  for (const id of PICTURES())
+  if (opening.search) {
+    return;
+  }
+  if (playing && performance.now() - told < OFTEN) return;
+  told = performance.now();
+  drawFigures();
+  opening.panes.forEach((pane, i) => $("pane" + i).setAttribute("aria-label", inWords(pane, last.panes[i])));
+  for (const id of PICTURES()) {
+    DRAW[id]();
     $(id).setAttribute("aria-label", `${$(id + "-h").textContent}: ${$(id + "-c").textContent}`);
+  }
+}
+// before the first step: where the search for p looks
+function drawSearch({ points, over }) {
+  const pane = { name: "the search for p", moves: "" };
+  if (!opening?.search) {
+    opening = { search: true, panes: [pane], target: $("kind").value, network: false, steps: 0, values: {}, commands: [], over };
+    buildPanes();
+  }
+  last = { step: 0, panes: [{ points }] };
+  paint();
 }
 function drawPane(i, pane, now) {
   const canvas = $("pane" + i), [c, width, height] = context(canvas, 1);
   const margin = [38, 6, 6, 32];
-  const [px, py, left] = axes(c, width, height, opening.x, opening.y, ["x₁", "x₂"], margin,
-    [opening.x, opening.y].map((r) => ticks(r[0], r[1], Math.max(4, width / 80))));
+  const [px, py, left] = axes(c, width, height, opening.over.x, opening.over.y, ["x₁", "x₂"], margin,
+    [opening.over.x, opening.over.y].map((r) => ticks(r[0], r[1], Math.max(4, width / 80))));
   c.save();
   c.beginPath(); c.rect(left, margin[2], width - left - margin[1], height - margin[2] - margin[3]); c.clip();
-  const sx = (width - left - margin[1]) / opening.side, sy = (height - margin[2] - margin[3]) / opening.side;
+  const sx = (width - left - margin[1]) / opening.over.side, sy = (height - margin[2] - margin[3]) / opening.over.side;
   c.save(); c.translate(left, margin[2]); c.scale(sx, sy);
-  for (const level of pane.paths ??= opening.contours.map((l) => [new Path2D(l.fill), new Path2D(l.border)])) {
+  for (const level of pane.paths ??= opening.over.contours.map((l) => [new Path2D(l.fill), new Path2D(l.border)])) {
     c.fillStyle = "rgba(0,114,178,0.10)"; c.fill(level[0]);
     c.strokeStyle = "rgba(0,114,178,0.55)"; c.lineWidth = 1 / sx; c.stroke(level[1]);
   }
@@ -341,12 +384,21 @@ function drawPane(i, pane, now) {
   c.restore();
   if (now.skipped) { c.fillStyle = "#a03000"; c.textAlign = "left"; c.fillText("this step was left out: log p~ is not finite", left + 6, margin[2] + 10); }
   canvas.place = { px, py };
-  canvas.setAttribute("aria-label", `${n} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
-    (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : ""));
+}
+function inWords(pane, now) {
+  return `${now.points.length / 2} ${opening.network ? "samples" : "particles"} at step ${last.step} of ${pane.name} over contours of ${opening.target}` +
+    (now.modes ? `; total variation of mode masses ${number(now.modes.total_variation)}` : "");
+}
+function writeKey() {
+  const pane = opening.panes[0];
+  if (opening.search) {
+    $("key").textContent = "dots: where the search for p asks for log p~; the network starts from the particles at its end";
+    return;
+  }
   $("key").replaceChildren("shaded: regions that hold 50, 90 and 99 % of p; " + (opening.network ? "dots: samples, always of the same noise; " +
-    "lines: V at the particles of the step" : "lines: V") + ", coloured by the weight w(r): ",
+    "lines: V at the particles of the step" : `lines: ${pane.moves}`), ...(pane.weight ? [", coloured by the weight w(r): ",
     element("span", { className: "together" }, "0.1", Object.assign(element("i", {}),
-      { style: `background:linear-gradient(90deg,${[0.1, 0.3, 1, 3, 10].map(colour).join(",")})` }), "10"));
+      { style: `background:linear-gradient(90deg,${[0.1, 0.3, 1, 3, 10].map(colour).join(",")})` }), "10")] : []));
 }
 function series(pick) {
   return opening.panes.map((_, i) => past.map((h) => [h.step * unit(), pick(h.panes[i])]));
@@ -360,27 +412,33 @@ function why(id) {
   const lost = !words && last.panes.every((p) => !p.curves || p.curves[0] === null) && !last.finished;
   $(id).hidden = Boolean(words);
   $(id + "-c").textContent = words ?? (!lost ? "" : opening.network ? "not shown here: more than 0.5 % of q is not on the grid" :
-    "not shown: particles have left the grid, or this velocity has noise");
+    "not shown: particles have left the grid");
   return words || lost;
 }
-function drawFall() {
-  $("fall-h").textContent = opening.network ? "Fall of D in a step, and E_q V·x'  (T3, T9)" : "−dF_h/dt and E_q|V_h|²  (T11)";
-  const [c, width, height] = context($("fall"), 0.5);
-  const rate = series((p) => p.curves?.[1] ?? null), square = series((p) => p.curves?.[2] ?? null), chain = series((p) => p.curves?.[3] ?? null),
-    followed = series((p) => p.curves?.[4] ?? null);
-  const shown = opening.network ? [rate, chain] : [rate, square, chain, followed];
+// what must agree: black a difference over the step, dashed the chain rule for it; of particles dotted the statement, thick the same for the
+// field as it is followed; of a network a band of two deviations
+function agree(id, pick) {
+  const [c, width, height] = context($(id), 0.48);
+  const [fall, stated, chain, beside] = [1, 2, 3, 4].map((k) => series((p) => pick(p)?.[k] ?? null));
+  const shown = opening.network ? [fall, chain] : [fall, stated, chain, beside];
   const [px, py, left] = axes(c, width, height, SPAN(), range(shown.flat(2).map((p) => p[1]), true, 0.995), [AXIS(), opening.network ? "in a step" : "per unit of time"]);
   inside(c, width, height, left);
-  opening.panes.forEach((_, i) => {
-    if (opening.network) band(c, chain[i], followed[i], px, py, COLOURS[i]);
-    else {
-      line(c, followed[i], px, py, COLOURS[i], [], 4.5);
-      line(c, square[i], px, py, COLOURS[i], [1, 3], 2);
-    }
-    line(c, rate[i], px, py, "#111", [], 1.4);
-    line(c, chain[i], px, py, opening.network ? COLOURS[i] : "#56B4E9", [3, 3], 1.6);
-  });
+  opening.panes.forEach((_, i) => alike(c, [fall[i], chain[i], beside[i], stated[i]], px, py, COLOURS[i]));
   c.restore();
+}
+function alike(c, [fall, chain, beside, stated], px, py, colour) {
+  if (opening.network) band(c, chain, beside, px, py, colour);
+  else {
+    line(c, beside, px, py, colour, [], 4.5);
+    line(c, stated, px, py, colour, [1, 3], 2);
+  }
+  line(c, fall, px, py, "#111", [], 1.4);
+  line(c, chain, px, py, opening.network ? colour : "#56B4E9", [3, 3], 1.6);
+}
+function drawFall() {
+  const none = opening.panes[0].why_no_curves;
+  $("fall-h").textContent = none ? "What must agree" : opening.network ? "Fall of D in a step, and E_q V·x'  (T3, T9)" : "−dF_h/dt and E_q|V_h|²  (T11)";
+  agree("fall", (p) => p.curves);
   if (why("fall")) return;
   const now = last.panes.map((p) => p.curves).find(Boolean);
   $("fall-c").textContent = opening.network ? stepInWords() :
@@ -419,20 +477,34 @@ function drawValue() {
     `${parts.join("; ")}; h = ${opening.panes[0].bandwidth}. It ends above 0: N points are not p (T16).`;
 }
 function drawUnder() {
-  $("under-h").textContent = "Fall of U, the mass that q under-covers  (T5)";
-  const [c, width, height] = context($("under"), 0.42);
-  const [fall, chain, error] = [1, 2, 3].map((k) => series((p) => p.under?.[k] ?? null));
-  const [px, py, left] = axes(c, width, height, SPAN(), range([fall, chain].flat(2).map((p) => p[1]), true, 0.995), [AXIS(), "in a step"]);
+  $("under-h").textContent = opening.network ? "Fall of U, the mass that q under-covers  (T5)" : "−dU_h/dt, the mass that q_h under-covers  (T5, T17)";
+  agree("under", (p) => p.under);
+  if (why("under")) return;
+  const parts = opening.panes.map((p, i) => `${p.name}: ${opening.network ? "U" : "U_h"} = ${number(last.panes[i].under?.[0])}`).join("; ");
+  $("under-c").textContent = (opening.network ?
+    "Black: −ΔU on the grid; dashed: E_p (s′ + s″)(l) ∇l·x′ of the samples' step, l = log r, ± two deviations. " :
+    "Black: −ΔU_h/Δt; dashed: E_q V^U·x′ for the step as taken, V^U = φ_h ∗ (r (s′ + s″)(l) ∇l), l = log r_h; dotted: E_q V_h·V^U (T17(d)); " +
+    "thick: the same as the drift follows it. It has no sign: a drift can lower F_h and raise U_h (T21). ") + parts + ".";
+}
+// the axis of l: the region above a level is that before the step
+function drawInflow() {
+  $("inflow-h").textContent = "Inflow through each level of l, and w G  (T6)";
+  const [c, width, height] = context($("inflow"), 0.5), end = opening.panes[0].end;
+  const rows = opening.panes.map((p, i) => ["measured", "taken", "beside", "stated"].map((key) => p.levels.map((l, k) => [l, flowing[i]?.[key][k] ?? null])));
+  const drawn = rows.flatMap((r) => opening.network ? [r[0], r[1], r[3]] : r).flat();
+  const [px, py, left] = axes(c, width, height, [-end, end], range(drawn.map((p) => p[1]), true), ["level λ of l = log p/q", opening.network ? "mass in a step" : "mass per unit of time"]);
   inside(c, width, height, left);
-  opening.panes.forEach((_, i) => {
-    band(c, chain[i], error[i], px, py, COLOURS[i]);
-    line(c, fall[i], px, py, "#111", [], 1.4);
-    line(c, chain[i], px, py, COLOURS[i], [3, 3], 1.6);
+  rows.forEach((r, i) => {
+    alike(c, r, px, py, COLOURS[i]);
+    if (opening.network) line(c, r[3], px, py, COLOURS[i], [1, 3], 2);
   });
   c.restore();
-  if (why("under")) return;
-  const parts = opening.panes.map((p, i) => `${p.name}: U = ${number(last.panes[i].under?.[0])}`);
-  $("under-c").textContent = `Black: −ΔU on the grid; dashed: E_p (s′ + s″)(l) ∇l·x′ of the samples' step, l = log r, ± two deviations. ${parts.join("; ")}.`;
+  if (why("inflow")) return;
+  $("inflow-c").textContent = opening.network ?
+    "Black: what the step adds to the mass of q in {l > λ}, on the grid; dashed: by the samples that cross, ± two deviations; " +
+    "dotted: w(e^λ) G(λ), T6, times the time −ΔD/E_q|V|² that the step is worth. Dotted parts from them where the network cannot follow V." :
+    "Black: what q_h gains in {l > λ}, on the grid; dashed: the flow of the particles through the level, as they moved; thick: the same along V_h as " +
+    "followed; dotted: w(e^λ) G(λ), T6, the field before φ_h blurs it: the others reach it as h falls.";
 }
 function drawEvidence() {
   $("evidence-h").textContent = "log Z between its bounds, and the certificate  (T25)";
@@ -486,7 +558,6 @@ function drawWeights() {
   $("weights-h").textContent = "Where particles are on the axis of l = log r, and w there";
   const [c, width, height] = context($("weights"), 0.46);
   const pane = opening.panes[0], end = pane.end;
-  if (!pane.weight) { $("weights-c").textContent = "this velocity has no weight"; return; }
   const all = opening.panes.flatMap((p) => p.weights), high = Math.min(Math.max(...all), 20);
   const [px, py, left] = axes(c, width, height, [-end, end], [0, 1.08 * high], ["l = log p/q  (left: too many, right: too few)", "weight w"]);
   opening.panes.forEach((p, i) => {
@@ -501,8 +572,24 @@ function drawWeights() {
   inside(c, width, height, left);
   opening.panes.forEach((p, i) => line(c, p.axis.map((l, k) => [l, p.weights[k]]), px, py, COLOURS[i], DASHES[i], 2.2));
   c.restore();
-  const at = pane.axis.length >> 1;
-  $("weights-c").textContent = `bars: particles; lines: w (T4). At l = 0: w = ${opening.panes.map((p) => number(p.weights[at])).join(", ")}; elasticity ${opening.panes.map((p) => number(p.elasticity[at])).join(", ")}. Beyond |l| = ${pane.clip} w stays.`;
+  $("weights-c").textContent = `bars: particles; lines: w (T4). At l = 0: w = ${opening.panes.map((p) => number(p.weights[p.axis.length >> 1])).join(", ")}. Beyond |l| = ${pane.clip} w stays.`;
+}
+function drawElasticity() {
+  $("elasticity-h").textContent = "Elasticity e of w, and the threshold of repair e_c  (T4, T17)";
+  const [c, width, height] = context($("elasticity"), 0.46), end = opening.panes[0].end;
+  const all = opening.panes.flatMap((p) => p.elasticity);
+  const [px, py, left] = axes(c, width, height, [-end, end], [Math.min(...all, 0) - 1, Math.max(...all, 1) + 1], ["l = log p/q", "e, e_c"]);
+  inside(c, width, height, left);
+  opening.panes.forEach((p, i) => {
+    c.globalAlpha = 0.35;
+    line(c, p.levels.map((l, k) => [l, flowing[i]?.threshold[k] ?? null]), px, py, COLOURS[i], [], 5);
+    c.globalAlpha = 1;
+    line(c, p.axis.map((l, k) => [l, p.elasticity[k]]), px, py, COLOURS[i], DASHES[i], 2.2);
+  });
+  c.restore();
+  $("elasticity-c").textContent = `lines: e = d log w/dl, at l = 0: ${opening.panes.map((p) => number(p.elasticity[p.axis.length >> 1])).join(", ")}; pale: e_c = −(log G)′, of p and q alone` +
+    `${flowing.length ? "" : ", not known here"}. Where its line is below the pale one a drift lowers the p-mass above that level, whatever the size of w` +
+    `${opening.network ? "" : "; smoothing is left out of this"}.`;
 }
 function drawFigures() {
   const rows = new Map();
@@ -519,7 +606,7 @@ function drawFigures() {
 function where(e, canvas) {
   const box = canvas.getBoundingClientRect(), { px, py } = canvas.place;
   const back = (p, a, b, f) => a + (b - a) * (p - f(a)) / (f(b) - f(a));
-  return [back(e.clientX - box.left, ...opening.x, px), back(e.clientY - box.top, ...opening.y, py)];
+  return [back(e.clientX - box.left, ...opening.over.x, px), back(e.clientY - box.top, ...opening.over.y, py)];
 }
 function grab(e, canvas) {
   if (state.modes === undefined || !canvas.place) return;
@@ -532,7 +619,7 @@ function grab(e, canvas) {
 function move(e, canvas) {
   if (!drag) return;
   drag.at = where(e, canvas);
-  requestAnimationFrame(draw);
+  paint();
 }
 function release() {
   if (!drag) return;
@@ -573,7 +660,7 @@ function wire() {
     const act = { " ": () => play(!playing), ArrowRight: () => $("once").click(), ArrowLeft: () => $("back").click(), Home: () => seek(0) }[e.key];
     if (act) { e.preventDefault(); act(); }
   });
-  window.addEventListener("resize", () => requestAnimationFrame(draw));
+  window.addEventListener("resize", paint);
   window.addEventListener("hashchange", () => { readAddress(); restart(true); });
 }
 fetch("catalogue").then((r) => r.json()).then((c) => {
