@@ -169,8 +169,9 @@ impl Comparison {
         let near = relative(distance(&limit), scale) <= tolerance;
         let falling = order.is_some_and(|o| o.is(left.order, 0.1 * ORDER_SLACK));
         let passing = best + 1 == left.values.len() && left.ends_falling();
+        let mut judged = left.values[best];
         if (out.verdict == Verdict::Fails && falling && near) || (out.verdict == Verdict::Holds && passing && !near) {
-            out.left = limit;
+            (out.left, judged) = (limit, limit);
             out.relative_error = relative(distance(&limit), scale);
             out.verdict = if near { Verdict::Holds } else { Verdict::Fails };
         }
@@ -179,7 +180,7 @@ impl Comparison {
             o.order <= left.order - 1.0 + ORDER_SLACK && o.order > -0.5 && o.order_error <= ORDER_SLACK
         });
         // rounding may explain an error above the tolerance, where the functional is large beside its derivative
-        let lost = distance(&left.values[best]) <= left.rounding[best] && out.relative_error > tolerance;
+        let lost = distance(&judged) <= left.rounding[best] && out.relative_error > tolerance;
         if lost {
             out.assumptions.push(Assumption {
                 what: "rounding of the best difference over the derivative",

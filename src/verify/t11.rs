@@ -264,7 +264,7 @@ fn shipped(seed: u64, f: &Case) -> Outcome {
 
 /// Points of a cloud in the plane, and the atoms of p that have the width 0.3: so near that h|β_h| stays below 2, where the field is cut.
 const CLOUD: [[f64; 2]; 4] = [[0.5, 0.2], [-0.4, 0.6], [-0.1, -0.7], [0.3, -0.2]];
-const TARGET: [[f64; 2]; 3] = [[0.6, -0.4], [-0.5, -0.3], [0.1, 0.7]];
+const TARGET: [[f64; 2]; 3] = [[0.9, -0.6], [-0.2, -0.7], [0.6, 0.3]];
 /// Copies of each point in a scene, and scenes: 2¹⁶ jitters of each point.
 const COPIES: usize = 32;
 const CLOUDS: u64 = 2048;
@@ -319,7 +319,7 @@ fn fixed_cloud(seed: u64) -> Outcome {
             out.mutants.push((what, against(right).unless((right - truth).abs() <= 10.0 * error)));
         };
         wrong("no jitter: the raw field of one cloud", raw[(i, j)]);
-        wrong("a jitter of 0.8 h", field(i, j, 0.8 * h));
+        wrong("a jitter of 0.7 h", field(i, j, 0.7 * h));
         wrong("1.1 times the field of one cloud", 1.1 * truth);
         wrong("the other component", field(i, 1 - j, h));
     }
