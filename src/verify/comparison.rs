@@ -163,19 +163,24 @@ impl Comparison {
         let resolved = left.is_exact(right)
             || order.is_some_and(|o| o.is(left.order, ORDER_SLACK))
             || left.falls_as_promised(right);
-        // the ladder ends while the error still falls as it should: its limit is one step of Richardson's extrapolation away
-        let falling = out.verdict == Verdict::Fails && order.is_some_and(|o| o.is(left.order, 0.1 * ORDER_SLACK));
-        if falling && relative(distance(&left.extrapolated()), scale) <= tolerance {
-            out.left = left.extrapolated();
-            out.relative_error = relative(distance(&out.left), scale);
-            out.verdict = Verdict::Holds;
+        // the ladder ends while the error still falls as it should: its limit is one step of Richardson's extrapolation away. The limit decides
+        // against the last rung too, which a wrong right side may meet on the way
+        let limit = left.extrapolated();
+        let near = relative(distance(&limit), scale) <= tolerance;
+        let falling = order.is_some_and(|o| o.is(left.order, 0.1 * ORDER_SLACK));
+        let passing = best + 1 == left.values.len() && left.ends_falling();
+        let mut judged = left.values[best];
+        if (out.verdict == Verdict::Fails && falling && near) || (out.verdict == Verdict::Holds && passing && !near) {
+            (out.left, judged) = (limit, limit);
+            out.relative_error = relative(distance(&limit), scale);
+            out.verdict = if near { Verdict::Holds } else { Verdict::Fails };
         }
         // an error that falls more slowly by a whole order is a wrong right side, however small; one that grows is rounding
         let stagnant = order.is_some_and(|o| {
             o.order <= left.order - 1.0 + ORDER_SLACK && o.order > -0.5 && o.order_error <= ORDER_SLACK
         });
         // rounding may explain an error above the tolerance, where the functional is large beside its derivative
-        let lost = distance(&left.values[best]) <= left.rounding[best] && out.relative_error > tolerance;
+        let lost = distance(&judged) <= left.rounding[best] && out.relative_error > tolerance;
         if lost {
             out.assumptions.push(Assumption {
                 what: "rounding of the best difference over the derivative",

@@ -56,6 +56,13 @@ impl Ladder {
         last + (last - before) / (powf(2f64, self.order) - 1.0)
     }
 
+    /// Whether the last four quotients still close in as an error c εᵖ does, to a tenth: the ladder ends before rounding takes over.
+    pub fn ends_falling(&self) -> bool {
+        let last = &self.values[self.values.len().saturating_sub(4)..];
+        let shrinks = |v: &[f64]| ((v[1] - v[2]) / (v[0] - v[1]) * powf(2f64, self.order) - 1.0).abs() < 0.1;
+        last.windows(3).all(shrinks)
+    }
+
     /// The rung of the smallest step at which rounding is at most this; the middle one where there is none.
     pub fn finest_rung(&self, rounding: f64) -> usize {
         (0..self.steps.len()).rev().find(|&i| self.rounding[i] <= rounding).unwrap_or(self.steps.len() / 2)

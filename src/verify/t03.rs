@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T03",
-    title: "every drift is a descent direction of every divergence, at the rate E_q[w_f w_g |β|²]",
+    title: "without smoothing every drift is a descent direction of every divergence, at the rate E_q[w_f w_g |β|²]",
     takes: Takes::Mixtures,
     check,
 };

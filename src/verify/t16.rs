@@ -1,11 +1,12 @@
-//! T16: finite particles. Three atoms, every multinomial sample of N of them counted: expectations are finite sums.
+//! T16: finite particles. Two or three atoms, every sample of N of them counted: expectations are finite sums.
 
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Hellinger, Neyman, Pearson, ReverseKl};
 use crate::estimate::Kde;
 use crate::linalg::Matrix;
 use crate::num::{exp, ln, ln_1p, log2, powf};
-use crate::verify::{Budget, Claim, Comparison, Ladder, Outcome, Takes};
+use crate::verify::integrability::Exponents;
+use crate::verify::{Budget, Claim, Comparison, Grid, Ladder, Outcome, Pair, Takes};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -22,29 +23,63 @@ const MASSES: [f64; 3] = [0.2, 0.5, 0.3];
 const BANDWIDTH: f64 = 0.5;
 /// Numbers of particles.
 const SIZES: [usize; 4] = [1, 2, 5, 12];
+/// Numbers of particles from which the order in 1/N is read.
+const MANY: [usize; 2] = [2000, 4000];
 /// Points y.
 const POINTS: [f64; 4] = [-1.3, -0.2, 0.6, 1.9];
+/// The law of two atoms, for large N.
+const TWO: [f64; 3] = [0.4, 0.0, 0.6];
 
-fn check(_: &Budget) -> Vec<Outcome> {
+fn check(budget: &Budget) -> Vec<Outcome> {
+    let divergences = budget.divergences();
     let mut out: Vec<Outcome> = SIZES.par_iter().map(|&n| scores(n)).collect();
     out.par_extend(SIZES.par_iter().map(|&n| drifts(n)));
     out.push(logarithm());
-    out.push(divergence_of_the_estimate());
+    out.par_extend(divergences.par_iter().map(|f| bias_of_the_drift(f.as_ref())));
+    out.par_extend(divergences.par_iter().map(|f| expected_divergence(f.as_ref())));
+    out.push(bound());
     out
 }
 
+/// How particles hang together; each of them has the law [`MASSES`].
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Law {
+    Independent,
+    /// Pólya's urn of two balls: each particle drawn is put back with another of its place. Exchangeable, and never independent.
+    Urn,
+}
+
 /// A sample of N of the atoms by its counts, and its probability.
-fn samples(n: usize) -> Vec<([usize; 3], f64)> {
+fn samples(law: Law, n: usize) -> Vec<([usize; 3], f64)> {
     let log_factorial = |k: usize| (1..=k).map(|i| ln(i as f64)).sum::<f64>();
+    let log_odds = |mass: f64, earlier: usize| match law {
+        Law::Independent => ln(mass),
+        Law::Urn => ln(2.0 * mass + earlier as f64),
+    };
+    let log_all = if law == Law::Urn { (0..n).map(|i| ln(2.0 + i as f64)).sum::<f64>() } else { 0.0 };
     let mut out = Vec::new();
     for a in 0..=n {
         for b in 0..=n - a {
             let counts = [a, b, n - a - b];
-            let each = |k: usize| counts[k] as f64 * ln(MASSES[k]) - log_factorial(counts[k]);
-            out.push((counts, exp(log_factorial(n) + (0..3).map(each).sum::<f64>())));
+            let each =
+                |k: usize| (0..counts[k]).map(|i| log_odds(MASSES[k], i)).sum::<f64>() - log_factorial(counts[k]);
+            out.push((counts, exp(log_factorial(n) - log_all + (0..3).map(each).sum::<f64>())));
         }
     }
     out
+}
+
+/// Independent draws of the two outer atoms with the masses [`TWO`], by their shares; what has less than 1e-25 is left out.
+fn binomial(n: usize) -> Vec<([f64; 3], f64)> {
+    let odds = ln(TWO[0] / TWO[2]);
+    let mut log = vec![n as f64 * ln(TWO[2])];
+    for k in 0..n {
+        log.push(log[k] + ln((n - k) as f64 / (k + 1) as f64) + odds);
+    }
+    let total: f64 = log.iter().map(|l| exp(*l)).sum();
+    let share = |k: usize| k as f64 / n as f64;
+    let all = log.iter().enumerate().map(|(k, l)| ([share(k), 0.0, 1.0 - share(k)], exp(*l) / total));
+    all.filter(|(_, p)| *p > 1e-25).collect()
 }
 
 /// φ_h(y - a) for each atom a.
@@ -52,15 +87,30 @@ fn kernels(y: f64) -> [f64; 3] {
     PLACES.map(|a| exp(-0.5 * ((y - a) / BANDWIDTH).powi(2)) / (BANDWIDTH * std::f64::consts::TAU.sqrt()))
 }
 
+/// Σ m_k φ_h(y - a_k) and its slope: q_h for the masses, q̂ for the shares of a sample.
+fn blurred(masses: &[f64; 3], y: f64) -> (f64, f64) {
+    let terms = || masses.iter().zip(kernels(y)).zip(PLACES).map(|((m, k), a)| (m * k, (a - y) / BANDWIDTH.powi(2)));
+    (terms().map(|(k, _)| k).sum(), terms().map(|(k, slope)| k * slope).sum())
+}
+
+/// N τ_N of independent particles and its slope: Σ m_k φ_h² over q_h², less 1.
+fn relative_variance(masses: &[f64; 3], y: f64) -> (f64, f64) {
+    let (q, dq) = blurred(masses, y);
+    let terms =
+        || masses.iter().zip(kernels(y)).zip(PLACES).map(|((m, k), a)| (m * k * k, 2.0 * (a - y) / BANDWIDTH.powi(2)));
+    let (square, slope): (f64, f64) = (terms().map(|(k, _)| k).sum(), terms().map(|(k, s)| k * s).sum());
+    (square / (q * q) - 1.0, slope / (q * q) - 2.0 * square * dq / (q * q * q))
+}
+
 /// q̂(y) of a sample.
 fn estimate(counts: &[usize; 3], y: f64) -> f64 {
     let n: usize = counts.iter().sum();
-    counts.iter().zip(kernels(y)).map(|(&c, k)| c as f64 * k).sum::<f64>() / n as f64
+    blurred(&counts.map(|c| c as f64 / n as f64), y).0
 }
 
 /// q_h(y).
 fn smoothed(y: f64) -> f64 {
-    MASSES.iter().zip(kernels(y)).map(|(m, k)| m * k).sum()
+    blurred(&MASSES, y).0
 }
 
 /// The shipped estimate from a sample.
@@ -82,11 +132,12 @@ fn target(y: f64) -> (f64, f64) {
 /// (a): E[∇log q̂ | y] = ∇log q_h at the own blurred point, for the score that ships, at every N.
 fn scores(n: usize) -> Outcome {
     let mut out = Outcome::default();
+    let size = 1.0 / BANDWIDTH;
     for y in POINTS {
         let query = Matrix::from_rows(&[[y]]);
         // with the own term y has density q̂ given the sample; without it y is independent of the sample
         let (mut own, mut independent, mut corrected) = (0.0, 0.0, 0.0);
-        for (counts, probability) in samples(n) {
+        for (counts, probability) in samples(Law::Independent, n) {
             let values = shipped(&counts).evaluate(&query);
             let (log_q, score) = (values.log_density[0], values.score[(0, 0)]);
             let share = probability * exp(log_q) / smoothed(y);
@@ -94,14 +145,16 @@ fn scores(n: usize) -> Outcome {
             independent += probability * score;
             corrected += share * values.debiased(n).1[(0, 0)];
         }
-        let right = (-(y - PLACES[0]) * MASSES[0] * kernels(y)[0]
-            - (y - PLACES[1]) * MASSES[1] * kernels(y)[1]
-            - (y - PLACES[2]) * MASSES[2] * kernels(y)[2])
-            / (BANDWIDTH * BANDWIDTH * smoothed(y));
-        let size = 1.0 / BANDWIDTH;
+        let tied = |(counts, probability): &([usize; 3], f64)| {
+            let values = shipped(counts).evaluate(&query);
+            probability * exp(values.log_density[0]) / smoothed(y) * values.score[(0, 0)]
+        };
+        let urn: f64 = samples(Law::Urn, n).iter().map(tied).sum();
+        let right = blurred(&MASSES, y).1 / smoothed(y);
         let compare =
             |what: &str, left: f64| Comparison::exact(format!("N = {n}, y = {y}, {what}"), left, right, size, 1e-12);
         out.comparisons.push(compare("score", own));
+        out.comparisons.push(compare("score, an urn", urn));
         out.mutants.push(("no own term, and the score unbiased", compare("independent", independent)));
         // a single particle has 1/m = 1 everywhere: nothing to correct
         if n > 1 {
@@ -126,7 +179,7 @@ fn powers() -> Vec<(Arc<dyn Divergence>, f64, f64)> {
 /// (a): ∇E[W(û)] = -(q_h/p_h) E[w β̂ | y], û = q̂/p_h, W' (u) = w(1/u), by differences of a finite sum, order 2.
 fn drifts(n: usize) -> Outcome {
     let mut out = Outcome::default();
-    let all = samples(n);
+    let all = samples(Law::Independent, n);
     for (f, c, alpha) in powers() {
         let integral = |u: f64| if alpha == 1.0 { c * ln(u) } else { c * powf(u, 1.0 - alpha) / (1.0 - alpha) };
         for y in [POINTS[1], POINTS[2]] {
@@ -164,12 +217,9 @@ fn logarithm() -> Outcome {
     let mut out = Outcome::default();
     for y in POINTS {
         let q = smoothed(y);
-        let tau = |n: usize| {
-            let square: f64 = MASSES.iter().zip(kernels(y)).map(|(m, k)| m * k * k).sum();
-            (square / (q * q) - 1.0) / n as f64
-        };
-        let rest = |n: usize, sign: f64| -> f64 {
-            let mean: f64 = samples(n)
+        let tau = |n: usize| relative_variance(&MASSES, y).0 / n as f64;
+        let rest = |law: Law, n: usize, sign: f64| -> f64 {
+            let mean: f64 = samples(law, n)
                 .iter()
                 .map(|(counts, p)| {
                     let value = estimate(counts, y);
@@ -178,17 +228,108 @@ fn logarithm() -> Outcome {
                 .sum();
             mean - ln(q) - sign * 0.5 * tau(n)
         };
-        let order = |sign: f64| log2((rest(40, sign) / rest(80, sign)).abs());
-        let compare =
-            |what: &str, sign: f64| Comparison::exact(format!("y = {y}, {what}"), order(sign), 2.0, 1.0, 0.15);
-        out.comparisons.push(compare("order of the rest in 1/N", 1.0));
-        out.mutants.push(("log q̂ low by ½τ at the own point", compare("order with the other sign", -1.0)));
+        let compare = |what: &str, law: Law, sign: f64| {
+            let order = log2((rest(law, 40, sign) / rest(law, 80, sign)).abs());
+            Comparison::exact(format!("y = {y}, {what}"), order, 2.0, 1.0, 0.15)
+        };
+        out.comparisons.push(compare("order of the rest in 1/N", Law::Independent, 1.0));
+        let low = compare("order with the other sign", Law::Independent, -1.0);
+        out.mutants.push(("log q̂ low by ½τ at the own point", low));
+        out.mutants.push(("τ of independent particles for an urn", compare("order", Law::Urn, 1.0)));
     }
     out
 }
 
+/// That what is left after the leading term falls at least by 4 when N doubles, or is rounding of `size` for both N.
+fn second_order(name: String, rest: [f64; 2], size: f64) -> Comparison {
+    if rest.iter().all(|r| r.abs() <= 1e-10 * size) {
+        return Comparison::exact(name, rest[0], 0.0, size, 1e-10);
+    }
+    Comparison::exact(name, log2((rest[0] / rest[1]).abs()).min(2.0), 2.0, 1.0, 0.05)
+}
+
+/// (b): E[w β̂ | y] = wβ_h + ½ r ∇(e w τ_N/r) + O(N⁻²), and ∇(e w τ/r) = (w/r) [(e' + e(e-1)) τ β + e ∇τ] with e' = de/dl.
+fn bias_of_the_drift(f: &dyn Divergence) -> Outcome {
+    let mut out = Outcome::default();
+    let all = MANY.map(binomial);
+    for y in [POINTS[1], POINTS[2]] {
+        let (log_p, score_p) = target(y);
+        let (q, dq) = blurred(&TWO, y);
+        let (l, beta) = (log_p - ln(q), score_p - dq / q);
+        let (e, bend) = (f.elasticity(l), (f.elasticity(l + 1e-4) - f.elasticity(l - 1e-4)) / 2e-4);
+        let (tau, slope) = relative_variance(&TWO, y);
+        let leading = 0.5 * f.weight(l) * ((bend + e * (e - 1.0)) * tau * beta + e * slope);
+        let excess = all.each_ref().map(|all| {
+            let term = |(shares, probability): &([f64; 3], f64)| {
+                let (value, slope) = blurred(shares, y);
+                probability * value / q * f.weight(log_p - ln(value)) * (score_p - slope / value)
+            };
+            all.iter().map(term).sum::<f64>() - f.weight(l) * beta
+        });
+        let rest = |share: f64| std::array::from_fn(|k| excess[k] - share * leading / MANY[k] as f64);
+        let name = format!("{}, y = {y}, bias of the drift", f.name());
+        let size = f.weight(l) * (beta.abs() + 1.0 / BANDWIDTH);
+        let right: [f64; 2] = rest(1.0);
+        out.comparisons.push(second_order(name.clone(), right, size));
+        let unbiased = leading.abs() / MANY[0] as f64 <= 20.0 * right[0].abs().max(1e-10 * size);
+        let wrong = second_order(name, rest(0.0), size).unless(unbiased);
+        out.mutants.push(("an unbiased score, hence an unbiased drift", wrong));
+    }
+    out
+}
+
+/// (c): F_N = E D_f(p_h‖q̂) falls in N towards D_f(p_h‖q_h), for an urn too, and is higher by ½E_{q_h}[w τ_N] + O(N⁻²). p has atoms at -0.6 and 1.
+fn expected_divergence(f: &dyn Divergence) -> Outcome {
+    let p = [[0.5, -0.6, BANDWIDTH], [0.5, 1.0, BANDWIDTH]];
+    let q: Vec<[f64; 3]> = PLACES.iter().zip(MASSES).map(|(x, m)| [m, *x, BANDWIDTH]).collect();
+    let pair = Pair::on_the_line(&p, &q);
+    // a sample of one atom is the farthest from p
+    let alone = PLACES.map(|x| Pair::on_the_line(&p, &[[1.0, x, BANDWIDTH]]));
+    let ends = alone.each_ref().map(|pair| pair.ends_of_powers(Exponents::span(f), 8.0)[0]);
+    let (low, high) = ends.iter().fold((0.0f64, 0.0f64), |m, e| (m.0.min(e.0), m.1.max(e.1)));
+    let grid = Grid::covering(&[(low, high)], BANDWIDTH / 8.0);
+    let log_p = pair.p.log_density(&grid.nodes);
+    let at: Vec<[f64; 3]> = (0..log_p.len()).map(|i| kernels(grid.nodes[(i, 0)])).collect();
+    let mut out = Outcome::default();
+    let name = |what: &str| format!("{}, E D_f(p_h‖q̂), {what}", f.name());
+    let steepest = alone.iter().flat_map(|pair| pair.at(&grid.nodes).log_ratio()).fold(0.0f64, |m, l| m.max(l.abs()));
+    let (first, last) = Exponents::span(f);
+    if steepest * last.max(1.0 - first) > 300.0 {
+        let reason = "f(p/q̂) leaves double precision where a cloud of one place is far from p";
+        out.comparisons.push(Comparison::refused(name("all"), reason));
+        return out;
+    }
+    let value = |shares: &[f64; 3]| {
+        grid.integrate(|i| {
+            let q: f64 = shares.iter().zip(at[i]).map(|(m, k)| m * k).sum();
+            q * f.f(log_p[i] - ln(q))
+        })
+    };
+    for law in [Law::Independent, Law::Urn] {
+        let mean = |n: usize| -> f64 {
+            let each = |(counts, p): &([usize; 3], f64)| p * value(&counts.map(|c| c as f64 / n as f64));
+            samples(law, n).iter().map(each).sum()
+        };
+        let means = SIZES.map(mean);
+        let falls = means.windows(2).all(|m| m[1] < m[0]) && means[SIZES.len() - 1] > value(&MASSES);
+        out.comparisons.push(Comparison::decision(name(&format!("{law:?}, falls")), falls));
+    }
+    let limit = value(&TWO);
+    let excess = MANY.map(|n| binomial(n).iter().map(|(shares, p)| p * value(shares)).sum::<f64>() - limit);
+    let leading = grid.integrate(|i| {
+        let y = grid.nodes[(i, 0)];
+        let q = blurred(&TWO, y).0;
+        0.5 * q * f.weight(log_p[i] - ln(q)) * relative_variance(&TWO, y).0
+    });
+    let rest = |share: f64| std::array::from_fn(|k| excess[k] - share * leading / MANY[k] as f64);
+    out.comparisons.push(second_order(name("the excess"), rest(1.0), limit));
+    let wrong = second_order(name("the excess"), rest(2.0), limit);
+    out.mutants.push(("F_N above its limit by E_{q_h}[w τ_N]", wrong));
+    out
+}
+
 /// (d): 0 ≤ E KL(q̂‖p_h) - KL(q_h‖p_h) = E KL(q̂‖q_h) ≤ log(1 + E_{q_h} τ_N) ≤ E_{q_h} τ_N at every N, and it falls in N (c).
-fn divergence_of_the_estimate() -> Outcome {
+fn bound() -> Outcome {
     let (low, high, cells) = (-5.0, 5.5, 1050);
     let width = (high - low) / f64::from(cells);
     let grid: Vec<f64> = (0..=cells).map(|i| low + width * f64::from(i)).collect();
@@ -201,11 +342,11 @@ fn divergence_of_the_estimate() -> Outcome {
             };
             p * width * grid.iter().map(term).sum::<f64>()
         };
-        samples(n).iter().map(one).sum()
+        samples(Law::Independent, n).iter().map(one).sum()
     };
     let mean_tau = |n: usize| -> f64 {
-        let square = |y: &f64| MASSES.iter().zip(kernels(*y)).map(|(m, k)| m * k * k).sum::<f64>() / smoothed(*y);
-        (width * grid.iter().map(square).sum::<f64>() - 1.0) / n as f64
+        let term = |y: &f64| smoothed(*y) * relative_variance(&MASSES, *y).0;
+        width * grid.iter().map(term).sum::<f64>() / n as f64
     };
     let mut out = Outcome::default();
     let mut last = f64::INFINITY;

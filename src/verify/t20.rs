@@ -106,7 +106,8 @@ fn bound(k: usize, chain: &Chain, u: &[f64], f: &Case) -> Outcome {
         return Outcome { comparisons: vec![refused], mutants: Vec::new() };
     }
     let span = 2.0 / f.weight(0.0) / PIECES as f64;
-    let (mut state, mut y, mut time) = (u.to_vec(), log_sup(u), 0.0);
+    let mut state = chain.within_reach(f, u);
+    let (mut y, mut time) = (log_sup(&state), 0.0);
     let start = y;
     let (mut below, mut kl, mut tv, mut naive) = (true, true, true, true);
     for _ in 0..PIECES {

@@ -42,7 +42,8 @@ fn states(f: &Case) -> Outcome {
     let chain = Chain { p: vec![0.5, 0.5], conductance: vec![1.0] };
     let mut out = Outcome::default();
     for start in [0.4, 0.1] {
-        let u = [start, 2.0 - start];
+        let u = chain.within_reach(f, &[start, 2.0 - start]);
+        let start = u[0];
         let span = time(f, start);
         // the imbalance after (short of) the time; the step resolves the fastest rate
         let after = |span: f64| 1.0 - chain.after(f, &u, span, 0.02 * chain.stable_step(f, &u), false)[0];

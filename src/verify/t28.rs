@@ -147,7 +147,8 @@ fn fall(scene: &Scene, f: &dyn Divergence, young: &Young, fade: f64) -> (Ladder,
     (ladder.into_iter().next().expect("one functional"), resolution)
 }
 
-/// (b): E|s|_q^q/(E|V|²)^{1/2} ≤ (E|s|²)^{1/2} within a window, for V of the shipped Young functions.
+/// (b): E|s|_q^q/(E|V|²)^{1/2} ≤ (E|s|²)^{1/2} within a window, for V of the shipped Young functions; equal where |s_k| is constant, as it is
+/// on the line for two Gaussians of one width.
 fn length(draw: &Draw, fs: &[Arc<dyn Divergence>]) -> Outcome {
     let scene = Scene::new(&draw.pair, Window::random(&mut draw.stream(0), &draw.pair));
     let mut out = Outcome::default();
@@ -161,9 +162,10 @@ fn length(draw: &Draw, fs: &[Arc<dyn Divergence>]) -> Outcome {
             let field = |s: Vector| [young.velocity(s[0], 0), young.velocity(s[1], 1)];
             let per_length = mean(&|s| super::dot(s, field(s))) / mean(&|s| super::dot(field(s), field(s))).sqrt();
             let name = |what: &str| format!("{}, {}, q = {q}, {what}", draw.label, f.name());
-            let holds = Comparison::decision(name("slower than q = 2"), per_length < steepest);
-            out.comparisons.push(holds);
-            let beats = Comparison::decision(name("faster than q = 2"), per_length > steepest);
+            // sums of positive terms, each a few roundings off
+            let attained = steepest * (1.0 + 64.0 * f64::EPSILON);
+            out.comparisons.push(Comparison::decision(name("not faster than q = 2"), per_length <= attained));
+            let beats = Comparison::decision(name("faster than q = 2"), per_length > attained);
             out.mutants.push(("some p falls faster per unit of L2 length", beats));
         }
     }

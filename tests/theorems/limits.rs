@@ -24,9 +24,9 @@ fn t15_reaction_repairs_masses() {
     established("T15");
 }
 
-/// Checks T16 on every multinomial sample of three atoms: the own term's score to 1e-12, the drift's identity by differences of order 2,
-/// the order of what is left of the logarithm, the bound of the excess divergence; rejects an independent point, a second correction, and
-/// a logarithm that is low.
+/// Checks T16 on every sample of two or three atoms, independent ones and an urn's: the own term's score to 1e-12, the drift's identity by
+/// differences of order 2, the order of what is left of the logarithm, of the drift and of the divergence of the estimate, its fall in N and its
+/// bound; rejects an independent point, a second correction, a logarithm that is low, a drift without bias, and the τ of independent particles.
 #[test]
 fn t16_the_own_term_is_exact() {
     established("T16");
@@ -75,7 +75,7 @@ fn t23_one_integral_gives_the_time() {
 }
 
 /// Checks T24 on the page's pair (three figures) and random ones: the shortest combination attains its square, and no divergence and no
-/// signed weight does better; rejects the average and the sum without norms.
+/// signed weight does better; rejects the average, the ends and the sum without norms.
 #[test]
 fn t24_the_shortest_combination_is_minimax() {
     established("T24");

@@ -18,6 +18,18 @@ fn ladders_decide() {
     }
 }
 
+/// Checks that a ladder whose error still falls at its end, 1,500 ε² = 2.2e-8 at the last step, is judged by its limit: 1 holds, and what the last
+/// rung has come to fails.
+#[test]
+fn a_ladder_that_ends_on_its_way_is_judged_by_its_limit() {
+    let cubic = Ladder::central(0.125, |x| vec![(x + 1.5e3 * x.powi(3), x.abs())]).swap_remove(0);
+    let judged = |right: f64| Comparison::of_ladder("x + 1500 x³", &cubic, right, 1.0, 1e-8);
+    let last = cubic.values[cubic.values.len() - 1];
+    assert!((last - 1.0 - 2.2e-8).abs() < 1e-9 && cubic.ends_falling(), "{last}");
+    assert_eq!(judged(1.0).verdict, Verdict::Holds, "{}", judged(1.0));
+    assert_eq!(judged(last).verdict, Verdict::Fails, "{}", judged(last));
+}
+
 /// Checks that x², which central differences differentiate exactly, holds without an order, and that its wrong derivatives fail.
 #[test]
 fn exact_differences_hold_without_an_order() {

@@ -17,8 +17,9 @@ fn t10_kernel_estimate_of_the_score() {
 }
 
 /// Checks on random particles that D_f(p_h‖q_h) falls along φ_h ∗ (w(r_h)β_h) made of the shipped estimate and drift, order 2, with Jensen's
-/// inequality; the sampling bias of powers; and that the whole shipped field rests in mean at q = p (|z| ≤ 4, chance 4e-4 each); rejects
-/// the raw field, an unblurred p, another bandwidth for q and the unmatched drift.
+/// inequality; the sampling bias of powers; that the whole shipped field rests in mean at q = p (|z| ≤ 4, chance 4e-4 each); and its mean over
+/// 2¹⁶ jitters of one cloud in the plane; rejects the raw field, an unblurred p, another bandwidth for q, the unmatched drift, and for the
+/// cloud another jitter, size or component.
 #[test]
 fn t11_smoothed_velocity_is_a_gradient() {
     established("T11");

@@ -29,7 +29,7 @@ pub(in crate::verify) struct Line {
     face: Vec<f64>,
 }
 
-/// A run until the mass left of 0 is 0.35.
+/// A run until the mass left of 0 is 0.35; NaN where a step leaves u > 0.
 pub(in crate::verify) struct Run {
     /// When.
     pub time: f64,
@@ -141,9 +141,15 @@ impl Line {
         let mean = |u: &[f64]| self.width * (0..u.len()).map(|i| psi[i] * self.p[i] * u[i]).sum::<f64>();
         let mut u = self.start();
         let (begin, mut time, mut outside) = (mean(&u), 0.0, 0.0f64);
+        // a steep weight begins with shorter steps, for a longer one overshoots to u < 0; no row of the table is ten times w(1)
+        let steepest = u.iter().map(|&u| f.weight(-ln(u))).fold(0.0, f64::max) / f.weight(0.0);
+        let first = FIRST * (10.0 / steepest).min(1.0);
         loop {
-            let h = FIRST + GROWTH * time;
+            let h = first + GROWTH * time;
             let next = self.step(f, &u, h);
+            if !next.iter().all(|u| *u > 0.0) {
+                return Run { time: f64::NAN, transported: f64::NAN, outside: f64::NAN };
+            }
             if self.left_mass(&next) >= 0.35 {
                 let (h, last) = self.land(f, &u, h);
                 return Run { time: time + h, transported: (mean(&last) - begin).abs(), outside };

@@ -98,6 +98,10 @@ fn capacity(f: &dyn Divergence) -> Outcome {
     let run = Line::new(6.0, 0.045).halving(f);
     let bound = gap(6.0) * oscillation(0.4, 1.6) * run.time;
     let name = format!("{}, L = 6", f.name());
+    if run.time.is_nan() {
+        out.comparisons.push(Comparison::refused(name, "w changes so much that a time step of the cells leaves u > 0"));
+        return out;
+    }
     out.comparisons.push(
         Comparison::decision(format!("{name}, bound"), true)
             .assuming("change of E[ψ] over its bound", run.transported / bound, 1.0)
