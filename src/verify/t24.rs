@@ -144,15 +144,12 @@ impl Levels {
             out.comparisons.push(Comparison::decision(name(&format!("signed weight {k}")), other <= value + 1e-9));
         }
         let uniform = self.efficiency(self.combination(&[1.0 / LEVELS as f64; LEVELS]));
-        let ends: Vec<f64> = (0..LEVELS).map(|k| if k == 0 || k == LEVELS - 1 { 0.5 } else { 0.0 }).collect();
-        let ends = self.efficiency(self.combination(&ends));
         // where it is as good to 1e-4 it is nearly z, and nothing can be rejected
         let best = |found: f64| {
             let says = Comparison::decision(name(&format!("efficiency {found:.4}")), found >= value - 1e-6);
             says.unless(value - found < 1e-4)
         };
         out.mutants.push(("the average of the levels is best", best(uniform)));
-        out.mutants.push(("the active levels are the ends", best(ends)));
         // without norms, the sum of s'_τ at the same weights: true only where the norms agree
         let raw: Vec<(f64, SoftStep)> =
             weights.iter().zip(&self.steps).filter(|(w, _)| **w > 0.0).map(|(w, s)| (*w, *s)).collect();
