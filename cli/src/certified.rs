@@ -3,7 +3,7 @@
 use crate::failure::Outcome;
 use crate::files::json::real;
 use crate::model::Model;
-use crate::report::{CertificateCard, Field};
+use crate::record::{CertificateCard, Field};
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Certificate, Estimate, KlBound, Verdict, resample, weighted_means};
