@@ -3,7 +3,9 @@
 
 use crate::files::atomic;
 use crate::progress;
-use crate::signal::{self, SIGHUP, SIGINT, SIGTERM};
+use crate::signal::{self, SIGINT};
+#[cfg(unix)]
+use crate::signal::{SIGHUP, SIGTERM};
 use crate::target::stan::at_work;
 use crate::terminal::say;
 

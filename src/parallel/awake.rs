@@ -68,8 +68,8 @@ fn cores() -> usize {
     *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
-/// Works until no task is left, with [`spin`] on. Threads outside the pool, and those of a pool that is too large for the machine, leave the waiting to the
-/// scope.
+/// Works until no task is left, with [`spin`] on. Threads outside the pool, and those of a pool that is too large for the machine, leave
+/// the waiting to the scope.
 pub(super) fn wait(left: &AtomicUsize) {
     if !SPINNING.load(Ordering::Relaxed) || rayon::current_num_threads() > cores() {
         return;

@@ -105,7 +105,8 @@ mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Checks that every item is taken once, in pools of 1 and of 3 threads and from outside a pool, with spinning and without, and that a panic comes through.
+    /// Checks that every item is taken once, in pools of 1 and of 3 threads and from outside a pool, with spinning and without, and that a
+    /// panic comes through.
     #[test]
     fn every_task_runs_once() {
         let run = || {
