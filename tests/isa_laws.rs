@@ -3,7 +3,7 @@
 use pushforward::density::{Target, by_name};
 use pushforward::estimate::Kde;
 use pushforward::linalg::{Matrix, gemm, matmul};
-use pushforward::num::{ISA, Real, Shell, exp_slice, ln_slice, shell, shells, tanh_slice};
+use pushforward::num::{ISA, InstructionSet, Real, exp_slice, instruction_set, instruction_sets, ln_slice, tanh_slice};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Method;
 use std::process::Command;
@@ -66,19 +66,19 @@ fn trained<T: Real>() -> Matrix {
 fn vector_sets_give_the_same_bits() {
     if let Some(child) = std::env::var_os(CHILD) {
         let trains = child != "products";
-        return print!("\nset {}\n{}{}", shell().name(), numbers::<f32>(trains), numbers::<f64>(trains));
+        return print!("\nset {}\n{}{}", instruction_set().name(), numbers::<f32>(trains), numbers::<f64>(trains));
     }
-    let on = |shell: Shell| {
+    let on = |set: InstructionSet| {
         let mut command = Command::new(std::env::current_exe().unwrap());
         command.args(["--exact", "vector_sets_give_the_same_bits", "--nocapture"]);
-        let out = command.env(ISA, shell.name()).env(CHILD, "1").output().unwrap();
+        let out = command.env(ISA, set.name()).env(CHILD, "1").output().unwrap();
         let text = String::from_utf8(out.stdout).unwrap();
-        assert!(out.status.success() && text.contains(&format!("set {}\n", shell.name())), "{text}");
+        assert!(out.status.success() && text.contains(&format!("set {}\n", set.name())), "{text}");
         let lines: Vec<String> = text.lines().filter(|l| l.starts_with("bits ")).map(String::from).collect();
         assert!(lines.len() > 50, "{text}");
         lines
     };
-    let all: Vec<_> = shells().into_iter().map(|shell| (shell, on(shell))).collect();
+    let all: Vec<_> = instruction_sets().into_iter().map(|set| (set, on(set))).collect();
     for pair in all[1..].windows(2) {
         for (a, b) in pair[0].1.iter().zip(&pair[1].1) {
             assert_eq!(a, b, "{:?} and {:?}", pair[0].0, pair[1].0);

@@ -1,4 +1,5 @@
-//! The layers of the library: imports go down only, `unsafe` stays in four files, the library leans on four crates, files stay short.
+//! The layers of the library and of the command: imports go down only, `unsafe` stays in six files, the library leans on four crates,
+//! files stay short.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -30,6 +31,49 @@ const LAYERS: [(&str, usize); 24] = [
     ("theory", 0),
     ("lib", 10),
 ];
+
+/// The modules of the command and their layers, by the same rule. Commands, a file each, import nothing from each other.
+const COMMAND: [(&str, usize); 36] = [
+    ("signal", 0),
+    ("curves", 0),
+    ("style", 0),
+    ("progress", 0),
+    ("duration", 0),
+    ("discontinuities", 0),
+    ("failure", 1),
+    ("record", 1),
+    ("evaluations", 1),
+    ("terminal", 2),
+    ("memory", 2),
+    ("files", 3),
+    ("forecast", 3),
+    ("saved", 4),
+    ("fingerprint", 4),
+    ("model", 5),
+    ("checkpoint", 5),
+    ("target", 5),
+    ("certified", 6),
+    ("config", 6),
+    ("temperatures", 6),
+    ("verification", 6),
+    ("run_folder", 6),
+    ("interrupt", 6),
+    ("training", 7),
+    ("verdict", 7),
+    ("opened", 7),
+    ("comparison", 8),
+    ("summary", 8),
+    ("report", 9),
+    ("words", 10),
+    ("results", 11),
+    ("lab", 12),
+    ("supervise", 12),
+    ("job", 13),
+    ("commands", 14),
+];
+
+/// The files at the root of the command: they declare the modules, and import from any.
+const ROOTS: [&str; 2] = ["cli/src/lib.rs", "cli/src/main.rs"];
 
 /// Imports within a layer, importer first; without a cycle. Tests may use any module of their layer.
 const NEIGHBOURS: [(&str, &str, &str); 4] = [
@@ -88,14 +132,15 @@ fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split(|c: char| !(c.is_alphanumeric() || c == '_')).filter(|w| !w.is_empty())
 }
 
-/// "src/density/gaussian.rs" → "density"; "src/error.rs" → "error".
+/// "src/density/gaussian.rs" → "density"; "src/error.rs" → "error"; "cli/src/files/csv.rs" → "files".
 fn module(file: &str) -> &str {
-    let path = file.strip_prefix("src/").unwrap_or(file);
+    let path = file.strip_prefix("cli/").unwrap_or(file);
+    let path = path.strip_prefix("src/").unwrap_or(path);
     path.split_once('/').map_or_else(|| path.trim_end_matches(".rs"), |(module, _)| module)
 }
 
-fn layer(module: &str) -> Option<usize> {
-    LAYERS.iter().find(|(name, _)| *name == module).map(|&(_, layer)| layer)
+fn layer(layers: &[(&str, usize)], module: &str) -> Option<usize> {
+    layers.iter().find(|(name, _)| *name == module).map(|&(_, layer)| layer)
 }
 
 /// The names that stand behind `crate::` (and, in a file that is a child of the crate's root, behind `super::`): one, or those of
@@ -136,16 +181,21 @@ fn imports(text: &str, prefix: &str) -> Vec<String> {
 /// What is wrong with the imports of one file, as sentences.
 fn violations(file: &str, text: &str) -> Vec<String> {
     let own = module(file);
-    let Some(own_layer) = layer(own) else {
-        return vec![format!("{file}: the module {own} has no layer; give it one in LAYERS")];
+    let layers = if file.starts_with("cli/") { &COMMAND[..] } else { &LAYERS[..] };
+    let Some(own_layer) = layer(layers, own) else {
+        return vec![format!("{file}: the module {own} has no layer; give it one in tests/layers.rs")];
     };
     let (product, tests) = text.split_once("#[cfg(test)]").unwrap_or((text, ""));
     let strip = |part: &str| part.lines().map(code).collect::<Vec<_>>().join("\n");
     let (product, tests) = (strip(product), strip(tests));
-    let at_root = file.matches('/').count() == 1 || file.ends_with("/mod.rs");
+    let at_root = file.trim_start_matches("cli/").matches('/').count() == 1 || file.ends_with("/mod.rs");
     let mut wrong = Vec::new();
     if product.contains("super::super") || tests.contains("super::super") {
         wrong.push(format!("{file}: super::super hides a layer; write crate::NAME"));
+    }
+    // the list of commands names them all; no other file knows one
+    if own == "commands" && !file.ends_with("/mod.rs") && [&product, &tests].iter().any(|part| knows_commands(part)) {
+        wrong.push(format!("{file} imports from commands; what two commands share stands below them"));
     }
     for (part, is_test) in [(&product, false), (&tests, true)] {
         let mut names = imports(part, "crate::");
@@ -155,10 +205,11 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         names.retain(|name| name != own);
         names.dedup();
         for name in names {
-            let name = if name == "Error" || name == "Result" { "error" } else { name.as_str() };
+            let root = layers == LAYERS && (name == "Error" || name == "Result");
+            let name = if root { "error" } else { name.as_str() };
             let listed = NEIGHBOURS.iter().any(|&(from, to, _)| (from, to) == (own, name));
             let said = format!("{file} (layer {own_layer}) imports {name}");
-            match layer(name) {
+            match layer(layers, name) {
                 None => wrong.push(format!("{said}, which has no layer")),
                 Some(to) if to > own_layer => wrong.push(format!("{said} (layer {to})")),
                 Some(to) if to == own_layer && !is_test && !listed => {
@@ -170,6 +221,11 @@ fn violations(file: &str, text: &str) -> Vec<String> {
         }
     }
     wrong
+}
+
+/// Whether a file of a command names another.
+fn knows_commands(text: &str) -> bool {
+    imports(text, "crate::").iter().any(|name| name == "commands") || text.contains("super::super")
 }
 
 /// What is wrong with the use of `unsafe` in one file.
@@ -185,6 +241,41 @@ fn unsafe_words(file: &str, text: &str) -> Vec<String> {
 fn imports_go_down() {
     let wrong: Vec<String> = sources("src").iter().flat_map(|(file, text)| violations(file, text)).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Checks the same of the command, whose list of modules is that of its folder, and that no command imports from another.
+#[test]
+fn imports_of_the_command_go_down() {
+    let files: Vec<_> = sources("cli/src").into_iter().filter(|(file, _)| !ROOTS.contains(&file.as_str())).collect();
+    let wrong: Vec<String> = files.iter().flat_map(|(file, text)| violations(file, text)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let gone = COMMAND.iter().filter(|(name, _)| !files.iter().any(|(file, _)| module(file) == *name));
+    assert_eq!(gone.count(), 0, "a layer of the command without a module");
+}
+
+/// Checks that planted violations in the command are found: upwards, sideways within a layer, between commands, into a module without layer.
+#[test]
+fn planted_imports_of_the_command_are_found() {
+    let found = |file: &str, text: &str| violations(file, text).join("; ");
+    let upwards = "cli/src/target/samples.rs (layer 5) imports commands (layer 14)";
+    assert_eq!(found("cli/src/target/samples.rs", "use crate::commands::distance::read_weights;"), upwards);
+    assert!(found("cli/src/results/mod.rs", "use crate::{job, words};").contains("imports job (layer 13)"));
+    assert!(found("cli/src/supervise.rs", "use super::job;").contains("imports job (layer 13)"));
+    assert!(found("cli/src/model.rs", "use crate::checkpoint::NEWEST;").contains("of the same layer"));
+    assert!(found("cli/src/files/csv.rs", "use crate::attic::Box;").contains("imports attic, which has no layer"));
+    assert!(found("cli/src/attic.rs", "").contains("attic has no layer"));
+    for text in
+        ["use crate::commands::train::begin;", "use crate::{commands::train, config};", "use super::super::job;"]
+    {
+        assert!(found("cli/src/commands/report.rs", text).contains("imports from commands"), "{text}");
+    }
+    for (file, text) in [
+        ("cli/src/commands/mod.rs", "use crate::{failure::EXIT_CODES, target};\n// crate::commands"),
+        ("cli/src/commands/report.rs", "use crate::job::begin;\nuse crate::report::{count, plan};"),
+        ("cli/src/model/flow.rs", "use super::{Model, search};"),
+    ] {
+        assert_eq!(found(file, text), "", "{file}");
+    }
 }
 
 /// Checks that the checker of imports bites: each planted violation is found and worded, each lawful import and comment passes.
@@ -224,7 +315,7 @@ fn planted_imports_are_found() {
 fn neighbours_have_no_cycle() {
     let place = |module| LAYERS.iter().position(|&(name, _)| name == module).unwrap();
     for (from, to, why) in NEIGHBOURS {
-        assert!(layer(from) == layer(to) && place(to) < place(from), "{from} → {to}: {why}");
+        assert!(layer(&LAYERS, from) == layer(&LAYERS, to) && place(to) < place(from), "{from} → {to}: {why}");
     }
 }
 

@@ -2,7 +2,7 @@
 
 use crate::files::json::real;
 use crate::model::Model;
-use crate::report::{CertificateCard, Field};
+use crate::record::{CertificateCard, Field};
 use pushforward::density::Density;
 use pushforward::error::Result;
 use pushforward::linalg::Matrix;

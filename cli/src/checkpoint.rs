@@ -6,11 +6,10 @@
 use crate::curves::{Column, Curves, Row};
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors;
-use crate::report::Frame;
+use crate::record::Frame;
 use crate::saved::{Saved, matrix, tensor};
-use crate::training::Snapshot;
 use pushforward::linalg::Matrix;
-use pushforward::num::{Shell, shell, strict};
+use pushforward::num::{InstructionSet, instruction_set, strict};
 use std::path::Path;
 
 /// The newest checkpoint of a run folder.
@@ -47,21 +46,14 @@ pub struct Checkpoint {
 
 /// How kernels round here: "fused" with AVX2 or AVX-512 (the same bits), "portable" without, "strict" where that is asked for.
 pub fn arithmetic() -> &'static str {
-    match shell() {
+    match instruction_set() {
         _ if strict() => "strict",
-        Shell::Portable => "portable",
-        Shell::Avx2 | Shell::Avx512 => "fused",
+        InstructionSet::Portable => "portable",
+        InstructionSet::Avx2 | InstructionSet::Avx512 => "fused",
     }
 }
 
 impl Checkpoint {
-    /// That of a run as it is.
-    pub fn of(run: &Snapshot, config: &str) -> Self {
-        let (curves, frames) = (run.curves.clone(), run.frames.clone());
-        let arithmetic = arithmetic().into();
-        Self { saved: run.saved.clone(), curves, frames, seconds: run.seconds, config: config.into(), arithmetic }
-    }
-
     /// Writes the newest checkpoint of `folder`; the one that was the newest becomes the previous one. At every moment one of the two
     /// is whole.
     pub fn write(&self, folder: &Path) -> Outcome<()> {

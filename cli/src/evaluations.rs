@@ -1,6 +1,6 @@
 //! Evaluations of the target by what they were for, in JSON and in a line.
 
-use crate::report::count;
+use crate::style::count;
 use pushforward::density::{Count, Counts, Phase};
 use serde_json::{Map, Value, json};
 

@@ -1,8 +1,25 @@
 //! How the command fails: one sentence and an exit code.
 
-use crate::verdict::ExitCode;
 use std::fmt;
 use std::path::Path;
+
+/// How the command ends, as a number for scripts. A signal has a number of its own: 128 and that of the signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// What was asked is done.
+    Done = 0,
+    /// It could not be done: the machine refused, the model diverged, the target was not finite too often, or a check failed.
+    Failed = 1,
+    /// The input has no answer.
+    BadInput = 2,
+    /// The run ended and its files are written, but its samples are not samples of the target.
+    NotToBeTrusted = 3,
+}
+
+/// What `--help` says about them.
+pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed (disk, a target that is not finite, training that diverged, a check that \
+    does not hold); 2 bad input; 3 the run ended, but its samples are not to be trusted; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP";
 
 /// Why the command stopped. The sentence names the place, the value and the remedy.
 #[derive(Debug)]
@@ -62,35 +79,9 @@ impl Failure {
             Failure::Input(_) | Failure::Source { .. } => ExitCode::BadInput as u8,
             Failure::Machine(_) | Failure::Failed(_) | Failure::Refuted(_) => ExitCode::Failed as u8,
             Failure::NotToBeTrusted(_) => ExitCode::NotToBeTrusted as u8,
-            Failure::Interrupted(_) => crate::interrupt::exit_code(),
+            Failure::Interrupted(_) => crate::signal::exit_code(),
         }
     }
-}
-
-/// The text with what would steer a terminal written out: control characters but the line's end, and marks of writing
-/// direction.
-pub fn visible(text: &str) -> String {
-    let steers = |c: char| {
-        (c.is_control() && c != '\n')
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        if steers(c) { out.extend(c.escape_default()) } else { out.push(c) }
-    }
-    out
-}
-
-/// Says a line on stderr. Where that cannot be written (a full disk, a closed pipe) nobody can be told, and nothing
-/// else changes.
-pub fn say(line: impl fmt::Display) {
-    use std::io::Write;
-    let _ = writeln!(std::io::stderr(), "{}", visible(&line.to_string()));
-}
-
-/// Says something on stderr that is worth knowing but stops nothing.
-pub(crate) fn note(sentence: String) {
-    say(format_args!("note: {sentence}"));
 }
 
 impl fmt::Display for Failure {

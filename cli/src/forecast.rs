@@ -1,7 +1,7 @@
 //! How long work takes, said before it begins: from the time of a small part of it.
 
-use crate::failure::note;
-use crate::report::count;
+use crate::style::count;
+use crate::terminal::note;
 use pushforward::density::Density;
 use pushforward::metric::{ModeTruth, Options};
 use std::time::Instant;

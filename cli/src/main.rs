@@ -4,12 +4,13 @@
 use clap::Parser;
 use clap::error::ErrorKind;
 use pushforward_cli::commands::Cli;
-use pushforward_cli::failure::{Failure, say};
+use pushforward_cli::failure::Failure;
 use pushforward_cli::interrupt;
 use pushforward_cli::target::stan::at_work;
+use pushforward_cli::terminal::say;
 use std::process::ExitCode;
 
-/// Exit codes: [`pushforward_cli::verdict::ExitCode`], and those of signals.
+/// Exit codes: [`pushforward_cli::failure::ExitCode`], and those of signals.
 fn main() -> ExitCode {
     interrupt::install();
     at_work(true);

@@ -57,7 +57,7 @@ fn space(path: &Path) -> Option<u64> {
         if fs::metadata(path).is_ok_and(|m| !m.is_file()) {
             return None;
         }
-        let found = rustix::fs::statvfs(crate::files::atomic::parent(path)).ok()?;
+        let found = rustix::fs::statvfs(std::path::absolute(path).ok()?.parent()?).ok()?;
         Some(found.f_bavail.saturating_mul(found.f_frsize))
     }
     #[cfg(not(unix))]

@@ -8,7 +8,7 @@ mod search;
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{self, Metadata, Numbers, Tensor, Tensors};
 use crate::memory;
-use crate::saved::tensor;
+use crate::saved::{Packed, tensor};
 use pushforward::density::{Affine, Density, Group, Orientation};
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
@@ -204,35 +204,19 @@ fn flow_layers(flow: &Flow<f64>) -> u128 {
     256 * (couplings + rest + 4 * d) + if components > 1 { 0 } else { 6 * d * d }
 }
 
-/// Numbers that a file can hold.
-pub trait Stored: Real {
-    /// To the file.
-    fn pack(values: &[Self]) -> Numbers;
-    /// From the file; None where it holds the other precision.
-    fn unpack(numbers: &Numbers) -> Option<&[Self]>;
+/// A precision in which a generator can be kept.
+pub trait Stored: Packed {
     /// A generator of this precision.
     fn model(generator: Generator<Self>) -> Model;
 }
 
 impl Stored for f32 {
-    fn pack(values: &[f32]) -> Numbers {
-        Numbers::F32(values.to_vec())
-    }
-    fn unpack(numbers: &Numbers) -> Option<&[f32]> {
-        if let Numbers::F32(v) = numbers { Some(v) } else { None }
-    }
     fn model(generator: Generator<f32>) -> Model {
         Model::F32(generator)
     }
 }
 
 impl Stored for f64 {
-    fn pack(values: &[f64]) -> Numbers {
-        Numbers::F64(values.to_vec())
-    }
-    fn unpack(numbers: &Numbers) -> Option<&[f64]> {
-        if let Numbers::F64(v) = numbers { Some(v) } else { None }
-    }
     fn model(generator: Generator<f64>) -> Model {
         Model::F64(generator)
     }

@@ -2,13 +2,14 @@
 //! belong together, or the run is refused.
 
 use crate::config::{self, Config};
-use crate::failure::{Failure, Outcome, note};
+use crate::failure::{Failure, Outcome};
 use crate::files::samples::read_own;
 use crate::files::{json, read_text};
 use crate::fingerprint;
 use crate::model::{self, Model};
 use crate::target::coordinates::Coordinates;
 use crate::target::{self, Target};
+use crate::terminal::note;
 use pushforward::linalg::Matrix;
 use serde_json::{Map, Value};
 use std::path::{Path, PathBuf};

@@ -2,8 +2,8 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::safetensors::{Metadata, Numbers, Tensor, Tensors};
-use crate::model::Stored;
 use pushforward::linalg::Matrix;
+use pushforward::num::Real;
 use pushforward::state::{self, State};
 
 /// Named numbers and words, as a checkpoint holds them.
@@ -52,13 +52,39 @@ impl Saved {
     }
 }
 
+/// Numbers that a file can hold.
+pub trait Packed: Real {
+    /// To the file.
+    fn pack(values: &[Self]) -> Numbers;
+    /// From the file; None where it holds the other precision.
+    fn unpack(numbers: &Numbers) -> Option<&[Self]>;
+}
+
+impl Packed for f32 {
+    fn pack(values: &[f32]) -> Numbers {
+        Numbers::F32(values.to_vec())
+    }
+    fn unpack(numbers: &Numbers) -> Option<&[f32]> {
+        if let Numbers::F32(v) = numbers { Some(v) } else { None }
+    }
+}
+
+impl Packed for f64 {
+    fn pack(values: &[f64]) -> Numbers {
+        Numbers::F64(values.to_vec())
+    }
+    fn unpack(numbers: &Numbers) -> Option<&[f64]> {
+        if let Numbers::F64(v) = numbers { Some(v) } else { None }
+    }
+}
+
 /// A matrix as a tensor of its precision.
-pub fn tensor<T: Stored>(m: &Matrix<T>) -> Tensor {
+pub fn tensor<T: Packed>(m: &Matrix<T>) -> Tensor {
     Tensor { shape: vec![m.rows(), m.cols()], numbers: T::pack(m.as_slice()) }
 }
 
 /// The matrix that a tensor of its precision holds.
-pub fn matrix<T: Stored>(name: &str, t: &Tensor) -> Outcome<Matrix<T>> {
+pub fn matrix<T: Packed>(name: &str, t: &Tensor) -> Outcome<Matrix<T>> {
     match (&t.shape[..], T::unpack(&t.numbers)) {
         (&[rows, cols], Some(values)) => Ok(Matrix::from_vec(rows, cols, values.to_vec())),
         (shape, None) => Err(Failure::input(format!("{name} (of shape {shape:?}) has another precision"))),

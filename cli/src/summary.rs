@@ -3,7 +3,7 @@
 use crate::certified::Certified;
 use crate::failure::Outcome;
 use crate::files::json::{as_real, real};
-use crate::report::{count, number};
+use crate::style::{count, number};
 use crate::verdict::Verdict;
 use pushforward::linalg::Matrix;
 use pushforward::model::Searched;

@@ -1,12 +1,12 @@
 //! A training under supervision: it works in a thread of its own, and the main thread ends it in time even where a step does not end.
 
 use crate::checkpoint::Checkpoint;
-use crate::commands::note;
 use crate::failure::{Failure, Outcome};
-use crate::interrupt;
 use crate::progress;
 use crate::results::{self, Trained, config_json};
 use crate::run_folder::RunFolder;
+use crate::signal;
+use crate::terminal::note;
 use crate::training::{Ending, Job, Snapshot, Watcher, train};
 use crate::verdict::Verdict;
 use std::path::PathBuf;
@@ -85,7 +85,7 @@ pub fn supervise(job: Job, folder: RunFolder, from: Option<Checkpoint>, limits: 
             Err(RecvTimeoutError::Timeout) => {}
         }
         let now = Instant::now();
-        let patience_ends = interrupt::requested().then(|| *asked.get_or_insert(now) + PATIENCE);
+        let patience_ends = signal::requested().then(|| *asked.get_or_insert(now) + PATIENCE);
         let ending = match limits.deadline {
             _ if patience_ends.is_some_and(|t| now >= t) => Ending::Interrupted,
             Some(t) if now + WRITING >= t => Ending::TimeLimit,
@@ -161,9 +161,10 @@ fn stop(run: &Snapshot, ending: &Ending, job: &Job, folder: &mut RunFolder) -> O
     write_checkpoint(run, job, folder)?;
     results::write_stopped(run, ending, job, folder)?;
     let (step, all, shown) = (run.taken, job.steps(), folder.shown().display());
-    let how = format!("after step {step} of {all}; continue with: pushforward train --resume {shown}");
+    let command = job.command();
+    let how = format!("after step {step} of {all}; continue with: pushforward {command} --resume {shown}");
     match ending {
-        Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by {} {how}", interrupt::name()))),
+        Ending::Interrupted => Err(Failure::Interrupted(format!("stopped by {} {how}", signal::name()))),
         _ => Ok(Ended {
             words: format!("stopped by --max-time {how}\n"),
             place: folder.shown().to_owned(),
@@ -177,7 +178,7 @@ fn nothing_yet(ending: &Ending, folder: &mut RunFolder) -> Failure {
     folder.abandon();
     match ending {
         Ending::Interrupted => {
-            Failure::Interrupted(format!("stopped by {} before the first step; nothing was changed", interrupt::name()))
+            Failure::Interrupted(format!("stopped by {} before the first step; nothing was changed", signal::name()))
         }
         _ => Failure::Machine("--max-time was up before the first step; nothing was changed; give more time".into()),
     }
@@ -193,7 +194,7 @@ fn panicked(shared: &Shared) -> Failure {
 }
 
 fn write_checkpoint(run: &Snapshot, job: &Job, folder: &mut RunFolder) -> Outcome<()> {
-    Checkpoint::of(run, &config_json(job)).write(folder.path())?;
+    run.checkpoint(&config_json(job)).write(folder.path())?;
     folder.keep();
     Ok(())
 }
@@ -232,7 +233,7 @@ impl Recorder<'_> {
 
 impl Watcher for Recorder<'_> {
     fn stop(&mut self) -> Option<Ending> {
-        if interrupt::requested() {
+        if signal::requested() {
             return Some(Ending::Interrupted);
         }
         // another step, with room for a slower one, must end before the time for writing begins

@@ -3,7 +3,7 @@
 use crate::failure::{Failure, Outcome};
 use crate::files::json::real;
 use crate::model::Model;
-use crate::report::number;
+use crate::style::number;
 use crate::target::Target;
 use crate::target::coordinates::Coordinates;
 use pushforward::Error;

@@ -1,14 +1,16 @@
 //! The loop over steps as the command runs it: curves, pictures on the way, a stop that is asked for.
 
-use crate::checkpoint::Checkpoint;
+use crate::checkpoint::{Checkpoint, arithmetic};
 use crate::config::Config;
 use crate::curves::Curves;
-use crate::failure::{Failure, Outcome, note};
+use crate::failure::{Failure, Outcome};
 use crate::model::Model;
 use crate::progress::Progress;
-use crate::report::{Frame, count};
+use crate::record::Frame;
 use crate::saved::Saved;
+use crate::style::count;
 use crate::target::Target;
+use crate::terminal::note;
 use pushforward::Error;
 use pushforward::density::Counts;
 use pushforward::linalg::Matrix;
@@ -45,6 +47,11 @@ impl Job {
         self.method.run.steps
     }
 
+    /// The command that goes on with its run.
+    pub fn command(&self) -> &'static str {
+        if self.method.model.name() == "particles" { "particles" } else { "train" }
+    }
+
     /// Refuses what cannot fit before any of it is allocated: a failed allocation would end the process without a word.
     pub fn fits_memory(&self) -> Outcome<()> {
         let (needed, limit) = (self.method.memory(self.target.density.dim()), crate::memory::available() as f64);
@@ -54,6 +61,7 @@ impl Job {
 
     /// The run at its start, or where `saved` left it.
     pub fn begin(&self, saved: Option<&Saved>) -> Outcome<Run> {
+        Model::known(self.method.model.name())?;
         self.fits_memory()?;
         let law = self.target.law();
         Ok(match saved {
@@ -98,6 +106,20 @@ pub struct Snapshot {
     pub seconds: f64,
     /// What going on takes.
     pub saved: Saved,
+}
+
+impl Snapshot {
+    /// What a checkpoint keeps of it; `config` is the configuration as JSON.
+    pub fn checkpoint(&self, config: &str) -> Checkpoint {
+        Checkpoint {
+            saved: self.saved.clone(),
+            curves: self.curves.clone(),
+            frames: self.frames.clone(),
+            seconds: self.seconds,
+            config: config.into(),
+            arithmetic: arithmetic().into(),
+        }
+    }
 }
 
 /// Who watches a run: says when to stop, and may take notes.

@@ -1,26 +1,8 @@
-//! What a run that took all its steps says of its samples, and the exit codes of the command.
+//! What a run that took all its steps says of its samples.
 
 use crate::certified::Certified;
-use crate::failure::{Failure, Outcome};
+use crate::failure::{ExitCode, Failure, Outcome};
 use pushforward::metric::{Report, Verdict as Weights, Virial};
-
-/// How the command ends, as a number for scripts. A signal has a number of its own: 128 and that of the signal.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub enum ExitCode {
-    /// What was asked is done.
-    Done = 0,
-    /// It could not be done: the machine refused, the model diverged, the target was not finite too often, or a check failed.
-    Failed = 1,
-    /// The input has no answer.
-    BadInput = 2,
-    /// The run ended and its files are written, but its samples are not samples of the target.
-    NotToBeTrusted = 3,
-}
-
-/// What `--help` says about them.
-pub const EXIT_CODES: &str = "Exit codes: 0 done; 1 failed (disk, a target that is not finite, training that diverged, a check that \
-    does not hold); 2 bad input; 3 the run ended, but its samples are not to be trusted; 130 Ctrl-C, 143 SIGTERM, 129 SIGHUP";
 
 /// Whether the samples of a run are to be trusted as far as the library can see. No verdict proves that no mode was missed.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,17 +42,17 @@ impl Verdict {
                 Weights::Unreliable => "the weights are heavy-tailed",
                 Weights::Useless => "a few weights decide everything",
             };
-            let error = crate::report::number(c.loss.mean(), 2);
+            let error = crate::style::number(c.loss.mean(), 2);
             let hardly = "the model hardly visits a part of the target that the search found";
             let why = if c.loss.missing > c.loss.unseen { hardly } else { what };
             Some(format!("{why}: reweighting may err by {error} posterior sd, and nothing vouches for the samples"))
         });
         let restless = virial.filter(|v| v.median > RESTLESS).map(|v| {
-            let times = crate::report::number(v.median, 2);
+            let times = crate::style::number(v.median, 2);
             format!("the score pulls half of the particles {times} times as hard as samples of the target: give a smaller --dt, or a later --time")
         });
         let narrow = virial.filter(|v| v.mean + 4.0 * v.standard_error < NARROW).map(|v| {
-            let share = crate::report::number(100.0 * v.mean.max(0.0).sqrt(), 2);
+            let share = crate::style::number(100.0 * v.mean.max(0.0).sqrt(), 2);
             format!("the particles have about {share} % of the target's width: give a later --time, or --start wide")
         });
         let reasons = [

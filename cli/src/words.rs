@@ -1,7 +1,9 @@
-//! The library's metrics as rows of a page and as JSON.
+//! The library's metrics as rows of a page, as text and as JSON.
 
 use crate::files::json::real;
-use crate::report::{MetricRow, TestRow};
+use crate::record::{MetricRow, TestRow};
+use crate::report::comparison;
+use crate::style::{count, number};
 use pushforward::metric::{Metric, Report, Test};
 use serde_json::{Value, json};
 
@@ -58,4 +60,31 @@ fn metric_json(m: &Metric) -> Value {
         "blocks": m.blocks,
         "note": m.note,
     })
+}
+
+/// The metrics as aligned text; what became of samples that a figure is not about stands below it.
+pub fn table(report: &Report) -> String {
+    let all = report.metrics.iter().map(|m| m.size * m.blocks).max().unwrap_or(0);
+    let head = format!("{:<34}{:>12}{:>12}{:>11}{:>12}", "metric", "value", "floor", "± spread", "comparison");
+    let mut text = format!("{head}{:>11}\n", "samples");
+    for (metric, row) in report.metrics.iter().map(|m| (m, row(m))) {
+        let MetricRow { name, value, floor, .. } = &row;
+        let (mean, spread) = floor.map_or(("–".into(), "–".into()), |(m, s)| (number(m, 4), number(s, 2)));
+        let used = metric.size * metric.blocks;
+        text += &format!("{name:<34}{:>12}{mean:>12}{spread:>11}{:>12}", number(*value, 4), comparison(&row));
+        text += &format!("{:>11}\n", count(used));
+        if used < all || !value.is_finite() {
+            text += &format!("    {}\n", metric.note);
+        }
+    }
+    if !report.tests.is_empty() {
+        text += &format!("\n{:<34}{:>12}{:>12}{:>11}\n", "test", "statistic", "p-value", "samples");
+    }
+    for t in &report.tests {
+        let (statistic, p) = (number(t.statistic, 3), number(t.p_value, 2));
+        text += &format!("{:<34}{statistic:>12}{p:>12}{:>11}\n    {}\n", t.kind.name, count(t.size), t.note);
+    }
+    text + "\nThe floor is the same figure for exact samples of the same number, ± its spread from set to set. The comparison is value / floor for\n\
+            distances and value - floor for levels. A p-value is the chance of such a statistic for exact samples. No figure proves that no\n\
+            mode was missed.\n"
 }

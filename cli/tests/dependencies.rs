@@ -55,6 +55,42 @@ fn the_tree_is_the_one_we_know() {
     assert!(packages.len() <= MOST, "{} packages", packages.len());
 }
 
+/// What an embedding crate builds beside this one, without default features: at most eleven crates. Build scripts and other platforms are not
+/// in it.
+const EMBEDDED: [&str; 11] = [
+    "crossbeam-deque",
+    "crossbeam-epoch",
+    "crossbeam-utils",
+    "either",
+    "matrixmultiply",
+    "rand",
+    "rand_core",
+    "rand_pcg",
+    "rawpointer",
+    "rayon",
+    "rayon-core",
+];
+
+/// Checks that list against what cargo resolves for the library alone. Where cargo cannot say without a network, the test says so and ends.
+#[test]
+fn an_embedder_builds_eleven_crates() {
+    let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    let out = std::process::Command::new(cargo)
+        .args(["tree", "--offline", "--locked", "-p", "pushforward", "--no-default-features"])
+        .args(["--edges", "normal", "--prefix", "none", "--format", "{p}"])
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .unwrap();
+    if !out.status.success() {
+        println!("skipped: {}", String::from_utf8_lossy(&out.stderr));
+        return;
+    }
+    let text = String::from_utf8(out.stdout).unwrap();
+    let found: BTreeSet<&str> = text.lines().filter_map(|line| line.split(' ').next()).collect();
+    let others: Vec<&str> = found.into_iter().filter(|name| !name.is_empty() && *name != "pushforward").collect();
+    assert_eq!(others, EMBEDDED);
+}
+
 /// Licences that permissive software may bring with it; MIT, which is ours, can be given with all of them.
 const LICENCES: &[&str] = &[
     "MIT",

@@ -3,11 +3,11 @@
 mod common;
 
 use common::pushforward;
-use pushforward::num::shells;
+use pushforward::num::instruction_sets;
 use std::path::Path;
 use std::process::{Command, Output};
 
-/// Checks that every registered target, divergence, method and velocity is listed with its formula or meaning, that the settings of every
+/// Checks that every registered target, divergence, method, velocity, model and estimator is listed with its formula or meaning, that the settings of every
 /// method are shown with the defaults of a target, and that a list can be asked for alone.
 #[test]
 fn everything_is_listed() {
@@ -28,7 +28,16 @@ fn everything_is_listed() {
     for velocity in pushforward::velocity::all_velocities() {
         assert!(velocities.contains(velocity.name()) && velocities.contains(velocity.formula()), "{}", velocity.name());
     }
-    assert_eq!(all, targets + &divergences + &methods + &velocities + &text(&["list", "machine"]));
+    let (models, estimators) = (text(&["list", "models"]), text(&["list", "estimators"]));
+    for model in pushforward::model::all_models() {
+        assert!(models.contains(&format!("\n{}\n", model.name())) && models.contains(model.summary()), "{models}");
+    }
+    for estimator in pushforward::estimate::all_estimators() {
+        let (name, summary) = (estimator.name(), estimator.summary());
+        assert!(estimators.contains(&format!("\n{name}\n")) && estimators.contains(summary), "{estimators}");
+    }
+    let parts = [targets, divergences, methods, velocities, models, estimators, text(&["list", "machine"])];
+    assert_eq!(all, parts.concat());
 }
 
 /// Checks that a mistyped command line is answered in one line with exit code 2, and that help and version are no failures.
@@ -56,17 +65,17 @@ fn with_isa(value: &str, arguments: &[&str]) -> Output {
 /// Checks that the list of the machine names each set that it can run and the one in use, and that an unknown set is said in one line with
 /// exit code 2 by a command that computes, while the list still shows what to choose.
 #[test]
-fn instruction_sets() {
+fn sets_are_listed_and_chosen() {
     let listed = |value: &str| String::from_utf8(with_isa(value, &["list", "machine"]).stdout).unwrap();
     let line = |text: &str, key: &str| {
         text.lines().find_map(|l| l.trim().strip_prefix(key)).unwrap_or_else(|| panic!("{text}")).trim().to_owned()
     };
-    for name in ["strict"].into_iter().chain(shells().into_iter().map(|shell| shell.name())) {
+    for name in ["strict"].into_iter().chain(instruction_sets().into_iter().map(|set| set.name())) {
         let text = listed(name);
         assert_eq!(line(&text, "in use"), name);
         assert!(line(&text, "sets").split(", ").any(|set| set == name), "{text}");
     }
-    let widest = shells().last().unwrap().name();
+    let widest = instruction_sets().last().unwrap().name();
     assert_eq!(line(&listed(""), "in use"), widest);
     let out = with_isa("sse9", &["check", "gmm9"]);
     let stderr = String::from_utf8(out.stderr).unwrap();

@@ -148,7 +148,8 @@ fn start_of_particles() {
     fs::write(at("start.csv"), &points).unwrap();
     let particles = ["particles", "two.toml", "--start", "start.csv", "--set", "steps=2000", "--out"];
     succeeds(&pushforward(folder.path(), &[&particles[..], &["whole"]].concat()));
-    stopped(folder.path(), &[&particles[..], &["part"]].concat(), "part");
+    let out = stopped(folder.path(), &[&particles[..], &["part"]].concat(), "part");
+    assert!(stderr(&out).contains("continue with: pushforward particles --resume part"), "{}", stderr(&out));
     let config = fs::read_to_string(at("part/config.toml")).unwrap();
     assert!(config.contains("start_checksum = "), "{config}");
     // in another folder, where a relative path would lead elsewhere

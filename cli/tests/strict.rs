@@ -42,7 +42,7 @@ fn samples(folder: &Path, run: &str) -> Vec<u8> {
 #[test]
 fn strict_bits() {
     let folder = folder_with_functions();
-    let fused = pushforward::num::shells().len() > 1;
+    let fused = pushforward::num::instruction_sets().len() > 1;
     let old = [("GLIBC_TUNABLES", "glibc.cpu.hwcaps=-AVX512F,-AVX2,-AVX,-FMA,-FMA4")];
     for (name, train) in RUNS {
         let [usual, one, three] = ["usual", "one", "three"].map(|kind| format!("{name}-{kind}"));
@@ -96,6 +96,6 @@ fn mixed_arithmetic() {
     succeeds(&pushforward(folder.path(), &[&train[..], &stop].concat()));
     let out = strict(folder.path(), &[], &["train", "--resume", "mixed", "--max-time", "2s"]);
     succeeds(&out);
-    let fused = pushforward::num::shells().len() > 1;
+    let fused = pushforward::num::instruction_sets().len() > 1;
     assert_eq!(stderr(&out).contains("goes on in strict"), fused, "{}", stderr(&out));
 }

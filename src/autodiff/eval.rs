@@ -74,7 +74,6 @@ pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mu
         Max => binary(a, b, out, |x, y| if x >= y || x.is_nan() { x } else { y }),
         GreaterEqual => binary(a, b, out, |x, y| if x >= y { T::ONE } else { T::ZERO }),
         Masked => binary(a, b, out, |x, m| if m != T::ZERO { x } else { T::ZERO }),
-        Neg => unary(a, out, |x| -x),
         Scale(k) => unary(a, out, |x| x * *k),
         Offset(k) => unary(a, out, |x| x + *k),
         Square => unary(a, out, |x| x * x),

@@ -20,7 +20,6 @@ pub(crate) enum Op<T> {
     /// a where b ≠ 0, else 0 whatever a is.
     Masked,
     // one input
-    Neg,
     Scale(T),
     Offset(T),
     Square,
@@ -143,7 +142,6 @@ pub(crate) fn vjp<'t, T: Real>(
         Max => two(&|| (g * a.greater_equal(b)).sum_to(a.shape()), &|| (g - g * a.greater_equal(b)).sum_to(b.shape())),
         // where it is 0 by choice, what there is to differentiate may be NaN: chosen, not multiplied
         Masked => [wanted[0].then(|| g.masked(b).sum_to(a.shape())), None, None],
-        Neg => one(-g),
         Scale(k) => one(g * *k),
         Offset(_) => one(g),
         Square => one(g * a * T::from_f64(2.0)), // d x² = 2x dx

@@ -239,7 +239,7 @@ impl<T: Real> Var<'_, T> {
 impl<T: Real> Neg for Var<'_, T> {
     type Output = Self;
     fn neg(self) -> Self {
-        self.tape.apply(Op::Neg, &[self])
+        self.tape.apply(Op::Scale(-T::ONE), &[self])
     }
 }
 

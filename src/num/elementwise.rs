@@ -98,12 +98,12 @@ fn sigmoids<const FMA: bool, T: Real>(x: T) -> (T, T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::num::{Shell, dispatch_on, shells};
+    use crate::num::{InstructionSet, dispatch_on, instruction_sets};
 
-    /// The images of `x` on one shell.
-    fn on<T: Real>(shell: Shell, f: impl Elementwise, x: &[T]) -> Vec<T> {
+    /// The images of `x` on one instruction set.
+    fn on<T: Real>(set: InstructionSet, f: impl Elementwise, x: &[T]) -> Vec<T> {
         let mut y = x.to_vec();
-        dispatch_on(shell, MapSlice(f, &mut y));
+        dispatch_on(set, MapSlice(f, &mut y));
         y
     }
 
@@ -125,29 +125,29 @@ mod tests {
         line.chain((0..count).map(scale)).filter(|x| (low..=high).contains(x)).collect()
     }
 
-    /// Worst distances in ulp (f64 against `oracle`, f32 against the rounded `oracle`), and FMA shells bit for bit.
+    /// Worst distances in ulp (f64 against `oracle`, f32 against the rounded `oracle`), and FMA instruction sets bit for bit.
     fn worst(f: impl Elementwise, oracle: fn(f64) -> f64, range: (f64, f64), range32: (f64, f64)) -> (i64, i64) {
         let x = sweep(range.0, range.1, 200_000);
         let x32: Vec<f32> = sweep(range32.0, range32.1, 200_000).into_iter().map(|x| x as f32).collect();
         let mut worst = (0, 0);
         let mut fused: Option<(Vec<f64>, Vec<f32>)> = None;
-        for shell in shells() {
-            let (y, y32) = (on(shell, f, &x), on(shell, f, &x32));
+        for set in instruction_sets() {
+            let (y, y32) = (on(set, f, &x), on(set, f, &x32));
             for (x, y) in x.iter().zip(&y) {
                 worst.0 = worst.0.max((ordinal(*y) - ordinal(oracle(*x))).abs());
             }
             for (x, y) in x32.iter().zip(&y32) {
                 worst.1 = worst.1.max((ordinal32(*y) - ordinal32(oracle(f64::from(*x)) as f32)).abs());
             }
-            if shell != Shell::Portable {
+            if set != InstructionSet::Portable {
                 let first = fused.get_or_insert_with(|| (y.clone(), y32.clone()));
-                assert!(*first == (y, y32), "{shell:?} differs from the other shell with fused multiply-add");
+                assert!(*first == (y, y32), "{set:?} differs from the other set with fused multiply-add");
             }
         }
         worst
     }
 
-    /// Checks the stated error bounds in every shell and both precisions on 400 000 points each, and that FMA shells agree
+    /// Checks the stated error bounds in every instruction set and both precisions on 400 000 points each, and that FMA instruction sets agree
     /// bit for bit. f32 is compared with f64 rounded; the f64 oracle, the standard library, is itself off by up to 1 ulp
     /// (tanh: 2), hence the larger distances allowed there.
     #[test]
@@ -165,16 +165,16 @@ mod tests {
         check("softplus", (3, 2), worst(Softplus, softplus, (-700.0, 700.0), (-86.0, 86.0)));
     }
 
-    /// Checks the edges in every shell: infinities, zeros, NaN, overflow, flush to zero, subnormal numbers.
+    /// Checks the edges in every instruction set: infinities, zeros, NaN, overflow, flush to zero, subnormal numbers.
     #[test]
     fn edges() {
         let payload = f64::from_bits(0x7ff8_0000_0000_0fff);
         let inf = f64::INFINITY;
-        for shell in shells() {
-            let check = |f: fn(Shell, &[f64]) -> Vec<f64>, x: f64, y: f64| {
+        for set in instruction_sets() {
+            let check = |f: fn(InstructionSet, &[f64]) -> Vec<f64>, x: f64, y: f64| {
                 // nine copies reach the vector loop and its remainder
-                for got in f(shell, &[x; 9]) {
-                    assert_eq!(got.to_bits(), y.to_bits(), "{shell:?}: f({x:e}) = {got:e}, expected {y:e}");
+                for got in f(set, &[x; 9]) {
+                    assert_eq!(got.to_bits(), y.to_bits(), "{set:?}: f({x:e}) = {got:e}, expected {y:e}");
                 }
             };
             for (x, y) in
@@ -200,10 +200,10 @@ mod tests {
                 check(|s, x| on(s, Softplus, x), x, y);
             }
             let nan = [f64::NAN, payload, -f64::NAN];
-            assert!(on(shell, Exp, &nan).iter().chain(&on(shell, Ln, &nan)).all(|y| y.is_nan()));
-            assert!(on(shell, ExpM1, &nan).iter().chain(&on(shell, Tanh, &nan)).all(|y| y.is_nan()));
-            assert!(on(shell, Sigmoid, &nan).iter().chain(&on(shell, Softplus, &nan)).all(|y| y.is_nan()));
-            assert!(on(shell, Ln, &[-1.0, -inf, -5e-324]).iter().all(|y| y.is_nan()));
+            assert!(on(set, Exp, &nan).iter().chain(&on(set, Ln, &nan)).all(|y| y.is_nan()));
+            assert!(on(set, ExpM1, &nan).iter().chain(&on(set, Tanh, &nan)).all(|y| y.is_nan()));
+            assert!(on(set, Sigmoid, &nan).iter().chain(&on(set, Softplus, &nan)).all(|y| y.is_nan()));
+            assert!(on(set, Ln, &[-1.0, -inf, -5e-324]).iter().all(|y| y.is_nan()));
         }
     }
 
@@ -223,12 +223,12 @@ mod tests {
     fn exp2_without_checks() {
         let worst = worst(Exp2, f64::exp2, (-1021.0, 1022.0), (-125.0, 126.0));
         assert!(worst.0 <= 3 && worst.1 <= 2, "exp2: {worst:?} ulp (f64, f32)");
-        for shell in shells() {
+        for set in instruction_sets() {
             for n in [-1021.0f64, -700.0, -1.0, 0.0, 3.0, 1022.0] {
-                assert_eq!(on(shell, Exp2, &[n; 9]), [n.exp2(); 9], "{shell:?}");
+                assert_eq!(on(set, Exp2, &[n; 9]), [n.exp2(); 9], "{set:?}");
             }
-            assert_eq!(on(shell, Exp2, &[-1e300, -f64::INFINITY, -1021.5]), [2f64.powi(-1021); 3]);
-            assert_eq!(on(shell, Exp2, &[-1e30f32, -f32::INFINITY, -125.2]), [2f32.powi(-125); 3]);
+            assert_eq!(on(set, Exp2, &[-1e300, -f64::INFINITY, -1021.5]), [2f64.powi(-1021); 3]);
+            assert_eq!(on(set, Exp2, &[-1e30f32, -f32::INFINITY, -125.2]), [2f32.powi(-125); 3]);
         }
     }
 
@@ -239,12 +239,12 @@ mod tests {
             (low.to_bits().min(high.to_bits())..=low.to_bits().max(high.to_bits())).map(f32::from_bits)
         };
         let x: Vec<f32> = every(-87.1, -86.8).chain(every(88.7, 88.8)).collect();
-        for shell in shells() {
-            for (x, y) in x.iter().zip(on(shell, Exp, &x)) {
+        for set in instruction_sets() {
+            for (x, y) in x.iter().zip(on(set, Exp, &x)) {
                 let exact = if *x < -86.9 { 0.0 } else { f64::from(*x).exp() as f32 };
                 assert!(
                     y == exact || (ordinal32(y) - ordinal32(exact)).abs() <= 1,
-                    "{shell:?}: exp {x} = {y:e}, {exact:e}"
+                    "{set:?}: exp {x} = {y:e}, {exact:e}"
                 );
             }
         }

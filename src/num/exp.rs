@@ -1,6 +1,6 @@
 //! Bodies of the exponential family: branch free, always inlined, vectorised by the loop around them.
 //!
-//! The number of roundings is fixed by `FMA`, so two shells with fused multiply-add agree bit for bit. The error bounds, in units
+//! The number of roundings is fixed by `FMA`, so two instruction sets with fused multiply-add agree bit for bit. The error bounds, in units
 //! in the last place (ulp), are proved by the sweeps in [`super::elementwise`].
 
 use super::Real;

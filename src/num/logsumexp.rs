@@ -87,10 +87,10 @@ pub fn softmax(x: &[f64]) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::num::{Shell, dispatch_on, shells};
+    use crate::num::{InstructionSet, dispatch_on, instruction_sets};
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Checks agreement with the plain loop in f64 for every length around the lane and block sizes, in every shell and both
+    /// Checks agreement with the plain loop in f64 for every length around the lane and block sizes, in every instruction set and both
     /// precisions, within the stated (n/1024 + 70) ε (+ 4 ε max(|m|, 1) for the shift and the last logarithm).
     #[test]
     fn agrees_with_the_plain_loop() {
@@ -99,10 +99,10 @@ mod tests {
             let exact = x.as_slice().iter().map(|x| x.to_f64().exp()).sum::<f64>().ln();
             let tolerance = (n as f64 / 1024.0 + 70.0 + 4.0 * exact.abs().max(1.0)) * T::EPSILON.to_f64();
             let mut fused = None;
-            for shell in shells() {
-                let got = dispatch_on(shell, LogSumExp(x.as_slice()));
-                assert!((got.to_f64() - exact).abs() <= tolerance, "{shell:?} n = {n}: {got} {exact}");
-                if shell != Shell::Portable {
+            for set in instruction_sets() {
+                let got = dispatch_on(set, LogSumExp(x.as_slice()));
+                assert!((got.to_f64() - exact).abs() <= tolerance, "{set:?} n = {n}: {got} {exact}");
+                if set != InstructionSet::Portable {
                     assert_eq!(*fused.get_or_insert(got), got, "the bits must not depend on the vector width");
                 }
             }

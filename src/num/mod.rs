@@ -32,7 +32,9 @@ pub use logsumexp::{log_mean_exp, log_sum_exp, softmax};
 pub use qp::{MinNorm, min_norm};
 pub use quadrature::GaussLegendre;
 pub use real::Real;
-pub use simd::{ISA, Kernel, Shell, check_isa, dispatch, dispatch_on, shell, shells, strict};
+pub use simd::{
+    ISA, InstructionSet, Kernel, check_isa, dispatch, dispatch_on, instruction_set, instruction_sets, strict,
+};
 pub use special::{Special, digamma, log_gamma};
 pub(crate) use sum::sum_of_squares;
 pub use sum::{Summary, mean, sum, variance};

@@ -55,7 +55,7 @@ pub trait Kernel {
 
 /// An instruction set that kernels are compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shell {
+pub enum InstructionSet {
     /// What every machine of the target has; multiply and add round separately.
     Portable,
     /// 256-bit vectors with fused multiply-add.
@@ -64,13 +64,13 @@ pub enum Shell {
     Avx512,
 }
 
-impl Shell {
+impl InstructionSet {
     /// Its value of [`ISA`].
     pub fn name(self) -> &'static str {
         match self {
-            Shell::Portable => "portable",
-            Shell::Avx2 => "avx2",
-            Shell::Avx512 => "avx512",
+            InstructionSet::Portable => "portable",
+            InstructionSet::Avx2 => "avx2",
+            InstructionSet::Avx512 => "avx512",
         }
     }
 
@@ -78,9 +78,9 @@ impl Shell {
     pub fn is_available(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         match self {
-            Shell::Portable => true,
-            Shell::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
-            Shell::Avx512 => {
+            InstructionSet::Portable => true,
+            InstructionSet::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            InstructionSet::Avx512 => {
                 is_x86_feature_detected!("avx512f")
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
@@ -90,24 +90,27 @@ impl Shell {
         }
         #[cfg(not(target_arch = "x86_64"))]
         {
-            self == Shell::Portable
+            self == InstructionSet::Portable
         }
     }
 }
 
-/// The shells that this machine can run, narrowest first.
-pub fn shells() -> Vec<Shell> {
-    [Shell::Portable, Shell::Avx2, Shell::Avx512].into_iter().filter(|s| s.is_available()).collect()
+/// The instruction sets that this machine can run, narrowest first.
+pub fn instruction_sets() -> Vec<InstructionSet> {
+    [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512]
+        .into_iter()
+        .filter(|s| s.is_available())
+        .collect()
 }
 
-/// What a value of [`ISA`] asks for: a shell, and whether strictly.
-fn asked(value: Option<&OsStr>) -> Result<(Shell, bool)> {
-    let shell = match value.unwrap_or_default().to_string_lossy().as_ref() {
-        "" => shells()[shells().len() - 1],
-        "strict" => return Ok((Shell::Portable, true)),
-        "portable" => Shell::Portable,
-        "avx2" => Shell::Avx2,
-        "avx512" => Shell::Avx512,
+/// What a value of [`ISA`] asks for: an instruction set, and whether strictly.
+fn asked(value: Option<&OsStr>) -> Result<(InstructionSet, bool)> {
+    let set = match value.unwrap_or_default().to_string_lossy().as_ref() {
+        "" => instruction_sets()[instruction_sets().len() - 1],
+        "strict" => return Ok((InstructionSet::Portable, true)),
+        "portable" => InstructionSet::Portable,
+        "avx2" => InstructionSet::Avx2,
+        "avx512" => InstructionSet::Avx512,
         other => {
             let what = format!("{ISA} = {other:?} names no instruction set");
             return Err(Error::Unsupported {
@@ -116,16 +119,16 @@ fn asked(value: Option<&OsStr>) -> Result<(Shell, bool)> {
             });
         }
     };
-    if !shell.is_available() {
-        let what = format!("{ISA} = {} asks for what this processor has not", shell.name());
+    if !set.is_available() {
+        let what = format!("{ISA} = {} asks for what this processor has not", set.name());
         return Err(Error::Unsupported { what, remedy: "choose one of `pushforward list machine`, or leave it unset" });
     }
-    Ok((shell, false))
+    Ok((set, false))
 }
 
 /// What this process runs on, from its first question on.
-fn choice() -> &'static Result<(Shell, bool)> {
-    static CHOICE: OnceLock<Result<(Shell, bool)>> = OnceLock::new();
+fn choice() -> &'static Result<(InstructionSet, bool)> {
+    static CHOICE: OnceLock<Result<(InstructionSet, bool)>> = OnceLock::new();
     CHOICE.get_or_init(|| asked(std::env::var_os(ISA).as_deref()))
 }
 
@@ -137,7 +140,7 @@ pub fn check_isa() -> Result<()> {
 
 /// Whether this process is in strict mode, `PUSHFORWARD_ISA=strict`.
 ///
-/// Then kernels run on [`Shell::Portable`] and products as plain loops, so that their bits are those of any machine with IEEE
+/// Then kernels run on [`InstructionSet::Portable`] and products as plain loops, so that their bits are those of any machine with IEEE
 /// arithmetic, whatever its instruction sets, at several times the cost. Elementary functions outside kernels are those of this module, which
 /// have the same bits everywhere, strict or not.
 pub fn strict() -> bool {
@@ -145,27 +148,27 @@ pub fn strict() -> bool {
 }
 
 /// The instruction set that [`dispatch`] takes: that of [`ISA`], else the widest of this machine.
-pub fn shell() -> Shell {
-    choice().as_ref().map_or_else(|_| shells()[shells().len() - 1], |&(shell, _)| shell)
+pub fn instruction_set() -> InstructionSet {
+    choice().as_ref().map_or_else(|_| instruction_sets()[instruction_sets().len() - 1], |&(set, _)| set)
 }
 
-/// Runs a kernel on the instruction set of [`shell`].
+/// Runs a kernel on [`instruction_set`].
 ///
 /// Avx2 and Avx512 give the same bits wherever the body does not depend on lanes; Portable rounds differently.
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    dispatch_on(shell(), kernel)
+    dispatch_on(instruction_set(), kernel)
 }
 
 /// Runs a kernel on a given instruction set, to compare them; panics where the machine lacks it.
-pub fn dispatch_on<K: Kernel>(shell: Shell, kernel: K) -> K::Output {
-    assert!(shell.is_available(), "this machine has no {shell:?}; it has {:?}", shells());
-    match shell {
+pub fn dispatch_on<K: Kernel>(set: InstructionSet, kernel: K) -> K::Output {
+    assert!(set.is_available(), "this machine has no {set:?}; it has {:?}", instruction_sets());
+    match set {
         // SAFETY: the assertion above found every feature that the callee was compiled for.
         #[cfg(target_arch = "x86_64")]
-        Shell::Avx512 => unsafe { avx512(kernel) },
+        InstructionSet::Avx512 => unsafe { avx512(kernel) },
         // SAFETY: the same.
         #[cfg(target_arch = "x86_64")]
-        Shell::Avx2 => unsafe { avx2(kernel) },
+        InstructionSet::Avx2 => unsafe { avx2(kernel) },
         _ => kernel.run::<false>(),
     }
 }
@@ -198,16 +201,16 @@ mod tests {
         }
     }
 
-    /// Checks that each shell runs the body it claims: with FMA, 1 - (1 + e)(1 - e) = e² survives; without, it is 0.
+    /// Checks that each instruction set runs the body it claims: with FMA, 1 - (1 + e)(1 - e) = e² survives; without, it is 0.
     #[test]
     fn shells_fuse_as_they_say() {
         let e = 2f64.powi(-40);
-        assert_eq!(shells()[0], Shell::Portable);
-        for shell in shells() {
-            let fused = shell != Shell::Portable;
-            assert_eq!(dispatch_on(shell, Probe(e)), (fused, if fused { e * e } else { 0.0 }), "{shell:?}");
+        assert_eq!(instruction_sets()[0], InstructionSet::Portable);
+        for set in instruction_sets() {
+            let fused = set != InstructionSet::Portable;
+            assert_eq!(dispatch_on(set, Probe(e)), (fused, if fused { e * e } else { 0.0 }), "{set:?}");
         }
-        assert_eq!(dispatch(Probe(e)), dispatch_on(shell(), Probe(e)));
+        assert_eq!(dispatch(Probe(e)), dispatch_on(instruction_set(), Probe(e)));
     }
 
     /// Checks that each value of the variable is read as documented, that nothing is the widest set, and that a value that is unknown or not of
@@ -215,14 +218,14 @@ mod tests {
     #[test]
     fn values_of_the_variable() {
         let asked = |value: &str| asked(Some(OsStr::new(value)));
-        assert_eq!(asked("strict"), Ok((Shell::Portable, true)));
-        for shell in [Shell::Portable, Shell::Avx2, Shell::Avx512] {
-            match asked(shell.name()) {
-                Ok(found) => assert!(found == (shell, false) && shell.is_available()),
-                Err(e) => assert!(!shell.is_available() && e.to_string().contains(shell.name()), "{e}"),
+        assert_eq!(asked("strict"), Ok((InstructionSet::Portable, true)));
+        for set in [InstructionSet::Portable, InstructionSet::Avx2, InstructionSet::Avx512] {
+            match asked(set.name()) {
+                Ok(found) => assert!(found == (set, false) && set.is_available()),
+                Err(e) => assert!(!set.is_available() && e.to_string().contains(set.name()), "{e}"),
             }
         }
-        assert_eq!(super::asked(None), Ok((*shells().last().unwrap(), false)));
+        assert_eq!(super::asked(None), Ok((*instruction_sets().last().unwrap(), false)));
         assert_eq!(asked(""), super::asked(None));
         for unknown in ["AVX2", "sse", "1"] {
             assert!(asked(unknown).unwrap_err().to_string().contains(unknown));

@@ -1,7 +1,7 @@
-//! Threads that stay awake between the parallel loops of a step.
+//! Threads that stay awake between the parallel loops of a step, and at their ends.
 
-use crate::parallel;
 use rayon::Yield;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,7 +11,7 @@ const PATIENCE: Duration = Duration::from_micros(500);
 /// How long a step waits for the others to get up.
 const GREETING: Duration = Duration::from_micros(50);
 
-/// Whether threads may spin between the loops of a step.
+/// Whether threads may spin.
 static SPINNING: AtomicBool = AtomicBool::new(false);
 
 /// Whether the threads of the pool look for work all the time while a step lasts, instead of falling asleep wherever one thread goes on
@@ -29,7 +29,7 @@ pub(crate) fn awake<R: Send>(f: impl FnOnce() -> R + Send) -> R {
     }
     let (over, up) = (AtomicBool::new(false), AtomicUsize::new(0));
     rayon::scope(|scope| {
-        let threads = rayon::current_num_threads().min(parallel::cores());
+        let threads = rayon::current_num_threads().min(cores());
         let own = rayon::current_thread_index();
         let (over, up) = (&over, &up);
         if threads > 1 {
@@ -58,6 +58,27 @@ fn look_for_work(over: &AtomicBool) {
             idle = Instant::now();
         } else {
             std::thread::yield_now();
+        }
+    }
+}
+
+/// Threads that can run at once. The system is asked once: it reads files for its answer.
+fn cores() -> usize {
+    static CORES: OnceLock<usize> = OnceLock::new();
+    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+}
+
+/// Works until no task is left, with [`spin`] on. Threads outside the pool, and those of a pool that is too large for the machine, leave
+/// the waiting to the scope.
+pub(super) fn wait(left: &AtomicUsize) {
+    if !SPINNING.load(Ordering::Relaxed) || rayon::current_num_threads() > cores() {
+        return;
+    }
+    while left.load(Ordering::Acquire) > 0 {
+        match rayon::yield_now() {
+            Some(Yield::Executed) => {}
+            Some(Yield::Idle) => std::thread::yield_now(),
+            None => return,
         }
     }
 }

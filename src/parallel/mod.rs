@@ -1,15 +1,19 @@
-//! Parallel tasks whose caller stays awake.
+//! Parallel tasks.
 //!
 //! The thread that waits for the last task of a rayon loop falls asleep after some 20 µs, and waking it takes 50 to 200 µs: as long as
-//! many a loop of a training step. Here it looks for work until all is done.
+//! many a loop of a training step. Where a program switches [`spin`] on, it looks for work until all is done. Without the feature
+//! `spin` nothing here waits but rayon.
 
+#[cfg(feature = "spin")]
 mod awake;
 
+#[cfg(feature = "spin")]
 pub(crate) use awake::awake;
+#[cfg(feature = "spin")]
 pub use awake::spin;
+#[cfg(feature = "spin")]
+use awake::wait;
 
-use rayon::Yield;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Tasks of all pools that no thread has begun.
@@ -86,33 +90,23 @@ impl Drop for Done<'_> {
     }
 }
 
-/// Threads that can run at once. The system is asked once: it reads files for its answer.
-pub(crate) fn cores() -> usize {
-    static CORES: OnceLock<usize> = OnceLock::new();
-    *CORES.get_or_init(|| std::thread::available_parallelism().map_or(1, usize::from))
+/// `f` in the pool.
+#[cfg(not(feature = "spin"))]
+pub(crate) fn awake<R: Send>(f: impl FnOnce() -> R + Send) -> R {
+    rayon::scope(|_| f())
 }
 
-/// Works until no task is left. Threads outside the pool, and those of a pool that is too large for the machine, leave the waiting to the
-/// scope.
-fn wait(left: &AtomicUsize) {
-    if rayon::current_num_threads() > cores() {
-        return;
-    }
-    while left.load(Ordering::Acquire) > 0 {
-        match rayon::yield_now() {
-            Some(Yield::Executed) => {}
-            Some(Yield::Idle) => std::thread::yield_now(),
-            None => return,
-        }
-    }
-}
+/// The scope waits.
+#[cfg(not(feature = "spin"))]
+fn wait(_: &AtomicUsize) {}
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
-    /// Checks that every item is taken once, in pools of 1 and of 3 threads and from outside a pool, and that a panic comes through.
+    /// Checks that every item is taken once, in pools of 1 and of 3 threads and from outside a pool, with spinning and without, and that a
+    /// panic comes through.
     #[test]
     fn every_task_runs_once() {
         let run = || {
@@ -122,9 +116,16 @@ mod tests {
             let fails = || for_each(0..10, |i| assert_ne!(i, 5));
             assert!(catch_unwind(AssertUnwindSafe(fails)).is_err());
         };
-        run();
-        for threads in [1, 3] {
-            rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+        for on in [false, true] {
+            #[cfg(feature = "spin")]
+            spin(on);
+            run();
+            for threads in [1, 3] {
+                rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(run);
+            }
+            println!("spinning: {on}");
         }
+        #[cfg(feature = "spin")]
+        spin(false);
     }
 }

@@ -7,6 +7,7 @@ mod pairs;
 #[allow(clippy::module_inception)]
 mod run;
 
+#[cfg(feature = "spin")]
 pub use crate::parallel::spin;
 pub use faults::Faults;
 pub use method::{DEFAULT, Method, PRESETS, Preset, RunSettings};

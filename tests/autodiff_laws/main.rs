@@ -79,6 +79,12 @@ fn every_operation_has_a_case() {
     assert!(missing.is_empty(), "operations without a case in src/autodiff/laws/cases.rs: {missing:?}");
 }
 
+/// Checks that the table of operations stays within fifty rows, the leaf among them: what is made of many operations has a file of its own.
+#[test]
+fn the_table_stays_small() {
+    assert!(laws::OPERATIONS.len() + 1 <= 50, "{} operations and the leaf", laws::OPERATIONS.len());
+}
+
 /// Checks first and second derivatives by a third computation, which knows no rule at all: central differences at six halving steps
 /// have slope 2, or are exact, for the function ⟨g, f(x)⟩ and for its directional derivative.
 #[test]

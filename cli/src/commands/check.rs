@@ -1,13 +1,13 @@
 //! `pushforward check`: whether a target is fit to be sampled, before anything is trained on it.
 
-use crate::commands::seams::{SEGMENT_POINTS, seams};
-use crate::commands::{note, print};
+use crate::discontinuities::{SEGMENT_POINTS, discontinuities};
 use crate::failure::{Failure, Outcome};
 use crate::files::json::{self, real};
 use crate::memory;
 use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::{self, Target};
+use crate::terminal::{note, print};
 use pushforward::autodiff::{GradientCheck, check_score};
 use pushforward::density::Affine;
 use pushforward::density::{Counted, Counter, Density, Phase};
@@ -310,7 +310,7 @@ fn score(p: &dyn Density, frame: &Affine, seed: u64) -> (Item, Option<(f64, Grad
 
 /// Jumps and kinks, which points alone do not meet.
 fn smoothness(p: &dyn Density, frame: &Affine, seed: u64) -> Item {
-    let found = seams(p, frame, seed);
+    let found = discontinuities(p, frame, seed);
     let Some(first) = found.first() else {
         return Item::good("smoothness", "no jump and no kink along 256 segments through the mass".into());
     };

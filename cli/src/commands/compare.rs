@@ -1,12 +1,12 @@
 //! `pushforward compare`: which divergence repairs what, on the user's own target.
 
-use crate::commands::{note, print};
 use crate::comparison::{Comparison, Plan, Ruler, compare, method, table};
 use crate::failure::{Failure, Outcome};
 use crate::files::json;
 use crate::report::comparison::html;
 use crate::run_folder::RunFolder;
-use crate::{interrupt, target};
+use crate::terminal::{note, print};
+use crate::{signal, target};
 use pushforward::divergence::{self, Divergence};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -68,13 +68,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let short = target::short_name(&plan.target.name);
     let path = arguments.out.clone().unwrap_or_else(|| Path::new("runs").join(format!("compare-{short}")));
     let mut folder = RunFolder::create(&path, arguments.force, &config(&plan))?;
-    interrupt::watch();
+    signal::watch();
     let ruler = if plan.budget.is_some() { Ruler::of_particles(&plan.target) } else { Ruler::new(&plan.target) };
     let comparison = compare(&plan, &ruler)?;
     if comparison.cells.is_empty() {
         return Err(Failure::Interrupted(format!(
             "stopped by {} before the first run was complete; nothing was written",
-            interrupt::name()
+            signal::name()
         )));
     }
     let json = json::text(&table::json(&plan, &comparison, &ruler));
@@ -90,7 +90,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     if comparison.interrupted {
         let shown = shown.display();
-        let name = interrupt::name();
+        let name = signal::name();
         return Err(Failure::Interrupted(format!("stopped by {name}; the complete runs are in {shown}")));
     }
     Ok(())

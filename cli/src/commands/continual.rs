@@ -1,11 +1,11 @@
 //! `pushforward continual`: mixtures that learn from a stream of tasks, beside exact answers.
 
-use crate::commands::print;
 use crate::config::{read, to_value};
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::write_file;
 use crate::files::json::{self, real};
 use crate::report::forgetting;
+use crate::terminal::print;
 use pushforward::continual::{Clusters, Course, StreamSettings, Task, TaskModel, course, exact, mean_field};
 use pushforward::linalg::Matrix;
 use pushforward::num::{powf, softmax};
@@ -21,8 +21,8 @@ pub struct Arguments {
     /// A TOML file with a section [stream], a section [oracle], or both; every key has a default
     config: PathBuf,
     /// A new folder for report.html, forgetting.svg and results.json
-    #[arg(short, long, value_name = "FOLDER")]
-    output: Option<PathBuf>,
+    #[arg(short, long, alias = "output", value_name = "FOLDER")]
+    out: Option<PathBuf>,
     /// Print JSON for programs instead of words for people
     #[arg(long)]
     json: bool,
@@ -53,7 +53,7 @@ const WORK: f64 = 1e11;
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let path = &arguments.config;
     let (stream, oracle) = configured(path)?;
-    if let Some(folder) = arguments.output.as_ref().filter(|f| f.exists()) {
+    if let Some(folder) = arguments.out.as_ref().filter(|f| f.exists()) {
         return Err(Failure::input(format!("{} is there already; choose a new folder with -o", folder.display())));
     }
     let oracle = oracle.map(|o| sums(&o).map_err(|e| at(path, e))).transpose()?;
@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let value = json!({
         "version": 1, "oracle": oracle.as_ref().map(|o| o.json.clone()), "learners": course.as_ref().map(as_json),
     });
-    if let Some(folder) = &arguments.output {
+    if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(|e| Failure::io("create", folder, &e))?;
         let page = forgetting::html(&path.to_string_lossy(), course.as_ref(), &lines);
         write_file(&folder.join("report.html"), page.as_bytes())?;

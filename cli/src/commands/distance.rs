@@ -1,18 +1,19 @@
 //! `pushforward distance`: how far two files of samples are from each other, beside what two samples of one law give.
 
-use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
 use crate::files::json;
 use crate::files::samples::{read_names, read_samples};
+use crate::files::weights::read_weights;
 use crate::forecast::{say, timed};
 use crate::memory;
 use crate::progress::Progress;
 use crate::report::{count, number, plan};
+use crate::terminal::{note, print};
 use pushforward::Error;
 use pushforward::linalg::Matrix;
 use pushforward::metric::{energy_distance, median_distance, mmd2, wasserstein2, wasserstein2_sorted};
-use pushforward::num::{Summary, exp, ln, log_sum_exp, powf};
+use pushforward::num::{Summary, exp, log_sum_exp, powf};
 use pushforward::rng::{Purpose, stream, uniform};
 use pushforward::transport::{Cloud, Cost, Divergence, Sinkhorn, divergence};
 use serde_json::{Value, json};
@@ -219,29 +220,6 @@ impl Side {
         let sum = weights.as_ref().filter(|_| arguments.relax.is_some()).map(|l| exp(log_sum_exp(l)));
         Ok(Self { x, weights, mass: sum.unwrap_or(1.0) })
     }
-}
-
-/// The logarithms of `n` weights in a file, a row or a column of numbers that are not negative.
-pub(crate) fn read_weights(path: &Path, n: usize) -> Outcome<Vec<f64>> {
-    let w = read_samples(path)?;
-    let shown = path.display();
-    if w.as_slice().len() != n || (w.rows() != 1 && w.cols() != 1) {
-        let (rows, cols) = w.shape();
-        return Err(Failure::input(format!(
-            "{shown} holds {rows}×{cols} numbers; give one weight for each of the {n} samples"
-        )));
-    }
-    if let Some(k) = w.as_slice().iter().position(|v| !(*v >= 0.0 && v.is_finite())) {
-        let value = w.as_slice()[k];
-        return Err(Failure::input(format!(
-            "{shown}: weight {} is {value}; give numbers that are not negative",
-            k + 1
-        )));
-    }
-    if w.as_slice().iter().all(|v| *v == 0.0) {
-        return Err(Failure::input(format!("{shown}: all weights are 0; give at least one positive weight")));
-    }
-    Ok(w.as_slice().iter().map(|v| ln(*v)).collect())
 }
 
 /// Who is sent where.

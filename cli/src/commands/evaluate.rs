@@ -1,13 +1,12 @@
 //! `pushforward evaluate`: the metrics beside their floors, for samples from anywhere.
 
-use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::json;
 use crate::files::samples::read_rounded;
-use crate::report::{MetricRow, comparison, count, number};
 use crate::target::coordinates::Coordinates;
+use crate::terminal::{note, print};
 use crate::{forecast, target, words};
-use pushforward::metric::{Options, Report, evaluate};
+use pushforward::metric::{Options, evaluate};
 use serde_json::json;
 use std::path::PathBuf;
 
@@ -62,7 +61,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let said = |what| format!(", read in its own coordinates; all figures are in {what}");
     let coordinates = target.coordinates.of_density().map_or(String::new(), said);
-    print(&format!("{n} samples in {d} dimensions against {}{coordinates}\n\n{}", target.name, table(&report)))
+    print(&format!("{n} samples in {d} dimensions against {}{coordinates}\n\n{}", target.name, words::table(&report)))
 }
 
 /// In which coordinates the figures are, for programs.
@@ -72,31 +71,4 @@ fn coordinates_key(coordinates: &Coordinates) -> &'static str {
         other if other.differ() => "unconstrained",
         _ => "target",
     }
-}
-
-/// The metrics as aligned text; what became of samples that a figure is not about stands below it.
-pub fn table(report: &Report) -> String {
-    let all = report.metrics.iter().map(|m| m.size * m.blocks).max().unwrap_or(0);
-    let head = format!("{:<34}{:>12}{:>12}{:>11}{:>12}", "metric", "value", "floor", "± spread", "comparison");
-    let mut text = format!("{head}{:>11}\n", "samples");
-    for (metric, row) in report.metrics.iter().map(|m| (m, words::row(m))) {
-        let MetricRow { name, value, floor, .. } = &row;
-        let (mean, spread) = floor.map_or(("–".into(), "–".into()), |(m, s)| (number(m, 4), number(s, 2)));
-        let used = metric.size * metric.blocks;
-        text += &format!("{name:<34}{:>12}{mean:>12}{spread:>11}{:>12}", number(*value, 4), comparison(&row));
-        text += &format!("{:>11}\n", count(used));
-        if used < all || !value.is_finite() {
-            text += &format!("    {}\n", metric.note);
-        }
-    }
-    if !report.tests.is_empty() {
-        text += &format!("\n{:<34}{:>12}{:>12}{:>11}\n", "test", "statistic", "p-value", "samples");
-    }
-    for t in &report.tests {
-        let (statistic, p) = (number(t.statistic, 3), number(t.p_value, 2));
-        text += &format!("{:<34}{statistic:>12}{p:>12}{:>11}\n    {}\n", t.kind.name, count(t.size), t.note);
-    }
-    text + "\nThe floor is the same figure for exact samples of the same number, ± its spread from set to set. The comparison is value / floor for\n\
-            distances and value - floor for levels. A p-value is the chance of such a statistic for exact samples. No figure proves that no\n\
-            mode was missed.\n"
 }

@@ -1,12 +1,12 @@
 //! `pushforward export`: the samples of a run in the formats of other tools.
 
-use crate::commands::{note, print};
 use crate::failure::Outcome;
 use crate::files::arviz;
 use crate::files::atomic::AtomicFile;
 use crate::files::csv::CsvWriter;
 use crate::files::npz::NpzWriter;
 use crate::opened::Opened;
+use crate::terminal::{note, print};
 use pushforward::linalg::Matrix;
 use pushforward::num::log_sum_exp;
 use serde_json::json;

@@ -1,9 +1,9 @@
 //! `pushforward lab`: particles in a browser, beside the curves that theorems say must agree.
 
-use crate::commands::{note, print};
 use crate::failure::Outcome;
 use crate::lab::{Server, Settings};
 use crate::target;
+use crate::terminal::{note, print};
 
 /// Arguments of `lab`.
 #[derive(clap::Args)]

@@ -1,13 +1,14 @@
 //! `pushforward list`: names, formulas, constants, sources, and the machine.
 
-use crate::commands::{note, print};
 use crate::config;
 use crate::failure::Outcome;
 use crate::target;
+use crate::terminal::{note, print};
 use pushforward::density::{Dimensions, all_densities};
 use pushforward::divergence::{Divergence, all_divergences, by_name};
-use pushforward::model::all_models;
-use pushforward::num::{ISA, Shell, check_isa, ln, shell, shells, strict};
+use pushforward::estimate::{EstimatorSettings, all_estimators};
+use pushforward::model::{ModelSettings, all_models};
+use pushforward::num::{ISA, InstructionSet, check_isa, instruction_set, instruction_sets, ln, strict};
 use pushforward::run::{PRESETS, Preset, refused_pairs};
 use pushforward::settings::{Rule, Value};
 use pushforward::velocity::{VelocitySettings, all_velocities};
@@ -16,7 +17,7 @@ use std::sync::Arc;
 /// Arguments of `list`.
 #[derive(clap::Args)]
 pub struct Arguments {
-    /// What to list; targets, divergences, methods and velocities by default
+    /// What to list; all but settings by default
     #[arg(value_enum)]
     what: Option<What>,
     /// For 'settings': a name from 'list methods' [default: generator]; for 'divergences': one alone, or a formula such as 'w(r) = r^0.7'
@@ -32,6 +33,8 @@ enum What {
     Divergences,
     Methods,
     Velocities,
+    Models,
+    Estimators,
     Settings,
     Machine,
 }
@@ -46,11 +49,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         },
         Some(What::Methods) => methods(),
         Some(What::Velocities) => velocities(),
+        Some(What::Models) => models(),
+        Some(What::Estimators) => estimators(),
         Some(What::Settings) => {
             settings(arguments.name.as_deref().unwrap_or(pushforward::run::DEFAULT), &arguments.target)?
         }
         Some(What::Machine) => machine(),
-        None => targets() + &divergences() + &methods() + &velocities() + &machine(),
+        None => [targets(), divergences(), methods(), velocities(), models(), estimators(), machine()].concat(),
     };
     print(&text)
 }
@@ -132,6 +137,27 @@ fn velocities() -> String {
     format!("VELOCITIES (of 'particles --velocity' and 'train --velocity')\n\n{list}")
 }
 
+fn models() -> String {
+    let refused = refused_pairs();
+    let velocities = all_velocities();
+    let one = |m: &dyn ModelSettings| {
+        let follows = velocities.iter().map(|v| v.name()).filter(|v| !refused.contains(&(*v, m.name())));
+        let lines = [("what", m.summary()), ("velocities", &follows.collect::<Vec<_>>().join(", "))];
+        entry(m.name(), &lines)
+    };
+    let list: String = all_models().iter().map(|m| one(&**m)).collect();
+    format!("MODELS (of 'train --model'; 'particles' moves particles)\n\n{list}")
+}
+
+fn estimators() -> String {
+    let one = |e: &dyn EstimatorSettings| {
+        let gives = if e.gives_density() { "score and log density of q" } else { "score of q" };
+        entry(e.name(), &[("what", e.summary()), ("gives", gives)])
+    };
+    let list: String = all_estimators().iter().map(|e| one(&**e)).collect();
+    format!("ESTIMATORS (of 'train --estimator' and 'particles --estimator': how q is known)\n\n{list}")
+}
+
 /// The settings of a method with the defaults that `train` would have on a target: also where the target changes the method's parts.
 fn settings(method: &str, target: &str) -> Outcome<String> {
     let target = target::load(target, &mut note)?;
@@ -160,20 +186,24 @@ fn machine() -> String {
     let features = features();
     let found =
         if features.is_empty() { "none of those that have kernels of their own".into() } else { features.join(", ") };
-    let sets = ["strict"].into_iter().chain(shells().into_iter().map(Shell::name)).collect::<Vec<_>>().join(", ");
+    let sets = ["strict"]
+        .into_iter()
+        .chain(instruction_sets().into_iter().map(InstructionSet::name))
+        .collect::<Vec<_>>()
+        .join(", ");
     let in_use = match check_isa() {
         Ok(()) if strict() => "strict".into(),
-        Ok(()) => shell().name().to_owned(),
+        Ok(()) => instruction_set().name().to_owned(),
         Err(e) => format!("none; {e}"),
     };
-    let products = match shell() {
+    let products = match instruction_set() {
         _ if strict() => "plain loops",
-        Shell::Avx2 | Shell::Avx512 if pushforward::linalg::OWN_KERNELS => "as in the table",
+        InstructionSet::Avx2 | InstructionSet::Avx512 if pushforward::linalg::OWN_KERNELS => "as in the table",
         _ => "matrixmultiply",
     };
-    let bits = match shell() {
+    let bits = match instruction_set() {
         _ if strict() => "on the seed",
-        Shell::Portable => {
+        InstructionSet::Portable => {
             "on the seed and on what matrixmultiply finds in the processor, not on the number of threads"
         }
         _ => "on the seed and on fused multiply-add: avx2 and avx512 agree; not on the number of threads",

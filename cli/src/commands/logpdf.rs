@@ -1,9 +1,9 @@
 //! `pushforward logpdf`: the exact log-density of a trained flow.
 
-use crate::commands::note;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of, read_rounded};
 use crate::opened::Opened;
+use crate::terminal::note;
 use pushforward::linalg::Matrix;
 use std::path::PathBuf;
 

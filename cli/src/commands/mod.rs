@@ -3,8 +3,8 @@
 mod check;
 mod compare;
 mod continual;
-pub(crate) mod distance;
-pub(crate) mod evaluate;
+mod distance;
+mod evaluate;
 mod export;
 mod lab;
 mod list;
@@ -12,20 +12,16 @@ mod logpdf;
 mod particles;
 mod report;
 mod sample;
-mod seams;
 mod storyboard;
 mod summary;
 mod symmetry;
 mod train;
 mod verify;
 
-pub(crate) use crate::failure::note;
-use crate::failure::{Failure, Outcome, visible};
+use crate::failure::{EXIT_CODES, Outcome};
 use crate::target;
-use crate::verdict::EXIT_CODES;
 use clap::{Parser, Subcommand};
 use pushforward::num::check_isa;
-use std::io::Write;
 
 /// One-step samplers for densities known only up to a constant.
 #[derive(Parser)]
@@ -105,16 +101,5 @@ impl Cli {
             Command::List(arguments) => list::run(&arguments),
             Command::Verify(arguments) => verify::run(&arguments),
         }
-    }
-}
-
-/// Writes to stdout. A reader that has gone away (`| head`) is no failure.
-fn print(text: &str) -> Outcome<()> {
-    let mut out = std::io::stdout().lock();
-    match out.write_all(visible(text).as_bytes()).and_then(|()| out.flush()) {
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::io("write", "standard output".as_ref(), &e))
-        }
-        _ => Ok(()),
     }
 }

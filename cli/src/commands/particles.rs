@@ -1,9 +1,9 @@
 //! `pushforward particles`: particles that follow a velocity themselves.
 
-use crate::commands::train::{begin, job_of, resume};
 use crate::config;
 use crate::duration;
 use crate::failure::{Failure, Outcome};
+use crate::job::{begin, job_of, resume};
 use crate::supervise::Limits;
 use pushforward::settings::Value;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ pub struct Arguments {
     /// What they follow: a name from 'list velocities' [default: drift]
     #[arg(long, value_name = "NAME")]
     velocity: Option<String>,
-    /// How their law is estimated, where the velocity asks for it: kde, affine or score [default: kde]
+    /// How their law is estimated, where the velocity asks for it: a name from 'list estimators' [default: kde]
     #[arg(long, value_name = "NAME")]
     estimator: Option<String>,
     /// A name from 'list divergences', for velocities that have one [default: reverse-kl]

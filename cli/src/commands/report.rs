@@ -1,10 +1,11 @@
 //! `pushforward report`: the report of a run, made again from its folder.
 
-use crate::commands::{note, print, train::job_of_run};
 use crate::failure::Outcome;
 use crate::files::atomic::AtomicFile;
 use crate::files::read_bytes;
+use crate::job::job_of_run;
 use crate::results::Left;
+use crate::terminal::{note, print};
 use crate::{opened, target};
 use std::path::PathBuf;
 

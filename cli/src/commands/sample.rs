@@ -1,6 +1,5 @@
 //! `pushforward sample`: as many samples as wanted, in constant memory.
 
-use crate::commands::note;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of, read_samples};
 use crate::memory;
@@ -11,6 +10,7 @@ use crate::report::{count, number};
 use crate::target::coordinates::Coordinates;
 use crate::target::words;
 use crate::temperatures::condition;
+use crate::terminal::note;
 use pushforward::density::Density;
 use pushforward::model::flow::Given;
 use pushforward::search::{Polish, PolishReport};

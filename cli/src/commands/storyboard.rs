@@ -1,10 +1,10 @@
 //! `pushforward storyboard`: a file of scenes as a picture that moves.
 
-use crate::commands::{note, print};
 use crate::failure::Outcome;
 use crate::files::atomic::AtomicFile;
 use crate::lab::Storyboard;
 use crate::target;
+use crate::terminal::{note, print};
 use std::path::PathBuf;
 
 /// Arguments of `storyboard`.

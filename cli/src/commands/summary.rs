@@ -1,11 +1,11 @@
 //! `pushforward summary`: the posterior in numbers.
 
-use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::json;
 use crate::files::samples::{read_names, read_samples};
 use crate::opened::Opened;
 use crate::summary::Summary;
+use crate::terminal::{note, print};
 use serde_json::Value;
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             Some(summary) => summary,
             None if content["ending"] != "complete" => {
                 return Err(Failure::input(format!(
-                    "the run in {} did not end, so it has no samples; go on with 'train --resume'",
+                    "the run in {} did not end, so it has no samples; go on with it by --resume",
                     path.display()
                 )));
             }

@@ -1,7 +1,6 @@
 //! `pushforward symmetry`: the linear and affine symmetries of a target, from its score alone.
 
-use crate::commands::seams::seams;
-use crate::commands::{note, print};
+use crate::discontinuities::discontinuities;
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
 use crate::files::json::{self, real};
@@ -9,6 +8,7 @@ use crate::memory;
 use crate::report::orbits::Orbits;
 use crate::report::{Field, count, number};
 use crate::target::{self, Target};
+use crate::terminal::{note, print};
 use pushforward::density::{Affine, Density, Group};
 use pushforward::linalg::{Cholesky, Matrix};
 use pushforward::search::{SearchSettings, search};
@@ -138,7 +138,7 @@ fn points(p: &dyn Density, n: usize, seed: u64) -> Outcome<Matrix> {
 
 /// A jump keeps the condition and breaks the symmetry.
 fn refuse_jumps(name: &str, p: &dyn Density, frame: &Affine, seed: u64) -> Outcome<()> {
-    let Some(jump) = seams(p, frame, seed).into_iter().find(|s| s.is_jump()) else { return Ok(()) };
+    let Some(jump) = discontinuities(p, frame, seed).into_iter().find(|s| s.is_jump()) else { return Ok(()) };
     let x: Vec<String> = jump.x.iter().map(|v| number(*v, 4)).collect();
     Err(Failure::input(format!(
         "log p~ of {name} jumps by {} nats at ({}); no score shows a jump, so make log p~ continuous to look for symmetries",

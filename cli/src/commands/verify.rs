@@ -1,11 +1,11 @@
 //! `pushforward verify`: the theorems, each by two independent computations.
 
-use crate::commands::{note, print};
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::write_file;
 use crate::files::json::text;
 use crate::progress::Progress;
 use crate::report::theorems;
+use crate::terminal::{note, print};
 use crate::verification::{Request, Status, Tally, json, status, table};
 use pushforward::verify::{Budget, Claim, Evidence};
 use std::path::{Path, PathBuf};

@@ -11,10 +11,10 @@ use pushforward::num::powf;
 
 use crate::config;
 use crate::failure::Outcome;
-use crate::interrupt;
 use crate::memory;
 use crate::model::Model;
 use crate::progress::Progress;
+use crate::signal;
 use crate::target::Target;
 use crate::training::Job;
 use pushforward::Error;
@@ -155,11 +155,11 @@ pub fn compare(plan: &Plan, ruler: &Ruler) -> Outcome<Comparison> {
         if !cell.trials.is_empty() {
             cells.push(cell);
         }
-        if interrupt::requested() {
+        if signal::requested() {
             break;
         }
     }
-    Ok(Comparison { cells, floors: ruler.floors(), interrupted: interrupt::requested() })
+    Ok(Comparison { cells, floors: ruler.floors(), interrupted: signal::requested() })
 }
 
 /// What a cell is trained by.
@@ -252,7 +252,7 @@ fn trial(job: &Job, ruler: &Ruler, budget: Option<u64>, at: &mut dyn FnMut(&Run)
         if ends {
             break;
         }
-        if interrupt::requested() {
+        if signal::requested() {
             return Ok(None);
         }
         match run.step() {

@@ -3,7 +3,7 @@
 use super::{Cell, Column, Comparison, Part, Plan, Ruler, Settled, Spread};
 use crate::evaluations;
 use crate::files::json::real;
-use crate::report::number;
+use crate::style::number;
 use serde_json::{Map, Value, json};
 
 /// mean ± spread, with the digits that the spread leaves.

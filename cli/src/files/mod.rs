@@ -10,6 +10,7 @@ pub mod npz;
 pub mod safetensors;
 mod safetensors_header;
 pub mod samples;
+pub mod weights;
 
 use crate::failure::{Failure, Outcome};
 use std::fs::File;

@@ -1,11 +1,12 @@
 //! Samples in a file, `.npy`, `.npz` or `.csv` by its ending.
 
-use crate::failure::{Failure, Outcome, note};
+use crate::failure::{Failure, Outcome};
 use crate::files::atomic::AtomicFile;
 use crate::files::csv::{CsvReader, CsvWriter};
 use crate::files::npy::{Dtype, NpyReader, NpyWriter};
 use crate::files::npz::{self, NpzWriter};
 use crate::memory;
+use crate::terminal::note;
 use pushforward::linalg::Matrix;
 use std::path::Path;
 

@@ -2,7 +2,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::lab::storyboard::Frames;
-use crate::report::style::number;
+use crate::style::number;
 use pushforward::density::{Density, Domain, Harmonic, Target, TorusDensity};
 use pushforward::linalg::Matrix;
 use pushforward::num::{exp, powf};

@@ -4,7 +4,7 @@ use crate::lab::course::{Course, LEVELS};
 use crate::report::axis::Axis;
 use crate::report::contour::{mass_level, region};
 use crate::report::plot::Plot;
-use crate::report::style::{INK, TARGET};
+use crate::style::{INK, TARGET};
 use crate::target::is_path;
 use crate::training::Job;
 use std::fmt::Write;

@@ -1,12 +1,13 @@
 //! The server: one thread a connection, at most so many, one run a stream.
 
-use crate::failure::{Failure, Outcome, say};
+use crate::failure::{Failure, Outcome};
 use crate::lab::controls::catalogue;
 use crate::lab::course::Course;
 use crate::lab::glance::Glance;
 use crate::lab::http;
 use crate::lab::wish::Wish;
 use crate::target::Target;
+use crate::terminal::say;
 use std::collections::{BTreeMap, VecDeque};
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};

@@ -8,7 +8,7 @@ use crate::lab::wish::Wish;
 use crate::report::axis::Axis;
 use crate::report::contour::{mass_level, region};
 use crate::report::plot::Plot;
-use crate::report::style::{INK, TARGET, escape, number, series};
+use crate::style::{INK, TARGET, escape, number, series};
 use crate::target::Target;
 use serde::Deserialize;
 use std::fmt::Write;

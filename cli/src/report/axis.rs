@@ -1,6 +1,6 @@
 //! Axes: a range, a scale, round ticks.
 
-use crate::report::style::number;
+use crate::style::number;
 use pushforward::num::{ln, log10, powf};
 
 /// How numbers become lengths.

@@ -5,7 +5,7 @@ use crate::comparison::{Cell, Column, Comparison, Part, Plan, Ruler, Settled};
 use crate::report::axis::Axis;
 use crate::report::page::{document, drawn};
 use crate::report::plot::Plot;
-use crate::report::style::{INK, TARGET, count, escape, key, series, series_colour};
+use crate::style::{INK, TARGET, count, escape, key, series, series_colour};
 use maud::{Markup, html};
 
 /// Width of a diagram that stands alone, and of one of two.

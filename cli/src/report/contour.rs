@@ -1,6 +1,6 @@
 //! Regions of highest density of a field on a grid, by marching squares.
 
-use crate::report::record::Field;
+use crate::record::Field;
 use pushforward::num::exp;
 use std::fmt::Write;
 

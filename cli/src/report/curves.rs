@@ -2,7 +2,7 @@
 
 use crate::report::axis::Axis;
 use crate::report::plot::Plot;
-use crate::report::style::{escape, key, number, series};
+use crate::style::{escape, key, number, series};
 use crate::verification::Request;
 use pushforward::density::GaussianMixture;
 use pushforward::divergence::Divergence;

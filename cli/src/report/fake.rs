@@ -38,7 +38,7 @@ pub fn ring() -> Record {
             dim: 2,
             formula: "log 1/8 sum_k N(x; 4 (cos 2 pi k/8, sin 2 pi k/8), 0.3 I)".into(),
             constants: "radius 4, variance 0.3, equal weights".into(),
-            source: "house test".into(),
+            source: "made up for a test".into(),
         },
         divergence: DivergenceCard {
             name: "forward-kl".into(),

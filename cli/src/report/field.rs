@@ -1,7 +1,7 @@
 //! log p~ on a grid, for the diagrams of the plane.
 
+use crate::record::Field;
 use crate::report::panels::column_range_at;
-use crate::report::record::Field;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
 

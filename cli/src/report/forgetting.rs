@@ -4,7 +4,7 @@ use crate::report::axis::Axis;
 use crate::report::page::{document, drawn};
 use crate::report::picture::picture;
 use crate::report::plot::Plot;
-use crate::report::style::{INK, escape, number, series};
+use crate::style::{INK, escape, number, series};
 use maud::html;
 use pushforward::continual::{Course, Curve};
 use pushforward::num::Summary;

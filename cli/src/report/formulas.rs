@@ -1,6 +1,6 @@
 //! The formulas of `theory/` as HTML: the part of TeX that statements and assumptions use, in letters, indices and fractions in a line.
 
-use crate::report::style::escape;
+use crate::style::escape;
 
 /// Commands that are one character or a word.
 const WORDS: &[(&str, &str)] = &[

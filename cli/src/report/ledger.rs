@@ -1,6 +1,6 @@
 //! The pages of `theory/` as the report needs them: status, test, parts, and which theorem leans on which.
 
-use crate::report::style::{GREEN, INK, MODEL, escape};
+use crate::style::{GREEN, INK, MODEL, escape};
 use crate::verification::{Status, status};
 use pushforward::verify::Evidence;
 use std::fmt::Write;

@@ -16,8 +16,6 @@ mod paths;
 mod picture;
 pub mod plan;
 pub(crate) mod plot;
-mod record;
-pub mod style;
 #[cfg(test)]
 mod tests;
 pub mod theorems;
@@ -25,8 +23,8 @@ pub mod theorems;
 #[cfg(test)]
 mod fake;
 
-pub use page::{comparison, html};
-pub use record::{
+pub use crate::record::{
     CertificateCard, DivergenceCard, Field, Frame, MetricRow, ModeCourse, ModeMass, Record, TargetCard, TestRow, Tile,
 };
-pub use style::{count, number};
+pub use crate::style::{count, number};
+pub use page::{comparison, html};

@@ -1,11 +1,11 @@
 //! The picture of symmetries: orbits of the found group, and the eigenvalues among which it was found.
 
+use crate::record::Field;
 use crate::report::axis::Axis;
 use crate::report::panels::{column_range_at, draw_field, subscript};
 use crate::report::picture::picture;
 use crate::report::plot::Plot;
-use crate::report::record::Field;
-use crate::report::style::{INK, MODEL, TARGET};
+use crate::style::{INK, MODEL, TARGET};
 use pushforward::linalg::Matrix;
 use pushforward::symmetry::{AffineField, Found};
 

@@ -1,10 +1,10 @@
 //! The report's page: one HTML file, no scripts, nothing fetched.
 
 use crate::curves::Column;
+use crate::record::{Frame, MetricRow, Record};
 use crate::report::panels::{self, Curve};
 use crate::report::paths;
-use crate::report::record::{Frame, MetricRow, Record};
-use crate::report::style::{GREEN, MODEL, PURPLE, TARGET, count, number};
+use crate::style::{GREEN, MODEL, PURPLE, TARGET, count, number};
 use crate::temperatures::Table;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use pushforward::linalg::Matrix;

@@ -1,10 +1,10 @@
 //! The diagrams of the report, one function each. Blue and crosses are the target, vermilion and dots the model, everywhere.
 
+use crate::record::{DivergenceCard, Field, ModeMass};
 use crate::report::axis::Axis;
 use crate::report::contour::{mass_level, region};
 use crate::report::plot::Plot;
-use crate::report::record::{DivergenceCard, Field, ModeMass};
-use crate::report::style::{INK, MODEL, TARGET, count, superscript};
+use crate::style::{INK, MODEL, TARGET, count, superscript};
 use pushforward::linalg::Matrix;
 
 /// At most this many samples are drawn in one diagram; more hide each other and make the file heavy.

@@ -1,10 +1,10 @@
 //! The way of particles: trajectories in the plane, and mode masses over time.
 
+use crate::record::{Frame, ModeCourse};
 use crate::report::axis::Axis;
 use crate::report::panels::{padded_range, subscript};
 use crate::report::plot::Plot;
-use crate::report::record::{Frame, ModeCourse};
-use crate::report::style::{INK, MODEL, series};
+use crate::style::{INK, MODEL, series};
 
 /// Particles whose way is drawn.
 const DRAWN: usize = 60;

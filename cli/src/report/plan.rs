@@ -4,7 +4,7 @@ use crate::report::axis::Axis;
 use crate::report::panels::padded_range;
 use crate::report::picture::picture;
 use crate::report::plot::Plot;
-use crate::report::style::{INK, MODEL, TARGET, count, escape, number};
+use crate::style::{INK, MODEL, TARGET, count, escape, number};
 use pushforward::linalg::Matrix;
 
 /// Width of the file, and its height at least and at most: both axes have the same unit in between.

@@ -1,7 +1,7 @@
 //! One diagram as SVG text: a box, two axes with ticks and labels, marks inside.
 
 use crate::report::axis::Axis;
-use crate::report::style::{GRID, INK, escape};
+use crate::style::{GRID, INK, escape};
 use std::fmt::Write;
 
 /// Room for a label (26 pixels), the widest tick at 7.2 pixels a character, and a gap.

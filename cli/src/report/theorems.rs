@@ -7,7 +7,7 @@ use crate::report::formulas::paragraphs;
 use crate::report::ledger::{Theorem, graph, ledger};
 use crate::report::page::{document, drawn};
 use crate::report::plot::Plot;
-use crate::report::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
+use crate::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
 use crate::verification::table::observed;
 use crate::verification::{Request, Status, Tally, refusals, shown, status, word};
 use pushforward::num::powf;

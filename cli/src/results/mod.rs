@@ -9,7 +9,6 @@ pub use course::Course;
 pub use reopened::{Left, Reopened};
 
 use crate::certified::{self, Certified};
-use crate::commands::evaluate::table;
 use crate::curves::Curves;
 use crate::evaluations;
 use crate::failure::{Failure, Outcome};
@@ -192,7 +191,7 @@ impl Finals<'_> {
             _ => String::new(),
         };
         let counts = evaluations::sentence(&self.counts) + &search;
-        let (outcome, table) = (self.outcome(), table(&self.report));
+        let (outcome, table) = (self.outcome(), words::table(&self.report));
         format!("{outcome}{coordinates}\n{counts}\n\n{table}{certificate}{temperatures}\n{posterior}")
     }
 

@@ -11,7 +11,7 @@ use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
 /// Longest file that is read, in bytes.
-const MAX_DATA: u64 = 256 << 20;
+pub(super) const MAX_DATA: u64 = 256 << 20;
 
 /// The key `data` of a formula: one file or several.
 #[derive(serde::Deserialize, Clone)]

@@ -5,6 +5,7 @@ use crate::files::csv::CsvReader;
 use crate::files::{fnv1a, read_bytes};
 use crate::fingerprint;
 use crate::target::coordinates::{Coordinates, Named};
+use crate::target::data::MAX_DATA;
 use crate::target::glm::{self, Family};
 use crate::target::{Described, Reason, absolute, unchanged};
 use pushforward::density::{Chart, Density, LinearRegression, LogisticRegression, Support};
@@ -14,9 +15,6 @@ use serde::Deserialize;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-
-/// Longest table that is read, in bytes.
-const MAX_DATA: u64 = 256 << 20;
 
 /// The keys of the file.
 #[derive(Deserialize)]
@@ -321,7 +319,7 @@ fn narrow_priors(response: &[f64], keys: &Keys, family: &Family) -> Vec<String> 
     let mean = response.iter().sum::<f64>() / n;
     let sd = (response.iter().map(|y| (y - mean).powi(2)).sum::<f64>() / n).sqrt();
     let (mean, sd) = if logistic { (ln(mean / (1.0 - mean)), 0.0) } else { (mean, sd) };
-    let number = |x: f64| crate::report::number(x, 3);
+    let number = |x: f64| crate::style::number(x, 3);
     let mut out = Vec::new();
     if keys.intercept && mean.is_finite() && mean.abs() > ALLOWED * s {
         let what = if logistic { "log-odds of the response are" } else { "response has mean" };

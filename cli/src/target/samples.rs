@@ -1,7 +1,7 @@
 //! `kind = "samples"`: a law that is known by samples in a file.
 
-use crate::commands::distance::read_weights;
 use crate::files::samples::{read_names, read_samples};
+use crate::files::weights::read_weights;
 use crate::fingerprint;
 use crate::target::{Described, Reason, absolute};
 use pushforward::density::{Empirical, Labels, WeightedSamples};

@@ -300,7 +300,7 @@ fn guard() {
             }
             let lost = crate::files::atomic::remove_unfinished();
             let what = if lost.is_empty() { String::new() } else { format!("; {} was not written", lost.join(", ")) };
-            crate::failure::say(format_args!("error: the code of the target's library ended the process{what}"));
+            crate::terminal::say(format_args!("error: the code of the target's library ended the process{what}"));
             // SAFETY: ends the process, whose work is lost already.
             unsafe { _exit(1) }
         }

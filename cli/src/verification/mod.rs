@@ -8,7 +8,7 @@ pub use evidence_json::json;
 pub use request::Request;
 pub use table::table;
 
-use crate::report::style::count;
+use crate::style::count;
 use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
 
 /// How a whole claim ended.

@@ -1,6 +1,6 @@
 //! Evidence as aligned text.
 
-use crate::report::style::count;
+use crate::style::count;
 use crate::verification::{Tally, refusals, shown, status, word};
 use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
 

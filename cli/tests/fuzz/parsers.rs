@@ -304,7 +304,7 @@ pub fn small_checkpoint(method: &str) -> Vec<u8> {
     let (mut run, _) = train(&job, None, &mut Unwatched).unwrap();
     run.frames.iter_mut().for_each(|f| f.samples = f.samples.slice_rows(0..2));
     let folder = tempfile::tempdir().unwrap();
-    Checkpoint::of(&run, &results::config_json(&job)).write(folder.path()).unwrap();
+    run.checkpoint(&results::config_json(&job)).write(folder.path()).unwrap();
     fs::read(folder.path().join(NEWEST)).unwrap()
 }
 

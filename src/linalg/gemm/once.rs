@@ -4,7 +4,7 @@ use super::Start;
 use super::own::{Panels, Shared, own_columns};
 use super::packed::{pack_panel, width};
 use crate::linalg::matrix::View;
-use crate::num::{Real, shell};
+use crate::num::{Real, instruction_set};
 use crate::parallel;
 
 /// Panels of a block.
@@ -22,7 +22,7 @@ pub(super) fn once<T: Real>(alpha: T, a: View<'_, T>, b: View<'_, T>, start: Sta
             let columns = first..(first + w).min(n);
             let panels = Panels { data: &panel, shape: (k, n), steps: (0, w), columns };
             // SAFETY: C is ours, and no other task has these columns.
-            unsafe { own_columns(shell(), alpha, a, panels, start, &c) };
+            unsafe { own_columns(instruction_set(), alpha, a, panels, start, &c) };
         }
     });
 }

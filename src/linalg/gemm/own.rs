@@ -4,7 +4,7 @@
 use super::tiles;
 use super::{Start, fits, strategy::Machine};
 use crate::linalg::matrix::View;
-use crate::num::{Real, Shell, shell};
+use crate::num::{InstructionSet, Real, instruction_set};
 use std::any::TypeId;
 use std::ops::Range;
 
@@ -25,8 +25,8 @@ impl<'a, T: Real> Panels<'a, T> {
     }
 
     /// Whether the panels, the last one of whole vectors, lie inside the data.
-    fn fit(&self, shell: Shell) -> bool {
-        let ((k, n), vector) = (self.shape, Machine::of::<T>(shell).lanes);
+    fn fit(&self, set: InstructionSet) -> bool {
+        let ((k, n), vector) = (self.shape, Machine::of::<T>(set).lanes);
         let Range { start, end } = self.columns;
         if k == 0 || start >= end {
             return true;
@@ -40,7 +40,7 @@ impl<'a, T: Real> Panels<'a, T> {
 /// C ← α A B + start in the columns of B that are there, on this thread by own tiles, for a machine with vectors.
 pub(super) fn own<T: Real>(alpha: T, a: View<'_, T>, b: Panels<'_, T>, start: Start<'_, T>, c: &mut [T]) {
     // SAFETY: all of C is ours.
-    unsafe { own_columns(shell(), alpha, a, b, start, &Shared::of(c)) }
+    unsafe { own_columns(instruction_set(), alpha, a, b, start, &Shared::of(c)) }
 }
 
 /// C, of which several tasks write, each its own columns.
@@ -60,7 +60,7 @@ unsafe impl<T: Send> Sync for Shared<T> {}
 /// # Safety
 /// Nobody else reads or writes these columns of C, a pointer to so many numbers.
 pub(super) unsafe fn own_columns<T: Real>(
-    shell: Shell,
+    set: InstructionSet,
     alpha: T,
     a: View<'_, T>,
     b: Panels<'_, T>,
@@ -68,8 +68,8 @@ pub(super) unsafe fn own_columns<T: Real>(
     c: &Shared<T>,
 ) {
     let (k, n) = b.shape;
-    assert!(fits(&a) && a.cols == k && c.1 == a.rows * n && b.fit(shell), "gemm: a view reaches outside its data");
-    assert!(shell != Shell::Portable && shell.is_available(), "gemm: own tiles need vectors");
+    assert!(fits(&a) && a.cols == k && c.1 == a.rows * n && b.fit(set), "gemm: a view reaches outside its data");
+    assert!(set != InstructionSet::Portable && set.is_available(), "gemm: own tiles need vectors");
     let (beta, row) = match start {
         Start::Scaled(beta) => (beta, std::ptr::null()),
         Start::Row(row) => (T::ZERO, row[..n].as_ptr()),
@@ -79,13 +79,13 @@ pub(super) unsafe fn own_columns<T: Real>(
         let (View { row_stride, col_stride, .. }, (column_step, row_step)) = (a, b.steps);
         let (pa, panels) = (a.data.as_ptr(), b.data.as_ptr());
         let x = tiles::Factors { a: pa, row_stride, col_stride, panels, column_step, row_step, k, n, alpha, beta, row };
-        // SAFETY: the machine has the features of the shell, A has m rows and k columns inside its data, and B's panels are inside theirs, by the
+        // SAFETY: the machine has the features of the instruction set, A has m rows and k columns inside its data, and B's panels are inside theirs, by the
         // assertions; the row has n numbers and C m·n; T is exactly f32 or f64 in each branch, because `Real` is sealed.
         unsafe {
             let (single, c) = (TypeId::of::<T>() == TypeId::of::<f32>(), c.0);
-            match (shell, single) {
-                (Shell::Avx512, true) => tiles::single512::product(&x.cast(), a.rows, b.columns, c.cast()),
-                (Shell::Avx512, false) => tiles::double512::product(&x.cast(), a.rows, b.columns, c.cast()),
+            match (set, single) {
+                (InstructionSet::Avx512, true) => tiles::single512::product(&x.cast(), a.rows, b.columns, c.cast()),
+                (InstructionSet::Avx512, false) => tiles::double512::product(&x.cast(), a.rows, b.columns, c.cast()),
                 (_, true) => tiles::single256::product(&x.cast(), a.rows, b.columns, c.cast()),
                 (_, false) => tiles::double256::product(&x.cast(), a.rows, b.columns, c.cast()),
             }
@@ -96,10 +96,10 @@ pub(super) unsafe fn own_columns<T: Real>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::num::shells;
+    use crate::num::instruction_sets;
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Checks that the tiles of all vector shells give the same bits: every height of a tile, panels of one and two vectors, an odd last
+    /// Checks that the tiles of all vector instruction sets give the same bits: every height of a tile, panels of one and two vectors, an odd last
     /// one, A by rows and by columns, all starts, both precisions. B is read where it is, with zeros beyond its columns.
     #[test]
     fn tiles_of_every_width_give_the_same_bits() {
@@ -112,15 +112,15 @@ mod tests {
                 let alpha = T::from_f64(1.7);
                 for (a, alpha) in [(a.view(), T::ONE), (a.view(), alpha), (at.t(), T::ONE), (at.t(), alpha)] {
                     for start in [Start::Scaled(T::ZERO), Start::Scaled(alpha), Start::Row(row.as_slice())] {
-                        let on = |shell: Shell| {
+                        let on = |set: InstructionSet| {
                             let mut c = old.clone();
                             let panels =
                                 Panels { data: b.as_slice(), shape: (k, n), steps: (1, n + 64), columns: 0..n };
                             // SAFETY: all of C is ours.
-                            unsafe { own_columns(shell, alpha, a, panels, start, &Shared::of(c.as_mut_slice())) };
+                            unsafe { own_columns(set, alpha, a, panels, start, &Shared::of(c.as_mut_slice())) };
                             c.into_vec().iter().map(|x| x.to_f64().to_bits()).collect::<Vec<_>>()
                         };
-                        let all: Vec<_> = shells()[1..].iter().map(|&shell| on(shell)).collect();
+                        let all: Vec<_> = instruction_sets()[1..].iter().map(|&set| on(set)).collect();
                         assert!(all.windows(2).all(|two| two[0] == two[1]), "{m}×{k}·{k}×{n} {}", T::NAME);
                     }
                 }

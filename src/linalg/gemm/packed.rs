@@ -3,7 +3,7 @@
 use super::strategy::Machine;
 use super::{Panels, Start, general, own, thin};
 use crate::linalg::matrix::{View, shape_mismatch};
-use crate::num::{Real, shell};
+use crate::num::{Real, instruction_set};
 
 /// The right factor of products, prepared once for many left ones.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ impl<T: Real> Piece<'_, T> {
 
 /// Columns of a panel: two vectors.
 pub(super) fn width<T>() -> usize {
-    2 * Machine::of::<T>(shell()).lanes
+    2 * Machine::of::<T>(instruction_set()).lanes
 }
 
 /// Columns [first, first + [`width`]) of B, row after row; what is beyond the last column stays.

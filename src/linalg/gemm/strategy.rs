@@ -3,7 +3,7 @@
 use super::packed::Layout;
 use super::{OWN_KERNELS, thin};
 use crate::linalg::matrix::View;
-use crate::num::{Shell, shell, shells};
+use crate::num::{InstructionSet, instruction_set, instruction_sets};
 use std::fmt::Write;
 
 /// Most rows of B for own tiles: a panel then takes half of the first-level cache, or two thirds where vectors have 512 bits.
@@ -79,12 +79,12 @@ pub(super) struct Machine {
 impl Machine {
     /// For the instruction set of this process.
     pub fn here<T>() -> Self {
-        Self::of::<T>(shell())
+        Self::of::<T>(instruction_set())
     }
 
-    pub fn of<T>(shell: Shell) -> Self {
-        let (vector, bytes) = (if shell == Shell::Avx512 { 64 } else { 32 }, size_of::<T>());
-        Self { tiles: OWN_KERNELS && shell != Shell::Portable, lanes: vector / bytes, bytes }
+    pub fn of<T>(set: InstructionSet) -> Self {
+        let (vector, bytes) = (if set == InstructionSet::Avx512 { 64 } else { 32 }, size_of::<T>());
+        Self { tiles: OWN_KERNELS && set != InstructionSet::Portable, lanes: vector / bytes, bytes }
     }
 
     /// Whether own tiles are the fastest way for sums of k terms with one factor of n rows or columns in the second-level cache.
@@ -127,7 +127,7 @@ pub(super) fn choose(case: &Case, machine: Machine) -> Strategy {
 /// The ways of typical products C = A B in f32 on each instruction set of this machine, as a table: forward and backward through a network
 /// 2-128-128-2 with a chunk of 64 rows, a whole batch of 4096 rows, and factors too large for a cache.
 pub fn strategies() -> String {
-    let sets: Vec<_> = shells().into_iter().map(|set| (set.name(), Machine::of::<f32>(set))).collect();
+    let sets: Vec<_> = instruction_sets().into_iter().map(|set| (set.name(), Machine::of::<f32>(set))).collect();
     table(&sets)
 }
 

@@ -2,7 +2,7 @@
 
 use crate::report::axis::Axis;
 use crate::report::plot::Plot;
-use crate::report::style::{escape, series};
+use crate::style::{escape, series};
 use std::fmt::Write;
 
 /// Pixels of a figure: the diagram, and its key beside it.

@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, Points};
 use super::line::{Line, TWO_MODES, blurred, flow, normal, quadrature};
-use crate::report::style::{MODEL, TARGET, series};
+use crate::style::{MODEL, TARGET, series};
 use pushforward::divergence::{Divergence, LeCam, ReverseKl};
 use pushforward::num::{cosh, exp, ln, tanh};
 

@@ -4,7 +4,7 @@ use super::chart::{Chart, DIAGRAM, Points, beside};
 use super::line::{Line, TWO_MODES, blurred, flow, normal, quadrature};
 use crate::report::axis::Axis;
 use crate::report::plot::Plot;
-use crate::report::style::{GREEN, MODEL, TARGET};
+use crate::style::{GREEN, MODEL, TARGET};
 use pushforward::num::{cos, exp, min_norm, powf, sin, tanh};
 use std::f64::consts::{PI, TAU};
 

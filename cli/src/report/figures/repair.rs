@@ -3,7 +3,7 @@
 use super::chart::Chart;
 use super::line::{Line, flow, mobility, quadrature, step};
 use crate::report::curves::inverse_capacity;
-use crate::report::style::{MODEL, series, series_colour};
+use crate::style::{MODEL, series, series_colour};
 use pushforward::divergence::{
     Divergence, ForwardKl, Hellinger, Jeffreys, JensenShannon, LeCam, LvSurrogate, Neyman, Pearson, ReverseKl,
 };

@@ -205,10 +205,10 @@ fn between<T: Real>(gaps: &[T], reached: T, limit: T, out: &mut Vec<u32>) {
 mod tests {
     use super::*;
     use crate::estimate::kde::KdeValues;
-    use crate::num::{Shell, dispatch_on, shells};
+    use crate::num::{InstructionSet, dispatch_on, instruction_sets};
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Checks that the vector shells agree bit for bit, and the portable one up to the rounding of fused and separate multiply-adds:
+    /// Checks that the vector instruction sets agree bit for bit, and the portable one up to the rounding of fused and separate multiply-adds:
     /// the exponent is at most 30 + 40 bits where k counts, so k is right to 70 ε, and a mean of lengths below 10 units to 700 ε.
     #[test]
     fn shells_agree() {
@@ -217,14 +217,14 @@ mod tests {
         let centre = samples.column_means().to_vec();
         let setup = Setup::new(200, centre, 0.4);
         let index = Sweep::new(&samples, &setup);
-        let on = |shell: Shell| {
+        let on = |set: InstructionSet| {
             let mut values = KdeValues::zeros(x.rows(), 3, false);
             let out = values.portions(LANES).next().unwrap();
-            dispatch_on(shell, Task { sweep: &index, setup: &setup, queries: x.as_slice(), out });
+            dispatch_on(set, Task { sweep: &index, setup: &setup, queries: x.as_slice(), out });
             [values.log_density, values.score.into_vec()].concat()
         };
-        let portable = on(Shell::Portable);
-        let vector: Vec<Vec<f64>> = shells()[1..].iter().map(|&s| on(s)).collect();
+        let portable = on(InstructionSet::Portable);
+        let vector: Vec<Vec<f64>> = instruction_sets()[1..].iter().map(|&s| on(s)).collect();
         assert!(vector.windows(2).all(|w| w[0] == w[1]));
         for v in &vector {
             let worst = v.iter().zip(&portable).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);

@@ -30,7 +30,7 @@ const FEWEST: usize = 4;
 
 /// What a piece of a segment is.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Seam {
+pub struct Discontinuity {
     /// Where, in the coordinates of the density.
     pub x: Vec<f64>,
     /// The observed order of e: near 0 for a jump, near 1 for a kink.
@@ -39,7 +39,7 @@ pub struct Seam {
     pub size: f64,
 }
 
-impl Seam {
+impl Discontinuity {
     /// Whether log p~ itself jumps.
     pub fn is_jump(&self) -> bool {
         self.order < JUMP
@@ -76,7 +76,7 @@ struct Piece {
 }
 
 /// Where log p~ jumps or has a kink, the largest jump first, then the largest kink; empty where it seems smooth.
-pub fn seams(p: &dyn Density, frame: &Affine, seed: u64) -> Vec<Seam> {
+pub fn discontinuities(p: &dyn Density, frame: &Affine, seed: u64) -> Vec<Discontinuity> {
     let d = p.dim();
     let ends = frame.restore(&normal_matrix::<f64>(seed, Purpose::Check, 4, 2 * SEGMENTS, d));
     let inner = |k: usize, i: usize, j: usize| {
@@ -115,7 +115,7 @@ fn suspicious(values: &Values, first: usize) -> Option<Piece> {
 }
 
 /// Halves all pieces together, a batch of middles a time, and reads their orders.
-fn halved(p: &dyn Density, start: Values, mut pieces: Vec<Piece>) -> Vec<Seam> {
+fn halved(p: &dyn Density, start: Values, mut pieces: Vec<Piece>) -> Vec<Discontinuity> {
     let ends: Vec<usize> = pieces.iter().flat_map(|piece| piece.ends).collect();
     // ends of piece k in rows 2k and 2k + 1
     let mut values = Values {
@@ -141,7 +141,7 @@ fn halved(p: &dyn Density, start: Values, mut pieces: Vec<Piece>) -> Vec<Seam> {
 }
 
 /// The order of e over the last halvings above rounding; None where it is that of a smooth function, or cannot be read.
-fn read(values: &Values, k: usize, piece: &Piece) -> Option<Seam> {
+fn read(values: &Values, k: usize, piece: &Piece) -> Option<Discontinuity> {
     let rounding = ROUNDING * (1.0 + values.l[2 * k].abs());
     let above = piece.errors.iter().take_while(|e| **e > rounding).count();
     if above < FEWEST {
@@ -157,5 +157,5 @@ fn read(values: &Values, k: usize, piece: &Piece) -> Option<Seam> {
     let jump = order < JUMP;
     let size = if jump { *piece.errors.last()? } else { gap(&values.s) };
     let seen = if jump { size > SMALLEST.max(rounding) } else { order < KINK };
-    seen.then(|| Seam { x: values.x.row(2 * k).to_vec(), order, size })
+    seen.then(|| Discontinuity { x: values.x.row(2 * k).to_vec(), order, size })
 }
