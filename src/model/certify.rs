@@ -3,7 +3,7 @@
 use crate::density::student::{draw_standard, log_standard};
 use crate::density::{Affine, Density, GaussianMixture, Standardised, evaluate, evaluate_log_density};
 use crate::error::{Error, Result};
-use crate::linalg::Matrix;
+use crate::linalg::{Cholesky, Matrix};
 use crate::metric::{Bridge, Certificate, Estimate, NoiseLevels, shown};
 use crate::model::Searched;
 use crate::model::{CentreDensity, Generator, LatentBatch};
@@ -286,13 +286,20 @@ impl AgainstSearch {
 
 impl Searched {
     /// Steps of MALA from every particle of both populations, and where they end. No steps where they cannot be afforded, or made.
+    ///
+    /// In the units in which the scores have covariance I, the best ones for such chains (Titsias, 2023): they follow the widths of modes, where those
+    /// of the covariance of the particles follow distances between modes and take steps too short for all else.
     fn chains(&self, target: &Arc<dyn Density>, frame: &Affine) -> (u64, Matrix) {
         let (n, d) = (self.particles.rows() + self.second.rows(), self.particles.cols());
         let x = Matrix::from_vec(n, d, [self.particles.as_slice(), self.second.as_slice()].concat());
         let steps = (self.calls / (CHEAPER * n.max(1) as u64)).min(STEPS);
         let moved = || -> Result<Matrix> {
-            let p = Standardised::new(Arc::clone(target), frame.clone())?;
-            let mut y = frame.standardise(&x);
+            let p = |frame: &Affine| Standardised::new(Arc::clone(target), frame.clone());
+            let scores = evaluate(&p(frame)?, &frame.standardise(&x))?.score.column_covariance();
+            let inverse = Cholesky::factor(&scores, "covariance of the scores")?.inverse();
+            let inner = Cholesky::factor(&inverse, "inverse covariance of the scores")?.lower().clone();
+            let frame = frame.after(&Affine::from_parts(vec![0.0; d], inner)?)?;
+            let (p, mut y) = (p(&frame)?, frame.standardise(&x));
             let pilot: Vec<usize> = (0..n).step_by(n.div_ceil(PILOT).max(1)).collect();
             Polish::tune(&p, &y.gather_rows(&pilot), CHAINS)?.run(&p, &mut y, steps, (CHAINS, 0))?;
             Ok(frame.restore(&y))
