@@ -266,3 +266,28 @@ fn refusals() {
     assert!(resample(&[f64::NEG_INFINITY; 2], 3, 0).is_err());
     assert!(weighted_means(&[f64::NEG_INFINITY; 2], &Matrix::zeros(2, 1)).is_err());
 }
+
+/// Checks what is said of k of 4,096 particles that the weights do not have, all weights 1: s = k/4096 lowers log Z by -log(1 - s); nothing below
+/// 0.005, incomplete below 0.05 where no mean moves, unreliable above; none of N families leaves 3/N.
+#[test]
+fn a_share_of_particles_bounds_log_z() {
+    let (n, weights) = (4096, vec![0.0; 10_000]);
+    for (count, verdict) in
+        [(0, Verdict::Reliable), (12, Verdict::Reliable), (41, Verdict::Incomplete), (400, Verdict::Unreliable)]
+    {
+        // evenly among both populations
+        let at: Vec<f64> = (0..n).map(|i| if (i + 1) * count / n > i * count / n { 20.0 } else { 0.0 }).collect();
+        let share = count as f64 / n as f64;
+        let bridge = Bridge::of(&weights, &at, &[], n / 2);
+        let c = Certificate::of(&weights, None).unwrap().beside(&bridge);
+        assert!((bridge.above.value + (1.0 - share).ln()).abs() < 1e-12, "{bridge:?}");
+        assert_eq!(c.verdict(), verdict, "{count}: {bridge:?}");
+        let said = if verdict == Verdict::Reliable { 0.0 } else { bridge.above.value };
+        assert!((c.log_z_error_above() - said).abs() < 1e-12, "{count}: {c:?}");
+    }
+    let pairs: Vec<usize> = (0..n).map(|i| i / 2).collect();
+    for (families, of) in [(&[][..], n), (&pairs[..], n / 2)] {
+        let bridge = Bridge::of(&weights, &vec![0.0; n], families, n / 2);
+        assert!((bridge.not_excluded() * of as f64 - 3.0).abs() < 1e-9, "{bridge:?}");
+    }
+}

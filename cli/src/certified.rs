@@ -71,7 +71,7 @@ impl Certified {
         let search = match model {
             Model::Flow(flow) => {
                 let weighed: (&dyn Density, &[f64]) = (&**flow, &own);
-                let against = |found| AgainstSearch::of(found, &**target, &**flow, weighed, &flow.frame);
+                let against = |found| AgainstSearch::of(found, target, &**flow, weighed, &flow.frame);
                 let search = flow.search.as_ref().map(against).transpose()?;
                 // a tail that the flow visits is no mode that it misses
                 search.map(|s| if s.is_seen(samples, &own) { AgainstSearch { region: None, ..s } } else { s })
@@ -118,6 +118,7 @@ impl Certified {
                 "log_z": estimate(&s.log_z), "calls": s.calls, "particles": s.particles, "missed": estimate(&s.missed), "together": s.together,
                 "bridge": {
                     "cut": s.bridge.cut, "log_z": estimate(&s.bridge.log_z), "above_weights": estimate(&s.bridge.above),
+                    "steps": s.steps, "not_excluded": real(s.bridge.not_excluded()),
                     "heavy": { "particles": estimate(&s.bridge.of_particles), "weights": estimate(&s.bridge.of_weights) },
                 },
                 "disagreement": s.disagreement.as_ref().map(disagreement),
@@ -126,6 +127,7 @@ impl Certified {
         };
         let verdict = match c.verdict() {
             Verdict::Reliable => "reliable",
+            Verdict::Incomplete => "incomplete",
             Verdict::Unreliable => "unreliable",
             Verdict::Useless => "useless",
         };
@@ -152,7 +154,7 @@ impl Certified {
             "kl_bound": self.kl_bound.map(|bound| json!({ "nats": estimate(&bound.nats), "log_concavity": bound.log_concavity })),
             "loss": {
                 "mean": real(c.loss.mean()), "log_z": real(c.loss.log_z()), "noise": real(c.loss.noise), "unseen": real(c.loss.unseen),
-                "missing": real(c.loss.missing),
+                "missing": real(c.loss.missing), "log_z_above": real(c.log_z_error_above()),
                 "largest": real(c.loss.largest), "ess_of_parts": c.loss.batches.map(real),
             },
             "findings": self.findings(), "caveat": Certificate::CAVEAT,

@@ -6,6 +6,7 @@ use crate::files::json::{as_real, real};
 use crate::style::{count, number};
 use crate::verdict::Verdict;
 use pushforward::linalg::Matrix;
+use pushforward::metric::Verdict as Weights;
 use pushforward::model::Searched;
 use pushforward::num::log10;
 use serde_json::{Map, Value, json};
@@ -136,7 +137,7 @@ impl Summary {
         if let Verdict::NotToBeTrusted(reasons) = verdict {
             return (Choice::Neither, reasons.join("; "));
         }
-        let (Some(_), Some(weighted)) = (certified, &self.weighted) else {
+        let (Some(certified), Some(weighted)) = (certified, &self.weighted) else {
             let why = "these samples have no weights: the density of the model or of the target is not known";
             return (Choice::Raw, why.into());
         };
@@ -156,13 +157,26 @@ impl Summary {
         };
         let most = self.raw.iter().zip(weighted).map(apart).fold(0.0, |a, b| if b > a || b.is_nan() { b } else { a });
         let words = number(most, 2);
+        let certificate = certified.certificate();
+        let care = match certificate.verdict() {
+            Weights::Incomplete => format!(
+                "; with care: {} % of the target, which the search found, has hardly a sample",
+                number(100.0 * certificate.loss.missing, 2)
+            ),
+            _ => String::new(),
+        };
         if most <= MOVED {
             (
                 Choice::Raw,
-                format!("its draws are independent, and weights move no mean or deviation by more than {words} sd"),
+                format!(
+                    "its draws are independent, and weights move no mean or deviation by more than {words} sd{care}"
+                ),
             )
         } else {
-            (Choice::Resampled, format!("weights move a mean or a deviation by {words} sd, and they can be trusted"))
+            (
+                Choice::Resampled,
+                format!("weights move a mean or a deviation by {words} sd, and they can be trusted{care}"),
+            )
         }
     }
 

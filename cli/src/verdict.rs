@@ -38,7 +38,7 @@ impl Verdict {
         let region = certified.and_then(|c| c.against_search()).and_then(|s| s.missed_region());
         let weights = certified.map(Certified::certificate).and_then(|c| {
             let what = match c.verdict() {
-                Weights::Reliable => return None,
+                Weights::Reliable | Weights::Incomplete => return None,
                 Weights::Unreliable => "the weights are heavy-tailed",
                 Weights::Useless => "a few weights decide everything",
             };

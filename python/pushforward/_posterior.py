@@ -123,7 +123,7 @@ class Certificate:
     ess: float
     #: Shape of the tail of the weights (Pareto k).
     k_hat: float
-    #: "reliable", "unreliable" or "useless".
+    #: "reliable", "incomplete" (means can be used; log Z lacks a part of the target), "unreliable" or "useless".
     verdict: str
     #: E_q log p~/q ≤ log Z, and its standard error.
     elbo: float

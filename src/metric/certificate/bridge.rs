@@ -8,10 +8,15 @@ use crate::num::{Summary, exp, exp_m1, hypot, ln, ln_1p, log_mean_exp, mean};
 const CUT: f64 = 10.0;
 /// Standard errors by which each of two shares, or log Z of the weights, may be off.
 const ERRORS: f64 = 2.0;
+/// A share of which none of N particles has any is below this over N with probability 0.95: (1 - 3/N)^N = 0.05.
+const NONE: f64 = 3.0;
 /// Least difference of log Z that is said.
 const LEAST: f64 = 0.005;
 
 /// log Z of importance weights beside particles of p, such as those of a search: how much of p is where the weights are never drawn.
+///
+/// Where no sample of q lies outside of a set A, the mean of the weights estimates E_q[w 1_A] = Z P_p(A): log Z is too low by -log(1 - s), s = 1 - P_p(A)
+/// the share of p outside of A, which no figure of the weights knows. The share of particles of p there estimates it, with the error of a mean.
 ///
 /// Z = E_q[w 1_A]/P_p(A) for every set A (bridge sampling; Meng and Wong, Statistica Sinica 1996). On A = {w ≤ t ŵ}, ŵ the mean weight, w is
 /// bounded, and how much of p is outside of A the particles say. The weights say it too, E_q[w 1_{w > t ŵ}]/Z, but a part of p to which
@@ -29,7 +34,8 @@ pub struct Bridge {
     /// This less the logarithm of the mean weight, log (1 - share by weights) - log (1 - share by particles), with its error.
     pub above: Estimate,
     /// The part of Z that the weights do not have, in units of their mean: e^above - 1; 0 where the shares differ by less than two errors of each,
-    /// or log Z by less than 0.005 or two of its own errors.
+    /// or log Z by less than 0.005 or two of its own errors. Above 0 by chance, at each cut, with probability 0.023 at most, where one of
+    /// the errors is 0, and 0.0023 where they are equal.
     pub missing: f64,
     /// How far the particles with w > t ŵ lie from the mean of all, in the standard deviations of all, in the coordinate where that is farthest:
     /// a mean errs by `missing` times this. Three where their places are not known.
@@ -39,6 +45,11 @@ pub struct Bridge {
 }
 
 impl Bridge {
+    /// The part of log Z that the particles do not exclude: `above`, where that is positive, and two of its errors.
+    pub fn not_excluded(&self) -> f64 {
+        self.above.value.max(0.0) + ERRORS * self.above.standard_error
+    }
+
     /// From log w = log p~ - log q at n samples of q and at N ≥ 1 particles of p, the first `first` of one population and the others of
     /// another, independent one. `families`: a number for each particle, equal for relatives, which do not count as independent; empty where all do.
     pub fn of(log_weights: &[f64], at_particles: &[f64], families: &[usize], first: usize) -> Self {
@@ -99,8 +110,8 @@ impl Bridge {
     }
 }
 
-/// The standard error of the mean of x, √(Σ_a (Σ_{j in family a} (x_j - x̄)/N)²), and not less than without families or than the difference of
-/// the two populations says.
+/// The standard error of the mean of x in [0, 1], √(Σ_a (Σ_{j in family a} (x_j - x̄)/N)²), and not less than without families or than the
+/// difference of the two populations says. None of N families of one size has the feature with probability 0.05 where its share is 3/N: two errors.
 fn error_of_mean(x: &[f64], families: &[usize], first: usize) -> f64 {
     let (n, middle) = (x.len() as f64, mean(x));
     let centred = || x.iter().map(|x| (x - middle) / n);
@@ -108,6 +119,11 @@ fn error_of_mean(x: &[f64], families: &[usize], first: usize) -> f64 {
     let mut sums = vec![0.0; families.iter().max().map_or(0, |most| most + 1)];
     families.iter().zip(centred()).for_each(|(&a, v)| sums[a] += v);
     let of_families: f64 = sums.iter().map(|v| v * v).sum();
+    if middle == 0.0 {
+        let mut sizes = vec![0.0; sums.len()];
+        families.iter().for_each(|&a| sizes[a] += 1.0 / n);
+        return NONE / ERRORS * sizes.iter().map(|s| s * s).sum::<f64>().max(1.0 / n);
+    }
     let (a, b) = x.split_at(first.min(x.len()));
     let apart = match a.is_empty() || b.is_empty() {
         true => 0.0,

@@ -12,7 +12,7 @@ pub use pareto::pareto_k;
 pub use weights::{Estimate, effective_fraction, resample, weighted_means};
 pub(crate) use words::shown;
 
-use crate::num::{exp, ln_1p, log_mean_exp};
+use crate::num::{exp, hypot, ln_1p, log_mean_exp};
 use crate::{Error, Result};
 
 /// log r above which the model is said to miss a place: its density there is below a tenth of the target's.
@@ -75,8 +75,10 @@ pub struct ExactPart {
 /// What the weights are good for, by the error that they imply for a reweighted mean ([`Loss::mean`]).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Below 0.05 posterior standard deviations, and log Z lacks less than 0.05 ([`Certificate::beside`]).
+    /// Below 0.05 posterior standard deviations, and particles of the target see nothing that the weights lack ([`Certificate::beside`]).
     Reliable,
+    /// As much for means, but log Z lacks a part, below 0.05, that particles of the target saw and that its standard error does not know of.
+    Incomplete,
     /// Below 0.5.
     Unreliable,
     /// Above.
@@ -113,11 +115,17 @@ impl Certificate {
         self
     }
 
+    /// The error of log Z upwards: its standard error, and the part that particles of the target saw and the weights do not have.
+    pub fn log_z_error_above(&self) -> f64 {
+        hypot(self.log_z.standard_error, ln_1p(self.loss.missing))
+    }
+
     /// By the implied error of a reweighted mean, and the part of log Z that particles saw and the weights do not have; a tail that cannot be
     /// judged is useless.
     pub fn verdict(&self) -> Verdict {
         match self.loss.mean() {
-            error if error < RELIABLE && ln_1p(self.loss.missing) < RELIABLE => Verdict::Reliable,
+            error if error < RELIABLE && self.loss.missing == 0.0 => Verdict::Reliable,
+            error if error < RELIABLE && ln_1p(self.loss.missing) < RELIABLE => Verdict::Incomplete,
             error if error < OF_USE => Verdict::Unreliable,
             _ => Verdict::Useless,
         }

@@ -9,6 +9,9 @@ impl Verdict {
     pub fn words(self) -> &'static str {
         match self {
             Verdict::Reliable => "the weights can be used where the model has samples",
+            Verdict::Incomplete => {
+                "means can be reweighted, with care: log Z lacks a part of the target that the search found and the model hardly visits"
+            }
             Verdict::Unreliable => "the weights are heavy-tailed: error bars are too small, more samples help slowly",
             Verdict::Useless => "a few weights decide everything: do not use log Z, ESS or reweighted averages",
         }
@@ -76,6 +79,10 @@ impl Certificate {
             ("log Z", shown(self.log_z), "importance sampling from the model"),
             ("ELBO", shown(self.elbo), "log Z - KL(q‖p), a lower bound"),
         ];
+        if self.loss.missing > 0.0 {
+            let above = format!("{:.2e}", self.log_z_error_above());
+            rows.insert(1, ("log Z, error upwards", above, "with the part that particles saw and the weights lack"));
+        }
         if let Some(exact) = &self.exact {
             rows.push(("EUBO", shown(exact.eubo), "log Z + KL(p‖q), an upper bound, from exact samples"));
             rows.push(("log Z from exact samples", shown(exact.log_z), "higher where the model misses a mode"));
