@@ -82,7 +82,7 @@ fn every_operation_has_a_case() {
 /// Checks that the table of operations stays within fifty rows, the leaf among them: what is made of many operations has a file of its own.
 #[test]
 fn the_table_stays_small() {
-    assert!(laws::OPERATIONS.len() + 1 <= 50, "{} operations and the leaf", laws::OPERATIONS.len());
+    assert!(laws::OPERATIONS.len() < 50, "{} operations beside the leaf", laws::OPERATIONS.len());
 }
 
 /// Checks first and second derivatives by a third computation, which knows no rule at all: central differences at six halving steps

@@ -6,9 +6,11 @@ use pushforward::model::{FlowModel, GeneratorModel, Particles};
 use pushforward::num::Real;
 use pushforward::run::Run;
 
-/// The models of the library that the command keeps in files, each with how it is taken from a run.
-const KINDS: [(&str, fn(&Run) -> Option<Model>); 3] =
-    [("generator", generator), ("flow", flow), ("particles", particles)];
+/// How a model is taken from a run; None where the run has another.
+type Take = fn(&Run) -> Option<Model>;
+
+/// The models of the library that the command keeps in files.
+const KINDS: [(&str, Take); 3] = [("generator", generator), ("flow", flow), ("particles", particles)];
 
 fn generator(run: &Run) -> Option<Model> {
     let single = run.model_as::<GeneratorModel<f32>>().map(|m| Model::F32(m.generator().clone()));
