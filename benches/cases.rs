@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench cases` runs a short list. `cargo bench --bench cases -- serve` answers each line `CASE key=value …` with a line of
 //! JSON: `{"median_s", "min_s", "reps"}`. Cases and keys (defaults in brackets): `kde`, `moments`, `grid` with `n` `d` `dtype`; `step` with
-//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; all with
+//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; `sinkhorn` with `n` `iterations` `dtype`; all with
 //! `threads` [1] and `budget` [0.3 s]. `first-step` makes one training step and ends: the time from the start of a process to a first result.
 
 use pushforward::density;
@@ -17,6 +17,7 @@ use pushforward::num::Real;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Run;
 use pushforward::state::Stateful;
+use pushforward::transport::{self, Cloud, Sinkhorn};
 use pushforward::velocity::{Field, Pull, Scene, UniversalDrift, Velocity};
 use std::collections::HashMap;
 use std::hint::black_box;
@@ -137,6 +138,18 @@ fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
             let (m, k, n) = (r.count("m"), r.count("k"), r.count("n"));
             let (a, b) = (draw(1, m, k), draw(2, k, n));
             measure(budget, || drop(black_box(matmul(&a, &b))))
+        }
+        // the gradient of S_ε in one cloud after so many iterations for each of the three plans, as peers count them
+        "sinkhorn" => {
+            let n = r.count("n");
+            let (x, y) = (draw(1, n, 2).cast(), draw(2, n, 2).map(|v| T::from_f64(0.5) * v + T::ONE).cast());
+            let settings = Sinkhorn { tolerance: 1e-300, max_iterations: r.count("iterations"), ..Sinkhorn::new(0.0025) };
+            let clouds = || (Cloud::<T>::new(&x, None).expect("points"), Cloud::<T>::new(&y, None).expect("points"));
+            measure(budget, || {
+                let (a, b) = clouds();
+                let found = transport::divergence(&a, &b, &settings).expect("a divergence");
+                drop(black_box(found.gradient(&a, &b)))
+            })
         }
         _ => panic!("there is no case {name}"),
     }

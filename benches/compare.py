@@ -76,6 +76,7 @@ def cases(quick, threads):
     for net, goal in (("2-128x3-2", 1.5), ("64-256x3-64", 1.1)):
         for batch in (1024, 4096):
             yield f"training step {net}, batch {batch:,}, float32", f"step net={net} batch={batch}", goal if threads > 1 else None
+    yield "gradient of S_ε, N = 1,024, 100 iterations, float32", "sinkhorn n=1024 iterations=100 dtype=float32", 5
     yield "RealNVP training step, 8 couplings of 64-64, d = 2, batch 1,024, float32", "realnvp batch=1024", 1.5
     yield "sampling 65,536 points, 2-128x3-2, float32", "sample net=2-128x3-2 batch=65536", 1.5 if threads > 1 else None
 

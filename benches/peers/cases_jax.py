@@ -176,6 +176,24 @@ def flow_ways(n, dtype, rng):
     return ways
 
 
+def sinkhorn_ways(x, y):
+    """The gradient of S_eps at eps = 0.05^2 in x after 100 iterations for each plan, by ott."""
+    from ott.geometry import costs, pointcloud
+    from ott.tools import sinkhorn_divergence
+
+    def half(x, batch):  # its cost is |x - y|^2
+        limits = dict(min_iterations=100, max_iterations=100, inner_iterations=10, threshold=-1.0)
+        settings = dict(cost_fn=costs.SqEuclidean(), epsilon=2 * 0.05**2, batch_size=batch, symmetric_sinkhorn=False)
+        value, _ = sinkhorn_divergence.sinkhorn_divergence(pointcloud.PointCloud, x, y, solve_kwargs=limits, **settings)
+        return 0.5 * value
+
+    def way(batch):
+        gradient = jax.jit(jax.grad(functools.partial(half, batch=batch)))
+        return lambda: gradient(x).block_until_ready()
+
+    return {"ott": way(None), "ott, blocks of 256": way(256)}
+
+
 @functools.cache
 def build(name, dtype, net, n, d):
     rng = np.random.default_rng(0)
@@ -186,6 +204,8 @@ def build(name, dtype, net, n, d):
         return {"whole": lambda: wait(whole(y, x, h)), "blocked": lambda: wait(blocked(y, x, h))}
     if name == "realnvp":
         return flow_ways(n, dtype, rng)
+    if name == "sinkhorn":
+        return sinkhorn_ways(draw(n, 2), 0.5 * draw(n, 2) + 1)
     dims = NETS[net]
     if name == "step":
         return {"jit": step(dims, draw(n, dims[0]), 0.1 * draw(n, dims[-1]), rng)}

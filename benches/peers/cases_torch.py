@@ -155,6 +155,59 @@ def flow_ways(n):
     return ways
 
 
+BLUR, ITERATIONS = 0.05, 100
+
+
+def sinkhorn_ways(x, y):
+    """The gradient of S_eps at eps = BLUR^2 in x: plain loops in the log domain, and geomloss where it is installed, whose schedule from the
+    diameter down gets as many steps."""
+
+    def log_sum_exp(m):  # torch's exp in float32 is many times slower below -87
+        top = m.amax(1, keepdim=True)
+        return (top + (m - top).clamp_min_(-80.0).exp_().sum(1, keepdim=True).log_())[:, 0]
+
+    def gradient(a, b):
+        n, m = len(a), len(b)
+        cost = torch.cdist(a, b).square() / (-2 * BLUR**2)
+        turned = cost.t().contiguous()
+        f, g = torch.zeros(n), torch.zeros(m)
+        for _ in range(ITERATIONS):
+            g = math.log(n) - log_sum_exp(turned + f)
+            f = math.log(m) - log_sum_exp(cost + g)
+        plan = (cost + f[:, None] + g).clamp_min_(-80.0).exp_() / (n * m)
+        return plan.sum(1, keepdim=True) * a - plan @ b
+
+    def loops():
+        with torch.no_grad():
+            return gradient(x, y) - gradient(x, x)
+
+    ways = {"loops": loops}
+    try:
+        from geomloss import SamplesLoss
+    except ImportError:  # optional
+        return ways
+    diameter = 8.0
+    scaling = (BLUR / diameter) ** (1.0 / (ITERATIONS - 2))
+
+    def geomloss(backend):
+        loss = SamplesLoss("sinkhorn", p=2, blur=BLUR, scaling=scaling, diameter=diameter, backend=backend)
+
+        def call():
+            moving = x.detach().requires_grad_(True)
+            return torch.autograd.grad(loss(moving, y), moving)[0]
+
+        return call
+
+    ways["geomloss, tensorized"] = geomloss("tensorized")
+    try:
+        online = geomloss("online")
+        online()
+        ways["geomloss, online"] = online
+    except Exception:  # it needs pykeops and a compiler
+        pass
+    return ways
+
+
 @functools.cache
 def build(name, dtype, net, n, d):
     torch.set_default_dtype(DTYPES[dtype])
@@ -173,6 +226,8 @@ def build(name, dtype, net, n, d):
         return {k: functools.partial(run, f) for k, f in ways.items()}
     if name == "realnvp":
         return flow_ways(n)
+    if name == "sinkhorn":
+        return sinkhorn_ways(torch.randn(n, 2), 0.5 * torch.randn(n, 2) + 1)
     dims = NETS[net]
     if name == "step":
         z, v = torch.randn(n, dims[0]), 0.1 * torch.randn(n, dims[-1])
