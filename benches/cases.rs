@@ -143,7 +143,8 @@ fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
         "sinkhorn" => {
             let n = r.count("n");
             let (x, y) = (draw(1, n, 2).cast(), draw(2, n, 2).map(|v| T::from_f64(0.5) * v + T::ONE).cast());
-            let settings = Sinkhorn { tolerance: 1e-300, max_iterations: r.count("iterations"), ..Sinkhorn::new(0.0025) };
+            let settings =
+                Sinkhorn { tolerance: 1e-300, max_iterations: r.count("iterations"), ..Sinkhorn::new(0.0025) };
             let clouds = || (Cloud::<T>::new(&x, None).expect("points"), Cloud::<T>::new(&y, None).expect("points"));
             measure(budget, || {
                 let (a, b) = clouds();

@@ -7,6 +7,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::{self, TRIES, hold, parent, sibling, sibling_of, siblings, sync_folder, write_file};
+use crate::files::read_text;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,8 +28,12 @@ const LOCK: &str = ".lock";
 /// The file that holds the name of the folder that this one replaces.
 const REPLACES: &str = ".replaces";
 
-/// What a run, or a command without `--output` on it, writes into its folder.
-const OWN: [&str; 13] = [
+/// Longest config.toml that is looked at.
+const MAX_CONFIG: u64 = 64 << 20;
+
+/// What a run, a comparison, or a command without `--output` on a run, writes into its folder.
+const OWN: [&str; 14] = [
+    "comparison.json",
     "config.toml",
     "metrics.jsonl",
     "model.safetensors",
@@ -345,7 +350,7 @@ fn foreign(path: &Path, found: &fs::Metadata) -> Option<String> {
         return Some("is a link".into());
     }
     if !found.is_dir() {
-        return Some("is not a folder".into());
+        return Some("is a file, not a run folder".into());
     }
     let Ok(entries) = fs::read_dir(path) else { return Some("cannot be read".into()) };
     let mut names: Vec<String> = entries.flatten().map(|e| e.file_name().to_string_lossy().into_owned()).collect();
@@ -356,7 +361,10 @@ fn foreign(path: &Path, found: &fs::Metadata) -> Option<String> {
     if !names.iter().any(|name| name == "config.toml") {
         return Some("is not a run folder (it has no config.toml)".into());
     }
-    if crate::config::read(&path.join("config.toml")).is_ok_and(|t| !t.is_empty() && !t.contains_key("method")) {
+    let own = |table: toml::Table| table.is_empty() || table.contains_key("method") || table.contains_key("methods");
+    let text = read_text(&path.join("config.toml"), MAX_CONFIG).unwrap_or_default();
+    // one that cannot be read is a run's that was damaged, perhaps
+    if text.parse().is_ok_and(|table| !own(table)) {
         return Some("has a config.toml that is not a run's (it names no method)".into());
     }
     let is_own = |name: &&String| {

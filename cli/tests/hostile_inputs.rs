@@ -41,7 +41,11 @@ const TARGETS: &[(&str, i32, &[&str])] = &[
     ("\u{feff}kind = \"formula\"\ndim = 2\nlog_density = \"-0.5*(x1^2 + x2^2)\"\n", 0, &[]),
     ("kind = \"formula\"\r\ndim = 2\r\nlog_density = \"-0.5*(x1^2 + x2^2)\"\r\n", 0, &[]),
     // zeros of an inverse, rounded at the size of the diagonal
-    ("kind = \"gaussian-mixture\"\nmeans = [[0.0, 0.0]]\ncovariances = [[[1.0, -2.8e-17], [1.1e-17, 1.0]]]\n", 0, &[]),
+    (
+        "kind = \"gaussian-mixture\"\nweights = [1.0]\nmeans = [[0.0, 0.0]]\ncovariances = [[[1.0, -2.8e-17], [1.1e-17, 1.0]]]\n",
+        0,
+        &[],
+    ),
     ("kind = \"\\u001b[2Jx\"\n", 2, &["\\u{1b}[2Jx"]),
     ("kind = \"formula\"\ndim = 1000000000\nlog_density = \"x1\"\n", 2, &["dim = 1000000000"]),
 ];
