@@ -235,7 +235,7 @@ struct Recorder<'a> {
 
 impl Recorder<'_> {
     fn write(&mut self, run: &Snapshot) -> Outcome<()> {
-        Checkpoint::of(run, &config_json(&self.work.job)).write(self.folder.path())?;
+        run.checkpoint(&config_json(&self.work.job)).write(self.folder.path())?;
         self.folder.keep();
         (self.written, self.last) = (true, Instant::now());
         Ok(())
