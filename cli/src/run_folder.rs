@@ -7,7 +7,7 @@
 
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::{self, TRIES, hold, parent, sibling, sibling_of, siblings, sync_folder, write_file};
-use crate::files::read_text;
+use crate::files::{MAX_TARGET, read_text};
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,9 +27,6 @@ const LOCK: &str = ".lock";
 
 /// The file that holds the name of the folder that this one replaces.
 const REPLACES: &str = ".replaces";
-
-/// Longest config.toml that is looked at.
-const MAX_CONFIG: u64 = 64 << 20;
 
 /// What a run, a comparison, or a command without `--output` on a run, writes into its folder.
 const OWN: [&str; 14] = [
@@ -362,7 +359,7 @@ fn foreign(path: &Path, found: &fs::Metadata) -> Option<String> {
         return Some("is not a run folder (it has no config.toml)".into());
     }
     let own = |table: toml::Table| table.is_empty() || table.contains_key("method") || table.contains_key("methods");
-    let text = read_text(&path.join("config.toml"), MAX_CONFIG).unwrap_or_default();
+    let text = read_text(&path.join("config.toml"), MAX_TARGET).unwrap_or_default();
     // one that cannot be read is a run's that was damaged, perhaps
     if text.parse().is_ok_and(|table| !own(table)) {
         return Some("has a config.toml that is not a run's (it names no method)".into());

@@ -1,4 +1,4 @@
-//! Evaluation with a check: the door through which every consumer should call a density.
+//! Evaluation with a check: every consumer should call a density by these functions.
 
 use crate::density::{Affine, Density};
 use crate::linalg::Matrix;
@@ -41,20 +41,21 @@ pub fn evaluate(density: &dyn Density, x: &Matrix) -> Result<Evaluation> {
 
 /// log p~(x_i) for the rows of x, checked as [`evaluate`] does.
 pub fn evaluate_log_density(density: &dyn Density, x: &Matrix) -> Result<Vec<f64>> {
-    let mut out = vec![0.0; x.rows()];
-    guarded(|| density.log_density_into(x, &mut out))?;
-    match out.iter().position(|l| l.is_nan() || *l == f64::INFINITY) {
-        None => Ok(out),
-        Some(i) => Err(Error::NonFinite { what: "log-density".into(), value: out[i], point: x.row(i).to_vec() }),
-    }
+    checked(density, x, |l| l)
 }
 
 /// log p~ at points where no sample is: where it is NaN it counts as -∞, as outside of its support. Otherwise as [`evaluate_log_density`].
 pub(crate) fn evaluate_beyond(density: &dyn Density, x: &Matrix) -> Result<Vec<f64>> {
+    checked(density, x, |l| if l.is_nan() { f64::NEG_INFINITY } else { l })
+}
+
+/// log p~(x_i) as `read`, where that is neither NaN nor +∞.
+fn checked(density: &dyn Density, x: &Matrix, read: impl Fn(f64) -> f64) -> Result<Vec<f64>> {
     let mut out = vec![0.0; x.rows()];
     guarded(|| density.log_density_into(x, &mut out))?;
-    match out.iter().position(|l| *l == f64::INFINITY) {
-        None => Ok(out.into_iter().map(|l| if l.is_nan() { f64::NEG_INFINITY } else { l }).collect()),
+    out.iter_mut().for_each(|l| *l = read(*l));
+    match out.iter().position(|l| l.is_nan() || *l == f64::INFINITY) {
+        None => Ok(out),
         Some(i) => Err(Error::NonFinite { what: "log-density".into(), value: out[i], point: x.row(i).to_vec() }),
     }
 }

@@ -1,6 +1,7 @@
 //! Dense linear algebra: row-major matrices, products, factorisations.
 
 mod cholesky;
+mod conjugate;
 mod eigen;
 mod expm;
 mod gemm;
@@ -12,6 +13,7 @@ mod symmetric;
 mod triangular;
 
 pub use cholesky::Cholesky;
+pub(crate) use conjugate::conjugate_gradients;
 pub use eigen::SymmetricEigen;
 pub use expm::expm;
 pub use gemm::{Factor, OWN_KERNELS, gemm, matmul, strategies};

@@ -2,13 +2,14 @@
 
 use crate::num::Real;
 use crate::transport::anderson::Anderson;
-use crate::transport::newton::{Groups, Newton};
+use crate::transport::blocks::Groups;
+use crate::transport::newton::Newton;
 use crate::transport::solve::{Half, Problem};
 
 /// An error falls at least by this in a step on the coarsest level, or the derivatives there are taken again.
 const SLOW: f64 = 0.25;
 /// Damping where a search for potentials begins, its least value, and the factor by which it falls after a good step and grows after a bad one.
-const DAMPING: f64 = 1e-2;
+pub(super) const DAMPING: f64 = 1e-2;
 const LEAST: f64 = 1e-10;
 const FACTOR: f64 = 10.0;
 /// A dual falls by more than this, relative to its terms, where a step was bad.
@@ -35,11 +36,6 @@ pub(super) struct Ascent<'a, T> {
     anderson: Anderson<'a>,
     start: Option<Start>,
     before: f64,
-}
-
-/// The damping of a first step.
-pub(super) fn damping() -> f64 {
-    DAMPING
 }
 
 impl<'a, T: Real> Ascent<'a, T> {

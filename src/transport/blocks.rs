@@ -50,6 +50,16 @@ pub(super) fn runs<T: Real>(a: &Cloud<T>, size: usize, spread: f64) -> Vec<Range
     out
 }
 
+/// Groups of rows and of columns.
+pub(super) struct Groups {
+    /// The rows of each group.
+    pub rows: Vec<Range<usize>>,
+    /// The group of each column.
+    pub columns: Vec<usize>,
+    /// Groups of columns.
+    pub count: usize,
+}
+
 /// The smallest box around rows of x: lower and upper corner.
 pub(super) fn bounds<T: Real>(x: &Matrix<T>, rows: impl Iterator<Item = usize>) -> (Vec<f64>, Vec<f64>) {
     let (mut low, mut high) = (vec![f64::INFINITY; x.cols()], vec![f64::NEG_INFINITY; x.cols()]);

@@ -1,26 +1,16 @@
 //! Newton's step between groups of points: what Sinkhorn's iteration would take long to learn.
 
-use crate::linalg::dot;
+use crate::linalg::conjugate_gradients;
 use crate::num::Real;
+use crate::transport::blocks::Groups;
 use crate::transport::solve::Problem;
 use std::f64::consts::LOG2_E;
-use std::ops::Range;
 
 /// Masses below this share of their row are left out.
 const LEAST: f64 = 1e-12;
-/// Where conjugate gradients stop: the residual over the first, and products.
+/// Where conjugate gradients, scaled by the diagonal of S, stop: the residual over the first, and products.
 const SHARE: f64 = 1e-4;
 const MOST: usize = 500;
-
-/// Groups of rows and of columns.
-pub(super) struct Groups {
-    /// The rows of each group.
-    pub rows: Vec<Range<usize>>,
-    /// The group of each column.
-    pub columns: Vec<usize>,
-    /// Groups of columns.
-    pub count: usize,
-}
 
 /// Derivatives of the masses of columns by the potentials γ of columns where those of rows are best for them:
 ///
@@ -79,31 +69,12 @@ impl Newton {
     /// (1 + μ) (S + μ diag(C'))⁻¹ c - c/C' in units of log 2, c the mass that groups of columns lack where rows are exact: what a step damped by μ adds
     /// to Sinkhorn's, which is the limit μ → ∞; Newton's for μ → 0. 0 for groups without points.
     pub fn beyond(&self, lacking: &[f64], damping: f64) -> Vec<f64> {
-        // conjugate gradients by the diagonal; columns without mass stay, and those that exchange none
+        // columns without mass stay, and those that exchange none
         let scaled = |r: &[f64]| -> Vec<f64> {
             let over = |((r, d), c): ((&f64, &f64), &f64)| if *d > LEAST * c { r / (d + damping * c) } else { 0.0 };
             r.iter().zip(&self.diagonal).zip(&self.of_columns).map(over).collect()
         };
-        let mut x = vec![0.0; lacking.len()];
-        let mut residual = lacking.to_vec();
-        let mut z = scaled(&residual);
-        let mut direction = z.clone();
-        let mut size = dot(&residual, &z);
-        let enough = SHARE * SHARE * size;
-        for _ in 0..MOST {
-            let product = self.product(&direction, damping);
-            let curvature = dot(&direction, &product);
-            if !(size > enough && curvature > 0.0) {
-                break;
-            }
-            let step = size / curvature;
-            x.iter_mut().zip(&direction).for_each(|(x, d)| *x += step * d);
-            residual.iter_mut().zip(&product).for_each(|(r, p)| *r -= step * p);
-            z = scaled(&residual);
-            let next = dot(&residual, &z);
-            direction.iter_mut().zip(&z).for_each(|(d, z)| *d = z + next / size * *d);
-            size = next;
-        }
+        let x = conjugate_gradients(lacking, |x| self.product(x, damping), scaled, SHARE, MOST);
         let own = lacking.iter().zip(&self.of_columns).map(|(l, c)| if *c > 0.0 { l / c } else { 0.0 });
         x.iter().zip(own).map(|(x, own)| LOG2_E * ((1.0 + damping) * x - own)).collect()
     }

@@ -2,8 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::num::{Real, exp_m1, exp2, ln, ln_1p, log2};
-use crate::transport::blocks::{Kept, bounds};
-use crate::transport::newton::Groups;
+use crate::transport::blocks::{Groups, Kept, bounds};
 use crate::transport::relaxation::Relaxation;
 use crate::transport::sweep::{Side, Sum, group_sums, row_sums};
 use crate::transport::{Cloud, Coupling, Sinkhorn, truncated};

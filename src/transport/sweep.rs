@@ -5,8 +5,7 @@
 use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch, exp2};
 use crate::parallel;
-use crate::transport::blocks::Kept;
-use crate::transport::newton::Groups;
+use crate::transport::blocks::{Groups, Kept};
 use crate::transport::{Cloud, Cost};
 
 /// Columns that are computed side by side; fixed, so that sums do not depend on the vector width.

@@ -1,10 +1,9 @@
 //! Plans between many points in few dimensions: from coarse to fine, without the blocks of pairs in which a plan has next to no mass.
 
 use crate::num::{Real, log2};
-use crate::transport::ascent::{Ascent, damping};
-use crate::transport::blocks::{Blocks, Near, order, runs};
+use crate::transport::ascent::{Ascent, DAMPING};
+use crate::transport::blocks::{Blocks, Groups, Near, order, runs};
 use crate::transport::coupling::Coupling;
-use crate::transport::newton::Groups;
 use crate::transport::solve::{Problem, Until, rescale, schedule};
 use crate::transport::sweep::Sum;
 use crate::transport::{Cloud, Cost, Sinkhorn};
@@ -122,7 +121,7 @@ impl<T: Real> Scales<'_, T> {
             epsilons.into_iter().map(|e| (0, e)).chain((1..=fine).map(|level| (level, settings.epsilon))).collect();
         let (level, epsilon) = stages[0];
         let (n, m) = (self.levels[level].a.len(), self.levels[level].b().len());
-        let mut p = Potentials { level, epsilon, phi: vec![T::ZERO; n], gamma: vec![T::ZERO; m], damping: damping() };
+        let mut p = Potentials { level, epsilon, phi: vec![T::ZERO; n], gamma: vec![T::ZERO; m], damping: DAMPING };
         for &(level, epsilon) in &stages[..stages.len() - 1] {
             p = self.moved(p, level, epsilon);
             let near = self.near(&p, ON_THE_WAY);

@@ -2,7 +2,7 @@
 
 use super::{Config, FORMAT, Given, SECTIONS};
 use crate::failure::{Failure, Outcome};
-use crate::files::read_text;
+use crate::files::{MAX_TARGET, read_text};
 use pushforward::Error;
 use pushforward::density::Affine;
 use pushforward::estimate::all_estimators;
@@ -166,12 +166,9 @@ fn setting_names() -> Vec<&'static str> {
     names
 }
 
-/// Longest configuration that is read; it may hold a whole target.
-const MAX_FILE: u64 = 64 << 20;
-
 /// The table of a configuration file.
 pub fn read(path: &Path) -> Outcome<toml::Table> {
-    let text = read_text(path, MAX_FILE)?;
+    let text = read_text(path, MAX_TARGET)?;
     toml::from_str(&text).map_err(|e| {
         let line = e.span().map_or(1, |s| text[..s.start].matches('\n').count() + 1);
         Failure::input(format!("{}, line {line}: {}", path.display(), e.message()))

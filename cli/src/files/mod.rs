@@ -17,6 +17,9 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
+/// Longest target's file that is read, and longest configuration, which may hold a whole target.
+pub const MAX_TARGET: u64 = 64 << 20;
+
 /// State of [`fnv1a_from`] before the first byte.
 pub(crate) const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
 

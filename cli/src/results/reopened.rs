@@ -5,7 +5,7 @@ use crate::checkpoint::Checkpoint;
 use crate::failure::{Failure, Outcome};
 use crate::files::json::as_real;
 use crate::files::samples::read_own;
-use crate::files::{read_text, safetensors};
+use crate::files::{MAX_TARGET, read_text, safetensors};
 use crate::model::{self, Model};
 use crate::opened::{agree, table};
 use crate::report::{Frame, number};
@@ -14,9 +14,6 @@ use crate::training::{Job, PICTURE, at_checkpoint};
 use pushforward::linalg::Matrix;
 use serde_json::Value;
 use std::path::Path;
-
-/// Longest config.toml that is read; it may hold a whole target.
-const MAX_CONFIG: u64 = 64 << 20;
 
 /// A run that was judged again from its folder.
 pub struct Reopened<'a> {
@@ -78,7 +75,7 @@ fn ended<'a>(folder: &Path, job: &'a Job, course: Course, old: &Value, model: Mo
         vec![Frame { step: course.taken as usize, samples: model.sample(PICTURE, job.seed(), 0) }]
     });
     let curves = curves::read(&folder.join("metrics.jsonl"))?;
-    let config = read_text(&folder.join("config.toml"), MAX_CONFIG)?;
+    let config = read_text(&folder.join("config.toml"), MAX_TARGET)?;
     let finals = judge(Trained { model, curves, frames, course, config }, job)?;
     differences.extend(other_samples(folder, &finals)?);
     let resampled = "resampled.npy";
@@ -94,7 +91,7 @@ fn stopped<'a>(folder: &Path, job: &'a Job, checkpoint: Checkpoint, differences:
     let run = at_checkpoint(job, checkpoint)?;
     let old = Course::read(folder)?.map(|(course, _)| course).filter(|course| course.taken == run.taken);
     let course = old.unwrap_or_else(|| Course::so_far(&run, "none"));
-    let config = read_text(&folder.join("config.toml"), MAX_CONFIG)?;
+    let config = read_text(&folder.join("config.toml"), MAX_TARGET)?;
     let trained =
         Trained { curves: curves::written(&run.curves), model: run.model, frames: run.frames, course, config };
     Ok(Reopened { finals: judge(trained, job)?, differences })

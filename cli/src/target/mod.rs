@@ -21,7 +21,7 @@ pub(crate) use samples::words;
 pub use trust::{refuse_untrusted, trust_libraries};
 
 use crate::failure::{Failure, Outcome};
-use crate::files::read_text;
+use crate::files::{MAX_TARGET, read_text};
 use crate::fingerprint;
 use crate::memory;
 use coordinates::Coordinates;
@@ -30,9 +30,6 @@ use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
 use trust::{libraries_are_trusted, refuse_untrusted_text};
-
-/// Longest target file that is read.
-const MAX_FILE: u64 = 64 << 20;
 
 /// Bytes of memory that a byte of it takes: a list of one-digit numbers, read three times.
 const MEMORY_SHARE: u128 = 120;
@@ -274,7 +271,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
 
 /// Reads a target file.
 fn read_file(path: &Path, note: &mut dyn FnMut(String)) -> Outcome<Target> {
-    let text = read_text(path, MAX_FILE)?;
+    let text = read_text(path, MAX_TARGET)?;
     let base = path.parent().unwrap_or(Path::new(""));
     described(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
 }
@@ -285,7 +282,7 @@ pub fn of_definition(definition: &toml::Value, name: Option<&str>, note: &mut dy
     match definition {
         toml::Value::String(path) if is_path(path) => {
             let path = Path::new(path);
-            let text = read_text(path, MAX_FILE)?;
+            let text = read_text(path, MAX_TARGET)?;
             let base = path.parent().unwrap_or(Path::new(""));
             of_text(&short_name(&path.to_string_lossy()), &path.display().to_string(), base, &text, note)
         }

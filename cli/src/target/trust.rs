@@ -1,8 +1,8 @@
 //! Whether the code of a library may run that a run's folder or a configuration names.
 
-use super::{MAX_FILE, is_path, kind_of};
+use super::{is_path, kind_of};
 use crate::failure::{Failure, Outcome};
-use crate::files::read_text;
+use crate::files::{MAX_TARGET, read_text};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -23,7 +23,7 @@ pub(super) fn libraries_are_trusted() -> bool {
 pub fn refuse_untrusted(definition: &toml::Value) -> Outcome<()> {
     match definition {
         toml::Value::String(path) if is_path(path) => {
-            refuse_untrusted_text(path, &read_text(Path::new(path), MAX_FILE)?)
+            refuse_untrusted_text(path, &read_text(Path::new(path), MAX_TARGET)?)
         }
         toml::Value::Table(table) if table.get("kind").and_then(toml::Value::as_str) == Some("stan-library") => {
             refuse_untrusted_text("the configuration's target", "kind = \"stan-library\"")

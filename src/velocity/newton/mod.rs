@@ -4,7 +4,7 @@ mod functionals;
 
 use crate::error::{Error, Result};
 use crate::estimate::Scene;
-use crate::linalg::{Lanczos, Matrix, SymmetricEigen, dot};
+use crate::linalg::{Lanczos, Matrix, SymmetricEigen, conjugate_gradients, dot};
 use crate::num::{cos, tan};
 use crate::rng::{Purpose, normal_matrix};
 use crate::state::Stateful;
@@ -150,24 +150,14 @@ impl Newton {
         for k in 0..nodes {
             let theta = (k as f64 + 0.5) / nodes as f64 * std::f64::consts::FRAC_PI_2;
             let (t, weight) = (scale * tan(theta), scale / cos(theta).powi(2) / nodes as f64);
-            // (H² + ε + t²) y = v by conjugate gradients
+            // (H² + ε + t²) y = v
             let shift = epsilon + t * t;
-            let (mut y, mut r) = (vec![0.0; v.len()], v.to_vec());
-            let (mut direction, mut size) = (r.clone(), dot(&r, &r));
-            let end = SOLVED * SOLVED * size;
-            for _ in 0..10 * v.len() {
-                if size <= end {
-                    break;
-                }
-                let mut image = product(&product(&direction));
-                image.iter_mut().zip(&direction).for_each(|(a, p)| *a += shift * p);
-                let length = size / dot(&direction, &image);
-                y.iter_mut().zip(&direction).for_each(|(y, p)| *y += length * p);
-                r.iter_mut().zip(&image).for_each(|(r, a)| *r -= length * a);
-                let next = dot(&r, &r);
-                direction.iter_mut().zip(&r).for_each(|(p, r)| *p = r + next / size * *p);
-                size = next;
-            }
+            let shifted = |x: &[f64]| {
+                let mut image = product(&product(x));
+                image.iter_mut().zip(x).for_each(|(a, p)| *a += shift * p);
+                image
+            };
+            let y = conjugate_gradients(v, shifted, <[f64]>::to_vec, SOLVED, 10 * v.len());
             out.iter_mut().zip(&y).for_each(|(o, y)| *o += weight * y);
         }
         out
