@@ -3,6 +3,7 @@
     python benches/compare.py --quick            # 3 pairs, the smaller cases, all threads, no torch.compile
     python benches/compare.py                    # 5 pairs, all cases
     python benches/compare.py --only growth      # one part: gmm40, start, cases, or growth (the plot of cost against N and d)
+    python benches/compare.py --isa avx2         # with both sides held to AVX2
 
 The interpreter needs torch, jax and optax; pykeops for --keops; matplotlib for the plots. The quick mode takes about three minutes besides
 the build, the full one about nine, and a quarter of an hour for gmm40. A ratio is the time of the fastest peer
@@ -289,10 +290,14 @@ def main():
     p.add_argument("--keops", action="store_true", help="KeOps too: minutes of compilation at the first time, never the fastest here")
     p.add_argument("--only", choices=["gmm40", "start", "cases", "growth"])
     p.add_argument("--threads", type=int, default=os.cpu_count())
+    p.add_argument("--isa", choices=["avx2"], help="hold both sides to these vectors on a machine that has wider ones")
     p.add_argument("--out", default=str(HERE / "table.md"))
     args = p.parse_args()
     args.pairs, args.budget = (3, 0.15) if args.quick else (5, 0.2)
     where = machine()
+    if args.isa:
+        os.environ["PUSHFORWARD_ISA"] = os.environ["PEERS_ISA"] = args.isa
+        where += f"; both sides held to {args.isa}"
     bench, command = built()
     libraries = ["torch", "jax"] + ["keops"] * args.keops
     rows = []

@@ -10,8 +10,12 @@ def limit(threads):
     os.environ["JAX_PLATFORMS"] = "cpu"
     os.environ["CUDA_VISIBLE_DEVICES"] = ""
     os.environ["THP_MEM_ALLOC_ENABLE"] = "1"  # torch: huge pages for large temporaries
-    if threads == 1:
-        os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    flags = ["--xla_cpu_multi_thread_eigen=false"] * (threads == 1)
+    if isa := os.environ.get("PEERS_ISA"):  # the widest vectors that torch, its oneDNN and MKL, and XLA may use
+        os.environ["ATEN_CPU_CAPABILITY"] = isa
+        os.environ["ONEDNN_MAX_CPU_ISA"] = os.environ["MKL_ENABLE_INSTRUCTIONS"] = isa.upper()
+        flags.append(f"--xla_cpu_max_isa={isa.upper()}")
+    os.environ["XLA_FLAGS"] = " ".join(flags)
 
 
 def measure(call, budget):
