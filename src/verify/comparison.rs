@@ -72,6 +72,8 @@ pub struct Comparison {
     pub steps: Vec<f64>,
     /// |left - right|/scale at each step.
     pub errors: Vec<f64>,
+    /// The error of the limit that the steps foretell, whatever the right side ([`Ladder::limit`]); 0 without steps.
+    pub resolution: f64,
     /// The order that the theorem promises.
     pub expected_order: Option<f64>,
     /// The fitted one with its standard error.
@@ -101,6 +103,7 @@ impl Comparison {
             tolerance,
             steps: Vec::new(),
             errors: Vec::new(),
+            resolution: 0.0,
             expected_order: None,
             observed_order: None,
             z: None,
@@ -154,10 +157,13 @@ impl Comparison {
         out.expected_order = Some(left.order);
         out.observed_order = left.straight_part(right);
         let order = out.observed_order;
-        // a wrong right side may lie on one rung by chance: the finer ones miss it by more than rounding
+        // a wrong right side may lie on one rung by chance: the finer ones miss it by more than rounding, or the limit of the others does
         let steady = (best..left.values.len())
             .all(|i| distance(&left.values[i]) <= tolerance * scale.abs() + 3.0 * left.rounding[i]);
-        if out.verdict == Verdict::Holds && !steady {
+        let (foretold, resolution) = left.limit().unwrap_or((right, 0.0));
+        out.resolution = resolution;
+        let missed = distance(&foretold) > tolerance * scale.abs() + resolution;
+        if out.verdict == Verdict::Holds && (!steady || missed) {
             out.verdict = Verdict::Fails;
         }
         let resolved = left.is_exact(right)
@@ -220,11 +226,13 @@ impl Comparison {
 
     /// Of a false variant: [`Verdict::TrueHere`] where its side differs from `truth`, the theorem's, by less than twice the tolerance: a measured
     /// side within the tolerance of one may then be so of the other. Both are formulas, so that no measured side can turn a variant that was
-    /// missed into one that is true.
+    /// missed into one that is true. Where steps resolve less than the tolerance, their own error counts too for a variant that was not refuted.
     pub fn unless_true(self, truth: f64) -> Self {
         let gap = (self.right - truth).abs();
-        let coincide = gap <= 2.0 * self.tolerance * self.scale;
-        self.unless(coincide)
+        let tolerance = self.tolerance * self.scale.abs();
+        let refuted = self.verdict == Verdict::Fails;
+        let blurred = !refuted && gap <= 2.0 * (tolerance + self.resolution);
+        self.unless(gap <= 2.0 * tolerance || blurred)
     }
 
     /// Of a false variant: [`Verdict::TrueHere`] on this condition, which must not look at the measured side.

@@ -56,6 +56,18 @@ impl Ladder {
         last + (last - before) / (powf(2f64, self.order) - 1.0)
     }
 
+    /// The limit that two neighbouring rungs foretell by Richardson's extrapolation, R_k = v_k + (v_k - v_{k-1})/(2ᵖ - 1), and its error: the
+    /// larger of its last two changes plus rounding. Of all rungs that of the smallest error. Large steps are not yet asymptotic, small ones are
+    /// rounding; no right side takes part, so that none is met by chance.
+    pub fn limit(&self) -> Option<(f64, f64)> {
+        let share = 1.0 / (powf(2f64, self.order) - 1.0);
+        let limits: Vec<f64> = self.values.windows(2).map(|v| v[1] + share * (v[1] - v[0])).collect();
+        let rounding = |k: usize| (1.0 + share) * self.rounding[k + 1] + share * self.rounding[k];
+        let change = |k: usize| (limits[k] - limits[k - 1]).abs();
+        let found = (2..limits.len()).map(|k| (limits[k], change(k).max(change(k - 1)) + rounding(k)));
+        found.filter(|(_, error)| error.is_finite()).min_by(|a, b| a.1.total_cmp(&b.1))
+    }
+
     /// Whether the last four quotients still close in as an error c εᵖ does, to a tenth: the ladder ends before rounding takes over.
     pub fn ends_falling(&self) -> bool {
         let last = &self.values[self.values.len().saturating_sub(4)..];

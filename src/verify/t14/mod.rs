@@ -117,13 +117,13 @@ fn capacity(f: &dyn Divergence) -> Outcome {
 }
 
 /// Particles at 0, jittered by the field itself.
-const PARTICLES: usize = 4000;
+const PARTICLES: usize = 40_000;
 
 /// (d): p = ½δ_a + ½δ_-a (width a/20), q = δ_0: the shipped velocity has mean 0 over its jitter, although KL(q_h‖p_h) > 0.
 fn two_deltas(budget: &Budget, f: &Case) -> Outcome {
-    // log r_h has slope a/h²: at a smaller h a weight such as r² has no variance to speak of
-    let (a, h) = (1.0, 1.5);
-    let zeros = Matrix::<f64>::zeros(PARTICLES, 1);
+    // log r_h has slope a/h²: at a smaller h a weight such as r⁸ has no variance to speak of
+    let (a, h) = (1.0, 3.0);
+    let (zeros, law) = (Matrix::<f64>::zeros(PARTICLES, 1), Matrix::<f64>::zeros(8, 1));
     let field = |right: f64| {
         let means = Matrix::from_rows(&[[-a], [a]]);
         let target = GaussianMixture::isotropic(&[1.0 - right, right], means, a / 20.0).expect("two narrow modes");
@@ -131,7 +131,7 @@ fn two_deltas(budget: &Budget, f: &Case) -> Outcome {
             KernelSettings { bandwidth_start: h, bandwidth_end: h, neighbours: 0.0, ..KernelSettings::default() };
         let target: Arc<dyn Density> = Arc::new(target);
         let drift = UniversalDrift::smoothed(target, Arc::clone(f), kernel);
-        let (reference, clock) = (Reference::Independent(&zeros), Clock { step: 14, steps: 1 });
+        let (reference, clock) = (Reference::Independent(&law), Clock { step: 14, steps: 1 });
         let scene =
             Scene { x: &zeros, reference, classes: None, at_x: None, law: None, dt: 0.0, clock, seed: budget.seed };
         let Ok(Pull::Points(field)) = drift.evaluate(&scene) else { panic!("T14: a finite target has a velocity") };
