@@ -169,13 +169,8 @@ impl fmt::Display for Error {
             }
             Error::Panicked { what, message } => write!(f, "{what} panicked: {message}; repair its code"),
             Error::TooLarge { what, needed, limit } => {
-                let gib = |bytes: f64| bytes / 2f64.powi(30);
-                write!(
-                    f,
-                    "{what} needs at least {:.3e} GiB of memory, and {:.3e} GiB are free; make it smaller",
-                    gib(*needed),
-                    gib(*limit)
-                )
+                let (needed, limit) = (size(*needed as u128), size(*limit as u128));
+                write!(f, "{what} needs at least {needed} of memory, and {limit} are free; make it smaller")
             }
             Error::BadSample { row, column, value } => {
                 write!(
@@ -249,6 +244,16 @@ fn edit_distance(a: &str, b: &str) -> usize {
 
 /// Result with the library's [`enum@Error`].
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// A number of bytes in words of its own magnitude: "1.5 GB" for 1.5·10⁹.
+pub fn size(bytes: u128) -> String {
+    let units = ["bytes", "kB", "MB", "GB", "TB", "PB"];
+    let power = (1..units.len()).take_while(|k| bytes >= 1000u128.pow(*k as u32)).count();
+    match power {
+        0 => format!("{bytes} bytes"),
+        _ => format!("{:.1} {}", bytes as f64 / 1e3f64.powi(power as i32), units[power]),
+    }
+}
 
 #[cfg(test)]
 mod tests {

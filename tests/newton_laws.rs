@@ -213,6 +213,20 @@ fn kick_and_guard() {
     assert!(free > 1.3 && held < 1.15, "{free} {held}");
 }
 
+/// Checks that a saddle is a saddle in any units: a particle in the middle of two samples 4σ apart is kicked by ½ MMD², whose curvature there is
+/// -e^-2 3/σ², for σ from 1e-6 to 1e6, and that one at a minimum, with one sample, stays.
+#[test]
+fn saddles_in_any_units() {
+    for unit in [1e-6, 1.0, 1e6] {
+        let after = |samples: Matrix| {
+            let v = newton(Mmd { samples, sigma: unit }, 1.0, 1e-2, Solver::Lanczos(6), true);
+            step(&v, &Matrix::zeros(1, 1), 0)[(0, 0)]
+        };
+        let (saddle, minimum) = (after(Matrix::from_rows(&[[-2.0 * unit], [2.0 * unit]])), after(Matrix::zeros(1, 1)));
+        assert!(saddle != 0.0 && minimum == 0.0, "sigma = {unit:e}: {saddle:e}, {minimum:e}");
+    }
+}
+
 /// Steps until a figure is below each level.
 fn counts(levels: &[f64], most: usize, mut next: impl FnMut() -> f64) -> Vec<usize> {
     let mut found = Vec::new();

@@ -53,7 +53,8 @@ fn order(errors: &[(f64, f64)]) -> f64 {
 
 /// Checks that particles under reverse KL with an exact Gaussian law follow the closed form of the Wasserstein gradient flow towards
 /// N(b, qI), m(t) = b + (m₀ - b) e^{-t/q}, C(t) = qI + (C₀ - qI) e^{-2t/q} from their own moments, with the order of each stepper to 0.1
-/// (1, 2, 4) over four halvings; and that the adaptive stepper is within ten times its tolerance of 1e-7.
+/// (1, 2, 4) over four halvings; and that the adaptive stepper is within ten times its tolerance of 1e-7, with the same bits in units of 2^-20 of
+/// the length and their square of time.
 #[test]
 fn gaussian_flow_with_the_order_of_the_stepper() {
     let (q, b, time) = (2.0, [1.0, -1.0], 1.0);
@@ -76,6 +77,11 @@ fn gaussian_flow_with_the_order_of_the_stepper() {
     }
     let adaptive = gap(&moved(&start, affine(&target), "adaptive", 0.25, 4), &m, &c);
     assert!(adaptive < 1e-6, "{adaptive}");
+    let unit = 2f64.powi(-20);
+    let small = gaussian(&[b[0] * unit, b[1] * unit], &[&[q * unit * unit, 0.0], &[0.0, q * unit * unit]]);
+    let there = moved(&start, affine(&target), "adaptive", 0.25, 4);
+    let here = moved(&start.map(|x| unit * x), affine(&small), "adaptive", 0.25 * unit * unit, 4);
+    assert_eq!(here.map(|x| x / unit).as_slice(), there.as_slice());
 }
 
 /// Checks that Euler's steps with the affine score are the recursion of the sample moments, m' = m - h Q⁻¹(m - b), C' = M C Mᵀ with

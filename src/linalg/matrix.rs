@@ -192,6 +192,13 @@ impl<T: Real> Matrix<T> {
         mean
     }
 
+    /// √(Σ_i |x_i - x̄|²/n), the root mean square distance of the rows from their mean x̄.
+    pub fn spread(&self) -> T {
+        let mean = self.column_means();
+        let square = |row: &[T]| row.iter().zip(&mean).map(|(&x, &m)| (x - m) * (x - m)).sum::<T>();
+        (self.iter_rows().map(square).sum::<T>() / T::from_usize(self.rows.max(1))).sqrt()
+    }
+
     /// Σ_i (x_i - x̄)(x_i - x̄)ᵀ / n, d×d; x̄ the mean of the rows.
     pub fn column_covariance(&self) -> Matrix<T> {
         let (mean, d) = (self.column_means(), self.cols);

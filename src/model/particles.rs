@@ -21,9 +21,9 @@ crate::settings! {
         dt: f64 = 0.01, Rule::Positive;
         /// "euler" (order 1), "heun" (2), "rk4" (4), or "adaptive": Heun's sub-steps with an embedded error.
         stepper: String = "euler".into(), Rule::OneOf(&["euler", "heun", "rk4", "adaptive"]);
-        /// Largest error of an adaptive sub-step, as a root mean square over particles.
+        /// Largest error of an adaptive sub-step, as a root mean square over particles, in units of their spread around their mean.
         tolerance: f64 = 1e-3, Rule::Positive;
-        /// Largest displacement of an adaptive sub-step, as a root mean square over particles: a trust radius in W2.
+        /// Largest displacement of an adaptive sub-step, in the same units: a trust radius in W2.
         trust: f64 = 0.5, Rule::Positive;
         /// Rate of birth and death by the reaction (T15), in units of its own; 0 for none.
         birth_death: f64 = 0.0, Rule::NotNegative;
@@ -188,14 +188,18 @@ impl Particles {
     }
 
     /// The same by sub-steps of Heun's method: the next one has h √(tolerance/error) of the length, the error being half the distance
-    /// between the stages' velocities times h; none moves further than the trust radius.
+    /// between the stages' velocities times h; none moves further than the trust radius. Both are in units of the particles' spread at the
+    /// start of the step; particles at one point have no other unit than the target's.
     fn adapt(&mut self, first: Matrix, mut at: impl FnMut(&Matrix) -> Result<Matrix>) -> Result<Matrix> {
         let (all, s) = (self.settings.dt, self.settings.clone());
         let norm = |v: &Matrix| (v.as_slice().iter().map(|x| x * x).sum::<f64>() / v.rows() as f64).sqrt();
+        let spread = self.x.spread();
+        let unit = if spread > 0.0 { spread } else { 1.0 };
+        let (tolerance, trust) = (s.tolerance * unit, s.trust * unit);
         let (mut x, mut here, mut t, mut h) = (self.x.clone(), first, 0.0, self.sub_step);
         for _ in 0..MOST_SUB_STEPS {
             let speed = norm(&here);
-            h = h.min(if speed > 0.0 { s.trust / speed } else { all });
+            h = h.min(if speed > 0.0 { trust / speed } else { all });
             // the rest in one, rather than a sliver at the end
             let (step, last) = if t + 1.01 * h >= all { (all - t, true) } else { (h, false) };
             let mut trial = x.clone();
@@ -204,8 +208,8 @@ impl Particles {
             let mut gap = there.clone();
             gap.add_scaled(-1.0, &here);
             let error = 0.5 * step * norm(&gap);
-            let growth = if error > 0.0 { (0.9 * (s.tolerance / error).sqrt()).clamp(0.2, 5.0) } else { 5.0 };
-            if error <= s.tolerance {
+            let growth = if error > 0.0 { (0.9 * (tolerance / error).sqrt()).clamp(0.2, 5.0) } else { 5.0 };
+            if error <= tolerance {
                 x.add_scaled(0.5 * step, &here);
                 x.add_scaled(0.5 * step, &there);
                 t += step;

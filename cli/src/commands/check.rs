@@ -29,6 +29,9 @@ const REACH: f64 = 10.0;
 /// Units of the six steps, in units of the scale: a right score has slope 2 in the first that resolves the density's features.
 const UNITS: [f64; 5] = [1.0, 0.1, 0.01, 1e-3, 1e-4];
 
+/// Slopes of the error in the step below this are rounding, whose own slope is -1; a wrong score has 0.
+const ROUNDING: f64 = -0.5;
+
 /// Arguments of `check`.
 #[derive(clap::Args)]
 pub struct Arguments {
@@ -295,6 +298,14 @@ fn score(p: &dyn Density, frame: &Affine, seed: u64) -> (Item, Option<(f64, Grad
             Ok(_) => {}
             Err(e) => reason = e.to_string(),
         }
+    }
+    if let Some((_, c)) = last.as_ref().filter(|(_, c)| c.slope().is_some_and(|s| s < ROUNDING)) {
+        let found = format!(
+            "rounding of log p~ hides its differences at every step; best relative error {}",
+            number(c.best_relative_error(), 2)
+        );
+        let advice = "log p~ cancels large numbers, or its support lies far from 0 beside its width; subtract the large part, or shift the coordinate";
+        return (Item::bad("score", found, advice), last);
     }
     let advice = match &last {
         Some((_, c)) if (c.factor - 1.0).abs() > 1e-3 && c.factor.is_finite() => {

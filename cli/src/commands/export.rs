@@ -1,6 +1,6 @@
 //! `pushforward export`: the samples of a run in the formats of other tools.
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::files::arviz;
 use crate::files::atomic::AtomicFile;
 use crate::files::csv::CsvWriter;
@@ -40,6 +40,12 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     let target = run.target()?;
     target.known("export")?;
     let method = run.config.method(&target)?;
+    if run.summary.is_null() {
+        return Err(Failure::input(format!(
+            "{} has no summary.json, which says which samples to use; take the whole folder of a run that ended",
+            arguments.run.display()
+        )));
+    }
     let file = match run.summary["use"].as_str() {
         Some("resampled.npy") if at("resampled.npy").is_file() => "resampled.npy",
         _ => "samples.npy",

@@ -5,8 +5,10 @@
 
 use serde_json::Value;
 
-/// In front of the words in memory: a character that is nobody's.
-const MARK: char = '\u{f8ff}';
+/// In front of the words in memory: a character that no argument and no path can hold.
+const MARK: char = '\0';
+/// The same as JSON writes it.
+const ESCAPED: &str = "\\u0000";
 
 /// Longest first where one ends another.
 const WORDS: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
@@ -47,7 +49,7 @@ pub fn line(value: &Value) -> String {
 
 /// The text with the marked words as they are.
 fn bare(text: String) -> String {
-    WORDS.iter().fold(text, |text, word| text.replace(&format!("\"{MARK}{word}\""), word))
+    WORDS.iter().fold(text, |text, word| text.replace(&format!("\"{ESCAPED}{word}\""), word))
 }
 
 /// The value of a text.
@@ -57,9 +59,7 @@ pub fn parse(text: &str) -> serde_json::Result<Value> {
         let word = WORDS.iter().find(|word| !quoted && rest.starts_with(**word));
         let length = match (c, word) {
             (_, Some(word)) => {
-                out.extend(['"', MARK]);
-                out += word;
-                out.push('"');
+                out += &format!("\"{ESCAPED}{word}\"");
                 rest = &rest[word.len()..];
                 continue;
             }

@@ -25,7 +25,7 @@ crate::settings! {
         products: usize = 40, Rule::AtLeast(1);
         /// Largest displacement of a step, as a root mean square over particles: a trust radius in W2.
         trust: f64 = 0.2, Rule::Positive;
-        /// Root mean square of the kick of a step that starts at a saddle, where the gradient is below 1e-12; 0 for none.
+        /// Root mean square of the kick of a step that starts at a saddle, where the gradient vanishes to rounding; 0 for none.
         kick: f64 = 1e-3, Rule::NotNegative;
         /// Width σ of the kernel exp(-|x-y|²/(2σ²)) of MMD.
         sigma: f64 = 1.0, Rule::Positive;
@@ -62,9 +62,9 @@ pub struct Newton {
 /// A decrease of F by this share of what the slope promises is enough.
 const ARMIJO: f64 = 1e-4;
 const HALVINGS: usize = 40;
-/// Gradients below this count as none.
+/// Gradients below this share of the largest curvature times the particles' spread count as none.
 const STATIONARY: f64 = 1e-12;
-/// Eigenvalues of the Hessian above minus this are not negative.
+/// Eigenvalues of the Hessian above minus this share of the largest are not negative.
 const FLAT: f64 = 1e-9;
 /// Conjugate gradients end here, relative to the right side.
 const SOLVED: f64 = 1e-14;
@@ -105,6 +105,15 @@ impl VelocitySettings for NewtonSettings {
     }
 }
 
+/// P v with what was seen of H on the way.
+struct Preconditioned {
+    step: Matrix,
+    /// The smallest eigenvalue; NaN where the solver sees none.
+    lowest: f64,
+    /// The largest |eigenvalue|, or |Hv|/|v| where the solver sees none.
+    largest: f64,
+}
+
 impl Newton {
     /// λ ↦ the preconditioner.
     fn filter(&self) -> impl Fn(f64) -> f64 + '_ {
@@ -112,11 +121,12 @@ impl Newton {
         move |l: f64| if root { 1.0 / (l * l + epsilon).sqrt() } else { 1.0 / (l.abs() + epsilon) }
     }
 
-    /// P v at x, and the smallest eigenvalue of H that was seen (NaN where the solver sees none).
-    fn preconditioned(&self, x: &Matrix, v: &Matrix) -> Result<(Matrix, f64)> {
+    /// P v at x.
+    fn preconditioned(&self, x: &Matrix, v: &Matrix) -> Result<Preconditioned> {
         let (n, d) = x.shape();
         let product = |u: &[f64]| self.functional.hessian(x, &Matrix::from_vec(n, d, u.to_vec())).into_vec();
-        let (values, lowest) = match self.solver {
+        let ends = |values: &[f64]| (values[0], values.iter().fold(0.0f64, |m, l| m.max(l.abs())));
+        let (values, (lowest, largest)) = match self.solver {
             Solver::Dense => {
                 let unit = |k: usize| (0..n * d).map(|i| f64::from(u8::from(i == k))).collect::<Vec<f64>>();
                 let columns: Vec<Vec<f64>> = (0..n * d).map(|k| product(&unit(k))).collect();
@@ -128,15 +138,19 @@ impl Newton {
                     let weight = filter(*value) * dot(z, v.as_slice());
                     out.iter_mut().zip(z).for_each(|(o, z)| *o += weight * z);
                 }
-                (out, eigen.values[0])
+                (out, ends(&eigen.values))
             }
             Solver::Lanczos(steps) => {
                 let space = Lanczos::new(v.as_slice(), steps, product)?;
-                (space.apply(self.filter()), space.values().first().copied().unwrap_or(f64::NAN))
+                (space.apply(self.filter()), ends(&space.values()))
             }
-            Solver::Shifted(nodes) => (self.by_shifts(nodes, v.as_slice(), product), f64::NAN),
+            Solver::Shifted(nodes) => {
+                let once = product(v.as_slice());
+                let along = (dot(&once, &once) / dot(v.as_slice(), v.as_slice())).sqrt();
+                (self.by_shifts(nodes, v.as_slice(), product), (f64::NAN, along))
+            }
         };
-        Ok((Matrix::from_vec(n, d, values), lowest))
+        Ok(Preconditioned { step: Matrix::from_vec(n, d, values), lowest, largest })
     }
 
     /// (2/π) Σ over the midpoint rule in θ, t = √ε tan θ … scaled to the middle of the spectrum: the integrand is periodic, so the rule
@@ -184,16 +198,16 @@ impl Velocity for Newton {
             Figure::plain("functional", "F of the particles", value),
             Figure::plain("gradient_norm", "norm of the Wasserstein gradient of F", size),
         ];
-        if size < STATIONARY {
+        let found = if size == 0.0 { None } else { Some(self.preconditioned(x, &v)?) };
+        let Some(Preconditioned { step, lowest, .. }) =
+            found.filter(|f| !(size <= STATIONARY * f.largest * x.spread()))
+        else {
             let kick: Matrix = normal_matrix(scene.seed, Purpose::Jitter, (1 << 61) | scene.clock.step, n, d);
+            let around = self.preconditioned(x, &kick)?;
             // at a minimum there is nowhere to go
-            let lowest = self.preconditioned(x, &kick)?.1;
-            if lowest >= -FLAT {
-                return Ok(Pull::Displacement { by: Matrix::zeros(n, d), accepted: 0.0, figures });
-            }
-            return Ok(Pull::Displacement { by: kick.map(|z| s.kick * z), accepted: 0.0, figures });
-        }
-        let (step, lowest) = self.preconditioned(x, &v)?;
+            let by = if around.lowest >= -FLAT * around.largest { 0.0 } else { s.kick };
+            return Ok(Pull::Displacement { by: kick.map(|z| by * z), accepted: 0.0, figures });
+        };
         if lowest.is_finite() {
             figures.push(Figure::plain("lowest_curvature", "smallest eigenvalue of the Hessian that was seen", lowest));
         }
