@@ -58,6 +58,14 @@ fn faults_are_found() {
         assert!(stderr.lines().count() == 1 && stderr.contains(failed), "{formula}: {stderr}");
         assert!(stdout.contains("→") && stdout.contains("FAILED"), "{formula}: {stdout}");
     }
+    // the gradient is right; log p~ has no digits for differences, 10⁸ widths from 0
+    let beta = "kind = \"formula\"\ndim = 1\nlog_density = \"2*log(x1 - 1e8) + 3*log(1e8 + 1 - x1)\"\n[support]\nx1 = [1e8, 100000001]\n";
+    fs::write(folder.path().join("t.toml"), beta).unwrap();
+    let (code, stdout, _) = check(folder.path(), "t.toml", &[]);
+    assert!(
+        code == Some(1) && stdout.contains("rounding of log p~ hides") && stdout.contains("shift the coordinate"),
+        "{stdout}"
+    );
     let (code, _, stderr) = check(folder.path(), "gmm4O", &[]);
     assert!(code == Some(2) && stderr.contains("gmm40"), "{stderr}");
 }

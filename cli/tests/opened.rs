@@ -85,7 +85,7 @@ fn configuration_and_model() {
     }
 }
 
-/// Checks that `export` does not write samples of another run as those of this one.
+/// Checks that `export` does not write samples of another run as those of this one, nor samples of a run without its summary.
 #[test]
 fn samples_of_another_run() {
     let folder = folder();
@@ -105,6 +105,8 @@ fn samples_of_another_run() {
     succeeds(&pushforward(folder.path(), COMMANDS[3]));
     fs::write(at("run/samples.npy"), own).unwrap();
     refused(folder.path(), &COMMANDS[3..5], &["run/samples.npy"]);
+    fs::remove_file(at("run/summary.json")).unwrap();
+    refused(folder.path(), &COMMANDS[3..5], &["run has no summary.json", "take the whole folder"]);
 }
 
 /// Checks that data that changed stop what needs them, and that what does not need them says so and works; that data
