@@ -17,7 +17,7 @@ fn grid(levels: usize, times: usize) -> Matrix {
 
 /// Checks the figures where they are known, on 1,000 points of two factors with 10 levels in 20 bins. A planted code, each coordinate a
 /// curved function of one factor: MIG 1 and leakage 0 to rounding; SAP, disentanglement and completeness above 0.9 for coordinates that are
-/// nearly straight. The same code turned by 45°: MIG, SAP, disentanglement and completeness 0 by symmetry, leakage 1.
+/// nearly straight. With a copy of one code MIG is half of it. The same code turned by 45°: MIG, SAP, disentanglement and completeness 0 by symmetry, leakage 1.
 #[test]
 fn planted_and_rotated_codes() {
     let factors = grid(10, 10);
@@ -31,6 +31,11 @@ fn planted_and_rotated_codes() {
     assert!(
         found.sap > 0.9 && found.disentanglement > 0.95 && found.completeness > 0.95 && found.informativeness > 0.9
     );
+
+    // a copy of a code leaves no gap to its factor
+    let copied = Matrix::from_fn(1000, 3, |i, j| planted[(i, j.min(1))]);
+    let mig = separation(&copied, &factors, 20).unwrap().mig;
+    assert!((mig - 0.5).abs() < 1e-12, "{mig}");
 
     let turned = Matrix::from_fn(1000, 2, |i, j| factors[(i, 0)] + [1.0, -1.0][j] * factors[(i, 1)]);
     let found = separation(&turned, &factors, 20).unwrap();
@@ -215,7 +220,7 @@ fn annihilating_matrices_act_one_by_one() {
         assert_eq!(apart(&product) < 1e-11, name != "random", "{name}: {:e}", apart(&product));
         let penalty = |annihilate: f64, commute: f64| {
             let settings = LieSettings { annihilate, commute, ..LieSettings::default() };
-            let model = LieGraphs::new(Family::ErdosRenyi, settings, 0);
+            let model = LieGraphs::new(Family::ErdosRenyi, settings, 0).unwrap();
             let tape = Tape::new();
             model.penalty(&[tape.leaf(&stacked)]).unwrap().item()
         };
@@ -230,7 +235,7 @@ fn annihilating_matrices_act_one_by_one() {
 fn autoencoders_of_graphs_learn() {
     for (family, given) in [(Family::WattsStrogatz, 0), (Family::ErdosRenyi, 3)] {
         let settings = LieSettings { annihilate: 10.0, commute: 10.0, given };
-        let model = LieGraphs::new(family, settings, 0);
+        let model = LieGraphs::new(family, settings, 0).unwrap();
         let start = model.initial(0);
         let (rows, noise) = (vec![3, 500, 999], vec![normal_matrix(1, Purpose::Check, 68, 3, model.codes())]);
         let direction: Vec<Matrix> = start
@@ -267,9 +272,9 @@ fn disentanglement_of_graphs() {
         for (weight, given) in [(0.0, 0), (1.0, 0), (40.0, 0), (0.0, 3), (40.0, 3)] {
             let one = |seed: u64| {
                 let settings = LieSettings { annihilate: weight, commute: weight, given };
-                let model = LieGraphs::new(family, settings.clone(), seed);
+                let model = LieGraphs::new(family, settings.clone(), seed).unwrap();
                 let found = train(&model, &TrainSettings { seed, ..TrainSettings::default() }).unwrap();
-                let unseen = LieGraphs::new(family, settings, 1000 + seed);
+                let unseen = LieGraphs::new(family, settings, 2000 + seed).unwrap();
                 let (codes, bound) = encode(&unseen, &found, false, seed);
                 let factors = unseen.open_factors();
                 let own = separation(&codes, &factors, 20).unwrap();

@@ -124,6 +124,11 @@ const EDITS: &[(&str, &str)] = &[
     ("torus-wave", "T27 riesz_laws"),
     ("multi-divergence", "multi_laws::every_divergence_falls_at_its_rate"),
     ("riesz-order", "riesz_laws::kernels_and_truncation"),
+    ("sticks-length", "continual_laws::sums_over_partitions"),
+    ("sticks-digamma", "continual_laws::mean_field_stays_below_the_evidence"),
+    ("evidence-determinant", "continual_laws::sequential_is_batch continual_laws::sums_over_partitions"),
+    ("commutator-sign", "latent_laws"),
+    ("gap-of-the-last", "latent_laws"),
 ];
 
 const TABLE: &str = "docs/mutations.md";

@@ -282,6 +282,68 @@ fn averages_over_a_found_group() {
     assert!(after < 0.5 * before, "{before} {after}");
 }
 
+/// A ring of x around y c, of radius 1.5 + 0.4 sin y, with log p(y) = -y⁴/4 up to the ring's mass; or the law of x alone, by the midpoint rule in y.
+struct MovingRing {
+    joint: bool,
+}
+
+impl MovingRing {
+    /// log p(x, y), and its derivatives in x.
+    fn ring(x: &[f64], y: f64) -> (f64, [f64; 2]) {
+        let u = [x[0] - 0.7 * y, x[1] + 0.4 * y];
+        let (length, radius) = (u[0].hypot(u[1]), 1.5 + 0.4 * y.sin());
+        let pull = -(length - radius) / (0.36 * length);
+        (-(length - radius).powi(2) / 0.72 - 0.25 * y.powi(4), [pull * u[0], pull * u[1]])
+    }
+}
+
+impl Pointwise for MovingRing {
+    fn dim(&self) -> usize {
+        2 + usize::from(self.joint)
+    }
+
+    fn at(&self, x: &[f64], score: &mut [f64]) -> f64 {
+        if self.joint {
+            let (y, x, h) = (x[0], &x[1..], 1e-5);
+            let (value, by_x) = Self::ring(x, y);
+            // four values: the error h⁴ is below 1e-19
+            let at = |k: f64| Self::ring(x, y + k * h).0;
+            score[0] = (8.0 * (at(1.0) - at(-1.0)) - (at(2.0) - at(-2.0))) / (12.0 * h);
+            score[1..].copy_from_slice(&by_x);
+            return value;
+        }
+        // y⁴/4 is 10 at 2.5, and an analytic integrand has no error at 200 points
+        let nodes: Vec<(f64, [f64; 2])> =
+            (0..200).map(|k| Self::ring(x, 8.0 * (k as f64 + 0.5) / 200.0 - 4.0)).collect();
+        let most = nodes.iter().fold(f64::NEG_INFINITY, |m, n| m.max(n.0));
+        let mass: f64 = nodes.iter().map(|n| (n.0 - most).exp()).sum();
+        score.fill(0.0);
+        for (l, s) in &nodes {
+            (0..2).for_each(|j| score[j] += (l - most).exp() / mass * s[j]);
+        }
+        most + mass.ln()
+    }
+}
+
+/// Checks T36 where only the conditional law is symmetric: rings of x given y have one symmetry, about a centre that moves with y; the law of x alone,
+/// their mixture, has none.
+#[test]
+fn conditional_symmetry_alone() {
+    let z: Matrix = normal_matrix(5, Purpose::Check, 370, 2000, 3);
+    let x = Matrix::from_fn(2000, 3, |i, j| match j {
+        0 => z[(i, 0)],
+        _ => 1.2 * z[(i, j)] + [0.7, -0.4][j - 1] * z[(i, 0)],
+    });
+    // differences of log p in y err by 1e-11
+    let settings = Settings { given: vec![0], tolerance: 1e-6, ..Settings::default() };
+    let conditional = find(&MovingRing { joint: true }, &x, &settings).unwrap();
+    let marginal =
+        find(&MovingRing { joint: false }, &Matrix::from_fn(2000, 2, |i, j| x[(i, j + 1)]), &Settings::default())
+            .unwrap();
+    assert_eq!((conditional.basis.len(), marginal.basis.len()), (1, 0), "{:?}", marginal.eigenvalues);
+    assert!(conditional.basis[0].matrix[(1, 0)].abs() > 1e-3, "a centre that moves: {:?}", conditional.basis[0].matrix);
+}
+
 /// Checks that fewer points than 4 a candidate, points in a plane, a bounded support and settings out of range are refused in words.
 #[test]
 fn refusals() {

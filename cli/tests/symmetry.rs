@@ -90,12 +90,15 @@ fn continual() {
     for words in ["log evidence -14.390931", "-14.381908", "mixture", "all-data", "floor"] {
         assert!(text.contains(words), "{words}: {text}");
     }
-    for name in ["report.html", "forgetting.svg", "results.json"] {
+    for name in ["report.html", "forgetting.svg", "results.json", "config.toml"] {
         let written = fs::read_to_string(here.join("out").join(name)).unwrap();
         assert!(!written.is_empty() && !written.contains("NaN"), "{name}");
     }
     let json: Value = serde_json::from_str(&fs::read_to_string(here.join("out/results.json")).unwrap()).unwrap();
     assert_eq!(json["oracle"]["partitions"], 203);
+    assert_eq!((&json["settings"]["stream"]["tasks"], &json["settings"]["oracle"]["noise"]), (&12.into(), &0.5.into()));
+    // the settings that were written repeat the run
+    assert_eq!(stdout(here, &["continual", "out/config.toml"]), text);
     refused(here, &["continual", "c.toml", "-o", "out"], &["out", "already"]);
     let waves = "[stream]\nkind = \"network\"\ntasks = 3\nevaluation = 3\nseeds = 2\nhidden = 4\ntraining = 20\n";
     fs::write(here.join("w.toml"), waves).unwrap();
@@ -111,6 +114,13 @@ fn continual() {
         ("[stream]\ntasks = 1000000000\n", "multiplications"),
         ("[stream]\nkind = \"network\"\nhidden = 100000\n", "multiplications"),
         ("[stream]\nkind = \"sinusoid\"\ntraining = 0\n", "training"),
+        ("[stream]\nclusters = 1000000000\n", "multiplications"),
+        ("[stream]\nclusters = 4\ntasks = 4611686018427387904\n", "multiplications"),
+        ("[stream]\nqueries = 1000000000\n", "multiplications"),
+        ("[stream]\nshots = 3000\ndim = 1\n", "multiplications"),
+        ("[stream]\nnoise = 1e-300\n", "noise = 1e-300"),
+        ("[stream]\nbetween = 1e200\n", "between = 1e200"),
+        ("[oracle]\ndata = [1e160]\n", "data holds 1e160"),
         ("[oracle]\ndata = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]\n", "number of tasks"),
         ("[oracle]\ntruncations = [1000]\n", "sticks"),
     ] {

@@ -51,7 +51,7 @@ fn expected_logs(sticks: &[(f64, f64)]) -> Vec<f64> {
     let mut logs: Vec<f64> = Vec::new();
     for (a, b) in sticks {
         let all = digamma(a + b);
-        logs.push(left + digamma(*a) - all);
+        logs.push(left + digamma(*a) - mutant!("sticks-digamma", 0.0, all));
         left += digamma(*b) - all;
     }
     logs.push(left);

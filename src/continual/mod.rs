@@ -1,8 +1,8 @@
 //! Continual Bayes: tasks arrive one after the other, each a few noisy observations of parameters from one of several clusters.
 //!
 //! The model: w ~ N(μ_k, W) for a task of cluster k, y = X w + ε with ε ~ N(0, σ² I), μ_k ~ N(m, S), and clusters by a Chinese restaurant
-//! process or by truncated stick-breaking. [`exact`] sums over all partitions, [`mean_field`] bounds it from below, [`CrpMixture`] and
-//! others learn from a stream and keep no task.
+//! process or by truncated stick-breaking. [`exact`] sums over all partitions, [`mean_field`] bounds it from below, [`CrpMixture`] learns
+//! from a stream and keeps no task; all learners by name are in [`LEARNERS`].
 
 mod gaussian;
 mod learner;

@@ -125,8 +125,10 @@ impl Clusters {
 fn sticks(sizes: &[usize], truncation: usize, n: usize, alpha: f64) -> f64 {
     let rising = |m: usize| (0..m).map(|i| ln(alpha + i as f64)).sum::<f64>();
     // B(1 + k, α + m)/B(1, α) = α k! (α)_m/(α)_(k+m+1)
-    let factor =
-        |k: usize, m: usize| ln(alpha) + (1..=k).map(|j| ln(j as f64)).sum::<f64>() + rising(m) - rising(k + m + 1);
+    let factor = |k: usize, m: usize| {
+        ln(alpha) + (1..=k).map(|j| ln(j as f64)).sum::<f64>() + rising(m)
+            - rising(mutant!("sticks-length", k + m, k + m + 1))
+    };
     let all = (1usize << sizes.len()) - 1;
     let total = |set: usize| (0..sizes.len()).filter(|i| set >> i & 1 == 1).map(|i| sizes[i]).sum::<usize>();
     // log of the sum over ways that placed this set of blocks on the sticks so far

@@ -1,16 +1,17 @@
 //! `pushforward continual`: mixtures that learn from a stream of tasks, beside exact answers.
 
-use crate::config::{read, to_value};
+use crate::config::{read, to_value, values};
 use crate::failure::{Failure, Outcome};
 use crate::files::atomic::write_file;
 use crate::files::json::{self, real};
+use crate::memory;
 use crate::report::forgetting;
 use crate::terminal::print;
 use pushforward::continual::{Clusters, Course, StreamSettings, Task, TaskModel, course, exact, mean_field};
 use pushforward::linalg::Matrix;
-use pushforward::num::{powf, softmax};
+use pushforward::num::softmax;
 use pushforward::rng::{Purpose, normal_matrix};
-use pushforward::settings::Section;
+use pushforward::settings::{Section, Value as Setting};
 use serde_json::{Value, json};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use std::path::{Path, PathBuf};
 pub struct Arguments {
     /// A TOML file with a section [stream], a section [oracle], or both; every key has a default
     config: PathBuf,
-    /// A new folder for report.html, forgetting.svg and results.json
+    /// A new folder for report.html, forgetting.svg, results.json and config.toml with every setting
     #[arg(short, long, alias = "output", value_name = "FOLDER")]
     out: Option<PathBuf>,
     /// Print JSON for programs instead of words for people
@@ -49,6 +50,13 @@ const STARTS: u64 = 40;
 /// Multiplications, about, beyond which a stream is refused: some minutes.
 const WORK: f64 = 1e11;
 
+/// Most sticks: the sum over partitions of ten numbers takes a minute with more.
+const STICKS: usize = 20;
+/// Settings with a unit or a size, and where they may lie: beyond, the precisions of clusters have no digits.
+const SCALES: [&str; 4] = ["noise", "within", "between", "alpha"];
+const SMALLEST: f64 = 1e-6;
+const LARGEST: f64 = 1e6;
+
 /// Reads, runs, prints, writes.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let path = &arguments.config;
@@ -56,14 +64,19 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     if let Some(folder) = arguments.out.as_ref().filter(|f| f.exists()) {
         return Err(Failure::input(format!("{} is there already; choose a new folder with -o", folder.display())));
     }
-    let oracle = oracle.map(|o| sums(&o).map_err(|e| at(path, e))).transpose()?;
+    let sections = [stream.as_ref().map(|s| s as &dyn Section), oracle.as_ref().map(|o| o as &dyn Section)];
+    let part = |s: &dyn Section| (s.part().to_owned(), toml::Value::Table(values(s).into_iter().collect()));
+    let settings: toml::Table = sections.into_iter().flatten().map(part).collect();
+    let oracle = oracle.as_ref().map(|o| sums(o).map_err(|e| at(path, e))).transpose()?;
     let course = stream.as_ref().map(|s| course(s).map_err(|e| at(path, e))).transpose()?;
     let lines = oracle.as_ref().map_or(Vec::new(), |o| o.lines.clone());
     let value = json!({
-        "version": 1, "oracle": oracle.as_ref().map(|o| o.json.clone()), "learners": course.as_ref().map(as_json),
+        "version": 1, "settings": settings, "oracle": oracle.as_ref().map(|o| o.json.clone()), "learners": course.as_ref().map(as_json),
     });
     if let Some(folder) = &arguments.out {
         fs::create_dir_all(folder).map_err(|e| Failure::io("create", folder, &e))?;
+        let text = toml::to_string(&settings).expect("settings are numbers, words and lists");
+        write_file(&folder.join("config.toml"), text.as_bytes())?;
         let page = forgetting::html(&path.to_string_lossy(), course.as_ref(), &lines);
         write_file(&folder.join("report.html"), page.as_bytes())?;
         if let Some(course) = &course {
@@ -86,10 +99,10 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
             s.evaluation,
             s.seeds
         );
-        text += &format!("{:<12}{:<22}{:<22}clusters found\n", "learner", "past clusters", "risen by");
+        text += &format!("{:<12}{:<26}{:<26}clusters found\n", "learner", "past clusters", "risen by");
         for curve in &course.curves {
             let [name, past, risen, clusters] = forgetting::row(curve);
-            text += &format!("{name:<12}{past:<22}{risen:<22}{clusters}\n");
+            text += &format!("{name:<12}{past:<26}{risen:<26}{clusters}\n");
         }
     }
     print(&text)
@@ -124,27 +137,52 @@ fn configured(path: &Path) -> Outcome<(Option<StreamSettings>, Option<OracleSett
     if stream.is_none() && oracle.is_none() {
         return Err(Failure::input(format!("{shown} has no section; write [stream], [oracle] or both")));
     }
+    let sections: [Option<&dyn Section>; 2] = [stream.as_ref().map(|s| s as _), oracle.as_ref().map(|o| o as _)];
+    for section in sections.into_iter().flatten() {
+        for key in SCALES {
+            if let Some(Setting::Number(value)) = section.get(key)
+                && !(SMALLEST..=LARGEST).contains(&value)
+            {
+                return Err(Failure::input(format!(
+                    "{shown}: {key} = {value:e}; give it in units that make it {SMALLEST:e} to {LARGEST:e}"
+                )));
+            }
+        }
+    }
     if let Some(s) = &stream {
-        let each = (s.clusters * s.tasks) as f64 + (s.clusters * s.clusters * s.evaluation) as f64;
-        let hidden = s.hidden as f64;
+        let [clusters, tasks, evaluation, seeds] = [s.clusters, s.tasks, s.evaluation, s.seeds].map(|n| n as f64);
+        let [shots, queries, hidden] = [s.shots, s.queries, s.hidden].map(|n| n as f64);
+        let asked = clusters * tasks + clusters * clusters * evaluation;
         let dim = match s.kind.as_str() {
             "sinusoid" => hidden + 1.0,
             "network" => 3.0 * hidden + 1.0,
             _ => s.dim as f64,
         };
         let before = match s.kind.as_str() {
-            "sinusoid" | "network" => s.training as f64 * (s.shots as f64 + s.queries as f64) * hidden * 1e4,
+            "sinusoid" | "network" => s.training as f64 * (shots + queries) * hidden * 1e4,
             _ => 0.0,
         };
-        let work = s.seeds as f64 * (before + each * 100.0 * powf(dim.max(s.shots as f64) * dim, 1.5));
+        // a task's factorisation, and its predictions
+        let work = seeds * (before + asked * 100.0 * (dim.max(shots).powi(3) + queries * dim * dim));
         if work.is_nan() || work > WORK {
             return Err(Failure::input(format!(
-                "{shown}: these streams need about {work:.0e} multiplications, more than {WORK:.0e}; ask for fewer tasks, seeds or a smaller dim"
+                "{shown}: these streams need about {work:.0e} multiplications, more than {WORK:.0e}; ask for fewer tasks, seeds or observations, or a smaller dim"
             )));
         }
+        // observations of all tasks, with copies
+        let needed = 32.0 * asked * (shots + queries) * (dim + 1.0);
+        memory::enough(needed as u128, &format!("{shown}: the stream"), "ask for fewer tasks or queries")?;
     }
-    if let Some(o) = oracle.as_ref().filter(|o| o.truncations.iter().any(|t| *t > 100)) {
-        return Err(Failure::input(format!("{shown}: truncations = {:?}; give at most 100 sticks", o.truncations)));
+    if let Some(o) = &oracle {
+        if o.truncations.iter().any(|t| *t > STICKS) {
+            return Err(Failure::input(format!(
+                "{shown}: truncations = {:?}; give at most {STICKS} sticks",
+                o.truncations
+            )));
+        }
+        if let Some(y) = o.data.iter().find(|y| y.abs() > LARGEST) {
+            return Err(Failure::input(format!("{shown}: data holds {y:e}; give numbers up to {LARGEST:e}")));
+        }
     }
     Ok((stream, oracle))
 }

@@ -9,6 +9,7 @@ use crate::report::orbits::Orbits;
 use crate::report::{Field, count, number};
 use crate::target::{self, Target};
 use crate::terminal::{note, print};
+use pushforward::Error;
 use pushforward::density::{Affine, Density, Group};
 use pushforward::linalg::{Cholesky, Matrix};
 use pushforward::search::{SearchSettings, search};
@@ -66,7 +67,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     }
     let d = p.dim();
     let given = given(&target, &arguments.given)?;
-    let exact = exact(p).filter(|_| !arguments.origin && given.is_empty());
+    // on a line no turn is left, and a covariance says nothing
+    let exact = exact(p).filter(|_| !arguments.origin && given.is_empty() && d > 1);
     let candidates = if exact.is_some() { d * (d - 1) / 2 } else { (d - given.len()) * (d + 1) };
     let n = arguments.points.unwrap_or_else(|| LEAST.max(EACH * candidates));
     // the matrix of candidates and its factor, points with scores and their copies
@@ -130,9 +132,16 @@ fn exact(p: &dyn Density) -> Option<Affine> {
 
 /// n points of the target: exact samples, or the particles of a search.
 fn points(p: &dyn Density, n: usize, seed: u64) -> Outcome<Matrix> {
-    match p.sample(n, seed) {
-        Some(x) => Ok(x),
-        None => Ok(search(p, &SearchSettings { particles: n.max(2), seed, start: None })?.particles),
+    if let Some(x) = p.sample(n, seed) {
+        return Ok(x);
+    }
+    match search(p, &SearchSettings { particles: n.max(2), seed, start: None }) {
+        Ok(found) => Ok(found.particles),
+        // no frame can be given here
+        Err(Error::Unsupported { what, .. }) => Err(Failure::input(format!(
+            "{what}; give a density of finite mass whose mass lies near the origin in units near 1: symmetries are the same in any"
+        ))),
+        Err(e) => Err(e.into()),
     }
 }
 

@@ -205,7 +205,7 @@ impl Config {
 }
 
 /// The settings of a section; those that the program chooses later are left out.
-fn values(section: &dyn Section) -> Vec<(String, toml::Value)> {
+pub fn values(section: &dyn Section) -> Vec<(String, toml::Value)> {
     let value = |name: &str| section.get(name).as_ref().and_then(to_toml);
     section.keys().iter().filter_map(|key| Some((key.name.to_owned(), value(key.name)?))).collect()
 }

@@ -7,6 +7,7 @@ use crate::num::{cos, ln, sin};
 use crate::rng::{Purpose, normal_matrix, stream};
 use crate::symmetry::latent::autoencoder::Autoencoder;
 use crate::symmetry::latent::graphs::{FEATURES, Family, Graph, LEVELS, NODES, grid, pairs};
+use crate::{Error, Result};
 use std::sync::Arc;
 
 /// Frequencies of the ring: places of nodes are (1, cos kθ, sin kθ, …), and matrices of the group 7×7.
@@ -49,15 +50,19 @@ pub struct LieGraphs {
 }
 
 impl LieGraphs {
-    /// The grid of a family with key `seed`.
-    pub fn new(family: Family, settings: LieSettings, seed: u64) -> Self {
+    /// The grid of a family with key `seed`; [`Error::Parameter`] for a given factor that there is not.
+    pub fn new(family: Family, settings: LieSettings, seed: u64) -> Result<Self> {
+        if settings.given > 3 {
+            let (name, value) = ("given factor".into(), settings.given as f64);
+            return Err(Error::Parameter { name, value, expected: "1 to 3, or 0 for none" });
+        }
         let (graphs, levels) = grid(family, seed);
         let place = places();
         let action = Matrix::from_fn(SIDE * SIDE, NODES * SIDE, |lk, al| {
             if lk / SIDE == al % SIDE { place[(al / SIDE, lk % SIDE)] } else { 0.0 }
         });
         let told = usize::from(settings.given > 0);
-        Self {
+        Ok(Self {
             inputs: graphs.iter().map(|g| inputs(g, &place)).collect(),
             read: Mlp::new(vec![WIDTH + told, WIDTH, 2 * (3 - told)]),
             node: Mlp::new(vec![SIDE + told, WIDTH, INNER + 2]),
@@ -65,7 +70,7 @@ impl LieGraphs {
             settings,
             graphs,
             levels,
-        }
+        })
     }
 
     /// The factors that a code can tell: all that are not given.
@@ -205,7 +210,8 @@ impl Autoencoder for LieGraphs {
         for i in 0..a.len() {
             for j in 0..i {
                 let (one, other) = (a[i].matmul(a[j]), a[j].matmul(a[i]));
-                let weighed = (size(one) + size(other)) * s.annihilate + size(one - other) * s.commute;
+                let weighed = (size(one) + size(other)) * s.annihilate
+                    + size(mutant!("commutator-sign", one + other, one - other)) * s.commute;
                 sum = sum + weighed / (size(a[i]) * size(a[j]));
             }
         }

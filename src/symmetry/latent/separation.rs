@@ -81,7 +81,7 @@ pub fn separation(codes: &Matrix, factors: &Matrix, bins: usize) -> Result<Separ
     let share = |j: usize| importance.row(j).iter().sum::<f64>() / sum(&importance).max(f64::MIN_POSITIVE);
     let gap = |m: &Matrix, k: usize| {
         let sorted = descending(m, k);
-        sorted[0] - sorted[1]
+        sorted[0] - mutant!("gap-of-the-last", sorted[sorted.len() - 1], sorted[1])
     };
     let mean = |each: &dyn Fn(usize) -> f64| (0..f).map(each).sum::<f64>() / f as f64;
     Ok(Separation {
