@@ -10,11 +10,11 @@ use crate::state::{State, Stateful};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Half the distance of the differences behind div f; their error is of its square.
+/// Half the distance of the differences behind div f, in units of the particles' spread; their error is of its square.
 const REACH: f64 = 1e-3;
 /// Dimensions up to which the divergence sums over all coordinates; beyond, one random direction a particle (Hutchinson).
 const EXACT: usize = 4;
-/// Smooths |f|^p at 0.
+/// Smooths |f|^p at 0: f² is moved by this share of the square of ∇g*(root mean square of the score).
 const FLOOR: f64 = 1e-12;
 /// One of so many particles is held out.
 const HELD_OUT: usize = 5;
@@ -30,6 +30,23 @@ pub(super) struct Network {
     inner: usize,
     /// The last held-out value of the objective, and steps taken.
     pub(super) held_out: f64,
+}
+
+/// What lengths and fields are measured by; 1 where all particles or scores are the same.
+struct Units {
+    /// The particles' spread.
+    length: f64,
+    /// ∇g*(√(E s_k²)), d.
+    field: Vec<f64>,
+}
+
+impl Units {
+    fn of(young: &Young, x: &Matrix, score: &Matrix) -> Self {
+        let or_one = |v: f64| if v > 0.0 && v.is_finite() { v } else { 1.0 };
+        let square = |k: usize| (0..score.rows()).map(|i| score[(i, k)] * score[(i, k)]).sum::<f64>();
+        let size = |k: usize| young.velocity((square(k) / score.rows() as f64).sqrt(), k);
+        Self { length: or_one(x.spread()), field: (0..x.cols()).map(|k| or_one(size(k))).collect() }
+    }
 }
 
 impl Network {
@@ -53,11 +70,11 @@ impl Network {
         &self,
         p: &[Var<'t>],
         tape: &'t Tape,
-        young: &Young,
+        (young, units): (&Young, &Units),
         (x, score): (&Matrix, &Matrix),
         directions: &[Matrix],
     ) -> Var<'t> {
-        let n = x.rows() as f64;
+        let (n, reach) = (x.rows() as f64, REACH * units.length);
         let f = self.mlp.forward(p, tape.leaf(x));
         let mut value = (f * tape.leaf(score)).sum();
         for v in directions {
@@ -66,11 +83,12 @@ impl Network {
                 y.add_scaled(h, v);
                 self.mlp.forward(p, tape.leaf(&y))
             };
-            let slope = (shifted(REACH) - shifted(-REACH)) * tape.leaf(v);
-            value = value + slope.sum() * (0.5 / REACH);
+            let slope = (shifted(reach) - shifted(-reach)) * tape.leaf(v);
+            value = value + slope.sum() * (0.5 / reach);
         }
         let weights = Matrix::from_fn(x.rows(), x.cols(), |_, k| powf(young.scale(k), 1.0 - young.p()) / young.p());
-        let cost = (f.square() + tape.scalar(FLOOR)).powf(0.5 * young.p()) * tape.leaf(&weights);
+        let floor = Matrix::from_fn(x.rows(), x.cols(), |_, k| FLOOR * units.field[k] * units.field[k]);
+        let cost = (f.square() + tape.leaf(&floor)).powf(0.5 * young.p()) * tape.leaf(&weights);
         (cost.sum() - value) * (1.0 / n)
     }
 
@@ -78,6 +96,7 @@ impl Network {
     /// a while; the best parameters are kept.
     pub(super) fn train(&mut self, young: &Young, x: &Matrix, score: &Matrix, seed: u64, step: u64) -> Result<()> {
         let (n, d) = x.shape();
+        let units = Units::of(young, x, score);
         let out: Vec<usize> = (0..n).filter(|i| (*i as u64 + step).is_multiple_of(HELD_OUT as u64)).collect();
         let (held, rest) = if out.len() < 2 || n < 10 {
             ((0..n).collect(), (0..n).collect::<Vec<_>>())
@@ -103,7 +122,7 @@ impl Network {
         for _ in 0..self.inner {
             let tape = Tape::new();
             let p: Vec<_> = self.parameters.iter().map(|p| tape.parameter(p)).collect();
-            let value = self.loss(&p, &tape, young, (&test.0, &test.1), &held_directions).item();
+            let value = self.loss(&p, &tape, (young, &units), (&test.0, &test.1), &held_directions).item();
             if !value.is_finite() {
                 return Err(Error::Diverged { step });
             }
@@ -117,7 +136,7 @@ impl Network {
                 }
             }
             fill_signs(&mut rng, &mut signs);
-            let loss = self.loss(&p, &tape, young, (&train.0, &train.1), &directions(rest.len(), &signs));
+            let loss = self.loss(&p, &tape, (young, &units), (&train.0, &train.1), &directions(rest.len(), &signs));
             let gradients: Vec<Matrix> = tape.gradient(loss, &p).iter().map(|g| g.value()).collect();
             drop(p);
             drop(tape);
