@@ -2,7 +2,7 @@
 
 use super::integrability::Exponents;
 use super::t05::SoftStep;
-use super::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair, Takes};
+use super::{Budget, Claim, Comparison, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes};
 use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
 use crate::num::exp;
 use rayon::prelude::*;
@@ -12,6 +12,17 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T21",
     title: "smoothed fields of two divergences can point opposite ways: along one the other's divergence rises",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("f = g, where a divergence is to fall", "every smoothed drift lowers every divergence"),
+        Hypothesis::variant(
+            "q is one particle (the formula of forward KL)",
+            "forward KL's field at two particles by the formula for one",
+        ),
+        Hypothesis::not_run(
+            "the derivative passes under the integral",
+            "atoms in a bounded set and a Gaussian kernel suffice; we know no counter-example",
+        ),
+    ],
     check,
 };
 
@@ -116,7 +127,10 @@ fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
         let name = format!("{} particles, {what} along {}", particles.len(), g.name());
         out.comparisons.push(Comparison::of_ladder(name.clone(), ladder, right, scale, 1e-7));
         let rung = ladder.finest_rung(1e-3 * scale);
-        out.mutants.push((falls, Comparison::decision(name.clone(), ladder.values[rung] <= 0.0).unless(right <= 0.0)));
+        out.mutants.push((
+            falls,
+            Comparison::at_most(format!("{name}, rate"), ladder.values[rung], 0.0, scale, 0.0).unless(right <= 0.0),
+        ));
         // the product of the sizes: what the rate would be if the two fields were collinear
         let collinear = Comparison::of_ladder(name, ladder, -scale, scale, 1e-7);
         out.mutants.push(("smoothed fields are collinear", collinear.unless_true(right)));

@@ -89,7 +89,7 @@ pub struct Tally {
     pub unresolved: usize,
     /// Instances outside the assumptions.
     pub refused: usize,
-    /// (False variant, instance) pairs.
+    /// (False variant, instance) pairs, and counter-examples to claims without a hypothesis.
     pub tried: usize,
     /// Those that were rejected.
     pub caught: usize,
@@ -108,8 +108,8 @@ impl Tally {
             failed: count(Verdict::Fails),
             unresolved: count(Verdict::Unresolved),
             refused: count(Verdict::Refused(String::new())),
-            tried: sum(&|e| e.mutants.iter().map(Mutant::tried).sum()),
-            caught: sum(&|e| e.mutants.iter().map(Mutant::caught).sum()),
+            tried: sum(&Evidence::tried),
+            caught: sum(&Evidence::caught),
             true_here: sum(&|e| e.mutants.iter().map(Mutant::true_here).sum()),
         }
     }
