@@ -299,5 +299,5 @@ fn small_exponent() -> Comparison {
     let (q, young) = (1.5, young(1.5));
     let rate: f64 = [1.0, 0.0].into_iter().enumerate().map(|(k, s)| s * young.velocity(s, k)).sum();
     let bound = powf(2f64, 1.0 - 0.5 * q);
-    Comparison::at_most("N((1, 0), I) to N(0, I), q = 1.5: d^(1-q/2)(2ρKL)^(q/2) ≤ E|s|_q^q", bound, rate, 1.0, 0.0)
+    Comparison::at_most("N((1, 0), I) to N(0, I), q = 1.5: d^(1-q/2)(2ρKL)^(q/2) ≤ E|s|_q^q", bound, rate, 1.0, 1e-12)
 }

@@ -197,7 +197,7 @@ fn posterior(seed: u64) -> Outcome {
         let what = if of_radius { "likelihood of the radius" } else { "likelihood of one coordinate" };
         let x = p.points(seed, POINTS);
         let count = find(&p, &x, &given()).expect("enough points").basis.len() as f64;
-        let dimension = |right: f64| Comparison::exact(format!("{what}, dimension"), count, right, 1.0, 0.0);
+        let dimension = |right: f64| Comparison::exact(format!("{what}, dimension"), count, right, 1.0, 0.5);
         let right = if of_radius { 1.0 } else { 0.0 };
         out.comparisons.push(dimension(right));
         out.mutants.push(("every symmetry of the marginal is one given y", dimension(1.0).unless(of_radius)));

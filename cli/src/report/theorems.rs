@@ -9,9 +9,9 @@ use crate::report::page::{document, drawn};
 use crate::report::plot::Plot;
 use crate::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
 use crate::verification::table::observed;
-use crate::verification::{Request, Status, Tally, refusals, shown, status, word};
+use crate::verification::{Request, Status, Tally, refusals, shown, sides, status, without, word};
 use pushforward::num::powf;
-use pushforward::verify::{Comparison, Dropped, Evidence, Verdict, Without};
+use pushforward::verify::{Comparison, Evidence, Verdict, Without};
 use std::fmt::Write;
 
 /// Pixels of a diagram beside words.
@@ -40,7 +40,7 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
 }
 
 /// One card: statement, assumptions, each with its counter-example, both sides, false variants, where it stands.
-fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>, all: &[Evidence]) {
+fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>, run: &[Evidence]) {
     let (held, all) = (count(e.count(&Verdict::Holds)), count(e.comparisons.len()));
     let verdict = match status(e) {
         Status::Holds if held == all => format!("<b>holds</b> on all of {all} instances"),
@@ -51,7 +51,7 @@ fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>, all: &[Evidence
     if let Some(page) = page {
         words(s, page);
     }
-    hypotheses(s, e, all);
+    hypotheses(s, e, run);
     let _ = write!(s, "<details><summary>Figure</summary>\n{}</details>\n", figures::panel(e.id));
     s.push_str("<div class=\"row\">");
     s.push_str(&slopes(e).unwrap_or_default());
@@ -79,44 +79,33 @@ fn words(s: &mut String, page: &Theorem) {
 }
 
 /// Each hypothesis beside the counter-example to the theorem without it: its two sides, which should agree and do not.
-fn hypotheses(s: &mut String, e: &Evidence, all: &[Evidence]) {
+fn hypotheses(s: &mut String, e: &Evidence, run: &[Evidence]) {
     s.push_str(
         "<table class=\"hypotheses\"><thead><tr><th>hypothesis</th><th>without it</th><th class=\"n\">left</th><th class=\"n\">right</th>\
          <th class=\"n\">difference</th><th class=\"n\">allowed</th></tr></thead><tbody>\n",
     );
     for h in &e.hypotheses {
-        let found = h.counter_example(all);
-        let _ = write!(s, "<tr><td>{}</td><td class=\"why\"", escape(h.hypothesis.what));
-        let _ = match found {
-            Some(c) => writeln!(
+        let found = h.counter_example(run);
+        let words = escape(&without(h, found));
+        let words = match h.hypothesis.without {
+            Without::Elsewhere(claim, _) if found.is_some() => format!("<a href=\"#{claim}\">{claim}</a>: {words}"),
+            _ => words,
+        };
+        let _ = match found.map(sides) {
+            Some([left, right, difference, allowed]) => writeln!(
                 s,
-                ">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}</td></tr>",
-                without(h, Some(c)),
-                number(c.left, 5),
-                number(c.right, 5),
-                c.z.map_or_else(|| number(c.left - c.right, 2), |z| format!("z = {z:.0}")),
-                // of a mean |z| decides
-                if c.z.is_some() { "–".into() } else { number(c.tolerance * c.scale.abs(), 2) },
+                "<tr><td>{}</td><td class=\"why\">{words}</td><td class=\"n\">{left}</td><td class=\"n\">{right}</td>\
+                 <td class=\"n\">{difference}</td><td class=\"n\">{allowed}</td></tr>",
+                escape(h.hypothesis.what)
             ),
-            None => writeln!(s, " colspan=\"5\">{}</td></tr>", without(h, None)),
+            None => writeln!(
+                s,
+                "<tr><td>{}</td><td class=\"why\" colspan=\"5\">{words}</td></tr>",
+                escape(h.hypothesis.what)
+            ),
         };
     }
     s.push_str("</tbody></table>\n");
-}
-
-/// What is run without a hypothesis, or why nothing is.
-fn without(h: &Dropped, found: Option<&Comparison>) -> String {
-    let instance = found.map_or(String::new(), |c| format!(" ({})", escape(&c.instance)));
-    match h.hypothesis.without {
-        Without::NotRun(reason) => format!("not run: {}", escape(reason)),
-        Without::Variant(name) if found.is_some() => format!("{}{instance}", escape(name)),
-        Without::Elsewhere(claim, name) if found.is_some() => {
-            format!("<a href=\"#{claim}\">{claim}</a>: {}{instance}", escape(name))
-        }
-        Without::Elsewhere(claim, name) => format!("<code>verify {claim}</code> runs it: {}", escape(name)),
-        Without::Instance(_) if found.is_some() => found.map_or(String::new(), |c| escape(&c.instance)),
-        Without::Variant(_) | Without::Instance(_) => "not run on what was asked for".into(),
-    }
 }
 
 fn variants(s: &mut String, e: &Evidence) {
