@@ -108,7 +108,7 @@ fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
     let v = cloud.field(g.as_ref());
     let fastest = v.iter().map(|v| v.abs()).sum::<f64>();
     if !fastest.is_finite() {
-        let name = format!("{} particles along {}", particles.len(), g.name());
+        let name = format!("N = {}, along {}", particles.len(), g.name());
         let refused =
             Comparison::refused(name, "the weight overflows double precision where the smoothed field needs it");
         return Outcome { comparisons: vec![refused], ..Outcome::default() };
@@ -124,7 +124,7 @@ fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
     let mut add = |what: &str, ladder: &Ladder, direction: Vec<f64>, falls: &'static str| {
         let right = -product(&direction, &v);
         let scale = (product(&direction, &direction) * product(&v, &v)).sqrt();
-        let name = format!("{} particles, {what} along {}", particles.len(), g.name());
+        let name = format!("N = {}, {what} along {}", particles.len(), g.name());
         out.comparisons.push(Comparison::of_ladder(name.clone(), ladder, right, scale, 1e-7));
         let rung = ladder.finest_rung(1e-3 * scale);
         out.mutants.push((

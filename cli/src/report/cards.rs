@@ -9,9 +9,10 @@ use std::fmt::Write;
 /// The whole page, Markdown.
 pub fn markdown(evidence: &[Evidence]) -> String {
     let mut s = format!(
-        "# Cards\n\nWhat `pushforward verify` finds for each theorem, and what happens without each of its hypotheses: the\ntheorem's two \
-         sides where it is not met, which should agree and do not. Statements are on the pages,\nplots on the page of `verify --report DIR`. \
-         Written by\n`cargo test --release -p pushforward-cli --test book -- --ignored` with the quick budget.\n\n{}.\n",
+        "# Cards\n\nWhat `pushforward verify` finds for each theorem, and what happens without each of its hypotheses:\nthe two sides of the \
+         statement where it is not met, which should agree, or stand in the order that it\nclaims, and do not. Statements are on the pages, plots on \
+         the page of `verify --report DIR`. Written by\n`cargo test --release -p pushforward-cli --test book -- --ignored`, with the quick \
+         budget.\n\n{}.\n",
         Tally::of(evidence).sentence(evidence.len())
     );
     let pages = ledger();
@@ -20,13 +21,14 @@ pub fn markdown(evidence: &[Evidence]) -> String {
         let link = page.page.trim_start_matches("theory/");
         let _ = write!(
             s,
-            "\n## [T{}]({link}) {}\n\n{}; proof: {}. Test `{}`.\n\n| hypothesis | without it | left | right | difference | allowed |\n\
+            "\n## [T{}]({link}) {}\n\n{}; proof: {}. Test: `{}`.{}\n\n| hypothesis | without it | left | right | difference | allowed |\n\
              |---|---|---|---|---|---|\n",
             page.number,
             plain(e.title),
             found(e),
             page.status,
-            page.test
+            page.test,
+            code(&page.code())
         );
         for h in &e.hypotheses {
             let example = h.counter_example(evidence);
@@ -60,6 +62,11 @@ fn found(e: &Evidence) -> String {
         count(e.caught()),
         count(e.tried())
     )
+}
+
+/// The items that the page names.
+fn code(items: &[String]) -> String {
+    if items.is_empty() { String::new() } else { format!(" Code: `{}`.", items.join("`, `")) }
 }
 
 /// Text that is no markup.

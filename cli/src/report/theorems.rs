@@ -30,7 +30,9 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
     let mut s = String::from(
         "<section><h2>How to read the slopes</h2><p>The left side of a theorem is a difference quotient of the functional itself, without the \
          theorem; the right side is the theorem’s formula through the code that ships. Their distance must fall with the step at the \
-         expected order until rounding takes over, on the left of each diagram. A false variant of the statement levels off instead.</p></section>\n",
+         expected order until rounding takes over, on the left of each diagram. A false variant of the statement levels off instead.</p>\
+         <p>Beside each hypothesis of a theorem stands an instance without it: the two sides of the statement, which should agree, or stand in the \
+         order that it claims, and do not.</p></section>\n",
     );
     s.push_str(&graph(evidence));
     let pages = ledger();
@@ -81,7 +83,7 @@ fn words(s: &mut String, page: &Theorem) {
 /// Each hypothesis beside the counter-example to the theorem without it: its two sides, which should agree and do not.
 fn hypotheses(s: &mut String, e: &Evidence, run: &[Evidence]) {
     s.push_str(
-        "<table class=\"hypotheses\"><thead><tr><th>hypothesis</th><th>without it</th><th class=\"n\">left</th><th class=\"n\">right</th>\
+        "<table><thead><tr><th>hypothesis</th><th>without it</th><th class=\"n\">left</th><th class=\"n\">right</th>\
          <th class=\"n\">difference</th><th class=\"n\">allowed</th></tr></thead><tbody>\n",
     );
     for h in &e.hypotheses {
