@@ -10,8 +10,8 @@ use std::fmt::Write;
 pub fn markdown(evidence: &[Evidence]) -> String {
     let mut s = format!(
         "# Cards\n\nWhat `pushforward verify` finds for each theorem, and what happens without each of its hypotheses:\nthe two sides of the \
-         statement where it is not met, which should agree, or stand in the order that it\nclaims, and do not. Statements are on the pages, plots on \
-         the page of `verify --report DIR`. Written by\n`cargo test --release -p pushforward-cli --test book -- --ignored`, with the quick \
+         statement where it is not met, which should agree, or stand in the order that\nit claims, and do not. Statements are on the pages, plots \
+         on the page of `verify --report DIR`.\nWritten by `cargo test --release -p pushforward-cli --test book -- --ignored` with the quick \
          budget.\n\n{}.\n",
         Tally::of(evidence).sentence(evidence.len())
     );
