@@ -1,9 +1,9 @@
 //! The theorems behind the code, one page each: statement, assumptions, proof, what the machine checks and what it does not.
 //!
 //! The pages are the files of the folder `theory/`; `theory/README.md` is the ledger with the status of each, with ways through for an
-//! evening, a week and a lecture, and [`predictions`] the experiments beside them. A page ends with the
-//! files of the items that it names, for readers of the repository; here each of these links is defined first, and so for rustdoc, as
-//! the item itself: a renamed function breaks the page that speaks of it.
+//! evening, a week and a lecture, [`cards`] what happens without each hypothesis, and [`predictions`] the experiments beside them. A page
+//! ends with the files of the items that it names, for readers of the repository; here each of these links is defined first, and so for
+//! rustdoc, as the item itself: a renamed function breaks the page that speaks of it.
 
 /// [`density::Density`]: crate::density::Density
 /// [`divergence::Divergence::elasticity`]: crate::divergence::Divergence::elasticity
@@ -17,6 +17,11 @@ pub mod notation {}
 
 #[doc = include_str!("../theory/predictions.md")]
 pub mod predictions {}
+
+/// A card for each theorem: what was found for it, and what happens without each of its hypotheses.
+///
+#[cfg_attr(doc, doc = include_str!("../theory/cards.md"))]
+pub mod cards {}
 
 /// [`divergence::Custom`]: crate::divergence::Custom
 /// [`divergence::Divergence::first_variation`]: crate::divergence::Divergence::first_variation

@@ -11,7 +11,7 @@ use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Run;
 use pushforward::state::Stateful;
 use pushforward::velocity::{Field, Pull, Scene, Velocity};
-use pushforward::verify::{Budget, Claim, Comparison, Outcome, Takes};
+use pushforward::verify::{Budget, Claim, Comparison, Hypothesis, Outcome, Takes};
 use std::path::Path;
 
 /// A toy density: log p~(x) = -x⁴/4 - log cosh x.
@@ -142,9 +142,12 @@ fn a_theorem() {
         let compare = |right: f64| Comparison::exact("n = 100", sum, right, right, 1e-12);
         vec![Outcome { comparisons: vec![compare(5050.0)], mutants: vec![("n² / 2 without n / 2", compare(5000.0))] }]
     }
-    let claim = Claim { id: "T99", title: "1 + … + n = n(n + 1)/2", takes: Takes::NoPair, check };
+    const HYPOTHESES: &[Hypothesis] = &[Hypothesis::variant("both halves are counted", "n² / 2 without n / 2")];
+    let claim =
+        Claim { id: "T99", title: "1 + … + n = n(n + 1)/2", takes: Takes::NoPair, hypotheses: HYPOTHESES, check };
     let evidence = claim.run(&Budget::quick());
     assert!(evidence.holds() && evidence.all_mutants_caught(), "{evidence}");
+    assert!(evidence.hypotheses.iter().all(|h| h.is_caught()), "{evidence}");
 }
 
 /// Checks that every file that CONTRIBUTING.md names in backquotes exists, and that it names the registries.

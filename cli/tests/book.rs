@@ -1,6 +1,7 @@
 //! The pictures of `theory/`: as the library draws them today, and written anew on demand.
 
-use pushforward_cli::report::{figures, ledger};
+use pushforward::verify::{Budget, registry};
+use pushforward_cli::report::{cards, figures, ledger};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -50,4 +51,29 @@ fn draw() {
     for (name, svg) in drawings() {
         fs::write(folder().join(name), svg).unwrap();
     }
+}
+
+/// Checks that `theory/cards.md` has every claim with every hypothesis, as the registry has them today.
+#[test]
+fn cards_are_up_to_date() {
+    let stored = fs::read_to_string(folder().join("../cards.md")).unwrap();
+    // what no run decides, which is all of it but the numbers
+    let rows = |text: &str| -> Vec<String> {
+        text.lines().filter_map(|l| l.strip_prefix("| ")?.split(" | ").next().map(|w| w.replace('\\', ""))).collect()
+    };
+    let wanted =
+        registry().into_iter().flat_map(|c| ["hypothesis"].into_iter().chain(c.hypotheses.iter().map(|h| h.what)));
+    assert_eq!(
+        rows(&stored),
+        wanted.collect::<Vec<_>>(),
+        "cargo test --release -p pushforward-cli --test book -- --ignored, and look at theory/cards.md"
+    );
+}
+
+/// Writes the cards.
+#[test]
+#[ignore = "writes theory/cards.md"]
+fn write_cards() {
+    let evidence: Vec<_> = registry().iter().map(|c| c.run(&Budget::quick())).collect();
+    fs::write(folder().join("../cards.md"), cards::markdown(&evidence)).unwrap();
 }

@@ -30,7 +30,8 @@ fn table_and_report() {
     }
     assert!(stderr.starts_with("note: the report is") && stderr.lines().count() == 1, "{stderr}");
     let page = fs::read_to_string(folder.path().join("out/report.html")).unwrap();
-    for word in ["T01", "T04", "slope 2", "Efficiency", "halve", "</html>"] {
+    for word in ["T01", "T04", "slope 2", "Efficiency", "halve", "without it", "not run for what was asked", "</html>"]
+    {
         assert!(page.contains(word), "{word}");
     }
     for word in ["http", "<script", "src=", "@import", "NaN\"", "inf\""] {
@@ -57,6 +58,11 @@ fn json() {
         assert!((instance["observed_order"].as_f64().unwrap() - 2.0).abs() <= 0.1, "{instance}");
     }
     assert_eq!(value["summary"]["false_variants_tried"], value["summary"]["false_variants_caught"]);
+    let hypotheses = claim["hypotheses"].as_array().unwrap();
+    assert!(hypotheses.iter().filter(|h| h["counter_example"]["verdict"] == "fails").count() >= 3, "{hypotheses:?}");
+    assert!(
+        hypotheses.iter().all(|h| h["what"].is_string() && h["counter_example"].is_null() == h["not_run"].is_string())
+    );
 }
 
 /// Checks that a pair for which D_f is infinite is refused with the moment, and that nothing but refusals is no success.

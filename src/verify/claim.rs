@@ -1,3 +1,4 @@
+use super::hypothesis::{Dropped, Hypothesis};
 use super::integrability::Exponents;
 use super::{Budget, Comparison, Pair, Verdict, registry};
 use crate::divergence::Divergence;
@@ -24,6 +25,8 @@ pub struct Claim {
     pub title: &'static str,
     /// What it makes of a pair that the user gives.
     pub takes: Takes,
+    /// What it assumes, each with its counter-example.
+    pub hypotheses: &'static [Hypothesis],
     /// Draws instances and compares the two sides.
     pub check: fn(&Budget) -> Vec<Outcome>,
 }
@@ -34,8 +37,13 @@ impl Claim {
     /// On the user's own pair, and for a weight steeper than those of the table, for which random pairs are not made, what rounding hides
     /// is refused in words, never failed and never left open.
     pub fn run(&self, budget: &Budget) -> Evidence {
-        let mut evidence =
-            Evidence { id: self.id, title: self.title, comparisons: Vec::new(), mutants: Vec::<Mutant>::new() };
+        let mut evidence = Evidence {
+            id: self.id,
+            title: self.title,
+            comparisons: Vec::new(),
+            mutants: Vec::<Mutant>::new(),
+            hypotheses: Vec::new(),
+        };
         if let Some(reason) = budget.pair.as_ref().and_then(|pair| self.no_use_of(pair)) {
             let refused = Comparison { id: format!("{}.1", self.id), ..Comparison::refused("your pair", reason) };
             evidence.comparisons.push(refused);
@@ -61,6 +69,10 @@ impl Claim {
         for (v, mutant) in evidence.mutants.iter_mut().enumerate() {
             number(&mut mutant.comparisons, &format!("{}.v{}", self.id, v + 1));
         }
+        let dropped = |(k, h): (usize, &Hypothesis)| {
+            Dropped::new(*h, format!("{}.h{}", self.id, k + 1), &evidence.mutants, budget.pair.is_some())
+        };
+        evidence.hypotheses = self.hypotheses.iter().enumerate().map(dropped).collect();
         evidence
     }
 
@@ -107,6 +119,12 @@ impl Mutant {
         self.comparisons.iter().filter(|c| !matches!(c.verdict, Verdict::TrueHere | Verdict::Refused(_))).count()
     }
 
+    /// The first instance that rejected it by a number, or by a yes or no.
+    pub fn first_caught(&self) -> Option<&Comparison> {
+        let caught = || self.comparisons.iter().filter(|c| c.verdict == Verdict::Fails);
+        caught().find(|c| !c.is_decision()).or_else(|| caught().next())
+    }
+
     /// On how many instances it happens to be true.
     pub fn true_here(&self) -> usize {
         self.comparisons.iter().filter(|c| c.verdict == Verdict::TrueHere).count()
@@ -134,6 +152,8 @@ pub struct Evidence {
     pub comparisons: Vec<Comparison>,
     /// The false variants.
     pub mutants: Vec<Mutant>,
+    /// What the claim assumes, and what was found without it.
+    pub hypotheses: Vec<Dropped>,
 }
 
 impl Evidence {
@@ -150,16 +170,27 @@ impl Evidence {
         held > 0 && held + refused == self.comparisons.len()
     }
 
-    /// Whether every false variant was rejected on every instance on which it is false.
+    /// Whether every false variant was rejected on every instance on which it is false, and every counter-example to the claim without
+    /// one of its hypotheses.
     pub fn all_mutants_caught(&self) -> bool {
-        self.mutants.iter().all(Mutant::all_caught)
+        self.mutants.iter().all(Mutant::all_caught) && self.tried() == self.caught()
+    }
+
+    /// How many (false variant, instance) pairs and counter-examples could be rejected.
+    pub fn tried(&self) -> usize {
+        let alone = self.hypotheses.iter().filter(|h| h.is_tried()).count();
+        self.mutants.iter().map(Mutant::tried).sum::<usize>() + alone
+    }
+
+    /// How many of them were rejected.
+    pub fn caught(&self) -> usize {
+        let alone = self.hypotheses.iter().filter(|h| h.is_tried() && h.is_caught()).count();
+        self.mutants.iter().map(Mutant::caught).sum::<usize>() + alone
     }
 
     /// The share of (false variant, instance) that was rejected; 1 where there is none.
     pub fn share_caught(&self) -> f64 {
-        let tried: usize = self.mutants.iter().map(Mutant::tried).sum();
-        let caught: usize = self.mutants.iter().map(Mutant::caught).sum();
-        if tried == 0 { 1.0 } else { caught as f64 / tried as f64 }
+        if self.tried() == 0 { 1.0 } else { self.caught() as f64 / self.tried() as f64 }
     }
 
     /// The comparison with the largest ratio of relative error to tolerance; failures first.
@@ -179,6 +210,9 @@ impl fmt::Display for Evidence {
         for mutant in &self.mutants {
             writeln!(f, "  false variant, {}: caught {} of {}", mutant.what, mutant.caught(), mutant.tried())?;
             mutant.missed().take(3).try_for_each(|c| writeln!(f, "    missed: {c}"))?;
+        }
+        for missed in self.hypotheses.iter().filter(|h| h.is_tried() && !h.is_caught()) {
+            writeln!(f, "  not needed, {}: {}", missed.hypothesis.what, missed.found.as_ref().expect("it was tried"))?;
         }
         Ok(())
     }

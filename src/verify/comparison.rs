@@ -128,6 +128,14 @@ impl Comparison {
         Self::new(instance.into(), if holds { 1.0 } else { 0.0 }, 1.0, 1.0, 0.0)
     }
 
+    /// An inequality: `left` exceeds `bound` by at most tolerance·scale.
+    pub fn at_most(instance: impl Into<String>, left: f64, bound: f64, scale: f64, tolerance: f64) -> Self {
+        // a side that is no number is no smaller one
+        let reached = if left <= bound { left } else { bound };
+        let excess = Self::new(instance.into(), left - reached, 0.0, scale, tolerance);
+        Self { left, right: bound, ..excess }
+    }
+
     /// Whether this is a [`Comparison::decision`], in which the numbers only say yes or no.
     pub fn is_decision(&self) -> bool {
         self.tolerance == 0.0 && self.right == 1.0 && self.steps.is_empty() && self.z.is_none()

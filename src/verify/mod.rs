@@ -14,6 +14,7 @@
 //! 3. [`Comparison::of_ladder`] puts the two together and decides; where the leading error coefficient happens to vanish the order
 //!    cannot be seen, and [`resolve`] draws another field.
 //! 4. The same left side (or the same right side) against a false variant is a [`Mutant`], which has to fail.
+//! 5. The [`Hypothesis`]es of the theorem, each with the false variant or the instance that is its counter-example, which has to fail too.
 
 mod atoms;
 mod budget;
@@ -24,6 +25,7 @@ mod comparison;
 mod draw;
 mod field;
 mod grid;
+mod hypothesis;
 pub mod integrability;
 mod ladder;
 mod law;
@@ -37,6 +39,7 @@ pub use comparison::{Assumption, Comparison, Measurement, Verdict, resolve};
 pub use draw::Draw;
 pub use field::{Bumps, Push};
 pub use grid::Grid;
+pub use hypothesis::{Dropped, Hypothesis, Without};
 pub use ladder::Ladder;
 pub use law::Law;
 pub use pair::{Nodes, Pair, hessian_of_log};

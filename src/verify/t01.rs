@@ -1,19 +1,31 @@
 //! T1: d/dε D_f(p‖(id+εξ)#q) = -E_q[ξ·V], V = w(r)β.
 
+use super::hypothesis::{integral, normal, settles, within};
 use super::pair::vector;
 use super::{
-    Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, Takes, dot, integrability, resolve,
+    Budget, Bumps, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Push, Takes, dot,
+    integrability, resolve,
 };
-use crate::divergence::Divergence;
+use crate::divergence::{Divergence, Pearson, ReverseKl};
 use crate::linalg::Matrix;
-use crate::num::exp;
+use crate::num::{exp, exp_m1, ln_1p};
 use rayon::prelude::*;
+use std::f64::consts::LN_2;
 use std::sync::Arc;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T01",
     title: "the Wasserstein gradient flow of D_f(p‖q) has velocity V = w(r)β",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("p and q are positive and C¹ on the whole space", half_line),
+        Hypothesis::instance("f ∈ C²", total_variation),
+        Hypothesis::instance("D_f(p‖q) < ∞", infinite),
+        Hypothesis::not_run(
+            "ξ is C¹ with compact support, or is bounded as the page says",
+            "sufficient: the bounds let the derivative pass under the integral, and we know no pair without them whose sides are finite and differ",
+        ),
+    ],
     check,
 };
 
@@ -132,4 +144,45 @@ impl<'a> Setting<'a> {
         }
         out
     }
+}
+
+/// q = 2φ on x > 0 and p = φ: V = 0 where q has mass, but a field that moves the edge changes KL(q‖p) at the rate 2φ(0)ξ(0).
+fn half_line() -> Comparison {
+    let bump = |x: f64| exp(-0.5 * x * x);
+    // log q_ε(Tx) = log 2φ(x) - log(1 + εξ'), ξ' = -xξ
+    let kl = |step: f64| {
+        integral(0.0, 12.0, |x| {
+            let moved = x + step * bump(x);
+            2.0 * normal(x) * (LN_2 + 0.5 * (moved * moved - x * x) - ln_1p(-step * x * bump(x)))
+        })
+    };
+    let left = (kl(1e-4) - kl(-1e-4)) / 2e-4;
+    // s_q = s_p on x > 0
+    let twin = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 0.0, 1.0]]);
+    let velocity = |x: f64| twin.at(&Matrix::filled(1, 1, x)).drift(&ReverseKl)[(0, 0)];
+    let right = -integral(0.0, 12.0, |x| 2.0 * normal(x) * bump(x) * velocity(x));
+    Comparison::exact("q = half of N(0, 1), reverse KL: dD_f/dε against -E_q[ξ·V]", left, right, 1.0, 1e-6)
+}
+
+/// f(u) = |u - 1|/2 has u²f'' = 0 but at its corner, and yet changes: between N(0, 1) and N(1, 1) at q(½)ξ(½).
+fn total_variation() -> Comparison {
+    let pair = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 1.0, 1.0]]);
+    let grid = Grid::covering(&[(-8.0, 9.0)], 2e-3);
+    let nodes = pair.at(&grid.nodes);
+    let push = Push::new(&grid.nodes, |_, x| {
+        let bump = exp(-0.5 * x[0] * x[0]);
+        ([bump, 0.0], [[-x[0] * bump, 0.0], [0.0; 2]])
+    });
+    let value = |step: f64| {
+        let l = push.log_ratio(&pair, &nodes.log_q, step);
+        grid.integrate(|i| 0.5 * nodes.q(i) * exp_m1(l[i]).abs())
+    };
+    let left = (value(1e-2) - value(-1e-2)) / 2e-2;
+    Comparison::exact("total variation, N(0, 1) and N(1, 1): dD_f/dε against -E_q[ξ·V]", left, 0.0, 1.0, 1e-3)
+}
+
+/// Pearson's divergence of N(0, 1) from N(0, 0.45): p²/q grows.
+pub(super) fn infinite() -> Comparison {
+    let pair = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 0.0, 0.45f64.sqrt()]]);
+    settles("Pearson, N(0, 1) and N(0, 0.45): D_f", 8.0, |radius| within(&pair, radius, |n, i| Pearson.f(n.l(i))))
 }

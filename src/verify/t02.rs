@@ -2,7 +2,7 @@
 
 use super::pair::vector;
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Nodes, Outcome, Pair, Takes, dot, resolve};
+use super::{Budget, Claim, Comparison, Draw, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes, dot, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Divergence, all_divergences};
 use crate::linalg::Matrix;
@@ -15,6 +15,14 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T02",
     title: "for positive weights V ≡ 0 iff q = p; all velocities are collinear",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant("w > 0, or zeros of w that contain no interval", "a weight that vanishes on an interval"),
+        Hypothesis::variant(
+            "q is positive wherever p is, a connected set (1 to 3)",
+            "V = 0 on the support of q suffices",
+        ),
+        Hypothesis::elsewhere("the velocities are not smoothed (3)", "T21", "smoothed fields are collinear"),
+    ],
     check,
 };
 

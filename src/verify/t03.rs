@@ -1,10 +1,11 @@
 //! T3: along χV_g every D_f falls at the rate E_q[χ w_f w_g |β|²]; along an exact flow, by the integral of that rate.
 
+use super::hypothesis::{settles, within};
 use super::integrability::{Exponents, dissipation, finite};
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Takes, resolve};
+use super::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes, resolve};
 use crate::density::GaussianMixture;
-use crate::divergence::{Divergence, ReverseKl, all_divergences};
+use crate::divergence::{Divergence, ForwardKl, ReverseKl, all_divergences};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, exp};
 use crate::rng::fill_uniform;
@@ -15,6 +16,15 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T03",
     title: "without smoothing every drift is a descent direction of every divergence, at the rate E_q[w_f w_g |β|²]",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::elsewhere("the drift is not smoothed", "T21", "every smoothed drift lowers every divergence"),
+        Hypothesis::elsewhere(
+            "the weight of the drift is not negative (3)",
+            "T08",
+            "the moving reference lowers KL(q‖p)",
+        ),
+        Hypothesis::instance("the flux condition, and with it a finite rate (2)", infinite_rate),
+    ],
     check,
 };
 
@@ -144,4 +154,11 @@ fn mutants(draw: &Draw, scene: &Scene, g: &Case, fs: &[Case], ladders: &[Ladder]
         wrong("|β| for |β|²", -scene.grid.integrate(unsquared));
     }
     out
+}
+
+/// Forward KL along its own drift between N(0, 1) and N(0, 0.45): D_f is finite, and its rate E_q[r²β²] is not.
+fn infinite_rate() -> Comparison {
+    let pair = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 0.0, 0.45f64.sqrt()]]);
+    let rate = |n: &Nodes, i: usize| ForwardKl.weight(n.l(i)).powi(2) * n.beta2(i);
+    settles("forward KL, N(0, 1) and N(0, 0.45): the rate", 8.0, |radius| within(&pair, radius, rate))
 }

@@ -1,18 +1,31 @@
 //! T4: div V = w [Δl + e |β|²], and ∂_t l = w [Δl + e |β|² + β·s_q] at a fixed point.
 
+use super::hypothesis::integral;
 use super::pair::vector;
 use super::{
-    Budget, Claim, Comparison, Draw, Jacobian, Ladder, Nodes, Outcome, Pair, Takes, Vector, dot, integrability, resolve,
+    Budget, Claim, Comparison, Draw, Hypothesis, Jacobian, Ladder, Nodes, Outcome, Pair, Takes, Vector, dot,
+    integrability, resolve,
 };
-use crate::divergence::Divergence;
+use crate::divergence::{Divergence, ForwardKl, ReverseKl};
 use crate::linalg::Matrix;
-use crate::num::ln;
+use crate::num::{cosh, ln, sinh};
 use crate::rng::{Stream, fill_normal, uniform};
+use crate::velocity::{LogRatioClip, drift_into};
 use rayon::prelude::*;
+use std::f64::consts::PI;
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T04", title: "div V = w(r) [Δl + e(r) |β|²]", takes: Takes::AnyDensity, check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T04",
+    title: "div V = w(r) [Δl + e(r) |β|²]",
+    takes: Takes::AnyDensity,
+    hypotheses: &[
+        Hypothesis::instance("p, q ∈ C²", corner),
+        Hypothesis::instance("f ∈ C³", clipped),
+        Hypothesis::instance("q|V|/(1+|x|) ∈ L¹ (the average)", flux),
+    ],
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 
@@ -241,4 +254,35 @@ fn average(draw: &Draw, f: &Case) -> Comparison {
     let (sum, size) = grid.integrate_with_size(integrand);
     let cut = grid.cut(integrand);
     Comparison::exact(instance, sum, 0.0, size, 1e-10).resolving("beyond the ends of the grid", cut, 1e-10)
+}
+
+/// Laplace's p and q = N(0, 1) at the corner of log p, reverse KL: V = x - sign(x) jumps there, and its formula, Δl = 1, does not see it.
+fn corner() -> Comparison {
+    let velocity = |x: f64| ReverseKl.weight(0.0) * (x - x.signum());
+    let left = (velocity(1e-3) - velocity(-1e-3)) / 2e-3;
+    Comparison::exact("Laplace and N(0, 1) at 0, reverse KL: div V, step 0.001", left, 1.0, 1.0, 1e-6)
+}
+
+/// Forward KL's weight, constant above l = 1 as a clip makes it, has a corner there: N(0, 1) and N(1, 1) at x = -½, where β = -1.
+fn clipped() -> Comparison {
+    let pair = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 1.0, 1.0]]);
+    let (step, clip) = (1e-4, LogRatioClip { high: 1.0, ..LogRatioClip::NONE });
+    let nodes = pair.at(&Matrix::from_rows(&[[-0.5 + step], [-0.5 - step]]));
+    let beta = Matrix::from_fn(2, 1, |i, _| nodes.beta(i)[0]);
+    let mut v: Matrix = Matrix::zeros(2, 1);
+    drift_into(&ForwardKl, clip, &[nodes.l(0), nodes.l(1)], &beta, &mut v);
+    let left = (v[(0, 0)] - v[(1, 0)]) / (2.0 * step);
+    let right = ForwardKl.weight(1.0) * ForwardKl.elasticity(1.0);
+    Comparison::exact("forward KL clipped at l = 1, there: div V, step 0.0001", left, right, right, 1e-3)
+}
+
+/// Cauchy's q and log p = -|x|³/3, reverse KL: qV tends to ∓1/π, so that the average of div V + V·s_q is -2/π.
+fn flux() -> Comparison {
+    let integrand = |x: f64| {
+        let (bulk, score) = (1.0 + x * x, -2.0 * x / (1.0 + x * x));
+        let (v, slope) = (-x * x.abs() - score, -2.0 * x.abs() + 2.0 * (1.0 - x * x) / (bulk * bulk));
+        ReverseKl.weight(0.0) * (slope + v * score) / (PI * bulk)
+    };
+    let left = integral(-12.0, 12.0, |y| cosh(y) * integrand(sinh(y)));
+    Comparison::exact("Cauchy's q, p ~ e^(-|x|³/3), reverse KL: E_q[div V + V·s_q]", left, 0.0, 1.0, 1e-6)
 }

@@ -1,7 +1,8 @@
 //! T5: what one windowed step χV does to E_p[s(l)], to E_q[s(l)] and to the mass of a frozen soft region.
 
+use super::hypothesis::{integral, normal};
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, Takes, dot, integrability, resolve};
+use super::{Budget, Claim, Comparison, Draw, Hypothesis, Ladder, Outcome, Push, Takes, dot, integrability, resolve};
 use crate::density::GaussianMixture;
 use crate::divergence::Divergence;
 use crate::num::{exp, ln};
@@ -13,6 +14,12 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T05",
     title: "one step changes the soft under-coverage E_p[s(l)] at the rate -E_p[w (s'+s'')(l) |β|²]",
     takes: Takes::AnyDensity,
+    hypotheses: &[
+        Hypothesis::instance("s ∈ C³ with bounded derivatives", sharp),
+        Hypothesis::variant("κ ≥ 1, where U is to fall (4)", "U falls for every κ"),
+        Hypothesis::elsewhere("the drift is not smoothed (4)", "T21", "U_h falls along every drift where κ ≥ 1"),
+        Hypothesis::variant("the region of (3) is fixed before the step", "live region treated as frozen"),
+    ],
     check,
 };
 
@@ -261,6 +268,14 @@ impl<'a> Setting<'a> {
         // where l is constant on the window nothing rises, and where rounding is larger than the rise it cannot be seen
         let rung = ladder[0].finest_rung(rise / 16.0);
         let seen = rise > (1e-4 * scale).max(16.0 * ladder[0].rounding[rung]);
-        Comparison::decision(setting.instance(Response::Target), ladder[0].values[rung] <= 0.0).unless(!seen)
+        Comparison::at_most(setting.instance(Response::Target), ladder[0].values[rung], 0.0, scale, 0.0).unless(!seen)
     }
+}
+
+/// The step 1{l > 0} between N(0, 1) and N(1, 1) under reverse KL, V = -1: q_η = N(1 - η, 1), and l_η > 0 where x < (1 - η)/2.
+fn sharp() -> Comparison {
+    let mass = |step: f64| integral(-12.0, 0.5 * (1.0 - step), normal);
+    let left = (mass(1e-4) - mass(-1e-4)) / 2e-4;
+    // s' = s'' = 0 but at the jump
+    Comparison::exact("s = 1{l > 0}, N(0, 1) and N(1, 1), reverse KL: dU/dη", left, 0.0, 1.0, 1e-6)
 }

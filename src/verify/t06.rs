@@ -1,9 +1,10 @@
 //! T6: every first-order response is an integral over levels against one G_χ(λ) = ∮ χ q|β| dS; inflow through a level is w(e^λ) G_χ(λ).
 
+use super::hypothesis::{integral, normal};
 use super::level_sets::{LevelSets, branches, density, log_ratio, root};
 use super::t05::SoftStep;
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Takes, integrability, resolve};
+use super::{Budget, Claim, Comparison, Draw, Hypothesis, Ladder, Outcome, Takes, integrability, resolve};
 use crate::divergence::{Divergence, ReverseKl};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, exp, ln};
@@ -15,6 +16,15 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T06",
     title: "mass flows into {l > λ} at w(e^λ) G(λ), with one G for all divergences",
     takes: Takes::AnyDensity,
+    hypotheses: &[
+        Hypothesis::instance("p, q ∈ C³, so that V is smooth across the level (2)", kink),
+        Hypothesis::elsewhere("Ω_λ is fixed before the step (2)", "T05", "live region treated as frozen"),
+        Hypothesis::not_run(
+            "λ is a regular value on the window (2)",
+            "sufficient: on the line both sides are 0 at an extremum of l, and we know no counter-example",
+        ),
+        Hypothesis::not_run("G > 0 (3)", "where G = 0 both inflows are 0 and have no ratio"),
+    ],
     check,
 };
 
@@ -191,4 +201,12 @@ fn plane(draw: &Draw, divergences: &[Case]) -> Outcome {
         ("∮ p|β| dS for ∮ q|β| dS", wrong.unless(same))
     };
     Outcome { comparisons, mutants: divergences.iter().map(wrong).collect() }
+}
+
+/// l = x left of 0 and 2x right of it, q = N(0, 1), reverse KL: what flows in during a step comes from the left, with half of β on the right.
+fn kink() -> Comparison {
+    let step = 1e-4;
+    let left = integral(-step * ReverseKl.weight(0.0), 0.0, normal) / step;
+    let right = ReverseKl.weight(0.0) * normal(0.0) * 2.0;
+    Comparison::exact("l = x and 2x on the sides of the level, reverse KL: inflow of a step", left, right, right, 1e-3)
 }

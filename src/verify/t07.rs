@@ -1,18 +1,27 @@
 //! T7: the verdict on an integral from the tails alone, against its growth over growing windows.
 
+use super::hypothesis::{integral, normal};
 use super::integrability::{Exponents, Integral, dissipation, dissipation_of_powers, powers, value, value_of_powers};
-use super::{Budget, Claim, Comparison, Outcome, Pair, Takes};
+use super::{Budget, Claim, Comparison, Hypothesis, Outcome, Pair, Takes};
 use crate::density::GaussianMixture;
-use crate::divergence::Divergence;
+use crate::divergence::{Alpha, Divergence, Pearson};
 use crate::linalg::Matrix;
-use crate::num::{cos, cosh, exp_m1, ln, ln_1p, log_sum_exp, powf, sin, sinh};
+use crate::num::{cos, cosh, exp, exp_m1, ln, ln_1p, log_sum_exp, powf, sin, sinh};
 use crate::rng::{Purpose, Stream, stream, uniform};
 use rayon::prelude::*;
 use std::f64::consts::PI;
 use std::sync::Arc;
 
-pub(super) const CLAIM: Claim =
-    Claim { id: "T07", title: "the tails decide when D_f and E_q|V|² are finite", takes: Takes::Mixtures, check };
+pub(super) const CLAIM: Claim = Claim {
+    id: "T07",
+    title: "the tails decide when D_f and E_q|V|² are finite",
+    takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("(P): w lies between multiples of its powers", slowly_varying),
+        Hypothesis::instance("(S): integrals over compact sets are finite", hole),
+    ],
+    check,
+};
 
 type Case = Arc<dyn Divergence>;
 
@@ -177,15 +186,26 @@ fn growth(increment: f64) -> Option<bool> {
     if increment < 1e-6 { Some(true) } else { (increment > 0.1).then_some(false) }
 }
 
+/// log of Student's density with ν degrees of freedom at x = sinh(y), up to a constant.
+fn log_t(nu: f64, y: f64) -> f64 {
+    let square = if y < 20.0 { ln_1p(sinh(y).powi(2) / nu) } else { 2.0 * (y - ln(2f64)) - ln(nu) };
+    -0.5 * (nu + 1.0) * square
+}
+
+/// Its score.
+fn slope(nu: f64, y: f64) -> f64 {
+    -(nu + 1.0) * sinh(y.min(300.0)) / (nu + sinh(y.min(300.0)).powi(2))
+}
+
+/// log dx/dy.
+fn log_dx(y: f64) -> f64 {
+    if y < 20.0 { ln(cosh(y)) } else { y - ln(2f64) }
+}
+
 /// Student-t tails in one dimension, on y with x = sinh(y).
 fn student(rng: &mut Stream, divergences: &[Case]) -> Outcome {
     let nu = [1.0 + 5.0 * uniform(rng), 1.0 + 5.0 * uniform(rng)];
     let y: Vec<f64> = (0..6000).map(|k| 0.02 * f64::from(k)).collect();
-    let log_t = |nu: f64, y: f64| {
-        let square = if y < 20.0 { ln_1p(sinh(y).powi(2) / nu) } else { 2.0 * (y - ln(2f64)) - ln(nu) };
-        -0.5 * (nu + 1.0) * square
-    };
-    let slope = |nu: f64, y: f64| -(nu + 1.0) * sinh(y.min(300.0)) / (nu + sinh(y.min(300.0)).powi(2));
     let mut out = Outcome::default();
     for f in divergences {
         for energy in [false, true] {
@@ -196,8 +216,7 @@ fn student(rng: &mut Stream, divergences: &[Case]) -> Outcome {
             let term = |y: f64| {
                 let beta = slope(nu[0], y) - slope(nu[1], y);
                 let log_q = log_t(nu[1], y);
-                let log_dx = if y < 20.0 { ln(cosh(y)) } else { y - ln(2f64) };
-                log_q + log_dx + integrand(f, log_t(nu[0], y) - log_q, ln((beta * beta).max(1e-300)), energy)
+                log_q + log_dx(y) + integrand(f, log_t(nu[0], y) - log_q, ln((beta * beta).max(1e-300)), energy)
             };
             let terms: Vec<f64> = y.iter().map(|y| term(*y)).collect();
             let verdict = decide(nu[1]);
@@ -217,4 +236,36 @@ fn student(rng: &mut Stream, divergences: &[Case]) -> Outcome {
         }
     }
     out
+}
+
+/// w = r^1.5 and w/(1 + |l|) for Student's tails of 2 and 4 degrees: by their common powers both energies grow for ever, at equality; the
+/// second does not. Growth over a doubled range of log x, over the growth before.
+fn slowly_varying() -> Comparison {
+    let (f, nu) = (Alpha::new(1.5), [2.0, 4.0]);
+    let energy = |from: f64, to: f64, slow: bool| {
+        integral(from, to, |y| {
+            let (l, beta) = (log_t(nu[0], y) - log_t(nu[1], y), slope(nu[0], y) - slope(nu[1], y));
+            let log_w = f.log_weight(l) - if slow { ln_1p(l.abs()) } else { 0.0 };
+            exp(log_t(nu[1], y) + log_dx(y) + 2.0 * log_w + 2.0 * ln(beta.abs()))
+        })
+    };
+    let growth = |slow: bool| energy(20.0, 40.0, slow) / energy(10.0, 20.0, slow);
+    let (left, right) = (growth(true), growth(false));
+    Comparison::exact(
+        "Student 2 and 4, w = r^1.5/(1 + |l|) as if it were r^1.5: growth of E_q|V|²",
+        left,
+        right,
+        right,
+        0.1,
+    )
+}
+
+/// q = x²φ vanishes inside, p = φ: the tails allow Pearson's divergence, which is infinite at 0.
+fn hole() -> Comparison {
+    let beyond = |radius: f64| {
+        let density = |y: f64| exp(3.0 * y) * normal(exp(y)) * Pearson.f(-2.0 * y);
+        2.0 * integral(ln(radius), ln(12f64), density)
+    };
+    let (left, right) = (beyond(1e-2), beyond(1e-3));
+    Comparison::exact("Pearson, q = x²p: D_f over |x| > 0.01 against |x| > 0.001", left, right, right, 1e-6)
 }

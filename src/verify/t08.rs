@@ -1,20 +1,36 @@
 //! T8: the velocities of the log-variance divergence Var_m(log q - log p), one for each reference m.
 
+use super::hypothesis::{integral, normal, settles};
 use super::integrability::{Integral, moment};
 use super::pair::vector;
 use super::window::{Scene, Window};
 use super::{
-    Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Push, Takes, Vector, dot, resolve,
+    Budget, Bumps, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Push, Takes, Vector, dot,
+    resolve,
 };
 use crate::density::{Density, GaussianMixture};
+use crate::linalg::Matrix;
 use crate::num::{exp, ln, ln_1p, sum};
 use crate::rng::Stream;
 use rayon::prelude::*;
+use std::f64::consts::PI;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T08",
     title: "the velocity of the log-variance divergence, for each reference",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant(
+            "m is held fixed while q is differentiated (the frozen rows)",
+            "moving reference treated as frozen",
+        ),
+        Hypothesis::variant(
+            "the weight is not negative, where other divergences are to fall",
+            "the moving reference lowers KL(q‖p)",
+        ),
+        Hypothesis::instance("m is positive", half_reference),
+        Hypothesis::instance("E_m[l²] < ∞", heavy_reference),
+    ],
     check,
 };
 
@@ -74,7 +90,7 @@ struct Setting<'a> {
     push: Push,
     nodes: Nodes,
     log_m: Vec<f64>,
-    score_m: crate::linalg::Matrix,
+    score_m: Matrix,
 }
 
 impl<'a> Setting<'a> {
@@ -267,5 +283,25 @@ fn repelled(draw: &Draw) -> Comparison {
     let rise = -scene.mean(|l| 2.0 * (1.0 - (l - shift)));
     let rung = ladder.finest_rung(rise / 16.0);
     let seen = rise > 16.0 * ladder.rounding[rung];
-    Comparison::decision(format!("{}, window at δ > 1", draw.label), ladder.values[rung] <= 0.0).unless(!seen)
+    Comparison::at_most(format!("{}, window at δ > 1", draw.label), ladder.values[rung], 0.0, rise.abs(), 0.0)
+        .unless(!seen)
+}
+
+/// m = 2φ on x > 0 and p = φ, q = ⅔φ there: l is constant on the support of m, so that V = 0; left of 0 q = ⅔φ(1 + x²) is another law.
+fn half_reference() -> Comparison {
+    let kl = |from: f64, to: f64, bent: f64| {
+        let density = |x: f64| 2.0 / 3.0 * (1.0 + bent * x * x);
+        integral(from, to, |x| normal(x) * density(x) * ln(density(x)))
+    };
+    let left = kl(0.0, 12.0, 0.0) + kl(-12.0, 0.0, 1.0);
+    Comparison::exact("m = 2φ on x > 0, q ~ φ(1 + x²) left of 0, V = 0: KL(q‖p)", left, 0.0, 1.0, 1e-9)
+}
+
+/// Cauchy's m for N(0, 1) and N(0, 1.44): l grows like x².
+fn heavy_reference() -> Comparison {
+    let pair = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 0.0, 1.2]]);
+    let l = |x: f64| pair.at(&Matrix::filled(1, 1, x)).l(0);
+    settles("Cauchy's m, N(0, 1) and N(0, 1.44): E_m l²", 10.0, |radius| {
+        integral(-radius, radius, |x| l(x).powi(2) / (PI * (1.0 + x * x)))
+    })
 }

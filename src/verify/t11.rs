@@ -2,7 +2,7 @@
 
 use super::atoms::{Estimate, POWERS, TwoAtoms};
 use super::pair::vector;
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Takes, Vector, dot, resolve};
+use super::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Outcome, Takes, Vector, dot, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
 use crate::estimate::Kde;
@@ -18,6 +18,21 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T11",
     title: "the smoothed universal velocity is φ_h * (w(r_h)β_h), the gradient of D_f(p_h‖q_h)",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant("the field is smoothed once more by φ_h", "raw field for V_h"),
+        Hypothesis::variant("p is blurred as q is", "p not blurred as q is"),
+        Hypothesis::elsewhere(
+            "(b) q has an absolutely continuous part, where V_h = 0 on its support is to be enough",
+            "T14",
+            "V = 0 on the particles, hence q = p",
+        ),
+        Hypothesis::elsewhere(
+            "(c) the estimate is asked at an independent point",
+            "T16",
+            "corrected as for an independent sample",
+        ),
+        Hypothesis::instance("(M), on the tails of p_h and q_h", super::t01::infinite),
+    ],
     check,
 };
 

@@ -1,20 +1,33 @@
 //! T13: the fastest repair of a frozen soft region moves along s'(l)β, which is itself an f-drift; efficiency of the others.
 
+use super::hypothesis::{integral, normal};
 use super::pair::vector;
 use super::t05::SoftStep;
-use super::{Budget, Bumps, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Push, Takes, dot, resolve};
+use super::{
+    Budget, Bumps, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Nodes, Outcome, Push, Takes, dot, resolve,
+};
 use crate::divergence::{Custom, Divergence, LeCam};
 use crate::linalg::Matrix;
 use crate::num::{exp, exp_m1, ln, ln_1p};
 use crate::rng::uniform;
 use crate::velocity::{LogRatioClip, drift_into};
 use rayon::prelude::*;
+use std::f64::consts::LN_2;
 use std::sync::Arc;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T13",
     title: "the fastest repair of a soft region is itself an f-drift, V = s'(l)β",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("s does not decrease (b)", decreasing),
+        Hypothesis::variant("V is a multiple of s'(l)β, for equality (a)", "every drift is fastest"),
+        Hypothesis::elsewhere("the region is fixed before the step (a)", "T05", "live region treated as frozen"),
+        Hypothesis::not_run(
+            "E_q[s'²|β|²] and E_q|V|² are finite",
+            "without them the bound of (a) is infinite and says nothing",
+        ),
+    ],
     check,
 };
 
@@ -266,4 +279,10 @@ impl<'a> Setting<'a> {
         let instance = self.instance(&format!("{}, efficiency {:.4}", f.name(), cosine * cosine));
         Comparison::of_ladder(instance, gain, cosine, 1.0, self.draw.tolerance())
     }
+}
+
+/// s falls: w_* = -u/(1+u)² (τ = 0), and what would be its divergence is minus the skewed KL, below 0. N(0, 1) and N(1, 1).
+fn decreasing() -> Comparison {
+    let value = -integral(-10.0, 11.0, |x| normal(x) * (LN_2 - ln_1p(normal(x - 1.0) / normal(x))));
+    Comparison::at_most("s = 1/(1 + e^l), N(0, 1) and N(1, 1): 0 ≤ D_f*(p‖q)", 0.0, value, 1.0, 0.0)
 }

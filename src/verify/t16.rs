@@ -6,7 +6,7 @@ use crate::estimate::Kde;
 use crate::linalg::Matrix;
 use crate::num::{exp, ln, ln_1p, log2, powf};
 use crate::verify::integrability::Exponents;
-use crate::verify::{Budget, Claim, Comparison, Grid, Ladder, Outcome, Pair, Takes};
+use crate::verify::{Budget, Claim, Comparison, Grid, Hypothesis, Ladder, Outcome, Pair, Takes};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -14,6 +14,18 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T16",
     title: "finite particles: at its own blurred point a kernel estimate has an exact score and a logarithm that is high",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant(
+            "the estimate is asked at the own blurred point",
+            "y independent of the sample, and the same identity",
+        ),
+        Hypothesis::variant("the own term is kept", "no own term, and the score unbiased"),
+        Hypothesis::variant("(b), (c) independent particles, for these τ_N", "τ of independent particles for an urn"),
+        Hypothesis::not_run(
+            "(b) bounded support; (d) a finite KL(q_h‖p_h)",
+            "sufficient for the expansions and the derivatives under the mean; the bound is infinite otherwise",
+        ),
+    ],
     check,
 };
 

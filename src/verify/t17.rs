@@ -1,9 +1,10 @@
 //! T17: which elasticity repairs a level: the p-mass and the q-mass above it after one windowed step, and the reaction.
 
+use super::hypothesis::integral;
 use super::level_sets::{branches, log_ratio, root};
 use super::t05::{SoftStep, refused};
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Takes, resolve};
+use super::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes, resolve};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Neyman, ReverseKl};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, exp, ln, ln_1p};
@@ -15,6 +16,19 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T17",
     title: "a drift repairs the level τ where its elasticity is below e_c(τ) = -(log G)'(τ), whatever the size of its weight",
     takes: Takes::AnyDensity,
+    hypotheses: &[
+        Hypothesis::variant("e(e^τ) < e_c(τ), where the p-mass is to fall (b)", "every drift lowers P(l > τ)"),
+        Hypothesis::instance("τ is a regular value", critical),
+        Hypothesis::elsewhere(
+            "the field of (a) to (c) is not smoothed",
+            "T21",
+            "U_h falls along every drift where κ ≥ 1",
+        ),
+        Hypothesis::not_run(
+            "χ vanishes at infinity faster than the field grows",
+            "sufficient: no boundary terms; checked within windows",
+        ),
+    ],
     check,
 };
 
@@ -301,7 +315,7 @@ fn running_example() -> Outcome {
             let falls =
                 Comparison::decision(name(&format!("alpha {alpha:.2}")), (masses[0] < 0.0) == (alpha < critical));
             out.comparisons.push(falls);
-            let wrong = Comparison::decision(name(&format!("alpha {alpha:.2}")), masses[0] < 0.0);
+            let wrong = Comparison::at_most(name(&format!("alpha {alpha:.2}, rate")), masses[0], 0.0, 1.0, 0.0);
             out.mutants.push(("every drift lowers P(l > τ)", wrong.unless(alpha < critical)));
         }
         if tau == 0.0 {
@@ -314,4 +328,23 @@ fn running_example() -> Outcome {
         }
     }
     out
+}
+
+/// N(0, ½) and N(0, 1), reverse KL, V = -x, at the maximum of l: before the step the mass above it is like the root of η, after it there is
+/// none, and no derivative.
+fn critical() -> Comparison {
+    let quotient = |step: f64| {
+        // l_{-η} > l_max where x²(1 - 1/(2(1+η)²)) < log(1+η)
+        let (stretch, density) = (1.0 + step, |x: f64| exp(-x * x) / std::f64::consts::PI.sqrt());
+        let edge = (ln(stretch) / (1.0 - 0.5 / (stretch * stretch))).sqrt();
+        -2.0 * integral(0.0, edge, density) / (2.0 * step)
+    };
+    let (left, right) = (quotient(1e-2), quotient(1e-4));
+    Comparison::exact(
+        "N(0, ½) and N(0, 1), τ = max l: dP_p(l > τ)/dη, steps 0.01 and 0.0001",
+        left,
+        right,
+        right.abs(),
+        0.1,
+    )
 }

@@ -1,7 +1,7 @@
 //! T18: every f-flow is one nonlinear diffusion, p ∂_t u = div(p ∇W(u)): order, contraction, rates; near p all are alike.
 
 use super::chain::Chain;
-use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
+use super::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use crate::divergence::{Divergence, Hellinger, ReverseKl};
 use crate::num::{exp, ln, observed_order, sin};
 use crate::rng::{Purpose, stream};
@@ -12,6 +12,12 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T18",
     title: "every f-flow is one nonlinear diffusion of q/p: it keeps order, contracts total variation, and has the rate min w",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::instance("w > 0 (a)", backward),
+        Hypothesis::instance("Poincaré's inequality for p (b)", disconnected),
+        Hypothesis::variant("c is the least weight on the range of u (b)", "the rate 2 w(1) λ₁ from the start"),
+        Hypothesis::not_run("no flux at infinity", "what a solver computes has none; we know no counter-example"),
+    ],
     check,
 };
 
@@ -156,7 +162,7 @@ fn sobolev(f: &Case) -> Outcome {
         let second = path(steep);
         let log = |k: usize| ln(chi2(&second[k]) / chi2(&second[0])) + 0.1 * k as f64;
         let excess = (1..=pieces).map(log).fold(f64::NEG_INFINITY, f64::max);
-        let wrong = Comparison::decision(name(&format!("log of the excess {excess:.3}")), excess <= 0.0);
+        let wrong = Comparison::at_most(name("log of χ² over its bound"), excess, 0.0, 1.0, 0.0);
         out.mutants.push(("the rate 2 w(1) λ₁ from the start", wrong));
     }
     out
@@ -223,4 +229,23 @@ fn second_order(chain: &Chain, divergences: &[Case]) -> Outcome {
         out.mutants.push(("all agree with reverse KL to second order", wrong.unless(e.abs() < 1e-12)));
     }
     out
+}
+
+/// Reverse KL with its weight turned negative, a step back in time on three cells: the range of u grows.
+fn backward() -> Comparison {
+    let chain = Chain { p: vec![1.0 / 3.0; 3], conductance: vec![1.0; 2] };
+    let u = [0.7, 1.3, 1.0];
+    let highest = range(&chain.step(&ReverseKl, &u, -0.05, false)).1;
+    Comparison::at_most("three cells, weight -1: max u_t ≤ max u₀", highest, range(&u).1, 1.0, SLACK)
+}
+
+/// Two pairs of cells that do not touch: χ² between the pairs stays, whatever the gap of each.
+fn disconnected() -> Comparison {
+    let chain = Chain { p: vec![0.25; 4], conductance: vec![1.0, 0.0, 1.0] };
+    let half = Chain { p: vec![0.5; 2], conductance: vec![2.0] };
+    let (u, time) = ([0.5, 0.5, 1.5, 1.5], 0.1);
+    let chi2 = |u: &[f64]| chain.mean(|i| (u[i] - 1.0).powi(2));
+    let after = chi2(&chain.after(&ReverseKl, &u, time, 0.01, false));
+    let bound = exp(-2.0 * half.gap().0 * time) * chi2(&u);
+    Comparison::at_most("two pairs of cells apart, λ₁ of each: χ²(q_t‖p) and its bound", after, bound, 1.0, SLACK)
 }

@@ -1,7 +1,7 @@
 //! T20: transport with reaction sees no gap: log sup p/q falls below the solution of one scalar equation.
 
 use super::chain::Chain;
-use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
+use super::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Neyman, Pearson, ReverseKl};
 use crate::num::{exp, exp_m1, ln, ln_1p};
 use crate::rng::{Purpose, stream};
@@ -12,6 +12,11 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T20",
     title: "with transport and reaction sup p/q falls at a rate of its own, whatever the gap and the dimension",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("(H)", "the bound for Pearson"),
+        Hypothesis::instance("mass is created and destroyed, not only moved", transport_alone),
+        Hypothesis::not_run("R(0) < ∞", "the bound is infinite otherwise"),
+    ],
     check,
 };
 
@@ -161,9 +166,26 @@ fn two_states() -> Outcome {
     let (rate, limit) = start(&Pearson);
     out.comparisons.push(Comparison::exact("Pearson, d log R/dt", rate, -200.0 / 9.0, 1.0, 1e-9));
     out.comparisons.push(Comparison::exact("Pearson, the bound's slope", limit, -24.0, 1.0, 1e-9));
-    out.mutants.push(("the bound for Pearson", Comparison::decision("two states", rate <= limit)));
+    out.mutants.push((
+        "the bound for Pearson",
+        Comparison::at_most("two states, Pearson: d log R/dt and its bound", rate, limit, 1.0, 0.0),
+    ));
     // forward KL has equality in (H), so that its bound is attained
     let (rate, limit) = start(&ForwardKl);
     out.comparisons.push(Comparison::exact("forward KL attains the bound", rate, limit, 1.0, 1e-9));
     out
+}
+
+/// The same two states without reaction: nothing passes, and R stays.
+fn transport_alone() -> Comparison {
+    let chain = Chain { p: vec![0.5, 0.5], conductance: vec![0.0] };
+    let after = log_sup(&chain.after(&ReverseKl, &[0.2, 1.8], 1.0, 0.1, false));
+    let bound = advance(&ReverseKl, ln(5f64), 1.0);
+    Comparison::at_most(
+        "two states apart, no reaction, reverse KL, t = 1: log R and its bound",
+        after,
+        bound,
+        1.0,
+        1e-9,
+    )
 }

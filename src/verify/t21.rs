@@ -2,7 +2,7 @@
 
 use super::integrability::Exponents;
 use super::t05::SoftStep;
-use super::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair, Takes};
+use super::{Budget, Claim, Comparison, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes};
 use crate::divergence::{Divergence, ForwardKl, LeCam, ReverseKl};
 use crate::num::exp;
 use rayon::prelude::*;
@@ -12,6 +12,17 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T21",
     title: "smoothed fields of two divergences can point opposite ways: along one the other's divergence rises",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("f = g, where a divergence is to fall", "every smoothed drift lowers every divergence"),
+        Hypothesis::variant(
+            "q is one particle (the formula of forward KL)",
+            "forward KL's field at two particles by the formula for one",
+        ),
+        Hypothesis::not_run(
+            "the derivative passes under the integral",
+            "atoms in a bounded set and a Gaussian kernel suffice; we know no counter-example",
+        ),
+    ],
     check,
 };
 
@@ -97,7 +108,7 @@ fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
     let v = cloud.field(g.as_ref());
     let fastest = v.iter().map(|v| v.abs()).sum::<f64>();
     if !fastest.is_finite() {
-        let name = format!("{} particles along {}", particles.len(), g.name());
+        let name = format!("N = {}, along {}", particles.len(), g.name());
         let refused =
             Comparison::refused(name, "the weight overflows double precision where the smoothed field needs it");
         return Outcome { comparisons: vec![refused], ..Outcome::default() };
@@ -113,10 +124,13 @@ fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
     let mut add = |what: &str, ladder: &Ladder, direction: Vec<f64>, falls: &'static str| {
         let right = -product(&direction, &v);
         let scale = (product(&direction, &direction) * product(&v, &v)).sqrt();
-        let name = format!("{} particles, {what} along {}", particles.len(), g.name());
+        let name = format!("N = {}, {what} along {}", particles.len(), g.name());
         out.comparisons.push(Comparison::of_ladder(name.clone(), ladder, right, scale, 1e-7));
         let rung = ladder.finest_rung(1e-3 * scale);
-        out.mutants.push((falls, Comparison::decision(name.clone(), ladder.values[rung] <= 0.0).unless(right <= 0.0)));
+        out.mutants.push((
+            falls,
+            Comparison::at_most(format!("{name}, rate"), ladder.values[rung], 0.0, scale, 0.0).unless(right <= 0.0),
+        ));
         // the product of the sizes: what the rate would be if the two fields were collinear
         let collinear = Comparison::of_ladder(name, ladder, -scale, scale, 1e-7);
         out.mutants.push(("smoothed fields are collinear", collinear.unless_true(right)));

@@ -2,7 +2,7 @@
 
 use super::chain::Chain;
 use super::t14::Line;
-use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
+use super::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use crate::divergence::{Divergence, ForwardKl, Hellinger, LeCam, Neyman, Pearson, ReverseKl};
 use crate::num::{GaussLegendre, cosh, exp, ln};
 use rayon::prelude::*;
@@ -12,6 +12,10 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T23",
     title: "far wells exchange mass as a chain of states, so that one integral of the weight gives the time to repair",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("the wells are far apart", "exact at finite L"),
+        Hypothesis::instance("the two wells have equal masses (T_½)", unequal),
+    ],
     check,
 };
 
@@ -109,4 +113,13 @@ fn wells(budget: &Budget) -> Outcome {
         }
     }
     out
+}
+
+/// Two states of masses 0.3 and 0.7: after the time of equal masses the imbalance is not half.
+fn unequal() -> Comparison {
+    let chain = Chain { p: vec![0.3, 0.7], conductance: vec![1.0] };
+    let u = [0.4, (1.0 - 0.3 * 0.4) / 0.7];
+    let span = time(&ReverseKl, u[0]);
+    let left = 1.0 - chain.after(&ReverseKl, &u, span, 0.02 * chain.stable_step(&ReverseKl, &u), false)[0];
+    Comparison::exact("masses 0.3 and 0.7, reverse KL, after T_½: imbalance", left, 0.3, 0.3, 1e-7)
 }

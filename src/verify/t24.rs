@@ -1,7 +1,7 @@
 //! T24: the weight that is best for the worst of several levels is the shortest vector of a convex hull.
 
 use super::t05::SoftStep;
-use super::{Budget, Claim, Comparison, Grid, Nodes, Outcome, Pair, Takes};
+use super::{Budget, Claim, Comparison, Grid, Hypothesis, Nodes, Outcome, Pair, Takes};
 use crate::divergence::Divergence;
 use crate::num::{exp, ln_1p};
 use crate::rng::{Purpose, stream, uniform};
@@ -11,6 +11,14 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T24",
     title: "the weight with the best worst-case efficiency over levels is the shortest convex combination of s'/‖s'‖",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant("ŝ_τ is divided by its norm", "the sum without norms is best"),
+        Hypothesis::instance("a and c are the active levels (two-level formula)", inactive),
+        Hypothesis::not_run(
+            "0 < E_q[s_τ'²|β|²] < ∞, and a compact set of levels",
+            "the unit vectors ŝ_τ, or their shortest combination, do not exist otherwise",
+        ),
+    ],
     check,
 };
 
@@ -18,8 +26,7 @@ pub(super) const CLAIM: Claim = Claim {
 const LEVELS: usize = 41;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
-    // the pair of T8's table
-    let page = Pair::on_the_line(&[[0.5, -2.0, 0.8], [0.5, 2.0, 0.8]], &[[0.9, -2.0, 0.9], [0.1, 2.0, 0.9]]);
+    let page = page();
     let divergences = budget.divergences();
     // the best, reverse KL and the surrogate of T8, as printed
     let mut out: Vec<Outcome> =
@@ -146,7 +153,7 @@ impl Levels {
         let uniform = self.efficiency(self.combination(&[1.0 / LEVELS as f64; LEVELS]));
         // where it is as good to 1e-4 it is nearly z, and nothing can be rejected
         let best = |found: f64| {
-            let says = Comparison::decision(name(&format!("efficiency {found:.4}")), found >= value - 1e-6);
+            let says = Comparison::at_most(name("best worst efficiency"), value, found, 1.0, 1e-6);
             says.unless(value - found < 1e-4)
         };
         out.mutants.push(("the average of the levels is best", best(uniform)));
@@ -157,4 +164,25 @@ impl Levels {
         out.mutants.push(("the sum without norms is best", best(raw)));
         out
     }
+}
+
+/// The pair of T8's table.
+fn page() -> Pair {
+    Pair::on_the_line(&[[0.5, -2.0, 0.8], [0.5, 2.0, 0.8]], &[[0.9, -2.0, 0.9], [0.1, 2.0, 0.9]])
+}
+
+/// The formula of two levels at the lowest and the middle one of -2 to 3, where the highest is the worst.
+fn inactive() -> Comparison {
+    let levels = Levels::new(&page(), -2.0, 3.0);
+    let mut weights = vec![0.0; LEVELS];
+    (weights[0], weights[LEVELS / 2]) = (0.5, 0.5);
+    let left = levels.efficiency(levels.combination(&weights));
+    let right = 0.5 * (1.0 + levels.gram[0][LEVELS / 2]);
+    Comparison::exact(
+        "levels -2 to 3, a = -2 and c = 0.5: worst efficiency and ½(1 + ⟨ŝ_a, ŝ_c⟩)",
+        left,
+        right,
+        1.0,
+        1e-7,
+    )
 }

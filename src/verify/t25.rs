@@ -5,7 +5,7 @@ use crate::linalg::Matrix;
 use crate::model::{Generator, LatentBatch};
 use crate::num::{Summary, exp, ln};
 use crate::rng::{Purpose, fill_normal, stream};
-use crate::verify::{Budget, Claim, Comparison, Outcome, Size, Takes};
+use crate::verify::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -13,6 +13,12 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T25",
     title: "one point per centre, weighed against the mixture of all centres, gives Z without bias",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::instance("(a) ψ > 0 on the support of p", bounded_kernels),
+        Hypothesis::variant("(a) ψ contains the own kernel", "own centre left out"),
+        Hypothesis::variant("(a) one point is drawn from each kernel", "points at the centres, without noise"),
+        Hypothesis::not_run("(b) χ²(p‖ψ) < ∞; (c) finite expectations", "the formulas read ∞ = ∞ otherwise"),
+    ],
     check,
 };
 
@@ -180,4 +186,13 @@ fn bracket(g: &Generator<f64>, seed: u64) -> Outcome {
     out.mutants.push(("own centre in, and an upper bound", decide("own centre in", with > -LIMIT)));
     out.mutants.push(("own centre out, and a lower bound", decide("own centre out", without < LIMIT)));
     out
+}
+
+/// One centre at 0 with a uniform kernel on [-1, 1]: the mean of p~/ψ is the part of Z that the kernel reaches.
+fn bounded_kernels() -> Comparison {
+    let log_p = |x: f64| log_target(&Matrix::filled(1, 1, x))[0];
+    // ψ = ½, the density of the point that is drawn
+    let left = crate::verify::hypothesis::integral(-1.0, 1.0, |x| 0.5 * exp(log_p(x)) / 0.5);
+    let z = exp(LOG_Z);
+    Comparison::exact("a uniform kernel on [-1, 1]: E[p~/ψ] and Z", left, z, z, 1e-9)
 }

@@ -1,6 +1,6 @@
 //! T26: KL in nats by de Bruijn's identity: over all noise levels, at one of them, under noise (a, s), and from samples.
 
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair, Takes};
+use super::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Outcome, Pair, Takes};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::metric::{Estimate, NoiseLevels};
@@ -11,6 +11,14 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T26",
     title: "KL(q‖p) is half the integral of E|∇log q_σ - ∇log p_σ|² over σ²: nats from scores, without Z",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant("(b) all noise levels from 0 to ∞", "levels below σ = 1 alone"),
+        Hypothesis::instance("(a) both laws have the same noise", one_sided),
+        Hypothesis::not_run(
+            "finite second moments and KL(q‖p) < ∞",
+            "the last term of (b) has no such form, or both sides are infinite",
+        ),
+    ],
     check,
 };
 
@@ -128,4 +136,13 @@ fn sampled(draw: &Draw, levels: &NoiseLevels, (kl, tolerance): (f64, f64), out: 
     };
     out.comparisons.push(against(of(false)));
     out.mutants.push(("the sum of both scores", against(of(true))));
+}
+
+/// N(0, 1) and N(½, 0.64) with noise on q alone.
+fn one_sided() -> Comparison {
+    let pair = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 0.5, 0.8]]);
+    let at = |variance: f64| Pair { p: pair.p.clone(), q: noised(&pair, variance).q };
+    let left = (at(0.501).kl() - at(0.499).kl()) / 2e-3;
+    let right = -0.5 * squares(&at(0.5)).0;
+    Comparison::exact("N(0, 1) and N(0.5, 0.64), noise on q alone: dKL/dσ² at 0.5", left, right, right.abs(), 1e-4)
 }

@@ -1,7 +1,7 @@
 //! T27: Riesz kernels on the circle: dissipation, Coulomb particles, rates of modes, the spectrum at p, and the exponents of slow decay.
 
 use super::cloud::{runge_kutta, velocity};
-use super::{Budget, Claim, Comparison, Outcome, Size, Takes};
+use super::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use crate::density::{Density, Domain, Harmonic, TorusDensity};
 use crate::linalg::{Lu, Matrix, SymmetricEigen, matmul};
 use crate::num::{cos, exp, ln, ln_1p, powf, sin, sin_cos};
@@ -15,6 +15,18 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T27",
     title: "with Riesz kernels KL falls at KSD²; Coulomb at the lowest eigenvalue, which is at most min p; smooth kernels slowly",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("(c) p is uniform, for its rate", "the slowest rate is that of the uniform law"),
+        Hypothesis::variant(
+            "(c) infinitely many particles, for the rates of the wave equation",
+            "the rate of the continuum at N particles",
+        ),
+        Hypothesis::not_run("p is positive and smooth", "the field contains ∇log p, which does not exist where p = 0"),
+        Hypothesis::not_run(
+            "(b) all particles within one turn",
+            "on the circle the order of the numbers means nothing otherwise",
+        ),
+    ],
     check,
 };
 

@@ -1,9 +1,10 @@
 //! T28: generalised Wasserstein gradients: dissipation for every divergence, length in L2, translations, chatter of Euler's steps, slow tails.
 
 use super::cloud::{moved, runge_kutta, velocity};
+use super::hypothesis::within;
 use super::pair::vector;
 use super::window::{Scene, Window};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Push, Takes, Vector, dot, resolve};
+use super::{Budget, Claim, Comparison, Draw, Hypothesis, Ladder, Outcome, Pair, Push, Takes, Vector, dot, resolve};
 use crate::density::{Density, GaussianMixture};
 use crate::divergence::Divergence;
 use crate::linalg::Matrix;
@@ -16,6 +17,14 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T28",
     title: "along ∇g*(s), g = |·|^p/p, D_f falls at E|s|_q^q; per unit of L2 length no p beats p = 2",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("(b) the length is that of L²", other_length),
+        Hypothesis::instance("(e) q ≥ 2", small_exponent),
+        Hypothesis::not_run(
+            "(a) V ∈ C¹, or faded out near the zeros of s",
+            "sufficient: for q < 2 the slope of ∇g* is infinite there and the order of the differences is lost",
+        ),
+    ],
     check,
 };
 
@@ -262,4 +271,33 @@ fn slow_tails() -> Outcome {
         out.mutants.push(("the bound without its 2", against(bound(1.0)).unless_true(truth)));
     }
     out
+}
+
+/// q = 3, p = 1.5, N(0, 1) and μ = N(0, ½), s = x: per unit of its own length, that of L^p, V is faster than s.
+fn other_length() -> Comparison {
+    let pair = Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 0.0, 0.5f64.sqrt()]]);
+    let (young, p) = (young(3.0), 1.5);
+    let mean = |g: &dyn Fn(f64, f64) -> f64| {
+        within(&pair, 8.0, |n, i| {
+            let s = n.beta(i)[0];
+            g(s, young.velocity(s, 0))
+        })
+    };
+    let per_length = mean(&|s, v| s * v) / powf(mean(&|_, v| powf(v.abs(), p)), 1.0 / p);
+    let steepest = mean(&|s, _| s * s).sqrt();
+    Comparison::at_most(
+        "N(0, 1) and N(0, ½), q = 3, per unit of L^p length: rate and (E s²)^½",
+        per_length,
+        steepest,
+        1.0,
+        1e-9,
+    )
+}
+
+/// q = 1.5 in the plane, N((1, 0), I) towards N(0, I), ρ = 1, KL = ½: s = (1, 0) has all of its length in one coordinate.
+fn small_exponent() -> Comparison {
+    let (q, young) = (1.5, young(1.5));
+    let rate: f64 = [1.0, 0.0].into_iter().enumerate().map(|(k, s)| s * young.velocity(s, k)).sum();
+    let bound = powf(2f64, 1.0 - 0.5 * q);
+    Comparison::at_most("N((1, 0), I) to N(0, I), q = 1.5: d^(1-q/2)(2ρKL)^(q/2) ≤ E|s|_q^q", bound, rate, 1.0, 1e-12)
 }

@@ -1,7 +1,7 @@
 //! T29: saddle-free Newton steps of a cloud: descent, multipliers, an exact recursion, saddles of any depth, and the second-order certificate.
 
 use super::cloud::{moved, pull};
-use super::{Budget, Claim, Comparison, Ladder, Outcome, Size, Takes};
+use super::{Budget, Claim, Comparison, Hypothesis, Ladder, Outcome, Size, Takes};
 use crate::linalg::{Lanczos, Matrix};
 use crate::num::{cos, sin};
 use crate::rng::{Purpose, normal_matrix};
@@ -13,6 +13,15 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T29",
     title: "x - η(H² + ε)^(-1/2)v leaves saddles of any depth alike; λ_min ≥ α bounds F from below nearby",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("(a) the cubic term is counted, or η is small", "descent without the cubic term"),
+        Hypothesis::variant("(d) H ≥ α > 0", "the bound at the saddle"),
+        Hypothesis::variant("(d) off the symmetries of F", "the degenerate direction kept"),
+        Hypothesis::not_run(
+            "F is three times differentiable, H bounded and symmetric",
+            "Taylor's formula of the proof is not defined otherwise",
+        ),
+    ],
     check,
 };
 
@@ -72,7 +81,7 @@ fn descent(seed: u64) -> Outcome {
             out.comparisons.push(Comparison::decision(name("descent"), after <= plain + cubic + 1e-12));
             // past the inflection a whole step goes over the minimum
             if k == 0 && eta == 1.0 {
-                let always = Comparison::decision(name("descent without the cubic term"), after <= plain);
+                let always = Comparison::at_most(name("F after the step and its bound"), after, plain, 1.0, 0.0);
                 out.mutants.push(("descent without the cubic term", always));
             }
         }
@@ -210,19 +219,24 @@ fn certificate(seed: u64, many: u64) -> Outcome {
     let (f, alpha, c) = (QuarticQuadratic, 0.5, 3.0);
     let above = |rest: &Matrix, u: &Matrix, r: f64| {
         let gained = f.value(&moved(rest, r, u)) - f.value(rest);
-        gained >= (0.5 * alpha - c * r) * r * r * inner(u, u) - 1e-15
+        ((0.5 * alpha - c * r) * r * r * inner(u, u), gained)
     };
+    let keeps = |(bound, gained): (f64, f64)| gained >= bound - 1e-15;
     let minimum = atoms();
     let radius = |k: u64| 1e-3 + 0.08 * (k % 97) as f64 / 97.0;
-    let kept = (0..many).filter(|&k| above(&minimum, &field(seed, k, true), radius(k))).count();
+    let kept = (0..many).filter(|&k| keeps(above(&minimum, &field(seed, k, true), radius(k)))).count();
     let mut out = Outcome::default();
     let name = format!("{kept} of {many} maps keep F above (α/2 - Cr)|T - id|²");
     out.comparisons.push(Comparison::decision(name, kept as u64 == many));
     let (flat, shift) = (Matrix::zeros(COUNT, 1), Matrix::filled(COUNT, 1, 1.0));
-    let saddle = above(&flat, &field(seed, 0, true), 1e-3);
-    out.mutants.push(("the bound at the saddle", Comparison::decision("at the saddle", saddle)));
-    let kept = above(&minimum, &shift, 1e-3);
-    out.mutants.push(("the degenerate direction kept", Comparison::decision("translation", kept)));
+    for (what, place, rest, u) in [
+        ("the bound at the saddle", "at the saddle", &flat, &field(seed, 0, true)),
+        ("the degenerate direction kept", "translation", &minimum, &shift),
+    ] {
+        let (bound, gained) = above(rest, u, 1e-3);
+        let name = format!("{place}: (α/2 - Cr)|u|² ≤ F - F₀");
+        out.mutants.push((what, Comparison::at_most(name, bound, gained, 1.0, 1e-15)));
+    }
     for k in 0..4 {
         let u = field(seed, (1 << 25) | k, true);
         let ladder = Ladder::quotients(0.1, 1.0, |r| {

@@ -2,13 +2,17 @@
 
 use crate::divergence::{Divergence, ForwardKl, Hellinger, JensenShannon, LeCam, ReverseKl};
 use crate::num::{exp, ln, ln_1p, min_norm};
-use crate::verify::{Budget, Claim, Comparison, Outcome, Takes};
+use crate::verify::{Budget, Claim, Comparison, Hypothesis, Outcome, Takes};
 use std::sync::Arc;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T30",
     title: "several targets: along the shortest combination every divergence falls",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("ω is the shortest combination", "equal weights"),
+        Hypothesis::not_run("V_i ∈ L²(q)", "U is not defined otherwise; T7 decides it"),
+    ],
     check,
 };
 

@@ -1,7 +1,7 @@
 //! T31: the flow of the Sinkhorn divergence: its velocity is the gradient, Gaussians, the collapsed start, and both limits of ε.
 
 use super::cloud::moved;
-use super::{Budget, Claim, Comparison, Ladder, Outcome, Size, Takes};
+use super::{Budget, Claim, Comparison, Hypothesis, Ladder, Outcome, Size, Takes};
 use crate::linalg::Matrix;
 use crate::num::ln;
 use crate::rng::{Purpose, normal_matrix, stream, uniform};
@@ -12,6 +12,15 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T31",
     title: "T_qp - T_qq is minus the gradient of the Sinkhorn divergence; Gaussians stay Gaussian along its flow",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("S_ε is debiased by the plans of p and q with themselves", "OT_ε, not debiased"),
+        Hypothesis::instance("(b) the laws are Gaussian", two_points),
+        Hypothesis::variant("(c) ε > 0, for a rate below 1", "the rate 1 of ε = 0"),
+        Hypothesis::not_run(
+            "bounded support, or Gaussians",
+            "sufficient for smooth potentials; we know no counter-example with finite second moments",
+        ),
+    ],
     check,
 };
 
@@ -242,4 +251,14 @@ fn gaussians(epsilon: f64) -> Outcome {
         out.mutants.push(("a collapsed start that stays", start(0.0)));
     }
     out
+}
+
+/// N(0, 1) to two points ±1, which have its mean and variance: the projection is no line.
+fn two_points() -> Comparison {
+    let (epsilon, (x, wx)) = (1.0, gaussian(0.0, 1.0));
+    let (a, b) = (cloud(&x, &wx), cloud(&Matrix::from_rows(&[[-1.0], [1.0]]), &[0.0; 2]));
+    let projection = couple(&a, &b, &settings(epsilon)).expect("clouds").projection(&a, &b);
+    let k = 5 * NODES / 8;
+    let right = 0.5 * ((epsilon * epsilon + 4.0).sqrt() - epsilon) * x[(k, 0)];
+    Comparison::exact(format!("N(0, 1) to ±1, ε = 1: T(x) at {}", x[(k, 0)]), projection[(k, 0)], right, 1.0, 1e-6)
 }

@@ -1,9 +1,10 @@
 //! T32: the gate of least variance between Tweedie's estimate and the target score: quadrature of posteriors on the line and in the plane.
 
-use super::{Budget, Claim, Comparison, Draw, Grid, Outcome, Takes, hessian_of_log};
+use super::hypothesis::{integral, normal};
+use super::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Outcome, Takes, hessian_of_log};
 use crate::density::{Density, GaussianMixture, evaluate};
 use crate::linalg::{Cholesky, Matrix, matmul};
-use crate::num::{exp, hypot, log_sum_exp};
+use crate::num::{exp, hypot, log_sum_exp, tanh};
 use crate::rng::{Purpose, fill_normal, normal_matrix, uniform};
 use crate::search::posterior::{Gate, Level, Posterior, exact};
 use rayon::prelude::*;
@@ -12,6 +13,11 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T32",
     title: "D + G(T - D) is unbiased for ∇log p_t; G = a²(a²I + s²E[H])⁻¹ has the least variance, 0 on Gaussians",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("(a) G does not depend on the draw", own_gate),
+        Hypothesis::instance("p is positive and C²: no boundary terms", boundary),
+        Hypothesis::variant("(c) Q = I, for G = a²I without variance", "a² I has no variance on Gaussians"),
+    ],
     check,
 };
 
@@ -279,4 +285,25 @@ fn gaussians() -> Outcome {
 
 fn mixed(level: Level) -> Gate {
     Gate::Scalar(level.a * level.a)
+}
+
+/// Means over x_0 ~ N(0, 1) on x > `edge`, given x_t, at a = 0.8 and s = 0.6.
+fn given(xt: f64, edge: f64, g: impl Fn(f64) -> f64) -> f64 {
+    let weight = |x: f64| normal(x) * normal((xt - 0.8 * x) / 0.6);
+    integral(edge, 10.0, |x| weight(x) * g(x)) / integral(edge, 10.0, weight)
+}
+
+/// N(0, 1) and the gate tanh(x_0) of the draw itself, at x_t = 1.
+fn own_gate() -> Comparison {
+    let left = given(1.0, -10.0, |x| {
+        let (d, t) = ((0.8 * x - 1.0) / 0.36, -x / 0.8);
+        d + tanh(x) * (t - d)
+    });
+    Comparison::exact("N(0, 1), G = tanh(x₀): E[D + G(T - D)] and the score at 1", left, -1.0, 1.0, 1e-9)
+}
+
+/// p = 2φ on x > 0, at x_t = 0.3: the target score misses the jump, Tweedie's estimate does not.
+fn boundary() -> Comparison {
+    let tweedie = given(0.3, 0.0, |x| (0.8 * x - 0.3) / 0.36);
+    Comparison::exact("half of N(0, 1): E[T] and E[D] at 0.3", given(0.3, 0.0, |x| -x / 0.8), tweedie, 1.0, 1e-9)
 }

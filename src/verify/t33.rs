@@ -1,6 +1,7 @@
 //! T33: Fisher training on the line: its velocity, its Gaussian laws, why half of it is no gradient, and what it does not see.
 
-use super::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Pair, Takes};
+use super::hypothesis::integral;
+use super::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Outcome, Pair, Takes};
 use crate::density::GaussianMixture;
 use crate::num::{GaussLegendre, exp, ln};
 use crate::rng::{Stream, fill_normal, uniform};
@@ -10,6 +11,11 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T33",
     title: "the Fisher divergence falls fastest along ∇(H[∇log q] - H[∇log p]), H[s] = |s|²/2 + div s, which sees no masses",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("p, q ∈ C³", corner),
+        Hypothesis::variant("(a) δ moves with q", "the first term alone, V = -∇½|δ|²"),
+        Hypothesis::not_run("Gaussian tails", "sufficient: no boundary terms at infinity"),
+    ],
     check,
 };
 
@@ -202,4 +208,25 @@ fn masses() -> Outcome {
         out.mutants.push(("KL vanishes with D", Comparison::decision(name("KL"), kl < 1e-3)));
     }
     out
+}
+
+/// Laplace's q and p = N(0, 1), ξ = x e^(-x²/2): the score of q jumps at 0, which derivatives off 0 do not see.
+fn corner() -> Comparison {
+    let xi = |x: f64| {
+        let bump = exp(-0.5 * x * x);
+        [x * bump, (1.0 - x * x) * bump, (x * x - 3.0) * x * bump]
+    };
+    // both sides of 0 are alike
+    let mean = |g: &dyn Fn(f64) -> f64| integral(0.0, 40.0, |x| exp(-x) * g(x));
+    let fisher = |step: f64| {
+        mean(&|x| {
+            let [v, slope, bend] = xi(x).map(|v| step * v);
+            let score = (-1.0 - bend / (1.0 + slope)) / (1.0 + slope);
+            0.5 * (score + x + v).powi(2)
+        })
+    };
+    let left = (fisher(1e-4) - fisher(-1e-4)) / 2e-4;
+    // H[s_q] = ½, H[s_p] = ½x² - 1, so that V = -x
+    let right = mean(&|x| x * xi(x)[0]);
+    Comparison::exact("Laplace and N(0, 1), along x e^(-x²/2): dD/dε and -E_q[V·ξ]", left, right, 1.0, 1e-6)
 }

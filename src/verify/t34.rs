@@ -6,13 +6,19 @@ use crate::linalg::{Matrix, matmul};
 use crate::num::{cos, exp, ln, sin, sin_cos};
 use crate::rng::{Purpose, normal_matrix};
 use crate::symmetry::{AffineField, Settings, find};
-use crate::verify::{Budget, Claim, Comparison, Outcome, Size, Takes};
+use crate::verify::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T34",
     title: "a one-parameter group of affine maps keeps p iff ⟨∇log p, Ax + b⟩ + tr A = 0; they form a null space",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("(a) p ∈ W^{1,1}: no jump", "a density with a jump"),
+        Hypothesis::variant("(a) for all times t", "one time in place of all"),
+        Hypothesis::variant("(d) the group keeps p", "a group that does not keep p"),
+        Hypothesis::not_run("(c) second moments", "without a covariance the bound is not defined"),
+    ],
     check,
 };
 
@@ -261,7 +267,7 @@ fn average() -> Outcome {
             (plain, averaged)
         };
         let decide = |(plain, averaged): (f64, f64)| {
-            Comparison::decision(format!("{}: the average is no farther", f.name()), averaged <= plain + 1e-12)
+            Comparison::at_most(format!("{}: the average is no farther", f.name()), averaged, plain, 1.0, 1e-12)
         };
         let (plain, averaged) = both(round, off);
         out.comparisons.push(decide((plain, averaged)));

@@ -2,8 +2,8 @@
 
 use super::pair::vector;
 use super::{
-    Budget, Bumps, Claim, Comparison, Draw, Grid, Jacobian, Ladder, Outcome, Pair, Push, Takes, Vector, dot,
-    hessian_of_log,
+    Budget, Bumps, Claim, Comparison, Draw, Grid, Hypothesis, Jacobian, Ladder, Outcome, Pair, Push, Takes, Vector,
+    dot, hessian_of_log,
 };
 use crate::linalg::Matrix;
 use crate::num::exp;
@@ -13,6 +13,21 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T35",
     title: "along ∇log p - s, KL(q‖p) falls at the rate E|δ|² - E⟨e, δ⟩, δ = s - ∇log p, e = s - ∇log q",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant(
+            "(a) s is the exact score, for the rate E|V|²",
+            "a wrong score called exact: the rate E|δ|²",
+        ),
+        Hypothesis::variant(
+            "(b) the target does not change on the way, where KL is to fall at a square",
+            "E|s - ∇log p|² along another target",
+        ),
+        Hypothesis::variant("(c) the steps have no noise, for rest at Q", "Langevin's steps have the variance Q"),
+        Hypothesis::not_run(
+            "C is positive definite, n > d (c); E|e|² and I are finite (a)",
+            "the affine score, or the rate, is not defined otherwise",
+        ),
+    ],
     check,
 };
 

@@ -6,13 +6,25 @@ use crate::num::{cos, exp, sin};
 use crate::rng::{Purpose, normal_matrix};
 use crate::symmetry::{AffineField, Settings, find};
 use crate::verify::t34::drift;
-use crate::verify::{Budget, Claim, Comparison, Outcome, Size, Takes};
+use crate::verify::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T36",
     title: "the symmetries of every p(·|y) are the null space of E[g gᵀ] over fields that leave y still",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("(a) the field leaves y still", "so(k + 1), as if y could move"),
+        Hypothesis::variant(
+            "(c) the likelihood is constant along orbits",
+            "every symmetry of the marginal is one given y",
+        ),
+        Hypothesis::elsewhere("p(·|y) ∈ W^{1,1}, as in T34", "T34", "a density with a jump"),
+        Hypothesis::not_run(
+            "(b) the derivative in x passes under the integral over y",
+            "sufficient: we know no counter-example",
+        ),
+    ],
     check,
 };
 
@@ -185,7 +197,7 @@ fn posterior(seed: u64) -> Outcome {
         let what = if of_radius { "likelihood of the radius" } else { "likelihood of one coordinate" };
         let x = p.points(seed, POINTS);
         let count = find(&p, &x, &given()).expect("enough points").basis.len() as f64;
-        let dimension = |right: f64| Comparison::exact(format!("{what}, dimension"), count, right, 1.0, 0.0);
+        let dimension = |right: f64| Comparison::exact(format!("{what}, dimension"), count, right, 1.0, 0.5);
         let right = if of_radius { 1.0 } else { 0.0 };
         out.comparisons.push(dimension(right));
         out.mutants.push(("every symmetry of the marginal is one given y", dimension(1.0).unless(of_radius)));

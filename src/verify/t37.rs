@@ -1,7 +1,7 @@
 //! T37: the law of a trained generator moves by K V, K the tangent kernel of its network, and what that loses against V.
 
 use super::t09::{Kind, STEP, Setting, moved};
-use super::{Budget, Claim, Comparison, Draw, Ladder, Outcome, Takes};
+use super::{Budget, Claim, Comparison, Draw, Hypothesis, Ladder, Outcome, Takes};
 use crate::divergence::Divergence;
 use crate::linalg::{Matrix, SymmetricEigen};
 use crate::model::LatentBatch;
@@ -14,6 +14,12 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T37",
     title: "the law of a trained generator moves by KV: descent at |E JᵀV|², and at E|PV|² by a Gauss-Newton step",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant("(a) the parameters move, and not each sample by itself", "the samples move by V"),
+        Hypothesis::variant("(c) the step is that of Gauss and Newton, for E|PV|²", "the rate of the other step"),
+        Hypothesis::instance("(b) D_f(p‖q) < ∞, as in T9", super::t01::infinite),
+        Hypothesis::not_run("(b) q has a density", "a singular law has no ratio r: neither side is defined"),
+    ],
     check,
 };
 

@@ -1,4 +1,4 @@
-use super::established;
+use super::{established, needed};
 use pushforward::density::GaussianMixture;
 use pushforward::linalg::Matrix;
 use pushforward::verify::{Budget, Pair, Verdict, claim};
@@ -80,6 +80,7 @@ fn t06_one_geometry_for_all_divergences() {
 fn t33_fisher_training_on_the_line() {
     let evidence = claim("T33").unwrap().run(&Budget::quick().with_dim(1));
     assert!(evidence.holds() && evidence.all_mutants_caught(), "{evidence}");
+    needed(&evidence);
 }
 
 /// Checks on random instances of T35 that KL falls along ∇log p - s at -E|δ|² + E⟨e, δ⟩ for exact and wrong scores, along another target at the

@@ -1,6 +1,7 @@
 //! The report of a run: one self-contained HTML file, drawn from plain data ([`Record`]).
 
 pub(crate) mod axis;
+pub mod cards;
 pub mod comparison;
 pub(crate) mod contour;
 mod curves;

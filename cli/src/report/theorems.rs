@@ -9,9 +9,9 @@ use crate::report::page::{document, drawn};
 use crate::report::plot::Plot;
 use crate::style::{GREEN, INK, MODEL, TARGET, count, escape, number};
 use crate::verification::table::observed;
-use crate::verification::{Request, Status, Tally, refusals, shown, status, word};
+use crate::verification::{Request, Status, Tally, refusals, shown, sides, status, without, word};
 use pushforward::num::powf;
-use pushforward::verify::{Comparison, Evidence, Verdict};
+use pushforward::verify::{Comparison, Evidence, Verdict, Without};
 use std::fmt::Write;
 
 /// Pixels of a diagram beside words.
@@ -30,17 +30,19 @@ pub fn html(request: &Request, evidence: &[Evidence]) -> String {
     let mut s = String::from(
         "<section><h2>How to read the slopes</h2><p>The left side of a theorem is a difference quotient of the functional itself, without the \
          theorem; the right side is the theorem’s formula through the code that ships. Their distance must fall with the step at the \
-         expected order until rounding takes over, on the left of each diagram. A false variant of the statement levels off instead.</p></section>\n",
+         expected order until rounding takes over, on the left of each diagram. A false variant of the statement levels off instead.</p>\
+         <p>Beside each hypothesis of a theorem stands an instance without it: the two sides of the statement, which should agree, or stand in the \
+         order that it claims, and do not.</p></section>\n",
     );
     s.push_str(&graph(evidence));
     let pages = ledger();
-    evidence.iter().for_each(|e| theorem(&mut s, e, pages.iter().find(|t| t.id == e.id)));
+    evidence.iter().for_each(|e| theorem(&mut s, e, pages.iter().find(|t| t.id == e.id), evidence));
     curves::section(&mut s, request, evidence);
     document("Theorems", &part, "Theorems, each by two computations", &lead, &drawn(s))
 }
 
-/// One card: statement, assumptions, both sides, false variants, where it stands.
-fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>) {
+/// One card: statement, assumptions, each with its counter-example, both sides, false variants, where it stands.
+fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>, run: &[Evidence]) {
     let (held, all) = (count(e.count(&Verdict::Holds)), count(e.comparisons.len()));
     let verdict = match status(e) {
         Status::Holds if held == all => format!("<b>holds</b> on all of {all} instances"),
@@ -51,6 +53,7 @@ fn theorem(s: &mut String, e: &Evidence, page: Option<&Theorem>) {
     if let Some(page) = page {
         words(s, page);
     }
+    hypotheses(s, e, run);
     let _ = write!(s, "<details><summary>Figure</summary>\n{}</details>\n", figures::panel(e.id));
     s.push_str("<div class=\"row\">");
     s.push_str(&slopes(e).unwrap_or_default());
@@ -75,6 +78,36 @@ fn words(s: &mut String, page: &Theorem) {
         escape(&page.test),
         if code.is_empty() { code } else { format!(" Code: <code>{}</code>.", escape(&code)) }
     );
+}
+
+/// Each hypothesis beside the counter-example to the theorem without it: its two sides, which should agree and do not.
+fn hypotheses(s: &mut String, e: &Evidence, run: &[Evidence]) {
+    s.push_str(
+        "<table><thead><tr><th>hypothesis</th><th>without it</th><th class=\"n\">left</th><th class=\"n\">right</th>\
+         <th class=\"n\">difference</th><th class=\"n\">allowed</th></tr></thead><tbody>\n",
+    );
+    for h in &e.hypotheses {
+        let found = h.counter_example(run);
+        let words = escape(&without(h, found));
+        let words = match h.hypothesis.without {
+            Without::Elsewhere(claim, _) if found.is_some() => format!("<a href=\"#{claim}\">{claim}</a>: {words}"),
+            _ => words,
+        };
+        let _ = match found.map(sides) {
+            Some([left, right, difference, allowed]) => writeln!(
+                s,
+                "<tr><td>{}</td><td class=\"why\">{words}</td><td class=\"n\">{left}</td><td class=\"n\">{right}</td>\
+                 <td class=\"n\">{difference}</td><td class=\"n\">{allowed}</td></tr>",
+                escape(h.hypothesis.what)
+            ),
+            None => writeln!(
+                s,
+                "<tr><td>{}</td><td class=\"why\" colspan=\"5\">{words}</td></tr>",
+                escape(h.hypothesis.what)
+            ),
+        };
+    }
+    s.push_str("</tbody></table>\n");
 }
 
 fn variants(s: &mut String, e: &Evidence) {

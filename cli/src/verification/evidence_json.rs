@@ -2,7 +2,7 @@
 
 use crate::files::json::real;
 use crate::verification::{Request, Tally, status, word};
-use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
+use pushforward::verify::{Comparison, Dropped, Evidence, Mutant, Verdict, Without};
 use serde_json::{Value, json};
 
 /// Everything that was found; the same for any number of threads.
@@ -35,6 +35,24 @@ fn claim(e: &Evidence) -> Value {
         "verdict": status(e).word().to_lowercase(),
         "instances": e.comparisons.iter().map(comparison).collect::<Vec<Value>>(),
         "false_variants": e.mutants.iter().map(mutant).collect::<Vec<Value>>(),
+        "hypotheses": e.hypotheses.iter().map(|h| hypothesis(e, h)).collect::<Vec<Value>>(),
+    })
+}
+
+/// A hypothesis with what was found without it; where another claim runs its counter-example, that claim has the numbers.
+fn hypothesis(e: &Evidence, dropped: &Dropped) -> Value {
+    let (claim, variant, reason) = match dropped.hypothesis.without {
+        Without::Variant(variant) => (Some(e.id), Some(variant), None),
+        Without::Elsewhere(claim, variant) => (Some(claim), Some(variant), None),
+        Without::Instance(_) => (Some(e.id), None, None),
+        Without::NotRun(reason) => (None, None, Some(reason)),
+    };
+    json!({
+        "what": dropped.hypothesis.what,
+        "claim": claim,
+        "false_variant": variant,
+        "not_run": reason,
+        "counter_example": dropped.found.as_ref().map(comparison),
     })
 }
 

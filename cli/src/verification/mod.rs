@@ -8,8 +8,8 @@ pub use evidence_json::json;
 pub use request::Request;
 pub use table::table;
 
-use crate::style::count;
-use pushforward::verify::{Comparison, Evidence, Mutant, Verdict};
+use crate::style::{count, number};
+use pushforward::verify::{Comparison, Dropped, Evidence, Mutant, Verdict, Without};
 
 /// How a whole claim ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +76,26 @@ pub fn refusals(evidence: &Evidence) -> Vec<String> {
     out
 }
 
+/// What is run without a hypothesis, the false variant and its instance, or why nothing is.
+pub fn without(dropped: &Dropped, found: Option<&Comparison>) -> String {
+    match (dropped.hypothesis.without, found) {
+        (Without::Variant(name) | Without::Elsewhere(_, name), Some(c)) => format!("{name} ({})", c.instance),
+        (Without::Instance(_), Some(c)) => c.instance.clone(),
+        (Without::NotRun(reason), _) => format!("not run: {reason}"),
+        (Without::Elsewhere(claim, name), None) => format!("{name}: 'verify {claim}' runs it"),
+        (Without::Variant(_) | Without::Instance(_), None) => "not run for what was asked".into(),
+    }
+}
+
+/// Both sides, their difference and how large it may be; of a mean z and its limit.
+pub fn sides(c: &Comparison) -> [String; 4] {
+    let (difference, allowed) = match c.z {
+        Some(z) => (format!("z = {z:.0}"), "–".into()),
+        None => (number(c.left - c.right, 2), number(c.tolerance * c.scale.abs(), 2)),
+    };
+    [number(c.left, 5), number(c.right, 5), difference, allowed]
+}
+
 /// Sums over claims.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Tally {
@@ -89,7 +109,7 @@ pub struct Tally {
     pub unresolved: usize,
     /// Instances outside the assumptions.
     pub refused: usize,
-    /// (False variant, instance) pairs.
+    /// (False variant, instance) pairs, and counter-examples to claims without a hypothesis.
     pub tried: usize,
     /// Those that were rejected.
     pub caught: usize,
@@ -108,8 +128,8 @@ impl Tally {
             failed: count(Verdict::Fails),
             unresolved: count(Verdict::Unresolved),
             refused: count(Verdict::Refused(String::new())),
-            tried: sum(&|e| e.mutants.iter().map(Mutant::tried).sum()),
-            caught: sum(&|e| e.mutants.iter().map(Mutant::caught).sum()),
+            tried: sum(&Evidence::tried),
+            caught: sum(&Evidence::caught),
             true_here: sum(&|e| e.mutants.iter().map(Mutant::true_here).sum()),
         }
     }

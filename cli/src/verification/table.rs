@@ -43,6 +43,9 @@ fn group(e: &Evidence, width: usize) -> String {
         text += &format!("  … and {} more reasons to refuse, all in --json\n", refused.len() - REFUSALS);
     }
     e.mutants.iter().for_each(|m| text += &variant(m));
+    for missed in e.hypotheses.iter().filter(|h| h.is_tried() && !h.is_caught()) {
+        text += &format!("  counter-example without '{}': NOT CAUGHT\n", missed.hypothesis.what);
+    }
     text + "\n"
 }
 

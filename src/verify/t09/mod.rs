@@ -8,7 +8,7 @@ use crate::model::{Generator, LatentBatch};
 use crate::num::{exp, ln};
 use crate::verify::pair::vector;
 use crate::verify::{
-    Budget, Claim, Comparison, Draw, Grid, Ladder, Nodes, Outcome, Pair, Takes, dot, integrability, resolve,
+    Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes, dot, integrability, resolve,
 };
 pub(super) use generators::Kind;
 use generators::{image, normals, preimage, random_generator, tails};
@@ -22,6 +22,12 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T09",
     title: "the stop-gradient loss has the gradient of η D_f(p‖G_θ#N)",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::variant("V counts as a constant in the loss", "V differentiated too"),
+        Hypothesis::variant("V is taken at the image of the same z", "V in another order than z"),
+        Hypothesis::instance("F(θ) < ∞, and the bounds 2 and 3 on the tails", crate::verify::t01::infinite),
+        Hypothesis::not_run("q_θ has a positive density (1)", "a singular law has no ratio r: neither side is defined"),
+    ],
     check,
 };
 

@@ -5,9 +5,11 @@ use crate::estimate::Kde;
 use crate::linalg::Matrix;
 use crate::num::{Summary, exp};
 use crate::rng::fill_normal;
+use crate::verify::hypothesis::{integral, normal};
 use crate::verify::pair::vector;
-use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Takes, Vector, dot, resolve};
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Outcome, Takes, Vector, dot, resolve};
 use rayon::prelude::*;
+use std::f64::consts::PI;
 
 mod logarithm;
 mod particles;
@@ -16,6 +18,23 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T10",
     title: "bias and variance of a kernel estimate of the score, and what they do to particles",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("(a) q ∈ C⁵ near x", glued),
+        Hypothesis::instance("(b) N h^d/log N → ∞", lonely),
+        Hypothesis::variant(
+            "(c) the target is blurred as q is, where p is to be at rest",
+            "the unmatched drift rests at p",
+        ),
+        Hypothesis::variant(
+            "(d) the own term is kept, where a particle is to return",
+            "matching alone brings an isolated particle back",
+        ),
+        Hypothesis::elsewhere(
+            "(e) the point is independent of the sample",
+            "T16",
+            "corrected as for an independent sample",
+        ),
+    ],
     check,
 };
 
@@ -146,4 +165,35 @@ fn variance(draw: &Draw) -> Outcome {
         comparisons: vec![against(integral(1))],
         mutants: vec![("order 1/(N h^d), that of log q̂", against(integral(0)))],
     }
+}
+
+/// q ~ e^(-x²/2) left of 0 and e^(-2x²) right of it: q'' jumps at 0, where the bias at h = 0.1 is of order h and not ½h² times a gradient,
+/// which is 0 on either side.
+fn glued() -> Comparison {
+    let h = 0.1;
+    let smoothed = |power: i32| {
+        let side = |from: f64, to: f64, rate: f64| {
+            integral(from, to, |z| normal(z) * (z / h).powi(power) * exp(-rate * h * h * z * z))
+        };
+        side(-9.0, 0.0, 0.5) + side(0.0, 9.0, 2.0)
+    };
+    Comparison::exact(
+        "halves of two Gaussians, h = 0.1, at 0: bias of the score",
+        smoothed(1) / smoothed(0),
+        0.0,
+        1.0,
+        h * h,
+    )
+}
+
+/// One particle, h = 0.1, q = N(0, 1) at 0, where ∇log q_h = 0: E|∇log q̂|² = 1/h⁴ against the formula of many particles.
+fn lonely() -> Comparison {
+    let h = 0.1;
+    let square = |x: f64| {
+        let kde = Kde::new(&Matrix::filled(1, 1, x), h).expect("a positive bandwidth");
+        kde.evaluate(&Matrix::filled(1, 1, 0.0)).score[(0, 0)].powi(2)
+    };
+    let left = integral(-9.0, 9.0, |x| normal(x) * square(x));
+    let right = 1.0 / (2.0 * (4.0 * PI).sqrt() * h.powi(3) * normal(0.0));
+    Comparison::exact("N = 1, h = 0.1, N(0, 1) at 0: mean square of the score's error", left, right, right, 0.1)
 }

@@ -53,22 +53,22 @@ pub(super) fn isolated(draw: &Draw) -> Outcome {
     let with_own = Matrix::from_fn(others + 1, d, |i, j| if i < others { y[(i, j)] } else { x[(0, j)] });
     let outward = |samples: &Matrix, variance: f64| {
         let score = Kde::new(samples, h).expect("a positive bandwidth").evaluate(&x).score[(0, 0)];
-        -place / variance - score > 0.0
+        -place / variance - score
     };
     let name = |what: &str| format!("{}, {what}, h = {h:.2}", draw.label);
     let (unmatched, matched) = (outward(&y, 1.0), outward(&y, 1.0 + h * h));
     Outcome {
         comparisons: vec![
-            Comparison::decision(name("unmatched, own term left out: outwards"), unmatched),
-            Comparison::decision(name("matched, own term left out: outwards"), matched),
+            Comparison::decision(name("unmatched, own term left out: outwards"), unmatched > 0.0),
+            Comparison::decision(name("matched, own term left out: outwards"), matched > 0.0),
             Comparison::decision(
                 name("own term kept: back"),
-                !outward(&with_own, 1.0) && !outward(&with_own, 1.0 + h * h),
+                outward(&with_own, 1.0).max(outward(&with_own, 1.0 + h * h)) <= 0.0,
             ),
         ],
         mutants: vec![(
             "matching alone brings an isolated particle back",
-            Comparison::decision(name("matched"), !matched),
+            Comparison::at_most(name("matched, speed outwards"), matched, 0.0, 1.0, 0.0),
         )],
     }
 }

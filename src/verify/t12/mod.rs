@@ -5,15 +5,20 @@ mod shipped;
 use crate::autodiff::{Tape, Var, jacobian};
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::{Lu, Matrix};
-use crate::num::{exp, tanh};
+use crate::num::{exp, ln, tanh};
 use crate::rng::{Stream, fill_normal};
-use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Takes, resolve};
+use crate::verify::hypothesis::{integral, normal};
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Outcome, Takes, resolve};
 use rayon::prelude::*;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T12",
     title: "change of variables for every layer of a normalizing flow",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("the layers are bijections", fold),
+        Hypothesis::instance("the layers are C², for the score", corner),
+    ],
     check,
 };
 
@@ -259,4 +264,19 @@ fn mass(draw: &Draw) -> [Comparison; 2] {
         let q: Vec<f64> = inverses.iter().map(|x| exp(stack.log_density(base, x, determinant))).collect();
         Comparison::exact(format!("{}, mass", draw.label), grid.integrate(|i| q[i]), 1.0, 1.0, 1e-7)
     })
+}
+
+/// y = x² folds N(0, 1): the density at y = 1 by differences of its distribution function against the formula with one of two preimages.
+fn fold() -> Comparison {
+    let below = |y: f64| 2.0 * integral(0.0, y.sqrt(), normal);
+    let left = ln((below(1.0 + 1e-4) - below(1.0 - 1e-4)) / 2e-4);
+    let right = ln(normal(1.0)) - ln(2f64);
+    Comparison::exact("y = x² of N(0, 1): log q at 1", left, right, 1.0, 1e-6)
+}
+
+/// y = x left of 0 and 2x right of it: log q jumps by log 2, which the recursion of the score does not see.
+fn corner() -> Comparison {
+    let log_q = |y: f64| if y < 0.0 { ln(normal(y)) } else { ln(normal(0.5 * y)) - ln(2f64) };
+    let left = (log_q(1e-3) - log_q(-1e-3)) / 2e-3;
+    Comparison::exact("y = x and 2x on the sides of 0, N(0, 1): score at 0, step 0.001", left, 0.0, 1.0, 1e-6)
 }

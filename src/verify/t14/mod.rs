@@ -7,7 +7,9 @@ use crate::estimate::KernelSettings;
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, Summary, cosh, exp, ln};
 use crate::velocity::{Clock, Pull, Reference, Scene, UniversalDrift, Velocity};
-use crate::verify::{Budget, Claim, Comparison, Ladder, Measurement, Outcome, Takes};
+use crate::verify::chain::Chain;
+use crate::verify::hypothesis::within;
+use crate::verify::{Budget, Claim, Comparison, Hypothesis, Ladder, Measurement, Outcome, Pair, Takes};
 pub(super) use line::Line;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -18,6 +20,16 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T14",
     title: "no weight repairs wrong masses of separated modes: a capacity bound",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::instance("(a) the A_k are disjoint", overlapping),
+        Hypothesis::instance("(b) mass is moved and not created", reacting),
+        Hypothesis::elsewhere("(c) L is large", "T23", "exact at finite L"),
+        Hypothesis::variant("(d) the two masses are equal", "δ₀ rests whatever the masses are"),
+        Hypothesis::not_run(
+            "(b) a classical solution without flux at infinity",
+            "what a solver computes has none; we know no counter-example",
+        ),
+    ],
     check,
 };
 
@@ -154,4 +166,25 @@ fn two_deltas(budget: &Budget, f: &Case) -> Outcome {
             ("δ₀ rests whatever the masses are", rest(0.7)),
         ],
     }
+}
+
+/// Two unit Gaussians at distance 2, masses ½, ½ and 0.2, 0.8: they overlap, and V is not 0.
+fn overlapping() -> Comparison {
+    let at = |mass: f64| [[mass, -1.0, 1.0], [1.0 - mass, 1.0, 1.0]];
+    let energy = within(&Pair::on_the_line(&at(0.5), &at(0.2)), 11.0, |n, i| n.beta2(i));
+    Comparison::exact("modes at distance 2, reverse KL: E_q|V|²", energy, 0.0, 1.0, 1e-9)
+}
+
+/// Two cells that hardly touch, with the reaction of T15: their masses move much faster than the capacity allows.
+fn reacting() -> Comparison {
+    let (u, gap) = ([0.4, 1.6], 0.004);
+    let chain = Chain { p: vec![0.5, 0.5], conductance: vec![gap] };
+    let moved = 0.5 * chain.rate(&ReverseKl, &u, true)[1].abs();
+    Comparison::at_most(
+        "two cells with reaction, reverse KL: |dE[ψ]/dt| ≤ 𝒞(u₊ - u₋)",
+        moved,
+        gap * (u[1] - u[0]),
+        1.0,
+        0.0,
+    )
 }

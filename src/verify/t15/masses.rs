@@ -141,3 +141,10 @@ pub(super) fn table(divergences: &[Case]) -> Outcome {
     out.comparisons.push(Comparison::exact("forward KL, log 2", time(&ForwardKl), ln(2.0f64), 1.0, 1e-12));
     out
 }
+
+/// Half of p's mass has no mass of q: the other is at rest, though KL(a‖m) = log 2.
+pub(super) fn extinct() -> Comparison {
+    let at_rest = rate(&ReverseKl, &[0.5], &[1.0])[0] == 0.0;
+    let kl = if at_rest { ln(1.0 / 0.5) } else { f64::NAN };
+    Comparison::exact("masses ½, ½ and 0, 1, reverse KL, at rest: KL(a‖m)", kl, 0.0, 1.0, 1e-9)
+}

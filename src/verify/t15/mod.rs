@@ -5,7 +5,7 @@ use crate::num::{exp, exp_m1, ln, ln_1p, sum};
 use crate::velocity::{LogRatioClip, growth};
 use crate::verify::t05::refused;
 use crate::verify::window::{Scene, Window};
-use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Ladder, Outcome, Push, Takes, resolve};
+use crate::verify::{Budget, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Outcome, Push, Takes, resolve};
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -16,6 +16,14 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T15",
     title: "reaction repairs the masses that transport cannot, at the local rate w(1)",
     takes: Takes::Mixtures,
+    hypotheses: &[
+        Hypothesis::instance("(c) all a_k > 0", masses::extinct),
+        Hypothesis::variant("(c) the images are disjoint", "Var_q(φ) as the dissipation of the code step"),
+        Hypothesis::not_run(
+            "(a) ∂_t q is dominated, and no flux at infinity",
+            "sufficient: the derivative passes under the integral; checked within windows, where nothing is needed",
+        ),
+    ],
     check,
 };
 

@@ -4,7 +4,7 @@ use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, cos, exp, ln, ln_1p};
 use crate::verify::t05::SoftStep;
-use crate::verify::{Budget, Claim, Comparison, Grid, Ladder, Nodes, Outcome, Pair, Takes};
+use crate::verify::{Budget, Claim, Comparison, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes};
 
 mod rate;
 
@@ -12,6 +12,15 @@ pub(super) const CLAIM: Claim = Claim {
     id: "T19",
     title: "the log-variance flow of a fixed reference is silent on separated modes, hardly faster than m = p, and controls no distance",
     takes: Takes::NoPair,
+    hypotheses: &[
+        Hypothesis::variant("(b) on every A_k m is a multiple of p_k, or δ_k = 0", "every m is silent"),
+        Hypothesis::instance("(c) E_p K = 0", rate::uncentred),
+        Hypothesis::not_run("(c) q near p", "the flow is linear there alone; nothing is claimed elsewhere"),
+        Hypothesis::not_run(
+            "(a) the coefficients are frozen at a point",
+            "the page claims growth of the linearised equation, not of the flow",
+        ),
+    ],
     check,
 };
 
@@ -227,7 +236,10 @@ fn silence() -> Outcome {
         // rounding of l and m/q over a step of 1e-4
         out.comparisons.push(Comparison::exact(name.clone(), speed(b, 0.0), 0.0, 1.0, 1e-10));
         out.mutants.push(("m ≠ p is never silent", Comparison::decision(name.clone(), speed(b, 0.0) > 1e-9)));
-        out.mutants.push(("every m is silent", Comparison::decision(name, speed(b, 0.4) < 1e-9)));
+        out.mutants.push((
+            "every m is silent",
+            Comparison::exact(format!("{name}, tilted, speed"), speed(b, 0.4), 0.0, 1.0, 1e-9),
+        ));
     }
     out
 }

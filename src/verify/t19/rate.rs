@@ -183,3 +183,17 @@ pub(super) fn figures() -> Outcome {
     ];
     out
 }
+
+/// K = 1 + x/100 on N(0, 1), whose mean is not 0: the bound of (c) is far below κ(p) = 2.
+pub(super) fn uncentred() -> Comparison {
+    let (width, reach) = (0.1, 7.0);
+    let chain = Chain::gaussian(width, reach);
+    let k = (0..chain.p.len()).map(|i| 1.0 + 0.01 * (width * i as f64 - reach)).collect();
+    Comparison::at_most(
+        "N(0, 1), K = 1 + x/100: κ(p) and its bound",
+        2.0 * chain.gap().0,
+        bound(&chain, &[k]),
+        1.0,
+        1e-9,
+    )
+}
