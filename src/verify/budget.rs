@@ -1,3 +1,4 @@
+use super::unit::in_units;
 use super::{Draw, Pair};
 use crate::Result;
 use crate::divergence::{Divergence, all_divergences};
@@ -44,9 +45,9 @@ impl Budget {
         Self { seed, ..self }
     }
 
-    /// With one divergence instead of the table.
+    /// With one divergence instead of the table; one of the user's own is divided by w(1).
     pub fn with_divergence(self, divergence: Arc<dyn Divergence>) -> Self {
-        Self { divergence: Some(divergence), ..self }
+        Self { divergence: Some(in_units(divergence)), ..self }
     }
 
     /// With one pair (p, q) instead of random ones, standardised ([`Pair::standardised`]).

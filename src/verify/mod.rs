@@ -31,6 +31,7 @@ mod ladder;
 mod law;
 mod level_sets;
 mod pair;
+mod unit;
 mod window;
 
 pub use budget::{Budget, Size};

@@ -59,14 +59,19 @@ fn check(budget: &Budget) -> Vec<Outcome> {
     out
 }
 
+/// Pieces of the grid on which a least weight is looked for; it is missed by their square.
+const GRID: usize = 1000;
+
 fn range(u: &[f64]) -> (f64, f64) {
     u.iter().fold((f64::INFINITY, 0.0), |m, u| (m.0.min(*u), m.1.max(*u)))
 }
 
-/// min of w(1/u) over [u₋, u₊]: at an end, or at the inner minimum that no row of the table has (all are monotone or unimodal).
+/// min of w(1/u) over [u₋, u₊], on a grid with both ends: a weight of the user's own may have it inside.
 fn slowest(f: &dyn Divergence, u: &[f64]) -> f64 {
     let (low, high) = range(u);
-    f.weight(-ln(low)).min(f.weight(-ln(high)))
+    let (from, to) = (-ln(high), -ln(low));
+    let at = |k: usize| f.weight(from + (to - from) * k as f64 / GRID as f64);
+    (0..=GRID).map(at).fold(f64::INFINITY, f64::min)
 }
 
 /// (a): the range shrinks, u₀ ≤ v₀ stays, and the distance of two solutions in total variation never grows.
@@ -212,7 +217,8 @@ fn second_order(chain: &Chain, divergences: &[Case]) -> Outcome {
     for f in divergences {
         let (f, e) = (f.as_ref(), f.elasticity(0.0));
         let symmetric = (e - 0.5).abs() < 1e-12;
-        if f.name() == Hellinger.name() {
+        // Hellinger's weight up to a factor, also where a formula says it
+        if norm(&difference(f, &Hellinger, 0.1)) < 1e-9 {
             continue;
         }
         let expected = if symmetric { 3.0 } else { 2.0 };

@@ -30,6 +30,29 @@ fn a_ladder_that_ends_on_its_way_is_judged_by_its_limit() {
     assert_eq!(judged(last).verdict, Verdict::Fails, "{}", judged(last));
 }
 
+/// Checks that a wrong right side which one rung meets, and which the finer rungs miss by no more than their rounding, is refuted by the limit that
+/// coarser rungs foretell: 1 + 4⁻ᵏ/100 at steps 2⁻ᵏ with rounding 1e-10 2ᵏ holds for 1 and fails for its value at k = 8, 1.5e-7 away, where 1e-8 is
+/// allowed. And that a false variant within that rounding counts as true here.
+#[test]
+fn a_side_met_by_chance_fails() {
+    let at = |k: i32| 1.0 + 0.01 * 0.25f64.powi(k);
+    let ladder = Ladder {
+        steps: (0..16).map(|k| 0.5f64.powi(k)).collect(),
+        values: (0..16).map(at).collect(),
+        rounding: (0..16).map(|k| 1e-10 * 2f64.powi(k)).collect(),
+        order: 2.0,
+    };
+    let judged = |right: f64| Comparison::of_ladder("1 + ε²/100", &ladder, right, 1.0, 1e-8);
+    assert_eq!(judged(1.0).verdict, Verdict::Holds, "{}", judged(1.0));
+    assert_eq!(judged(at(8)).verdict, Verdict::Fails, "{}", judged(at(8)));
+    let (limit, error) = ladder.limit().unwrap();
+    assert!((limit - 1.0).abs() < error && error < 1e-8, "{limit} {error}");
+    let near = judged(1.0 + 2.5e-8);
+    let blurred = Comparison { resolution: 1e-8, verdict: Verdict::Holds, ..near };
+    assert_eq!(blurred.clone().unless_true(1.0).verdict, Verdict::TrueHere);
+    assert_eq!(Comparison { resolution: 1e-10, ..blurred }.unless_true(1.0).verdict, Verdict::Holds);
+}
+
 /// Checks that x², which central differences differentiate exactly, holds without an order, and that its wrong derivatives fail.
 #[test]
 fn exact_differences_hold_without_an_order() {

@@ -1,8 +1,11 @@
 //! What is to be checked: theorems, and the user's pair.
 
+use crate::discontinuities::discontinuities;
 use crate::failure::{Failure, Outcome};
+use crate::style::number;
 use crate::target;
 use pushforward::density::Density;
+use pushforward::search::frame_of;
 use pushforward::verify::{Budget, Claim, Law, Pair, Size, claim, registry};
 
 /// Claims with their budget.
@@ -68,5 +71,21 @@ fn law(option: &str, name: &str, seed: u64, note: &mut dyn FnMut(String)) -> Out
             density.dim()
         )));
     }
+    smooth(&*density, option, name, seed)?;
     Law::of(density, seed).map_err(|e| Failure::input(format!("{option} {name}: {e}")))
+}
+
+/// The theorems want log p in C²: a jump or a kink of it is refused with its place.
+fn smooth(p: &dyn Density, option: &str, name: &str, seed: u64) -> Outcome<()> {
+    if p.mixture().is_some() {
+        return Ok(());
+    }
+    let frame = frame_of(p, seed).map_err(|e| Failure::input(format!("{option} {name}: {e}")))?;
+    let Some(first) = discontinuities(p, &frame, seed).into_iter().next() else { return Ok(()) };
+    let what = if first.is_jump() { "jumps" } else { "has a kink" };
+    let x: Vec<String> = first.x.iter().map(|v| number(*v, 4)).collect();
+    Err(Failure::input(format!(
+        "{option} {name}: log p~ {what} near x = ({}), and the theorems assume two continuous derivatives; give a density that has them",
+        x.join(", ")
+    )))
 }
