@@ -20,7 +20,7 @@ pub struct Arguments {
     /// How their law is estimated, where the velocity asks for it: a name from 'list estimators' [default: kde]
     #[arg(long, value_name = "NAME")]
     estimator: Option<String>,
-    /// A name from 'list divergences', for velocities that have one [default: reverse-kl]
+    /// A name from 'list divergences', or your own, 'f(u) = ...' or 'w(r) = r^0.7', for velocities that have one [default: reverse-kl]
     #[arg(long)]
     divergence: Option<String>,
     /// Number of particles [default: 1024, or the rows of the start file]

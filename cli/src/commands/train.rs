@@ -34,7 +34,7 @@ pub struct Arguments {
     /// Reference of the log-variance divergence: model, gaussian, geometric:EXPONENT or replay [default: replay]
     #[arg(long, value_name = "NAME")]
     reference: Option<String>,
-    /// A name from 'list divergences' [default: reverse-kl, for flows forward-kl]
+    /// A name from 'list divergences', or your own, 'f(u) = ...' or 'w(r) = r^0.7' [default: reverse-kl, for flows forward-kl]
     #[arg(long)]
     divergence: Option<String>,
     /// Training steps
