@@ -123,6 +123,8 @@ fn bad_input() {
     gaussian(path, "far.toml", 30.0, 1.0);
     fs::write(path.join("bad.toml"), "kind = \"gaussian-mixture\"\nweights = [1, -1]\nmeans = [[0], [1]]\nstd = 1\n")
         .unwrap();
+    let laplace = "kind = \"formula\"\ndim = 1\nlog_density = \"-abs(x1 - 0.3)\"\n";
+    fs::write(path.join("laplace.toml"), laplace).unwrap();
     let cases: &[(&[&str], &[&str])] = &[
         (&["T99"], &["unknown theorem 'T99'", "T09"]),
         (&["entropy"], &["unknown theorem 'entropy'", "T01", "T08"]),
@@ -136,6 +138,7 @@ fn bad_input() {
         (&["T1", "--budget", "long"], &["long", "quick"]),
         (&["T1", "--seed", "-1"], &["-1"]),
         (&["T1", "--p", "a.toml"], &["--q"]),
+        (&["T5", "--p", "laplace.toml", "--q", "a.toml"], &["--p laplace.toml", "kink near x = (", "two continuous"]),
         (&["T1", "--p", "bad.toml", "--q", "a.toml"], &["bad.toml", "entry 2", "-1"]),
         (&["T1", "--p", "missing.toml", "--q", "a.toml"], &["missing.toml", "cannot read"]),
         (&["T1", "--p", "a.toml", "--q", "gmm9O"], &["gmm9O", "gmm9"]),
