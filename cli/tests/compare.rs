@@ -231,8 +231,9 @@ fn lost_rows_end_with_3() {
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         assert_eq!(out.status.code(), Some(3), "{said}");
         assert!(words.iter().all(|w| said.contains(w)), "{said}");
-        let answer: Value =
-            serde_json::from_slice(&fs::read(folder.path().join("c/comparison.json")).unwrap()).unwrap();
+        let text = fs::read_to_string(folder.path().join("c/comparison.json")).unwrap();
+        // a run that was given up leaves numbers that are not finite
+        let answer = pushforward_cli::files::json::parse(&text).unwrap();
         let trial = |k: usize| &answer["cells"][k]["trials"][0];
         let far = |k: usize| trial(k)["virial"].as_f64().is_none_or(|v| v > 25.0);
         assert!(answer["ending"] == "complete" && far(lost) && !far(1 - lost), "{answer}");
