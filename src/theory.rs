@@ -248,6 +248,9 @@ pub mod t28 {}
 
 /// [`velocity::Newton`]: crate::velocity::Newton
 /// [`velocity::Functional`]: crate::velocity::Functional
+/// [`velocity::Perturbed`]: crate::velocity::Perturbed
+/// [`velocity::SecondOrder`]: crate::velocity::SecondOrder
+/// [`velocity::check_functional`]: crate::velocity::check_functional
 ///
 #[doc = include_str!("../theory/T29-saddle-free-newton.md")]
 pub mod t29 {}

@@ -1,11 +1,12 @@
 //! Saddle-free Newton against its scalar recursion, step counts, spectra and contraction; functionals against differences.
 
+use pushforward::density::{GaussianMixture, evaluate};
 use pushforward::estimate::{Clock, Reference, Scene};
-use pushforward::linalg::{Lanczos, Matrix};
+use pushforward::linalg::Matrix;
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::velocity::{
-    Functional, Mmd, Newton, NewtonSettings, Pull, QuarticQuadratic, Solver, TanhFactorisation, VarianceCosine,
-    Velocity,
+    Functional, Ksd, Mmd, Newton, NewtonSettings, Pull, QuarticQuadratic, SecondOrder, Solver, TanhFactorisation,
+    VarianceCosine, Velocity, check_functional,
 };
 use std::f64::consts::PI;
 use std::sync::Arc;
@@ -66,46 +67,28 @@ fn scalar_recursion() {
     }
 }
 
-/// Checks that a saddle of depth β is left in 25 steps whatever β is (η = ½, ε = δ²/100 with δ = βπ², m₀ = 1e-3, to |m - 1| < 0.1), for β = 1, 0.1,
-/// 0.01, 0.001, where gradient descent with h = 0.1 takes 11, 87, 844 and 8,411.
-#[test]
-fn saddles_are_left_at_a_rate_of_their_own() {
-    for (beta, expected) in [(1.0, 11), (0.1, 87), (0.01, 844), (0.001, 8411)] {
-        let functional = VarianceCosine { a: 1.0, beta };
-        let delta = beta * PI * PI;
-        let v = newton(functional, 0.5, delta * delta / 100.0, Solver::Lanczos(6), false);
-        let count = |next: &dyn Fn(&Matrix, u64) -> Matrix| {
-            let (mut x, mut steps) = (cloud(1e-3), 0);
-            while (x.column_means()[0] - 1.0).abs() >= 0.1 && steps < 20_000 {
-                steps += 1;
-                x = next(&x, steps);
-            }
-            steps
-        };
-        let found = count(&|x, k| step(&v, x, k));
-        let descent = count(&|x, _| {
-            let mut y = x.clone();
-            y.add_scaled(-0.1, &functional.gradient(x));
-            y
-        });
-        println!("β = {beta}: {found} steps, gradient descent {descent}");
-        assert!(found == 25 && descent == expected, "β = {beta}: {found}, {descent}");
-    }
+/// Every functional with a cloud.
+fn cases() -> Vec<(Arc<dyn Functional>, Matrix)> {
+    let plane = |unit, n| normal_matrix::<f64>(4, Purpose::Check, unit, n, 2);
+    let line = cloud(0.3).slice_rows(0..9);
+    let covariances = [[[1.0, 0.3], [0.3, 0.5]], [[0.7, -0.2], [-0.2, 1.5]], [[0.4, 0.0], [0.0, 0.4]]];
+    let means = Matrix::from_rows(&[[1.0, 0.0], [-1.0, 0.5], [0.2, -1.5]]);
+    let mixture = GaussianMixture::new(&[0.5, 0.3, 0.2], means, covariances.map(|c| Matrix::from_rows(&c)).into());
+    vec![
+        (Arc::new(VarianceCosine { a: 0.7, beta: 0.4 }), line.clone()),
+        (Arc::new(QuarticQuadratic), line),
+        (Arc::new(Mmd::gaussian(plane(2, 11), 0.9)), plane(1, 9)),
+        (Arc::new(Mmd::energy(plane(2, 11))), plane(1, 9)),
+        (Arc::new(Ksd::new(mixture.unwrap(), 0.9)), plane(1, 9)),
+        (Arc::new(TanhFactorisation::alternating(4)), normal_matrix(4, Purpose::Check, 3, 6, 8)),
+    ]
 }
 
-/// Checks that dense eigenvectors, Lanczos and shifted solves agree on the preconditioned gradient of three functionals to 1e-8, and both readings
+/// Checks that dense eigenvectors, Lanczos and shifted solves agree on the preconditioned gradient of every functional to 1e-8, and both readings
 /// of the preconditioner between the first two.
 #[test]
 fn solvers_agree() {
-    let line = cloud(0.3).slice_rows(0..20);
-    let plane: Matrix = normal_matrix(3, Purpose::Check, 1, 12, 2);
-    let samples: Matrix = normal_matrix(3, Purpose::Check, 2, 30, 2);
-    let cases: Vec<(Arc<dyn Functional>, Matrix)> = vec![
-        (Arc::new(VarianceCosine { a: 1.0, beta: 0.4 }), line.clone()),
-        (Arc::new(QuarticQuadratic), line),
-        (Arc::new(Mmd { samples, sigma: 1.0 }), plane),
-    ];
-    for (functional, x) in cases {
+    for (functional, x) in cases() {
         for regularised in ["root", "shifted"] {
             let moved = |solver| {
                 let settings = NewtonSettings { epsilon: 0.05, regularised: regularised.into(), ..Default::default() };
@@ -130,16 +113,7 @@ fn solvers_agree() {
 /// difference = ⟨u, Hu⟩, with order 2 in h to 0.2; and that H is symmetric to rounding.
 #[test]
 fn functionals_by_differences() {
-    let plane: Matrix = normal_matrix(4, Purpose::Check, 1, 9, 2);
-    let samples: Matrix = normal_matrix(4, Purpose::Check, 2, 11, 2);
-    let line = cloud(0.3).slice_rows(0..9);
-    let cases: Vec<(Arc<dyn Functional>, Matrix)> = vec![
-        (Arc::new(VarianceCosine { a: 0.7, beta: 0.4 }), line.clone()),
-        (Arc::new(QuarticQuadratic), line),
-        (Arc::new(Mmd { samples, sigma: 0.9 }), plane),
-        (Arc::new(TanhFactorisation::alternating(4)), normal_matrix(4, Purpose::Check, 3, 6, 8)),
-    ];
-    for (f, x) in cases {
+    for (f, x) in cases() {
         let direction = |unit| normal_matrix::<f64>(5, Purpose::Check, unit, x.rows(), x.cols());
         let (u, w) = (direction(0), direction(1));
         let inner = |a: &Matrix, b: &Matrix| {
@@ -154,7 +128,7 @@ fn functionals_by_differences() {
         let errors = |h: f64| {
             [(at(h) - at(-h)) / (2.0 * h) - slope, (at(h) - 2.0 * at(0.0) + at(-h)) / (h * h) - curvature].map(f64::abs)
         };
-        let (coarse, fine) = (errors(0.04), errors(0.01));
+        let (coarse, fine) = (errors(0.02), errors(0.005));
         for k in 0..2 {
             let order = (coarse[k] / fine[k]).log2() / 2.0;
             // the second difference of a quartic with equal spacing may be exact to rounding
@@ -163,6 +137,121 @@ fn functionals_by_differences() {
         let (left, right) = (inner(&w, &f.hessian(&x, &u)), inner(&u, &f.hessian(&x, &w)));
         assert!((left - right).abs() < 1e-13 * (1.0 + left.abs()), "{}: {left} {right}", f.name());
     }
+}
+
+/// A functional with a fault.
+struct Faulty {
+    inner: Arc<dyn Functional>,
+    fault: Fault,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    None,
+    /// The gradient of F_N without its factor N.
+    Euclidean,
+    /// The Hessian 1e-4 too large.
+    Scaled,
+    /// The Hessian without what couples particles.
+    Uncoupled,
+    /// The coupling without its sign.
+    Coupling,
+}
+
+impl Functional for Faulty {
+    fn name(&self) -> &'static str {
+        self.inner.name()
+    }
+    fn value(&self, x: &Matrix) -> f64 {
+        self.inner.value(x)
+    }
+    fn gradient(&self, x: &Matrix) -> Matrix {
+        let factor = if self.fault == Fault::Euclidean { 1.0 / x.rows() as f64 } else { 1.0 };
+        self.inner.gradient(x).map(|v| factor * v)
+    }
+    fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let mut out = self.inner.hessian(x, u).map(|v| if self.fault == Fault::Scaled { 1.0001 * v } else { v });
+        if self.fault == Fault::Uncoupled {
+            out.add_scaled(-1.0, &self.inner.coupling(x, u));
+        }
+        out
+    }
+    fn coupling(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        self.inner.coupling(x, u).map(|v| if self.fault == Fault::Coupling { -v } else { v })
+    }
+}
+
+/// Checks that the library's own check passes every functional, and refuses each with a gradient in the wrong units, a Hessian that is 1e-4 too
+/// large or does not couple particles, and a coupling of the wrong sign: in a sentence with the name, what is wrong and its slope.
+#[test]
+fn wrong_derivatives_are_refused() {
+    for (inner, x) in cases() {
+        for (fault, words) in [
+            (Fault::None, &[][..]),
+            (Fault::Euclidean, &["wrong gradient", "slope of"]),
+            (Fault::Scaled, &["wrong Hessian", "slope of"]),
+            (Fault::Uncoupled, &["wrong Hessian", "slope of"]),
+            (Fault::Coupling, &["wrong coupling"]),
+        ] {
+            let f = Faulty { inner: Arc::clone(&inner), fault };
+            match check_functional(&f, &x, 1) {
+                Ok(()) => assert_eq!(fault, Fault::None, "{}", f.name()),
+                Err(error) => {
+                    let said = error.to_string();
+                    println!("{said}");
+                    let all = said.contains(f.name()) && words.iter().all(|w| said.contains(w));
+                    assert!(fault != Fault::None && all, "{}, {fault:?}: {said}", f.name());
+                }
+            }
+        }
+    }
+}
+
+/// Checks half the energy distance and half the squared MMD against `metric`'s, to rounding, and ½ KSD² against the double sum of
+/// k s·s' + s·∇'k + s'·∇k + tr ∇∇'k with derivatives of k by central differences (step 1e-4, error 1e-7).
+#[test]
+fn distances_by_other_roads() {
+    let (x, y) = (&normal_matrix::<f64>(4, Purpose::Check, 1, 9, 2), normal_matrix::<f64>(4, Purpose::Check, 2, 11, 2));
+    let energy = pushforward::metric::energy_distance(x, &y).biased;
+    let mmd = pushforward::metric::mmd2(x, &y, 0.9).unwrap().biased;
+    assert!((Mmd::energy(y.clone()).value(x) - 0.5 * energy).abs() < 1e-13, "{energy}");
+    assert!((Mmd::gaussian(y, 0.9).value(x) - 0.5 * mmd).abs() < 1e-13, "{mmd}");
+    let p = GaussianMixture::isotropic(&[0.6, 0.4], Matrix::from_rows(&[[1.0, 0.0], [-1.0, 0.5]]), 0.8).unwrap();
+    let score = evaluate(&p, x).unwrap().score;
+    let k = |a: [f64; 2], b: [f64; 2]| (-((a[0] - b[0]).powi(2) + (a[1] - b[1]).powi(2)) / 1.62).exp();
+    let shifted = |i: usize, e: usize, h: f64| [0, 1].map(|j| x[(i, j)] + if j == e { h } else { 0.0 });
+    let (h, mut sum) = (1e-4, 0.0);
+    for i in 0..9 {
+        for j in 0..9 {
+            let at = |e: usize, a: f64, b: f64| k(shifted(i, e, a), shifted(j, e, b));
+            for e in 0..2 {
+                let (si, sj) = (score[(i, e)], score[(j, e)]);
+                let (over_i, over_j) = (at(e, h, 0.0) - at(e, -h, 0.0), at(e, 0.0, h) - at(e, 0.0, -h));
+                let mixed = (at(e, h, h) - at(e, h, -h) - at(e, -h, h) + at(e, -h, -h)) / (4.0 * h * h);
+                sum += at(e, 0.0, 0.0) * si * sj + (si * over_j + sj * over_i) / (2.0 * h) + mixed;
+            }
+        }
+    }
+    let (found, expected) = (Ksd::new(p, 0.9).value(x), 0.5 * sum / 81.0);
+    assert!((found - expected).abs() < 1e-6 * expected, "{found} {expected}");
+}
+
+/// Checks the second-order certificate of a run: 40 particles in a heap between two far atoms, a saddle of ½ MMD² with λ_min = -1 in closed form,
+/// and where 3,000 steps of the gradient flow from there have led: a gradient below 1e-3 and no curvature below -0.01.
+#[test]
+fn runs_have_a_second_order_certificate() {
+    let f = Mmd::gaussian(Matrix::from_vec(2, 1, vec![-1.0, 1.0]), 1.0);
+    let start = Matrix::from_fn(40, 1, |i, _| 1e-9 * (i as f64 - 19.5));
+    let heap = SecondOrder::of(&f, &start, 40, 1).unwrap();
+    assert!((heap.lowest + 1.0).abs() < 1e-6 && heap.gradient_norm < 1e-6, "{heap:?}");
+    let mut x = start;
+    for _ in 0..3000 {
+        let v = f.gradient(&x);
+        x.add_scaled(-1.0, &v);
+    }
+    let end = SecondOrder::of(&f, &x, 40, 1).unwrap();
+    println!("{heap:?} {end:?}");
+    assert!(end.gradient_norm < 1e-3 && end.lowest > -0.01, "{end:?}");
 }
 
 /// Checks the quartic-quadratic interaction from an antithetic cloud of amplitude 1e-3: with η = 1 the guarded steps reach F = -1/16 to 1e-9, and
@@ -219,7 +308,7 @@ fn kick_and_guard() {
 fn saddles_in_any_units() {
     for unit in [1e-6, 1.0, 1e6] {
         let after = |samples: Matrix| {
-            let v = newton(Mmd { samples, sigma: unit }, 1.0, 1e-2, Solver::Lanczos(6), true);
+            let v = newton(Mmd::gaussian(samples, unit), 1.0, 1e-2, Solver::Lanczos(6), true);
             step(&v, &Matrix::zeros(1, 1), 0)[(0, 0)]
         };
         let (saddle, minimum) = (after(Matrix::from_rows(&[[-2.0 * unit], [2.0 * unit]])), after(Matrix::zeros(1, 1)));
@@ -272,98 +361,4 @@ fn steps_between_levels() {
         let found = between(&|x, k| step(&v, x, k));
         assert!((found - expected).abs() <= 1, "ε = {epsilon}, η = {eta}: {found} {expected}");
     }
-}
-
-/// 64 antithetic particles of 32×2 standard normal entries: A = 0, a saddle of the factorisation.
-fn neurons() -> Matrix {
-    let z: Matrix = normal_matrix(6, Purpose::Check, 0, 32, 64);
-    Matrix::from_fn(64, 64, |i, e| if i < 32 { z[(i, e)] } else { -z[(i - 32, e)] })
-}
-
-/// Checks the factorisation at its saddle, F = 0.3125 with no gradient to rounding and the smallest eigenvalue of H near -E(1 - tanh²)² = -0.460 (within
-/// 0.05: 64 particles), and from there after a kick of 0.2: steps of gradient descent between F < 0.2, 1e-2, 1e-4, 1e-8, 1e-12 stand as 1/h (h = 0.5
-/// and 1, to 3 steps in 10), those of saddle-free Newton are at most 10 in all from F < 0.2 on for ε = 0.01.
-#[test]
-fn factorisation_by_neurons() {
-    let f = TanhFactorisation::alternating(32);
-    let start = neurons();
-    assert!((f.value(&start) - 0.3125).abs() < 1e-12, "{}", f.value(&start));
-    let none = f.gradient(&start).as_slice().iter().fold(0.0f64, |a, v| a.max(v.abs()));
-    assert!(none < 1e-15, "{none:e}");
-    let kick: Matrix = normal_matrix(7, Purpose::Check, 0, 64, 64);
-    let product = |u: &[f64]| f.hessian(&start, &Matrix::from_vec(64, 64, u.to_vec())).into_vec();
-    let lowest = Lanczos::new(kick.as_slice(), 40, product).unwrap().values()[0];
-    println!("smallest eigenvalue {lowest}");
-    assert!((lowest + 0.460).abs() < 0.05, "{lowest}");
-    let levels = [0.2, 1e-2, 1e-4, 1e-8, 1e-12];
-    let run = |next: &dyn Fn(&Matrix, u64) -> Matrix| {
-        let (mut x, mut k) = (start.clone(), 0);
-        x.add_scaled(0.2, &kick);
-        counts(&levels, 200, || {
-            (x, k) = (next(&x, k), k + 1);
-            f.value(&x)
-        })
-    };
-    let descent = |h: f64| {
-        run(&|x, _| {
-            let mut y = x.clone();
-            y.add_scaled(-h, &f.gradient(x));
-            y
-        })
-    };
-    let (slow, fast) = (descent(0.5), descent(1.0));
-    let mut v = newton(TanhFactorisation::alternating(32), 1.0, 1e-2, Solver::Lanczos(40), true);
-    // 64 coordinates a particle: the trust radius would be what is counted
-    v.settings.trust = 1e3;
-    let newtonian = run(&|x, k| step(&v, x, k));
-    println!("h = 0.5 {slow:?}, h = 1 {fast:?}, Newton {newtonian:?}");
-    assert_eq!([slow.len(), fast.len(), newtonian.len()], [5; 3]);
-    let gap = |steps: &[usize]| (steps[4] - steps[0]) as f64;
-    assert!((gap(&slow) / gap(&fast) - 2.0).abs() < 0.3, "{slow:?} {fast:?}");
-    assert!(gap(&newtonian) <= 10.0, "{newtonian:?}");
-}
-
-/// Checks perturbed gradient flow by the controller of arXiv 2610.10218, appendix C, on the factorisation: Runge–Kutta's steps of 0.05, looked at every
-/// 0.1; where |v| ≤ 0.01 a jump of 0.2 ξ, ξ_i = N^{-1/2} Σ_j M_ij g_j, and if F has not fallen by 1e-3 in the next 10 units of time the law
-/// before the jump is returned: F of the size |v|²/2λ with λ from a quarter to a half, 1e-4 to 2e-4. From N(0, I) it is 1.9e-4; fifteen published runs, from
-/// a law that could not be read, have 1.12e-4 to 1.41e-4.
-#[test]
-fn perturbed_flow_returns_near_the_minimum() {
-    let f = TanhFactorisation::alternating(32);
-    let mut x = neurons();
-    let moved = |x: &Matrix, h: f64, v: &Matrix| {
-        let mut y = x.clone();
-        y.add_scaled(-h, v);
-        y
-    };
-    let flow = |x: &Matrix, h: f64| {
-        let a = f.gradient(x);
-        let b = f.gradient(&moved(x, 0.5 * h, &a));
-        let c = f.gradient(&moved(x, 0.5 * h, &b));
-        let d = f.gradient(&moved(x, h, &c));
-        let sum = Matrix::from_fn(64, 64, |i, e| (a[(i, e)] + 2.0 * (b[(i, e)] + c[(i, e)]) + d[(i, e)]) / 6.0);
-        moved(x, h, &sum)
-    };
-    let size = |v: &Matrix| (v.as_slice().iter().map(|v| v * v).sum::<f64>() / 64.0).sqrt();
-    let (mut jump, mut jumps, mut ended) = (None::<(Matrix, usize)>, 0u64, false);
-    for tick in 0..1000 {
-        if let Some((before, at)) = &jump {
-            if tick - at >= 100 {
-                if f.value(before) - f.value(&x) < 1e-3 {
-                    (x, ended) = (before.clone(), true);
-                    break;
-                }
-                jump = None;
-            }
-        } else if size(&f.gradient(&x)) <= 0.01 {
-            let g: Matrix = normal_matrix(8, Purpose::Check, jumps, 64, 64);
-            jump = Some((x.clone(), tick));
-            // coupling is the mean of M_ij g_j
-            x = moved(&x, -0.2 * 8.0, &f.coupling(&x, &g));
-            jumps += 1;
-        }
-        x = flow(&flow(&x, 0.05), 0.05);
-    }
-    println!("F = {:e} after {jumps} jumps", f.value(&x));
-    assert!(ended && jumps >= 2 && (1e-4..2e-4).contains(&f.value(&x)), "{:e} {jumps}", f.value(&x));
 }

@@ -15,7 +15,7 @@ mod trial;
 use trial::small;
 
 /// The pairs (velocity, model) that make no sense.
-const REFUSED: [(&str, &str); 8] = [
+const REFUSED: [(&str, &str); 10] = [
     ("ula", "generator"),
     ("ula", "flow"),
     ("mala", "generator"),
@@ -24,6 +24,8 @@ const REFUSED: [(&str, &str); 8] = [
     ("log-variance", "particles"),
     ("riesz", "generator"),
     ("riesz", "flow"),
+    ("perturbed", "generator"),
+    ("perturbed", "flow"),
 ];
 
 fn in_pool<R: Send>(threads: usize, work: impl FnOnce() -> R + Send) -> R {

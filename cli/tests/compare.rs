@@ -211,3 +211,33 @@ fn a_budget_is_kept() {
     let page = fs::read_to_string(folder.path().join("c/report.html")).unwrap();
     assert!(page.contains("evaluations of the target") && page.contains("500,000"));
 }
+
+/// Checks that a comparison in which some runs did not sample the target writes all its files and ends with exit code 3 and a sentence for each of
+/// them: one whose step is ten times too long, so that its particles are thrown out while those that are accepted or rejected stay, and one that
+/// is given up.
+#[test]
+fn lost_rows_end_with_3() {
+    let folder = tempfile::tempdir().unwrap();
+    let narrow = "kind = \"formula\"\ndim = 1\nlog_density = \"-0.5*(x1/0.01)^2\"\n";
+    fs::write(folder.path().join("narrow.toml"), narrow).unwrap();
+    let thrown = ["narrow.toml", "--methods", "ula,mala", "--set", "dt=0.001", "--steps", "4"];
+    let given_up = ["ring8", "--methods", "kde,ula", "--set", "learning_rate=1e300", "--steps", "4"];
+    for (what, words, lost) in [
+        (thrown, ["ula, –, seed 0 has samples far out", "1 of 2 runs"], 0),
+        (given_up, ["was given up at step", "runs did not"], 0),
+    ] {
+        let tail = ["--seeds", "1", "--divergences", "reverse-kl", "--json", "--out", "c", "--force"];
+        let out = pushforward(folder.path(), &[&["compare"][..], &what, &tail].concat());
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert_eq!(out.status.code(), Some(3), "{said}");
+        assert!(words.iter().all(|w| said.contains(w)), "{said}");
+        let text = fs::read_to_string(folder.path().join("c/comparison.json")).unwrap();
+        // a run that was given up leaves numbers that are not finite
+        let answer = pushforward_cli::files::json::parse(&text).unwrap();
+        let trial = |k: usize| &answer["cells"][k]["trials"][0];
+        let far = |k: usize| trial(k)["virial"].as_f64().is_none_or(|v| v > 25.0);
+        assert!(answer["ending"] == "complete" && far(lost) && !far(1 - lost), "{answer}");
+        let page = fs::read_to_string(folder.path().join("c/report.html")).unwrap();
+        assert!(page.contains("seed 0"));
+    }
+}

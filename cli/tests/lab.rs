@@ -235,7 +235,20 @@ fn other_velocities() {
     let offered = velocities();
     assert_eq!(
         offered,
-        ["drift", "stein", "ula", "mala", "log-variance", "multi", "functional", "newton", "sinkhorn", "mmd", "fisher"]
+        [
+            "drift",
+            "stein",
+            "ula",
+            "mala",
+            "log-variance",
+            "multi",
+            "functional",
+            "newton",
+            "perturbed",
+            "sinkhorn",
+            "mmd",
+            "fisher"
+        ]
     );
     let cannot: Vec<_> = pushforward::run::refused_pairs().into_iter().filter(|(v, _)| offered.contains(v)).collect();
     assert_eq!(cannot, CANNOT);

@@ -29,7 +29,8 @@ pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianc
 pub use mmd::{MmdFlow, MmdSettings};
 pub use multi::{Metric, Multi, MultiSettings, Scheme};
 pub use newton::{
-    Functional, Mmd, Newton, NewtonSettings, QuarticQuadratic, Solver, TanhFactorisation, VarianceCosine,
+    Functional, Ksd, Mmd, Newton, NewtonSettings, Perturbed, PerturbedSettings, QuarticQuadratic, Radial, SecondOrder,
+    Solver, TanhFactorisation, VarianceCosine, check_functional,
 };
 pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
 pub use riesz::{Riesz, RieszSettings, bernoulli, truncation};

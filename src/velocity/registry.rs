@@ -7,7 +7,8 @@ use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
     FisherSettings, FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings,
-    MultiSettings, NewtonSettings, RieszSettings, SinkhornSettings, SteinSettings, UniversalSettings, Velocity,
+    MultiSettings, NewtonSettings, PerturbedSettings, RieszSettings, SinkhornSettings, SteinSettings,
+    UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
         Box::<RieszSettings>::default(),
         Box::<FunctionalSettings>::default(),
         Box::<NewtonSettings>::default(),
+        Box::<PerturbedSettings>::default(),
         Box::<SinkhornSettings>::default(),
         Box::<MmdSettings>::default(),
         Box::<FisherSettings>::default(),

@@ -194,7 +194,7 @@ fn spectra() -> Outcome {
             "MMD, far from its minimum",
             {
                 let samples = Matrix::from_vec(2, 1, vec![-1.0, 1.0]);
-                lowest(&Mmd { samples, sigma: 1.0 }, &flat, &start)
+                lowest(&Mmd::gaussian(samples, 1.0), &flat, &start)
             },
             -1.0,
         ),

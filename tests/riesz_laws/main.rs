@@ -1,5 +1,6 @@
 //! The flow of Riesz kernels on the torus against its exact laws, an eigensolve and a pseudo-spectral solver.
 
+mod plane;
 mod spectral;
 
 use pushforward::Error;
@@ -306,24 +307,26 @@ fn polynomial_rates() {
     }
 }
 
-/// Checks the whole table of slopes in the windows t in [31, 160] (s = 1.5) and [1e3, 2.5e4] (s = 2), to 10 % of the prediction for a ≤ 2; for
-/// a = 3, where the window is short of the asymptotic range, to 25 %.
+/// Checks the whole table of slopes in the windows t in [31, 160] (s = 1.5) and [1e3, 2.5e4] (s = 2), uniform target and exp(½ cos 2πx): for a ≤ 2 to
+/// 10 % of those that another solver measured for the nonlinear equation; for a = 3, where few long waves are left in the window and their random
+/// phases decide, to 25 % of the linear flow's.
 #[test]
 #[ignore = "two minutes"]
 fn table_of_slopes() {
-    for (s, a, window, longest) in [
-        (1.5, 1.5, [31.0, 160.0], 1.0),
-        (1.5, 2.0, [31.0, 160.0], 1.0),
-        (1.5, 3.0, [31.0, 160.0], 1.0),
-        (2.0, 1.5, [1e3, 2.5e4], 8.0),
-        (2.0, 2.0, [1e3, 2.5e4], 8.0),
-        (2.0, 3.0, [1e3, 2.5e4], 8.0),
+    let (early, late) = (([31.0, 160.0], 1.0), ([1e3, 2.5e4], 8.0));
+    for (s, a, (window, longest), measured) in [
+        (1.5, 1.5, early, [-1.04, -1.05]),
+        (1.5, 2.0, early, [-1.57, -1.55]),
+        (1.5, 3.0, early, [-2.37, -2.31]),
+        (2.0, 1.5, late, [-0.50, -0.52]),
+        (2.0, 2.0, late, [-0.78, -0.83]),
+        (2.0, 3.0, late, [-1.39, -1.53]),
     ] {
-        for bumpy in [false, true] {
-            let (found, expected) = (slope(1024, s, a, bumpy, window, longest), -(a - 0.5) / (2.0 * s - 2.0));
-            println!("s = {s}, a = {a}, bumpy {bumpy}: slope {found}, predicted {expected}");
-            let tolerance = if a < 3.0 { 0.1 } else { 0.25 };
-            assert!((found / expected - 1.0).abs() < tolerance, "s = {s}, a = {a}: {found} {expected}");
+        for (bumpy, measured) in [false, true].into_iter().zip(measured) {
+            let (found, linear) = (slope(1024, s, a, bumpy, window, longest), -(a - 0.5) / (2.0 * s - 2.0));
+            println!("s = {s}, a = {a}, bumpy {bumpy}: slope {found:.3}, measured {measured}, linear {linear}");
+            let (truth, tolerance) = if a < 3.0 { (measured, 0.1) } else { (linear, 0.25) };
+            assert!((found / truth - 1.0).abs() < tolerance, "s = {s}, a = {a}: {found} {truth}");
         }
     }
 }

@@ -11,16 +11,23 @@ fn times(a: C, b: C) -> C {
 /// Σ_j a_j e^{sign i 2π jk/n}, n a power of two, in place.
 fn fft(a: &mut [C], sign: f64) {
     let n = a.len();
+    let root = |k: usize| (sign * TAU * k as f64 / n as f64).sin_cos();
+    let roots: Vec<C> = (0..n / 2).map(|k| [root(k).1, root(k).0]).collect();
+    halves(a, &roots, 1);
+}
+
+/// The same with the roots of unity of `stride` times the length.
+fn halves(a: &mut [C], roots: &[C], stride: usize) {
+    let n = a.len();
     if n == 1 {
         return;
     }
     let mut even: Vec<C> = a.iter().step_by(2).copied().collect();
     let mut odd: Vec<C> = a.iter().skip(1).step_by(2).copied().collect();
-    fft(&mut even, sign);
-    fft(&mut odd, sign);
+    halves(&mut even, roots, 2 * stride);
+    halves(&mut odd, roots, 2 * stride);
     for k in 0..n / 2 {
-        let (s, c) = (sign * TAU * k as f64 / n as f64).sin_cos();
-        let t = times([c, s], odd[k]);
+        let t = times(roots[k * stride], odd[k]);
         a[k] = [even[k][0] + t[0], even[k][1] + t[1]];
         a[k + n / 2] = [even[k][0] - t[0], even[k][1] - t[1]];
     }
@@ -165,6 +172,36 @@ impl Plane {
     pub fn sampled(&self, f: impl Fn(f64, f64) -> f64) -> Vec<f64> {
         let at = |i: usize| i as f64 / self.n as f64;
         (0..self.n * self.n).map(|k| f(at(k / self.n), at(k % self.n))).collect()
+    }
+
+    /// 1 + h with |ĥ(n)| ∝ |n|^{-a} up to two thirds of the grid, random phases, and max|h| = `size`.
+    pub fn rough(&self, a: f64, size: f64, phase: impl Fn(usize) -> f64) -> Vec<f64> {
+        let n = self.n;
+        let wave = |k: usize| [frequency(k / n, n), frequency(k % n, n)];
+        let mut h: Vec<C> = vec![[0.0; 2]; n * n];
+        for k in 1..n * n {
+            let ([i, j], other) = (wave(k), ((n - k / n) % n) * n + (n - k % n) % n);
+            if i.hypot(j) > 0.0 && (k / n == 0 || i != 0.0) && (k % n == 0 || j != 0.0) && k < other {
+                let (sin, cos) = phase(k).sin_cos();
+                let height = i.hypot(j).powf(-a);
+                (h[k], h[other]) = ([height * cos, height * sin], [height * cos, -height * sin]);
+            }
+        }
+        self.transform(&mut h, 1.0);
+        let largest = h.iter().fold(0.0f64, |m, h| m.max(h[0].abs()));
+        h.iter().map(|h| 1.0 + size / largest * h[0]).collect()
+    }
+
+    /// ∫ ρ e^{-i2πn·x}.
+    pub fn coefficient(&self, rho: &[f64], wave: [i64; 2]) -> C {
+        let n = self.n as i64;
+        let mut sum = [0.0; 2];
+        for (k, r) in rho.iter().enumerate() {
+            let turns = (wave[0] * (k as i64 / n) + wave[1] * (k as i64 % n)).rem_euclid(n);
+            let (sin, cos) = (TAU * turns as f64 / n as f64).sin_cos();
+            sum = [sum[0] + r * cos / rho.len() as f64, sum[1] - r * sin / rho.len() as f64];
+        }
+        sum
     }
 
     /// Fourier coefficients, or the values again (sign 1).

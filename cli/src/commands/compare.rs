@@ -61,7 +61,7 @@ impl Arguments {
     }
 }
 
-/// Compares, writes the folder, prints the table.
+/// Compares, writes the folder, prints the table. Where a run did not sample the target the files are written all the same, and that is said.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
     let plan = plan(arguments)?;
     plan.check()?;
@@ -82,7 +82,8 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     folder.write("report.html", html(&plan, &comparison, &ruler, &command(arguments)).as_bytes())?;
     folder.finish(&[])?;
     let shown = folder.shown();
-    table::failures(&comparison).into_iter().for_each(note);
+    let lost = table::failures(&comparison);
+    lost.iter().cloned().for_each(note);
     if arguments.json {
         print(&json)?;
     } else {
@@ -92,6 +93,13 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
         let shown = shown.display();
         let name = signal::name();
         return Err(Failure::Interrupted(format!("stopped by {name}; the complete runs are in {shown}")));
+    }
+    if !lost.is_empty() {
+        let (count, all) = (lost.len(), comparison.cells.iter().map(|c| c.trials.len()).sum::<usize>());
+        let shown = shown.display();
+        return Err(Failure::NotToBeTrusted(format!(
+            "{count} of {all} runs did not sample the target, and their rows are not to be trusted; all rows are in {shown}"
+        )));
     }
     Ok(())
 }

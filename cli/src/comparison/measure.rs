@@ -7,7 +7,7 @@ use crate::model::Model;
 use crate::target::Target;
 use pushforward::density::Density;
 use pushforward::linalg::Matrix;
-use pushforward::metric::{ModeTruth, Options, evaluate, sliced_wasserstein2};
+use pushforward::metric::{ModeTruth, Options, Virial, evaluate, sliced_wasserstein2};
 use pushforward::num::Summary;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -175,6 +175,11 @@ impl Ruler {
                 (key, metric.value)
             })
             .collect())
+    }
+
+    /// Mean of -(x - m)·∇ log p/d over samples: 1 under the target.
+    pub fn virial(&self, samples: &Matrix) -> Option<f64> {
+        Virial::of(&*self.density, samples).map(|v| v.mean)
     }
 
     /// The figures of a model's certificate by key, from its samples and as many exact ones where the target has them.

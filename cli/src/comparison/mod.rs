@@ -273,8 +273,20 @@ fn trial(job: &Job, ruler: &Ruler, budget: Option<u64>, at: &mut dyn FnMut(&Run)
     if failure.is_none() && !samples.is_finite() {
         failure = Some("its samples are not finite".into());
     }
-    let metrics = if failure.is_none() { judged(&run, ruler, &samples, seed)? } else { Vec::new() };
-    Ok(Some(Trial { seed, steps: run.clock().step, seconds, counts: run.counts(), failure, metrics, transient }))
+    let (metrics, virial) = match failure {
+        None => (judged(&run, ruler, &samples, seed)?, ruler.virial(&samples)),
+        Some(_) => (Vec::new(), None),
+    };
+    Ok(Some(Trial {
+        seed,
+        steps: run.clock().step,
+        seconds,
+        counts: run.counts(),
+        failure,
+        metrics,
+        virial,
+        transient,
+    }))
 }
 
 /// n samples of a run; of more particles than that, which stand in the order of their ancestors, some from everywhere.

@@ -94,6 +94,8 @@ pub struct Trial {
     pub failure: Option<String>,
     /// Metrics of the final samples by key; none after a failure.
     pub metrics: Vec<(&'static str, f64)>,
+    /// Mean of -(x - m)·∇ log p/d over the final samples, which is 1 under the target; none after a failure.
+    pub virial: Option<f64>,
     /// Coverage during training.
     pub transient: Vec<Point>,
 }
@@ -119,7 +121,22 @@ pub struct Comparison {
     pub interrupted: bool,
 }
 
+/// A mean of -(x - m)·∇ log p/d from which samples have strays that decide every mean: squares of distances are off by this factor.
+const STRAYED: f64 = 25.0;
+
 impl Trial {
+    /// Why it did not sample the target: it was given up, or some of its samples were thrown far out.
+    pub fn lost(&self) -> Option<String> {
+        let strayed = |v: f64| {
+            let v = crate::style::number(v, 2);
+            format!("has samples far out: -(x - m)·∇log p/d has the mean {v}, and samples of the target have 1")
+        };
+        match &self.failure {
+            Some(why) => Some(format!("was given up at step {}: {why}", self.steps)),
+            None => self.virial.filter(|v| *v > STRAYED).map(strayed),
+        }
+    }
+
     /// The figure of a column, where it applies and the trial was not given up.
     pub fn figure(&self, key: &str, settled: Option<&Settled>) -> Option<f64> {
         if self.failure.is_some() {

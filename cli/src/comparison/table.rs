@@ -52,15 +52,11 @@ fn aligned(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect()
 }
 
-/// Why trials were given up, one sentence each.
+/// Why trials did not sample the target, one sentence each.
 pub fn failures(comparison: &Comparison) -> Vec<String> {
     let each = |c: &Cell| -> Vec<String> {
-        let failed = c.trials.iter().filter_map(|t| Some((t, t.failure.as_ref()?)));
-        failed
-            .map(|(t, why)| {
-                format!("{}, {}, seed {} was given up at step {}: {why}", c.method, c.divergence, t.seed, t.steps)
-            })
-            .collect()
+        let lost = c.trials.iter().filter_map(|t| Some((t.seed, t.lost()?)));
+        lost.map(|(seed, why)| format!("{}, {}, seed {seed} {why}", c.method, c.divergence)).collect()
     };
     comparison.cells.iter().flat_map(each).collect()
 }
@@ -83,6 +79,7 @@ pub fn json(plan: &Plan, comparison: &Comparison, ruler: &Ruler) -> Value {
             }).collect();
             json!({
                 "seed": t.seed, "steps": t.steps, "seconds": t.seconds, "failure": t.failure, "metrics": figures,
+                "virial": t.virial.map(real),
                 "evaluations": evaluations::to_json(&t.counts),
                 "settled": settled.and_then(|s| s.step(&t.transient)), "transient": transient,
             })

@@ -36,23 +36,26 @@ pub(super) const MODELS: &[&str] = &["particles", "generator", "flow"];
 const PARTICLES: &[&str] = &["particles"];
 const NETWORKS: &[&str] = &["generator", "flow"];
 /// What a model cannot follow: velocity and model ([`pushforward::run::refused_pairs`]).
-pub const CANNOT: [(&str, &str); 6] = [
+pub const CANNOT: [(&str, &str); 8] = [
     ("ula", "generator"),
     ("ula", "flow"),
     ("mala", "generator"),
     ("mala", "flow"),
     ("log-variance", "generator"),
     ("log-variance", "particles"),
+    ("perturbed", "generator"),
+    ("perturbed", "flow"),
 ];
 
 /// The theorems of velocities that have their own.
-const THEOREMS: [(&str, &str); 8] = [
+const THEOREMS: [(&str, &str); 9] = [
     ("drift", "T1, T11"),
     ("stein", "T27"),
     ("log-variance", "T8"),
     ("multi", "T30"),
     ("functional", "T28"),
     ("newton", "T29"),
+    ("perturbed", "T29"),
     ("sinkhorn", "T31"),
     ("fisher", "T33"),
 ];

@@ -267,6 +267,7 @@ mod tests {
             seconds: 1.5 + seed as f64,
             counts: Counts::default(),
             failure: failure.map(String::from),
+            virial: Some(1.0),
             metrics: vec![("sliced_w2", 0.1 + 0.02 * seed as f64), ("mean_log_density", f64::NAN)],
             transient: (0..=10)
                 .map(|k| Point {

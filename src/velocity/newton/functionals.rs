@@ -1,8 +1,7 @@
 //! Functionals of a cloud with their Wasserstein gradients and Hessian actions.
 
 use crate::linalg::{Matrix, matmul};
-use crate::num::{cos, exp, sin, tanh};
-use crate::parallel;
+use crate::num::{cos, sin, tanh};
 use std::f64::consts::PI;
 
 /// F on the empirical law of N particles x (N×d).
@@ -18,6 +17,9 @@ pub trait Functional: Send + Sync {
     fn gradient(&self, x: &Matrix) -> Matrix;
     /// Hu, N×d.
     fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix;
+    /// The part of Hu that couples particles, (1/N) Σ_j M_ij u_j with M_ij = ∇_x ∇_y δ²F/δμ²(x_i, x_j); the rest, D_i u_i with D = ∇²δF/δμ, is
+    /// each particle's own.
+    fn coupling(&self, x: &Matrix, u: &Matrix) -> Matrix;
 }
 
 /// F = (a/2) Var + β cos(π m) on the line: saddles at even m, minima at odd ones. H has a (N - 1 times) and -β π² cos(π m).
@@ -46,6 +48,10 @@ impl Functional for VarianceCosine {
         let (m, mean) = (x.column_means()[0], u.column_means()[0]);
         u.map(|u| self.a * (u - mean) - self.beta * PI * mutant!("newton-cosine-power", 1.0, PI) * cos(PI * m) * mean)
     }
+    fn coupling(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let (m, mean) = (x.column_means()[0], u.column_means()[0]);
+        u.map(|_| -(self.a + self.beta * PI * PI * cos(PI * m)) * mean)
+    }
 }
 
 /// F = ½ E W(x - y), W(z) = z⁴/4 - z²/2 on the line: a saddle where all particles are equal, minima at two atoms 1 apart.
@@ -71,6 +77,13 @@ impl Functional for QuarticQuadratic {
         Matrix::from_fn(x.rows(), 1, |i, _| {
             let pairs = x.as_slice().iter().zip(u.as_slice());
             pairs.map(|(b, w)| (3.0 * (x[(i, 0)] - b).powi(2) - 1.0) * (u[(i, 0)] - w)).sum::<f64>() / n
+        })
+    }
+    fn coupling(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let n = x.rows() as f64;
+        x.map(|a| {
+            let pairs = x.as_slice().iter().zip(u.as_slice());
+            -pairs.map(|(b, w)| (3.0 * (a - b).powi(2) - 1.0) * w).sum::<f64>() / n
         })
     }
 }
@@ -105,18 +118,6 @@ impl TanhFactorisation {
             (0..Self::FACTORS).map(|k| a[(i, k)] * a[(j, k)]).sum::<f64>() - self.product[(i, j)]
         })
     }
-
-    /// J_i L_A E[J u], J = 1 - tanh² W, L_A B = (AAᵀ - M)B + (BAᵀ + ABᵀ)A: the part of Hu that couples particles, PWGF's M.
-    pub fn coupling(&self, x: &Matrix, u: &Matrix) -> Matrix {
-        let slope = |i: usize, e: usize| 1.0 - tanh(x[(i, e)]).powi(2);
-        let (a, b) = (self.mean(x, |i, e| tanh(x[(i, e)])), self.mean(x, |i, e| slope(i, e) * u[(i, e)]));
-        let change = self.residual(&a);
-        let both = Matrix::from_fn(a.rows(), a.rows(), |i, j| {
-            (0..Self::FACTORS).map(|k| b[(i, k)] * a[(j, k)] + a[(i, k)] * b[(j, k)]).sum()
-        });
-        let (first, second) = (matmul(&change, &b), matmul(&both, &a));
-        Matrix::from_fn(x.rows(), x.cols(), |i, e| slope(i, e) * (first.as_slice()[e] + second.as_slice()[e]))
-    }
 }
 
 impl Functional for TanhFactorisation {
@@ -144,78 +145,15 @@ impl Functional for TanhFactorisation {
         }
         out
     }
-}
-
-/// F = ½ MMD²(μ, ν) with k = exp(-|x - y|²/(2σ²)) and ν the law of samples.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Mmd {
-    /// The samples of ν, M×d.
-    pub samples: Matrix,
-    /// σ.
-    pub sigma: f64,
-}
-
-/// Particles of one task.
-const CHUNK: usize = 16;
-
-impl Mmd {
-    fn kernel(&self, a: &[f64], b: &[f64]) -> f64 {
-        let square: f64 = a.iter().zip(b).map(|(a, b)| (a - b) * (a - b)).sum();
-        exp(-0.5 * square / (self.sigma * self.sigma))
-    }
-
-    /// Rows in their order, side by side.
-    fn rows(&self, x: &Matrix, f: impl Fn(usize, &mut [f64]) + Sync) -> Matrix {
-        let (n, d) = x.shape();
-        let mut out = Matrix::zeros(n, d);
-        parallel::for_each(out.as_mut_slice().chunks_mut(CHUNK * d).enumerate(), |(chunk, rows)| {
-            rows.chunks_exact_mut(d).enumerate().for_each(|(k, row)| f(chunk * CHUNK + k, row));
+    /// J_i L_A E[J u], J = 1 - tanh² W, L_A B = (AAᵀ - M)B + (BAᵀ + ABᵀ)A.
+    fn coupling(&self, x: &Matrix, u: &Matrix) -> Matrix {
+        let slope = |i: usize, e: usize| 1.0 - tanh(x[(i, e)]).powi(2);
+        let (a, b) = (self.mean(x, |i, e| tanh(x[(i, e)])), self.mean(x, |i, e| slope(i, e) * u[(i, e)]));
+        let change = self.residual(&a);
+        let both = Matrix::from_fn(a.rows(), a.rows(), |i, j| {
+            (0..Self::FACTORS).map(|k| b[(i, k)] * a[(j, k)] + a[(i, k)] * b[(j, k)]).sum()
         });
-        out
-    }
-
-    fn mean(&self, x: &Matrix, y: &Matrix) -> f64 {
-        let sums = parallel::collect(x.iter_rows().collect::<Vec<_>>().into_iter(), |a| {
-            y.iter_rows().map(|b| self.kernel(a, b)).sum::<f64>()
-        });
-        sums.iter().sum::<f64>() / (x.rows() * y.rows()) as f64
-    }
-}
-
-impl Functional for Mmd {
-    fn name(&self) -> &'static str {
-        "mmd"
-    }
-    fn value(&self, x: &Matrix) -> f64 {
-        let nu = &self.samples;
-        0.5 * (self.mean(x, x) - 2.0 * self.mean(x, nu) + self.mean(nu, nu))
-    }
-    fn gradient(&self, x: &Matrix) -> Matrix {
-        let variance = self.sigma * self.sigma;
-        self.rows(x, |i, out| {
-            for (cloud, sign) in [(x, -1.0), (&self.samples, 1.0)] {
-                let share = sign / (cloud.rows() as f64 * variance);
-                for y in cloud.iter_rows() {
-                    let k = share * self.kernel(x.row(i), y);
-                    out.iter_mut().zip(x.row(i).iter().zip(y)).for_each(|(o, (a, b))| *o += k * (a - b));
-                }
-            }
-        })
-    }
-    fn hessian(&self, x: &Matrix, u: &Matrix) -> Matrix {
-        let variance = self.sigma * self.sigma;
-        self.rows(x, |i, out| {
-            let here = x.row(i);
-            for (own, cloud, sign) in [(true, x, 1.0), (false, &self.samples, -1.0)] {
-                let share = sign / (cloud.rows() as f64 * variance);
-                for (j, y) in cloud.iter_rows().enumerate() {
-                    let k = share * self.kernel(here, y);
-                    let gap = |e: usize| u[(i, e)] - if own { mutant!("newton-own-part", 0.0, u[(j, e)]) } else { 0.0 };
-                    // ∇²k = k (z zᵀ/σ² - I)/σ², z = x - y
-                    let along: f64 = (0..here.len()).map(|e| (here[e] - y[e]) * gap(e)).sum::<f64>() / variance;
-                    (0..here.len()).for_each(|e| out[e] += k * ((here[e] - y[e]) * along - gap(e)));
-                }
-            }
-        })
+        let (first, second) = (matmul(&change, &b), matmul(&both, &a));
+        Matrix::from_fn(x.rows(), x.cols(), |i, e| slope(i, e) * (first.as_slice()[e] + second.as_slice()[e]))
     }
 }

@@ -1,6 +1,11 @@
-//! Saddle-free Newton steps for functionals of a cloud.
+//! Functionals of a cloud: saddle-free Newton steps, perturbed gradient flow, what is known to second order.
 
+mod check;
 mod functionals;
+mod kernels;
+mod ksd;
+mod pairs;
+mod perturbed;
 
 use crate::error::{Error, Result};
 use crate::estimate::Scene;
@@ -9,12 +14,19 @@ use crate::num::{cos, tan};
 use crate::rng::{Purpose, normal_matrix};
 use crate::state::Stateful;
 use crate::velocity::{Figure, Ingredients, Kind, Pull, Velocity, VelocitySettings, root_mean_square};
-pub use functionals::{Functional, Mmd, QuarticQuadratic, TanhFactorisation, VarianceCosine};
+pub use check::{SecondOrder, check_functional};
+pub use functionals::{Functional, QuarticQuadratic, TanhFactorisation, VarianceCosine};
+pub use kernels::{Mmd, Radial};
+pub use ksd::Ksd;
+pub use perturbed::{Perturbed, PerturbedSettings};
 use std::sync::Arc;
 
 crate::settings! {
-    /// Settings of [`Newton`]; the functional is ½ MMD² to samples of the target.
+    /// Settings of [`Newton`].
     pub struct NewtonSettings in "velocity" {
+        /// F: "mmd", half the squared MMD to samples of the target, "energy-distance", half of that, or "ksd", half the squared kernel Stein
+        /// discrepancy to a Gaussian mixture.
+        functional: String = "mmd".into(), Rule::OneOf(&["mmd", "energy-distance", "ksd"]);
         /// Length η of a step, in (0, 1]; 1 is Newton's.
         eta: f64 = 1.0, Rule::Fraction;
         /// The regularisation ε of (H² + εI)^(-1/2).
@@ -27,9 +39,9 @@ crate::settings! {
         trust: f64 = 0.2, Rule::Positive;
         /// Root mean square of the kick of a step that starts at a saddle, where the gradient vanishes to rounding; 0 for none.
         kick: f64 = 1e-3, Rule::NotNegative;
-        /// Width σ of the kernel exp(-|x-y|²/(2σ²)) of MMD.
+        /// Width σ of the kernel exp(-|x-y|²/(2σ²)) of "mmd" and "ksd".
         sigma: f64 = 1.0, Rule::Positive;
-        /// Samples of the target behind MMD.
+        /// Samples of the target behind "mmd" and "energy-distance".
         samples: usize = 512, Rule::AtLeast(2);
     }
 }
@@ -74,7 +86,7 @@ impl VelocitySettings for NewtonSettings {
         "newton"
     }
     fn summary(&self) -> &'static str {
-        "saddle-free Newton steps on the squared MMD to samples of the target"
+        "saddle-free Newton steps on a squared distance to the target"
     }
     fn formula(&self) -> &'static str {
         "x <- x - eta (H^2 + eps I)^(-1/2) grad F"
@@ -90,13 +102,7 @@ impl VelocitySettings for NewtonSettings {
         (None, 1000)
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
-        let Some(samples) = ingredients.density()?.sample(self.samples, ingredients.seed) else {
-            return Err(Error::Mismatch {
-                what: "the velocity 'newton' needs samples of the target, which has no exact sampler".into(),
-                remedy: "give a target that can be sampled, such as a mixture".into(),
-            });
-        };
-        let functional = Arc::new(Mmd { samples, sigma: self.sigma });
+        let functional = named(self.name(), &self.functional, self.sigma, self.samples, &ingredients)?;
         let solver = Solver::Lanczos(self.products);
         Ok(Box::new(Newton { functional, settings: self.clone(), solver, guarded: true }))
     }
@@ -112,6 +118,29 @@ struct Preconditioned {
     lowest: f64,
     /// The largest |eigenvalue|, or |Hv|/|v| where the solver sees none.
     largest: f64,
+}
+
+/// The functional that a setting names, for the velocity `velocity`: towards `count` samples of the target, or by its score.
+fn named(
+    velocity: &str,
+    functional: &str,
+    sigma: f64,
+    count: usize,
+    ingredients: &Ingredients,
+) -> Result<Arc<dyn Functional>> {
+    let density = ingredients.density()?;
+    if functional == "ksd" {
+        let mixture = density.mixture().ok_or_else(|| Error::Mismatch {
+            what: format!("the velocity '{velocity}' takes the functional 'ksd' to Gaussian mixtures alone"),
+            remedy: "choose the functional mmd or energy-distance".into(),
+        })?;
+        return Ok(Arc::new(Ksd::new(mixture.clone(), sigma)));
+    }
+    let samples = density.sample(count, ingredients.seed).ok_or_else(|| Error::Mismatch {
+        what: format!("the velocity '{velocity}' needs samples of the target, which has no exact sampler"),
+        remedy: "give a target that can be sampled, such as a mixture".into(),
+    })?;
+    Ok(if functional == "mmd" { Arc::new(Mmd::gaussian(samples, sigma)) } else { Arc::new(Mmd::energy(samples)) })
 }
 
 impl Newton {
