@@ -157,9 +157,6 @@ impl Levels {
             says.unless(value - found < 1e-4)
         };
         out.mutants.push(("the average of the levels is best", best(uniform)));
-        let mut ends = vec![0.0; LEVELS];
-        (ends[0], ends[LEVELS - 1]) = (0.5, 0.5);
-        out.mutants.push(("the ends are the active levels", best(self.efficiency(self.combination(&ends)))));
         // without norms, the sum of s'_τ at the same weights: true only where the norms agree
         let raw: Vec<(f64, SoftStep)> =
             weights.iter().zip(&self.steps).filter(|(w, _)| **w > 0.0).map(|(w, s)| (*w, *s)).collect();
