@@ -230,7 +230,10 @@ fn networks(browser: &mut Browser) {
         assert_eq!(browser.value("$('c-rate').value === opening.values.rate && Number($('c-rate').value) > 0"), true);
         assert_eq!(
             browser.value("[...$('c-velocity').options].filter(o => o.disabled).map(o => o.value)"),
-            if model == "flow" { json!(["ula", "mala"]) } else { json!(["ula", "mala", "log-variance"]) }
+            match model {
+                "flow" => json!(["ula", "mala", "perturbed"]),
+                _ => json!(["ula", "mala", "log-variance", "perturbed"]),
+            }
         );
         assert_eq!(browser.value(NAMELESS), json!([]));
         assert_eq!(browser.value("document.documentElement.scrollWidth <= 1366"), true);
