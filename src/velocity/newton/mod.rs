@@ -171,7 +171,7 @@ impl Newton {
             }
             Solver::Lanczos(steps) => {
                 let space = Lanczos::new(v.as_slice(), steps, product)?;
-                (space.apply(self.filter()), ends(&space.values()))
+                (space.apply(self.filter()), ends(space.values()))
             }
             Solver::Shifted(nodes) => {
                 let once = product(v.as_slice());
@@ -228,9 +228,9 @@ impl Velocity for Newton {
             Figure::plain("gradient_norm", "norm of the Wasserstein gradient of F", size),
         ];
         let found = if size == 0.0 { None } else { Some(self.preconditioned(x, &v)?) };
-        let Some(Preconditioned { step, lowest, .. }) =
-            found.filter(|f| !(size <= STATIONARY * f.largest * x.spread()))
-        else {
+        // a gradient that is no number goes on, to be found by whoever takes the step
+        let vanishes = |f: &Preconditioned| size <= STATIONARY * f.largest * x.spread();
+        let Some(Preconditioned { step, lowest, .. }) = found.filter(|f| !vanishes(f)) else {
             let kick: Matrix = normal_matrix(scene.seed, Purpose::Jitter, (1 << 61) | scene.clock.step, n, d);
             let around = self.preconditioned(x, &kick)?;
             // at a minimum there is nowhere to go
