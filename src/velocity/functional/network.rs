@@ -10,7 +10,7 @@ use crate::state::{State, Stateful};
 use crate::{Error, Result};
 use std::sync::Arc;
 
-/// Half the distance of the differences behind div f, in units of the particles' spread; their error is of its square.
+/// Half the distance of the differences behind div f in a coordinate, in units of the particles' spread there; their error is of its square.
 const REACH: f64 = 1e-3;
 /// Dimensions up to which the divergence sums over all coordinates; beyond, one random direction a particle (Hutchinson).
 const EXACT: usize = 4;
@@ -34,7 +34,7 @@ pub(super) struct Network {
 
 /// What lengths and fields are measured by; 1 where all particles or scores are the same.
 struct Units {
-    /// The particles' spread.
+    /// The particles' spread in a coordinate, as a root mean square over these.
     length: f64,
     /// ∇g*(√(E s_k²)), d.
     field: Vec<f64>,
@@ -45,7 +45,8 @@ impl Units {
         let or_one = |v: f64| if v > 0.0 && v.is_finite() { v } else { 1.0 };
         let square = |k: usize| (0..score.rows()).map(|i| score[(i, k)] * score[(i, k)]).sum::<f64>();
         let size = |k: usize| young.velocity((square(k) / score.rows() as f64).sqrt(), k);
-        Self { length: or_one(x.spread()), field: (0..x.cols()).map(|k| or_one(size(k))).collect() }
+        let length = or_one(x.spread() / (x.cols() as f64).sqrt());
+        Self { length, field: (0..x.cols()).map(|k| or_one(size(k))).collect() }
     }
 }
 
