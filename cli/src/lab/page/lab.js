@@ -364,7 +364,14 @@ function drawPane(i, pane, now) {
       for (const k of all) {
         const length = Math.min(speeds[k] * unit, 0.1 * width) / (speeds[k] || 1);
         const [a, b] = [px(from[2 * k]), py(from[2 * k + 1])];
-        c.moveTo(a, b); c.lineTo(a + v[2 * k] * length, b - v[2 * k + 1] * length);
+        const [dx, dy] = [v[2 * k] * length, -v[2 * k + 1] * length], size = Math.hypot(dx, dy);
+        c.moveTo(a, b); c.lineTo(a + dx, b + dy);
+        if (size < 4) continue;
+        const head = Math.min(4, 0.4 * size) / size;
+        for (const side of [0.5, -0.5]) {
+          c.moveTo(a + dx, b + dy);
+          c.lineTo(a + dx - head * (0.87 * dx - side * dy), b + dy - head * (0.87 * dy + side * dx));
+        }
       }
       c.stroke();
     }
