@@ -14,7 +14,7 @@ use std::sync::Arc;
 const REACH: f64 = 1e-3;
 /// Dimensions up to which the divergence sums over all coordinates; beyond, one random direction a particle (Hutchinson).
 const EXACT: usize = 4;
-/// Smooths |f|^p at 0: f² is moved by this share of the square of ∇g*(root mean square of the score).
+/// Smooths |f|^p at 0: f² is moved by this share of its mean square before the training of a step.
 const FLOOR: f64 = 1e-12;
 /// One of so many particles is held out.
 const HELD_OUT: usize = 5;
@@ -32,21 +32,20 @@ pub(super) struct Network {
     pub(super) held_out: f64,
 }
 
-/// What lengths and fields are measured by; 1 where all particles or scores are the same.
+/// What lengths and fields are measured by; 1 where all particles are the same, or the field is 0.
 struct Units {
     /// The particles' spread in a coordinate, as a root mean square over these.
     length: f64,
-    /// ∇g*(√(E s_k²)), d.
+    /// √(E f_k²), d.
     field: Vec<f64>,
 }
 
 impl Units {
-    fn of(young: &Young, x: &Matrix, score: &Matrix) -> Self {
+    fn of(x: &Matrix, field: &Matrix) -> Self {
         let or_one = |v: f64| if v > 0.0 && v.is_finite() { v } else { 1.0 };
-        let square = |k: usize| (0..score.rows()).map(|i| score[(i, k)] * score[(i, k)]).sum::<f64>();
-        let size = |k: usize| young.velocity((square(k) / score.rows() as f64).sqrt(), k);
-        let length = or_one(x.spread() / (x.cols() as f64).sqrt());
-        Self { length, field: (0..x.cols()).map(|k| or_one(size(k))).collect() }
+        let square = |k: usize| (0..field.rows()).map(|i| field[(i, k)] * field[(i, k)]).sum::<f64>();
+        let size = |k: usize| or_one((square(k) / field.rows() as f64).sqrt());
+        Self { length: or_one(x.spread() / (x.cols() as f64).sqrt()), field: (0..x.cols()).map(size).collect() }
     }
 }
 
@@ -97,7 +96,7 @@ impl Network {
     /// a while; the best parameters are kept.
     pub(super) fn train(&mut self, young: &Young, x: &Matrix, score: &Matrix, seed: u64, step: u64) -> Result<()> {
         let (n, d) = x.shape();
-        let units = Units::of(young, x, score);
+        let units = Units::of(x, &self.at(x));
         let out: Vec<usize> = (0..n).filter(|i| (*i as u64 + step).is_multiple_of(HELD_OUT as u64)).collect();
         let (held, rest) = if out.len() < 2 || n < 10 {
             ((0..n).collect(), (0..n).collect::<Vec<_>>())
