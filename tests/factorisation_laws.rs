@@ -1,5 +1,8 @@
 //! Perturbed gradient flow beside saddle-free Newton steps: neurons that factor a matrix, and saddles of any depth.
 
+mod level_counts;
+
+use level_counts::counts;
 use pushforward::density::Domain;
 use pushforward::linalg::{Lanczos, Matrix};
 use pushforward::model::{Particles, ParticlesSettings};
@@ -26,26 +29,19 @@ fn neurons(n: usize) -> Matrix {
 }
 
 /// Steps until F is below each level, from `start` after a kick of 0.2.
-fn counts(
+fn after_a_kick(
     f: &TanhFactorisation,
     start: &Matrix,
     levels: &[f64],
     mut next: impl FnMut(&Matrix, u64) -> Matrix,
 ) -> Vec<usize> {
-    let mut x = start.clone();
+    let (mut x, mut step) = (start.clone(), 0);
     x.add_scaled(0.2, &normal_matrix(7, Purpose::Check, 0, x.rows(), 64));
-    let mut found = Vec::new();
-    for step in 1..2000 {
-        x = next(&x, step as u64);
-        let value = f.value(&x);
-        while found.len() < levels.len() && value < levels[found.len()] {
-            found.push(step);
-        }
-        if found.len() == levels.len() {
-            break;
-        }
-    }
-    found
+    counts(levels, 1999, || {
+        step += 1;
+        x = next(&x, step);
+        f.value(&x)
+    })
 }
 
 /// Checks the factorisation by 256 neurons from its saddle, F = 0.3125 with no gradient to rounding and the smallest eigenvalue -E(1 - tanh²)² =
@@ -74,7 +70,7 @@ fn factorisation_by_neurons() {
         }
     };
     for (h, expected) in [(0.5, [13, 34, 41]), (1.0, [6, 17, 19])] {
-        let found = counts(&f, &start, &levels, |x, _| {
+        let found = after_a_kick(&f, &start, &levels, |x, _| {
             let mut y = x.clone();
             y.add_scaled(-h, &f.gradient(x));
             y
@@ -92,7 +88,7 @@ fn factorisation_by_neurons() {
             run(&kicked, v, 1.0, 40)
         };
         let mut at = 0;
-        let found = counts(&f, &start, &levels, |_, step| {
+        let found = after_a_kick(&f, &start, &levels, |_, step| {
             while at < step && !run.is_finished() {
                 run.step().unwrap();
                 at += 1;

@@ -1,5 +1,8 @@
 //! Saddle-free Newton against its scalar recursion, step counts, spectra and contraction; functionals against differences.
 
+mod level_counts;
+
+use level_counts::counts;
 use pushforward::density::{GaussianMixture, evaluate};
 use pushforward::estimate::{Clock, Reference, Scene};
 use pushforward::linalg::Matrix;
@@ -314,21 +317,6 @@ fn saddles_in_any_units() {
         let (saddle, minimum) = (after(Matrix::from_rows(&[[-2.0 * unit], [2.0 * unit]])), after(Matrix::zeros(1, 1)));
         assert!(saddle != 0.0 && minimum == 0.0, "sigma = {unit:e}: {saddle:e}, {minimum:e}");
     }
-}
-
-/// Steps until a figure is below each level.
-fn counts(levels: &[f64], most: usize, mut next: impl FnMut() -> f64) -> Vec<usize> {
-    let mut found = Vec::new();
-    for step in 1..=most {
-        let value = next();
-        while found.len() < levels.len() && value < levels[found.len()] {
-            found.push(step);
-        }
-        if found.len() == levels.len() {
-            break;
-        }
-    }
-    found
 }
 
 /// Checks the quartic-quadratic interaction of 100 antithetic particles by the steps between W2 < 1e-4 and < 1e-8, which start and kick do not enter:

@@ -1,6 +1,7 @@
 //! T20: transport with reaction sees no gap: log sup p/q falls below the solution of one scalar equation.
 
 use super::chain::Chain;
+use super::unit::is_row;
 use super::{Budget, Claim, Comparison, Hypothesis, Outcome, Size, Takes};
 use crate::divergence::{Alpha, Divergence, ForwardKl, Neyman, Pearson, ReverseKl};
 use crate::num::{exp, exp_m1, ln, ln_1p};
@@ -68,7 +69,7 @@ fn convexity(f: &Case) -> Outcome {
     }
     let tame = (-300..=300).all(|k| f.elasticity(0.1 * f64::from(k)) <= 1.0 + 1e-9);
     // a divergence of the user's own may fail (H); e ≤ 1 excludes that
-    let known = tame || crate::divergence::all_divergences().iter().any(|row| row.name() == f.name());
+    let known = tame || is_row(f.as_ref());
     if known {
         out.comparisons.push(Comparison::decision(format!("{}, (H)", f.name()), admitted(f.as_ref())));
     }

@@ -9,10 +9,15 @@ struct InUnits {
     unit: f64,
 }
 
+/// Whether a divergence has the name of a row of the table.
+pub(super) fn is_row(f: &dyn Divergence) -> bool {
+    all_divergences().iter().any(|row| row.name() == f.name())
+}
+
 /// D_f/w(1) for a divergence that is no row of the table; steps and tolerances are then those of the table.
 pub(super) fn in_units(f: Arc<dyn Divergence>) -> Arc<dyn Divergence> {
     let unit = f.weight(0.0);
-    if unit == 1.0 || all_divergences().iter().any(|row| row.name() == f.name()) {
+    if unit == 1.0 || is_row(f.as_ref()) {
         return f;
     }
     Arc::new(InUnits { f, unit })

@@ -120,6 +120,11 @@ struct Preconditioned {
     largest: f64,
 }
 
+/// √(Σ_i |v_i|²/N): the norm of a field in L²(q).
+fn size(v: &Matrix) -> f64 {
+    root_mean_square(v) * (v.cols() as f64).sqrt()
+}
+
 /// The functional that a setting names, for the velocity `velocity`: towards `count` samples of the target, or by its score.
 fn named(
     velocity: &str,
@@ -222,7 +227,7 @@ impl Velocity for Newton {
         let (x, s) = (scene.x, &self.settings);
         let (n, d) = x.shape();
         let (value, v) = (self.functional.value(x), self.functional.gradient(x));
-        let size = root_mean_square(&v) * (d as f64).sqrt();
+        let size = size(&v);
         let mut figures = vec![
             Figure::plain("functional", "F of the particles", value),
             Figure::plain("gradient_norm", "norm of the Wasserstein gradient of F", size),
@@ -242,7 +247,7 @@ impl Velocity for Newton {
         }
         let mut length = s.eta;
         if self.guarded {
-            let rms = root_mean_square(&step) * (d as f64).sqrt();
+            let rms = self::size(&step);
             length = length.min(s.trust / rms);
             let slope = dot(v.as_slice(), step.as_slice()) / n as f64;
             let after = |length: f64| {

@@ -1,12 +1,12 @@
 //! Perturbed Wasserstein gradient flow: a jump where the gradient is small, and the law before it where the jump gained nothing.
 
-use super::{Functional, named};
+use super::{Functional, named, size};
 use crate::error::Result;
 use crate::estimate::Scene;
 use crate::linalg::Matrix;
 use crate::rng::{Purpose, normal_matrix};
 use crate::state::{State, Stateful};
-use crate::velocity::{Figure, Ingredients, Kind, Pull, Velocity, VelocitySettings, root_mean_square};
+use crate::velocity::{Figure, Ingredients, Kind, Pull, Velocity, VelocitySettings};
 use std::sync::Arc;
 
 crate::settings! {
@@ -79,26 +79,21 @@ impl Perturbed {
         Self { functional, settings, pending: None, jumps: 0, returned: None }
     }
 
-    /// x after a step of Runge–Kutta's method.
-    fn flowed(&self, x: &Matrix, h: f64) -> Matrix {
+    /// x after a step of Runge–Kutta's method; `a` is the gradient at x.
+    fn flowed(&self, x: &Matrix, a: &Matrix, h: f64) -> Matrix {
         let moved = |h: f64, v: &Matrix| {
             let mut y = x.clone();
             y.add_scaled(-h, v);
             y
         };
-        let a = self.functional.gradient(x);
-        let b = self.functional.gradient(&moved(0.5 * h, &a));
+        let b = self.functional.gradient(&moved(0.5 * h, a));
         let c = self.functional.gradient(&moved(0.5 * h, &b));
         let d = self.functional.gradient(&moved(h, &c));
         let mut out = x.clone();
-        let stages = [(h / 6.0, &a), (h / 3.0, &b), (h / 3.0, &c), (h / 6.0, &d)];
+        let stages = [(h / 6.0, a), (h / 3.0, &b), (h / 3.0, &c), (h / 6.0, &d)];
         stages.into_iter().for_each(|(h, v)| out.add_scaled(-h, v));
         out
     }
-}
-
-fn size(v: &Matrix) -> f64 {
-    root_mean_square(v) * (v.cols() as f64).sqrt()
 }
 
 impl Stateful for Perturbed {
@@ -154,10 +149,10 @@ impl Velocity for Perturbed {
 
     fn evaluate(&self, scene: &Scene) -> Result<Pull> {
         let (x, f) = (scene.x, &self.functional);
-        let (n, d) = x.shape();
+        let ((n, d), gradient) = (x.shape(), f.gradient(x));
         let figures = vec![
             Figure::plain("functional", "F of the particles", f.value(x)),
-            Figure::plain("gradient_norm", "norm of the Wasserstein gradient of F", size(&f.gradient(x))),
+            Figure::plain("gradient_norm", "norm of the Wasserstein gradient of F", size(&gradient)),
             Figure::plain("jumps", "jumps until now", self.jumps as f64),
             Figure::plain("returned", "1 once the law before a jump came back", f64::from(self.returned.is_some())),
         ];
@@ -168,9 +163,9 @@ impl Velocity for Perturbed {
                 let mut y = x.clone();
                 // the coupling is the mean of M_ij g_j
                 y.add_scaled(self.settings.jump * (n as f64).sqrt(), &f.coupling(x, &g));
-                self.flowed(&y, scene.dt)
+                self.flowed(&y, &f.gradient(&y), scene.dt)
             }
-            _ => self.flowed(x, scene.dt),
+            _ => self.flowed(x, &gradient, scene.dt),
         };
         Ok(Pull::Transition { to, accepted: vec![true; n], figures })
     }
