@@ -1,11 +1,11 @@
 //! Generators with their defaults on modes of many kinds, each given as a mixture and by its values alone: the table of docs/generators.md.
 //!
-//! `cargo bench -p pushforward-cli --bench generators [-- NAME … | --seeds N | --method NAME | --values]`
+//! `cargo bench -p pushforward-cli --bench generators [-- NAME … | --seeds N | --method NAME | --values | --mixtures | --set KEY=VALUE]`
 //!
 //! Judged at 200,000 samples, as exact samples are (the floor): modes of mass 0.01 and more, total variation of the masses, share beyond the
 //! 0.9997 quantile of chi-square of d of every mode, the mode whose variance is farthest off; log Z and ESS of the certificate; what the run
 //! says of itself: "ok", weights that are not reliable, a region of the search that is missed (exit code 3); seconds. `--values`: each target
-//! by its values alone.
+//! by its values alone, `--mixtures`: by its file alone. `--set steps=600`: another setting than the default, as often as one likes.
 
 use pushforward::density::{BlackBox, Density, GaussianMixture, Target, by_name};
 use pushforward::linalg::Matrix;
@@ -134,19 +134,22 @@ fn main() {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("the repository's folder");
     let (mut names, mut seeds, mut name_of_method, mut kinds) =
         (Vec::new(), 5, "generator".to_string(), vec![false, true]);
+    let mut settings: Vec<String> = Vec::new();
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     while let Some(word) = arguments.next() {
         match word.as_str() {
             "--seeds" => seeds = arguments.next().and_then(|n| n.parse().ok()).expect("a number after --seeds"),
             "--method" => name_of_method = arguments.next().expect("a name after --method"),
             "--values" => kinds = vec![true],
+            "--mixtures" => kinds = vec![false],
+            "--set" => settings.extend(arguments.next()),
             _ => names.push(word),
         }
     }
     if names.is_empty() {
         names = NAMES.iter().map(|n| n.to_string()).collect();
     }
-    println!("{name_of_method}, {SAMPLES} samples, seeds 0 to {}; the floor in brackets\n", seeds - 1);
+    println!("{name_of_method} {settings:?}, {SAMPLES} samples, seeds 0 to {}; the floor in brackets\n", seeds - 1);
     println!(
         "| target | given as | modes | mode-mass TV | beyond, % | worst variance | log Z error | ESS | says | s |"
     );
@@ -162,6 +165,14 @@ fn main() {
             let mut cells: [Vec<String>; 8] = Default::default();
             for seed in 0..seeds {
                 let method = Method::preset(&name_of_method, &target).and_then(|m| m.with("seed", seed as u64));
+                let method = settings.iter().fold(method, |method, set| {
+                    let (key, value) = set.split_once('=').expect("KEY=VALUE after --set");
+                    method.and_then(|m| match (value.parse::<u64>(), value.parse::<f64>()) {
+                        (Ok(whole), _) => m.with(key, whole),
+                        (_, Ok(number)) => m.with(key, number),
+                        _ => m.with(key, value),
+                    })
+                });
                 let clock = Instant::now();
                 let run = method.and_then(|m| m.start(&target, None)).and_then(|mut run| run.finish().map(|()| run));
                 let run = run.unwrap_or_else(|e| panic!("{name}, seed {seed}: {e}"));

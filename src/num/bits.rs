@@ -5,6 +5,9 @@
 /// What the bodies of exp and ln need to know about a format. Constants have no digits of their own where arithmetic
 /// can produce them.
 pub trait Bits: Copy + 'static {
+    /// A vector of 512 bits.
+    #[cfg(target_arch = "x86_64")]
+    type Wide: super::wide::Wide<Number = Self>;
     /// log₂ e.
     const LOG2_E: Self;
     /// The leading bits of log 2, few enough that n·LN2_HIGH is exact for every exponent n (fdlibm's split).
@@ -112,6 +115,8 @@ macro_rules! bits {
 
 impl Bits for f64 {
     bits!(f64, u64, mantissa 52, bias 1023);
+    #[cfg(target_arch = "x86_64")]
+    type Wide = std::arch::x86_64::__m512d;
     const LN2_HIGH: f64 = f64::from_bits(0x3fe6_2e42_fee0_0000);
     const LN2_LOW: f64 = 1.908_214_929_270_587_7e-10;
     const EXP_LOW: f64 = -708.0;
@@ -136,6 +141,8 @@ impl Bits for f64 {
 
 impl Bits for f32 {
     bits!(f32, u32, mantissa 23, bias 127);
+    #[cfg(target_arch = "x86_64")]
+    type Wide = std::arch::x86_64::__m512;
     const LN2_HIGH: f32 = f32::from_bits(0x3f31_7200);
     const LN2_LOW: f32 = 1.428_606_8e-6;
     const EXP_LOW: f32 = -86.9;

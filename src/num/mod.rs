@@ -16,6 +16,8 @@ mod real;
 mod simd;
 mod special;
 mod sum;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 pub use bessel::ln_bessel0;
 pub use big::Big;
@@ -38,3 +40,5 @@ pub use simd::{
 pub use special::{Special, digamma, log_gamma};
 pub(crate) use sum::sum_of_squares;
 pub use sum::{Summary, mean, sum, variance};
+#[cfg(target_arch = "x86_64")]
+pub(crate) use wide::{Avx512, Wide};

@@ -24,12 +24,14 @@ pub struct Divergence<T = f64> {
 /// Symmetric to the last bit: of two clouds the lesser in a fixed order begins. S_ε(a, a) is 0 to the square of the tolerance. Errors are
 /// those of [`couple`].
 pub fn divergence<T: Real>(a: &Cloud<T>, b: &Cloud<T>, settings: &Sinkhorn) -> Result<Divergence<T>> {
-    let cross = match a.compare(b) {
-        Ordering::Greater => couple(b, a, settings)?.transposed(),
-        _ => couple(a, b, settings)?,
+    let cross = || match a.compare(b) {
+        Ordering::Greater => couple(b, a, settings).map(Coupling::transposed),
+        _ => couple(a, b, settings),
     };
-    let first = couple_with_itself(a, settings, false)?;
-    let second = couple_with_itself(b, settings, false)?;
+    let own = |cloud| move || couple_with_itself(cloud, settings, false);
+    // side by side, so that threads need not meet at the end of each sweep
+    let (cross, (first, second)) = rayon::join(cross, || rayon::join(own(a), own(b)));
+    let (cross, first, second) = (cross?, first?, second?);
     // x + y = y + x to the last bit, x - y - z not
     let transport = cross.value - mutant!("sinkhorn-value", 1.0, 0.5) * (first.value + second.value);
     let value = transport + 0.5 * settings.epsilon * (a.mass() - b.mass()).powi(2);

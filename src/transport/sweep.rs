@@ -2,8 +2,11 @@
 //!
 //! In units of ε log 2: φ = f/(ε log 2), h_j = log₂ b_j + g_j/(ε log 2), κ = 1/(ε log 2), so that P_ij/a_i = 2^(φ_i + h_j - κ c_ij).
 
+#[cfg(target_arch = "x86_64")]
+mod wide;
+
 use crate::linalg::Matrix;
-use crate::num::{Kernel, Real, dispatch, exp2};
+use crate::num::{InstructionSet, Kernel, Real, dispatch, exp2, instruction_set};
 use crate::parallel;
 use crate::transport::blocks::{Groups, Kept};
 use crate::transport::{Cloud, Cost};
@@ -14,8 +17,8 @@ pub(super) const LANES: usize = 16;
 pub(super) const ROWS: usize = 16;
 /// Exponents above are cut: 2^x is not checked there. The row is then done again with its own maximum.
 const CUT: f64 = 100.0;
-/// Sums beyond 2^±this are computed again with their own maximum: terms may have been lost at either end.
-const SAFE: f64 = 40.0;
+/// Sums beyond this or its inverse are computed again with their own maximum: terms may have been lost at either end.
+const SAFE: f64 = (1u64 << 40) as f64;
 
 /// What a sweep takes from the columns.
 #[derive(Clone, Copy)]
@@ -49,7 +52,7 @@ pub(super) fn row_sums<T: Real>(x: &Matrix<T>, side: Side<T>, phi: &[T]) -> Vec<
     let d = x.cols();
     let tasks = out.chunks_mut(ROWS).zip(phi.chunks(ROWS)).zip(x.as_slice().chunks(ROWS * d)).enumerate();
     parallel::for_each(tasks, |(k, ((out, phi), x))| {
-        dispatch(Rows { x, first: k * ROWS, side, phi, out, mean: None });
+        dispatch(Rows { x, first: k * ROWS, side, phi, out, mean: None, set: instruction_set() });
     });
     out
 }
@@ -63,7 +66,7 @@ pub(super) fn means<T: Real>(x: &Matrix<T>, side: Side<T>, phi: &[T], what: Mean
     parallel::for_each(tasks, |(k, ((mean, phi), x))| {
         let mut sums = [Sum { shift: T::ZERO, sum: T::ZERO }; ROWS];
         let out = &mut sums[..phi.len()];
-        dispatch(Rows { x, first: k * ROWS, side, phi, out, mean: Some((mean, what)) });
+        dispatch(Rows { x, first: k * ROWS, side, phi, out, mean: Some((mean, what)), set: instruction_set() });
     });
     out
 }
@@ -120,6 +123,8 @@ struct Rows<'a, T> {
     phi: &'a [T],
     out: &'a mut [Sum<T>],
     mean: Option<(&'a mut [T], Mean)>,
+    /// Where the task runs.
+    set: InstructionSet,
 }
 
 impl<T: Real> Kernel for Rows<'_, T> {
@@ -165,7 +170,7 @@ impl<T: Real> Kernel for Terms<'_, T> {
 /// Whether no term of a sum was lost.
 #[inline(always)]
 fn safe<T: Real>(sum: T) -> bool {
-    let limit = T::from_f64(exp2(SAFE));
+    let limit = T::from_f64(SAFE);
     sum < limit && sum * limit > T::ONE
 }
 
@@ -173,15 +178,18 @@ impl<T: Real> Rows<'_, T> {
     /// D is the dimension, 0 for any.
     #[inline(always)]
     fn rows<const FMA: bool, const D: usize, const DISTANCE: bool>(self) {
-        let Rows { x, first, side, phi, out, mut mean } = self;
+        let Rows { x, first, side, phi, out, mut mean, set } = self;
         let d = side.y.dim();
         let mut lanes = vec![[T::ZERO; LANES]; if mean.is_some() { d } else { 0 }];
         let all = [(0, side.y.padded())];
         let ranges = side.kept.map_or(&all[..], |kept| kept.of(first));
+        let row = |i: usize| Row::of(&x[i * d..(i + 1) * d], side, ranges, first + i, DISTANCE);
+        let mut sums = [T::ZERO; ROWS];
+        let together = sums_together::<D, DISTANCE, T>(set, &row(0), x, phi, &mut sums);
         for (i, out) in out.iter_mut().enumerate() {
-            let row = Row::of(&x[i * d..(i + 1) * d], side, ranges, first + i, DISTANCE);
+            let row = row(i);
             let mut shift = phi[i];
-            let mut sum = row.sum::<FMA, D, DISTANCE>(shift);
+            let mut sum = if together { sums[i] } else { row.sum::<FMA, D, DISTANCE>(shift) };
             if !safe(sum) {
                 shift = T::ZERO - row.maximum::<FMA, D, DISTANCE>();
                 sum = row.sum::<FMA, D, DISTANCE>(shift);
@@ -194,6 +202,23 @@ impl<T: Real> Rows<'_, T> {
             }
         }
     }
+}
+
+/// Puts Σ_j 2^(φ_i + h_j - κ c_ij) of all rows into `sums` and says so, where there are vectors for it and no pair is left out.
+#[inline(always)]
+fn sums_together<const D: usize, const DISTANCE: bool, T: Real>(
+    set: InstructionSet,
+    row: &Row<T>,
+    x: &[T],
+    phi: &[T],
+    sums: &mut [T],
+) -> bool {
+    #[cfg(target_arch = "x86_64")]
+    if let (Some(machine), 1.., false, usize::MAX) = (set.wide(), D, DISTANCE, row.own) {
+        wide::sums::<D, T>(machine, row, x, phi, &mut sums[..phi.len()]);
+        return true;
+    }
+    false
 }
 
 /// One row against all columns.
@@ -332,4 +357,39 @@ fn total<T: Real>(lanes: &[T; LANES]) -> T {
         }
     }
     sums[0]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::num::{dispatch_on, instruction_sets};
+    use crate::rng::{Purpose, normal_matrix};
+
+    /// Checks that the sets with fused multiply-add have the same sums bit for bit, whether rows are summed together (half squares in up to 3
+    /// coordinates) or one by one, with sums that are safe at once and such that ask for their own maximum.
+    #[test]
+    fn sets_agree() {
+        fn same<T: Real>(d: usize, kappa: f64) {
+            let draw = |unit, n| normal_matrix::<T>(1, Purpose::Check, unit, n, d);
+            let (x, y) = (draw(1, 11), Cloud::<T>::new(&draw(2, 100).cast(), None).unwrap());
+            let mut h = vec![T::ZERO; y.padded()];
+            h[100..].fill(T::NEG_INFINITY);
+            let phi: Vec<T> = (0..11).map(|i| T::from_f64(f64::from(i) - 5.0)).collect();
+            let side = Side { y: &y, h: &h, kappa, cost: Cost::HalfSquare, masked: false, kept: None };
+            let on = |set: InstructionSet| {
+                let mut out = vec![Sum { shift: T::ZERO, sum: T::ZERO }; 11];
+                let x = x.as_slice();
+                dispatch_on(set, Rows { x, first: 0, side, phi: &phi, out: &mut out, mean: None, set });
+                out.into_iter().map(|s| [s.shift, s.sum]).collect::<Vec<_>>()
+            };
+            let all: Vec<_> = instruction_sets()[1..].iter().map(|&set| on(set)).collect();
+            assert!(all.windows(2).all(|w| w[0] == w[1]), "{} in {d} dimensions", T::NAME);
+        }
+        for d in 1..=4 {
+            for kappa in [1.0, 300.0] {
+                same::<f32>(d, kappa);
+                same::<f64>(d, kappa);
+            }
+        }
+    }
 }

@@ -9,6 +9,7 @@ mod fisher;
 mod functional;
 mod langevin;
 mod log_variance;
+mod median;
 mod mmd;
 mod multi;
 mod newton;
@@ -26,6 +27,7 @@ pub use fisher::{FisherFlow, FisherSettings};
 pub use functional::{FunctionalGradient, FunctionalSettings, Young};
 pub use langevin::{Langevin, LangevinSettings, Mala, MalaSettings};
 pub use log_variance::{LogVariance, LogVarianceSettings, Reference as LogVarianceReference, log_variance_cotangent};
+pub use median::median_width;
 pub use mmd::{MmdFlow, MmdSettings};
 pub use multi::{Metric, Multi, MultiSettings, Scheme};
 pub use newton::{
@@ -35,7 +37,7 @@ pub use newton::{
 pub use registry::{Ingredients, VelocitySettings, all_velocities, velocity_by_name};
 pub use riesz::{Riesz, RieszSettings, bernoulli, truncation};
 pub use sinkhorn::{SinkhornFlow, SinkhornSettings};
-pub use stein::{Kernel, Stein, SteinSettings};
+pub use stein::{Kernel, Stein, SteinSettings, gaussian_average};
 pub use universal::{UniversalDrift, UniversalSettings};
 
 pub use crate::estimate::{Clock, Law, LawUse, Reference, Scene};

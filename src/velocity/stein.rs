@@ -3,13 +3,13 @@
 use crate::density::{Density, evaluate};
 use crate::divergence;
 use crate::error::{Error, Result};
-use crate::estimate::{LawUse, Scene, SmoothedTarget};
+use crate::estimate::{FEW, LawUse, Scene, SmoothedTarget, kernel_sums};
 use crate::linalg::Matrix;
-use crate::num::{exp, ln, powf};
+use crate::num::{Real, exp, powf};
 use crate::parallel;
 use crate::state::{State, Stateful};
 use crate::velocity::{
-    Field, Figure, Ingredients, LogRatioClip, Pull, Unit, UniversalDrift, Velocity, VelocitySettings,
+    Field, Figure, Ingredients, LogRatioClip, Pull, Unit, UniversalDrift, Velocity, VelocitySettings, median_width,
 };
 use std::sync::Arc;
 
@@ -50,8 +50,6 @@ pub struct Stein {
     drift: Option<UniversalDrift>,
 }
 
-/// Most particles whose pairs the median rule looks at; the first ones.
-const MEDIAN_OF: usize = 2048;
 /// Particles of one task.
 const CHUNK: usize = 32;
 
@@ -91,22 +89,14 @@ impl VelocitySettings for SteinSettings {
     }
 }
 
-/// w by the median rule: the median of |x_i - x_j|² over all ordered pairs, i = j too, over log n. `Error::Unsupported` where it is 0.
-fn median_width(x: &Matrix) -> Result<f64> {
-    let n = x.rows().min(MEDIAN_OF);
-    let mut squares: Vec<f64> = Vec::with_capacity(n * n);
-    for i in 0..n {
-        squares.extend((0..n).map(|j| square_distance(x.row(i), x.row(j))));
-    }
-    let middle = squares.len() / 2;
-    let width = *squares.select_nth_unstable_by(middle, f64::total_cmp).1 / ln(n as f64);
-    if width > 0.0 && width.is_finite() {
-        return Ok(width);
-    }
-    Err(Error::Unsupported {
-        what: format!("the median rule gives a kernel of width {width} for {n} particles"),
-        remedy: "give the kernel's width, or start at least 3 particles at different places",
-    })
+/// ∇_y exp(-|x-y|²/w) = (2/w) exp(-|x-y|²/w) (x - y): 2/w.
+fn slope(w: f64) -> f64 {
+    mutant!("stein-gaussian-slope", 1.0, 2.0) / w
+}
+
+/// The part of ∇_y k = c (x - y) in a velocity, gap = x - y.
+fn repulsion(c: f64, gap: f64) -> f64 {
+    mutant!("stein-attraction", -c * gap, c * gap)
 }
 
 fn square_distance(x: &[f64], y: &[f64]) -> f64 {
@@ -138,7 +128,7 @@ impl Kernel {
             Kernel::Rbf(w) => {
                 let w = w.unwrap_or(1.0);
                 let k = exp(-square_distance(x, y) / w);
-                (k, mutant!("stein-gaussian-slope", 1.0, 2.0) * k / w)
+                (k, slope(w) * k)
             }
             Kernel::Imq(w) => {
                 let w = w.unwrap_or(1.0);
@@ -164,9 +154,12 @@ impl Stein {
         Self { target, kernel, drift: None }
     }
 
-    /// (1/n) Σ_j [k(x_i, y_j) b_j + ∇_{y_j} k(x_i, y_j), the latter where `repulsion`], row by row.
-    pub(super) fn average(kernel: &Kernel, x: &Matrix, y: &Matrix, b: &Matrix, repulsion: bool) -> Matrix {
+    /// (1/n) Σ_j [k(x_i, y_j) b_j + ∇_{y_j} k(x_i, y_j), the latter where `repulsive`], row by row.
+    pub(super) fn average(kernel: &Kernel, x: &Matrix, y: &Matrix, b: &Matrix, repulsive: bool) -> Matrix {
         let (n, d) = x.shape();
+        if let (Kernel::Rbf(Some(w)), true) = (kernel, d <= FEW) {
+            return gaussian_average(x, y, b, *w, repulsive);
+        }
         let (share, mut out) = (1.0 / y.rows() as f64, Matrix::zeros(n, d));
         let rows = out.as_mut_slice().chunks_mut(CHUNK * d).zip(x.as_slice().chunks(CHUNK * d));
         parallel::for_each(rows, |(out, x)| {
@@ -175,14 +168,11 @@ impl Stein {
                     let (k, c) = kernel.at(x, y);
                     out.iter_mut().zip(b).for_each(|(o, b)| *o += k * b);
                     match kernel {
-                        _ if !repulsion => {}
+                        _ if !repulsive => {}
                         Kernel::Linear => {
                             out.iter_mut().zip(x).for_each(|(o, x)| mutant!("stein-linear-repulsion", *o -= x, *o += x))
                         }
-                        _ => out
-                            .iter_mut()
-                            .zip(x.iter().zip(y))
-                            .for_each(|(o, (x, y))| *o += mutant!("stein-attraction", c * (y - x), c * (x - y))),
+                        _ => out.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (x, y))| *o += repulsion(c, *x - *y)),
                     }
                 }
                 out.iter_mut().for_each(|o| *o *= share);
@@ -190,6 +180,19 @@ impl Stein {
         });
         out
     }
+}
+
+/// (1/n) Σ_j [k(x_i, y_j) b_j + ∇_{y_j} k(x_i, y_j), the latter where `repulsive`] with k(x, y) = exp(-|x-y|²/w) at the rows of x (n×d), in
+/// either precision, for d at most 11: Stein's velocity where y is x and b the scores of the target there. O(n N d), and no n×N matrix.
+#[track_caller]
+pub fn gaussian_average<T: Real>(x: &Matrix<T>, y: &Matrix<T>, b: &Matrix<T>, w: f64, repulsive: bool) -> Matrix<T> {
+    let (share, c) = (1.0 / y.rows() as f64, slope(w));
+    let (mut out, moved) = kernel_sums(x, y, b, w);
+    for (out, moved) in out.as_mut_slice().iter_mut().zip(moved.as_slice()) {
+        let push = if repulsive { repulsion(c, -moved.to_f64()) } else { 0.0 };
+        *out = T::from_f64((out.to_f64() + push) * share);
+    }
+    out
 }
 
 impl Stateful for Stein {

@@ -13,12 +13,13 @@ use crate::error::{Error, Result};
 use crate::linalg::{Matrix, shape_mismatch};
 use crate::num::{Real, ln};
 use products::Products;
+pub(crate) use sweep::kernel_sums;
 use sweep::{Sweep, tree_order};
 
 pub use grid::{KdeGrid, Tolerance};
 
 /// Most dimensions of [`Sweep`]; from here on [`Products`] are faster.
-const FEW: usize = 11;
+pub(crate) const FEW: usize = 11;
 
 /// Queries that [`Kde::evaluate`] takes at once at best, in d dimensions.
 pub(crate) fn panel_rows(d: usize) -> usize {

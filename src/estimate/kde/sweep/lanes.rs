@@ -36,6 +36,12 @@ impl<T: Real> Tile<T> {
     pub fn zeros() -> Self {
         Self([[T::ZERO; LANES]; BLOCK])
     }
+
+    /// Its rows for the first `n` samples.
+    #[inline(always)]
+    pub fn first(&mut self, n: usize) -> &mut [[T; LANES]] {
+        &mut self.0[..n]
+    }
 }
 
 /// e_j ← offset - |x - y_j|² for the samples of a block, of `C` coordinates.
@@ -63,7 +69,7 @@ fn energies<const FMA: bool, const C: usize, T: Real>(
 
 /// [`energies`] for any number of coordinates; with the number in the type, no sum leaves the registers.
 #[inline(always)]
-fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
+pub(super) fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
     match x.len() {
         1 => energies::<FMA, 1, T>(y, x, offset, e),
         2 => energies::<FMA, 2, T>(y, x, offset, e),
@@ -81,7 +87,7 @@ fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T
 
 /// The samples of block b.
 #[inline(always)]
-fn block<T>(samples: &[T], d: usize, b: u32) -> &[T] {
+pub(super) fn block<T>(samples: &[T], d: usize, b: u32) -> &[T] {
     let first = b as usize * BLOCK * d;
     &samples[first..samples.len().min(first + BLOCK * d)]
 }
@@ -98,7 +104,7 @@ pub(super) fn nearest<const FMA: bool, T: Real>(
     let mut largest = [T::NEG_INFINITY; LANES];
     for &b in blocks {
         let block = block(samples, x.len(), b);
-        let e = &mut e.0[..block.len() / x.len()];
+        let e = e.first(block.len() / x.len());
         exponents::<FMA, T>(block, x, &zero, e);
         for e in e {
             for l in 0..LANES {
@@ -123,7 +129,7 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
     let mut part = [Lanes([T::ZERO; LANES]); SHIFT + 2 * FEW];
     for &b in blocks {
         let block = block(samples, d, b);
-        let k = &mut k.0[..block.len() / d];
+        let k = k.first(block.len() / d);
         exponents::<FMA, T>(block, x, offset, k);
         // no rows here: a plain loop keeps the coefficients in registers
         for k in k.as_flattened_mut() {
@@ -161,7 +167,7 @@ fn mass<T: Real>(k: &[[T; LANES]], out: &mut Lanes<T>) {
 
 /// out_c ← Σ_j k_j (y_jc - x_c).
 #[inline(always)]
-fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[[T; LANES]], out: &mut [Lanes<T>]) {
+pub(super) fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[[T; LANES]], out: &mut [Lanes<T>]) {
     let d = x.len();
     for c in 0..d {
         let (x, mut sum) = (x[c].0, [T::ZERO; LANES]);

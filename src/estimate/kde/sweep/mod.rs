@@ -6,10 +6,13 @@
 mod lanes;
 mod order;
 mod panel;
+mod weighted;
+#[cfg(target_arch = "x86_64")]
+mod wide;
 
 use crate::estimate::kde::{KdeValues, Setup};
 use crate::linalg::Matrix;
-use crate::num::{Kernel, Real, dispatch};
+use crate::num::{Kernel, Real, dispatch, instruction_set};
 use lanes::BLOCK;
 use order::{Boxes, gather, scatter};
 use panel::Task;
@@ -18,6 +21,7 @@ use std::sync::Arc;
 
 pub(in crate::estimate::kde) use lanes::LANES;
 pub(in crate::estimate::kde) use order::tree_order;
+pub(crate) use weighted::kernel_sums;
 
 /// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
 const ORDERED: usize = 2048;
@@ -58,7 +62,9 @@ impl<T: Real> Sweep<T> {
         let queries = sorted.as_deref().unwrap_or(x.as_slice()).chunks(LANES * d);
         let mut values = KdeValues::zeros(n, d, second);
         let tasks: Vec<_> = values.portions(LANES).zip(queries).collect();
-        tasks.into_par_iter().for_each(|(out, queries)| dispatch(Task { sweep: self, setup, queries, out }));
+        tasks
+            .into_par_iter()
+            .for_each(|(out, queries)| dispatch(Task { sweep: self, setup, queries, out, set: instruction_set() }));
         let Some(order) = order else { return values };
         let rows = |rows: &Matrix<T>| Matrix::from_vec(rows.rows(), d, scatter(rows.as_slice(), d, &order));
         values.log_density = scatter(&values.log_density, 1, &order);

@@ -2,9 +2,11 @@
 
 use super::Sweep;
 use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, nearest, sweep};
+#[cfg(target_arch = "x86_64")]
+use super::wide;
 use crate::estimate::kde::output::{Output, Sums};
 use crate::estimate::kde::{FEW, Setup};
-use crate::num::{Kernel, Real, log2};
+use crate::num::{InstructionSet, Kernel, Real, log2};
 
 /// At most [`LANES`] queries and where their values go.
 pub(super) struct Task<'a, T: Real> {
@@ -12,6 +14,8 @@ pub(super) struct Task<'a, T: Real> {
     pub setup: &'a Setup,
     pub queries: &'a [T],
     pub out: Output<'a, T>,
+    /// Where the task runs.
+    pub set: InstructionSet,
 }
 
 /// A panel of queries against the blocks of the samples.
@@ -25,14 +29,16 @@ struct Panel<'a, T: Real> {
     /// Blocks of the pass at hand.
     near: Vec<u32>,
     tile: Tile<T>,
+    /// Where the task runs.
+    set: InstructionSet,
 }
 
 impl<'a, T: Real> Panel<'a, T> {
     #[inline(always)]
-    fn new(sweep: &'a Sweep<T>, n: usize) -> Self {
+    fn new(sweep: &'a Sweep<T>, n: usize, set: InstructionSet) -> Self {
         let blocks = n.div_ceil(BLOCK);
         let (gaps, near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
-        Self { samples: &sweep.scaled, x: [Lanes([T::ZERO; LANES]); FEW], gaps, near, tile: Tile::zeros() }
+        Self { samples: &sweep.scaled, x: [Lanes([T::ZERO; LANES]); FEW], gaps, near, tile: Tile::zeros(), set }
     }
 
     /// k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do.
@@ -56,19 +62,29 @@ impl<'a, T: Real> Panel<'a, T> {
         offset: &Lanes<T>,
         totals: &mut [Lanes<f64>],
     ) {
-        let (samples, x) = (self.samples, &self.x[..setup.d]);
         totals.fill(Lanes([0.0; LANES]));
         let mut reached = T::NEG_INFINITY;
         for bits in stages::<T>(setup.n) {
             let limit = largest(offset) + bits;
             between(&self.gaps, reached, limit, &mut self.near);
-            sweep::<FMA, SECOND, T>(samples, &self.near, x, offset, &mut self.tile, totals);
+            self.sweep::<FMA, SECOND>(setup.d, offset, totals);
             let enough = 0.125 * T::EPSILON.to_f64() * smallest(&totals[MASS]);
             if left_out::<FMA, T>(&self.gaps, limit, largest(offset)) <= enough {
                 break;
             }
             reached = limit;
         }
+    }
+
+    /// Adds the sums over the blocks of the pass at hand.
+    #[inline(always)]
+    fn sweep<const FMA: bool, const SECOND: bool>(&mut self, d: usize, offset: &Lanes<T>, totals: &mut [Lanes<f64>]) {
+        let x = &self.x[..d];
+        #[cfg(target_arch = "x86_64")]
+        if let (Some(machine), true) = (self.set.wide(), d <= wide::MOST) {
+            return wide::sweep::<SECOND, T>(machine, self.samples, &self.near, x, offset, totals);
+        }
+        sweep::<FMA, SECOND, T>(self.samples, &self.near, x, offset, &mut self.tile, totals);
     }
 }
 
@@ -77,7 +93,7 @@ impl<T: Real> Kernel for Task<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(mut self) {
         let (setup, d) = (self.setup, self.setup.d);
-        let mut panel = Panel::new(self.sweep, setup.n);
+        let mut panel = Panel::new(self.sweep, setup.n, self.set);
         let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
         self.load(&mut panel.x[..d]);
         self.sweep.boxes.gaps(&panel.x[..d], &mut panel.gaps);
@@ -208,26 +224,39 @@ mod tests {
     use crate::num::{InstructionSet, dispatch_on, instruction_sets};
     use crate::rng::{Purpose, normal_matrix};
 
-    /// Checks that the vector instruction sets agree bit for bit, and the portable one up to the rounding of fused and separate multiply-adds:
-    /// the exponent is at most 30 + 40 bits where k counts, so k is right to 70 ε, and a mean of lengths below 10 units to 700 ε.
-    #[test]
-    fn shells_agree() {
-        let draw = |unit, n| normal_matrix::<f64>(1, Purpose::Check, unit, n, 3);
+    fn values<T: Real>(d: usize, second: bool, set: InstructionSet) -> Vec<T> {
+        let draw = |unit, n| normal_matrix::<T>(1, Purpose::Check, unit, n, d);
         let (samples, x) = (draw(1, 200), draw(2, LANES - 3));
-        let centre = samples.column_means().to_vec();
+        let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
         let setup = Setup::new(200, centre, 0.4);
         let index = Sweep::new(&samples, &setup);
-        let on = |set: InstructionSet| {
-            let mut values = KdeValues::zeros(x.rows(), 3, false);
-            let out = values.portions(LANES).next().unwrap();
-            dispatch_on(set, Task { sweep: &index, setup: &setup, queries: x.as_slice(), out });
-            [values.log_density, values.score.into_vec()].concat()
-        };
-        let portable = on(InstructionSet::Portable);
-        let vector: Vec<Vec<f64>> = instruction_sets()[1..].iter().map(|&s| on(s)).collect();
-        assert!(vector.windows(2).all(|w| w[0] == w[1]));
-        for v in &vector {
-            let worst = v.iter().zip(&portable).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
+        let mut values = KdeValues::zeros(x.rows(), d, second);
+        let out = values.portions(LANES).next().unwrap();
+        dispatch_on(set, Task { sweep: &index, setup: &setup, queries: x.as_slice(), out, set });
+        [values.log_density, values.score.into_vec(), values.neighbours, values.score_correction.into_vec()].concat()
+    }
+
+    /// That the sets with fused multiply-add agree bit for bit.
+    fn vectors_agree<T: Real>(d: usize, second: bool) {
+        let vector: Vec<Vec<T>> = instruction_sets()[1..].iter().map(|&set| values(d, second, set)).collect();
+        assert!(vector.windows(2).all(|w| w[0] == w[1]), "{} in {d} dimensions, second: {second}", T::NAME);
+    }
+
+    /// Checks that the vector instruction sets agree bit for bit, whether the sums stay in registers (up to 4 coordinates) or not, and the
+    /// portable one up to the rounding of fused and separate multiply-adds: the exponent is at most 30 + 40 bits where k counts, so k is
+    /// right to 70 ε, and a mean of lengths below 10 units to 700 ε.
+    #[test]
+    fn shells_agree() {
+        for d in 1..=5 {
+            for second in [false, true] {
+                vectors_agree::<f32>(d, second);
+                vectors_agree::<f64>(d, second);
+            }
+        }
+        let portable = values::<f64>(3, false, InstructionSet::Portable);
+        for set in instruction_sets() {
+            let values = values::<f64>(3, false, set);
+            let worst = values.iter().zip(&portable).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < 700.0 * f64::EPSILON / 0.4, "{worst:e}");
         }
     }
