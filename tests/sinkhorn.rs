@@ -1,7 +1,7 @@
 //! The Sinkhorn flow where its answers are known: Gaussians, two modes far apart, q = p, and the relatives.
 
 use pushforward::Result;
-use pushforward::density::{Affine, Labels, Target, WeightedSamples, gmm9};
+use pushforward::density::{Affine, BlackBox, GaussianMixture, Labels, Target, WeightedSamples, gmm9};
 use pushforward::estimate::{Classed, Clock, Reference, Scene};
 use pushforward::linalg::Matrix;
 use pushforward::num::{Summary, fit_line};
@@ -9,6 +9,7 @@ use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::{Method, Run};
 use pushforward::transport::{Cloud, Sinkhorn, couple, couple_with_itself};
 use pushforward::velocity::{Ingredients, Pull, velocity_by_name};
+use std::sync::Arc;
 
 fn normals(unit: u64, n: usize, d: usize) -> Matrix {
     normal_matrix(21, Purpose::Check, unit, n, d)
@@ -433,4 +434,33 @@ fn a_density_by_its_search() {
         counts[best] += 1;
     }
     assert!(counts.iter().all(|c| *c >= 16), "{counts:?}");
+}
+
+/// Checks that a generator of a density, given by its values, ends with the widths and masses of narrow modes: two of sd 0.1, 10 apart,
+/// 0.3 and 0.7. At 20,000 samples the variance has a standard error of 1 % and the mass one of 0.3 %; five of them, and 5 % for the training.
+/// The plans alone, whose batches say no more of a mode than its points do, leave the modes wider by more than that.
+#[test]
+fn generator_of_a_density_is_polished() {
+    let means = Matrix::from_rows(&[[-5.0, 0.0], [5.0, 0.0]]);
+    let p = Arc::new(GaussianMixture::isotropic(&[0.3, 0.7], means, 0.1).unwrap());
+    let target = Target::of(Arc::new(BlackBox(p)));
+    let trained = |polish: Option<f64>| {
+        let mut method = Method::of("generator", "sinkhorn", "exact", &target).unwrap();
+        for (key, value) in [("batch", 256), ("velocity.points", 256), ("velocity.second", 256), ("steps", 120)] {
+            method.set(key, value as u64).unwrap();
+        }
+        if let Some(share) = polish {
+            method.set("polish", share).unwrap();
+        }
+        let mut run = method.start(&target, None).unwrap();
+        run.finish().unwrap();
+        let x = run.sample(20_000, 1, 0);
+        let right: Vec<&[f64]> = x.iter_rows().filter(|x| x[0] > 0.0).collect();
+        let square = |x: &[f64]| 0.5 * ((x[0] - 5.0).powi(2) + x[1] * x[1]) / 0.01;
+        (right.len() as f64 / 20_000.0, right.iter().map(|x| square(x)).sum::<f64>() / right.len() as f64)
+    };
+    let (mass, variance) = trained(None);
+    assert!((mass - 0.7).abs() < 0.016 && (variance - 1.0).abs() < 0.1, "{mass} {variance}");
+    let (_, without) = trained(Some(0.01));
+    assert!(without > 1.1, "{without}");
 }

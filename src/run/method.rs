@@ -223,6 +223,9 @@ impl Method {
             ("generator", _) if self.estimator.name() == "exact" => {
                 self.run.steps = 400;
                 self.model.set("learning_rate", &Value::Number(1e-3))?;
+                if self.velocity.name() == "sinkhorn" && target.densities.len() == 1 {
+                    self.velocity.set("polish", &Value::Number(0.5))?;
+                }
             }
             // the score is learnt from samples: no noise is needed for a density, and pieces may bend as far as the network bends them
             ("generator", _) if self.estimator.name() == "score" => {
