@@ -16,7 +16,7 @@ pub use bandwidth::{resolved_bandwidth, scott_bandwidth};
 pub use estimator::{Estimator, EstimatorSettings, all_estimators};
 pub use exact::{Exact, ExactSettings};
 pub use kde::{Kde, KdeGrid, KdeValues, Tolerance};
-pub(crate) use kde::{near_order, panel_rows};
+pub(crate) use kde::{FEW, near_order, panel_rows, shifts};
 pub use kernel::{KernelEstimator, KernelSettings};
 pub use log_ratio::{LogZ, centre_log_ratio};
 pub use scene::{Classed, Clock, Law, LawUse, Noise, Noised, Query, Reference, Scene};

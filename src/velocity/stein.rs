@@ -3,14 +3,15 @@
 use crate::density::{Density, evaluate};
 use crate::divergence;
 use crate::error::{Error, Result};
-use crate::estimate::{LawUse, Scene, SmoothedTarget};
+use crate::estimate::{FEW, LawUse, Scene, SmoothedTarget, shifts};
 use crate::linalg::Matrix;
-use crate::num::{exp, ln, powf};
+use crate::num::{Real, exp, ln, powf};
 use crate::parallel;
 use crate::state::{State, Stateful};
 use crate::velocity::{
     Field, Figure, Ingredients, LogRatioClip, Pull, Unit, UniversalDrift, Velocity, VelocitySettings,
 };
+use rayon::prelude::*;
 use std::sync::Arc;
 
 crate::settings! {
@@ -24,6 +25,9 @@ crate::settings! {
         divergence: String = "reverse-kl".into(), Rule::Any;
         /// Largest |log r| that enters a weight of another divergence.
         clip: f64 = 4.0, Rule::Positive;
+        /// Numbers of the sums over pairs: "f64"; or "f32", for "rbf" and reverse KL in up to 11 dimensions, whose sums of 64 particles are
+        /// added in f64.
+        pairs: String = "f64".into(), Rule::OneOf(&["f64", "f32"]);
     }
 }
 
@@ -48,6 +52,8 @@ pub struct Stein {
     kernel: Kernel,
     /// The drift under the integral, where it is not that of reverse KL.
     drift: Option<UniversalDrift>,
+    /// Whether sums over pairs are f32 where they can be.
+    single: bool,
 }
 
 /// Most particles whose pairs the median rule looks at; the first ones.
@@ -72,19 +78,23 @@ impl VelocitySettings for SteinSettings {
         self.divergence != "reverse-kl"
     }
     fn validate(&self) -> Result<()> {
+        if self.pairs == "f32" && (self.kernel != "rbf" || self.uses_estimator()) {
+            let expected = "f64, but for the kernel rbf and reverse KL".into();
+            return Err(Error::Setting { key: "pairs".into(), value: self.pairs.clone(), expected });
+        }
         divergence::by_name(&self.divergence).map(drop)
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let kernel = Kernel::named(&self.kernel, self.width);
         let target = ingredients.density()?;
         if !self.uses_estimator() {
-            return Ok(Box::new(Stein::new(target, kernel)));
+            return Ok(Box::new(Stein { single: self.pairs == "f32", ..Stein::new(target, kernel) }));
         }
         let divergence = divergence::by_name(&self.divergence)?;
         let noised = Box::new(SmoothedTarget::new(Arc::clone(&target), 64));
         let drift = UniversalDrift::new(noised, ingredients.estimator("stein")?, divergence);
         let drift = Some(drift.clipped(LogRatioClip { low: -self.clip, high: self.clip }));
-        Ok(Box::new(Stein { target, kernel, drift }))
+        Ok(Box::new(Stein { target, kernel, drift, single: false }))
     }
     fn copy(&self) -> Box<dyn VelocitySettings> {
         Box::new(self.clone())
@@ -94,12 +104,9 @@ impl VelocitySettings for SteinSettings {
 /// w by the median rule: the median of |x_i - x_j|² over all ordered pairs, i = j too, over log n. `Error::Unsupported` where it is 0.
 fn median_width(x: &Matrix) -> Result<f64> {
     let n = x.rows().min(MEDIAN_OF);
-    let mut squares: Vec<f64> = Vec::with_capacity(n * n);
-    for i in 0..n {
-        squares.extend((0..n).map(|j| square_distance(x.row(i), x.row(j))));
-    }
-    let middle = squares.len() / 2;
-    let width = *squares.select_nth_unstable_by(middle, f64::total_cmp).1 / ln(n as f64);
+    // of n² sorted values, n of which are 0, the middle one; the others come twice
+    let middle = (n * n / 2).checked_sub(n).map_or(0.0, |rank| of_rank(x, n, rank / 2));
+    let width = middle / ln(n as f64);
     if width > 0.0 && width.is_finite() {
         return Ok(width);
     }
@@ -107,6 +114,31 @@ fn median_width(x: &Matrix) -> Result<f64> {
         what: format!("the median rule gives a kernel of width {width} for {n} particles"),
         remedy: "give the kernel's width, or start at least 3 particles at different places",
     })
+}
+
+/// The value of this rank, from 0, among |x_i - x_j|², i < j < n: how many have the same leading bits is counted first, and only those
+/// that share them with the value sought are put in order.
+fn of_rank(x: &Matrix, n: usize, rank: usize) -> f64 {
+    let squares = |j: usize| (0..j).map(move |i| square_distance(x.row(i), x.row(j)));
+    // not negative, so that they are ordered as their bits are
+    let bin = |square: f64| (square.to_bits() >> 48) as usize;
+    let none = || vec![0u32; 1 << 16];
+    let counts = (0..n).into_par_iter().fold(none, |mut counts, j| {
+        squares(j).for_each(|s| counts[bin(s)] += 1);
+        counts
+    });
+    let counts = counts.reduce(none, |mut a, b| {
+        a.iter_mut().zip(&b).for_each(|(a, b)| *a += b);
+        a
+    });
+    let (mut sought, mut before) = (0, 0);
+    while before + counts[sought] as usize <= rank {
+        before += counts[sought] as usize;
+        sought += 1;
+    }
+    let near = (0..n).into_par_iter().flat_map_iter(|j| squares(j).filter(move |s| bin(*s) == sought));
+    let mut near: Vec<f64> = near.collect();
+    *near.select_nth_unstable_by(rank - before, f64::total_cmp).1
 }
 
 fn square_distance(x: &[f64], y: &[f64]) -> f64 {
@@ -161,7 +193,21 @@ impl Kernel {
 impl Stein {
     /// That of reverse KL towards `target`.
     pub fn new(target: Arc<dyn Density>, kernel: Kernel) -> Self {
-        Self { target, kernel, drift: None }
+        Self { target, kernel, drift: None, single: false }
+    }
+
+    /// With sums over pairs in f32 (rounding 1e-6 of the largest term), for the Gaussian kernel in up to 11 dimensions.
+    pub fn single(self) -> Self {
+        Self { single: true, ..self }
+    }
+
+    /// [`Stein::average`] of the scores s with the repulsion, for particles among themselves.
+    fn descent(&self, kernel: &Kernel, x: &Matrix, s: &Matrix) -> Matrix {
+        match kernel {
+            Kernel::Rbf(Some(w)) if x.cols() <= FEW && self.single => gaussian::<f32>(*w, x, s),
+            Kernel::Rbf(Some(w)) if x.cols() <= FEW => gaussian::<f64>(*w, x, s),
+            _ => Self::average(kernel, x, x, s, true),
+        }
     }
 
     /// (1/n) Σ_j [k(x_i, y_j) b_j + ∇_{y_j} k(x_i, y_j), the latter where `repulsion`], row by row.
@@ -190,6 +236,20 @@ impl Stein {
         });
         out
     }
+}
+
+/// (1/n) Σ_j [k s_j + ∇_{x_j} k] with k = exp(-|x_i - x_j|²/w): the bracket is (2/w) k (x_i - z_j), z_j = x_j - ½ w s_j, one shift a pair.
+fn gaussian<T: Real>(w: f64, x: &Matrix, s: &Matrix) -> Matrix {
+    let ((n, d), centre) = (x.shape(), x.column_means());
+    // in this unit of length the kernel is 2^-|x - y|²
+    let unit = (w / std::f64::consts::LOG2_E).sqrt();
+    let scaled = |of: &dyn Fn(usize, usize) -> f64| -> Matrix<T> {
+        Matrix::from_fn(n, d, |i, j| T::from_f64((of(i, j) - centre[j]) / unit))
+    };
+    let at = scaled(&|i, j| x[(i, j)]);
+    let to = scaled(&|i, j| x[(i, j)] - mutant!("stein-pull", -0.5, 0.5) * w * s[(i, j)]);
+    let factor = -2.0 * unit / (w * n as f64);
+    shifts(&at, &to).map(|v| factor * v)
 }
 
 impl Stateful for Stein {
@@ -231,7 +291,7 @@ impl Velocity for Stein {
                 }
                 let (unit, value) = (Unit::LogDensity, crate::num::mean(&at.log_density));
                 let figure = Figure { key: "mean_log_density", label: "mean log p~", unit, value };
-                (Self::average(&kernel, scene.x, scene.x, &at.score, true), vec![figure])
+                (self.descent(&kernel, scene.x, &at.score), vec![figure])
             }
             Some(drift) => {
                 let (field, y) = drift.field(scene)?;

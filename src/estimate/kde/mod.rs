@@ -16,9 +16,10 @@ use products::Products;
 use sweep::{Sweep, tree_order};
 
 pub use grid::{KdeGrid, Tolerance};
+pub(crate) use sweep::shifts;
 
 /// Most dimensions of [`Sweep`]; from here on [`Products`] are faster.
-const FEW: usize = 11;
+pub(crate) const FEW: usize = 11;
 
 /// Queries that [`Kde::evaluate`] takes at once at best, in d dimensions.
 pub(crate) fn panel_rows(d: usize) -> usize {

@@ -29,7 +29,7 @@ pub(super) struct Lanes<T>(pub [T; LANES]);
 
 /// One number for each query and each sample of a block, aligned to a cache line.
 #[repr(C, align(64))]
-pub(super) struct Tile<T>([[T; LANES]; BLOCK]);
+pub(super) struct Tile<T>(pub [[T; LANES]; BLOCK]);
 
 impl<T: Real> Tile<T> {
     #[inline(always)]
@@ -63,7 +63,7 @@ fn energies<const FMA: bool, const C: usize, T: Real>(
 
 /// [`energies`] for any number of coordinates; with the number in the type, no sum leaves the registers.
 #[inline(always)]
-fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
+pub(super) fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
     match x.len() {
         1 => energies::<FMA, 1, T>(y, x, offset, e),
         2 => energies::<FMA, 2, T>(y, x, offset, e),
@@ -161,7 +161,7 @@ fn mass<T: Real>(k: &[[T; LANES]], out: &mut Lanes<T>) {
 
 /// out_c ← Σ_j k_j (y_jc - x_c).
 #[inline(always)]
-fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[[T; LANES]], out: &mut [Lanes<T>]) {
+pub(super) fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[[T; LANES]], out: &mut [Lanes<T>]) {
     let d = x.len();
     for c in 0..d {
         let (x, mut sum) = (x[c].0, [T::ZERO; LANES]);

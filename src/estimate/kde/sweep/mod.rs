@@ -6,6 +6,7 @@
 mod lanes;
 mod order;
 mod panel;
+mod toward;
 
 use crate::estimate::kde::{KdeValues, Setup};
 use crate::linalg::Matrix;
@@ -18,6 +19,7 @@ use std::sync::Arc;
 
 pub(in crate::estimate::kde) use lanes::LANES;
 pub(in crate::estimate::kde) use order::tree_order;
+pub(crate) use toward::shifts;
 
 /// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
 const ORDERED: usize = 2048;
