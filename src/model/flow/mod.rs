@@ -16,6 +16,7 @@ mod linear;
 mod model;
 mod spline;
 pub(crate) mod start;
+mod preferences;
 mod temperatures;
 mod trained;
 
@@ -28,5 +29,6 @@ pub use layer::{Layer, Mapped, Scored};
 pub use linear::{ActNorm, Linear};
 pub use model::Flow;
 pub use spline::SplineCoupling;
+pub use preferences::AtPreference;
 pub use temperatures::AtTemperature;
 pub use trained::{FlowModel, FlowSettings};
