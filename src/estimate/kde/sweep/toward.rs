@@ -120,10 +120,14 @@ fn sum<T: Real>(mut row: [T; LANES]) -> T {
 /// out_j ← out_j + k_j (z - y_j), one coordinate; that of sample j stands at y[j d].
 #[inline(always)]
 fn toward<const FMA: bool, T: Real>(y: &[T], d: usize, z: &Lanes<T>, k: &[[T; LANES]], out: &mut [[T; LANES]]) {
-    for ((y, k), out) in y.iter().step_by(d).zip(k).zip(out) {
+    let z = z.0;
+    for ((&y, k), out) in y.iter().step_by(d).zip(k).zip(out) {
+        // a copy, which the compiler knows to be no part of y or z
+        let mut sum = *out;
         for l in 0..LANES {
-            out[l] = k[l].fused::<FMA>(z.0[l] - *y, out[l]);
+            sum[l] = k[l].fused::<FMA>(z[l] - y, sum[l]);
         }
+        *out = sum;
     }
 }
 
