@@ -28,7 +28,8 @@ impl Geometric {
             same_size("densities of a geometric mixture", parts[0].dim(), part.dim())?;
         }
         let sum: f64 = weights.iter().sum();
-        let bad = weights.iter().find(|w| **w < 0.0 || w.is_nan()).copied().or(((sum - 1.0).abs() > ROUNDED).then_some(sum));
+        let bad =
+            weights.iter().find(|w| **w < 0.0 || w.is_nan()).copied().or(((sum - 1.0).abs() > ROUNDED).then_some(sum));
         match bad.or(parts.is_empty().then_some(0.0)) {
             Some(value) => {
                 Err(Error::Parameter { name: "weights".into(), value, expected: "not negative, with sum 1" })
@@ -132,10 +133,15 @@ impl Preferences {
                 return bad(*v, "finite log Z, means and covariances");
             }
         }
-        let square = |a: &Corner, b: &Corner| a.weights.iter().zip(&b.weights).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+        let square =
+            |a: &Corner, b: &Corner| a.weights.iter().zip(&b.weights).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
         let pairs = nodes.iter().enumerate().flat_map(|(i, a)| nodes[..i].iter().map(move |b| square(a, b)));
         let spacing = pairs.fold(f64::INFINITY, f64::min).sqrt();
-        if spacing > 0.0 { Ok(Self { parts, nodes, width: BLEND * spacing }) } else { bad(spacing, "different from each other") }
+        if spacing > 0.0 {
+            Ok(Self { parts, nodes, width: BLEND * spacing })
+        } else {
+            bad(spacing, "different from each other")
+        }
     }
 
     /// The densities.
