@@ -119,12 +119,20 @@ fn median_width(x: &Matrix) -> Result<f64> {
 /// The value of this rank, from 0, among |x_i - x_j|², i < j < n: how many have the same leading bits is counted first, and only those
 /// that share them with the value sought are put in order.
 fn of_rank(x: &Matrix, n: usize, rank: usize) -> f64 {
-    let squares = |j: usize| (0..j).map(move |i| square_distance(x.row(i), x.row(j)));
+    let columns: Vec<Vec<f64>> = (0..x.cols()).map(|c| (0..n).map(|i| x[(i, c)]).collect()).collect();
+    let squares = |j: usize| {
+        let mut out = vec![0.0; j];
+        for column in &columns {
+            let y = column[j];
+            out.iter_mut().zip(column).for_each(|(o, x)| *o += (x - y) * (x - y));
+        }
+        out
+    };
     // not negative, so that they are ordered as their bits are
     let bin = |square: f64| (square.to_bits() >> 48) as usize;
     let none = || vec![0u32; 1 << 16];
     let counts = (0..n).into_par_iter().fold(none, |mut counts, j| {
-        squares(j).for_each(|s| counts[bin(s)] += 1);
+        squares(j).into_iter().for_each(|s| counts[bin(s)] += 1);
         counts
     });
     let counts = counts.reduce(none, |mut a, b| {
@@ -136,7 +144,7 @@ fn of_rank(x: &Matrix, n: usize, rank: usize) -> f64 {
         before += counts[sought] as usize;
         sought += 1;
     }
-    let near = (0..n).into_par_iter().flat_map_iter(|j| squares(j).filter(move |s| bin(*s) == sought));
+    let near = (0..n).into_par_iter().flat_map_iter(|j| squares(j).into_iter().filter(move |s| bin(*s) == sought));
     let mut near: Vec<f64> = near.collect();
     *near.select_nth_unstable_by(rank - before, f64::total_cmp).1
 }
