@@ -1,15 +1,15 @@
 //! Times of the costly parts, asked for line by line on the standard input, so that another program can run two sides in turn.
 //!
 //! `cargo bench --bench cases` runs a short list. `cargo bench --bench cases -- serve` answers each line `CASE key=value …` with a line of
-//! JSON: `{"median_s", "min_s", "reps"}`. Cases and keys (defaults in brackets): `kde`, `moments`, `grid` with `n` `d` `dtype`; `step` with
-//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; `sinkhorn` with `n` `iterations` `dtype`; all with
+//! JSON: `{"median_s", "min_s", "reps", "peak_mb"}`, the last the largest memory of the process during the case, where Linux says it. Cases and keys (defaults in brackets): `kde`, `moments`, `grid` with `n` `d` `dtype`; `step` with
+//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; `sinkhorn` with `n` `iterations` `dtype`; `svgd` with `n` `d`
+//! `width` (the median rule without it) `dtype`; `multi`, a step towards several targets, with `n` `k` `scheme` (min-norm or moo-svgd); all with
 //! `threads` [1] and `budget` [0.3 s]. `first-step` makes one training step and ends: the time from the start of a process to a first result.
 
-use pushforward::density;
-use pushforward::density::Affine;
+use pushforward::density::{self, Affine, Density, GaussianMixture};
 use pushforward::divergence;
 use pushforward::error::Result;
-use pushforward::estimate::{Exact, Kde, KdeGrid, SmoothedTarget, Tolerance};
+use pushforward::estimate::{Clock, Exact, Kde, KdeGrid, Reference, SmoothedTarget, Tolerance};
 use pushforward::linalg::{Matrix, matmul};
 use pushforward::model::flow::{AffineCoupling, Base, Flow, Layer};
 use pushforward::model::{FlowModel, FlowSettings, Generator, GeneratorModel, GeneratorSettings, Latent};
@@ -18,10 +18,11 @@ use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Run;
 use pushforward::state::Stateful;
 use pushforward::transport::{self, Cloud, Sinkhorn};
-use pushforward::velocity::{Field, Pull, Scene, UniversalDrift, Velocity};
+use pushforward::velocity::{Field, Kernel, Metric, Multi, Pull, Scene, Scheme, Stein, UniversalDrift, Velocity};
 use std::collections::HashMap;
 use std::hint::black_box;
 use std::io::BufRead;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Median and smallest time of a call: at least three calls, then as many as the budget allows.
@@ -82,6 +83,18 @@ fn generator<T: Real>(net: &str) -> (Generator<T>, Vec<usize>) {
     (Generator::new(frame, Latent::Gaussian, &hidden, 0), hidden)
 }
 
+/// A Gaussian of covariance s² I.
+fn gaussian(mean: &[f64], s: f64) -> Arc<dyn Density> {
+    Arc::new(GaussianMixture::isotropic(&[1.0], Matrix::from_rows(&[mean]), s).expect("a scale"))
+}
+
+/// Calls of a velocity at x.
+fn evaluations(budget: f64, velocity: &dyn Velocity, x: &Matrix) -> Time {
+    let clock = Clock { step: 0, steps: 1 };
+    let scene = Scene { x, reference: Reference::Own, classes: None, at_x: None, law: None, dt: 0.1, clock, seed: 0 };
+    measure(budget, || drop(black_box(velocity.evaluate(&scene).expect("finite numbers"))))
+}
+
 /// Steps that no measurement reaches.
 const STEPS: u64 = 1 << 40;
 
@@ -139,6 +152,19 @@ fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
             let (a, b) = (draw(1, m, k), draw(2, k, n));
             measure(budget, || drop(black_box(matmul(&a, &b))))
         }
+        "svgd" => {
+            let (x, d) = (draw(1, r.count("n"), r.number("d", 2.0) as usize).cast(), r.number("d", 2.0) as usize);
+            let width = r.0.contains_key("width").then(|| r.number("width", 1.0));
+            let stein = Stein::new(gaussian(&vec![0.0; d], 1.0), Kernel::Rbf(width));
+            evaluations(budget, &if size_of::<T>() == 4 { stein.single() } else { stein }, &x)
+        }
+        "multi" => {
+            let target = |k: usize| gaussian(&[(0.6 * k as f64).cos(), (0.6 * k as f64).sin()], 0.7);
+            let scheme = if r.0.get("scheme") == Some(&"moo-svgd") { Scheme::MooSvgd } else { Scheme::MinNorm };
+            let targets = (0..r.number("k", 10.0) as usize).map(target).collect();
+            let multi = Multi::new(targets, Metric::Stein(Kernel::Rbf(Some(1.0))), scheme).expect("targets");
+            evaluations(budget, &multi, &draw(1, r.count("n"), 2).cast())
+        }
         // the gradient of S_ε in one cloud after so many iterations for each of the three plans, as peers count them
         "sinkhorn" => {
             let n = r.count("n");
@@ -156,7 +182,21 @@ fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
     }
 }
 
+/// The largest memory of this process so far, in MB, counted from the last call of [`forget_peak`] on; null where the system does not say.
+fn peak() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|l| l.split_whitespace().next()?.parse::<f64>().ok());
+    kilobytes.map_or("null".into(), |k| format!("{:.1}", k / 1024.0))
+}
+
+fn forget_peak() {
+    // where it may not be written, the peak is that of all cases so far
+    std::fs::write("/proc/self/clear_refs", "5").ok();
+}
+
 fn answer(line: &str) -> String {
+    forget_peak();
     let mut words = line.split_whitespace();
     let name = words.next().unwrap_or_default();
     let request = Request::of(words);
@@ -164,7 +204,8 @@ fn answer(line: &str) -> String {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("threads");
     let double = request.0.get("dtype") == Some(&"float64");
     let t = pool.install(|| if double { run::<f64>(name, &request) } else { run::<f32>(name, &request) });
-    format!("{{\"median_s\": {:.5e}, \"min_s\": {:.5e}, \"reps\": {}}}", t.median, t.min, t.reps)
+    let (median, min, reps, peak) = (t.median, t.min, t.reps, peak());
+    format!("{{\"median_s\": {median:.5e}, \"min_s\": {min:.5e}, \"reps\": {reps}, \"peak_mb\": {peak}}}")
 }
 
 fn main() {
@@ -192,6 +233,9 @@ fn main() {
                 "realnvp batch=1024",
                 "sample net=2-128x3-2 batch=65536",
                 "gemm m=2048 k=256 n=256",
+                "svgd n=4096 width=0.5",
+                "svgd n=4096",
+                "multi n=2000",
             ] {
                 let line = format!("{case} threads={threads}");
                 println!("{line}: {}", answer(&line));

@@ -3,6 +3,7 @@
     python benches/compare.py --quick            # 3 pairs, the smaller cases, all threads, no torch.compile
     python benches/compare.py                    # 5 pairs, all cases
     python benches/compare.py --only growth      # one part: gmm40, start, cases, or growth (the plot of cost against N and d)
+    python benches/compare.py --only cases --case svgd
     python benches/compare.py --isa avx2         # with both sides held to AVX2
 
 The interpreter needs torch, jax and optax; pykeops for --keops; matplotlib for the plots. The quick mode takes about three minutes besides
@@ -77,15 +78,18 @@ def cases(quick, threads):
     for net, goal in (("2-128x3-2", 1.5), ("64-256x3-64", 1.1)):
         for batch in (1024, 4096):
             yield f"training step {net}, batch {batch:,}, float32", f"step net={net} batch={batch}", goal if threads > 1 else None
+    for n in (4096, 16384):
+        yield f"SVGD velocity, d = 2, N = {n:,}, width given, float32", f"svgd n={n} width=0.5 dtype=float32", 5
+        yield f"SVGD velocity, d = 2, N = {n:,}, median rule, float32", f"svgd n={n} dtype=float32", 5
     yield "gradient of S_ε, N = 1,024, 100 iterations, float32", "sinkhorn n=1024 iterations=100 dtype=float32", 5
     yield "RealNVP training step, 8 couplings of 64-64, d = 2, batch 1,024, float32", "realnvp batch=1024", 1.5
     yield "sampling 65,536 points, 2-128x3-2, float32", "sample net=2-128x3-2 batch=65536", 1.5 if threads > 1 else None
 
 
 def pair(ours, others, request, pairs, budget):
-    """Times of each side, in turn."""
+    """Times of each side, in turn, and our largest memory in MB."""
     line = lambda side: side.ask(f"{request} threads={side.threads} budget={budget}")
-    mine, theirs = [], []
+    mine, theirs, peak = [], [], 0.0
     first = {side.name: line(side) for side in others}
     able = {k: v for k, v in first.items() if "error" not in v}
     if not able:
@@ -93,10 +97,12 @@ def pair(ours, others, request, pairs, budget):
     best = min(able, key=lambda k: able[k]["min_s"])
     side = next(s for s in others if s.name == best)
     for _ in range(pairs):
-        mine.append(line(ours)["median_s"])
+        answer = line(ours)
+        mine.append(answer["median_s"])
+        peak = max(peak, answer.get("peak_mb") or 0.0)
         theirs.append(line(side)["median_s"])
     ratio = statistics.median(t / m for m, t in zip(mine, theirs))
-    return statistics.median(mine), statistics.median(theirs), f"{best} ({able[best]['way']})", ratio, able
+    return statistics.median(mine), statistics.median(theirs), f"{best} ({able[best]['way']})", ratio, peak
 
 
 def milliseconds(s):
@@ -112,11 +118,13 @@ def run_cases(bench, args, libraries, rows):
         for side in (ours, *others):
             side.threads = threads
         for title, request, goal in cases(args.quick, threads):
+            if not request.startswith(args.case):
+                continue
             found = pair(ours, others, request, args.pairs, args.budget)
             if found is None:
                 continue
-            mine, theirs, way, ratio, _ = found
-            note = ""
+            mine, theirs, way, ratio, peak = found
+            note = f"{peak:.0f} MB" if "n=16384" in request else ""
             if request.startswith("step net=64"):
                 note = share(ours, threads, request, mine)
             rows.append((title, threads, mine, theirs, way, ratio, goal, note))
@@ -289,6 +297,7 @@ def main():
     p.add_argument("--quick", action="store_true")
     p.add_argument("--keops", action="store_true", help="KeOps too: minutes of compilation at the first time, never the fastest here")
     p.add_argument("--only", choices=["gmm40", "start", "cases", "growth"])
+    p.add_argument("--case", default="", help="of the cases those whose request begins so, such as svgd")
     p.add_argument("--threads", type=int, default=os.cpu_count())
     p.add_argument("--isa", choices=["avx2"], help="hold both sides to these vectors on a machine that has wider ones")
     p.add_argument("--out", default=str(HERE / "table.md"))

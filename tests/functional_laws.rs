@@ -64,6 +64,46 @@ fn translations() {
     }
 }
 
+fn named(name: &str) -> Young {
+    Young::named(name, 2.0, Vec::new()).unwrap()
+}
+
+/// Checks the translation laws of the hyperbolic Young functions by Runge–Kutta's steps of 1e-2, to 1e-8: tanh(|m|/2) = tanh(|m₀|/2) e^{-t} for
+/// |m|' = -sinh|m|; and for |m|' = -arsinh|m| the time ∫ dm/arsinh m between start and end, by quadrature.
+#[test]
+fn hyperbolic_translations() {
+    let target = gaussian(&[0.0, 0.0], &[&[1.0, 0.0], &[0.0, 1.0]]);
+    let m = |name| {
+        moved(&start(), FunctionalGradient::constants(Arc::clone(&target), named(name)), "rk4", 1e-2, 150)
+            .column_means()
+    };
+    let (cosh, asinh) = (m("cosh"), m("asinh"));
+    let line = GaussLegendre::new(20);
+    for (k, m0) in [0.7f64, -1.3].into_iter().enumerate() {
+        let expected = 2.0 * ((0.5 * m0).tanh() * (-1.5f64).exp()).atanh();
+        assert!((cosh[k] - expected).abs() < 1e-8, "{} {expected}", cosh[k]);
+        let time = line.integrate(asinh[k].abs(), m0.abs(), 20, |m| 1.0 / m.asinh());
+        assert!((time - 1.5).abs() < 1e-7, "{time}");
+    }
+}
+
+/// Checks that g', (g*)' and g belong together for all three Young functions, with m = 1 and 2.5: (g*)' inverts g' to 1e-14 of its size, and g' is the
+/// slope of g by central differences (step 1e-5, error 1e-9 of its size).
+#[test]
+fn young_functions_belong_together() {
+    for name in ["power", "cosh", "asinh"] {
+        for scale in [1.0, 2.5] {
+            let young = Young::named(name, 3.0, vec![scale]).unwrap();
+            for f in [-4.0, -0.3, 1e-3, 0.8, 6.0] {
+                let s = young.gradient(f, 0);
+                assert!((young.velocity(s, 0) / f - 1.0).abs() < 1e-14 * 20.0, "{name}: {f}");
+                let slope = (young.cost(f + 1e-5, 0) - young.cost(f - 1e-5, 0)) / 2e-5;
+                assert!((slope - s).abs() < 1e-8 * (1.0 + s.abs()), "{name}, m = {scale}: {slope} {s}");
+            }
+        }
+    }
+}
+
 /// Checks that Euler's steps with q = 1.5 end in an orbit of period 2 and amplitude (h/2)^{1/(2-q)}, 0.0025 for h = 0.1, which attracts
 /// faster than linearly: to 1e-12; and that the implicit step m₊ + h sign(m₊)|m₊|^{q-1} = m, solved by bisection, falls to nothing.
 #[test]
@@ -92,8 +132,8 @@ fn chatter() {
     }
 }
 
-/// Checks d/dt KL(q‖p) = -E|s|_q^q, s = (log p/q)', by quadrature (Gauss–Legendre, central differences of step 1e-6 in t, as the slopes of V reach 100) for two mixtures and
-/// q = 1.5, 2, 3, to 1e-6 relative; the start N(0, 1) where s changes its sign only for q ≥ 2, whose fields are smooth there.
+/// Checks d/dt KL(q‖p) = -E s V(s), s = (log p/q)', which is -E|s|^q for powers, by quadrature (Gauss–Legendre, central differences of step 1e-6 in t, as the slopes of V reach 100) for two mixtures and
+/// q = 1.5, 2, 3 and the hyperbolic Young functions, to 1e-6 relative; the start N(0, 1) where s changes its sign only for q ≥ 2, whose fields are smooth there.
 #[test]
 fn dissipation() {
     let line = GaussLegendre::new(60);
@@ -108,16 +148,20 @@ fn dissipation() {
             (a * (means[0] - x) + c * (means[1] - x)) / (a + c) + (x - b)
         };
         let q_of = |x: f64| (-0.5 * (x - b) * (x - b)).exp() / std::f64::consts::TAU.sqrt();
-        for q in exponents {
-            let young = young(q / (q - 1.0));
+        let powers = exponents.into_iter().map(|q: f64| young(q / (q - 1.0)));
+        for young in powers.chain([named("cosh"), named("asinh")]) {
             let v = |x: f64| young.velocity(score(x), 0);
             let kl = |t: f64| {
                 let slope = |x: f64| (v(x + 1e-4) - v(x - 1e-4)) / 2e-4;
                 line.integrate(b - 9.0, b + 9.0, 200, |x| q_of(x) * (-(t * slope(x)).ln_1p() - log_p(x + t * v(x))))
             };
             let rate = (kl(1e-6) - kl(-1e-6)) / 2e-6;
-            let expected = line.integrate(b - 9.0, b + 9.0, 200, |x| q_of(x) * score(x).abs().powf(q));
-            assert!((rate / expected + 1.0).abs() < 1e-6, "q = {q}: {rate} {expected}");
+            let expected = line.integrate(b - 9.0, b + 9.0, 200, |x| q_of(x) * score(x) * v(x));
+            assert!((rate / expected + 1.0).abs() < 1e-6, "{young:?}: {rate} {expected}");
+            if let Some(q) = young.q() {
+                let power = line.integrate(b - 9.0, b + 9.0, 200, |x| q_of(x) * score(x).abs().powf(q));
+                assert!((power / expected - 1.0).abs() < 1e-12, "q = {q}: {power} {expected}");
+            }
         }
     }
 }
@@ -148,41 +192,45 @@ fn table_of_the_ill_conditioned_gaussian() {
     }
 }
 
-/// Checks that the affine field is the maximiser for p = 1.5 and 3: the optimality conditions E[s_k x̃] + e_k = E[∇g(f_k) x̃], x̃ = (x, 1), hold
+/// Checks that the affine field is the maximiser for p = 1.5 and 3 and the hyperbolic Young functions: the optimality conditions E[s_k x̃] + e_k = E[∇g(f_k) x̃], x̃ = (x, 1), hold
 /// on 40 particles to 1e-6 of their size.
 #[test]
 fn affine_fields_are_optimal() {
     let target = gaussian(&[1.0, 0.0], &[&[2.0, 0.5], &[0.5, 1.0]]);
     let x: Matrix = normal_matrix(2, Purpose::Check, 3, 40, 2);
     let score = evaluate(&*target, &x).unwrap().score;
-    for p in [1.5, 3.0] {
-        let end = moved(&x, FunctionalGradient::affine(Arc::clone(&target), young(p)), "euler", 1.0, 1);
+    for young in [young(1.5), young(3.0), named("cosh"), named("asinh")] {
+        let end = moved(&x, FunctionalGradient::affine(Arc::clone(&target), young.clone()), "euler", 1.0, 1);
         let f = Matrix::from_fn(40, 2, |i, k| end[(i, k)] - x[(i, k)]);
         for k in 0..2 {
             for j in 0..3 {
                 let feature = |i: usize| if j < 2 { x[(i, j)] } else { 1.0 };
                 let left =
                     (0..40).map(|i| score[(i, k)] * feature(i)).sum::<f64>() / 40.0 + f64::from(u8::from(j == k));
-                let right = (0..40).map(|i| young(p).gradient(f[(i, k)], k) * feature(i)).sum::<f64>() / 40.0;
-                assert!((left - right).abs() < 1e-6 * (1.0 + left.abs()), "p = {p}, {k}, {j}: {left} {right}");
+                let right = (0..40).map(|i| young.gradient(f[(i, k)], k) * feature(i)).sum::<f64>() / 40.0;
+                assert!((left - right).abs() < 1e-6 * (1.0 + left.abs()), "{young:?}, {k}, {j}: {left} {right}");
             }
         }
     }
 }
 
-/// Checks that the trained field carries 400 particles from N(2, 0.5²) to N(0, 1): mean within 0.2 and standard deviation within 0.2 of 1 at t = 6.
+/// Checks that the trained field carries 400 particles from N(2, 0.5²) to N(0, 1): mean within 0.2 and standard deviation within 0.2 of 1 at t = 6,
+/// with p = 2 and along arsinh of the gradient, which is no longer than the gradient itself.
 #[test]
 fn trained_field() {
     let target = Target::of(gaussian(&[0.0], &[&[1.0]]));
     let z: Matrix = normal_matrix(3, Purpose::Check, 0, 400, 1);
     let method = Method::of("particles", "functional", "kde", &target).unwrap();
     let method = method.with("steps", 120).unwrap().with("dt", 0.05).unwrap().with("learning_rate", 5e-3).unwrap();
-    let mut run = method.start(&target, Some(z.map(|z| 2.0 + 0.5 * z))).unwrap();
-    run.finish().unwrap();
-    let x = run.sample(400, 0, 0);
-    let (m, s) = (mean(x.as_slice()), variance(x.as_slice()).sqrt());
-    println!("mean {m}, standard deviation {s}");
-    assert!(m.abs() < 0.2 && (s - 1.0).abs() < 0.2, "{m} {s}");
+    for young in ["power", "asinh"] {
+        let method = method.clone().with("young", young).unwrap();
+        let mut run = method.start(&target, Some(z.map(|z| 2.0 + 0.5 * z))).unwrap();
+        run.finish().unwrap();
+        let x = run.sample(400, 0, 0);
+        let (m, s) = (mean(x.as_slice()), variance(x.as_slice()).sqrt());
+        println!("{young}: mean {m}, standard deviation {s}");
+        assert!(m.abs() < 0.2 && (s - 1.0).abs() < 0.2, "{young}: {m} {s}");
+    }
 }
 
 /// Checks that an adapted exponent moves q along d/dq (1/q) E|s|_q^q with s fixed: with constants s is -m, so q' = q + r Σ_k (|m_k|^q log|m_k|/q
@@ -213,5 +261,8 @@ fn refusals() {
         words(method().with("precondition", vec![1.0, 2.0, 3.0]).unwrap())
             .contains("precondition has size 3, expected 2")
     );
+    let cosh = || method().with("young", "cosh").unwrap();
+    assert!(words(cosh().with("adapt", 0.1).unwrap()).contains("adapt = 0.1"));
+    assert!(matches!(Young::named("sinh", 2.0, Vec::new()), Err(Error::UnknownName { .. })));
     assert!(words(method().with("divergence", "hellinger").unwrap()).contains("divergence = hellinger"));
 }

@@ -54,7 +54,7 @@ const COMMAND: [(&str, usize); 36] = [
     ("target", 5),
     ("certified", 6),
     ("config", 6),
-    ("temperatures", 6),
+    ("conditions", 6),
     ("verification", 6),
     ("run_folder", 6),
     ("interrupt", 6),

@@ -99,6 +99,7 @@ const EDITS: &[(&str, &str)] = &[
     ("beta-capped", "particle_laws::a_lone_particle_has_little_trust_and_a_bounded_velocity"),
     ("ratio-upside-down", "T11 multi_laws::l2_metric_for_every_divergence"),
     ("young-exponent", "functional_laws::translations T28"),
+    ("young-hyperbolic", "functional_laws::hyperbolic_translations"),
     ("newton-cosine-power", "newton_laws::functionals_by_differences"),
     ("newton-own-part", "newton_laws::functionals_by_differences"),
     ("riesz-slope", "riesz_laws::kernels_and_truncation T27"),

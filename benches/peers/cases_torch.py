@@ -54,6 +54,67 @@ def blocked(y, x, h, block=256):
     return logp + constant(*x.shape, h), score
 
 
+def svgd_sums(x, b, w, c):
+    """(1/n) sum_j k b_j + c x sum_j k over n rows, k = exp(-|x_i - x_j|^2/w), as fused attention whose normaliser comes back."""
+    q = torch.cat([x, torch.ones(len(x), 1)], 1)
+    k = torch.cat([x, -0.5 * (x * x).sum(1, keepdim=True)], 1)
+    v = torch.cat([b, torch.ones(len(x), 1)], 1)
+    flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
+    o, lse = flash(*(t[None, None] for t in (q, k, v)), 0.0, False, scale=2 / w)
+    mass = (lse.reshape(-1)[: len(x)] - (x * x).sum(1) / w).exp()[:, None] / len(x)
+    return mass * (o[0, 0, :, :-1] + c * x)
+
+
+def svgd_matrix(x, b, w, c):
+    """The same with the matrix in memory."""
+    x2 = (x * x).sum(1)
+    k = torch.addmm(x2 * (-1 / w), x, x.t(), alpha=2 / w).sub_((x2 / w)[:, None]).clamp_min_(-80.0).exp_()
+    s = k @ torch.cat([b, torch.ones(len(x), 1)], 1)
+    return (s[:, :-1] + c * x * s[:, -1:]) / len(x)
+
+
+def svgd_compiled(x, b, w, c):
+    d2 = (x[:, None, :] - x[None, :, :]).square().sum(-1)
+    k = torch.exp(d2 * (-1 / w))
+    return (k @ b + c * x * k.sum(1, keepdim=True)) / len(x)
+
+
+def svgd_blocked(x, b, w, c, block=256):
+    """Blocks that stay in cache."""
+    x2, b1, out = (x * x).sum(1), torch.cat([b, torch.ones(len(x), 1)], 1), torch.empty_like(x)
+    bias = x2 * (-1 / w)
+    for i in range(0, len(x), block):
+        y = x[i : i + block]
+        k = torch.addmm(bias, y, x.t(), alpha=2 / w).sub_((x2[i : i + block] / w)[:, None]).clamp_min_(-80.0).exp_()
+        s = k @ b1
+        out[i : i + block] = (s[:, :-1] + c * y * s[:, -1:]) / len(x)
+    return out
+
+
+def median_width(x):
+    """The median rule on the first 2,048 points, as ours."""
+    some = x[:2048]
+    return float(torch.pdist(some).median() ** 2) / math.log(len(some))
+
+
+def svgd_ways(x, width):
+    """The SVGD velocity towards N(0, I): b_j = s_j - (2/w) x_j, so that one product gives attraction and repulsion."""
+
+    def velocity(f):
+        with torch.no_grad():
+            w = width or median_width(x)
+            return f(x, -x - (2 / w) * x, w, 2 / w)
+
+    ways = {"attention": svgd_sums, "blocked": svgd_blocked} | ({"matrix": svgd_matrix} if len(x) <= 8192 else {})
+    if COMPILE and len(x) <= 8192:
+        ways["compiled"] = torch.compile(svgd_compiled, dynamic=False)
+    some = x[:512]
+    plain = svgd_compiled(some.double(), some.double() * -5.0, 0.5, 4.0)
+    for f in (svgd_sums, svgd_blocked, svgd_matrix):
+        assert float((f(some, some * -5.0, 0.5, 4.0) - plain).abs().max()) < 1e-4, f
+    return {name: functools.partial(velocity, f) for name, f in ways.items()}
+
+
 def network(dims):
     layers = []
     for a, b in zip(dims[:-1], dims[1:]):
@@ -209,7 +270,7 @@ def sinkhorn_ways(x, y):
 
 
 @functools.cache
-def build(name, dtype, net, n, d):
+def build(name, dtype, net, n, d, width):
     torch.set_default_dtype(DTYPES[dtype])
     torch.manual_seed(0)
     if name == "kde":
@@ -228,6 +289,8 @@ def build(name, dtype, net, n, d):
         return flow_ways(n)
     if name == "sinkhorn":
         return sinkhorn_ways(torch.randn(n, 2), 0.5 * torch.randn(n, 2) + 1)
+    if name == "svgd":
+        return svgd_ways(torch.randn(n, d), width)
     dims = NETS[net]
     if name == "step":
         z, v = torch.randn(n, dims[0]), 0.1 * torch.randn(n, dims[-1])
@@ -256,4 +319,5 @@ def ways(name, r):
     dtype = r.get("dtype", "float32")
     torch.set_default_dtype(DTYPES[dtype])
     n = int(r.get("n", r.get("batch", 1024)))
-    return build(name, dtype, r.get("net", ""), n, int(r.get("d", 2)))
+    width = float(r["width"]) if "width" in r else None
+    return build(name, dtype, r.get("net", ""), n, int(r.get("d", 2)), width)

@@ -51,12 +51,25 @@ pub struct Record {
     pub tests: Vec<TestRow>,
     /// What a model with a density proves about itself.
     pub certificate: Option<CertificateCard>,
-    /// Of a flow on a family of temperatures: the rows of its table.
-    pub temperatures: Vec<[String; 5]>,
+    /// Of a flow on a family with conditions.
+    pub conditions: ConditionCard,
     /// Things that happened and should be known, such as skipped steps.
     pub notes: Vec<String>,
     /// The text of config.toml.
     pub config: String,
+}
+
+/// What a flow learnt at some conditions, in a table; without rows for what has none.
+#[derive(Debug, Clone, Default)]
+pub struct ConditionCard {
+    /// What they are.
+    pub title: &'static str,
+    /// What the columns say.
+    pub lead: &'static str,
+    /// Names of the columns.
+    pub columns: [&'static str; 5],
+    /// A row for each condition.
+    pub rows: Vec<[String; 5]>,
 }
 
 /// A certificate in words and numbers.

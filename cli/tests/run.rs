@@ -2,7 +2,9 @@
 
 mod common;
 
-use common::pushforward;
+use common::{ends, pushforward};
+use pushforward_cli::files::json;
+use pushforward_cli::files::samples::read_samples;
 use std::fs;
 use std::path::Path;
 use std::process::Output;
@@ -187,4 +189,63 @@ fn a_full_disk_leaves_nothing() {
     assert!(stderr.lines().count() == 1 && stderr.contains("s.npy"), "{stderr}");
     let left = fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
     assert!(left.into_iter().all(|name| !name.contains("s.npy")));
+}
+
+/// Checks that particles that go down a functional end with its second-order certificate, in words and in summary.json: the gradient of F, a
+/// smallest eigenvalue below the largest in size, and which F; and that those along other velocities have none.
+#[test]
+fn particles_down_a_functional_are_certified() {
+    let folder = tempfile::tempdir().unwrap();
+    let small = ["-n", "40", "--set", "steps=15", "--out", "run", "--force"];
+    for (velocity, more, functional) in [
+        ("newton", "samples=64", Some("mmd")),
+        ("perturbed", "functional=ksd", Some("ksd")),
+        ("stein", "width=1", None),
+    ] {
+        let arguments = [&["particles", "ring8", "--velocity", velocity, "--set", more][..], &small].concat();
+        let out = pushforward(folder.path(), &arguments);
+        ends(&out);
+        let said = String::from_utf8_lossy(&out.stdout).into_owned();
+        assert_eq!(said.contains("second order: F ("), functional.is_some(), "{velocity}: {said}");
+        let summary = json::parse(&fs::read_to_string(folder.path().join("run/summary.json")).unwrap()).unwrap();
+        let found = &summary["second_order"];
+        assert_eq!(found["functional"].as_str(), functional);
+        let at = |key: &str| found[key].as_f64();
+        if functional.is_some() {
+            let [gradient, lowest, largest] = ["gradient_norm", "lowest", "largest"].map(|key| at(key).unwrap());
+            assert!(gradient > 0.0 && lowest.abs() <= largest, "{found}");
+        }
+    }
+}
+
+/// Checks a run on a torus by a formula with a period: 20 particles of the Coulomb kernel under the uniform law end at equal distances, to
+/// e^{-8} of the circle for the time 8 (1 - h in place of e^{-h} is less), inside [0, 1); and that a period that the density has not, one of another
+/// size, one beside a support and a law on R^d are refused in a sentence.
+#[test]
+fn particles_on_a_torus() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let formula = |log_density: &str, rest: &str| {
+        format!("kind = \"formula\"\ndim = 1\nlog_density = \"{log_density}\"\n{rest}\n")
+    };
+    fs::write(at("circle.toml"), formula("0*x1", "period = [1]")).unwrap();
+    let small = ["-n", "20", "--time", "8", "--dt", "0.1", "--out", "run"];
+    let velocity = ["--velocity", "riesz", "--set", "order=1"];
+    ends(&pushforward(folder.path(), &[&["particles", "circle.toml"][..], &velocity, &small].concat()));
+    let mut x = read_samples(&at("run/samples.npy")).unwrap().into_vec();
+    x.sort_by(f64::total_cmp);
+    assert!(x.len() == 20 && x[0] >= 0.0 && x[19] < 1.0, "{x:?}");
+    assert!(x.windows(2).all(|w| (w[1] - w[0] - 0.05).abs() < (-8.0f64).exp()), "{x:?}");
+    for (log_density, rest, words) in [
+        ("0.5*cos(2*pi*x1)", "period = [0.7]", "the density does not repeat itself with period 0.7 in coordinate 1"),
+        ("0.5*cos(2*pi*x1)", "period = [1, 1]", "period has 2 numbers; give one for each of the 1 coordinates"),
+        ("0.5*cos(2*pi*x1)", "period = [-1]", "period = -1 is out of range"),
+        ("0*x1", "period = [1]\n[support]\nx1 = \"positive\"", "period stands beside a support"),
+        ("-x1^2", "", "the velocity 'riesz' lives on a torus, and this target on R^d"),
+    ] {
+        fs::write(at("bad.toml"), formula(log_density, rest)).unwrap();
+        let out = pushforward(folder.path(), &["particles", "bad.toml", "--velocity", "riesz"]);
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        assert!(out.status.code() == Some(2) && said.contains(words), "{rest}: {said}");
+    }
 }

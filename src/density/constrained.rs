@@ -2,7 +2,7 @@
 
 use crate::Result;
 use crate::density::mixture::same_size;
-use crate::density::{Chart, Density, Temperatures, rows};
+use crate::density::{Chart, Density, Preferences, Temperatures, rows};
 use crate::linalg::Matrix;
 use std::sync::Arc;
 
@@ -104,6 +104,10 @@ impl Density for Constrained {
 
     fn temperatures(&self) -> Option<&Temperatures> {
         self.inner.temperatures()
+    }
+
+    fn preferences(&self) -> Option<&Preferences> {
+        self.inner.preferences()
     }
 
     fn sample(&self, n: usize, seed: u64) -> Option<Matrix> {

@@ -27,6 +27,7 @@ mod named_mixtures;
 mod oriented;
 mod phi4;
 mod pointwise;
+mod preferences;
 mod registry;
 mod regression;
 pub(crate) mod rows;
@@ -64,6 +65,7 @@ pub use named_mixtures::{gmm9, gmm9u, gmm40, ring8};
 pub use oriented::{Orientation, Oriented};
 pub use phi4::Phi4;
 pub use pointwise::Pointwise;
+pub use preferences::{Corner, Geometric, Preferences};
 pub use registry::{Dimensions, Entry, all_densities, by_name};
 pub use regression::{LinearRegression, LogisticRegression};
 pub use smoothed::{SmoothedEstimate, smooth};
@@ -140,6 +142,11 @@ pub trait Density: Send + Sync {
     /// This density as that of a family of temperatures, where it is one.
     fn temperatures(&self) -> Option<&Temperatures> {
         self.wrapped()?.temperatures()
+    }
+
+    /// This density as that of a family of geometric mixtures, where it is one.
+    fn preferences(&self) -> Option<&Preferences> {
+        self.wrapped()?.preferences()
     }
 
     /// ρ > 0 with -∇² log p ≥ ρ I everywhere, where one is known; then KL(q‖p) ≤ E_q|∇log q - ∇log p|²/(2ρ) for every q (T22).

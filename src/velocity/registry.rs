@@ -6,7 +6,7 @@ use crate::estimate::Estimator;
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    FisherSettings, FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings,
+    FisherSettings, Functional, FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings,
     MultiSettings, NewtonSettings, PerturbedSettings, RieszSettings, SinkhornSettings, SteinSettings,
     UniversalSettings, Velocity,
 };
@@ -78,6 +78,10 @@ pub trait VelocitySettings: Section {
     /// Bytes that it takes at least in `dim` dimensions; in f64, so that nothing overflows.
     fn memory(&self, _dim: usize) -> f64 {
         0.0
+    }
+    /// The functional of a cloud that it goes down, where it does and that has a Hessian.
+    fn functional(&self, _ingredients: &Ingredients) -> Result<Option<Arc<dyn Functional>>> {
+        Ok(None)
     }
     /// The velocity.
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>>;

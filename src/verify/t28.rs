@@ -117,7 +117,7 @@ fn dissipation(draw: &Draw, q: f64, fs: &[Arc<dyn Divergence>]) -> Outcome {
 
 /// Central differences of D_f along the faded field, exactly pushed; and the resolution of their limit, E_q[u f'(u) (s_p·V + div V)].
 fn fall(scene: &Scene, f: &dyn Divergence, young: &Young, fade: f64) -> (Ladder, f64) {
-    let q = young.q();
+    let q = young.q().expect("a power");
     let push = Push::new(&scene.grid.nodes, |i, _| {
         let (s, beta, l, h) = (pull(scene, f, i), scene.nodes.beta(i), scene.nodes.l(i), scene.hessian[i]);
         let (chi, grad, w) = (scene.chi[i], scene.chi_gradient[i], f.weight(l));

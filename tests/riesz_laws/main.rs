@@ -8,7 +8,7 @@ use pushforward::density::{Density, Domain, GaussianMixture, Harmonic, TorusDens
 use pushforward::estimate::{Clock, Reference, Scene};
 use pushforward::linalg::{Cholesky, Matrix, SymmetricEigen};
 use pushforward::model::{Particles, ParticlesSettings};
-use pushforward::num::fit_line;
+use pushforward::num::{fit_line, mean, variance};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Run;
 use pushforward::velocity::{Pull, Riesz, Velocity, bernoulli, truncation};
@@ -270,11 +270,11 @@ fn coulomb_rate_is_an_eigenvalue() {
     assert!((found / rate - 1.0).abs() < (found / low - 1.0).abs());
 }
 
-/// The slope of log ‖ρ - p‖ against log t over the window, for the start p (1 + h), |h_n| ∝ n^{-a}, n ≤ grid/4, with random phases and
+/// The slope of log ‖ρ - p‖ against log t over the window, for the start p (1 + h), |h_n| ∝ n^{-a}, n ≤ grid/4, with the phases of a draw and
 /// max|h| = 0.2; p is uniform, or ∝ exp(½ cos 2πx) where `bumpy`.
-fn slope(grid: usize, s: f64, a: f64, bumpy: bool, window: [f64; 2], longest: f64) -> f64 {
+fn slope(grid: usize, (s, a): (f64, f64), bumpy: bool, window: [f64; 2], longest: f64, draw: u64) -> f64 {
     let circle = Circle::new(grid, s, move |x| if bumpy { (0.5 * (TAU * x).cos()).exp() } else { 1.0 });
-    let phases: Matrix = normal_matrix(11, Purpose::Check, 0, grid / 4, 1);
+    let phases: Matrix = normal_matrix(11, Purpose::Check, draw, grid / 4, 1);
     let wave = |n: usize, x: f64| (n as f64).powf(-a) * (TAU * (n as f64 * x + phases[(n - 1, 0)])).cos();
     let raw = circle.sampled(|x| (1..=grid / 4).map(|n| wave(n, x)).sum());
     let largest = raw.iter().fold(0.0f64, |m, h| m.max(h.abs()));
@@ -301,17 +301,18 @@ fn slope(grid: usize, s: f64, a: f64, bumpy: bool, window: [f64; 2], longest: f6
 #[test]
 fn polynomial_rates() {
     for bumpy in [false, true] {
-        let found = slope(512, 1.5, 1.5, bumpy, [31.0, 100.0], 1.0);
+        let found = slope(512, (1.5, 1.5), bumpy, [31.0, 100.0], 1.0, 0);
         println!("s = 1.5, a = 1.5, bumpy {bumpy}: slope {found}, predicted -1");
         assert!((found + 1.0).abs() < 0.1, "{found}");
     }
 }
 
-/// Checks the whole table of slopes in the windows t in [31, 160] (s = 1.5) and [1e3, 2.5e4] (s = 2), uniform target and exp(½ cos 2πx): for a ≤ 2 to
-/// 10 % of those that another solver measured for the nonlinear equation; for a = 3, where few long waves are left in the window and their random
-/// phases decide, to 25 % of the linear flow's.
+/// Checks the table of slopes in the windows t in [31, 160] (s = 1.5) and [1e3, 2.5e4] (s = 2), uniform target and exp(½ cos 2πx), beside those that
+/// another solver measured for the nonlinear equation with phases of its own: for a ≤ 2 to 10 %. For a = 3 the long waves carry the short ones
+/// along, and the phases decide: single draws scatter by some 8 %, so that no draw has another's number to 10 %. There the mean of 12 draws
+/// meets the exponent of the linear flow to 10 %, and what was measured lies within 2.5 deviations of the draws.
 #[test]
-#[ignore = "two minutes"]
+#[ignore = "ten minutes"]
 fn table_of_slopes() {
     let (early, late) = (([31.0, 160.0], 1.0), ([1e3, 2.5e4], 8.0));
     for (s, a, (window, longest), measured) in [
@@ -322,11 +323,20 @@ fn table_of_slopes() {
         (2.0, 2.0, late, [-0.78, -0.83]),
         (2.0, 3.0, late, [-1.39, -1.53]),
     ] {
+        let (grid, draws) = if a < 3.0 { (1024, 1) } else { (512, 12) };
         for (bumpy, measured) in [false, true].into_iter().zip(measured) {
-            let (found, linear) = (slope(1024, s, a, bumpy, window, longest), -(a - 0.5) / (2.0 * s - 2.0));
-            println!("s = {s}, a = {a}, bumpy {bumpy}: slope {found:.3}, measured {measured}, linear {linear}");
-            let (truth, tolerance) = if a < 3.0 { (measured, 0.1) } else { (linear, 0.25) };
-            assert!((found / truth - 1.0).abs() < tolerance, "s = {s}, a = {a}: {found} {truth}");
+            let of = |draw| slope(grid, (s, a), bumpy, window, longest, draw);
+            let (found, linear) = ((0..draws).map(of).collect::<Vec<f64>>(), -(a - 0.5) / (2.0 * s - 2.0));
+            let (mean, deviation) = (mean(&found), variance(&found).sqrt());
+            println!(
+                "s = {s}, a = {a}, bumpy {bumpy}: slope {mean:.3}, of {draws} with deviation {deviation:.3}, measured {measured}, linear {linear}"
+            );
+            if draws == 1 {
+                assert!((mean / measured - 1.0).abs() < 0.1, "s = {s}, a = {a}: {mean} {measured}");
+            } else {
+                assert!((mean / linear - 1.0).abs() < 0.1, "s = {s}, a = {a}: {mean} {linear}");
+                assert!((measured - mean).abs() < 2.5 * deviation, "s = {s}, a = {a}: {mean} {deviation} {measured}");
+            }
         }
     }
 }

@@ -1,5 +1,6 @@
 //! `pushforward sample`: as many samples as wanted, in constant memory.
 
+use crate::conditions::condition;
 use crate::failure::{Failure, Outcome};
 use crate::files::samples::{SampleWriter, format_of, read_samples};
 use crate::memory;
@@ -9,7 +10,6 @@ use crate::progress::Progress;
 use crate::report::{count, number};
 use crate::target::coordinates::Coordinates;
 use crate::target::words;
-use crate::temperatures::condition;
 use crate::terminal::note;
 use pushforward::density::Density;
 use pushforward::model::flow::Given;
@@ -38,7 +38,7 @@ pub struct Arguments {
     /// Carry each of these points (.npy, .npz or .csv) in place of drawing: for a generator of train --source
     #[arg(long, value_name = "FILE", conflicts_with_all = ["number", "seed", "polish", "exact"])]
     source: Option<PathBuf>,
-    /// Draw from the law given the first coordinate: of a flow on a target with conditions, such as kind = "temperatures"
+    /// Draw from the law given the first coordinates: of a flow on a target with conditions, such as kind = "temperatures" or "preferences"
     #[arg(long, value_name = "NAME=VALUE", conflicts_with_all = ["source", "polish", "exact"])]
     given: Vec<String>,
     /// Draw this class alone, by its number in the label column: for a generator of labelled samples
@@ -154,13 +154,15 @@ fn given<'a>(arguments: &Arguments, model: &'a Model, coordinates: &Coordinates)
     let flow = match model {
         Model::Flow(flow) if flow.architecture().is_some_and(|a| a.given > 0) => flow,
         _ => {
-            let sentence = "--given: the model of this run has no conditions; train a flow on a target with kind = \"temperatures\"";
+            let sentence = "--given: the model of this run has no conditions; train a flow on a target with kind = \"temperatures\" or \"preferences\"";
             return Err(Failure::input(sentence));
         }
     };
     let conditions = flow.architecture().map_or(0, |a| a.given);
-    let names = coordinates.names()[..conditions].to_vec();
-    let mut values = vec![None; conditions];
+    // weights of a simplex are a column more than coordinates
+    let columns = conditions + coordinates.parameters() - coordinates.free_dim();
+    let names = coordinates.names()[..columns].to_vec();
+    let mut values = vec![None; columns];
     for text in &arguments.given {
         let (name, value) =
             text.split_once('=').map_or((text.as_str(), ""), |(name, value)| (name.trim(), value.trim()));

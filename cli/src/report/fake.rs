@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::curves::{Column, Curves, Row};
+use crate::record::ConditionCard;
 use pushforward::linalg::Matrix;
 use pushforward::metric::Judge;
 use pushforward::rng::{Purpose, normal_matrix};
@@ -73,9 +74,12 @@ pub fn ring() -> Record {
         posterior: (["x1", "x2"].map(|name| (name.into(), (0..12).map(|k| 0.1 * k as f64).collect()))).to_vec(),
         posterior_use: "Use samples.npy: its draws are independent.".into(),
         energy: energy(&last),
-        temperatures: vec![
-            ["0.5", "-0.31 ± 0.01", "-0.3", "0.9", "-1.2 ± 0.1, its slope 0.3 standard errors off"].map(String::from),
-        ],
+        conditions: ConditionCard {
+            title: "Temperatures",
+            lead: "Samples given beta.",
+            columns: ["beta", "log Z", "exact", "ESS", "E[log p~]"],
+            rows: vec![["0.5", "-0.31 ± 0.01", "-0.3", "0.9", "-1.2 ± 0.1"].map(String::from)],
+        },
         exact_energy: energy(&exact),
         exact: Some(exact),
         field: Some(Field {

@@ -5,7 +5,6 @@ use crate::record::{Frame, MetricRow, Record};
 use crate::report::panels::{self, Curve};
 use crate::report::paths;
 use crate::style::{GREEN, MODEL, PURPLE, TARGET, count, number};
-use crate::temperatures::Table;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 use pushforward::linalg::Matrix;
 use pushforward::metric::Judge;
@@ -60,10 +59,11 @@ pub(super) fn drawn(svg: String) -> Markup {
 pub fn html(record: &Record) -> String {
     let title = format!("{}: {} by {}", record.target.name, record.model, record.divergence.name);
     let part = if record.particles { "particles" } else { "one-step sampler" };
+    let at = &record.conditions;
     let no_density = record.certificate.is_none() && !record.particles;
     let body = html! {
         (tiles(record)) "\n" (notes(record)) "\n" (posterior(record)) "\n" (chosen(record)) "\n" (samples(record)) "\n" (way(record)) "\n"
-        (certificate(record)) "\n" (figures("Temperatures", Table::LEAD, Table::COLUMNS, &record.temperatures)) "\n" (modes(record)) "\n" (metrics(record)) "\n" (tests(record)) "\n" (energy(record)) "\n"
+        (certificate(record)) "\n" (figures(at.title, at.lead, at.columns, &at.rows)) "\n" (modes(record)) "\n" (metrics(record)) "\n" (tests(record)) "\n" (energy(record)) "\n"
         (training(record)) "\n" (objective(record)) "\n"
         section { h2 { "What these numbers cannot show" } p { (LIMITS) @if no_density { " " (NO_DENSITY) } } } "\n"
         section {

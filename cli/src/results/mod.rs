@@ -4,11 +4,13 @@ mod course;
 mod curves;
 mod page;
 mod reopened;
+mod second_order;
 
 pub use course::Course;
 pub use reopened::{Left, Reopened};
 
 use crate::certified::{self, Certified};
+use crate::conditions::Table;
 use crate::curves::Curves;
 use crate::evaluations;
 use crate::failure::{Failure, Outcome};
@@ -22,13 +24,13 @@ use crate::report::{Frame, Record, html, number};
 use crate::run_folder::RunFolder;
 use crate::saved::tensor;
 use crate::summary::{Choice, Summary};
-use crate::temperatures::Table;
 use crate::training::{Ending, Job, Snapshot};
 use crate::verdict::Verdict;
 use crate::words;
 use pushforward::density::{Counted, Counter, Counts, Density, Domain, Phase};
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Options, Report, Virial, evaluate};
+use second_order::Certified as SecondOrder;
 use serde_json::{Value, json};
 use std::path::Path;
 use std::sync::Arc;
@@ -88,8 +90,10 @@ pub struct Finals<'a> {
     certified: Option<Certified>,
     /// Of particles that follow one density.
     virial: Option<Virial>,
-    /// Of a flow on a family of temperatures.
-    temperatures: Option<Table>,
+    /// Of particles that go down a functional with a Hessian.
+    second_order: Option<SecondOrder>,
+    /// Of a flow on a family with conditions.
+    conditions: Option<Table>,
     /// In the user's coordinates.
     posterior: Summary,
     /// Evaluations of the target by the run, its certificate and its metrics; those of the pictures are left out.
@@ -120,13 +124,14 @@ pub fn judge(trained: Trained, job: &Job) -> Outcome<Finals<'_>> {
         }
         _ => None,
     };
-    let temperatures = Table::of(&job.target, &trained.model, job.seed())?;
+    let second_order = SecondOrder::of(job, &trained.model)?;
+    let conditions = Table::of(&job.target, &trained.model, job.seed())?;
     let verdict = Verdict::of(&report, certified.as_ref(), virial.as_ref());
     let own = job.target.coordinates.constrain(samples.clone())?;
     let search = trained.model.search();
     let posterior = Summary::of_run(job.target.coordinates.names(), &own, certified.as_ref(), &verdict, search);
     let counts = counter.counts();
-    Ok(Finals { trained, job, samples, report, certified, virial, temperatures, posterior, counts })
+    Ok(Finals { trained, job, samples, report, certified, virial, second_order, conditions, posterior, counts })
 }
 
 impl Finals<'_> {
@@ -180,7 +185,8 @@ impl Finals<'_> {
         let certificate = self.certified.as_ref().map_or(String::new(), |c| format!("\n{}\n", c.text()));
         let figures = self.job.target.coordinates.of_density();
         let coordinates = figures.map_or(String::new(), |what| format!("; figures are in {what}"));
-        let temperatures = self.temperatures.as_ref().map_or(String::new(), |t| format!("\n{}", t.text()));
+        let conditions = self.conditions.as_ref().map_or(String::new(), |t| format!("\n{}", t.text()));
+        let second_order = self.second_order.as_ref().map_or(String::new(), |s| format!("\n{}", s.text()));
         let posterior = self.posterior.text(ROWS);
         let search = match &self.trained.model {
             Model::Particles(_, Some(search)) => {
@@ -192,7 +198,7 @@ impl Finals<'_> {
         };
         let counts = evaluations::sentence(&self.counts) + &search;
         let (outcome, table) = (self.outcome(), words::table(&self.report));
-        format!("{outcome}{coordinates}\n{counts}\n\n{table}{certificate}{temperatures}\n{posterior}")
+        format!("{outcome}{coordinates}\n{counts}\n\n{table}{certificate}{second_order}{conditions}\n{posterior}")
     }
 
     /// How it went, in a sentence.
@@ -272,8 +278,12 @@ fn summary(trained: &Trained, job: &Job, finals: Option<&Finals>) -> Value {
     if let (Some(out), Some(finals)) = (out.as_object_mut(), finals) {
         out.extend(finals.posterior.to_json());
     }
-    if let Some(table) = finals.and_then(|f| f.temperatures.as_ref()) {
-        out["temperatures"] = table.to_json();
+    if let Some(found) = finals.and_then(|f| f.second_order.as_ref()) {
+        out["second_order"] = found.to_json();
+    }
+    if let Some(table) = finals.and_then(|f| f.conditions.as_ref()) {
+        let (key, content) = &table.json;
+        out[*key] = content.clone();
     }
     if let Model::Particles(_, Some(search)) = &trained.model {
         let log_z =

@@ -3,7 +3,6 @@
 use super::{Finals, SAMPLES};
 use crate::evaluations;
 use crate::report::{DivergenceCard, Field, Frame, ModeCourse, ModeMass, Record, TargetCard, Tile, number};
-use crate::temperatures::Table;
 use crate::training::Job;
 use crate::words;
 use pushforward::density::Density;
@@ -43,7 +42,7 @@ pub(super) fn record(finals: &Finals) -> Record {
         field,
         certificate,
         energy: energy(samples),
-        temperatures: finals.temperatures.as_ref().map(Table::rows).unwrap_or_default(),
+        conditions: finals.conditions.as_ref().map(|t| t.card.clone()).unwrap_or_default(),
         exact_energy: exact.as_ref().map(energy).unwrap_or_default(),
         exact,
         particles: is_particles(job),

@@ -55,6 +55,7 @@ pub fn target(name: &str, definition: toml::Table, density: impl FnOnce(usize) -
         density: described.density,
         others: Vec::new(),
         samples: None,
+        domain: described.domain,
         coordinates,
         formula: described.formula,
         constants: described.constants,

@@ -6,6 +6,7 @@ pub mod formula;
 pub mod function;
 mod glm;
 mod mixture;
+mod preferences;
 mod regression;
 mod samples;
 pub(crate) mod source;
@@ -25,7 +26,7 @@ use crate::files::{MAX_TARGET, read_text};
 use crate::fingerprint;
 use crate::memory;
 use coordinates::Coordinates;
-use pushforward::density::{self, Chart, Constrained, Density, Entry, Extended, WeightedSamples};
+use pushforward::density::{self, Chart, Constrained, Density, Domain, Entry, Extended, WeightedSamples};
 use source::Excerpt;
 use std::path::Path;
 use std::sync::Arc;
@@ -46,6 +47,7 @@ const KINDS: &[&str] = &[
     "student-t-regression",
     "samples",
     temperatures::KIND,
+    preferences::KIND,
     "stan-library",
 ];
 
@@ -61,6 +63,8 @@ pub struct Target {
     pub others: Vec<Arc<dyn Density>>,
     /// The samples to learn from, where the target is known by samples alone.
     pub samples: Option<WeightedSamples>,
+    /// Where its points live: all of R^d, or a torus.
+    pub domain: Domain,
     /// The coordinates in which samples are written.
     pub coordinates: Coordinates,
     /// Formula of log p~ in plain characters.
@@ -81,7 +85,7 @@ impl Target {
         }
         let one = pushforward::density::Target::of(Arc::clone(&self.density));
         let densities = one.densities.into_iter().chain(self.others.iter().cloned()).collect();
-        pushforward::density::Target { densities, ..one }
+        pushforward::density::Target { densities, domain: self.domain.clone(), ..one }
     }
 
     /// Its density as samples are judged by it: none of those that are rounded to the edge of their support is outside.
@@ -125,6 +129,7 @@ pub fn coordinates_of(definition: &toml::Value, free_dim: usize) -> Outcome<Coor
         (Some("stan-library"), ..) if !libraries_are_trusted() => Coordinates::Free(free_dim),
         (Some(function::KIND), ..) => function::coordinates(definition).map_err(at)?,
         (Some(temperatures::KIND), ..) => temperatures::coordinates(definition, free_dim).map_err(at)?,
+        (Some(preferences::KIND), ..) => preferences::coordinates(definition, free_dim).map_err(at)?,
         (Some("stan-library"), ..) => stan_keys::coordinates_of(definition).map_err(at)?,
         (Some("formula"), ..) if named.is_some() => match named.and_then(formula::coordinates_without_data) {
             Some(coordinates) => coordinates,
@@ -153,6 +158,7 @@ pub(crate) struct Described {
     pub density: Arc<dyn Density>,
     /// The samples to learn from, where nothing else is known.
     pub samples: Option<WeightedSamples>,
+    pub domain: Domain,
     pub coordinates: Coordinates,
     pub formula: String,
     pub constants: String,
@@ -166,7 +172,8 @@ impl Described {
     pub(crate) fn new(density: Arc<dyn Density>, formula: impl Into<String>, constants: String) -> Self {
         let coordinates = Coordinates::Same(density.dim());
         let (source, replaced) = (String::new(), Vec::new());
-        Self { density, samples: None, coordinates, formula: formula.into(), constants, source, replaced }
+        let (domain, formula) = (Domain::Euclidean, formula.into());
+        Self { density, samples: None, domain, coordinates, formula, constants, source, replaced }
     }
 
     /// Lets config.toml say `key = value`.
@@ -262,6 +269,7 @@ pub fn load(target: &str, note: &mut dyn FnMut(String)) -> Outcome<Target> {
         density,
         others: Vec::new(),
         samples: None,
+        domain: Domain::Euclidean,
         formula: words(|e| e.formula),
         constants: words(|e| e.constants),
         source: words(|e| e.source),
@@ -318,6 +326,12 @@ pub fn together(all: &[toml::Value], mut one: impl FnMut(&toml::Value) -> Outcom
             other.density.dim()
         )));
     }
+    if let Some(other) = all.iter().find(|t| t.domain != first.domain) {
+        return Err(Failure::input(format!(
+            "the targets {} and {} live on different spaces; give targets of one period, or none with one",
+            first.name, other.name
+        )));
+    }
     if let Some(bounded) = all.iter().find(|t| t.coordinates.differ()) {
         return Err(Failure::input(format!(
             "the target {} has a support or positions of its own, and several targets share their coordinates; give targets on all of R^{d}",
@@ -352,6 +366,7 @@ fn described(name: &str, place: &str, base: &Path, text: &str, note: &mut dyn Fn
         density: described.density,
         others: Vec::new(),
         samples: described.samples,
+        domain: described.domain,
         coordinates: described.coordinates,
         formula: described.formula,
         constants: described.constants,
@@ -390,6 +405,7 @@ fn parse(text: &str, base: &Path, note: &mut dyn FnMut(String)) -> Result<Descri
         "formula" => formula::describe(text, base, note),
         "samples" => samples::describe(text, base, note),
         temperatures::KIND => temperatures::describe(text, base, note),
+        preferences::KIND => preferences::describe(text, base, note),
         "stan-library" => stan_keys::describe(text, base),
         function::KIND => function::describe(),
         _ if regression::is_kind(&kind) => regression::describe(text, base, note),

@@ -2,7 +2,7 @@
 
 use crate::target::coordinates::{Coordinates, Named};
 use crate::target::{Described, Reason, Target, is_path, of_definition};
-use pushforward::density::{Chart, Density, Node, Support, Temperatures};
+use pushforward::density::{Chart, Density, Domain, Node, Support, Temperatures};
 use pushforward::search::temperatures;
 use serde::Deserialize;
 use std::path::Path;
@@ -98,6 +98,8 @@ fn refuse(target: &Target) -> Result<(), Reason> {
         format!("{name} are several targets")
     } else if target.coordinates.differ() {
         format!("{name} has a support or coordinates of its own; write the power into its formula")
+    } else if target.domain != Domain::Euclidean {
+        format!("{name} lives on a torus")
     } else if target.density.conditions() > 0 {
         format!("{name} has conditions already")
     } else {

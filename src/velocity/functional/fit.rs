@@ -44,10 +44,14 @@ pub(super) fn affine(young: &Young, x: &Matrix, score: &Matrix) -> Result<Matrix
         };
         // the maximum of p = 2, from the Hessian without weights
         let mut a = newton(&design, &linear, &vec![1.0; n])?;
-        // and the best multiple of it: τ ⟨l, a⟩ - τᵖ E g is greatest at τ^(p-1) = ⟨l, a⟩/(p E g)
         let gain: f64 = linear.iter().zip(&a).map(|(l, a)| l * a).sum();
         let cost = values(&a).iter().map(|u| young.cost(*u, k)).sum::<f64>() / n as f64;
-        let multiple = powf(gain / (young.p() * cost), 1.0 / (young.p() - 1.0));
+        let multiple = match young.p() {
+            // and the best multiple of it: τ ⟨l, a⟩ - τᵖ E g is greatest at τ^(p-1) = ⟨l, a⟩/(p E g)
+            Some(p) => powf(gain / (p * cost), 1.0 / (p - 1.0)),
+            // where g may grow like an exponential function, no further than 1
+            None => values(&a).iter().fold(young.scale(k), |m, u| m.min(young.scale(k) / u.abs())),
+        };
         let multiple = if multiple > 0.0 && multiple.is_finite() { multiple } else { young.scale(k) };
         a.iter_mut().for_each(|a| *a *= multiple);
         let mut u = values(&a);
@@ -59,7 +63,7 @@ pub(super) fn affine(young: &Young, x: &Matrix, score: &Matrix) -> Result<Matrix
             let typical = (u.iter().map(|u| u * u).sum::<f64>() / n as f64).sqrt();
             let curvature = |u: &f64| {
                 let size = u.abs().max(SMALLEST * typical);
-                (young.p() - 1.0) * young.gradient(size, k) / size
+                young.curvature(size, k)
             };
             let step = newton(&design, &gradient, &u.iter().map(curvature).collect::<Vec<f64>>())?;
             let (before, mut length) = (objective(&a, &u), 1.0);
@@ -113,7 +117,7 @@ mod tests {
             let size = (plain.as_slice().iter().map(|f| f * f).sum::<f64>() / 80.0).sqrt();
             for c in [1e-15, 1e15] {
                 let there = affine(&young, &x.map(|v| c * v), &score.map(|s| s / c)).unwrap();
-                let back = powf(c, young.q() - 1.0);
+                let back = powf(c, young.q().unwrap() - 1.0);
                 for (a, b) in there.as_slice().iter().zip(plain.as_slice()) {
                     assert!((back * a - b).abs() < 1e-7 * size, "p = {p}, c = {c:e}: {} {b}", back * a);
                 }

@@ -9,7 +9,7 @@ use crate::divergence;
 use crate::error::{Error, Result};
 use crate::estimate::{LawUse, Scene, SmoothedTarget};
 use crate::linalg::Matrix;
-use crate::num::{ln, mean, powf};
+use crate::num::{ln, mean};
 use crate::state::{State, Stateful};
 use crate::velocity::{
     Field, Figure, Ingredients, LogRatioClip, Pull, Unit, UniversalDrift, Velocity, VelocitySettings,
@@ -21,14 +21,17 @@ pub use young::Young;
 crate::settings! {
     /// Settings of [`FunctionalGradient`].
     pub struct FunctionalSettings in "velocity" {
-        /// The exponent p > 1 of the Young function g(f) = (1/p) Σ |f_k|^p; 2 is the Wasserstein gradient.
+        /// The Young function g: "power" is (1/p) Σ |f_k|^p; "cosh" has the conjugate Σ (cosh s_k - 1), so that velocities are sinh s_k; "asinh" is
+        /// Σ (cosh f_k - 1), so that they are arsinh s_k.
+        young: String = "power".into(), Rule::OneOf(&["power", "cosh", "asinh"]);
+        /// The exponent p > 1 of "power"; 2 is the Wasserstein gradient.
         p: f64 = 2.0, Rule::Positive;
         /// Where ∇ log(p/q) comes from: "network", "affine" or "constants" fitted by the variational form, which needs no density of q; or
         /// "estimate", the estimator's.
         field: String = "network".into(), Rule::OneOf(&["network", "affine", "constants", "estimate"]);
-        /// m_k of each coordinate: velocities are m_k sign(s_k) |s_k|^(q-1). Empty for 1.
+        /// m_k of each coordinate: its velocity is m_k times that of g. Empty for 1.
         precondition: Vec<f64> = Vec::new(), Rule::Positive;
-        /// Rate at which q = p/(p - 1) ascends (1/q) E|s|_q^q, s fixed; 0 keeps p.
+        /// Rate at which q = p/(p - 1) of "power" ascends (1/q) E|s|_q^q, s fixed; 0 keeps p.
         adapt: f64 = 0.0, Rule::NotNegative;
         /// The f-divergence; other than reverse KL for the field "estimate".
         divergence: String = "reverse-kl".into(), Rule::Any;
@@ -43,7 +46,7 @@ crate::settings! {
     }
 }
 
-/// V = ∇g*(w(r) ∇ log r): d/dt D_f = -E⟨s, ∇g*(s)⟩ with s = w(r) ∇ log r; for g = (1/p)|·|_p^p it is -E|s|_q^q.
+/// V = ∇g*(w(r) ∇ log r): d/dt D_f = -E⟨s, ∇g*(s)⟩ with s = w(r) ∇ log r, for every Young function g; for (1/p)|·|_p^p it is -E|s|_q^q.
 ///
 /// For reverse KL the field is fitted without a density of q: V = argmax_f E_q[⟨∇ log p, f⟩ + div f - g(f)] over a class of fields.
 pub struct FunctionalGradient {
@@ -72,7 +75,7 @@ impl VelocitySettings for FunctionalSettings {
         "generalised Wasserstein gradients with a Young function, fixed or adapted"
     }
     fn formula(&self) -> &'static str {
-        "V = grad g*(w(r) grad log r), g(f) = (1/p) sum |f_k|^p"
+        "V = grad g*(w(r) grad log r), g(f) = (1/p) sum |f_k|^p or another"
     }
     fn source(&self) -> &'static str {
         "Cheng et al. (NeurIPS 2023), GWG"
@@ -81,7 +84,11 @@ impl VelocitySettings for FunctionalSettings {
         self.field == "estimate"
     }
     fn validate(&self) -> Result<()> {
-        Young::new(self.p, self.precondition.clone())?;
+        Young::named(&self.young, self.p, self.precondition.clone())?;
+        if self.young != "power" && self.adapt > 0.0 {
+            let expected = "0: only the Young function \"power\" has an exponent that adapts".into();
+            return Err(Error::Setting { key: "adapt".into(), value: self.adapt.to_string(), expected });
+        }
         if self.divergence != "reverse-kl" && !self.uses_estimator() {
             let expected = "reverse-kl, or the field 'estimate': a fitted field knows no ratio".into();
             return Err(Error::Setting { key: "divergence".into(), value: self.divergence.clone(), expected });
@@ -90,7 +97,7 @@ impl VelocitySettings for FunctionalSettings {
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         self.validate()?;
-        let young = Young::new(self.p, self.precondition.clone())?;
+        let young = Young::named(&self.young, self.p, self.precondition.clone())?;
         let (target, seed) = (ingredients.density()?, ingredients.seed);
         let d = target.dim();
         if !(young.coordinates() == 0 || young.coordinates() == d) {
@@ -126,8 +133,8 @@ impl FunctionalGradient {
         Self { target, young, class: Class::Affine, adapt: 0.0 }
     }
 
-    /// p, as it was adapted.
-    pub fn exponent(&self) -> f64 {
+    /// p, as it was adapted, of a power.
+    pub fn exponent(&self) -> Option<f64> {
         self.young.p()
     }
 
@@ -154,24 +161,23 @@ impl FunctionalGradient {
         Ok((at.score, mean(&at.log_density)))
     }
 
-    /// E|s|_q^q and d/dq of (1/q) E|s|_q^q at the field's own s = ∇g(v).
+    /// E⟨s, v⟩ and E⟨s, v log|s|⟩ at the field's own s = ∇g(v); for a power E|s|_q^q, and q² d/dq (1/q) E|s|_q^q is q times the second less the
+    /// first.
     fn dissipation(&self, v: &Matrix) -> (f64, f64) {
-        let (q, d) = (self.young.q(), v.cols());
-        let (mut power, mut logarithm) = (0.0, 0.0);
+        let (mut sum, mut logarithm) = (0.0, 0.0);
         for (at, v) in v.as_slice().iter().enumerate() {
-            let s = self.young.gradient(*v, at % d).abs();
-            let term = self.young.scale(at % d) * powf(s, q);
-            power += term;
-            logarithm += if s > 0.0 { term * ln(s) } else { 0.0 };
+            let s = self.young.gradient(*v, at % self.target.dim());
+            sum += s * v;
+            logarithm += if s == 0.0 { 0.0 } else { s * v * ln(s.abs()) };
         }
         let n = v.rows() as f64;
-        (power / n, (logarithm / q - power / (q * q)) / n)
+        (sum / n, logarithm / n)
     }
 }
 
 impl Stateful for FunctionalGradient {
     fn save(&self, to: &mut State) {
-        to.put_row("p", &[self.young.p()]);
+        self.young.p().into_iter().for_each(|p| to.put_row("p", &[p]));
         match &self.class {
             Class::Network(network) => to.put_part("network", &**network),
             Class::Estimate(drift) => to.put_part("drift", &**drift),
@@ -180,9 +186,10 @@ impl Stateful for FunctionalGradient {
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {
-        let p = from.matrix::<f64>("p", (1, 1))?[(0, 0)];
-        let scale = (0..self.young.coordinates()).map(|k| self.young.scale(k)).collect();
-        let young = Young::new(p, scale)?;
+        let young = match self.young.p() {
+            Some(_) => self.young.with_exponent(from.matrix::<f64>("p", (1, 1))?[(0, 0)])?,
+            None => self.young.clone(),
+        };
         match &mut self.class {
             Class::Network(network) => network.restore(&from.part("network"))?,
             Class::Estimate(drift) => drift.restore(&from.part("drift"))?,
@@ -217,14 +224,14 @@ impl Velocity for FunctionalGradient {
             }
             Class::Constants | Class::Affine => {}
         }
-        if self.adapt > 0.0 {
+        if let Some(q) = self.young.q().filter(|_| self.adapt > 0.0) {
             let score = self.inside(scene.x)?.0;
-            let change = self.adapt * self.dissipation(&self.field(scene, &score)?).1;
-            let q = self.young.q() + change.clamp(-LARGEST_CHANGE, LARGEST_CHANGE);
+            let (power, logarithm) = self.dissipation(&self.field(scene, &score)?);
+            let change = self.adapt * (logarithm / q - power / (q * q));
+            let q = q + change.clamp(-LARGEST_CHANGE, LARGEST_CHANGE);
             let p = (q / (q - 1.0)).clamp(RANGE.0, RANGE.1);
-            let scale = (0..self.young.coordinates()).map(|k| self.young.scale(k)).collect();
             // q near 1 has no conjugate: the range of p keeps it away
-            self.young = Young::new(if q > 1.0 { p } else { RANGE.1 }, scale)?;
+            self.young = self.young.with_exponent(if q > 1.0 { p } else { RANGE.1 })?;
         }
         Ok(())
     }
@@ -236,9 +243,9 @@ impl Velocity for FunctionalGradient {
         let (unit, label) = (Unit::LogDensity, "mean log p~");
         let mut figures = vec![
             Figure { key: "mean_log_density", label, unit, value },
-            Figure::plain("exponent", "exponent p", self.young.p()),
-            Figure::plain("dissipation", "E|s|_q^q of the field's s", dissipation),
+            Figure::plain("dissipation", "E⟨s, V⟩ of the field's s, the rate of descent", dissipation),
         ];
+        figures.extend(self.young.p().map(|p| Figure::plain("exponent", "exponent p", p)));
         if let Class::Network(network) = &self.class {
             figures.push(Figure::plain("held_out", "held-out value of the variational form", network.held_out));
         }

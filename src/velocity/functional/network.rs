@@ -4,7 +4,6 @@ use super::young::Young;
 use crate::autodiff::{Tape, Var};
 use crate::linalg::Matrix;
 use crate::nn::{Adam, AdamState, Mlp, Parameters};
-use crate::num::powf;
 use crate::rng::{Purpose, fill_signs, stream};
 use crate::state::{State, Stateful};
 use crate::{Error, Result};
@@ -14,7 +13,7 @@ use std::sync::Arc;
 const REACH: f64 = 1e-3;
 /// Dimensions up to which the divergence sums over all coordinates; beyond, one random direction a particle (Hutchinson).
 const EXACT: usize = 4;
-/// Smooths |f|^p at 0: f² is moved by this share of its mean square before the training of a step.
+/// Smooths a power of |f| at 0: f² is moved by this share of its mean square before the training of a step.
 const FLOOR: f64 = 1e-12;
 /// One of so many particles is held out.
 const HELD_OUT: usize = 5;
@@ -86,10 +85,8 @@ impl Network {
             let slope = (shifted(reach) - shifted(-reach)) * tape.leaf(v);
             value = value + slope.sum() * (0.5 / reach);
         }
-        let weights = Matrix::from_fn(x.rows(), x.cols(), |_, k| powf(young.scale(k), 1.0 - young.p()) / young.p());
         let floor = Matrix::from_fn(x.rows(), x.cols(), |_, k| FLOOR * units.field[k] * units.field[k]);
-        let cost = (f.square() + tape.leaf(&floor)).powf(0.5 * young.p()) * tape.leaf(&weights);
-        (cost.sum() - value) * (1.0 / n)
+        (young.on_tape(f, &floor) - value) * (1.0 / n)
     }
 
     /// Trains on the particles of a step: up to `inner` steps of Adam on four fifths of them, until the held-out fifth has not improved for

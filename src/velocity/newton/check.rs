@@ -110,6 +110,8 @@ pub struct SecondOrder {
     pub gradient_norm: f64,
     /// The smallest eigenvalue of H that Lanczos' method finds from a random field: at least λ_min, and near it with products enough.
     pub lowest: f64,
+    /// The largest eigenvalue in size that it finds, the unit in which to see the smallest one.
+    pub largest: f64,
 }
 
 impl SecondOrder {
@@ -118,6 +120,8 @@ impl SecondOrder {
         let (n, d) = x.shape();
         let product = |u: &[f64]| f.hessian(x, &Matrix::from_vec(n, d, u.to_vec())).into_vec();
         let space = Lanczos::new(direction(x, seed, 2).as_slice(), products.max(1), product)?;
-        Ok(Self { gradient_norm: norm(&f.gradient(x)), lowest: space.values()[0] })
+        let (values, gradient_norm) = (space.values(), norm(&f.gradient(x)));
+        let largest = values.iter().fold(0.0f64, |m, l| m.max(l.abs()));
+        Ok(Self { gradient_norm, lowest: values[0], largest })
     }
 }

@@ -101,6 +101,9 @@ impl VelocitySettings for NewtonSettings {
     fn pace(&self, _: Option<f64>) -> (Option<f64>, u64) {
         (None, 1000)
     }
+    fn functional(&self, ingredients: &Ingredients) -> Result<Option<Arc<dyn Functional>>> {
+        named(self.name(), &self.functional, self.sigma, self.samples, ingredients).map(Some)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let functional = named(self.name(), &self.functional, self.sigma, self.samples, &ingredients)?;
         let solver = Solver::Lanczos(self.products);

@@ -64,6 +64,9 @@ impl VelocitySettings for PerturbedSettings {
     fn pace(&self, _: Option<f64>) -> (Option<f64>, u64) {
         (Some(0.1 * self.sigma * self.sigma), 1000)
     }
+    fn functional(&self, ingredients: &Ingredients) -> Result<Option<Arc<dyn Functional>>> {
+        named(self.name(), &self.functional, self.sigma, self.samples, ingredients).map(Some)
+    }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let functional = named(self.name(), &self.functional, self.sigma, self.samples, &ingredients)?;
         Ok(Box::new(Perturbed::new(functional, self.clone())))

@@ -8,7 +8,6 @@ use crate::estimate::Scene;
 use crate::linalg::Matrix;
 use crate::num::{mean, powf};
 use crate::parallel;
-use crate::rng::{Purpose, fill_uniform, stream};
 use crate::state::Stateful;
 use crate::velocity::{Field, Figure, Ingredients, Pull, Unit, Velocity, VelocitySettings};
 use spectrum::Waves;
@@ -115,7 +114,7 @@ impl Riesz {
             let expected = "1 or more in one dimension, above 3/2 in two: other kernels push particles without a bound";
             return Err(Error::Parameter { name: "order".into(), value: order, expected });
         }
-        has_period(&*target, period)?;
+        domain.fits(&*target)?;
         Ok(Self { waves: Waves::new(period, modes), target, period: period.clone(), order })
     }
 
@@ -143,32 +142,6 @@ impl Riesz {
         });
         out
     }
-}
-
-/// `Error::Mismatch` where log p~ or its score differs between x and x + L_j e_j at one of a few points.
-fn has_period(target: &dyn Density, period: &[f64]) -> Result<()> {
-    let d = period.len();
-    let points = 8;
-    let mut uniform = vec![0.0; points * d];
-    fill_uniform(&mut stream(0, Purpose::Probe, 27), &mut uniform);
-    let x = Matrix::from_fn(points, d, |i, j| period[j] * uniform[i * d + j]);
-    let here = evaluate(target, &x)?;
-    for (j, l) in period.iter().enumerate() {
-        let moved = Matrix::from_fn(points, d, |i, e| x[(i, e)] + if e == j { *l } else { 0.0 });
-        let there = evaluate(target, &moved)?;
-        // the constant of log p~ counts by its rounding, and scores by what they change log p~ over a period
-        let close = |a: f64, b: f64| (a - b).abs() <= 1e-8 + 1e4 * f64::EPSILON * a.abs();
-        let scores = here.score.as_slice().iter().zip(there.score.as_slice()).zip(period.iter().cycle());
-        let same = here.log_density.iter().zip(&there.log_density).all(|(a, b)| close(*a, *b))
-            && scores.into_iter().all(|((a, b), l)| (a - b).abs() * l <= 1e-8 * (1.0 + a.abs() * l));
-        if !same {
-            return Err(Error::Mismatch {
-                what: format!("the density does not repeat itself with period {l} in coordinate {}", j + 1),
-                remedy: "give the period that it has".into(),
-            });
-        }
-    }
-    Ok(())
 }
 
 impl Stateful for Riesz {}

@@ -46,7 +46,7 @@ use crate::target::{Described, Reason};
 pub(crate) use parameters::Parameters;
 use parser::Source;
 pub(crate) use program::Program;
-use pushforward::density::{Chart, Density, Support, TapeDensity};
+use pushforward::density::{Chart, Density, Domain, Support, TapeDensity};
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::path::Path;
@@ -67,6 +67,8 @@ struct Keys {
     data: Option<Files>,
     data_checksum: Option<Prints>,
     support: Option<SupportKeys>,
+    /// A period for each coordinate: the points live on a torus.
+    period: Option<Vec<f64>>,
     symmetry: Option<symmetry::Keys>,
     #[serde(default)]
     generated: HashMap<String, toml::Spanned<String>>,
@@ -83,6 +85,7 @@ const KEYS: &[&str] = &[
     "data",
     "data_checksum",
     "support",
+    "period",
     "symmetry",
     "generated",
     "source",
@@ -158,7 +161,11 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
         }
         density = symmetry::told(density, keys)?;
     }
-    let mut described = Described::new(density, shown, words.join("; "));
+    let domain = match &keys.period {
+        Some(period) => torus(period, &*density, chart.as_ref())?,
+        None => Domain::Euclidean,
+    };
+    let mut described = Described { domain, ..Described::new(density, shown, words.join("; ")) };
     described.source = keys.source;
     if let Some(data) = read {
         described.replace("data", data.files);
@@ -173,6 +180,20 @@ pub(crate) fn describe(text: &str, base: &Path, note: &mut dyn FnMut(String)) ->
     let named = Named::new(chart.clone(), names, program.generates().then_some(program));
     let described = if chart.is_identity() { described } else { described.on(Some(chart))? };
     Ok(Described { coordinates: Coordinates::Named(Arc::new(named)), ..described })
+}
+
+/// The torus of these periods, where the density has them.
+fn torus(period: &[f64], density: &dyn Density, chart: Option<&Chart>) -> Result<Domain, Reason> {
+    let (d, found) = (density.dim(), period.len());
+    if found != d {
+        return Err(Reason::new(format!("period has {found} numbers; give one for each of the {d} coordinates")));
+    }
+    if chart.is_some_and(|c| !c.is_identity()) {
+        return Err(Reason::new("period stands beside a support, which a torus has not; remove one of them"));
+    }
+    let domain = Domain::Torus(period.to_vec());
+    domain.fits(density).map_err(|e| Reason::new(e.to_string()))?;
+    Ok(domain)
 }
 
 /// The coordinates of a definition with `[parameters]`, without its data; None where these are needed.

@@ -29,7 +29,7 @@ pub(super) struct Lanes<T>(pub [T; LANES]);
 
 /// One number for each query and each sample of a block, aligned to a cache line.
 #[repr(C, align(64))]
-pub(super) struct Tile<T>([[T; LANES]; BLOCK]);
+pub(super) struct Tile<T>(pub [[T; LANES]; BLOCK]);
 
 impl<T: Real> Tile<T> {
     #[inline(always)]
