@@ -62,7 +62,7 @@ fn any_pair(rng: &mut Stream, k: usize) -> (GaussianMixture, GaussianMixture) {
 }
 
 /// Claims of a dozen pairs in the suite.
-const CHEAP: [&str; 7] = ["T1", "T2", "T4", "T5", "T6", "T7", "T13"];
+const CHEAP: [&str; 5] = ["T2", "T4", "T5", "T6", "T7"];
 
 /// What pairs of [`any_pair`] gave.
 #[derive(Default)]
@@ -86,7 +86,13 @@ impl Found {
             Ok(budget) => budget.with_divergence(f),
             Err(reason) => return self.refused.push(format!("{name}: {reason}")),
         };
-        let all: Vec<Evidence> = claims.iter().map(|c| c.run(&budget)).collect();
+        let timed = |c: &Claim| {
+            let start = std::time::Instant::now();
+            let evidence = c.run(&budget);
+            println!("{name}, {}: {:.2?}", c.id, start.elapsed());
+            evidence
+        };
+        let all: Vec<Evidence> = claims.iter().map(timed).collect();
         for evidence in &all {
             if let Some(e) = wrong(evidence) {
                 println!("{name}: {e}");
@@ -134,9 +140,7 @@ fn a_dozen_of_them() {
     let claims: Vec<Claim> = CHEAP.iter().map(|id| claim(id).unwrap()).collect();
     let mut found = Found::default();
     for k in (0..108).step_by(9) {
-        let start = std::time::Instant::now();
         found.examine(k, &claims);
-        println!("{k}: {:?}", start.elapsed());
     }
     found.judge(1);
 }
