@@ -140,6 +140,27 @@ fn links_work_on_a_host_and_in_the_docs() {
     }
 }
 
+/// Checks that the links between pages, figures, documents and sources lead to files that exist.
+#[test]
+fn links_between_files_lead_somewhere() {
+    let mut seen = 0;
+    for folder in ["", "theory", "theory/log", "docs"] {
+        let names = fs::read_dir(root().join(folder)).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        for file in names.filter(|n| n.ends_with(".md")) {
+            let path = Path::new(folder).join(&file);
+            let text = read(&path);
+            let linked = text.split("](").skip(1).filter_map(|rest| rest.split([')', '#', ' ', '\n']).next());
+            let shown = text.split("src=\"").skip(1).filter_map(|rest| rest.split('"').next());
+            // what has a dot and no scheme is a file: mathematics has brackets too
+            for to in linked.chain(shown).filter(|to| to.contains('.') && !to.contains(':') && !to.contains('\\')) {
+                assert!(root().join(folder).join(to).exists(), "{}: {to} does not exist", path.display());
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 300, "{seen} links");
+}
+
 /// Checks that every page is a module of `theory.rs`, so that rustdoc resolves its links.
 #[test]
 fn pages_have_modules() {

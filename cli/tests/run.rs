@@ -89,6 +89,44 @@ fn a_run_can_be_repeated() {
     assert!(fs::read(at("s.csv")).unwrap() == before);
 }
 
+/// Checks that a divergence typed as a formula works in `list`, `particles` and `train` (`verify` has its own test): Jensen–Shannon in its own words
+/// moves particles as the table's does, to rounding; and a weight in config.toml is kept with the run, which repeats bit for bit.
+#[test]
+fn typed_divergences() {
+    let folder = folder();
+    let listed = pushforward(folder.path(), &["list", "divergences", "w(u) = u^0.7"]);
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("w(u) = u^0.7") && listed.contains("0.7000 where r → 0"), "{listed}");
+    let particles = |divergence: &str, out: &str| {
+        let short = ["--time", "0.5", "--dt", "0.1", "-n", "64", "--seed", "3", "--out", out];
+        ends(&pushforward(
+            folder.path(),
+            &[&["particles", "two.toml", "--divergence", divergence], &short[..]].concat(),
+        ));
+        read_samples(&folder.path().join(out).join("samples.npy")).unwrap().into_vec()
+    };
+    let row = particles("jensen-shannon", "row");
+    let typed = particles("f(u) = (u*log(u) - (1 + u)*log((1 + u)/2))/2", "typed");
+    let other = particles("reverse-kl", "other");
+    let apart = |a: &[f64], b: &[f64]| a.iter().zip(b).fold(0.0f64, |m, (a, b)| m.max((a - b).abs()));
+    // five steps of size one, each with a weight that is known to 1e-12
+    assert!(
+        apart(&row, &typed) < 1e-9 && apart(&row, &other) > 1e-3,
+        "{} {}",
+        apart(&row, &typed),
+        apart(&row, &other)
+    );
+    let config = fs::read_to_string(folder.path().join("small.toml")).unwrap();
+    let typed = format!("{config}[velocity]\ndivergence = \"w(u) = u^0.7\"\n");
+    fs::write(folder.path().join("small.toml"), typed).unwrap();
+    ends(&train(folder.path(), &["--seed", "5", "--out", "first"]));
+    let kept = fs::read_to_string(folder.path().join("first/config.toml")).unwrap();
+    assert!(kept.contains("divergence = \"w(u) = u^0.7\""), "{kept}");
+    ends(&pushforward(folder.path(), &["train", "--config", "first/config.toml", "--out", "again"]));
+    let samples = |run: &str| fs::read(folder.path().join(run).join("samples.npy")).unwrap();
+    assert!(samples("first") == samples("again"));
+}
+
 /// Checks that a formula with a support trains, that its samples are written inside the support by `train` and by `sample`, the same from both,
 /// also without the target's file, that `evaluate` takes them, and that both say which coordinates the figures are in.
 #[test]

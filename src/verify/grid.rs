@@ -1,5 +1,6 @@
 use crate::linalg::Matrix;
 use crate::num::sum;
+use crate::verify::pair::{NODES_OF_LINE, NODES_OF_PLANE};
 
 /// The trapezoidal rule on a box of the line or the plane, for smooth integrands that vanish at its edges.
 ///
@@ -15,7 +16,22 @@ pub struct Grid {
     shape: Vec<usize>,
 }
 
+/// Most nodes of a grid that depends on more than the widths of an admitted pair, on the line and in the plane: four times what it needs.
+const MOST: [f64; 2] = [4.0 * NODES_OF_LINE, 4.0 * NODES_OF_PLANE];
+
 impl Grid {
+    /// [`Grid::covering`], or why not: what is nearly infinite reaches far, and would take hours or all memory. The bound is on nodes and not on
+    /// time, so that the answer is the same on every machine.
+    pub fn affordable(ends: &[(f64, f64)], spacing: f64) -> Result<Self, String> {
+        let nodes: f64 = ends.iter().map(|(a, b)| (b - a) / spacing + 1.0).product();
+        let most = MOST[ends.len() - 1];
+        if nodes <= most {
+            return Ok(Self::covering(ends, spacing));
+        }
+        let width = ends.iter().map(|(a, b)| b - a).fold(0.0, f64::max);
+        Err(format!("its integrals reach over {width:.1e}: {nodes:.1e} nodes, more than {most:.1e}"))
+    }
+
     /// Nodes of at most this spacing over the box Π [low_j, high_j], ends included. d = 1 or 2.
     pub fn covering(ends: &[(f64, f64)], spacing: f64) -> Self {
         assert!((1..=2).contains(&ends.len()), "Grid: {} dimensions, only 1 and 2 are covered", ends.len());

@@ -8,8 +8,8 @@ use crate::velocity::{LogRatioClip, drift_into};
 use crate::{Error, Result};
 
 /// Most nodes of a grid that covers an admitted pair, on the line and in the plane.
-const NODES_OF_LINE: f64 = 1e5;
-const NODES_OF_PLANE: f64 = 4e5;
+pub(super) const NODES_OF_LINE: f64 = 1e5;
+pub(super) const NODES_OF_PLANE: f64 = 4e5;
 
 /// Largest |log(p/q)| near the components: the divergences of the table take its exponential to powers between -2 and 4.
 const LOG_RATIO: f64 = 40.0;
@@ -52,6 +52,11 @@ impl Pair {
             GaussianMixture::new(&masses, means, covariances).expect("positive masses and deviations")
         };
         Self { p: mixture(p).into(), q: mixture(q).into() }
+    }
+
+    /// The pages' two modes, of which q starves one.
+    pub(super) fn two_modes() -> Self {
+        Self::on_the_line(&[[0.5, -2.0, 0.8], [0.5, 2.0, 0.8]], &[[0.9, -2.0, 0.9], [0.1, 2.0, 0.9]])
     }
 
     /// The same pair after x ↦ L⁻¹(x - E_p x), Cov_p = LLᵀ: p then has mean 0 and covariance I, whatever the units of the user.

@@ -55,11 +55,15 @@ fn along_the_flow(draw: &Draw, fs: &[Case]) -> Outcome {
     let mut out = Outcome::default();
     for f in fs {
         let name = format!("{}, {} along the flow of reverse KL", draw.label, f.name());
-        if let Some(reason) = dissipation(f.as_ref(), &ReverseKl, &start.p, &start.q).refusal() {
-            out.comparisons.push(Comparison::refused(name, reason));
-            continue;
-        }
-        let grid = Grid::covering(&start.ends_of_powers(Exponents::span(f.as_ref()), 9.0), start.finest() / 16.0);
+        let infinite = dissipation(f.as_ref(), &ReverseKl, &start.p, &start.q).refusal().map(str::to_owned);
+        let ends = || start.ends_of_powers(Exponents::span(f.as_ref()), 9.0);
+        let grid = match infinite.map_or_else(|| Grid::affordable(&ends(), start.finest() / 16.0), Err) {
+            Ok(grid) => grid,
+            Err(reason) => {
+                out.comparisons.push(Comparison::refused(name, reason));
+                continue;
+            }
+        };
         let mean_at = |t: f64, g: &dyn Fn(&Nodes, usize) -> f64| {
             let nodes = pair(t).at(&grid.nodes);
             grid.integrate(|i| nodes.q(i) * g(&nodes, i))

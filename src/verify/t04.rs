@@ -244,7 +244,10 @@ fn average(draw: &Draw, f: &Case) -> Comparison {
         return Comparison::refused(instance, reason);
     }
     let powers = integrability::Exponents::span(f.as_ref());
-    let grid = super::Grid::covering(&pair.ends_of_powers(powers, 9.0), pair.finest() / 16.0);
+    let grid = match super::Grid::affordable(&pair.ends_of_powers(powers, 9.0), pair.finest() / 16.0) {
+        Ok(grid) => grid,
+        Err(reason) => return Comparison::refused(instance, reason),
+    };
     let nodes = pair.at(&grid.nodes);
     let integrand = |i: usize| {
         let (l, beta, h) = (nodes.l(i), nodes.beta(i), pair.hessian(grid.nodes.row(i)));

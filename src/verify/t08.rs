@@ -1,8 +1,9 @@
 //! T8: the velocities of the log-variance divergence Var_m(log q - log p), one for each reference m.
 
 use super::hypothesis::{integral, normal, settles};
-use super::integrability::{Integral, moment};
+use super::integrability::moment;
 use super::pair::vector;
+use super::t05::SoftStep;
 use super::window::{Scene, Window};
 use super::{
     Budget, Bumps, Claim, Comparison, Draw, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Push, Takes, Vector, dot,
@@ -35,22 +36,28 @@ pub(super) const CLAIM: Claim = Claim {
 };
 
 fn check(budget: &Budget) -> Vec<Outcome> {
-    budget.draws(8, [6, 1], [150, 15]).par_iter().map(one_draw).collect()
+    let mut out: Vec<Outcome> = budget.draws(8, [6, 1], [150, 15]).par_iter().map(one_draw).collect();
+    out.push(table());
+    out
 }
 
 fn one_draw(draw: &Draw) -> Outcome {
-    // m = p^γ q^(1-γ) with γ < 0 or γ > 1 has to be a density
-    let mass = |row: &Row| match *row {
-        Row::Moving(g) | Row::Frozen(g) => moment(g, &draw.pair.p, &draw.pair.q),
-        Row::Fixed => Integral::Finite,
-    };
-    let rows: Vec<Row> = Row::ALL.into_iter().filter(|row| mass(row).refusal().is_none()).collect();
-    let comparisons = resolve(&rows, |rows, attempt| Setting::new(draw, attempt).compare(rows));
-    let mut out = Outcome { comparisons, mutants: Setting::new(draw, 0).mutants() };
-    for row in &Row::ALL {
-        if let Some(reason) = mass(row).refusal() {
-            out.comparisons.push(Comparison::refused(format!("{}, {row:?}", draw.label), reason));
+    // m = p^γ q^(1-γ) with γ < 0 has to be a density, and one that a grid can hold
+    let refusal = |row: &Row| match *row {
+        Row::Moving(g) if g < 0.0 => {
+            let infinite = moment(g, &draw.pair.p, &draw.pair.q).refusal().map(str::to_owned);
+            let (_, _, ends, spacing) = bounds(draw, 0, g);
+            infinite.or_else(|| Grid::affordable(&ends, spacing).err())
         }
+        _ => None,
+    };
+    let (rows, left_out): (Vec<Row>, Vec<Row>) = Row::ALL.into_iter().partition(|row| refusal(row).is_none());
+    let least = if left_out.is_empty() { BEYOND_Q } else { 0.0 };
+    let comparisons = resolve(&rows, |rows, attempt| Setting::new(draw, attempt, least).compare(rows));
+    let mut out = Outcome { comparisons, mutants: Setting::new(draw, 0, least).mutants() };
+    for row in &left_out {
+        let reason = refusal(row).unwrap_or_default();
+        out.comparisons.push(Comparison::refused(format!("{}, {row:?}", draw.label), reason));
     }
     out.comparisons.extend(resolve(&[()], |_, attempt| vec![surrogate(draw, attempt)]));
     out.mutants.push(("the moving reference lowers KL(q‖p)", repelled(draw)));
@@ -78,8 +85,24 @@ impl Row {
         Self::Moving(0.3),
         Self::Frozen(0.8),
         Self::Moving(0.8),
-        Self::Moving(-0.2),
+        Self::Moving(BEYOND_Q),
     ];
+}
+
+/// The γ of a row that is beyond q as seen from p: q^1.2 p^-0.2.
+const BEYOND_Q: f64 = -0.2;
+
+/// The stream of a draw's fields, a third density, and a box with the spacing of a grid in it that holds p^γ q^(1-γ) for γ from `least` to 1.
+fn bounds(draw: &Draw, attempt: usize, least: f64) -> (Stream, GaussianMixture, Vec<(f64, f64)>, f64) {
+    let (mut rng, pair) = (draw.stream(attempt), &draw.pair);
+    let reference = third(&mut rng, pair);
+    let third = Pair { p: reference.clone().into(), q: reference.clone().into() };
+    let finest = pair.finest().min(third.finest());
+    // the variance is not linear in its integrals, so that what does not move counts too; m = q^1.2 p^-0.2 has 1.1 times the standard
+    // deviation of q
+    let ends = pair.ends_of_powers((least, 1.0), 9.0).into_iter().zip(third.ends(9.0));
+    let ends = ends.map(|(a, b)| (a.0.min(b.0), a.1.max(b.1))).collect();
+    (rng, reference, ends, finest / if pair.dim() == 1 { 16.0 } else { 6.0 })
 }
 
 /// A pair, a third density and a field on a grid that covers all of them.
@@ -94,23 +117,11 @@ struct Setting<'a> {
 }
 
 impl<'a> Setting<'a> {
-    fn new(draw: &'a Draw, attempt: usize) -> Self {
-        let mut rng = draw.stream(attempt);
-        let (dim, pair) = (draw.pair.dim(), &draw.pair);
-        let reference = third(&mut rng, pair);
+    fn new(draw: &'a Draw, attempt: usize, least: f64) -> Self {
+        let pair = &draw.pair;
+        let (mut rng, reference, ends, spacing) = bounds(draw, attempt, least);
         let bumps = Bumps::random(&mut rng, pair);
-        // the variance is not linear in its integrals, so that what does not move counts too; m = q^1.2 p^-0.2 has 1.1 times the
-        // standard deviation of q
-        let everything = Pair { p: pair.p.clone(), q: pair.q.clone() };
-        let third = Pair { p: reference.clone().into(), q: reference.clone().into() };
-        let finest = everything.finest().min(third.finest());
-        let ends: Vec<(f64, f64)> = everything
-            .ends_of_powers((-0.2, 1.0), 9.0)
-            .iter()
-            .zip(third.ends(9.0))
-            .map(|(a, b)| (a.0.min(b.0), a.1.max(b.1)))
-            .collect();
-        let grid = Grid::covering(&ends, finest / if dim == 1 { 16.0 } else { 6.0 });
+        let grid = Grid::covering(&ends, spacing);
         let push = Push::new(&grid.nodes, |_, x| bumps.at(x));
         let nodes = pair.at(&grid.nodes);
         let m = Pair { p: reference.clone().into(), q: reference.clone().into() }.at(&grid.nodes);
@@ -285,6 +296,58 @@ fn repelled(draw: &Draw) -> Comparison {
     let seen = rise > 16.0 * ladder.rounding[rung];
     Comparison::at_most(format!("{}, window at δ > 1", draw.label), ladder.values[rung], 0.0, rise.abs(), 0.0)
         .unless(!seen)
+}
+
+/// The page's table on the two modes: efficiencies at six levels, signed cosines of the two rows that change sign, and their smallest weights.
+fn table() -> Outcome {
+    let pair = Pair::two_modes();
+    let grid = Grid::covering(&pair.ends(9.0), pair.finest() / 16.0);
+    let nodes = pair.at(&grid.nodes);
+    let under_q = grid.integrate(|i| nodes.q(i) * nodes.l(i));
+    let under_p = grid.integrate(|i| nodes.p(i) * nodes.l(i));
+    let product = |g: &dyn Fn(f64) -> f64| grid.integrate(|i| nodes.q(i) * nodes.beta2(i) * g(nodes.l(i)));
+    let mut out = Outcome::default();
+    type Row = (&'static str, Box<dyn Fn(f64) -> f64>, i32, [f64; 6], f64);
+    let rows: [Row; 6] = [
+        ("reverse KL", Box::new(|_| 1.0), 2, [0.84, 0.93, 0.98, 0.93, 0.79, 0.68], 5.1e-3),
+        ("forward KL", Box::new(exp), 2, [0.23, 0.32, 0.51, 0.76, 0.93, 0.99], 5.1e-3),
+        ("Jeffreys", Box::new(|l| 1.0 + exp(l)), 2, [0.47, 0.58, 0.76, 0.93, 0.98, 0.97], 5.1e-3),
+        (
+            "surrogate",
+            Box::new(move |l| 1.0 + ln_1p(exp(l - under_q))),
+            2,
+            [0.65, 0.77, 0.92, 0.99, 0.94, 0.86],
+            5.1e-3,
+        ),
+        (
+            "moving q",
+            Box::new(move |l| 2.0 * (1.0 - l + under_q)),
+            1,
+            [0.926, 0.862, 0.716, 0.496, 0.300, 0.190],
+            5.1e-4,
+        ),
+        (
+            "m = p",
+            Box::new(move |l| 2.0 * exp(l) * (1.0 + l - under_p)),
+            1,
+            [0.163, 0.246, 0.404, 0.617, 0.787, 0.872],
+            5.1e-4,
+        ),
+    ];
+    for (name, w, power, printed, digit) in &rows {
+        for (level, printed) in [-2.0, -1.0, 0.0, 1.0, 2.0, 3.0].into_iter().zip(printed) {
+            let s = SoftStep { level, width: 1.0 };
+            let (own, other) = (product(&|l| w(l).powi(2)), product(&|l| s.slope(l).powi(2)));
+            let cosine = product(&|l| w(l) * s.slope(l)) / (own * other).sqrt();
+            let instance = format!("the page's table, {name} at τ = {level}");
+            out.comparisons.push(Comparison::exact(instance, cosine.powi(*power), *printed, 1.0, *digit));
+        }
+    }
+    for ((name, w, ..), least) in rows[4..].iter().zip([-2.19, -0.45]) {
+        let found = nodes.log_ratio().into_iter().map(w).fold(f64::INFINITY, f64::min);
+        out.comparisons.push(Comparison::exact(format!("smallest weight, {name}"), found, least, 1.0, 5.1e-3));
+    }
+    out
 }
 
 /// m = 2φ on x > 0 and p = φ, q = ⅔φ there: l is constant on the support of m, so that V = 0; left of 0 q = ⅔φ(1 + x²) is another law.

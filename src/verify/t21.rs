@@ -29,6 +29,8 @@ pub(super) const CLAIM: Claim = Claim {
 /// p = 0.6 δ₁ + 0.4 δ₋₃.
 const TARGET: [[f64; 2]; 2] = [[0.6, 1.0], [0.4, -3.0]];
 const BANDWIDTH: f64 = 0.5;
+/// Of grids.
+const SPACING: f64 = BANDWIDTH / 20.0;
 /// U_h of T5 with κ = 1, τ = 0.
 const SOFT: SoftStep = SoftStep { level: 0.0, width: 1.0 };
 
@@ -54,13 +56,19 @@ struct Cloud {
 impl Cloud {
     /// On a grid that holds p_h^b q_h^(1-b) for b between `powers` too.
     fn new(particles: Vec<f64>, powers: (f64, f64)) -> Self {
+        let (pair, ends) = Self::bounds(&particles, powers);
+        let grid = Grid::covering(&ends, SPACING);
+        let nodes = pair.at(&grid.nodes);
+        Self { particles, powers, grid, nodes }
+    }
+
+    /// p_h, q_h and the ends of that grid.
+    fn bounds(particles: &[f64], powers: (f64, f64)) -> (Pair, [(f64, f64); 1]) {
         let p = TARGET.map(|[mass, mean]| [mass, mean, BANDWIDTH]);
         let q: Vec<[f64; 3]> = particles.iter().map(|x| [1.0 / particles.len() as f64, *x, BANDWIDTH]).collect();
         let pair = Pair::on_the_line(&p, &q);
         let (low, high) = pair.ends_of_powers(powers, 9.0)[0];
-        let grid = Grid::covering(&[(low.min(-14.0), high.max(10.0))], BANDWIDTH / 20.0);
-        let nodes = pair.at(&grid.nodes);
-        Self { particles, powers, grid, nodes }
+        (pair, [(low.min(-14.0), high.max(10.0))])
     }
 
     /// ∫ φ_h(y - x_i) v(y) dy for each particle.
@@ -104,14 +112,17 @@ fn product(a: &[f64], b: &[f64]) -> f64 {
 fn along(particles: &[f64], g: &Case, divergences: &[Case]) -> Outcome {
     let spans = divergences.iter().map(|f| Exponents::span(f.as_ref()));
     let powers = spans.fold((0.0f64, 1.0f64), |all, one| (all.0.min(one.0), all.1.max(one.1)));
+    let refused = |reason: String| {
+        let refused = Comparison::refused(format!("N = {}, along {}", particles.len(), g.name()), reason);
+        Outcome { comparisons: vec![refused], ..Outcome::default() }
+    };
+    if let Err(reason) = Grid::affordable(&Cloud::bounds(particles, powers).1, SPACING) {
+        return refused(reason);
+    }
     let cloud = Cloud::new(particles.to_vec(), powers);
     let v = cloud.field(g.as_ref());
-    let fastest = v.iter().map(|v| v.abs()).sum::<f64>();
-    if !fastest.is_finite() {
-        let name = format!("N = {}, along {}", particles.len(), g.name());
-        let refused =
-            Comparison::refused(name, "the weight overflows double precision where the smoothed field needs it");
-        return Outcome { comparisons: vec![refused], ..Outcome::default() };
+    if !v.iter().map(|v| v.abs()).sum::<f64>().is_finite() {
+        return refused("the weight overflows double precision where the smoothed field needs it".into());
     }
     let fastest = v.iter().fold(0.0f64, |m, v| m.max(v.abs()));
     let ladders = Ladder::central(0.1 * BANDWIDTH / fastest, |step| {

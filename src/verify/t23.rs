@@ -26,6 +26,7 @@ fn check(budget: &Budget) -> Vec<Outcome> {
     let mut out: Vec<Outcome> = divergences.par_iter().map(states).collect();
     out.push(ratios());
     out.push(wells(budget));
+    out.push(three_wells());
     out
 }
 
@@ -85,6 +86,52 @@ fn ratios() -> Outcome {
 fn capacity(l: f64) -> f64 {
     let inverse = |x: f64| exp(0.5 * x * x + l * l / 8.0) * std::f64::consts::TAU.sqrt() / cosh(0.5 * l * x);
     GaussLegendre::new(16).integrate(-0.5 * l, 0.5 * l, 16, inverse).recip()
+}
+
+/// Values of u in three wells.
+const THREE: [f64; 3] = [0.4, 1.0, 1.6];
+/// Distances L of three wells, and between what their time over the chain's lies.
+const ROWS: [(f64, f64, f64); 2] = [(5.0, 0.935, 0.95), (7.0, 0.990, 0.995)];
+
+/// Three Gaussians in a chain, L apart, by the flow on cells: the time in which the first well has half of what it lacks, over that of the
+/// chain of three states, tends to 1 as L grows.
+fn three_wells() -> Outcome {
+    let divergences: [Case; 3] = [Arc::new(ReverseKl), Arc::new(Hellinger), Arc::new(Pearson)];
+    let jobs: Vec<(&Case, &(f64, f64, f64))> =
+        divergences.iter().flat_map(|f| ROWS.iter().map(move |row| (f, row))).collect();
+    let one = |(f, (l, low, high)): &(&Case, &(f64, f64, f64))| {
+        let f = f.as_ref();
+        let line = Line::wells(3, *l, 0.045);
+        // one gap between two of the three: ⅔ of the p of two wells, up to the third's tail
+        let c = capacity(*l) * 2.0 / 3.0;
+        let half = 0.5 * (1.0 + THREE[0]);
+        let run = line.until(f, line.mixture(&THREE), (-0.5 * l, half / 3.0), |_| ());
+        let found = run.map_or(f64::NAN, |(time, _)| time * c);
+        let states = Chain { p: vec![1.0 / 3.0; 3], conductance: vec![1.0; 2] };
+        let reached = |span: f64| states.after(f, &THREE, span, 0.02 * states.stable_step(f, &THREE), false)[0] >= half;
+        let (mut before, mut after) = (0.0, 4.0 / f.weight(0.0));
+        for _ in 0..40 {
+            let middle = 0.5 * (before + after);
+            *(if reached(middle) { &mut after } else { &mut before }) = middle;
+        }
+        let name = |what: &str| format!("{}, three wells, L = {l}, {what}", f.name());
+        let over = |what: &str, other: f64| {
+            Comparison::exact(name(what), found / other, 0.5 * (low + high), 1.0, 0.5 * (high - low))
+        };
+        let mut comparisons = vec![over("time over that of three states", after)];
+        if f.name() == ReverseKl.name() {
+            // the middle well stays at 1 and ⅓ du/dt = C (1 - u)
+            comparisons.push(Comparison::exact(name("three states"), after, ln(2f64) / 3.0, 1.0, 1e-7));
+        }
+        let two = over("time over that of two", time(f, THREE[0]));
+        Outcome { comparisons, mutants: vec![("three wells take the time of two", two)] }
+    };
+    let all: Vec<Outcome> = jobs.par_iter().map(one).collect();
+    all.into_iter().fold(Outcome::default(), |mut sum, one| {
+        sum.comparisons.extend(one.comparisons);
+        sum.mutants.extend(one.mutants);
+        sum
+    })
 }
 
 /// Two Gaussians L apart, u₀ = 0.4, by the flow on cells: the time over the formula's tends to 1 as L grows.

@@ -13,7 +13,10 @@ pub(super) const CLAIM: Claim = Claim {
     takes: Takes::Mixtures,
     hypotheses: &[
         Hypothesis::variant("ŝ_τ is divided by its norm", "the sum without norms is best"),
-        Hypothesis::instance("a and c are the active levels (two-level formula)", inactive),
+        Hypothesis::variant(
+            "⟨ŝ_a + ŝ_c, ŝ_τ⟩ ≥ 1 + ⟨ŝ_a, ŝ_c⟩ on all levels (the ends a and c alone)",
+            "the ends are the active levels",
+        ),
         Hypothesis::not_run(
             "0 < E_q[s_τ'²|β|²] < ∞, and a compact set of levels",
             "the unit vectors ŝ_τ, or their shortest combination, do not exist otherwise",
@@ -26,7 +29,7 @@ pub(super) const CLAIM: Claim = Claim {
 const LEVELS: usize = 41;
 
 fn check(budget: &Budget) -> Vec<Outcome> {
-    let page = page();
+    let page = Pair::two_modes();
     let divergences = budget.divergences();
     // the best, reverse KL and the surrogate of T8, as printed
     let mut out: Vec<Outcome> =
@@ -46,8 +49,23 @@ fn check(budget: &Budget) -> Vec<Outcome> {
                 out
             })
             .collect();
+    out.push(running_example(&divergences, budget.seed));
     for draw in budget.draws(24, [3, 0], [60, 0]) {
-        out.push(Levels::new(&draw.pair, -1.5, 2.0).compare(&draw.label, &divergences, budget.seed));
+        for (low, high) in [(-1.5, 2.0), (-4.0, 4.0)] {
+            out.push(Levels::new(&draw.pair, low, high).compare(&draw.label, &divergences, budget.seed));
+        }
+    }
+    out
+}
+
+/// N(0, 1) and N(2, 1), levels -4 to 4: a third level is active, and the formula of the two ends is too high.
+fn running_example(divergences: &[Arc<dyn Divergence>], seed: u64) -> Outcome {
+    let levels = Levels::new(&Pair::on_the_line(&[[1.0, 0.0, 1.0]], &[[1.0, 2.0, 1.0]]), -4.0, 4.0);
+    let mut out = levels.compare("N(0, 1) and N(2, 1)", divergences, seed);
+    for (what, value, figure) in [("best", levels.best().1, 0.4937), ("½(1 + ⟨ŝ_a, ŝ_c⟩)", levels.ends().0, 0.5244)]
+    {
+        let name = format!("N(0, 1) and N(2, 1), levels -4 to 4, {what}");
+        out.comparisons.push(Comparison::exact(name, value, figure, 1.0, 2e-4));
     }
     out
 }
@@ -105,6 +123,15 @@ impl Levels {
         (weights, square)
     }
 
+    /// ½(1 + ⟨ŝ_a, ŝ_c⟩) of the two ends, and the least ⟨ŝ_a + ŝ_c, ŝ_τ⟩ - 1 - ⟨ŝ_a, ŝ_c⟩ over the levels: the ends are the active levels where
+    /// it is not negative.
+    fn ends(&self) -> (f64, f64) {
+        let last = LEVELS - 1;
+        let cosine = self.gram[0][last];
+        let margin = (0..LEVELS).map(|k| self.gram[0][k] + self.gram[last][k] - 1.0 - cosine);
+        (0.5 * (1.0 + cosine), margin.fold(f64::INFINITY, f64::min))
+    }
+
     /// The least squared cosine of a weight with ŝ_τ over the levels, by integrals of the weight itself.
     fn efficiency(&self, weight: impl Fn(f64) -> f64) -> f64 {
         let norm = self.product(|l| weight(l).powi(2));
@@ -150,6 +177,13 @@ impl Levels {
             let other = least(&signed).max(0.0).powi(2) / square;
             out.comparisons.push(Comparison::decision(name(&format!("signed weight {k}")), other <= value + 1e-9));
         }
+        // ‖z‖² is below the formula by at most -margin (the projection's gap), and by at least an eighth of its square
+        let (ends, margin) = self.ends();
+        let formula = Comparison::exact(name("½(1 + ⟨ŝ_a, ŝ_c⟩)"), ends, value, 1.0, 1e-7);
+        if margin >= -1e-8 {
+            out.comparisons.push(formula.clone());
+        }
+        out.mutants.push(("the ends are the active levels", formula.unless(margin > -2e-3)));
         let uniform = self.efficiency(self.combination(&[1.0 / LEVELS as f64; LEVELS]));
         // where it is as good to 1e-4 it is nearly z, and nothing can be rejected
         let best = |found: f64| {
@@ -164,25 +198,4 @@ impl Levels {
         out.mutants.push(("the sum without norms is best", best(raw)));
         out
     }
-}
-
-/// The pair of T8's table.
-fn page() -> Pair {
-    Pair::on_the_line(&[[0.5, -2.0, 0.8], [0.5, 2.0, 0.8]], &[[0.9, -2.0, 0.9], [0.1, 2.0, 0.9]])
-}
-
-/// The formula of two levels at the lowest and the middle one of -2 to 3, where the highest is the worst.
-fn inactive() -> Comparison {
-    let levels = Levels::new(&page(), -2.0, 3.0);
-    let mut weights = vec![0.0; LEVELS];
-    (weights[0], weights[LEVELS / 2]) = (0.5, 0.5);
-    let left = levels.efficiency(levels.combination(&weights));
-    let right = 0.5 * (1.0 + levels.gram[0][LEVELS / 2]);
-    Comparison::exact(
-        "levels -2 to 3, a = -2 and c = 0.5: worst efficiency and ½(1 + ⟨ŝ_a, ŝ_c⟩)",
-        left,
-        right,
-        1.0,
-        1e-7,
-    )
 }

@@ -60,6 +60,19 @@ fn too_wide_for_neyman() {
     );
 }
 
+/// Checks that the work of an instance is bounded, by nodes and not by time. q = N(0, 5.999999) has p^-0.2 q^1.2 = N(0, 3e7) up to a factor, and the row
+/// of T8 that needs it is refused; q = N(0, 0.5 + 1e-8) has p²/q = N(0, 2.5e7), and T4's average is refused for Pearson. The rest holds.
+#[test]
+fn nearly_infinite() {
+    for (divergence, id, width) in [("reverse-kl", "T8", 5.999999f64), ("pearson", "T4", 0.5 + 1e-8)] {
+        let budget = budget(line(&[1.0], &[0.0], 1.0), line(&[1.0], &[0.0], width.sqrt())).unwrap();
+        let budget = budget.with_divergence(divergence_by_name(divergence).unwrap());
+        let evidence = claim(id).unwrap().run(&budget);
+        let refused = evidence.comparisons.iter().filter(|c| c.to_string().contains("nodes, more than 4.0e5")).count();
+        assert!(evidence.holds() && refused > 0, "{evidence}");
+    }
+}
+
 /// Checks that N(0, 1) beside N(1e-3, 1) passes or is refused instance by instance, and that pairs nearer than KL = 1e-10 are refused
 /// as a whole: N(1e-6, 1), and the same density written as a mixture.
 #[test]
@@ -91,9 +104,12 @@ fn anisotropic() {
 /// words, and none fails, where once r^5 made T21 panic, r^3 made T28 fail by its grid, and r^-3 made T1, T3 and T4 fail.
 #[test]
 fn steep_weights() {
-    for (name, ids) in
-        [("alpha:5", ["T4", "T21", "T28"]), ("alpha:3", ["T1", "T21", "T28"]), ("alpha:-3", ["T1", "T3", "T4"])]
-    {
+    for (name, ids) in [
+        ("alpha:5", ["T4", "T21", "T28"]),
+        ("alpha:3", ["T1", "T21", "T28"]),
+        ("alpha:-3", ["T1", "T3", "T4"]),
+        ("alpha:1e9", ["T16", "T21", "T24"]),
+    ] {
         for id in ids {
             let budget = Budget::quick().with_divergence(divergence_by_name(name).unwrap());
             let evidence = claim(id).unwrap().run(&budget);

@@ -1,4 +1,4 @@
-//! p ∂_t u = ∂_x(p ∂_x W(u)) on a line of cells, u = q/p, for two unit Gaussians at ±L/2 of equal mass.
+//! p ∂_t u = ∂_x(p ∂_x W(u)) on a line of cells, u = q/p, for two or more unit Gaussians of equal mass, L apart.
 
 use crate::divergence::Divergence;
 use crate::num::{GaussLegendre, cosh, exp, ln};
@@ -18,7 +18,7 @@ pub(super) fn start(l: f64, x: f64) -> (f64, f64) {
     (at(-x), at(x))
 }
 
-/// Cells of equal width centred at x_i, with ±L/2 and 0 among the centres.
+/// Cells of equal width centred at x_i, with the wells and the middles of the gaps among the centres.
 pub(in crate::verify) struct Line {
     l: f64,
     width: f64,
@@ -40,19 +40,37 @@ pub(in crate::verify) struct Run {
 }
 
 impl Line {
-    /// Cells of at most this width.
+    /// Two wells in cells of at most this width.
     pub fn new(l: f64, width: f64) -> Self {
-        let inner = (0.5 * l / width).ceil();
-        let width = 0.5 * l / inner;
-        let outer = inner + (MARGIN / width).ceil();
+        Self::wells(2, l, width)
+    }
+
+    /// K wells, at L(k - (K-1)/2).
+    pub fn wells(count: usize, l: f64, width: f64) -> Self {
+        let half = (0.5 * l / width).ceil();
+        let width = 0.5 * l / half;
+        let outer = half * (count - 1) as f64 + (MARGIN / width).ceil();
         let x: Vec<f64> = (0..=2 * outer as usize).map(|i| (i as f64 - outer) * width).collect();
-        let density = |x: f64| {
-            let bell = |c: f64| exp(-0.5 * (x - c) * (x - c));
-            0.5 * (bell(-0.5 * l) + bell(0.5 * l)) / std::f64::consts::TAU.sqrt()
+        let mut line = Self { l, width, p: Vec::new(), face: Vec::new(), x };
+        let share = (count as f64 * std::f64::consts::TAU.sqrt()).recip();
+        line.p = (0..line.x.len()).map(|i| share * line.bells(count, i).sum::<f64>()).collect();
+        line.face = line.p.windows(2).map(|p| (p[0] * p[1]).sqrt()).collect();
+        line
+    }
+
+    /// e^(-(x - c_k)²/2) of each well at a centre.
+    fn bells(&self, count: usize, i: usize) -> impl Iterator<Item = f64> + '_ {
+        let centre = move |k: usize| self.l * (k as f64 - 0.5 * (count - 1) as f64);
+        (0..count).map(move |k| exp(-0.5 * (self.x[i] - centre(k)).powi(2)))
+    }
+
+    /// u of q = Σ (u_k/K) N(c_k, 1).
+    pub fn mixture(&self, values: &[f64]) -> Vec<f64> {
+        let at = |i: usize| {
+            let bells = || self.bells(values.len(), i);
+            bells().zip(values).map(|(b, u)| b * u).sum::<f64>() / bells().sum::<f64>()
         };
-        let p: Vec<f64> = x.iter().map(|&x| density(x)).collect();
-        let face = p.windows(2).map(|p| (p[0] * p[1]).sqrt()).collect();
-        Self { l, width, x, p, face }
+        (0..self.x.len()).map(at).collect()
     }
 
     fn start(&self) -> Vec<f64> {
@@ -103,11 +121,11 @@ impl Line {
         (0..u.len()).map(|i| u[i] + h * (1.5 * first[i] + 0.5 * second[i])).collect()
     }
 
-    /// ∫_{x<0} p u; half of the cell at 0.
-    fn left_mass(&self, u: &[f64]) -> f64 {
-        let middle = u.len() / 2;
-        let sum: f64 = (0..middle).map(|i| self.p[i] * u[i]).sum();
-        self.width * (sum + 0.5 * self.p[middle] * u[middle])
+    /// ∫ p u over x < y, y in the middle of a cell, of which a half counts.
+    fn mass_left_of(&self, y: f64, u: &[f64]) -> f64 {
+        let cell = self.x.iter().position(|x| x + 0.5 * self.width > y).unwrap_or(0);
+        let sum: f64 = (0..cell).map(|i| self.p[i] * u[i]).sum();
+        self.width * (sum + 0.5 * self.p[cell] * u[cell])
     }
 
     /// ψ at the centres: 𝒞 ∫ dx/p from -L/2, by Gauss–Legendre in each cell.
@@ -135,36 +153,54 @@ impl Line {
         (terms().sum(), 16.0 * f64::EPSILON * (terms().map(f64::abs).sum::<f64>() + f.weight(0.0) / self.width))
     }
 
-    /// The flow until the mass left of 0 is 0.35, with time steps that grow with the time.
+    /// The flow of two wells until the mass left of 0 is 0.35.
     pub fn halving(&self, f: &dyn Divergence) -> Run {
         let psi = self.committor();
         let mean = |u: &[f64]| self.width * (0..u.len()).map(|i| psi[i] * self.p[i] * u[i]).sum::<f64>();
-        let mut u = self.start();
-        let (begin, mut time, mut outside) = (mean(&u), 0.0, 0.0f64);
+        let (start, mut outside) = (self.start(), 0.0f64);
+        let begin = mean(&start);
+        let seen = |u: &[f64]| outside = u.iter().fold(outside, |m, u| m.max(0.4 - u).max(u - 1.6));
+        let Some((time, last)) = self.until(f, start, (0.0, 0.35), seen) else {
+            return Run { time: f64::NAN, transported: f64::NAN, outside: f64::NAN };
+        };
+        Run { time, transported: (mean(&last) - begin).abs(), outside }
+    }
+
+    /// Time and u where the mass left of a place reaches one that it is below at the start, with time steps that grow with the time; `seen` is
+    /// shown every step. None where a step leaves u > 0.
+    pub fn until(
+        &self,
+        f: &dyn Divergence,
+        mut u: Vec<f64>,
+        goal: (f64, f64),
+        mut seen: impl FnMut(&[f64]),
+    ) -> Option<(f64, Vec<f64>)> {
         // a steep weight begins with shorter steps, for a longer one overshoots to u < 0; no row of the table is ten times w(1)
         let steepest = u.iter().map(|&u| f.weight(-ln(u))).fold(0.0, f64::max) / f.weight(0.0);
         let first = FIRST * (10.0 / steepest).min(1.0);
+        let mut time = 0.0;
         loop {
             let h = first + GROWTH * time;
             let next = self.step(f, &u, h);
             if !next.iter().all(|u| *u > 0.0) {
-                return Run { time: f64::NAN, transported: f64::NAN, outside: f64::NAN };
+                return None;
             }
-            if self.left_mass(&next) >= 0.35 {
-                let (h, last) = self.land(f, &u, h);
-                return Run { time: time + h, transported: (mean(&last) - begin).abs(), outside };
+            if self.mass_left_of(goal.0, &next) >= goal.1 {
+                let (h, last) = self.land(f, &u, h, goal);
+                return Some((time + h, last));
             }
-            outside = next.iter().fold(outside, |m, u| m.max(0.4 - u).max(u - 1.6));
+            seen(&next);
             (u, time) = (next, time + h);
         }
     }
 
-    /// The step h' ≤ h at whose end the mass is 0.35, by bisection.
-    fn land(&self, f: &dyn Divergence, u: &[f64], h: f64) -> (f64, Vec<f64>) {
+    /// The step h' ≤ h at whose end the goal is reached, by bisection.
+    fn land(&self, f: &dyn Divergence, u: &[f64], h: f64, goal: (f64, f64)) -> (f64, Vec<f64>) {
         let (mut low, mut high) = (0.0, h);
         for _ in 0..BISECTIONS {
             let middle = 0.5 * (low + high);
-            *(if self.left_mass(&self.step(f, u, middle)) >= 0.35 { &mut high } else { &mut low }) = middle;
+            let reached = self.mass_left_of(goal.0, &self.step(f, u, middle)) >= goal.1;
+            *(if reached { &mut high } else { &mut low }) = middle;
         }
         (high, self.step(f, u, high))
     }

@@ -3,10 +3,10 @@
 use crate::density::{Density, GaussianMixture};
 use crate::linalg::Matrix;
 use crate::num::{GaussLegendre, cos, exp, ln, ln_1p};
-use crate::verify::t05::SoftStep;
 use crate::verify::{Budget, Claim, Comparison, Grid, Hypothesis, Ladder, Nodes, Outcome, Pair, Takes};
 
 mod rate;
+mod shipped;
 
 pub(super) const CLAIM: Claim = Claim {
     id: "T19",
@@ -25,10 +25,10 @@ pub(super) const CLAIM: Claim = Claim {
 };
 
 fn check(budget: &Budget) -> Vec<Outcome> {
-    vec![waves(), silence(), rate::chains(budget), rate::figures(), no_pinsker(), response()]
+    vec![waves(), shipped::silence(), rate::chains(budget), rate::figures(), no_pinsker(), shipped::response()]
 }
 
-/// p, q and m of (e), the window e^(-x²/8), and s with κ = 0.8, τ = 0.3.
+/// p, q and m of (a) and (e), and the window e^(-x²/8).
 struct Third {
     pair: Pair,
     m: GaussianMixture,
@@ -37,20 +37,6 @@ struct Third {
     /// m at the nodes.
     log_m: Vec<f64>,
     score_m: Vec<f64>,
-}
-
-const SOFT: SoftStep = SoftStep { level: 0.3, width: 0.8 };
-
-/// χ and χ'.
-fn window(x: f64) -> (f64, f64) {
-    let chi = exp(-0.125 * x * x);
-    (chi, -0.25 * x * chi)
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Reference {
-    Fixed,
-    MovingModel,
 }
 
 impl Third {
@@ -105,33 +91,16 @@ impl Third {
         (rate(1e-4) - rate(-1e-4)) / 2e-4
     }
 
-    /// (χV, its derivative) at the nodes; `cross` scales the term 2β·∇(m/q) of div V.
-    fn field(&self, reference: Reference, cross: f64) -> Vec<(f64, f64)> {
-        let nodes = &self.nodes;
-        let law = |i: usize| if reference == Reference::Fixed { exp(self.log_m[i]) } else { nodes.q(i) };
-        let mean = self.grid.integrate(|i| law(i) * nodes.l(i));
-        // -1/1.1², of log m
-        let bend_m = -1.0 / self.m.covariances()[0][(0, 0)];
-        let at = |i: usize| {
-            let x = self.grid.nodes[(i, 0)];
-            let (l, beta, bend) = (nodes.l(i), nodes.beta(i)[0], self.pair.hessian(&[x])[0][0]);
-            let delta = l - mean;
-            let (v, div) = match reference {
-                Reference::Fixed => {
-                    // ρ = m/q, its first and second derivative over ρ
-                    let rho = exp(self.log_m[i] - nodes.log_q[i]);
-                    let g = self.score_m[i] - nodes.score_q[(i, 0)];
-                    let g2 = g * g + bend_m - crate::verify::hessian_of_log(&self.pair.q, &[x])[0][0];
-                    (2.0 * rho * (beta + delta * g), 2.0 * rho * (bend + cross * 2.0 * beta * g + delta * g2))
-                }
-                Reference::MovingModel => {
-                    (2.0 * (1.0 - delta) * beta, 2.0 * ((1.0 - delta) * bend - cross * beta * beta))
-                }
-            };
-            let (chi, slope) = window(x);
-            (chi * v, chi * div + slope * v)
-        };
-        (0..nodes.log_q.len()).map(at).collect()
+    /// χ and χ' at a node.
+    fn window(&self, i: usize) -> (f64, f64) {
+        let x = self.grid.nodes[(i, 0)];
+        let chi = exp(-0.125 * x * x);
+        (chi, -0.25 * x * chi)
+    }
+
+    /// l'' at a node.
+    fn bend(&self, i: usize) -> f64 {
+        self.pair.hessian(self.grid.nodes.row(i))[0][0]
     }
 }
 
@@ -166,80 +135,6 @@ fn waves() -> Outcome {
             out.comparisons.push(against(right));
             out.mutants.push(("ω without δ", against(bare).unless_true(right)));
         }
-    }
-    out
-}
-
-/// (e): dU/dη = -E_p[(s'+s'') β·χV] = E_p[s' (div(χV) + χV·s_q)], against the pushed density, order 2, and the page's figures.
-fn response() -> Outcome {
-    let third = Third::new();
-    let (grid, nodes) = (&third.grid, &third.nodes);
-    let mut out = Outcome::default();
-    for (name, reference, printed) in
-        [("fixed m", Reference::Fixed, -0.8208217), ("moving q", Reference::MovingModel, -0.4091508)]
-    {
-        let field = third.field(reference, 1.0);
-        let steepest = field.iter().fold(0.0f64, |m, v| m.max(v.1.abs()));
-        let ladder = Ladder::central(0.2 / steepest, |step| {
-            let moved = Matrix::from_fn(field.len(), 1, |i, _| grid.nodes[(i, 0)] + step * field[i].0);
-            let log_p = third.pair.p.log_density(&moved);
-            let live = |i: usize| {
-                let log_det = ln_1p(step * field[i].1);
-                (exp(log_p[i] + log_det), log_p[i] - nodes.log_q[i] + log_det)
-            };
-            vec![grid.integrate_with_size(|i| live(i).0 * SOFT.value(live(i).1))]
-        })
-        .swap_remove(0);
-        let parts = |field: &[(f64, f64)]| {
-            let slope = |i: usize| nodes.p(i) * SOFT.slope(nodes.l(i));
-            grid.integrate_with_size(|i| slope(i) * (field[i].1 + field[i].0 * nodes.score_q[(i, 0)]))
-        };
-        let weight = |l: f64| SOFT.slope(l) + SOFT.bend(l);
-        let direct = |i: usize| -nodes.p(i) * weight(nodes.l(i)) * nodes.beta(i)[0] * field[i].0;
-        let (right, scale) = grid.integrate_with_size(direct);
-        let instance = |what: &str| format!("{name}, {what}");
-        out.comparisons.push(Comparison::of_ladder(instance("one step"), &ladder, right, scale, 1e-8));
-        out.comparisons.push(Comparison::exact(instance("by parts"), parts(&field).0, right, scale, 1e-9));
-        out.comparisons.push(Comparison::exact(instance("the page's figure"), right, printed, 1.0, 6e-8));
-        let wrong = parts(&third.field(reference, 0.0)).0;
-        out.mutants.push((
-            "div V without its cross term",
-            Comparison::of_ladder(instance("one step"), &ladder, wrong, scale, 1e-8),
-        ));
-    }
-    out
-}
-
-/// (b) on two intervals: p = Σ m_k p_k, q = Σ a_k p_k, V = 2[(m/q)β + δ∇(m/q)] by differences: m = Σ b_k p_k is silent, others are not.
-fn silence() -> Outcome {
-    let (masses, models) = ([0.5f64, 0.5], [0.2f64, 0.8]);
-    // p_k = 30 t²(1-t)² on an interval of length one, t the place in it
-    let shape = |t: f64| 30.0 * (t * (1.0 - t)).powi(2);
-    let rule = GaussLegendre::new(16);
-    // m = b_k p_k (1 + tilt (2t - 1))
-    let speed = |b: [f64; 2], tilt: f64| {
-        let third = |k: usize, t: f64| b[k] * shape(t) * (1.0 + tilt * (2.0 * t - 1.0));
-        let model = |k: usize, t: f64| models[k] * shape(t);
-        let l = |k: usize, t: f64| ln(masses[k] * shape(t) / model(k, t));
-        let sum = |g: &dyn Fn(usize, f64) -> f64| (0..2).map(|k| rule.integrate(0.0, 1.0, 2, |t| g(k, t))).sum::<f64>();
-        let mean = sum(&|k, t| third(k, t) * l(k, t));
-        let slope = |g: &dyn Fn(f64) -> f64, t: f64| (g(t + 1e-4) - g(t - 1e-4)) / 2e-4;
-        let velocity = |k: usize, t: f64| {
-            let ratio = |t: f64| third(k, t) / model(k, t);
-            2.0 * (ratio(t) * slope(&|t| l(k, t), t) + (l(k, t) - mean) * slope(&ratio, t))
-        };
-        sum(&|k, t| model(k, t) * velocity(k, t).powi(2)).sqrt()
-    };
-    let mut out = Outcome::default();
-    for b in [[0.5, 0.5], [0.9, 0.1], [0.3, 0.7]] {
-        let name = format!("m = {} p₁ + {} p₂", b[0], b[1]);
-        // rounding of l and m/q over a step of 1e-4
-        out.comparisons.push(Comparison::exact(name.clone(), speed(b, 0.0), 0.0, 1.0, 1e-10));
-        out.mutants.push(("m ≠ p is never silent", Comparison::decision(name.clone(), speed(b, 0.0) > 1e-9)));
-        out.mutants.push((
-            "every m is silent",
-            Comparison::exact(format!("{name}, tilted, speed"), speed(b, 0.4), 0.0, 1.0, 1e-9),
-        ));
     }
     out
 }
