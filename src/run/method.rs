@@ -9,7 +9,7 @@ use crate::run::Run;
 use crate::search::{frame_of, time_scale};
 use crate::settings::{Section, Value};
 use crate::state::{State, Stateful};
-use crate::velocity::{Functional, Ingredients, VelocitySettings, velocity_by_name};
+use crate::velocity::{Ingredients, VelocitySettings, velocity_by_name};
 use std::sync::Arc;
 
 crate::settings! {
@@ -131,12 +131,7 @@ pub const PRESETS: &[Preset] = &[
         SMC,
     ),
     preset("svgd", ["particles", "stein", "kde"], "Stein variational gradient descent", &[]),
-    preset(
-        "gwg",
-        ["particles", "functional", "kde"],
-        "particles by generalised Wasserstein gradients with a trained field",
-        &[],
-    ),
+    preset("gwg", ["particles", "functional", "kde"], "generalised Wasserstein gradients with a trained field", &[]),
     preset("ula", ["particles", "ula", "kde"], "unadjusted Langevin particles", &[]),
     preset("mala", ["particles", "mala", "kde"], "Metropolis-adjusted Langevin particles", &[]),
     preset("amortised-svgd", ["generator", "stein", "kde"], "a generator by Stein's velocity", &[]),
@@ -369,15 +364,6 @@ impl Method {
         let what =
             format!("{asks} asks for log q, and the estimator '{}' gives its gradient alone", self.estimator.name());
         Err(Error::Mismatch { what, remedy: "set form=potential".into() })
-    }
-
-    /// The functional of a cloud that particles go down under this method, in the units of the target, where it has a Hessian.
-    pub fn functional(&self, target: &Target) -> Result<Option<Arc<dyn Functional>>> {
-        if self.model.name() != "particles" {
-            return Ok(None);
-        }
-        let (target, seed) = (target.clone(), self.run.seed);
-        self.velocity.functional(&Ingredients { target, estimator: None, particles: None, seed })
     }
 
     /// Bytes that a run takes at least in `dim` dimensions; in f64, so that sizes beyond any machine do not overflow.

@@ -5,7 +5,7 @@ use crate::files::json::real;
 use crate::model::Model;
 use crate::style::number;
 use crate::training::Job;
-use pushforward::velocity::SecondOrder;
+use pushforward::velocity::{Ingredients, SecondOrder};
 use serde_json::{Value, json};
 
 /// Products with the Hessian.
@@ -20,9 +20,10 @@ pub struct Certified {
 impl Certified {
     /// Of particles whose velocity goes down a functional with a Hessian; None for others.
     pub fn of(job: &Job, model: &Model) -> Outcome<Option<Self>> {
-        let (Model::Particles(x, _), Some(f)) = (model, job.method.functional(&job.target.law())?) else {
-            return Ok(None);
-        };
+        let Model::Particles(x, _) = model else { return Ok(None) };
+        let (target, seed) = (job.target.law(), job.seed());
+        let given = Ingredients { target, estimator: None, particles: None, seed };
+        let Some(f) = job.method.velocity.functional(&given)? else { return Ok(None) };
         let found = SecondOrder::of(&*f, x, PRODUCTS, job.seed())?;
         Ok(Some(Self { functional: f.name(), found }))
     }
