@@ -210,13 +210,12 @@ def svgd_ways(x, width):
         s = k @ jnp.concatenate([-x - (2 / w) * x, jnp.ones((len(x), 1), x.dtype)], 1)
         return (s[:, :-1] + (2 / w) * y * s[:, -1:]) / len(x)
 
-    def chosen(x):  # the median rule on the first 2,048 points, as ours
+    def chosen(x):  # the median rule over all pairs, as ours
         if width:
             return width
-        some = x[:2048]
-        x2 = (some * some).sum(1)
-        square = jnp.maximum(x2 + x2[:, None] - 2 * some @ some.T, 0)
-        return jnp.median(square[jnp.triu_indices(len(some), 1)]) / math.log(len(some))
+        x2 = (x * x).sum(1)
+        square = jnp.maximum(x2 + x2[:, None] - 2 * x @ x.T, 0)
+        return jnp.median(square[jnp.triu_indices(len(x), 1)]) / math.log(len(x))
 
     whole = jax.jit(lambda x: rows(x, x, chosen(x)))
 

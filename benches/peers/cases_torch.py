@@ -92,9 +92,8 @@ def svgd_blocked(x, b, w, c, block=256):
 
 
 def median_width(x):
-    """The median rule on the first 2,048 points, as ours."""
-    some = x[:2048]
-    return float(torch.pdist(some).median() ** 2) / math.log(len(some))
+    """The median rule over all pairs, as ours."""
+    return float(torch.pdist(x).median() ** 2) / math.log(len(x))
 
 
 def svgd_ways(x, width):
