@@ -1,6 +1,7 @@
 //! Generators with their defaults on modes of many kinds, each given as a mixture and by its values alone: the table of docs/generators.md.
 //!
-//! `cargo bench -p pushforward-cli --bench generators [-- NAME … | --seeds N | --method NAME | --values]`
+//! `cargo bench -p pushforward-cli --bench generators [-- NAME … | --seeds N | --method NAME | --values | --set KEY=WHOLE]`; by name only: gmm40-10,
+//! gmm40-50, with `--method score`.
 //!
 //! Judged at 200,000 samples, as exact samples are (the floor): modes of mass 0.01 and more, total variation of the masses, share beyond the
 //! 0.9997 quantile of chi-square of d of every mode, the mode whose variance is farthest off; log Z and ESS of the certificate; what the run
@@ -11,6 +12,7 @@ use pushforward::density::{BlackBox, Density, GaussianMixture, Target, by_name};
 use pushforward::linalg::Matrix;
 use pushforward::metric::Verdict;
 use pushforward::model::{GeneratorCertificate, GeneratorModel};
+use pushforward::rng::{Purpose, fill_uniform, stream};
 use pushforward::run::Method;
 use pushforward_cli::target;
 use std::sync::Arc;
@@ -42,6 +44,15 @@ fn mixture(name: &str) -> GaussianMixture {
             let place = |k: usize| 2.0 * k as f64 - 4.0;
             let means = Matrix::from_fn(25, 2, |k, j| place(if j == 0 { k / 5 } else { k % 5 }));
             GaussianMixture::isotropic(&[1.0; 25], means, 0.1)
+        }
+        // 40 modes, 35 deviations apart in the mean, means uniform in [-1, 1]^d × 40/√(d/2), deviation ln(1 + e)
+        "gmm40-10" | "gmm40-50" => {
+            let d = if name == "gmm40-10" { 10 } else { 50 };
+            let mut u = vec![0.0; 40 * d];
+            fill_uniform(&mut stream(0, Purpose::Check, d as u64), &mut u);
+            let reach = 40.0 / (0.5 * d as f64).sqrt();
+            let means = Matrix::from_vec(40, d, u.into_iter().map(|u| reach * (2.0 * u - 1.0)).collect());
+            GaussianMixture::isotropic(&[1.0; 40], means, std::f64::consts::E.ln_1p())
         }
         "far100" => GaussianMixture::isotropic(&[0.9, 0.1], Matrix::from_rows(&[[-50.0, 0.0], [50.0, 0.0]]), 1.0),
         "rare" => {
@@ -134,12 +145,18 @@ fn main() {
     std::env::set_current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/..")).expect("the repository's folder");
     let (mut names, mut seeds, mut name_of_method, mut kinds) =
         (Vec::new(), 5, "generator".to_string(), vec![false, true]);
+    let mut changed: Vec<(String, u64)> = Vec::new();
     let mut arguments = std::env::args().skip(1).filter(|a| a != "--bench");
     while let Some(word) = arguments.next() {
         match word.as_str() {
             "--seeds" => seeds = arguments.next().and_then(|n| n.parse().ok()).expect("a number after --seeds"),
             "--method" => name_of_method = arguments.next().expect("a name after --method"),
             "--values" => kinds = vec![true],
+            "--set" => {
+                let word = arguments.next().unwrap_or_default();
+                let (key, value) = word.split_once('=').expect("KEY=WHOLE after --set");
+                changed.push((key.to_string(), value.parse::<u64>().expect("a whole number after --set KEY=")));
+            }
             _ => names.push(word),
         }
     }
@@ -162,6 +179,7 @@ fn main() {
             let mut cells: [Vec<String>; 8] = Default::default();
             for seed in 0..seeds {
                 let method = Method::preset(&name_of_method, &target).and_then(|m| m.with("seed", seed as u64));
+                let method = changed.iter().fold(method, |m, (key, value)| m.and_then(|m| m.with(key, *value)));
                 let clock = Instant::now();
                 let run = method.and_then(|m| m.start(&target, None)).and_then(|mut run| run.finish().map(|()| run));
                 let run = run.unwrap_or_else(|e| panic!("{name}, seed {seed}: {e}"));
