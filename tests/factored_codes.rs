@@ -15,7 +15,7 @@ use std::sync::Arc;
 const ABOVE: f64 = 0.844307;
 
 /// Checks blocks of coordinates: every one for itself of a many-well density and of a Gaussian with a diagonal covariance, pairs of a product of
-/// twists, and one block of a Gaussian with a chain of correlations, of a mixture, and of a law on a half-plane that is no rectangle.
+/// twists, both of a mixture on a grid, and one block of a Gaussian with a chain of correlations, of a mixture on a ring, and of a law on a half-plane.
 #[test]
 fn independent_coordinates_are_found() {
     let normal = |n: usize, d: usize| normal_matrix::<f64>(3, Purpose::Check, 0, n, d);
@@ -31,7 +31,10 @@ fn independent_coordinates_are_found() {
         pushforward::linalg::Cholesky::factor(&Matrix::from_fn(6, 6, precision), "check").unwrap().inverse();
     assert_eq!(found(&gaussian(covariance), &normal(64, 6)), vec![(0..6).collect::<Vec<_>>()]);
     assert_eq!(found(&Twists, &normal(64, 6)), vec![vec![0, 3], vec![1, 4], vec![2, 5]]);
-    let mixture = by_name("gmm9").unwrap();
+    // equal weights on a grid are a product, whatever it is written as
+    let grid = by_name("gmm9").unwrap();
+    assert_eq!(found(&*grid, &grid.sample(64, 1).unwrap()), singles(2));
+    let mixture = by_name("ring8").unwrap();
     assert_eq!(found(&*mixture, &mixture.sample(64, 1).unwrap()), vec![vec![0, 1]]);
     let half = normal(256, 2);
     let inside: Vec<usize> = (0..256).filter(|&i| half[(i, 0)] < half[(i, 1)]).collect();

@@ -4,7 +4,6 @@ mod common;
 
 use common::{Course, ill_conditioned, modes, worst};
 use pushforward::density::{Affine, Density, GaussianMixture, Target, by_name, evaluate};
-use pushforward::divergence::ReverseKl;
 use pushforward::estimate::{
     AffineScore, Clock, Estimator, EstimatorSettings, Reference, Scene, ScoreNet, ScoreSettings, SmoothedTarget,
 };
@@ -12,7 +11,7 @@ use pushforward::linalg::{Matrix, matmul};
 use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::Method;
 use pushforward::state::Stateful;
-use pushforward::velocity::{Pull, UniversalDrift, Velocity};
+use pushforward::velocity::{UniversalDrift, Velocity};
 use pushforward::{Error, Result};
 use std::sync::Arc;
 

@@ -139,29 +139,27 @@ impl Way<'_> {
     }
 }
 
-/// The paths of both methods over the same time with steps of h and of h/4: the lengths of each, and the p-values of MMD between the two laws, and
-/// between the two of transport.
-fn lengths(target: &Arc<dyn Density>, n: usize, h: f64, time: f64) -> ([[f64; 2]; 2], [f64; 2]) {
+/// The paths of both methods over the same time with steps of h and of h/4: the lengths of each, and the p-value of MMD between their laws, from other starts.
+fn lengths(target: &Arc<dyn Density>, n: usize, h: f64, time: f64) -> ([[f64; 2]; 2], f64) {
     let d = target.dim();
-    let one = |name: &str, h: f64, unit: u64| {
-        let way = Way { method: name, annealing: ("none", 1.0), h, steps: (time / h).round() as u64, reaction: false };
+    let one = |method: &str, h: f64, unit: u64| {
+        let way = Way { method, annealing: ("none", 1.0), h, steps: (time / h).round() as u64, reaction: false };
         way.travelled(target, normal_matrix(21, Purpose::Check, unit, n, d), 5)
     };
-    let [a, b] = [one("sbtm", h, 0), one("sbtm", 0.25 * h, 1)];
-    let [c, e] = [one("ula", h, 2), one("ula", 0.25 * h, 3)];
-    let p = |x: &Matrix, y: &Matrix| mmd_test(x, y, 400, 9).unwrap().p_value;
-    ([[a.1, b.1], [c.1, e.1]], [p(&b.0, &e.0), p(&a.0, &b.0)])
+    let [(_, a), (x, b)] = [one("sbtm", h, 0), one("sbtm", 0.25 * h, 0)];
+    let [(_, c), (y, e)] = [one("ula", h, 1), one("ula", 0.25 * h, 1)];
+    ([[a, b], [c, e]], mmd_test(&x, &y, 400, 9).unwrap().p_value)
 }
 
-/// Checks that particles by a learnt score travel the same way whatever the step, a ratio of at most 1.02 from h to h/4 over the same time, where
-/// Langevin's travel twice as far, 2.0 ± 0.1 (√4, less h E|∇log p|²/4 for the drift), and that the laws of both at that time, from other starts,
-/// are not told apart by MMD (p > 0.01).
+/// Checks that particles by a learnt score travel the same way whatever the step, from h = 0.04 to 0.01 a ratio of at most 1.02 and at least 0.95 (the
+/// sum of a falling speed is above its integral by h/2 of its fall, some 3 %), where Langevin's travel twice as far, 2.0 ± 0.1 (√4, less
+/// h E|∇log p|²/4 for the drift), and that the laws of both at that time are not told apart by MMD (p > 0.01).
 #[test]
 fn transport_has_a_length() {
-    let (lengths, p) = lengths(&modes(2.0), 400, 0.04, 1.0);
-    let ratio = |l: [f64; 2]| l[1] / l[0];
-    assert!((ratio(lengths[0]) - 1.0).abs() < 0.02 && (ratio(lengths[1]) - 2.0).abs() < 0.1, "{lengths:?}");
-    assert!(p[0] > 0.01, "{p:?}");
+    let ([sbtm, ula], p) = lengths(&modes(2.0), 400, 0.04, 1.0);
+    let ratio = sbtm[1] / sbtm[0];
+    assert!(ratio <= 1.02 && ratio > 0.95 && (ula[1] / ula[0] - 2.0).abs() < 0.1, "{sbtm:?} {ula:?}");
+    assert!(p > 0.01, "{p}");
 }
 
 /// Sixteen Gaussians of covariance I and equal weights at {±5, ±15}².
@@ -171,23 +169,14 @@ fn sixteen(inner: f64, outer: f64) -> GaussianMixture {
     GaussianMixture::isotropic(&[1.0 / 16.0; 16], means, 1.0).unwrap()
 }
 
-/// The same in the plane, sixteen Gaussians at {±2, ±6}², T = 4, h = 0.02: lengths and p-values.
+/// The same in the plane, sixteen Gaussians at {±2, ±6}², T = 4, h = 0.02: lengths and the p-value.
 #[test]
 #[ignore = "a longer study of the same law"]
 fn transport_has_a_length_in_the_plane() {
     let target: Arc<dyn Density> = Arc::new(sixteen(2.0, 6.0));
     let ([sbtm, ula], p) = lengths(&target, 1000, 0.02, 4.0);
-    println!(
-        "sbtm {:.3} {:.3}, ratio {:.4}; ula {:.3} {:.3}, ratio {:.4}",
-        sbtm[0],
-        sbtm[1],
-        sbtm[1] / sbtm[0],
-        ula[0],
-        ula[1],
-        ula[1] / ula[0]
-    );
-    println!("p of the laws of both {:.3}, of transport at both steps {:.3}", p[0], p[1]);
-    assert!(sbtm[1] / sbtm[0] <= 1.02 && (ula[1] / ula[0] - 2.0).abs() < 0.1 && p[0] > 0.01);
+    println!("sbtm {sbtm:.3?}, ratio {:.4}; ula {ula:.3?}, ratio {:.4}; p {p:.3}", sbtm[1] / sbtm[0], ula[1] / ula[0]);
+    assert!(sbtm[1] / sbtm[0] <= 1.02 && (ula[1] / ula[0] - 2.0).abs() < 0.1 && p > 0.01);
 }
 
 /// Sixteen far Gaussians from N(0, I): modes, total variation of their masses, share beyond 4σ, and variance ratio of transport and of Langevin, annealed
@@ -195,7 +184,7 @@ fn transport_has_a_length_in_the_plane() {
 #[test]
 #[ignore = "a study of minutes"]
 fn sixteen_far_modes() {
-    let (n, h, time) = (4000, 0.02, 100.0);
+    let (n, h, time) = (2000, 0.04, 100.0);
     let mixture = sixteen(5.0, 15.0);
     let truth = ModeTruth::new(&mixture, 400_000, 1);
     let target: Arc<dyn Density> = Arc::new(mixture.clone());
@@ -310,7 +299,7 @@ fn a_gaussian_at_the_published_sizes() {
     let target: Arc<dyn Density> = Arc::new(GaussianMixture::standard(1).unwrap());
     let draws = target.sample(10_000, 77).unwrap();
     let sd = (1.0 - (-0.2f64).exp()).sqrt();
-    for layers in [vec![], vec![64u64, 64]] {
+    for layers in [vec![], vec![64usize, 64]] {
         let one = |n: usize| {
             let kl = |seed: u64| {
                 let own = Target::of(Arc::clone(&target));

@@ -3,7 +3,7 @@
 
 use pushforward::density::{Density, GaussianMixture, evaluate};
 use pushforward::divergence::ReverseKl;
-use pushforward::estimate::{Clock, Kde, Reference, Scene, ScoreSettings, SmoothedTarget};
+use pushforward::estimate::{Clock, EstimatorSettings, Kde, Reference, Scene, ScoreSettings, SmoothedTarget};
 use pushforward::linalg::Matrix;
 use pushforward::num::variance;
 use pushforward::rng::{Purpose, normal_matrix};
@@ -159,8 +159,8 @@ impl Course {
 
     /// The places at some of its times, of which the last ends it.
     pub fn at(mut self, times: &[f64]) -> Vec<Place> {
-        let all = (0..=(times.last().unwrap() / self.h).round() as u64).map(|_| self.next());
-        let half = 0.5 * self.h;
+        let (half, last) = (0.5 * self.h, (times.last().unwrap() / self.h).round() as u64);
+        let all = (0..=last).map(|_| self.next());
         all.filter(|place| times.iter().any(|t| (t - place.t).abs() < half)).collect()
     }
 }
