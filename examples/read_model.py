@@ -137,16 +137,18 @@ def flow_inverse(t, metadata, x):
 
 
 def generator(t, metadata, z, xi=None, codes=None):
-    """x = G(z): z is normal times sqrt(1 - h²), xi normal, codes drawn by softmax(latent.logits)."""
+    """x = G(z): z is normal times sqrt(1 - h²), xi normal, codes (a row has one, or one of each block) drawn by softmax."""
     if codes is None:
         u = z + network(t, "network.", z)
     else:
-        net = network(t, "network.", np.hstack([t["network.codes"][codes], z]))
+        codes = codes.reshape(len(z), -1)
+        net = network(t, "network.", np.hstack([t["network.codes"][codes].sum(1), z]))
         h, bend = t["latent.noise"][0], metadata["constants"]["bend"]
-        u = z + t["network.shifts"][codes] + (bend * np.tanh(net / bend) if h > 0 else net)
+        u = z + t["network.shifts"][codes].sum(1) + (bend * np.tanh(net / bend) if h > 0 else net)
         u = u + h * xi if h > 0 else u
         k, d = t["latent.means"].shape
-        u = t["latent.means"][codes] + np.einsum("nij,nj->ni", t["latent.factors"].reshape(k, d, d)[codes], u)
+        factors = t["latent.factors"].reshape(k, d, d)[codes].sum(1)
+        u = t["latent.means"][codes].sum(1) + np.einsum("nij,nj->ni", factors, u)
     return t["frame.centre"] + u @ factor(t).T
 
 

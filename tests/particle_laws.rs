@@ -1,5 +1,8 @@
 //! Particles against closed forms: Gaussian flows, Stein's moment equations, Langevin's stationary laws, birth and death, the own term.
 
+mod common;
+
+use common::{kde_kl, modes};
 use pushforward::Result;
 use pushforward::density::{Density, Domain, GaussianMixture, evaluate};
 use pushforward::divergence::ReverseKl;
@@ -192,29 +195,9 @@ fn stein_follows_the_moment_equations() {
     }
 }
 
-/// KL between Gaussian kernel estimates with Scott's bandwidth n^{-1/5} std, of `x` from that of `y`: a trapezoidal rule of 1,000 points
-/// between the joint extremes.
-fn kde_kl(x: &[f64], y: &[f64]) -> f64 {
-    let ends = |v: &[f64]| v.iter().fold((f64::MAX, f64::MIN), |(a, b), x| (a.min(*x), b.max(*x)));
-    let ((a, b), (c, d)) = (ends(x), ends(y));
-    let (low, high) = (a.min(c), b.max(d));
-    let step = (high - low) / 999.0;
-    let grid = Matrix::from_fn(1000, 1, |i, _| low + step * i as f64);
-    let density = |v: &[f64]| -> Vec<f64> {
-        let n = v.len() as f64;
-        let h = n.powf(-0.2) * (variance(v) * n / (n - 1.0)).sqrt();
-        let kde = Kde::new(&Matrix::from_vec(v.len(), 1, v.to_vec()), h).unwrap();
-        kde.log_density_and_score(&grid).0.iter().map(|l| l.exp()).collect()
-    };
-    let (f, g) = (density(x), density(y));
-    let terms: Vec<f64> = f.iter().zip(&g).map(|(f, g)| f * (f / (g + 1e-10) + 1e-10).ln()).collect();
-    step * (terms.iter().sum::<f64>() - 0.5 * (terms[0] + terms[999]))
-}
-
 /// Mean of [`kde_kl`] over seeds for Stein's particles on ¼N(-m, 1) + ¾N(m, 1) from N(0, 1), h = 0.01, T = 10.
 fn stein_kl(m: f64, n: usize, seeds: u64) -> f64 {
-    let target: Arc<dyn Density> =
-        Arc::new(GaussianMixture::isotropic(&[0.25, 0.75], Matrix::from_rows(&[[-m], [m]]), 1.0).unwrap());
+    let target = modes(m);
     let draws = target.sample(10_000, 77).unwrap();
     let one = |seed: u64| {
         let start: Matrix = normal_matrix(seed, Purpose::Check, 9, n, 1);
@@ -259,7 +242,8 @@ fn langevin_has_its_stationary_variance() {
     assert!((found - 1.0).abs() < 4.0 * error, "{found}");
 }
 
-/// Checks the annealed scores: β s_p(x) for tempering, s_p(x/λ)/λ, the score of the law of λX, for dilation; both plain at the end.
+/// Checks the annealed scores: β s_p(x) for tempering, λ s_p(x) - (1 - λ) x between N(0, 1) and p, s_p(x/λ)/λ, the score of the law of λX, for
+/// dilation; all plain at the end.
 #[test]
 fn annealed_scores() {
     let target = gaussian(&[1.0], &[&[2.0]]);
@@ -277,8 +261,9 @@ fn annealed_scores() {
     let score = |x: f64| -(x - 1.0) / 2.0;
     assert!((scored("temper", 0) - 0.25 * score(0.7)).abs() < 1e-15);
     assert!((scored("temper", 25) - 0.5 * score(0.7)).abs() < 1e-15);
+    assert!((scored("bridge", 25) - (0.625 * score(0.7) - 0.375 * 0.7)).abs() < 1e-15);
     assert!((scored("dilate", 0) - score(0.7 / 0.25) / 0.25).abs() < 1e-14);
-    for annealing in ["none", "temper", "dilate"] {
+    for annealing in ["none", "temper", "bridge", "dilate"] {
         assert!((scored(annealing, 60) - score(0.7)).abs() < 1e-15, "{annealing}");
     }
 }

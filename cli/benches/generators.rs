@@ -5,12 +5,14 @@
 //! Judged at 200,000 samples, as exact samples are (the floor): modes of mass 0.01 and more, total variation of the masses, share beyond the
 //! 0.9997 quantile of chi-square of d of every mode, the mode whose variance is farthest off; log Z and ESS of the certificate; what the run
 //! says of itself: "ok", weights that are not reliable, a region of the search that is missed (exit code 3); seconds. `--values`: each target
-//! by its values alone, `--mixtures`: by its file alone. `--set steps=600`: another setting than the default, as often as one likes.
+//! by its values alone, `--mixtures`: by its file alone. `--set steps=600`: another setting than the default, as often as one likes. By
+//! name only: gmm40-10, gmm40-50, with `--method score`.
 
 use pushforward::density::{BlackBox, Density, GaussianMixture, Target, by_name};
 use pushforward::linalg::Matrix;
 use pushforward::metric::Verdict;
 use pushforward::model::{GeneratorCertificate, GeneratorModel};
+use pushforward::rng::{Purpose, fill_uniform, stream};
 use pushforward::run::Method;
 use pushforward_cli::target;
 use std::sync::Arc;
@@ -42,6 +44,15 @@ fn mixture(name: &str) -> GaussianMixture {
             let place = |k: usize| 2.0 * k as f64 - 4.0;
             let means = Matrix::from_fn(25, 2, |k, j| place(if j == 0 { k / 5 } else { k % 5 }));
             GaussianMixture::isotropic(&[1.0; 25], means, 0.1)
+        }
+        // 40 modes, 35 deviations apart in the mean, means uniform in [-1, 1]^d × 40/√(d/2), deviation ln(1 + e)
+        "gmm40-10" | "gmm40-50" => {
+            let d = if name == "gmm40-10" { 10 } else { 50 };
+            let mut u = vec![0.0; 40 * d];
+            fill_uniform(&mut stream(0, Purpose::Check, d as u64), &mut u);
+            let reach = 40.0 / (0.5 * d as f64).sqrt();
+            let means = Matrix::from_vec(40, d, u.into_iter().map(|u| reach * (2.0 * u - 1.0)).collect());
+            GaussianMixture::isotropic(&[1.0; 40], means, std::f64::consts::E.ln_1p())
         }
         "far100" => GaussianMixture::isotropic(&[0.9, 0.1], Matrix::from_rows(&[[-50.0, 0.0], [50.0, 0.0]]), 1.0),
         "rare" => {

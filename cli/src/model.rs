@@ -237,10 +237,16 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
     let mut tensors = Tensors::new();
     put_frame(&mut tensors, &generator.frame);
     match &generator.latent {
-        Latent::Gaussian => None,
-        Latent::Codes { logits } => tensors.insert("latent.logits".into(), vector(logits)),
-        Latent::Points(x) => tensors.insert("latent.points".into(), tensor(x)),
-    };
+        Latent::Gaussian => {}
+        Latent::Codes { logits } => drop(tensors.insert("latent.logits".into(), vector(logits))),
+        // under another name: a reader that knows one code a row must not draw these as such
+        Latent::Product { logits, counts } => {
+            tensors.insert("latent.block_logits".into(), vector(logits));
+            let counts: Vec<f64> = counts.iter().map(|c| *c as f64).collect();
+            tensors.insert("latent.blocks".into(), vector(&counts));
+        }
+        Latent::Points(x) => drop(tensors.insert("latent.points".into(), tensor(x))),
+    }
     if let Some(pieces) = &generator.pieces {
         tensors.insert("latent.means".into(), tensor(pieces.means()));
         tensors.insert("latent.factors".into(), tensor(pieces.factors()));
@@ -326,11 +332,13 @@ fn frame(tensors: &Tensors) -> Result<Affine, String> {
 fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, String> {
     let frame = frame(tensors)?;
     let points = tensors.get("latent.points").map(|t| t.shape.first().copied().unwrap_or(0));
-    let latent = match (doubles(tensors, "latent.logits"), points) {
-        (Some(logits), _) => Latent::Codes { logits },
-        (None, Some(0)) => return Err("latent.points holds no points".into()),
-        (None, Some(n)) => Latent::Points(Arc::new(parameter_of(tensors, "latent.points", (n, frame.dim()))?)),
-        (None, None) => Latent::Gaussian,
+    let logits = doubles(tensors, "latent.logits");
+    let latent = match (blocks_of(tensors)?, logits, points) {
+        (Some(latent), ..) => latent,
+        (None, Some(logits), _) => Latent::Codes { logits },
+        (None, None, Some(0)) => return Err("latent.points holds no points".into()),
+        (None, None, Some(n)) => Latent::Points(Arc::new(parameter_of(tensors, "latent.points", (n, frame.dim()))?)),
+        (None, None, None) => Latent::Gaussian,
     };
     let hidden = metadata.get("hidden").ok_or("there is no 'hidden' in the metadata")?;
     let hidden: Vec<usize> = serde_json::from_str(hidden).map_err(|e| format!("'hidden' is {hidden} ({e})"))?;
@@ -358,6 +366,10 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
             Some(&[h]) if (0.0..=1.0).contains(&h) => h,
             _ => return Err("latent.noise is not a number from 0 to 1".into()),
         };
+        if matches!(generator.latent, Latent::Product { .. }) && (generator.noise > 0.0 || generator.classes.is_some())
+        {
+            return Err("latent.blocks are there, with which there are no noise and no classes".into());
+        }
     }
     generator.search = search::of(tensors, generator.dim())?;
     generator.orientation = orientation_of(tensors, generator.dim())?.map(Arc::new);
@@ -365,6 +377,18 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
         *parameter = Arc::new(parameter_of(tensors, &format!("network.{name}"), parameter.shape())?.into());
     }
     Ok(T::model(generator))
+}
+
+/// The law of a code of each of several blocks.
+fn blocks_of(tensors: &Tensors) -> Result<Option<Latent>, String> {
+    let Some(counts) = doubles(tensors, "latent.blocks") else { return Ok(None) };
+    let logits = doubles(tensors, "latent.block_logits").ok_or("there is no latent.block_logits")?;
+    let counts: Vec<usize> = counts.into_iter().map(|c| c as usize).collect();
+    let total = counts.iter().try_fold(0usize, |sum, count| sum.checked_add(*count));
+    if total != Some(logits.len()) || counts.contains(&0) || counts.len() < 2 {
+        return Err(format!("latent.blocks are {counts:?}, which are not several blocks of {} codes", logits.len()));
+    }
+    Ok(Some(Latent::of_blocks(logits, counts)))
 }
 
 /// The classes of a generator with `codes` codes.
@@ -431,7 +455,8 @@ mod tests {
         for d in 1..=5 {
             let points = Latent::Points(Arc::new(Matrix::from_fn(9, d, |i, j| (i * j) as f64 - 0.5)));
             let codes = [vec![0.5], vec![0.5, -1.0, 0.0]].map(|logits| Latent::Codes { logits });
-            for latent in [Latent::Gaussian, points].into_iter().chain(codes) {
+            let blocks = Latent::of_blocks(vec![0.5, -1.0, 0.0], vec![2, 1]);
+            for latent in [Latent::Gaussian, points, blocks].into_iter().chain(codes) {
                 for hidden in [&[][..], &[8], &[8, 5], &[1, 300, 2]] {
                     check::<f32>(d, latent.clone(), hidden);
                     check::<f64>(d, latent.clone(), hidden);

@@ -5,6 +5,7 @@ mod common;
 
 use common::{ends, pushforward};
 use pushforward::linalg::Matrix;
+use pushforward::model::Latent;
 use pushforward::rng::Purpose;
 use pushforward_cli::model::{self, Model};
 use serde_json::json;
@@ -30,8 +31,11 @@ fn python(interpreter: &str, folder: &Path, script: &str) -> Output {
     command.env("PYTHONDONTWRITEBYTECODE", "1").output().unwrap()
 }
 
-fn train(folder: &Path, arguments: &[&str]) {
-    let text = "kind = \"formula\"\ndim = 3\nlog_density = \"-0.5*(x1^2 + (x2 - x1^2)^2 + 1e-2*(x3 - 2*x1)^2)\"\n";
+/// A law of which no coordinate is independent of the others.
+const CHAIN: &str = "-0.5*(x1^2 + (x2 - x1^2)^2 + 1e-2*(x3 - 2*x1)^2)";
+
+fn train(folder: &Path, formula: &str, arguments: &[&str]) {
+    let text = format!("kind = \"formula\"\ndim = 3\nlog_density = \"{formula}\"\n");
     fs::write(folder.join("t.toml"), text).unwrap();
     let out = pushforward(folder, &[&["train", "t.toml", "--out", "run", "--steps", "40"], arguments].concat());
     ends(&out);
@@ -47,7 +51,7 @@ fn numpy_inverts_flows() {
         let folder = tempfile::tempdir().unwrap();
         let components = format!("components={components}");
         let small = ["--set", "couplings=5", "--set", "hidden=[8,8]", "--batch", "128", "--set", &components];
-        train(folder.path(), &[&["--method", "flow", "--coupling", coupling], &small[..]].concat());
+        train(folder.path(), CHAIN, &[&["--method", "flow", "--coupling", coupling], &small[..]].concat());
         let make = "x = np.load('run/samples.npy')[:500]\n\
                     np.save('x.npy', np.vstack([x, x.mean(0) + 5*(x - x.mean(0))]))\n";
         assert!(python(&interpreter, folder.path(), make).status.success());
@@ -69,35 +73,44 @@ fn numpy_inverts_flows() {
     }
 }
 
-/// Checks that a generator in NumPy maps the latent points of the library to the same x, within 10⁻⁴ of their spread: the library computes in
-/// f32, of three layers, and NumPy in f64. Without the bend of the network it must fail.
+/// Checks that generators in NumPy map the latent points of the library to the same x, within 10⁻⁴ of their spread: the library computes in
+/// f32, of three layers, and NumPy in f64; with noise and one code a row, and with codes of two independent blocks. Without the bend of the network,
+/// and with the pieces of other codes, it must fail.
 #[test]
 fn numpy_maps_a_generator() {
     let Some(interpreter) = interpreter() else { return };
-    let folder = tempfile::tempdir().unwrap();
     let small = ["--set", "hidden=[8,8]", "--set", "codes=16", "--set", "search_particles=1024", "--batch", "128"];
-    train(folder.path(), &[&["--method", "generator", "--set", "centres=128"], &small[..]].concat());
-    let Model::F32(g) = model::load(&folder.path().join("run/model.safetensors")).unwrap() else {
-        panic!("another model")
-    };
-    let latent = g.draw(300, false, (5, Purpose::Check, 0));
-    let rows = |m: &Matrix<f32>| m.iter_rows().map(|r| r.to_vec()).collect::<Vec<_>>();
-    let x = g.frame.restore(&g.map(&latent));
-    let points = json!({
-        "z": rows(&latent.noise), "xi": latent.jitter.as_ref().map(rows), "codes": latent.codes,
-        "x": x.iter_rows().map(|r| r.to_vec()).collect::<Vec<_>>(),
-    });
-    fs::write(folder.path().join("points.json"), points.to_string()).unwrap();
-    let script = |change: &str| {
-        format!(
-            "t, m = load('run/model.safetensors')\n{change}\np = json.load(open('points.json'))\n\
-             z, xi, x = (np.array(p[k]) for k in ('z', 'xi', 'x'))\n\
-             own = generator(t, m, z, xi, np.array(p['codes']))\n\
-             assert (np.abs(own - x) < 1e-4*x.std(0)).all(), np.abs(own - x).max()\n"
-        )
-    };
-    let out = python(&interpreter, folder.path(), &script(""));
-    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let out = python(&interpreter, folder.path(), &script("m['constants']['bend'] = 0.01"));
-    assert!(!out.status.success());
+    let one = [&["--method", "generator", "--set", "centres=128"], &small[..]].concat();
+    let blocks = [&["--method", "score"], &small[..]].concat();
+    let product = "-0.5*(x1^2 + (x2 - x1^2)^2) - (x3^2 - 1)^2";
+    let other_pieces = "t['latent.means'] = t['latent.means'][::-1]";
+    for (formula, arguments, wrong) in [(CHAIN, one, "m['constants']['bend'] = 0.01"), (product, blocks, other_pieces)]
+    {
+        let folder = tempfile::tempdir().unwrap();
+        train(folder.path(), formula, &arguments);
+        let Model::F32(g) = model::load(&folder.path().join("run/model.safetensors")).unwrap() else {
+            panic!("another model")
+        };
+        let several = matches!(g.latent, Latent::Product { .. });
+        assert_eq!(several, formula == product);
+        let latent = g.draw(300, false, (5, Purpose::Check, 0));
+        let rows = |m: &Matrix<f32>| m.iter_rows().map(|r| r.to_vec()).collect::<Vec<_>>();
+        let x = g.frame.restore(&g.map(&latent));
+        let points = json!({
+            "z": rows(&latent.noise), "xi": latent.jitter.as_ref().map(rows), "codes": latent.codes,
+            "x": x.iter_rows().map(|r| r.to_vec()).collect::<Vec<_>>(),
+        });
+        fs::write(folder.path().join("points.json"), points.to_string()).unwrap();
+        let script = |change: &str| {
+            format!(
+                "t, m = load('run/model.safetensors')\n{change}\np = json.load(open('points.json'))\n\
+                 z, xi, x = (np.array(p[k]) for k in ('z', 'xi', 'x'))\n\
+                 own = generator(t, m, z, xi, np.array(p['codes']))\n\
+                 assert (np.abs(own - x) < 1e-4*x.std(0)).all(), np.abs(own - x).max()\n"
+            )
+        };
+        let out = python(&interpreter, folder.path(), &script(""));
+        assert!(out.status.success(), "{formula}: {}", String::from_utf8_lossy(&out.stderr));
+        assert!(!python(&interpreter, folder.path(), &script(wrong)).status.success(), "{formula}");
+    }
 }

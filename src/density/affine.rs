@@ -206,11 +206,22 @@ impl Affine {
     /// Mean and scale of particles (n×d), by the rule of [`Affine::of_mixture`]; `Error::Unsupported` where they are one point or not
     /// finite.
     pub fn of_particles(x: &Matrix) -> Result<Self> {
+        Self::of_blocks(x, &[(0..x.cols()).collect()])
+    }
+
+    /// The same for blocks of coordinates that are independent, a partition of all: the covariance of two blocks is 0, so that the map keeps them.
+    pub fn of_blocks(x: &Matrix, blocks: &[Vec<usize>]) -> Result<Self> {
         let centre = x.column_means();
         let square = |row: &[f64]| row.iter().zip(&centre).map(|(x, c)| (x - c) * (x - c)).sum::<f64>();
         let scale = (x.iter_rows().map(square).sum::<f64>() / x.as_slice().len() as f64).sqrt();
         if scale > 0.0 && scale.is_finite() {
-            return Ok(Self { centre, factor: Factor::Scalar(scale) }.or_of_covariance(&x.column_covariance()));
+            let (all, mut covariance) = (x.column_covariance(), Matrix::zeros(x.cols(), x.cols()));
+            for (&i, &j) in
+                blocks.iter().flat_map(|block| block.iter().flat_map(move |i| block.iter().map(move |j| (i, j))))
+            {
+                covariance[(i, j)] = all[(i, j)];
+            }
+            return Ok(Self { centre, factor: Factor::Scalar(scale) }.or_of_covariance(&covariance));
         }
         Err(Error::Unsupported {
             what: format!("the search for the target's scale ended at {scale}"),

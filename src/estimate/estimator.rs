@@ -1,9 +1,11 @@
 //! Estimators: what is known of the law q of a model, at a noise level.
 
+use crate::density::Density;
 use crate::error::Result;
 use crate::estimate::{LawUse, Noised, NoisedTarget, Scene};
 use crate::settings::Section;
 use crate::state::Stateful;
+use std::sync::Arc;
 
 /// An estimate of the law of a model, from a sample of it or from its exact density.
 pub trait Estimator: Stateful + Send + Sync {
@@ -24,6 +26,10 @@ pub trait Estimator: Stateful + Send + Sync {
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
         Vec::new()
     }
+
+    /// A law near q with a known score, in the units of the frame, from which the estimate may start; called before [`Estimator::prepare`] of each
+    /// step by models that have one.
+    fn start_from(&mut self, _near: &Arc<dyn Density>) {}
 
     /// Called once a step, before [`Estimator::noised`]: fits what is learnt.
     fn prepare(&mut self, _scene: &Scene) -> Result<()> {

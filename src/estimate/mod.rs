@@ -1,6 +1,7 @@
 //! Estimates of a model's law and of the noised target: kernel estimates, learnt scores, bandwidths, the normalisation of log-ratios.
 
 mod affine_score;
+mod annealing;
 mod bandwidth;
 mod estimator;
 mod exact;
@@ -12,6 +13,8 @@ mod score;
 mod target;
 
 pub use affine_score::{AffineScore, AffineScoreSettings};
+pub(crate) use annealing::ANNEALINGS;
+pub use annealing::Annealing;
 pub use bandwidth::{resolved_bandwidth, scott_bandwidth};
 pub use estimator::{Estimator, EstimatorSettings, all_estimators};
 pub use exact::{Exact, ExactSettings};

@@ -1,8 +1,8 @@
 //! The target at a noise level: in closed form, or estimated from draws around each point.
 
-use crate::density::{Density, SmoothedEstimate, Tempered, evaluate, evaluate_log_density};
+use crate::density::{Density, SmoothedEstimate, evaluate, evaluate_log_density};
 use crate::error::Result;
-use crate::estimate::{Clock, Law, Noise, Query, panel_rows};
+use crate::estimate::{Annealing, Clock, Law, Noise, Query, panel_rows};
 use crate::linalg::Matrix;
 use crate::num::ln;
 use crate::parallel;
@@ -30,11 +30,11 @@ const SCOUTS: usize = 16;
 /// p~ ∗ N(0, h²) where a = 1 (T11), else p~ ∗ N(0, (s/a)²) stretched by a: in closed form where the density has one
 /// ([`Density::smoothed`]), else estimated from draws ([`SmoothedEstimate::evaluate_controlled`]).
 ///
-/// Tempering: p is replaced by p^β, β rising geometrically from `temper` to 1 over the first `anneal` of the steps.
+/// Annealed, p is replaced by p_t, which is p in the end ([`Annealing`]).
 pub struct SmoothedTarget {
     density: Arc<dyn Density>,
     draws: usize,
-    temper: Option<(f64, f64)>,
+    annealing: Annealing,
     /// What this step looks at.
     present: Arc<dyn Density>,
     key: (u64, u64),
@@ -56,12 +56,12 @@ impl SmoothedTarget {
     /// `density` with `draws` draws (even) behind each estimate.
     pub fn new(density: Arc<dyn Density>, draws: usize) -> Self {
         let (present, levels) = (Arc::clone(&density), Mutex::default());
-        Self { density, draws, temper: None, present, key: (0, 0), levels }
+        Self { density, draws, annealing: Annealing::new("none", 1.0, 1.0), present, key: (0, 0), levels }
     }
 
-    /// The same, tempered from β = `start` on, over the first `anneal` of the steps.
-    pub fn tempered(self, start: f64, anneal: f64) -> Self {
-        Self { temper: (start < 1.0).then_some((start, anneal)), ..self }
+    /// The same, annealed.
+    pub fn annealed(self, annealing: Annealing) -> Self {
+        Self { annealing, ..self }
     }
 
     fn level(&self, noise: Noise) -> Result<Arc<Level>> {
@@ -118,10 +118,7 @@ impl Stateful for SmoothedTarget {}
 
 impl NoisedTarget for SmoothedTarget {
     fn refresh(&mut self, clock: Clock, seed: u64) -> Result<()> {
-        self.present = match self.temper.map(|(start, anneal)| clock.geometric(start, 1.0, anneal)) {
-            Some(beta) if beta < 1.0 => Arc::new(Tempered::new(Arc::clone(&self.density), beta)?),
-            _ => Arc::clone(&self.density),
-        };
+        self.present = self.annealing.at(&self.density, clock)?;
         self.key = (seed, clock.step);
         self.levels = Mutex::default();
         Ok(())

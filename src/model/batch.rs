@@ -37,7 +37,7 @@ impl<T: Real> Batch<T> {
         let rows = out.as_mut_slice().chunks_mut(CHUNK * d).enumerate();
         self.record(&generator.parameters, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
-            let y = generator.forward(parameters, tape.leaf(&noise), codes.as_ref(), latent.guidance);
+            let y = generator.forward(parameters, tape.leaf(&noise), codes.as_deref(), latent.guidance);
             y.with(|y| out.copy_from_slice(y.as_slice()));
             y
         });
@@ -137,7 +137,8 @@ mod tests {
             let inner = Batch::default().forward(&generator, &points);
             assert_eq!(generator.map(&points), generator.place(&inner, &points));
         }
-        for latent in [Latent::Gaussian, Latent::Codes { logits: vec![0.0; 7] }] {
+        let product = Latent::of_blocks(vec![0.0; 7], vec![4, 1, 2]);
+        for latent in [Latent::Gaussian, Latent::Codes { logits: vec![0.0; 7] }, product] {
             check::<f32>(latent.clone());
             check::<f64>(latent);
         }

@@ -80,21 +80,23 @@ impl<T: Real> Best<T> {
         for (name, p) in names.iter().zip(&self.kept.0) {
             to.put::<T>(&format!("best.{name}"), p);
         }
-        if let Latent::Codes { logits } = &self.kept.1 {
+        if let Some((logits, _)) = self.kept.1.blocks() {
             to.put_row("best.logits", logits);
         }
     }
 
-    pub fn restore(from: &State, names: &[String], like: &Parameters<T>, codes: usize) -> Result<Self> {
+    pub fn restore(from: &State, names: &[String], like: &Parameters<T>, law: &Latent) -> Result<Self> {
         let row = from.matrix::<f64>("best.window", (1, 6))?.row(0);
         let value = if row[4] == f64::MAX { f64::INFINITY } else { row[4] };
         let each = names.iter().zip(like);
         let parameters: Result<Vec<Matrix<T>>> =
             each.map(|(name, p)| from.matrix(&format!("best.{name}"), p.shape()).cloned()).collect();
         let parameters = parameters?.into_iter().map(|m| Arc::new(m.into())).collect();
-        let latent = match codes {
-            0 => Latent::Gaussian,
-            k => Latent::Codes { logits: from.matrix::<f64>("best.logits", (1, k))?.row(0).to_vec() },
+        let latent = match law.blocks() {
+            None => Latent::Gaussian,
+            Some((logits, counts)) => {
+                Latent::of_blocks(from.matrix::<f64>("best.logits", (1, logits.len()))?.row(0).to_vec(), counts)
+            }
         };
         Ok(Self { window: [row[0], row[1], row[2]], first: row[3], value, kept: (parameters, latent), rate: row[5] })
     }

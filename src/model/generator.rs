@@ -22,7 +22,7 @@ use std::sync::Arc;
 ///   level 0 ≤ h ≤ 1 are fixed, a shift s_k ∈ R^d and an embedding c_k ∈ R^d are learned for each code k; ξ ~ N(0, I) beside z. With
 ///   h > 0 the law has a density that can be estimated and certified ([`CentreDensity`]), and the network's output goes through
 ///   3 tanh(·/3), so that the law's tails are those of the pieces; with [`Classes`] a guidance w moves c_k by w c'_k and s_k by w s'_k,
-///   both learned;
+///   both learned; for a latent with a code of each of B blocks of coordinates m, A, c and s are sums over its codes, and h = 0;
 /// - y = z + MLP(z) for a Gaussian latent, and for samples of another law ([`Generator::at_source`]).
 ///
 /// With an [`Orientation`] x is then moved by an element of its group, uniform and independent of x.
@@ -86,6 +86,19 @@ impl<T: Real> Generator<T> {
         let pieces = Pieces::of_mixture(p);
         out.parameters[0] = Arc::new(pieces.means().cast().into());
         (out.pieces, out.noise) = (Some(pieces), noise);
+        out.silence();
+        out
+    }
+
+    /// The generator whose law is the product of mixtures on blocks of coordinates, in units of the frame: a code of each block for each of its
+    /// components, no noise, and a network whose output is 0. The blocks are a partition of the coordinates.
+    pub fn at_product(frame: Affine, parts: &[(Vec<usize>, GaussianMixture)], hidden: &[usize], seed: u64) -> Self {
+        let logits = parts.iter().flat_map(|(_, p)| p.weights().iter().map(|w| ln(*w))).collect();
+        let latent = Latent::of_blocks(logits, parts.iter().map(|(_, p)| p.components()).collect());
+        let pieces = Pieces::of_blocks(frame.dim(), parts);
+        let mut out = Self::new(frame, latent, hidden, seed);
+        out.parameters[0] = Arc::new(pieces.means().cast().into());
+        out.pieces = Some(pieces);
         out.silence();
         out
     }
@@ -183,15 +196,19 @@ impl<T: Real> Generator<T> {
         &self,
         parameters: &[Var<'t, T>],
         noise: Var<'t, T>,
-        codes: Option<&Arc<[usize]>>,
+        codes: Option<&[Arc<[usize]>]>,
         guidance: f64,
     ) -> Var<'t, T> {
         match codes {
-            None => noise + self.network.forward(parameters, noise),
-            Some(index) => {
+            None | Some([]) => noise + self.network.forward(parameters, noise),
+            Some([first, others @ ..]) => {
+                let summed = |k: usize| {
+                    let first = parameters[k].gather_rows(first);
+                    others.iter().fold(first, |sum, index| sum + parameters[k].gather_rows(index))
+                };
                 let own = |k: usize| {
-                    let plain = parameters[k].gather_rows(index);
-                    let guided = || parameters[k + 2].gather_rows(index) * T::from_f64(guidance);
+                    let plain = summed(k);
+                    let guided = || summed(k + 2) * T::from_f64(guidance);
                     if self.classes.is_some() { plain + guided() } else { plain }
                 };
                 let (code, shift) = (own(0), own(1));
@@ -233,19 +250,20 @@ impl<T: Real> Generator<T> {
         let guided = |k: usize| {
             let (plain, by) = (&self.parameters[k], self.classes.as_ref().map(|_| &self.parameters[k + 2]));
             let w = T::from_f64(latent.guidance);
-            move |code: usize, j: usize| plain.row(code)[j] + by.map_or(T::ZERO, |by| by.row(code)[j] * w)
+            let one = move |code: usize, j: usize| plain.row(code)[j] + by.map_or(T::ZERO, |by| by.row(code)[j] * w);
+            move |codes: &[usize], j: usize| codes[1..].iter().fold(one(codes[0], j), |sum, &code| sum + one(code, j))
         };
         let mut out = Matrix::zeros(n, d);
         parallel::for_each(out.as_mut_slice().chunks_mut((BLOCK * d).max(1)).enumerate(), |(block, out)| {
             let rows = block * BLOCK..block * BLOCK + out.len() / d;
             let noise = &latent.noise.as_slice()[rows.start * d..rows.end * d];
-            let Some(index) = latent.codes.as_ref().map(|k| &k[rows.clone()]) else {
+            let Some((index, blocks)) = latent.codes_of(rows.clone()) else {
                 let reach = network.forward(noise.to_vec(), rows.len());
                 return out.iter_mut().zip(noise).zip(&reach).for_each(|((u, &z), &r)| *u = z + r);
             };
             let (code, shift) = (guided(0), guided(1));
             let mut inputs = Vec::with_capacity(2 * d * rows.len());
-            for (&k, z) in index.iter().zip(noise.chunks_exact(d)) {
+            for (k, z) in index.chunks_exact(blocks).zip(noise.chunks_exact(d)) {
                 inputs.extend((0..d).map(|j| code(k, j)));
                 inputs.extend_from_slice(z);
             }
@@ -256,7 +274,7 @@ impl<T: Real> Generator<T> {
                 reach.iter_mut().for_each(|r| *r *= T::from_f64(BEND));
             }
             let parts = out.chunks_exact_mut(d).zip(noise.chunks_exact(d)).zip(reach.chunks_exact(d));
-            for (((u, z), r), &k) in parts.zip(index) {
+            for (((u, z), r), k) in parts.zip(index.chunks_exact(blocks)) {
                 (0..d).for_each(|c| u[c] = z[c] + shift(k, c) + r[c]);
             }
         });

@@ -8,7 +8,7 @@ use crate::model::frame_state::frame_of_state;
 use crate::model::model::{Built, Model, ModelSettings, Start};
 use crate::model::{Classes, Generator, GeneratorModel, Searched};
 use crate::num::{Real, powf};
-use crate::search::{Found, SearchSettings, fit_mixture, refine, search};
+use crate::search::{Found, SearchSettings, blocks, fit_blocks, fit_mixture, refine, search};
 use crate::state::{State, Stateful};
 use std::sync::Arc;
 
@@ -85,7 +85,8 @@ impl ModelSettings for GeneratorSettings {
 
 impl GeneratorSettings {
     /// From points of a source: the identity on them. With codes: at the mixture that follows the target, as far as a search found it
-    /// ([`fit_mixture`], [`refine`]), or its samples.
+    /// ([`fit_mixture`], [`refine`]), or its samples; without noise and for a target that is a product over blocks of coordinates, at a mixture for
+    /// each block ([`blocks`], [`fit_blocks`]).
     fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
         let (target, seed) = (start.target, start.seed);
         let mixture = target.densities.first().and_then(|p| p.mixture());
@@ -121,11 +122,13 @@ impl GeneratorSettings {
             return Err(Error::Unsupported { what, remedy: "leave the labels out, or start at noise with codes" });
         }
         let points = found.as_ref().map(|f| &f.particles).or(drawn.as_ref());
-        let frame = match (start.frame, mixture, points) {
+        let blocks = self.blocks_of(&start, found.as_ref().filter(|_| orientation.is_none()))?;
+        let frame = match (start.frame, &blocks, mixture, points) {
             (Some(frame), ..) => frame,
-            (None, Some(mixture), _) => Affine::of_mixture(mixture),
-            (None, None, Some(points)) => Affine::of_particles(points)?,
-            (None, None, None) => Affine::identity(target.dim()),
+            (None, Some(blocks), _, Some(points)) => Affine::of_blocks(points, blocks)?,
+            (None, _, Some(mixture), _) => Affine::of_mixture(mixture),
+            (None, _, None, Some(points)) => Affine::of_particles(points)?,
+            (None, _, None, None) => Affine::identity(target.dim()),
         };
         if let Some(source) = &start.points {
             check_source(source, frame.dim())?;
@@ -139,6 +142,12 @@ impl GeneratorSettings {
                 particles: None,
             });
         };
+        if let (Some(blocks), Some(p)) = (blocks, target.standardised(&frame)?.densities.first()) {
+            let parts = fit_blocks(&y, blocks, &**p, self.codes, self.search_particles, seed)?;
+            let mut generator = Generator::<T>::at_product(frame, &parts, &self.hidden, seed);
+            generator.search = found.map(|found| Searched::of(&found));
+            return Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) });
+        }
         let (mut mixture, of_codes) = match &labels {
             Some(labels) => Classes::mixture(&y, labels, self.codes, seed),
             None => (fit_mixture(&y, self.codes, seed), Vec::new()),
@@ -156,6 +165,19 @@ impl GeneratorSettings {
         generator.search = found.map(|found| Searched::of(&found));
         generator.orientation = orientation;
         Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: Some(y) })
+    }
+
+    /// The blocks of coordinates of a target that is a product over several, where no noise is wanted: a density by centres asks for one code.
+    fn blocks_of(&self, start: &Start<'_>, found: Option<&Found>) -> Result<Option<Vec<Vec<usize>>>> {
+        let (Some(p), Some(found), None) = (start.target.densities.first(), found, &start.points) else {
+            return Ok(None);
+        };
+        let keeps = start.frame.as_ref().is_none_or(|frame| frame.one_scale().is_some());
+        if self.codes == 0 || self.noise_in(p.dim()) > 0.0 || !keeps {
+            return Ok(None);
+        }
+        let found = blocks(&**p, &found.particles)?;
+        Ok(Some(found).filter(|blocks| blocks.len() > 1))
     }
 
     /// Towards one of the particles of the search, where the target knows symmetries and there are codes to start at.

@@ -8,6 +8,7 @@ use crate::settings::Section;
 use crate::state::Stateful;
 use crate::velocity::{Figure, Kind, Pull};
 use std::any::Any;
+use std::sync::Arc;
 
 /// What a step asks of a model before it is moved.
 #[derive(Debug, Clone, Copy)]
@@ -64,6 +65,13 @@ pub trait Model: Stateful + Send {
 
     /// Its exact density in the units of the frame, where it has one.
     fn law(&self) -> Option<&dyn Density> {
+        None
+    }
+
+    /// A law near its own with a known score, in the units of the frame, where it has no density but one ([`Estimator::start_from`]).
+    ///
+    /// [`Estimator::start_from`]: crate::estimate::Estimator::start_from
+    fn near(&self) -> Option<&Arc<dyn Density>> {
         None
     }
 

@@ -32,6 +32,8 @@ pub struct GeneratorModel<T: Real> {
     follows_law: bool,
     /// The density of its law, by centres of the step.
     law: Option<CentreDensity>,
+    /// Without noise, the law of its pieces.
+    near: Option<Arc<dyn Density>>,
     /// The latent batch of the step.
     latent: Option<LatentBatch<T>>,
 }
@@ -46,6 +48,12 @@ const MAX_GROWTH: f64 = 4.0;
 /// The density by one centre: until the first step draws others, to say that there is one.
 fn any_law<T: Real>(generator: &Generator<T>) -> Option<CentreDensity> {
     generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true)
+}
+
+/// The law of the pieces of a generator without noise, where they are several: near its own as long as the network does little.
+fn law_of_pieces<T: Real>(generator: &Generator<T>) -> Option<Arc<dyn Density>> {
+    let (pieces, (_, counts)) = (generator.pieces.as_ref()?, generator.latent.blocks()?);
+    if generator.noise > 0.0 { None } else { pieces.law(&generator.latent.probabilities(), &counts) }
 }
 
 impl<T: Real> GeneratorModel<T> {
@@ -63,7 +71,7 @@ impl<T: Real> GeneratorModel<T> {
         let gradient = generator.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect();
         let optimiser = AdamState::new(&generator.parameters);
         let best = Best::new(&generator.parameters, &generator.latent);
-        let law = any_law(&generator);
+        let (law, near) = (any_law(&generator), law_of_pieces(&generator));
         Self {
             generator,
             settings,
@@ -73,6 +81,7 @@ impl<T: Real> GeneratorModel<T> {
             best,
             follows_law: false,
             law,
+            near,
             latent: None,
         }
     }
@@ -87,10 +96,14 @@ impl<T: Real> Stateful for GeneratorModel<T> {
     fn save(&self, to: &mut State) {
         to.put_parameters(&self.generator.parameter_names(), &self.generator.parameters, &self.optimiser);
         put_frame(to, &self.generator.frame);
-        match &self.generator.latent {
-            Latent::Gaussian => {}
-            Latent::Codes { logits } => to.put_row("latent.logits", logits),
-            Latent::Points(x) => to.put("latent.points", &**x),
+        if let Latent::Points(x) = &self.generator.latent {
+            to.put("latent.points", &**x);
+        }
+        if let Some((logits, counts)) = self.generator.latent.blocks() {
+            to.put_row("latent.logits", logits);
+            if counts.len() > 1 {
+                to.put_row("latent.blocks", &counts.iter().map(|c| *c as f64).collect::<Vec<_>>());
+            }
         }
         if let Some(pieces) = &self.generator.pieces {
             to.put("latent.means", pieces.means());
@@ -118,16 +131,25 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             return Err(Error::State { what: format!("it is in {frame:?}") });
         }
         let (codes, d) = (self.generator.latent.codes(), self.generator.dim());
-        let best = Best::restore(from, &names, &self.generator.parameters, codes)?;
         let latent = match codes {
             0 => None,
             _ => {
                 let row = |name: &str, n: usize| Ok::<_, Error>(from.matrix::<f64>(name, (1, n))?.row(0).to_vec());
                 let means = from.matrix("latent.means", (codes, d))?.clone();
                 let pieces = Pieces::new(means, from.matrix("latent.factors", (codes, d * d))?.clone());
-                Some((Latent::Codes { logits: row("latent.logits", codes)? }, pieces, row("latent.noise", 1)?[0]))
+                let counts: Vec<usize> = match from.tensors.contains_key("latent.blocks") {
+                    true => from.any_shape::<f64>("latent.blocks")?.as_slice().iter().map(|c| *c as usize).collect(),
+                    false => vec![codes],
+                };
+                if counts.iter().sum::<usize>() != codes || counts.contains(&0) {
+                    return Err(Error::State { what: format!("its blocks {counts:?} are not of {codes} codes") });
+                }
+                let latent = Latent::of_blocks(row("latent.logits", codes)?, counts);
+                Some((latent, pieces, row("latent.noise", 1)?[0]))
             }
         };
+        let law = latent.as_ref().map_or(&Latent::Gaussian, |(latent, ..)| latent);
+        let best = Best::restore(from, &names, &self.generator.parameters, law)?;
         let source = match from.tensors.contains_key("latent.points") {
             true => Some(from.any_shape::<f64>("latent.points")?.clone()),
             false => None,
@@ -145,7 +167,7 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             self.generator.latent = Latent::Points(Arc::new(x));
         }
         (self.generator.search, self.generator.orientation) = (search, orientation);
-        self.law = any_law(&self.generator);
+        (self.law, self.near) = (any_law(&self.generator), law_of_pieces(&self.generator));
         Ok(())
     }
 }
@@ -169,6 +191,10 @@ impl<T: Real> Model for GeneratorModel<T> {
 
     fn law(&self) -> Option<&dyn Density> {
         self.law.as_ref().map(|law| law as &dyn Density)
+    }
+
+    fn near(&self) -> Option<&Arc<dyn Density>> {
+        self.near.as_ref()
     }
 
     fn draw(&mut self, request: &Request) -> Result<Drawn> {
@@ -241,6 +267,7 @@ impl<T: Real> Model for GeneratorModel<T> {
         let codes = latent.as_ref().and_then(|latent| latent.codes.as_ref());
         if let (Some(codes), Some(growth), true) = (codes, growth, self.settings.reaction > 0.0) {
             self.generator.latent.react(codes, &bounded_growth(&growth), self.settings.reaction);
+            self.near = law_of_pieces(&self.generator);
         }
         if let (Some(objective), true) = (objective, self.follows_law) {
             let Clock { step: now, steps } = step.clock;

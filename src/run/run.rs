@@ -168,6 +168,9 @@ impl Run {
             seed,
         };
         let (before, counted) = (self.velocity.state(), self.counter.counts());
+        if let Some(near) = self.model.near() {
+            self.velocity.start_from(near);
+        }
         let pull = self.velocity.prepare(&scene).and_then(|()| self.velocity.evaluate(&scene));
         let moved = pull.and_then(|pull| {
             self.check(&pull, &drawn.x)?;

@@ -1,5 +1,6 @@
 //! Searches: Markov chains and sequential Monte Carlo, what finds and repairs samples without a model.
 
+mod blocks;
 mod fit;
 mod found;
 mod frame;
@@ -14,6 +15,7 @@ mod probe;
 mod smc;
 mod temperatures;
 
+pub use blocks::{blocks, fit_blocks};
 pub(crate) use fit::spread_seeds;
 pub use fit::{fit_mixture, refine};
 pub use found::{Disagreement, Found, Quantity, SearchSettings, search};

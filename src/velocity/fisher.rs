@@ -167,6 +167,10 @@ impl Velocity for FisherFlow {
         self.estimator.reference()
     }
 
+    fn start_from(&mut self, near: &Arc<dyn Density>) {
+        self.estimator.start_from(near);
+    }
+
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
         self.estimator.prepare(scene)?;
         self.noised.refresh(scene.clock, scene.seed)

@@ -2,9 +2,9 @@
 
 use crate::density::{Density, Evaluation, evaluate};
 use crate::error::{Error, Result};
-use crate::estimate::{Clock, Scene};
+use crate::estimate::{ANNEALINGS, Annealing, Scene};
 use crate::linalg::Matrix;
-use crate::num::{exp, mean, powf};
+use crate::num::{exp, mean};
 use crate::rng::{Purpose, fill_uniform, normal_matrix, stream};
 use crate::state::Stateful;
 use crate::velocity::{Field, Figure, Ingredients, Kind, Pull, Unit, Velocity, VelocitySettings};
@@ -13,8 +13,8 @@ use std::sync::Arc;
 crate::settings! {
     /// Settings of [`Langevin`].
     pub struct LangevinSettings in "velocity" {
-        /// "none"; "temper" follows p^β with β rising to 1; "dilate" follows the law of λX with λ rising to 1.
-        annealing: String = "none".into(), Rule::OneOf(&["none", "temper", "dilate"]);
+        /// "none"; "temper" follows p^β with β rising to 1; "bridge" follows N(0, I)^(1-λ) p^λ and "dilate" the law of λX, with λ rising to 1.
+        annealing: String = "none".into(), Rule::OneOf(ANNEALINGS);
         /// Where β or λ starts.
         start: f64 = 0.2, Rule::Fraction;
         /// Fraction of the steps over which β or λ rises; β geometrically, λ linearly.
@@ -30,11 +30,11 @@ crate::settings! {
 
 /// dx = ∇ log p_t(x) dt + √2 dW: the unadjusted Langevin algorithm under Euler's steps. Its law follows the gradient flow of KL(q‖p).
 ///
-/// Its stationary law is not p: on N(0, 1) with step h the variance is 1/(1 - h/2). Annealed: p_t ∝ p^β, score β s_p; or the law of λX,
-/// score s_p(x/λ)/λ.
+/// Its stationary law is not p: on N(0, 1) with step h the variance is 1/(1 - h/2). Annealed, p_t is that of [`Annealing`], and so is the
+/// figure "mean log p~".
 pub struct Langevin {
     target: Arc<dyn Density>,
-    settings: LangevinSettings,
+    annealing: Annealing,
 }
 
 /// The Metropolis-adjusted Langevin algorithm: proposal y = x + h s_p(x) + √(2h) ξ, taken with probability
@@ -102,18 +102,7 @@ fn mean_log_density(at: &Evaluation) -> Figure {
 impl Langevin {
     /// Towards `target`.
     pub fn new(target: Arc<dyn Density>, settings: LangevinSettings) -> Self {
-        Self { target, settings }
-    }
-
-    /// β or λ at a step.
-    fn level(&self, clock: Clock) -> f64 {
-        let s = &self.settings;
-        let t = (clock.progress() / s.anneal).min(1.0);
-        match s.annealing.as_str() {
-            "temper" => powf(s.start, 1.0 - t),
-            "dilate" => s.start + (1.0 - s.start) * t,
-            _ => 1.0,
-        }
+        Self { target, annealing: Annealing::new(&settings.annealing, settings.start, settings.anneal) }
     }
 }
 
@@ -129,18 +118,11 @@ impl Velocity for Langevin {
     }
 
     fn evaluate(&self, scene: &Scene) -> Result<Pull> {
-        let level = self.level(scene.clock);
-        let (at, factor) = match self.settings.annealing.as_str() {
-            "dilate" => {
-                (inside(&*self.target, &scene.x.map(|x| x / level))?, mutant!("dilation-jacobian", 1.0, 1.0 / level))
-            }
-            _ => (inside(&*self.target, scene.x)?, level),
-        };
-        let mut figures = vec![mean_log_density(&at)];
-        if self.settings.annealing != "none" {
-            figures.push(Figure::plain("level", "β or λ of the annealing", level));
-        }
-        let field = Field { figures, ..Field::of(at.score.map(|s| factor * s)) };
+        let at = inside(&*self.annealing.at(&self.target, scene.clock)?, scene.x)?;
+        let level = self.annealing.level(scene.clock);
+        let level = level.map(|level| Figure::plain("level", "β or λ of the annealing", level));
+        let figures = [mean_log_density(&at)].into_iter().chain(level).collect();
+        let field = Field { figures, ..Field::of(at.score) };
         Ok(Pull::Diffusion { field, sigma: mutant!("langevin-noise", 1.0, std::f64::consts::SQRT_2) })
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::density::evaluate_log_density;
 use crate::error::{Error, Result};
-use crate::estimate::{LawUse, Noise, NoisedTarget, Query, Scene, SmoothedTarget, centre_log_ratio};
+use crate::estimate::{Annealing, LawUse, Noise, NoisedTarget, Query, Scene, SmoothedTarget, centre_log_ratio};
 use crate::linalg::Matrix;
 use crate::num::{exp, ln, log_sum_exp, mean};
 use crate::rng::{Purpose, Stream, normal_matrix, stream, uniform};
@@ -91,7 +91,8 @@ impl VelocitySettings for LogVarianceSettings {
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let reference = Reference::by_name(&self.reference)?;
-        let target = SmoothedTarget::new(ingredients.density()?, 2).tempered(self.temper, self.temper_anneal);
+        let annealing = Annealing::new("temper", self.temper, self.temper_anneal);
+        let target = SmoothedTarget::new(ingredients.density()?, 2).annealed(annealing);
         let points = match (reference, ingredients.particles) {
             (Reference::Replay, Some(points)) => points,
             (Reference::Replay, None) => {

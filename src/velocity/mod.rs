@@ -42,10 +42,12 @@ pub use universal::{UniversalDrift, UniversalSettings};
 
 pub use crate::estimate::{Clock, Law, LawUse, Reference, Scene};
 
+use crate::density::Density;
 use crate::error::Result;
 use crate::linalg::Matrix;
 use crate::num::sum_of_squares;
 use crate::state::Stateful;
+use std::sync::Arc;
 
 /// The kind of a [`Pull`]: what a model must be able to follow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +179,9 @@ pub trait Velocity: Stateful + Send {
     fn reference(&self) -> usize {
         0
     }
+
+    /// A law near q with a known score, for its estimate of q ([`Estimator::start_from`](crate::estimate::Estimator::start_from)).
+    fn start_from(&mut self, _near: &Arc<dyn Density>) {}
 
     /// Called once a step, before [`Velocity::evaluate`]: fits what is learnt, moves chains on. The loop takes its changes back where
     /// the step fails or is left out.

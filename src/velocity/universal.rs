@@ -4,7 +4,7 @@ use crate::density::Density;
 use crate::divergence::{self, Divergence, ReverseKl};
 use crate::error::{Error, Result};
 use crate::estimate::{
-    Estimator, KernelEstimator, KernelSettings, LawUse, Noised, NoisedTarget, Query, Scene, SmoothedTarget,
+    Annealing, Estimator, KernelEstimator, KernelSettings, LawUse, Noised, NoisedTarget, Query, Scene, SmoothedTarget,
     centre_log_ratio,
 };
 use crate::linalg::Matrix;
@@ -25,10 +25,12 @@ crate::settings! {
         clip: f64 = 4.0, Rule::Positive;
         /// Draws behind the noised target where it has no closed form.
         draws: usize = 64, Rule::Even;
-        /// Inverse temperature of the target at the start; it rises geometrically to 1. 1 for none.
+        /// Where what is annealed starts, an inverse temperature unless `annealing` says otherwise; it rises to 1. 1 for none.
         temper: f64 = 1.0, Rule::Fraction;
-        /// Fraction of the steps over which the inverse temperature rises.
+        /// Fraction of the steps over which it rises.
         temper_anneal: f64 = 0.3, Rule::Fraction;
+        /// What rises: "temper" is β of p^β, "bridge" is λ of N(0, I)^(1-λ) p^λ in units of the model's frame, "dilate" is λ of the law of λX.
+        annealing: String = "temper".into(), Rule::OneOf(&["temper", "bridge", "dilate"]);
     }
 }
 
@@ -75,7 +77,8 @@ impl VelocitySettings for UniversalSettings {
     }
     fn build(&self, ingredients: Ingredients) -> Result<Box<dyn Velocity>> {
         let divergence = divergence::by_name(&self.divergence)?;
-        let target = SmoothedTarget::new(ingredients.density()?, self.draws).tempered(self.temper, self.temper_anneal);
+        let annealing = Annealing::new(&self.annealing, self.temper, self.temper_anneal);
+        let target = SmoothedTarget::new(ingredients.density()?, self.draws).annealed(annealing);
         let drift = UniversalDrift::new(Box::new(target), ingredients.estimator("drift")?, divergence);
         Ok(Box::new(drift.clipped(LogRatioClip { low: -self.clip, high: self.clip })))
     }
@@ -217,6 +220,10 @@ impl Velocity for UniversalDrift {
 
     fn reference(&self) -> usize {
         self.estimator.reference()
+    }
+
+    fn start_from(&mut self, near: &Arc<dyn Density>) {
+        self.estimator.start_from(near);
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<()> {

@@ -2,6 +2,7 @@
 
 mod network;
 
+use crate::density::{Density, evaluate};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, Estimator, EstimatorSettings, Law, Noise, Noised, NoisedTarget, Reference, Scene};
 use crate::linalg::{Cholesky, Matrix, solve_lower_rows, solve_lower_transposed_rows};
@@ -10,6 +11,7 @@ use crate::num::{Real, ln, log_mean_exp};
 use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream};
 use crate::state::{State, Stateful};
 use network::{Divergence, Lesson, Residual};
+use std::sync::Arc;
 
 crate::settings! {
     /// Settings of [`ScoreNet`].
@@ -47,6 +49,9 @@ crate::settings! {
 /// which is trained on the way: warm from step to step, for particles no further than a held-out fifth of them is met better, and left out
 /// of a step where held-out points are met better without it.
 ///
+/// Where a law near q is known with its score ([`Estimator::start_from`]), that stands in the place of the affine one: -z above and z below become
+/// b = Lᵀ∇ log near(x) and -b, and log near(x) the Gaussian's log-density, whose mean of e^φ is one under that law.
+///
 /// Since E|∇log q|² does not depend on the network, all objectives have the same minimiser, r = LᵀC⁻¹(x - m) + Lᵀ∇ log q:
 ///
 /// - implicit: E[|r|² - 2⟨z, r⟩ + 2 div r], the divergence exact or by random signs (Hyvärinen 2005; Hutchinson 1989);
@@ -66,6 +71,8 @@ pub struct ScoreNet<T: Real> {
     held_out: f64,
     /// log E_{N(0,I)} e^φ.
     normaliser: f64,
+    /// A law near q.
+    near: Option<Arc<dyn Density>>,
 }
 
 /// Running moments of a sample.
@@ -165,7 +172,7 @@ impl Whitening {
 impl<T: Real> ScoreNet<T> {
     /// With these settings, before any training.
     pub fn new(settings: ScoreSettings) -> Self {
-        Self { settings, moments: None, residual: None, held_out: 0.0, normaliser: 0.0 }
+        Self { settings, moments: None, residual: None, held_out: 0.0, normaliser: 0.0, near: None }
     }
 
     /// The noise of a step: 0 but for denoising.
@@ -196,23 +203,44 @@ impl<T: Real> ScoreNet<T> {
         }
     }
 
+    /// The law that stands in the place of the affine one at noise s, where there is one.
+    fn known(&self, s: f64) -> Option<Arc<dyn Density>> {
+        let near = self.near.as_ref().filter(|_| !self.settings.score_layers.is_empty())?;
+        if s > 0.0 { near.smoothed(s) } else { Some(Arc::clone(near)) }
+    }
+
+    /// What stands for a Gaussian of the same moments at x, whitened z, under noise s: -Lᵀ∇ of its log-density, n×d, and the log-density.
+    fn plain(&self, x: &Matrix, z: &Matrix, whitening: &Whitening, s: f64) -> Result<(Matrix, Vec<f64>)> {
+        let (lower, d) = (whitening.factor.lower(), x.cols());
+        let Some(near) = self.known(s) else {
+            let constant = -0.5 * (whitening.factor.log_det() + d as f64 * ln(std::f64::consts::TAU));
+            let square = |z: &[f64]| constant - 0.5 * z.iter().map(|z| z * z).sum::<f64>();
+            return Ok((z.clone(), z.iter_rows().map(square).collect()));
+        };
+        let at = evaluate(&*near, x)?;
+        let pull = |i: usize, j: usize| -(j..d).map(|k| lower[(k, j)] * at.score[(i, k)]).sum::<f64>();
+        Ok((Matrix::from_fn(x.rows(), d, pull), at.log_density))
+    }
+
     /// What the points x (n×d) teach, under fresh signs or noise.
-    fn lesson(&self, x: &Matrix, whitening: &Whitening, s: f64, rng: &mut Stream) -> Lesson<T> {
+    fn lesson(&self, x: &Matrix, whitening: &Whitening, s: f64, rng: &mut Stream) -> Result<Lesson<T>> {
         let (n, d) = x.shape();
         if self.settings.objective == "denoising" {
             // the same noise with both signs: what is linear in it cancels
             let mut xi: Matrix = Matrix::zeros(n, d);
             fill_normal(rng, xi.as_mut_slice());
             let both = |k: usize, i: usize| if k < n { xi[(k, i)] } else { -xi[(k - n, i)] };
-            let z = whitening.apply(&Matrix::from_fn(2 * n, d, |k, j| x[(k % n, j)] + s * both(k, j)));
-            let lower = whitening.factor.lower();
+            let y = Matrix::from_fn(2 * n, d, |k, j| x[(k % n, j)] + s * both(k, j));
+            let z = whitening.apply(&y);
+            let (plain, lower) = (self.plain(&y, &z, whitening, s)?.0, whitening.factor.lower());
             let pull = Matrix::from_fn(2 * n, d, |k, j| {
                 let drawn: f64 = (j..d).map(|i| lower[(i, j)] * both(k, i)).sum();
-                z[(k, j)] - drawn / s
+                plain[(k, j)] - drawn / s
             });
-            return Lesson { z: z.cast(), pull: pull.cast(), divergence: Divergence::None };
+            return Ok(Lesson { z: z.cast(), pull: pull.cast(), divergence: Divergence::None });
         }
-        let z: Matrix<T> = whitening.apply(x).cast();
+        let z = whitening.apply(x);
+        let pull = self.plain(x, &z, whitening, s)?.0;
         let sliced = self.settings.objective == "sliced";
         let probes = self.settings.probes.unwrap_or(if d <= EXACT && !sliced { 0 } else { 1 });
         let signs = |rng: &mut Stream| {
@@ -224,7 +252,7 @@ impl<T: Real> ScoreNet<T> {
             0 if !sliced => Divergence::Exact,
             m => Divergence::Probes { signs: (0..m.max(1)).map(|_| signs(rng)).collect(), sliced },
         };
-        Lesson { pull: z.clone(), z, divergence }
+        Ok(Lesson { pull: pull.cast(), z: z.cast(), divergence })
     }
 
     /// Trains the network on the sample of a step.
@@ -239,7 +267,7 @@ impl<T: Real> ScoreNet<T> {
         let mut rng = stream(scene.seed, Purpose::Jitter, TRAINING | step);
         // the same particles are held out in every step: what was learnt by heart would not be met there
         let (held, seen): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % HELD_OUT == HELD_OUT - 1);
-        let held = self.lesson(&sample.gather_rows(&held), &whitening, s, &mut rng);
+        let held = self.lesson(&sample.gather_rows(&held), &whitening, s, &mut rng)?;
         let fresh = matches!(scene.reference, Reference::Independent(_));
         let rate =
             if fresh { cosine_rate(settings.score_rate, step, scene.clock.steps.max(1)) } else { settings.score_rate };
@@ -249,7 +277,7 @@ impl<T: Real> ScoreNet<T> {
             // every so-manieth row: neighbours in a stratified sample are alike
             let turn = (residual.steps() % turns as u64) as usize;
             let rows: Vec<usize> = seen.iter().copied().skip(turn).step_by(turns).collect();
-            let lesson = self.lesson(&sample.gather_rows(&rows), &whitening, s, &mut rng);
+            let lesson = self.lesson(&sample.gather_rows(&rows), &whitening, s, &mut rng)?;
             residual.learn(&lesson, rate, step)?;
             // a sample that is new in each step cannot be learnt by heart
             if !fresh && ((k + 1).is_multiple_of(CHECK) || k + 1 == settings.score_steps) {
@@ -266,7 +294,11 @@ impl<T: Real> ScoreNet<T> {
         self.held_out = best.0;
         self.residual = Some(if fresh { residual } else { best.1 });
         if let (true, Some(residual)) = (self.is_potential(), &self.residual) {
-            let z: Matrix<T> = normal_matrix(scene.seed, Purpose::Jitter, (TRAINING << 1) | step, DRAWS, d);
+            let key = (TRAINING << 1) | step;
+            let z: Matrix<T> = match self.known(s).and_then(|near| near.sample(DRAWS, scene.seed ^ key)) {
+                Some(x) => whitening.apply(&x).cast(),
+                None => normal_matrix(scene.seed, Purpose::Jitter, key, DRAWS, d),
+            };
             self.normaliser = log_mean_exp(&residual.potential(&z));
         }
         Ok(())
@@ -322,6 +354,10 @@ impl<T: Real> Estimator for ScoreNet<T> {
         self.settings.sample
     }
 
+    fn start_from(&mut self, near: &Arc<dyn Density>) {
+        self.near = Some(Arc::clone(near));
+    }
+
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
         let (n, d) = scene.sample().shape();
         if n < d + 2 {
@@ -345,18 +381,17 @@ impl<T: Real> Estimator for ScoreNet<T> {
         if s > 0.0 {
             y.add_scaled(s, &normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d));
         }
-        let mut score = whitening.apply(&y);
-        let squares: Vec<f64> = score.iter_rows().map(|z| z.iter().map(|z| z * z).sum()).collect();
+        let z = whitening.apply(&y);
+        let (mut score, plain) = self.plain(&y, &z, &whitening, s)?;
         let (potential, field) = match self.useful() {
-            Some(residual) => residual.at(&score.cast()),
+            Some(residual) => residual.at(&z.cast()),
             None => (vec![0.0; if self.settings.gives_density() { n } else { 0 }], Matrix::zeros(n, d)),
         };
         score.as_mut_slice().iter_mut().zip(field.as_slice()).for_each(|(z, r)| *z = r - *z);
         solve_lower_transposed_rows(whitening.factor.lower(), &mut score);
         let normaliser = if self.useful().is_some() { self.normaliser } else { 0.0 };
-        let constant = -0.5 * (whitening.factor.log_det() + d as f64 * ln(std::f64::consts::TAU)) - normaliser;
         // nothing where the network is a field
-        let log_density = squares.iter().zip(&potential).map(|(square, phi)| constant - 0.5 * square + phi).collect();
+        let log_density = plain.iter().zip(&potential).map(|(plain, phi)| plain - normaliser + phi).collect();
         let q = Law { log_density, score };
         Ok(Noised { y, noise: vec![Noise { a: 1.0, s }; n], q, p: None, trust: vec![1.0; n] })
     }

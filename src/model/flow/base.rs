@@ -60,11 +60,11 @@ impl Base {
         &self,
         p: &[Var<'t, T>],
         noise: Var<'t, T>,
-        codes: Option<&Arc<[usize]>>,
+        codes: Option<&[Arc<[usize]>]>,
     ) -> Var<'t, T> {
         match codes {
-            Some(k) => p[0].gather_rows(k) + noise * p[1].exp().gather_rows(k),
-            None => noise,
+            Some([k, ..]) => p[0].gather_rows(k) + noise * p[1].exp().gather_rows(k),
+            _ => noise,
         }
     }
 

@@ -22,7 +22,7 @@ impl<T: Real> Batch<T> {
         let rows = out.as_mut_slice().chunks_mut(CHUNK * d).enumerate();
         self.record(&flow.parameters, rows, |tape, parameters, (k, out)| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
-            let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
+            let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_deref());
             let y = flow.forward(parameters, z).points;
             y.with(|y| out.copy_from_slice(y.as_slice()));
             y
@@ -38,7 +38,7 @@ impl<T: Real> Batch<T> {
         let rows = rows.zip(score.as_mut_slice().chunks_mut(CHUNK * d)).enumerate();
         self.record(&flow.parameters, rows, |tape, parameters, (k, ((y, log_q), score))| {
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + log_q.len());
-            let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_ref());
+            let z = flow.base().place(parameters, tape.leaf(&noise), codes.as_deref());
             let at = flow.forward_with_score(parameters, z);
             at.points.with(|m| y.copy_from_slice(m.as_slice()));
             at.log_density.with(|m| log_q.iter_mut().zip(m.as_slice()).for_each(|(o, l)| *o = l.to_f64()));

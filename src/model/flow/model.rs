@@ -245,7 +245,7 @@ impl<T: Real> Flow<T> {
             tape.reset();
             let (noise, codes) = latent.slice(k * CHUNK..k * CHUNK + out.len() / d);
             let parameters: Vec<_> = self.parameters.iter().map(|p| tape.parameter(p)).collect();
-            let z = self.base.place(&parameters, tape.leaf(&noise), codes.as_ref());
+            let z = self.base.place(&parameters, tape.leaf(&noise), codes.as_deref());
             let y = self.forward(&parameters, z).points;
             y.with(|y| out.copy_from_slice(y.as_slice()));
         });
