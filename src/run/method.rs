@@ -42,6 +42,8 @@ pub struct Method {
     spent: Counts,
 }
 
+/// Noise levels at once where the noised target comes from draws of its posterior.
+const LEVELS: u64 = 12;
 /// Particles of a search for the units of a target.
 const SEARCHED: f64 = 2048.0;
 
@@ -56,6 +58,8 @@ pub struct Preset {
     pub summary: &'static str,
     /// Settings that differ from the parts' defaults.
     overrides: &'static [(&'static str, Choice)],
+    /// Whether its lengths are those of the target, in whose own units it works.
+    own_units: bool,
 }
 
 /// A preset's value of a setting.
@@ -89,6 +93,31 @@ const SMALL: &[(&str, Choice)] = &[
     ("velocity.draws", Choice::Whole(16)),
     ("estimator.sample", Choice::Whole(1024)),
     ("estimator.neighbours", Choice::Number(20.0)),
+];
+
+/// The constants that DiKL ships for 40 modes: its step of HMC by one leapfrog step of 1 is a step of MALA of ½, and its batch of noised points
+/// is here one of 512 with both signs of the noise.
+const DIKL: &[(&str, Choice)] = &[
+    ("run.steps", Choice::Whole(100_000)),
+    ("model.batch", Choice::Whole(1024)),
+    ("model.codes", Choice::Whole(0)),
+    ("model.hidden", Choice::Wholes(&[400, 400, 400, 400])),
+    ("model.learning_rate", Choice::Number(1e-3)),
+    ("velocity.draws", Choice::Whole(1)),
+    ("velocity.ais_particles", Choice::Whole(10)),
+    ("velocity.ais_rungs", Choice::Whole(15)),
+    ("velocity.ais_step", Choice::Number(0.5)),
+    ("velocity.proposal", Choice::Number(0.0)),
+    ("velocity.chain_length", Choice::Whole(5)),
+    ("velocity.chain_step", Choice::Number(0.01)),
+    ("velocity.gate", Choice::Word("mixed")),
+    ("estimator.levels", Choice::Whole(29)),
+    ("estimator.beta_end", Choice::Number(0.7)),
+    ("estimator.score_layers", Choice::Wholes(&[400, 400, 400, 400])),
+    ("estimator.score_rate", Choice::Number(1e-4)),
+    ("estimator.score_steps", Choice::Whole(50)),
+    ("estimator.score_batch", Choice::Whole(512)),
+    ("estimator.sample", Choice::Whole(8192)),
 ];
 
 /// The method of who names none.
@@ -133,6 +162,21 @@ pub const PRESETS: &[Preset] = &[
     preset("svgd", ["particles", "stein", "kde"], "Stein variational gradient descent", &[]),
     preset("ula", ["particles", "ula", "kde"], "unadjusted Langevin particles", &[]),
     preset("mala", ["particles", "mala", "kde"], "Metropolis-adjusted Langevin particles", &[]),
+    preset(
+        "diffusive",
+        ["generator", "diffusive", "kde"],
+        "a generator by the drift at many noise levels at once, the noised target by draws of its posterior",
+        &[],
+    ),
+    Preset {
+        own_units: true,
+        ..preset(
+            "dikl",
+            ["generator", "diffusive", "score"],
+            "the same by reverse KL with a learnt score and the constants that DiKL ships for 40 modes",
+            DIKL,
+        )
+    },
     preset("amortised-svgd", ["generator", "stein", "kde"], "a generator by Stein's velocity", &[]),
 ];
 
@@ -142,7 +186,7 @@ const fn preset(
     summary: &'static str,
     overrides: &'static [(&'static str, Choice)],
 ) -> Preset {
-    Preset { name, parts, summary, overrides }
+    Preset { name, parts, summary, overrides, own_units: false }
 }
 
 impl RunSettings {
@@ -161,6 +205,7 @@ impl Method {
         let [model, velocity, estimator] = preset.parts;
         let mut method = Self::of(model, velocity, estimator, target)?;
         method.name = name.into();
+        method.frame = preset.own_units.then(|| Affine::identity(target.dim()));
         for (key, value) in preset.overrides {
             method.set(
                 key,
@@ -249,9 +294,11 @@ impl Method {
                 self.run.steps = 1000;
                 self.run.precision = "f64".into();
                 // particles live in the target's own units; a generator's wide start would hardly move them: V_h falls like 1/h²
-                let lengths: &[(&str, f64)] = match self.estimator.name() {
-                    "kde" => &[("bandwidth_start", 0.25), ("bandwidth_end", 0.03)],
-                    "score" => &[("noise_start", 0.25), ("noise_end", 0.03)],
+                let lengths: &[(&str, f64)] = match (self.estimator.name(), self.velocity.name()) {
+                    ("kde", "diffusive") => &[("bandwidth_start", 1.2), ("bandwidth_end", 0.03)],
+                    ("score", "diffusive") => &[("noise_start", 1.2), ("noise_end", 0.03)],
+                    ("kde", _) => &[("bandwidth_start", 0.25), ("bandwidth_end", 0.03)],
+                    ("score", _) => &[("noise_start", 0.25), ("noise_end", 0.03)],
                     _ => &[],
                 };
                 if let (true, false, Some(p)) =
@@ -267,6 +314,20 @@ impl Method {
                 }
             }
             _ => {}
+        }
+        if self.velocity.name() != "diffusive" {
+            return Ok(());
+        }
+        // all levels at once
+        if self.estimator.name() == "score" {
+            self.estimator.set("objective", &Value::from("denoising"))?;
+        }
+        if self.estimator.keys().iter().any(|k| k.name == "levels") {
+            self.estimator.set("levels", &Value::Whole(LEVELS))?;
+        }
+        if self.model.name() == "particles" {
+            // their units have no centre
+            self.velocity.set("proposal", &Value::Number(0.0))?;
         }
         Ok(())
     }

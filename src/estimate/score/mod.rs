@@ -3,11 +3,13 @@
 mod network;
 
 use crate::error::{Error, Result};
-use crate::estimate::{Clock, Estimator, EstimatorSettings, Law, Noise, Noised, NoisedTarget, Reference, Scene};
+use crate::estimate::{
+    Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Reference, Scene,
+};
 use crate::linalg::{Cholesky, Matrix, solve_lower_rows, solve_lower_transposed_rows};
 use crate::nn::cosine_rate;
-use crate::num::{Real, ln, log_mean_exp};
-use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream};
+use crate::num::{Real, cos, ln, log_mean_exp, sin};
+use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream, uniform};
 use crate::state::{State, Stateful};
 use network::{Divergence, Lesson, Residual};
 
@@ -40,6 +42,11 @@ crate::settings! {
         noise_end: f64 = 0.1, Rule::Positive;
         /// Fraction of the steps over which the noise falls.
         noise_anneal: f64 = 0.4, Rule::Fraction;
+        /// Of "denoising": noise levels that all count in each step, of which each point has one, between noise_start and noise_end; 0 for
+        /// a noise that falls.
+        levels: usize = 0, Rule::AtLeast(0);
+        /// Where positive, these levels are those of a chain of levels + 1 steps whose β rises from 1e-4 to this.
+        beta_end: f64 = 0.0, Rule::Unit;
     }
 }
 
@@ -51,7 +58,8 @@ crate::settings! {
 ///
 /// - implicit: E[|r|² - 2⟨z, r⟩ + 2 div r], the divergence exact or by random signs (Hyvärinen 2005; Hutchinson 1989);
 /// - sliced: E[⟨v, r⟩² - 2⟨v, z⟩⟨v, r⟩ + 2⟨v, (∂r/∂z) v⟩] with random signs v (Song, Garg, Shi, Ermon 2019);
-/// - denoising: E|r - z + Lᵀξ/s|² at y = x + sξ, C = Cov(x) + s²I: the score of q ∗ N(0, s²I) (Vincent 2011).
+/// - denoising: E|r - z + Lᵀξ/s|² at y = x + sξ, C = Cov(x) + s²I: the score of q ∗ N(0, s²I) (Vincent 2011). At many levels y = a x + sξ,
+///   C = a² Cov(x) + s²I, the network sees the level and gives c r, c² = s² d/tr C, so that no level outweighs the others.
 ///
 /// Each is 0 for r = 0 (denoising up to a constant), so a negative value says what the network adds to the affine score.
 /// With r = ∇φ, log q(x) = -|z|²/2 - log|L| - (d/2) log 2π + φ(z) - log E_{N(0,I)} e^φ, the constant from draws.
@@ -64,8 +72,8 @@ pub struct ScoreNet<T: Real> {
     residual: Option<Residual<T>>,
     /// The held-out value of the objective after training.
     held_out: f64,
-    /// log E_{N(0,I)} e^φ.
-    normaliser: f64,
+    /// log E_{N(0,I)} e^φ of each level.
+    normalisers: Vec<f64>,
 }
 
 /// Running moments of a sample.
@@ -82,6 +90,12 @@ struct Moments {
 struct Whitening {
     mean: Vec<f64>,
     factor: Cholesky,
+    /// The noise of its points.
+    noise: Noise,
+    /// The network's output is so many times r.
+    output: f64,
+    /// What the network sees of the level.
+    marks: Vec<f64>,
 }
 
 /// One of so many points is held out.
@@ -94,6 +108,8 @@ const FEWEST: usize = 20;
 const EXACT: usize = 3;
 /// Draws behind the constant of a potential.
 const DRAWS: usize = 1024;
+/// Numbers by which a network knows one of many levels.
+const MARKS: usize = 5;
 /// Streams of a step's training, beside those of its jitter.
 const TRAINING: u64 = 1 << 61;
 
@@ -105,6 +121,15 @@ impl EstimatorSettings for ScoreSettings {
         "a score learnt on the way: affine in closed form and a network; any dimension"
     }
     fn validate(&self) -> Result<()> {
+        let own = |key: &str, value: String, expected: &str| {
+            Err(Error::Setting { key: key.into(), value, expected: expected.into() })
+        };
+        if self.levels > 0 && self.objective != "denoising" {
+            return own("levels", self.levels.to_string(), "0, or the objective 'denoising', which adds noise");
+        }
+        if self.beta_end > 0.0 && self.levels == 0 {
+            return own("beta_end", self.beta_end.to_string(), "0, or levels > 0");
+        }
         if self.noise_end <= self.noise_start {
             return Ok(());
         }
@@ -148,10 +173,22 @@ impl Moments {
 }
 
 impl Whitening {
-    /// Of points with this mean and covariance under noise of standard deviation s.
-    fn new(mean: Vec<f64>, mut covariance: Matrix, s: f64) -> Result<Self> {
+    /// Of points a x + s ξ, x with this mean and covariance.
+    fn new(mean: &[f64], covariance: &Matrix, noise: Noise) -> Result<Self> {
+        let Noise { a, s } = noise;
+        let mut covariance = covariance.map(|c| a * a * c);
         (0..mean.len()).for_each(|k| covariance[(k, k)] += s * s);
-        Ok(Self { mean, factor: Cholesky::factor(&covariance, "the covariance of the particles")? })
+        let factor = Cholesky::factor(&covariance, "the covariance of the particles")?;
+        Ok(Self { mean: mean.iter().map(|m| a * m).collect(), factor, noise, output: 1.0, marks: Vec::new() })
+    }
+
+    /// The same for a network that sees which of many levels it is, `share` in [0, 1] of the way from the first to the last.
+    fn marked(self, share: f64) -> Self {
+        let lower = self.factor.lower();
+        let trace: f64 = lower.as_slice().iter().map(|l| l * l).sum();
+        let turn = |k: f64| std::f64::consts::PI * k * (2.0 * share - 1.0);
+        let marks = vec![2.0 * share - 1.0, sin(turn(1.0)), cos(turn(1.0)), sin(turn(2.0)), cos(turn(2.0))];
+        Self { output: self.noise.s * (self.mean.len() as f64 / trace).sqrt(), marks, ..self }
     }
 
     /// z, n×d.
@@ -162,10 +199,29 @@ impl Whitening {
     }
 }
 
+/// What the network sees of the level of each point, n×m; m = 0 where there is one level.
+fn marks<T: Real>(whitenings: &[Whitening], of: &[usize]) -> Matrix<T> {
+    Matrix::from_fn(of.len(), whitenings[0].marks.len(), |i, j| T::from_f64(whitenings[of[i]].marks[j]))
+}
+
+/// `f` of the rows of x (n×d) at each level, n×d.
+fn by_level(whitenings: &[Whitening], of: &[usize], x: &Matrix, f: impl Fn(&Whitening, &Matrix) -> Matrix) -> Matrix {
+    if let [only] = whitenings {
+        return f(only, x);
+    }
+    let mut out = Matrix::zeros(x.rows(), x.cols());
+    for (k, whitening) in whitenings.iter().enumerate() {
+        let rows: Vec<usize> = (0..of.len()).filter(|i| of[*i] == k).collect();
+        let part = f(whitening, &x.gather_rows(&rows));
+        rows.iter().zip(part.iter_rows()).for_each(|(&i, row)| out.row_mut(i).copy_from_slice(row));
+    }
+    out
+}
+
 impl<T: Real> ScoreNet<T> {
     /// With these settings, before any training.
     pub fn new(settings: ScoreSettings) -> Self {
-        Self { settings, moments: None, residual: None, held_out: 0.0, normaliser: 0.0 }
+        Self { settings, moments: None, residual: None, held_out: 0.0, normalisers: Vec::new() }
     }
 
     /// The noise of a step: 0 but for denoising.
@@ -177,6 +233,16 @@ impl<T: Real> ScoreNet<T> {
         clock.geometric(s.noise_start, s.noise_end, s.noise_anneal)
     }
 
+    /// The levels that count at once; none where one falls.
+    fn levels(&self) -> Option<Levels> {
+        let s = &self.settings;
+        let all = || match s.beta_end > 0.0 {
+            true => Levels::linear(s.levels, s.beta_end),
+            false => Levels::geometric(s.levels, s.noise_end, s.noise_start),
+        };
+        (s.levels > 0).then(all)
+    }
+
     fn is_potential(&self) -> bool {
         self.settings.form == "potential"
     }
@@ -186,33 +252,48 @@ impl<T: Real> ScoreNet<T> {
         self.residual.as_ref().filter(|_| self.held_out < 0.0)
     }
 
-    /// The whitening at the noise of the step: by the particles themselves where they are all there is, so that a later stage of a step sees
+    /// The whitening at each noise level of the step: by the particles themselves where they are all there is, so that a later stage of a step sees
     /// where they have gone, else by the running moments.
-    fn whitening(&self, scene: &Scene) -> Result<Whitening> {
-        let s = self.noise(scene.clock);
-        match (&self.moments, scene.reference) {
-            (Some(moments), Reference::Independent(_)) => Whitening::new(moments.mean.clone(), moments.covariance(), s),
-            _ => Whitening::new(scene.sample().column_means(), scene.sample().column_covariance(), s),
-        }
+    fn whitenings(&self, scene: &Scene) -> Result<Vec<Whitening>> {
+        let (mean, covariance) = match (&self.moments, scene.reference) {
+            (Some(moments), Reference::Independent(_)) => (moments.mean.clone(), moments.covariance()),
+            _ => (scene.sample().column_means(), scene.sample().column_covariance()),
+        };
+        let Some(levels) = self.levels() else {
+            let noise = Noise { a: 1.0, s: self.noise(scene.clock) };
+            return Ok(vec![Whitening::new(&mean, &covariance, noise)?]);
+        };
+        let log = |noise: &Noise| ln(noise.s / noise.a);
+        let (first, last) = (log(&levels.all()[0]), log(&levels.all()[levels.len() - 1]));
+        let share = |noise: &Noise| if last > first { (log(noise) - first) / (last - first) } else { 0.0 };
+        let one = |noise: &Noise| Ok(Whitening::new(&mean, &covariance, *noise)?.marked(share(noise)));
+        levels.all().iter().map(one).collect()
     }
 
     /// What the points x (n×d) teach, under fresh signs or noise.
-    fn lesson(&self, x: &Matrix, whitening: &Whitening, s: f64, rng: &mut Stream) -> Lesson<T> {
+    fn lesson(&self, x: &Matrix, whitenings: &[Whitening], rng: &mut Stream) -> Lesson<T> {
         let (n, d) = x.shape();
         if self.settings.objective == "denoising" {
+            let many = whitenings.len() as f64;
+            let level = |_| if many > 1.0 { (many * uniform(rng)) as usize } else { 0 };
+            let of: Vec<usize> = (0..n).map(level).collect();
+            let of = [&of[..], &of].concat();
             // the same noise with both signs: what is linear in it cancels
             let mut xi: Matrix = Matrix::zeros(n, d);
             fill_normal(rng, xi.as_mut_slice());
             let both = |k: usize, i: usize| if k < n { xi[(k, i)] } else { -xi[(k - n, i)] };
-            let z = whitening.apply(&Matrix::from_fn(2 * n, d, |k, j| x[(k % n, j)] + s * both(k, j)));
-            let lower = whitening.factor.lower();
+            let noise = |k: usize| whitenings[of[k]].noise;
+            let y = Matrix::from_fn(2 * n, d, |k, j| noise(k).a * x[(k % n, j)] + noise(k).s * both(k, j));
+            let z = by_level(whitenings, &of, &y, Whitening::apply);
             let pull = Matrix::from_fn(2 * n, d, |k, j| {
+                let lower = whitenings[of[k]].factor.lower();
                 let drawn: f64 = (j..d).map(|i| lower[(i, j)] * both(k, i)).sum();
-                z[(k, j)] - drawn / s
+                whitenings[of[k]].output * (z[(k, j)] - drawn / noise(k).s)
             });
-            return Lesson { z: z.cast(), pull: pull.cast(), divergence: Divergence::None };
+            let marks = marks(whitenings, &of);
+            return Lesson { z: z.cast(), marks, pull: pull.cast(), divergence: Divergence::None };
         }
-        let z: Matrix<T> = whitening.apply(x).cast();
+        let z: Matrix<T> = whitenings[0].apply(x).cast();
         let sliced = self.settings.objective == "sliced";
         let probes = self.settings.probes.unwrap_or(if d <= EXACT && !sliced { 0 } else { 1 });
         let signs = |rng: &mut Stream| {
@@ -224,22 +305,28 @@ impl<T: Real> ScoreNet<T> {
             0 if !sliced => Divergence::Exact,
             m => Divergence::Probes { signs: (0..m.max(1)).map(|_| signs(rng)).collect(), sliced },
         };
-        Lesson { pull: z.clone(), z, divergence }
+        Lesson { pull: z.clone(), z, marks: Matrix::zeros(n, 0), divergence }
+    }
+
+    /// A network whose output is 0.
+    fn untrained(&self, d: usize, seed: u64) -> Residual<T> {
+        let marks = if self.settings.levels > 0 { MARKS } else { 0 };
+        Residual::new(d, marks, &self.settings.score_layers, self.is_potential(), seed)
     }
 
     /// Trains the network on the sample of a step.
     fn train(&mut self, scene: &Scene) -> Result<()> {
-        let (sample, whitening) = (scene.sample(), self.whitening(scene)?);
+        let (sample, whitenings) = (scene.sample(), self.whitenings(scene)?);
         let (n, d, step) = (sample.rows(), sample.cols(), scene.clock.step);
-        let (s, settings) = (self.noise(scene.clock), self.settings.clone());
+        let settings = self.settings.clone();
         let mut residual = match self.residual.take() {
             Some(residual) => residual,
-            None => Residual::new(d, &settings.score_layers, self.is_potential(), scene.seed),
+            None => self.untrained(d, scene.seed),
         };
         let mut rng = stream(scene.seed, Purpose::Jitter, TRAINING | step);
         // the same particles are held out in every step: what was learnt by heart would not be met there
         let (held, seen): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % HELD_OUT == HELD_OUT - 1);
-        let held = self.lesson(&sample.gather_rows(&held), &whitening, s, &mut rng);
+        let held = self.lesson(&sample.gather_rows(&held), &whitenings, &mut rng);
         let fresh = matches!(scene.reference, Reference::Independent(_));
         let rate =
             if fresh { cosine_rate(settings.score_rate, step, scene.clock.steps.max(1)) } else { settings.score_rate };
@@ -249,7 +336,7 @@ impl<T: Real> ScoreNet<T> {
             // every so-manieth row: neighbours in a stratified sample are alike
             let turn = (residual.steps() % turns as u64) as usize;
             let rows: Vec<usize> = seen.iter().copied().skip(turn).step_by(turns).collect();
-            let lesson = self.lesson(&sample.gather_rows(&rows), &whitening, s, &mut rng);
+            let lesson = self.lesson(&sample.gather_rows(&rows), &whitenings, &mut rng);
             residual.learn(&lesson, rate, step)?;
             // a sample that is new in each step cannot be learnt by heart
             if !fresh && ((k + 1).is_multiple_of(CHECK) || k + 1 == settings.score_steps) {
@@ -267,7 +354,11 @@ impl<T: Real> ScoreNet<T> {
         self.residual = Some(if fresh { residual } else { best.1 });
         if let (true, Some(residual)) = (self.is_potential(), &self.residual) {
             let z: Matrix<T> = normal_matrix(scene.seed, Purpose::Jitter, (TRAINING << 1) | step, DRAWS, d);
-            self.normaliser = log_mean_exp(&residual.potential(&z));
+            let of_level = |(k, w): (usize, &Whitening)| {
+                let phi = residual.potential(&z, &marks(&whitenings, &[k; DRAWS]));
+                log_mean_exp(&phi.iter().map(|phi| phi / w.output).collect::<Vec<_>>())
+            };
+            self.normalisers = whitenings.iter().enumerate().map(of_level).collect();
         }
         Ok(())
     }
@@ -285,7 +376,9 @@ impl<T: Real> Stateful for ScoreNet<T> {
         }
         if let Some(residual) = &self.residual {
             to.put_part("network", residual);
-            to.put_row("held_out", &[self.held_out, self.normaliser]);
+            // one normaliser at least, as in files of before there were levels
+            let normalisers = if self.normalisers.is_empty() { &[0.0][..] } else { &self.normalisers };
+            to.put_row("held_out", &[&[self.held_out], normalisers].concat());
         }
     }
 
@@ -300,15 +393,16 @@ impl<T: Real> Stateful for ScoreNet<T> {
             }),
         };
         let mut residual = None;
-        let (mut held_out, mut normaliser) = (0.0, 0.0);
+        let (mut held_out, mut normalisers) = (0.0, Vec::new());
         if trained {
-            let mut network = Residual::new(d, &self.settings.score_layers, self.is_potential(), 0);
+            let mut network = self.untrained(d, 0);
             network.restore(&from.part("network"))?;
-            let numbers = from.matrix::<f64>("held_out", (1, 2))?;
-            (held_out, normaliser) = (numbers[(0, 0)], numbers[(0, 1)]);
+            let levels = if self.is_potential() { self.settings.levels.max(1) } else { 1 };
+            let numbers = from.matrix::<f64>("held_out", (1, 1 + levels))?.row(0);
+            (held_out, normalisers) = (numbers[0], numbers[1..].to_vec());
             residual = Some(network);
         }
-        (self.moments, self.residual, self.held_out, self.normaliser) = (moments, residual, held_out, normaliser);
+        (self.moments, self.residual, self.held_out, self.normalisers) = (moments, residual, held_out, normalisers);
         Ok(())
     }
 }
@@ -320,6 +414,10 @@ impl<T: Real> Estimator for ScoreNet<T> {
 
     fn reference(&self) -> usize {
         self.settings.sample
+    }
+
+    fn diffuses(&self) -> bool {
+        self.settings.objective == "denoising"
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
@@ -340,25 +438,40 @@ impl<T: Real> Estimator for ScoreNet<T> {
 
     fn noised(&self, scene: &Scene, _: &dyn NoisedTarget) -> Result<Noised> {
         let (n, d) = scene.x.shape();
-        let (s, whitening) = (self.noise(scene.clock), self.whitening(scene)?);
+        let whitenings = self.whitenings(scene)?;
+        let of = self.levels().map_or_else(|| vec![0; n], |levels| levels.choose(n, scene));
+        let noise: Vec<Noise> = of.iter().map(|&k| whitenings[k].noise).collect();
         let mut y = scene.x.clone();
-        if s > 0.0 {
-            y.add_scaled(s, &normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d));
+        if noise.iter().any(|noise| noise.s > 0.0) {
+            let xi: Matrix = normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d);
+            y = Matrix::from_fn(n, d, |i, j| noise[i].a * scene.x[(i, j)] + noise[i].s * xi[(i, j)]);
         }
-        let mut score = whitening.apply(&y);
+        let mut score = by_level(&whitenings, &of, &y, Whitening::apply);
         let squares: Vec<f64> = score.iter_rows().map(|z| z.iter().map(|z| z * z).sum()).collect();
         let (potential, field) = match self.useful() {
-            Some(residual) => residual.at(&score.cast()),
+            Some(residual) => residual.at(&score.cast(), &marks(&whitenings, &of)),
             None => (vec![0.0; if self.settings.gives_density() { n } else { 0 }], Matrix::zeros(n, d)),
         };
-        score.as_mut_slice().iter_mut().zip(field.as_slice()).for_each(|(z, r)| *z = r - *z);
-        solve_lower_transposed_rows(whitening.factor.lower(), &mut score);
-        let normaliser = if self.useful().is_some() { self.normaliser } else { 0.0 };
-        let constant = -0.5 * (whitening.factor.log_det() + d as f64 * ln(std::f64::consts::TAU)) - normaliser;
+        for (i, &k) in of.iter().enumerate() {
+            let output = whitenings[k].output;
+            score.row_mut(i).iter_mut().zip(field.row(i)).for_each(|(z, r)| *z = r / output - *z);
+        }
+        let score = by_level(&whitenings, &of, &score, |w, z| {
+            let mut score = z.clone();
+            solve_lower_transposed_rows(w.factor.lower(), &mut score);
+            score
+        });
+        let trained = self.useful().is_some();
+        let constant = |(k, w): (usize, &Whitening)| {
+            let normaliser = self.normalisers.get(k).filter(|_| trained).copied().unwrap_or(0.0);
+            -0.5 * (w.factor.log_det() + d as f64 * ln(std::f64::consts::TAU)) - normaliser
+        };
+        let constants: Vec<f64> = whitenings.iter().enumerate().map(constant).collect();
         // nothing where the network is a field
-        let log_density = squares.iter().zip(&potential).map(|(square, phi)| constant - 0.5 * square + phi).collect();
-        let q = Law { log_density, score };
-        Ok(Noised { y, noise: vec![Noise { a: 1.0, s }; n], q, p: None, trust: vec![1.0; n] })
+        let all = squares.iter().zip(&potential).zip(&of);
+        let log_density =
+            all.map(|((square, phi), &k)| constants[k] - 0.5 * square + phi / whitenings[k].output).collect();
+        Ok(Noised { y, noise, q: Law { log_density, score }, p: None, trust: vec![1.0; n] })
     }
 
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
