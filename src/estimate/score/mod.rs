@@ -1,17 +1,19 @@
 //! A score learnt on the way: the best affine score in closed form, and a network for what it leaves.
 
 mod network;
+mod whitening;
 
 use crate::error::{Error, Result};
 use crate::estimate::{
     Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Reference, Scene,
 };
-use crate::linalg::{Cholesky, Matrix, solve_lower_rows, solve_lower_transposed_rows};
+use crate::linalg::{Matrix, solve_lower_transposed_rows};
 use crate::nn::cosine_rate;
-use crate::num::{Real, cos, ln, log_mean_exp, sin};
+use crate::num::{Real, ln, log_mean_exp};
 use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream, uniform};
 use crate::state::{State, Stateful};
 use network::{Divergence, Lesson, Residual};
+use whitening::{MARKS, Moments, Whitening, by_level, marks};
 
 crate::settings! {
     /// Settings of [`ScoreNet`].
@@ -76,28 +78,6 @@ pub struct ScoreNet<T: Real> {
     normalisers: Vec<f64>,
 }
 
-/// Running moments of a sample.
-#[derive(Debug, Clone)]
-struct Moments {
-    /// Σ of the shares so far.
-    weight: f64,
-    mean: Vec<f64>,
-    /// Second moments about 0.
-    square: Matrix,
-}
-
-/// z = L⁻¹(x - m).
-struct Whitening {
-    mean: Vec<f64>,
-    factor: Cholesky,
-    /// The noise of its points.
-    noise: Noise,
-    /// The network's output is so many times r.
-    output: f64,
-    /// What the network sees of the level.
-    marks: Vec<f64>,
-}
-
 /// One of so many points is held out.
 const HELD_OUT: usize = 5;
 /// Training steps between two looks at the held-out points.
@@ -108,8 +88,6 @@ const FEWEST: usize = 20;
 const EXACT: usize = 3;
 /// Draws behind the constant of a potential.
 const DRAWS: usize = 1024;
-/// Numbers by which a network knows one of many levels.
-const MARKS: usize = 5;
 /// Streams of a step's training, beside those of its jitter.
 const TRAINING: u64 = 1 << 61;
 
@@ -148,74 +126,6 @@ impl EstimatorSettings for ScoreSettings {
     fn copy(&self) -> Box<dyn EstimatorSettings> {
         Box::new(self.clone())
     }
-}
-
-impl Moments {
-    /// With a new sample of weight 1, the past having the share γ of before.
-    fn followed_by(past: Option<&Self>, sample: &Matrix, share: f64) -> Self {
-        let (mean, covariance) = (sample.column_means(), sample.column_covariance());
-        let d = mean.len();
-        let square = Matrix::from_fn(d, d, |i, j| covariance[(i, j)] + mean[i] * mean[j]);
-        let Some(past) = past else { return Self { weight: 1.0, mean, square } };
-        let weight = 1.0 + share * past.weight;
-        let blend = |old: f64, new: f64| old + (new - old) / weight;
-        Self {
-            weight,
-            mean: past.mean.iter().zip(&mean).map(|(a, b)| blend(*a, *b)).collect(),
-            square: Matrix::from_fn(d, d, |i, j| blend(past.square[(i, j)], square[(i, j)])),
-        }
-    }
-
-    fn covariance(&self) -> Matrix {
-        let m = &self.mean;
-        Matrix::from_fn(m.len(), m.len(), |i, j| self.square[(i, j)] - m[i] * m[j])
-    }
-}
-
-impl Whitening {
-    /// Of points a x + s ξ, x with this mean and covariance.
-    fn new(mean: &[f64], covariance: &Matrix, noise: Noise) -> Result<Self> {
-        let Noise { a, s } = noise;
-        let mut covariance = covariance.map(|c| a * a * c);
-        (0..mean.len()).for_each(|k| covariance[(k, k)] += s * s);
-        let factor = Cholesky::factor(&covariance, "the covariance of the particles")?;
-        Ok(Self { mean: mean.iter().map(|m| a * m).collect(), factor, noise, output: 1.0, marks: Vec::new() })
-    }
-
-    /// The same for a network that sees which of many levels it is, `share` in [0, 1] of the way from the first to the last.
-    fn marked(self, share: f64) -> Self {
-        let lower = self.factor.lower();
-        let trace: f64 = lower.as_slice().iter().map(|l| l * l).sum();
-        let turn = |k: f64| std::f64::consts::PI * k * (2.0 * share - 1.0);
-        let marks = vec![2.0 * share - 1.0, sin(turn(1.0)), cos(turn(1.0)), sin(turn(2.0)), cos(turn(2.0))];
-        Self { output: self.noise.s * (self.mean.len() as f64 / trace).sqrt(), marks, ..self }
-    }
-
-    /// z, n×d.
-    fn apply(&self, x: &Matrix) -> Matrix {
-        let mut z = Matrix::from_fn(x.rows(), x.cols(), |i, j| x[(i, j)] - self.mean[j]);
-        solve_lower_rows(self.factor.lower(), &mut z);
-        z
-    }
-}
-
-/// What the network sees of the level of each point, n×m; m = 0 where there is one level.
-fn marks<T: Real>(whitenings: &[Whitening], of: &[usize]) -> Matrix<T> {
-    Matrix::from_fn(of.len(), whitenings[0].marks.len(), |i, j| T::from_f64(whitenings[of[i]].marks[j]))
-}
-
-/// `f` of the rows of x (n×d) at each level, n×d.
-fn by_level(whitenings: &[Whitening], of: &[usize], x: &Matrix, f: impl Fn(&Whitening, &Matrix) -> Matrix) -> Matrix {
-    if let [only] = whitenings {
-        return f(only, x);
-    }
-    let mut out = Matrix::zeros(x.rows(), x.cols());
-    for (k, whitening) in whitenings.iter().enumerate() {
-        let rows: Vec<usize> = (0..of.len()).filter(|i| of[*i] == k).collect();
-        let part = f(whitening, &x.gather_rows(&rows));
-        rows.iter().zip(part.iter_rows()).for_each(|(&i, row)| out.row_mut(i).copy_from_slice(row));
-    }
-    out
 }
 
 impl<T: Real> ScoreNet<T> {
