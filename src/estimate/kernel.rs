@@ -80,6 +80,11 @@ pub struct KernelEstimator<T: Real> {
 const RESOLVE_EVERY: u64 = 50;
 /// Fraction of particles that the smallest bandwidth must serve; the others use wider ones.
 const RESOLVED: f64 = 0.25;
+/// The same where no particle can take a wider one.
+const RESOLVED_AT_LEVELS: f64 = 0.9;
+/// Share of the wanted neighbours with which a particle's estimate is relied on there: with fewer, trust would fall at the edge of each mode, and
+/// the target's pull on it would win.
+const ENOUGH: f64 = 0.25;
 /// Particles that are asked for their neighbours.
 const RESOLVE_QUERIES: usize = 256;
 /// A particle at which p is e³ times rarer than q has no business there, whatever its neighbours.
@@ -133,7 +138,7 @@ impl<T: Real> KernelEstimator<T> {
                     parts.y.extend(y.row(i).iter().map(|y| a * y.to_f64()));
                     parts.log_q.push(log_q[r].to_f64() - d as f64 * ln(a));
                     parts.score_q.extend(score.row(r).iter().map(|s| s.to_f64() / a));
-                    parts.trust.push((neighbours[r] / self.settings.neighbours).min(1.0));
+                    parts.trust.push((neighbours[r] / (ENOUGH * self.settings.neighbours)).min(1.0));
                 }
             }
         }
@@ -184,7 +189,8 @@ impl<T: Real> Estimator for KernelEstimator<T> {
             let rows: Vec<usize> = (0..scene.x.rows()).step_by(stride).collect();
             let (sample, queries): (Matrix<T>, Matrix<T>) = (scene.sample().cast(), scene.x.gather_rows(&rows).cast());
             let (low, high) = (s.bandwidth_end, s.bandwidth_start);
-            self.resolved = resolved_bandwidth(&sample, &queries, s.neighbours, RESOLVED, low, high)?;
+            let share = if s.levels > 0 { RESOLVED_AT_LEVELS } else { RESOLVED };
+            self.resolved = resolved_bandwidth(&sample, &queries, s.neighbours, share, low, high)?;
         }
         Ok(())
     }
