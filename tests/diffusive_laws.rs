@@ -218,10 +218,10 @@ fn diffusive(p: &GaussianMixture, shown: bool, settings: &[(&str, Value)]) -> Ru
     run
 }
 
-/// Checks on gmm9, of which the generator sees log p~ and its score alone and starts at N(0, I): twelve noise levels at once find all modes,
-/// the narrowest one alone does not.
+/// Checks on gmm9, of which the generator sees log p~ and its score alone and starts at N(0, I): twelve noise levels at once find all modes;
+/// the narrowest one alone leaves more than twice the error of their masses.
 #[test]
-fn many_levels_find_modes_that_one_does_not() {
+fn many_levels_carry_masses_that_one_does_not() {
     let p = gmm9();
     let truth = ModeTruth::new(&p, 100_000, 0);
     let found = |levels: i32| {
@@ -244,7 +244,7 @@ fn many_levels_find_modes_that_one_does_not() {
         );
     }
     assert_eq!(many.covered, 9);
-    assert!(one.covered < 9, "{}", one.covered);
+    assert!(one.total_variation > 2.0 * many.total_variation, "{} {}", one.total_variation, many.total_variation);
 }
 
 /// A study: of gmm40, the error of the estimated score at each level, after 40 steps of adaptation: the mean of (estimate - exact)·exact over that of
