@@ -267,6 +267,7 @@ pub mod t30 {}
 #[doc = include_str!("../theory/T31-sinkhorn-flow.md")]
 pub mod t31 {}
 
+/// [`estimate::PosteriorTarget`]: crate::estimate::PosteriorTarget
 /// [`search::posterior::Gate`]: crate::search::posterior::Gate
 /// [`search::posterior::Posterior`]: crate::search::posterior::Posterior
 ///

@@ -15,7 +15,8 @@ mod trial;
 use trial::small;
 
 /// The pairs (velocity, model) that make no sense.
-const REFUSED: [(&str, &str); 10] = [
+const REFUSED: [(&str, &str); 11] = [
+    ("diffusive", "flow"),
     ("ula", "generator"),
     ("ula", "flow"),
     ("mala", "generator"),

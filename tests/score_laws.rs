@@ -5,7 +5,7 @@ mod common;
 use common::{Course, ill_conditioned, modes, worst};
 use pushforward::density::{Affine, Density, GaussianMixture, Target, by_name, evaluate};
 use pushforward::estimate::{
-    AffineScore, Clock, Estimator, EstimatorSettings, Reference, Scene, ScoreNet, ScoreSettings, SmoothedTarget,
+    AffineScore, Clock, Estimator, EstimatorSettings, Levels, Reference, Scene, ScoreNet, ScoreSettings, SmoothedTarget,
 };
 use pushforward::linalg::{Matrix, matmul};
 use pushforward::rng::{Purpose, normal_matrix};
@@ -132,6 +132,52 @@ fn a_law_nearby_is_where_it_starts() {
             let mass: f64 = at.log_density.iter().map(|l| h * h * l.exp()).sum();
             assert!((mass - 1.0).abs() < 0.03, "{mass}");
         }
+    }
+}
+
+/// Checks denoising at six noise levels at once, from h = 0.1 to 2: the relative squared error over all of them is below 2 %, where the best affine
+/// score leaves more than 5 %, in both forms; a potential's log q is that of the noised law to 0.1 in the mean over the points of each level.
+#[test]
+fn many_levels_at_once() {
+    let q = bimodal();
+    let sample = q.sample(4000, 7).unwrap();
+    for form in ["field", "potential"] {
+        let error = |layers: Vec<usize>, steps: u64| {
+            let settings = ScoreSettings {
+                levels: 6,
+                noise_start: 2.0,
+                noise_end: 0.1,
+                score_layers: layers,
+                ..settings("denoising", None, form)
+            };
+            let net = trained(&q, settings, steps);
+            let at = net.noised(&scene(&sample, Reference::Independent(&sample), 60), &nowhere(2)).unwrap();
+            let (mut wrong, mut all, mut gaps) = (0.0, 0.0, vec![(0.0, 0.0); 6]);
+            let levels = Levels::geometric(6, 0.1, 2.0);
+            for (k, level) in levels.all().iter().enumerate() {
+                let rows: Vec<usize> = (0..4000).filter(|i| at.noise[*i] == *level).collect();
+                assert!(rows.len() > 500, "{}", rows.len());
+                let y = at.y.gather_rows(&rows).map(|y| y / level.a);
+                let exact = evaluate(&q.smoothed_mixture(level.s / level.a).unwrap(), &y).unwrap();
+                for (r, &i) in rows.iter().enumerate() {
+                    for j in 0..2 {
+                        let truth = exact.score[(r, j)] / level.a;
+                        // in units of the noise, so that no level outweighs the others
+                        wrong += (level.s * (at.q.score[(i, j)] - truth)).powi(2);
+                        all += (level.s * truth).powi(2);
+                    }
+                    if let Some(l) = at.q.log_density.get(i) {
+                        gaps[k].0 += l - (exact.log_density[r] - 2.0 * level.a.ln());
+                        gaps[k].1 += 1.0;
+                    }
+                }
+            }
+            (wrong / all, gaps.iter().map(|(sum, n): &(f64, f64)| (sum / n.max(1.0)).abs()).fold(0.0, f64::max))
+        };
+        let (affine, (net, gap)) = (error(vec![], 1).0, error(vec![32, 32], 100));
+        println!("{form}: {net:.4}, affine {affine:.4}, log q {gap:.3}");
+        assert!(net < 0.02 && affine > 0.05, "{form}: {net} {affine}");
+        assert!(form == "field" || gap < 0.1, "{form}: {gap}");
     }
 }
 

@@ -237,6 +237,7 @@ fn other_velocities() {
         offered,
         [
             "drift",
+            "diffusive",
             "stein",
             "ula",
             "mala",

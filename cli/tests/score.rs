@@ -90,3 +90,36 @@ fn the_choice_by_dimension() {
     assert!(said.contains("'forward-kl'") && said.contains("form=potential"), "{said}");
     assert!(!at.join("refused").exists());
 }
+
+/// Checks that a generator follows posterior draws of a formula from the command line, to the last bit of its own configuration on another number
+/// of threads; that the shipped constants of DiKL work in the units of the target and with a learnt score at 29 levels; that `--velocity diffusive`
+/// brings an estimate with noise, and that one without is refused with the remedy.
+#[test]
+fn diffusive_methods() {
+    let folder = common::folder();
+    let at = folder.path();
+    let small = "steps=6 batch=64 hidden=[8] sample=128 search_particles=256".split(' ');
+    let small: Vec<&str> = small.flat_map(|pair| ["--set", pair]).collect();
+    let train = |more: &[&str], out: &str| {
+        let found = pushforward(at, &[&["train", "two.toml"], &small[..], more, &["--out", out]].concat());
+        common::ends(&found);
+        fs::read_to_string(at.join(out).join("config.toml")).unwrap()
+    };
+    let text = train(&["--method", "diffusive", "--set", "codes=4", "--threads", "1"], "whole");
+    assert!(text.contains("kind = \"diffusive\"") && text.contains("levels = 12"), "{text}");
+    let curves = fs::read_to_string(at.join("whole/metrics.jsonl")).unwrap();
+    assert!(curves.contains("chain_acceptance") && curves.contains("ais_acceptance"), "{curves}");
+    common::ends(&pushforward(at, &["train", "--config", "whole/config.toml", "--threads", "2", "--out", "again"]));
+    assert_eq!(samples(at, "again"), samples(at, "whole"));
+    let constants = ["--method", "dikl", "--set", "score_layers=[8]", "--set", "score_steps=2"];
+    let text = train(&constants, "dikl");
+    for line in ["scale = 1.0", "beta_end = 0.7", "levels = 29", "gate = \"mixed\"", "ais_rungs = 15"] {
+        assert!(text.contains(line), "{line}: {text}");
+    }
+    let text = train(&["--velocity", "diffusive", "--set", "codes=4"], "named");
+    assert!(text.contains("kind = \"kde\"") && text.contains("levels = 12"), "{text}");
+    let said = run(at, &["train", "two.toml", "--velocity", "diffusive", "--estimator", "exact"], &[], 2);
+    assert!(said.contains("'exact'") && said.contains("levels=12"), "{said}");
+    let said = run(at, &["train", "two.toml", "--method", "diffusive", "--set", "draws=1"], &[], 2);
+    assert!(said.contains("gate = auto") && said.contains("mixed"), "{said}");
+}

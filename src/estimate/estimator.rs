@@ -17,6 +17,11 @@ pub trait Estimator: Stateful + Send + Sync {
         LawUse::None
     }
 
+    /// Whether it adds noise to particles and leaves the target to be asked at all of them at once.
+    fn diffuses(&self) -> bool {
+        false
+    }
+
     /// Rows of the independent sample that it wants from a model that can draw one.
     fn reference(&self) -> usize {
         0

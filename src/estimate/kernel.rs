@@ -2,8 +2,8 @@
 
 use crate::error::{Error, Result};
 use crate::estimate::{
-    Clock, Estimator, EstimatorSettings, Kde, KdeValues, Law, Noise, Noised, NoisedTarget, Query, Reference, Scene,
-    near_order, panel_rows, resolved_bandwidth,
+    Clock, Estimator, EstimatorSettings, Kde, KdeValues, Law, Levels, Noise, Noised, NoisedTarget, Query, Reference,
+    Scene, near_order, panel_rows, resolved_bandwidth,
 };
 use crate::linalg::Matrix;
 use crate::num::{Real, ln};
@@ -24,6 +24,8 @@ crate::settings! {
         anneal: f64 = 0.4, Rule::Fraction;
         /// Effective neighbours that the density estimate must have at 3 of 4 particles; 0 for one bandwidth for all.
         neighbours: f64 = 60.0, Rule::NotNegative;
+        /// Bandwidths that all count in each step, a geometric series between the two, of which each particle has one; 0 for one that falls.
+        levels: usize = 0, Rule::AtLeast(0);
         /// "matched" smooths the target by the same kernel (T11); "unmatched" does not, and has a wrong fixed point (T10).
         smoothing: String = "matched".into(), Rule::OneOf(&["matched", "unmatched"]);
     }
@@ -37,6 +39,10 @@ impl EstimatorSettings for KernelSettings {
         "a Gaussian kernel estimate with a bandwidth for each particle; up to about 8 dimensions"
     }
     fn validate(&self) -> Result<()> {
+        if self.levels > 0 && self.smoothing == "unmatched" {
+            let expected = "0 where smoothing = unmatched, which adds no noise".into();
+            return Err(Error::Setting { key: "levels".into(), value: self.levels.to_string(), expected });
+        }
         if self.bandwidth_end <= self.bandwidth_start {
             return Ok(());
         }
@@ -74,6 +80,11 @@ pub struct KernelEstimator<T: Real> {
 const RESOLVE_EVERY: u64 = 50;
 /// Fraction of particles that the smallest bandwidth must serve; the others use wider ones.
 const RESOLVED: f64 = 0.25;
+/// The same where no particle can take a wider one.
+const RESOLVED_AT_LEVELS: f64 = 0.9;
+/// Share of the wanted neighbours with which a particle's estimate is relied on there: with fewer, trust would fall at the edge of each mode, and
+/// the target's pull on it would win.
+const ENOUGH: f64 = 0.25;
 /// Particles that are asked for their neighbours.
 const RESOLVE_QUERIES: usize = 256;
 /// A particle at which p is e³ times rarer than q has no business there, whatever its neighbours.
@@ -91,6 +102,49 @@ impl<T: Real> KernelEstimator<T> {
     pub fn bandwidth(&self, clock: Clock) -> f64 {
         let s = &self.settings;
         clock.geometric(s.bandwidth_start, s.bandwidth_end, s.anneal).max(self.resolved)
+    }
+
+    /// The bandwidths that count at once, in noise that leaves a variance of 1; none where one falls.
+    fn levels(&self) -> Option<Levels> {
+        let (s, low) = (&self.settings, self.settings.bandwidth_end.max(self.resolved));
+        (s.levels > 0).then(|| Levels::geometric(s.levels, low, s.bandwidth_start.max(low)))
+    }
+
+    /// Each particle at one of many levels: q̂ of bandwidth s/a at y/a, y = a x + s ξ, stretched by a.
+    fn at_levels(&self, scene: &Scene, levels: &Levels) -> Result<Noised> {
+        let (n, d) = scene.x.shape();
+        let own = matches!(scene.reference, Reference::Own);
+        let (of, sample) = (levels.choose(n, scene), scene.sample().cast::<T>());
+        let xi: Matrix<T> = normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d);
+        let bandwidth = |k: usize| levels.all()[k].s / levels.all()[k].a;
+        let finest = Kde::new(&sample, bandwidth(0))?;
+        let mut parts = Settled::default();
+        for k in 0..levels.len() {
+            let rows: Vec<usize> = (0..n).filter(|i| of[*i] == k).collect();
+            if rows.is_empty() {
+                continue;
+            }
+            let (Noise { a, .. }, kde) = (levels.all()[k], finest.with_bandwidth(bandwidth(k)));
+            let h = T::from_f64(kde.bandwidth());
+            let y = Matrix::from_fn(rows.len(), d, |i, j| T::from_f64(scene.x[(rows[i], j)]) + h * xi[(rows[i], j)]);
+            let order = near_order(&y);
+            let panels: Vec<&[usize]> = order.chunks(panel_rows(d)).collect();
+            let values =
+                parallel::collect(panels.iter(), |panel| law_at(&kde, &y.gather_rows(panel), own, sample.rows()));
+            for (panel, (log_q, score, neighbours)) in panels.iter().zip(values) {
+                for (r, &i) in panel.iter().enumerate() {
+                    parts.rows.push(rows[i]);
+                    parts.bandwidth.push(kde.bandwidth());
+                    parts.y.extend(y.row(i).iter().map(|y| a * y.to_f64()));
+                    parts.log_q.push(log_q[r].to_f64() - d as f64 * ln(a));
+                    parts.score_q.extend(score.row(r).iter().map(|s| s.to_f64() / a));
+                    parts.trust.push((neighbours[r] / (ENOUGH * self.settings.neighbours)).min(1.0));
+                }
+            }
+        }
+        let mut out = parts.in_order(n, d);
+        (out.noise, out.p) = (of.iter().map(|&k| levels.all()[k]).collect(), None);
+        Ok(out)
     }
 
     /// The plain estimate at the particles themselves, against a target without noise (T10).
@@ -122,6 +176,10 @@ impl<T: Real> Estimator for KernelEstimator<T> {
         self.settings.sample
     }
 
+    fn diffuses(&self) -> bool {
+        self.settings.levels > 0
+    }
+
     /// Asks anew every 50 steps what the estimate resolves.
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
         let s = &self.settings;
@@ -131,7 +189,8 @@ impl<T: Real> Estimator for KernelEstimator<T> {
             let rows: Vec<usize> = (0..scene.x.rows()).step_by(stride).collect();
             let (sample, queries): (Matrix<T>, Matrix<T>) = (scene.sample().cast(), scene.x.gather_rows(&rows).cast());
             let (low, high) = (s.bandwidth_end, s.bandwidth_start);
-            self.resolved = resolved_bandwidth(&sample, &queries, s.neighbours, RESOLVED, low, high)?;
+            let share = if s.levels > 0 { RESOLVED_AT_LEVELS } else { RESOLVED };
+            self.resolved = resolved_bandwidth(&sample, &queries, s.neighbours, share, low, high)?;
         }
         Ok(())
     }
@@ -139,6 +198,9 @@ impl<T: Real> Estimator for KernelEstimator<T> {
     fn noised(&self, scene: &Scene, target: &dyn NoisedTarget) -> Result<Noised> {
         if self.settings.smoothing == "unmatched" {
             return self.unmatched(scene);
+        }
+        if let Some(levels) = self.levels() {
+            return self.at_levels(scene, &levels);
         }
         let (n, d) = scene.x.shape();
         let bandwidth = self.bandwidth(scene.clock);
@@ -283,13 +345,7 @@ impl<T: Real> Climb<'_, T> {
     /// One panel of [`Climb::attempt`]: particles `rows`, jittered to `y`.
     fn attempt_panel(&self, kde: &Kde<T>, rows: &[usize], y: &Matrix<T>, all: bool) -> Result<(Settled, Vec<Short>)> {
         let h = kde.bandwidth();
-        let q = kde.evaluate(y);
-        let neighbours: Vec<f64> = cast(&q.neighbours);
-        let (log_q, score_q) = if mutant!("own-point-corrected", !self.own, self.own) {
-            own_point(q, self.samples)
-        } else {
-            q.debiased(self.samples)
-        };
+        let (log_q, score_q, neighbours) = law_at(kde, y, self.own, self.samples);
         let y: Matrix = y.cast();
         let (ready, short): (Vec<usize>, Vec<usize>) =
             (0..rows.len()).partition(|&i| all || neighbours[i] >= self.wanted);
@@ -315,6 +371,15 @@ impl<T: Real> Climb<'_, T> {
         };
         Ok((out, short.iter().zip(scouted).map(found).collect()))
     }
+}
+
+/// log q̂, its score and the effective neighbours m at jittered points, corrected to first order in 1/m.
+fn law_at<T: Real>(kde: &Kde<T>, y: &Matrix<T>, own: bool, samples: usize) -> (Vec<T>, Matrix<T>, Vec<f64>) {
+    let q = kde.evaluate(y);
+    let neighbours = cast(&q.neighbours);
+    let (log_q, score_q) =
+        if mutant!("own-point-corrected", !own, own) { own_point(q, samples) } else { q.debiased(samples) };
+    (log_q, score_q, neighbours)
 }
 
 /// (log q̂ - ½(1/m - 1/N), score) at points jittered from the sample itself: there log q̂ is high by ½τ, and the score has no bias (T16).

@@ -15,8 +15,13 @@ pub trait NoisedTarget: Stateful + Send + Sync {
     /// Called once a step, before [`NoisedTarget::at`]: draws of this step, chains moved on.
     fn refresh(&mut self, clock: Clock, seed: u64) -> Result<()>;
 
-    /// log p~_t and its score at the points; `Error::NonFinite` with the point where p~ is not finite.
+    /// log p~_t, empty where it is not known, and its score at the points; `Error::NonFinite` with the point where p~ is not finite.
     fn at(&self, query: &Query) -> Result<Law>;
+
+    /// Numbers of its own after [`NoisedTarget::at`]: key, label and value.
+    fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
+        Vec::new()
+    }
 
     /// log p~_t alone, to a few tenths: enough to tell a stray particle.
     fn scout(&self, query: &Query) -> Result<Vec<f64>> {

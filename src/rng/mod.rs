@@ -6,5 +6,5 @@ mod normal;
 mod stream;
 
 pub use normal::{fill_normal, fill_uniform, normal_matrix, pick, uniform};
-pub(crate) use normal::{fill_signs, stream_beside};
+pub(crate) use normal::{fill_signs, pick_at, stream_beside};
 pub use stream::{Purpose, Stream, stream};

@@ -14,7 +14,12 @@ pub fn uniform(rng: &mut Stream) -> f64 {
 
 /// k with probability w_k; the weights are not negative and sum to 1.
 pub fn pick(rng: &mut Stream, weights: &[f64]) -> usize {
-    let mut rest = uniform(rng);
+    pick_at(uniform(rng), weights)
+}
+
+/// The k at which the running sum of the weights first exceeds u in [0, 1).
+pub(crate) fn pick_at(u: f64, weights: &[f64]) -> usize {
+    let mut rest = u;
     let below = weights.iter().position(|w| {
         rest -= w;
         rest < 0.0

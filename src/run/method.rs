@@ -6,6 +6,7 @@ use crate::estimate::{EstimatorSettings, all_estimators};
 use crate::linalg::Matrix;
 use crate::model::{Built, Model, ModelSettings, Start, all_models};
 use crate::run::Run;
+use crate::run::presets::PRESETS;
 use crate::search::{frame_of, time_scale};
 use crate::settings::{Section, Value};
 use crate::state::{State, Stateful};
@@ -42,109 +43,10 @@ pub struct Method {
     spent: Counts,
 }
 
+/// Noise levels at once where the noised target comes from draws of its posterior.
+const LEVELS: u64 = 12;
 /// Particles of a search for the units of a target.
 const SEARCHED: f64 = 2048.0;
-
-/// A method by name.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Preset {
-    /// Its name.
-    pub name: &'static str,
-    /// Its model, velocity and estimator.
-    pub parts: [&'static str; 3],
-    /// What it is, in a sentence.
-    pub summary: &'static str,
-    /// Settings that differ from the parts' defaults.
-    overrides: &'static [(&'static str, Choice)],
-}
-
-/// A preset's value of a setting.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Choice {
-    Number(f64),
-    Whole(u64),
-    Wholes(&'static [u64]),
-    Word(&'static str),
-}
-
-/// Forward KL weighs most what q misses; docs/flows.md has the measurements.
-const FLOW: &[(&str, Choice)] =
-    &[("velocity.divergence", Choice::Word("forward-kl")), ("velocity.clip", Choice::Number(6.0))];
-
-/// The search has done the work; a step of MALA leaves p as it is.
-const SMC: &[(&str, Choice)] = &[
-    ("model.start", Choice::Word("search")),
-    ("model.particles", Choice::Whole(4096)),
-    ("run.steps", Choice::Whole(1)),
-];
-
-/// Seconds of training for easy targets in two dimensions.
-const SMALL: &[(&str, Choice)] = &[
-    ("run.steps", Choice::Whole(400)),
-    ("model.batch", Choice::Whole(256)),
-    ("model.codes", Choice::Whole(64)),
-    ("model.search_particles", Choice::Whole(1024)),
-    ("model.hidden", Choice::Wholes(&[48, 48])),
-    ("model.learning_rate", Choice::Number(1e-2)),
-    ("velocity.draws", Choice::Whole(16)),
-    ("estimator.sample", Choice::Whole(1024)),
-    ("estimator.neighbours", Choice::Number(20.0)),
-];
-
-/// The method of who names none.
-pub const DEFAULT: &str = "generator";
-
-/// All presets.
-pub const PRESETS: &[Preset] = &[
-    preset("generator", ["generator", "drift", "exact"], "a generator by the drift with its own density", &[]),
-    preset("kde", ["generator", "drift", "kde"], "a generator by the smoothed drift on a kernel estimate", &[]),
-    preset(
-        "score",
-        ["generator", "drift", "score"],
-        "a generator by the drift on a learnt score, in any dimension",
-        &[],
-    ),
-    preset(
-        "kde-small",
-        ["generator", "drift", "kde"],
-        "the same with a small network and few steps: for lessons and tests",
-        SMALL,
-    ),
-    preset("flow", ["flow", "drift", "exact"], "a normalizing flow by the drift with its exact density", FLOW),
-    preset("flow-lv", ["flow", "log-variance", "exact"], "a normalizing flow by the log-variance divergence", &[]),
-    preset(
-        "particles",
-        ["particles", "drift", "kde"],
-        "particles by the smoothed drift on their own kernel estimate",
-        &[],
-    ),
-    preset(
-        "sbtm",
-        ["particles", "drift", "score"],
-        "particles by the drift on a learnt score: score-based transport",
-        &[],
-    ),
-    preset(
-        "smc",
-        ["particles", "mala", "kde"],
-        "the particles of the search, by sequential Monte Carlo, after a step of MALA, with log Z and its error",
-        SMC,
-    ),
-    preset("svgd", ["particles", "stein", "kde"], "Stein variational gradient descent", &[]),
-    preset("gwg", ["particles", "functional", "kde"], "generalised Wasserstein gradients with a trained field", &[]),
-    preset("ula", ["particles", "ula", "kde"], "unadjusted Langevin particles", &[]),
-    preset("mala", ["particles", "mala", "kde"], "Metropolis-adjusted Langevin particles", &[]),
-    preset("amortised-svgd", ["generator", "stein", "kde"], "a generator by Stein's velocity", &[]),
-];
-
-const fn preset(
-    name: &'static str,
-    parts: [&'static str; 3],
-    summary: &'static str,
-    overrides: &'static [(&'static str, Choice)],
-) -> Preset {
-    Preset { name, parts, summary, overrides }
-}
 
 impl RunSettings {
     /// Whether networks and kernel estimates are f32.
@@ -162,16 +64,9 @@ impl Method {
         let [model, velocity, estimator] = preset.parts;
         let mut method = Self::of(model, velocity, estimator, target)?;
         method.name = name.into();
+        method.frame = preset.own_units.then(|| Affine::identity(target.dim()));
         for (key, value) in preset.overrides {
-            method.set(
-                key,
-                match *value {
-                    Choice::Number(x) => Value::from(x),
-                    Choice::Whole(x) => Value::from(x),
-                    Choice::Wholes(x) => Value::from(x),
-                    Choice::Word(word) => Value::from(word),
-                },
-            )?;
+            method.set(key, *value)?;
         }
         Ok(method)
     }
@@ -253,9 +148,11 @@ impl Method {
                 self.run.steps = 1000;
                 self.run.precision = "f64".into();
                 // particles live in the target's own units; a generator's wide start would hardly move them: V_h falls like 1/h²
-                let lengths: &[(&str, f64)] = match self.estimator.name() {
-                    "kde" => &[("bandwidth_start", 0.25), ("bandwidth_end", 0.03)],
-                    "score" => &[("noise_start", 0.25), ("noise_end", 0.03)],
+                let lengths: &[(&str, f64)] = match (self.estimator.name(), self.velocity.name()) {
+                    ("kde", "diffusive") => &[("bandwidth_start", 1.2), ("bandwidth_end", 0.03)],
+                    ("score", "diffusive") => &[("noise_start", 1.2), ("noise_end", 0.03)],
+                    ("kde", _) => &[("bandwidth_start", 0.25), ("bandwidth_end", 0.03)],
+                    ("score", _) => &[("noise_start", 0.25), ("noise_end", 0.03)],
                     _ => &[],
                 };
                 if let (true, false, Some(p)) =
@@ -271,6 +168,20 @@ impl Method {
                 }
             }
             _ => {}
+        }
+        if self.velocity.name() != "diffusive" {
+            return Ok(());
+        }
+        // all levels at once
+        if self.estimator.name() == "score" {
+            self.estimator.set("objective", &Value::from("denoising"))?;
+        }
+        if self.estimator.keys().iter().any(|k| k.name == "levels") {
+            self.estimator.set("levels", &Value::Whole(LEVELS))?;
+        }
+        if self.model.name() == "particles" {
+            // their units have no centre
+            self.velocity.set("proposal", &Value::Number(0.0))?;
         }
         Ok(())
     }

@@ -4,12 +4,14 @@ mod counts;
 mod faults;
 mod method;
 mod pairs;
+mod presets;
 #[allow(clippy::module_inception)]
 mod run;
 
 #[cfg(feature = "spin")]
 pub use crate::parallel::spin;
 pub use faults::Faults;
-pub use method::{DEFAULT, Method, PRESETS, Preset, RunSettings};
+pub use method::{Method, RunSettings};
 pub use pairs::refused_pairs;
+pub use presets::{DEFAULT, PRESETS, Preset};
 pub use run::{Observer, Run, StepReport};

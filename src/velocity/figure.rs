@@ -35,7 +35,12 @@ impl Figure {
 
     /// What an estimator says of itself: pure numbers.
     pub(super) fn of_estimator(estimator: &dyn Estimator) -> impl Iterator<Item = Self> {
-        estimator.figures().into_iter().map(|(key, label, value)| Self::plain(key, label, value))
+        Self::all_plain(estimator.figures())
+    }
+
+    /// Pure numbers.
+    pub(super) fn all_plain(of: Vec<(&'static str, &'static str, f64)>) -> impl Iterator<Item = Self> {
+        of.into_iter().map(|(key, label, value)| Self::plain(key, label, value))
     }
 
     /// The figure in the units of x, from those of the frame.

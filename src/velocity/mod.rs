@@ -3,6 +3,7 @@
 //! A velocity sees a [`Scene`], the particles with what is known of their law, and answers with a [`Pull`]. Particles, generators and flows
 //! follow the same pulls ([`crate::model`]); the loop over steps is [`crate::run::Run`].
 
+mod diffusive;
 mod drift;
 mod figure;
 mod fisher;

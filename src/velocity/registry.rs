@@ -2,7 +2,7 @@
 
 use crate::density::{Density, Target};
 use crate::error::{Error, Result};
-use crate::estimate::Estimator;
+use crate::estimate::{Estimator, PosteriorSettings};
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
@@ -16,6 +16,7 @@ use std::sync::Arc;
 pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
     vec![
         Box::<UniversalSettings>::default(),
+        Box::<PosteriorSettings>::default(),
         Box::<SteinSettings>::default(),
         Box::<LangevinSettings>::default(),
         Box::<MalaSettings>::default(),

@@ -39,6 +39,7 @@ crate::settings! {
 /// With a kernel estimate this is T11: q = p is a fixed point at every bandwidth. With an exact density there is no noise, and it is the
 /// Wasserstein gradient flow of D_f (T1).
 pub struct UniversalDrift {
+    name: &'static str,
     target: Box<dyn NoisedTarget>,
     estimator: Box<dyn Estimator>,
     divergence: Arc<dyn Divergence>,
@@ -90,7 +91,12 @@ impl VelocitySettings for UniversalSettings {
 impl UniversalDrift {
     /// The drift of `divergence` towards `target`, with q from `estimator`; log-ratios are not clipped.
     pub fn new(target: Box<dyn NoisedTarget>, estimator: Box<dyn Estimator>, divergence: Arc<dyn Divergence>) -> Self {
-        Self { target, estimator, divergence, clip: LogRatioClip::NONE }
+        Self { name: "drift", target, estimator, divergence, clip: LogRatioClip::NONE }
+    }
+
+    /// The same under another name.
+    pub(crate) fn named(self, name: &'static str) -> Self {
+        Self { name, ..self }
     }
 
     /// The same with bounds on log r inside the weight.
@@ -117,7 +123,8 @@ impl UniversalDrift {
             Some(p) => p,
             None => self.target.at(&Query { x: &at.y, noise: &at.noise })?,
         };
-        if p.log_density.iter().all(|l| *l == f64::NEG_INFINITY) {
+        let knows_target = !p.log_density.is_empty();
+        if knows_target && p.log_density.iter().all(|l| *l == f64::NEG_INFINITY) {
             return Err(Error::OutsideSupport { particles: p.log_density.len() });
         }
         let mut beta = p.score;
@@ -131,15 +138,15 @@ impl UniversalDrift {
                 shorten(row, mutant!("beta-capped", 0.05 * LARGEST_BETA, LARGEST_BETA) / noise.s);
             }
         }
-        let log_ratio = match at.q.log_density.is_empty() {
-            false => p
+        let log_ratio = match knows_target && !at.q.log_density.is_empty() {
+            true => p
                 .log_density
                 .iter()
                 .zip(&at.q.log_density)
                 .map(|(p, q)| mutant!("ratio-upside-down", q - p, p - q))
                 .collect(),
-            true if self.divergence.name() == ReverseKl.name() => Vec::new(),
-            true => {
+            false if self.divergence.name() == ReverseKl.name() => Vec::new(),
+            false => {
                 let what = format!(
                     "the divergence '{}' weighs by log q, and the estimator '{}' gives its gradient alone",
                     self.divergence.name(),
@@ -159,6 +166,7 @@ impl UniversalDrift {
         if !knows_ratio {
             // a weight that is constant; a particle outside the support stays
             log_ratio = log_p.iter().map(|l| if *l == f64::NEG_INFINITY { *l } else { 0.0 }).collect();
+            log_ratio.resize(n, 0.0);
         }
         let log_z = centre_log_ratio(&mut log_ratio);
         let own = centred(&*self.divergence, &log_ratio);
@@ -185,12 +193,15 @@ impl UniversalDrift {
             let h = exp(at.noise.iter().map(|noise| ln(noise.s / noise.a)).sum::<f64>() / n as f64);
             figures.push(Figure { key: "bandwidth", label: "bandwidth h", unit: Unit::Length, value: h });
         }
-        let (unit, value) = (Unit::LogDensity, mean(&log_p));
-        figures.push(Figure { key: "mean_log_density", label: "mean log p~", unit, value });
+        if !log_p.is_empty() {
+            let (unit, value) = (Unit::LogDensity, mean(&log_p));
+            figures.push(Figure { key: "mean_log_density", label: "mean log p~", unit, value });
+        }
         if knows_ratio {
             figures.push(Figure::plain("effective_samples", "effective samples of r", log_z.effective_samples));
         }
         figures.extend(Figure::of_estimator(&*self.estimator));
+        figures.extend(Figure::all_plain(self.target.figures()));
         let growth = knows_ratio.then(|| growth(divergence, self.clip, &log_ratio));
         let log_ratio = knows_ratio.then_some(log_ratio);
         Ok((Field { velocity, growth, log_ratio, rms, figures }, at.y))
@@ -211,7 +222,7 @@ impl Stateful for UniversalDrift {
 
 impl Velocity for UniversalDrift {
     fn name(&self) -> &str {
-        "drift"
+        self.name
     }
 
     fn law_use(&self) -> LawUse {

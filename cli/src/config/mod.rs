@@ -96,6 +96,14 @@ impl Config {
                 let estimator = match (&kinds[2], kind(0)) {
                     (None, "flow") => "exact",
                     (None, _) if own != "kde" => own,
+                    // it adds noise, which an exact density does not have
+                    (None, _) if kind(1) == "diffusive" && preset.parts[2] == "exact" => {
+                        if law.dim() > MANY {
+                            "score"
+                        } else {
+                            "kde"
+                        }
+                    }
                     (None, "particles") if preset.parts[2] == "exact" => "kde",
                     _ => kind(2),
                 };

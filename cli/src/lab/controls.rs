@@ -36,7 +36,8 @@ pub(super) const MODELS: &[&str] = &["particles", "generator", "flow"];
 const PARTICLES: &[&str] = &["particles"];
 const NETWORKS: &[&str] = &["generator", "flow"];
 /// What a model cannot follow: velocity and model ([`pushforward::run::refused_pairs`]).
-pub const CANNOT: [(&str, &str); 8] = [
+pub const CANNOT: [(&str, &str); 9] = [
+    ("diffusive", "flow"),
     ("ula", "generator"),
     ("ula", "flow"),
     ("mala", "generator"),
@@ -48,8 +49,9 @@ pub const CANNOT: [(&str, &str); 8] = [
 ];
 
 /// The theorems of velocities that have their own.
-const THEOREMS: [(&str, &str); 9] = [
+const THEOREMS: [(&str, &str); 10] = [
     ("drift", "T1, T11"),
+    ("diffusive", "T11, T32"),
     ("stein", "T27"),
     ("log-variance", "T8"),
     ("multi", "T30"),

@@ -1,17 +1,21 @@
 //! A score learnt on the way: the best affine score in closed form, and a network for what it leaves.
 
 mod network;
+mod whitening;
 
 use crate::density::{Density, evaluate};
 use crate::error::{Error, Result};
-use crate::estimate::{Clock, Estimator, EstimatorSettings, Law, Noise, Noised, NoisedTarget, Reference, Scene};
-use crate::linalg::{Cholesky, Matrix, solve_lower_rows, solve_lower_transposed_rows};
+use crate::estimate::{
+    Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Reference, Scene,
+};
+use crate::linalg::{Matrix, solve_lower_transposed_rows};
 use crate::nn::cosine_rate;
 use crate::num::{Real, ln, log_mean_exp};
-use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream};
+use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream, uniform};
 use crate::state::{State, Stateful};
 use network::{Divergence, Lesson, Residual};
 use std::sync::Arc;
+use whitening::{MARKS, Moments, Whitening, by_level, marks};
 
 crate::settings! {
     /// Settings of [`ScoreNet`].
@@ -42,6 +46,11 @@ crate::settings! {
         noise_end: f64 = 0.1, Rule::Positive;
         /// Fraction of the steps over which the noise falls.
         noise_anneal: f64 = 0.4, Rule::Fraction;
+        /// Of "denoising": noise levels that all count in each step, of which each point has one, between noise_start and noise_end; 0 for
+        /// a noise that falls.
+        levels: usize = 0, Rule::AtLeast(0);
+        /// Where positive, these levels are those of a chain of levels + 1 steps whose β rises from 1e-4 to this.
+        beta_end: f64 = 0.0, Rule::Unit;
     }
 }
 
@@ -49,14 +58,12 @@ crate::settings! {
 /// which is trained on the way: warm from step to step, for particles no further than a held-out fifth of them is met better, and left out
 /// of a step where held-out points are met better without it.
 ///
-/// Where a law near q is known with its score ([`Estimator::start_from`]), that stands in the place of the affine one: -z above and z below become
-/// b = Lᵀ∇ log near(x) and -b, and log near(x) the Gaussian's log-density, whose mean of e^φ is one under that law.
-///
 /// Since E|∇log q|² does not depend on the network, all objectives have the same minimiser, r = LᵀC⁻¹(x - m) + Lᵀ∇ log q:
 ///
 /// - implicit: E[|r|² - 2⟨z, r⟩ + 2 div r], the divergence exact or by random signs (Hyvärinen 2005; Hutchinson 1989);
 /// - sliced: E[⟨v, r⟩² - 2⟨v, z⟩⟨v, r⟩ + 2⟨v, (∂r/∂z) v⟩] with random signs v (Song, Garg, Shi, Ermon 2019);
-/// - denoising: E|r - z + Lᵀξ/s|² at y = x + sξ, C = Cov(x) + s²I: the score of q ∗ N(0, s²I) (Vincent 2011).
+/// - denoising: E|r - z + Lᵀξ/s|² at y = x + sξ, C = Cov(x) + s²I: the score of q ∗ N(0, s²I) (Vincent 2011). At many levels y = a x + sξ,
+///   C = a² Cov(x) + s²I, the network sees the level and gives c r, c² = s² d/tr C, so that no level outweighs the others.
 ///
 /// Each is 0 for r = 0 (denoising up to a constant), so a negative value says what the network adds to the affine score.
 /// With r = ∇φ, log q(x) = -|z|²/2 - log|L| - (d/2) log 2π + φ(z) - log E_{N(0,I)} e^φ, the constant from draws.
@@ -69,26 +76,10 @@ pub struct ScoreNet<T: Real> {
     residual: Option<Residual<T>>,
     /// The held-out value of the objective after training.
     held_out: f64,
-    /// log E_{N(0,I)} e^φ.
-    normaliser: f64,
+    /// log E_{N(0,I)} e^φ of each level.
+    normalisers: Vec<f64>,
     /// A law near q.
     near: Option<Arc<dyn Density>>,
-}
-
-/// Running moments of a sample.
-#[derive(Debug, Clone)]
-struct Moments {
-    /// Σ of the shares so far.
-    weight: f64,
-    mean: Vec<f64>,
-    /// Second moments about 0.
-    square: Matrix,
-}
-
-/// z = L⁻¹(x - m).
-struct Whitening {
-    mean: Vec<f64>,
-    factor: Cholesky,
 }
 
 /// One of so many points is held out.
@@ -112,6 +103,15 @@ impl EstimatorSettings for ScoreSettings {
         "a score learnt on the way: affine in closed form and a network; any dimension"
     }
     fn validate(&self) -> Result<()> {
+        let own = |key: &str, value: String, expected: &str| {
+            Err(Error::Setting { key: key.into(), value, expected: expected.into() })
+        };
+        if self.levels > 0 && self.objective != "denoising" {
+            return own("levels", self.levels.to_string(), "0, or the objective 'denoising', which adds noise");
+        }
+        if self.beta_end > 0.0 && self.levels == 0 {
+            return own("beta_end", self.beta_end.to_string(), "0, or levels > 0");
+        }
         if self.noise_end <= self.noise_start {
             return Ok(());
         }
@@ -132,47 +132,10 @@ impl EstimatorSettings for ScoreSettings {
     }
 }
 
-impl Moments {
-    /// With a new sample of weight 1, the past having the share γ of before.
-    fn followed_by(past: Option<&Self>, sample: &Matrix, share: f64) -> Self {
-        let (mean, covariance) = (sample.column_means(), sample.column_covariance());
-        let d = mean.len();
-        let square = Matrix::from_fn(d, d, |i, j| covariance[(i, j)] + mean[i] * mean[j]);
-        let Some(past) = past else { return Self { weight: 1.0, mean, square } };
-        let weight = 1.0 + share * past.weight;
-        let blend = |old: f64, new: f64| old + (new - old) / weight;
-        Self {
-            weight,
-            mean: past.mean.iter().zip(&mean).map(|(a, b)| blend(*a, *b)).collect(),
-            square: Matrix::from_fn(d, d, |i, j| blend(past.square[(i, j)], square[(i, j)])),
-        }
-    }
-
-    fn covariance(&self) -> Matrix {
-        let m = &self.mean;
-        Matrix::from_fn(m.len(), m.len(), |i, j| self.square[(i, j)] - m[i] * m[j])
-    }
-}
-
-impl Whitening {
-    /// Of points with this mean and covariance under noise of standard deviation s.
-    fn new(mean: Vec<f64>, mut covariance: Matrix, s: f64) -> Result<Self> {
-        (0..mean.len()).for_each(|k| covariance[(k, k)] += s * s);
-        Ok(Self { mean, factor: Cholesky::factor(&covariance, "the covariance of the particles")? })
-    }
-
-    /// z, n×d.
-    fn apply(&self, x: &Matrix) -> Matrix {
-        let mut z = Matrix::from_fn(x.rows(), x.cols(), |i, j| x[(i, j)] - self.mean[j]);
-        solve_lower_rows(self.factor.lower(), &mut z);
-        z
-    }
-}
-
 impl<T: Real> ScoreNet<T> {
     /// With these settings, before any training.
     pub fn new(settings: ScoreSettings) -> Self {
-        Self { settings, moments: None, residual: None, held_out: 0.0, normaliser: 0.0, near: None }
+        Self { settings, moments: None, residual: None, held_out: 0.0, normalisers: Vec::new(), near: None }
     }
 
     /// The noise of a step: 0 but for denoising.
@@ -184,6 +147,16 @@ impl<T: Real> ScoreNet<T> {
         clock.geometric(s.noise_start, s.noise_end, s.noise_anneal)
     }
 
+    /// The levels that count at once; none where one falls.
+    fn levels(&self) -> Option<Levels> {
+        let s = &self.settings;
+        let all = || match s.beta_end > 0.0 {
+            true => Levels::linear(s.levels, s.beta_end),
+            false => Levels::geometric(s.levels, s.noise_end, s.noise_start),
+        };
+        (s.levels > 0).then(all)
+    }
+
     fn is_potential(&self) -> bool {
         self.settings.form == "potential"
     }
@@ -193,54 +166,72 @@ impl<T: Real> ScoreNet<T> {
         self.residual.as_ref().filter(|_| self.held_out < 0.0)
     }
 
-    /// The whitening at the noise of the step: by the particles themselves where they are all there is, so that a later stage of a step sees
+    /// The whitening at each noise level of the step: by the particles themselves where they are all there is, so that a later stage of a step sees
     /// where they have gone, else by the running moments.
-    fn whitening(&self, scene: &Scene) -> Result<Whitening> {
-        let s = self.noise(scene.clock);
-        match (&self.moments, scene.reference) {
-            (Some(moments), Reference::Independent(_)) => Whitening::new(moments.mean.clone(), moments.covariance(), s),
-            _ => Whitening::new(scene.sample().column_means(), scene.sample().column_covariance(), s),
-        }
-    }
-
-    /// The law that stands in the place of the affine one at noise s, where there is one.
-    fn known(&self, s: f64) -> Option<Arc<dyn Density>> {
-        let near = self.near.as_ref().filter(|_| !self.settings.score_layers.is_empty())?;
-        if s > 0.0 { near.smoothed(s) } else { Some(Arc::clone(near)) }
-    }
-
-    /// What stands for a Gaussian of the same moments at x, whitened z, under noise s: -Lᵀ∇ of its log-density, n×d, and the log-density.
-    fn plain(&self, x: &Matrix, z: &Matrix, whitening: &Whitening, s: f64) -> Result<(Matrix, Vec<f64>)> {
-        let (lower, d) = (whitening.factor.lower(), x.cols());
-        let Some(near) = self.known(s) else {
-            let constant = -0.5 * (whitening.factor.log_det() + d as f64 * ln(std::f64::consts::TAU));
-            let square = |z: &[f64]| constant - 0.5 * z.iter().map(|z| z * z).sum::<f64>();
-            return Ok((z.clone(), z.iter_rows().map(square).collect()));
+    fn whitenings(&self, scene: &Scene) -> Result<Vec<Whitening>> {
+        let (mean, covariance) = match (&self.moments, scene.reference) {
+            (Some(moments), Reference::Independent(_)) => (moments.mean.clone(), moments.covariance()),
+            _ => (scene.sample().column_means(), scene.sample().column_covariance()),
         };
-        let at = evaluate(&*near, x)?;
+        let Some(levels) = self.levels() else {
+            let noise = Noise { a: 1.0, s: self.noise(scene.clock) };
+            return Ok(vec![Whitening::new(&mean, &covariance, noise)?]);
+        };
+        let log = |noise: &Noise| ln(noise.s / noise.a);
+        let (first, last) = (log(&levels.all()[0]), log(&levels.all()[levels.len() - 1]));
+        let share = |noise: &Noise| if last > first { (log(noise) - first) / (last - first) } else { 0.0 };
+        let one = |noise: &Noise| Ok(Whitening::new(&mean, &covariance, *noise)?.marked(share(noise)));
+        levels.all().iter().map(one).collect()
+    }
+
+    /// The law that stands in the place of the affine one, where there is one and the noise of the step is single.
+    fn known(&self, whitenings: &[Whitening]) -> Option<Arc<dyn Density>> {
+        let near = self.near.as_ref().filter(|_| !self.settings.score_layers.is_empty())?;
+        let [Whitening { noise: Noise { a: 1.0, s }, .. }] = whitenings else { return None };
+        if *s > 0.0 { near.smoothed(*s) } else { Some(Arc::clone(near)) }
+    }
+
+    /// What stands for a Gaussian of the same moments at x, whitened z, of these levels: -Lᵀ∇ of its log-density, n×d, and the log-density.
+    fn plain(&self, x: &Matrix, z: &Matrix, whitenings: &[Whitening], of: &[usize]) -> Result<(Matrix, Vec<f64>)> {
+        let d = x.cols();
+        let Some(near) = self.known(whitenings) else {
+            let constant = |w: &Whitening| -0.5 * (w.factor.log_det() + d as f64 * ln(std::f64::consts::TAU));
+            let constants: Vec<f64> = whitenings.iter().map(constant).collect();
+            let square = |z: &[f64]| z.iter().map(|z| z * z).sum::<f64>();
+            let log_density = z.iter_rows().zip(of).map(|(z, &k)| constants[k] - 0.5 * square(z)).collect();
+            return Ok((z.clone(), log_density));
+        };
+        let (at, lower) = (evaluate(&*near, x)?, whitenings[0].factor.lower());
         let pull = |i: usize, j: usize| -(j..d).map(|k| lower[(k, j)] * at.score[(i, k)]).sum::<f64>();
         Ok((Matrix::from_fn(x.rows(), d, pull), at.log_density))
     }
 
     /// What the points x (n×d) teach, under fresh signs or noise.
-    fn lesson(&self, x: &Matrix, whitening: &Whitening, s: f64, rng: &mut Stream) -> Result<Lesson<T>> {
+    fn lesson(&self, x: &Matrix, whitenings: &[Whitening], rng: &mut Stream) -> Result<Lesson<T>> {
         let (n, d) = x.shape();
         if self.settings.objective == "denoising" {
+            let many = whitenings.len() as f64;
+            let level = |_| if many > 1.0 { (many * uniform(rng)) as usize } else { 0 };
+            let of: Vec<usize> = (0..n).map(level).collect();
+            let of = [&of[..], &of].concat();
             // the same noise with both signs: what is linear in it cancels
             let mut xi: Matrix = Matrix::zeros(n, d);
             fill_normal(rng, xi.as_mut_slice());
             let both = |k: usize, i: usize| if k < n { xi[(k, i)] } else { -xi[(k - n, i)] };
-            let y = Matrix::from_fn(2 * n, d, |k, j| x[(k % n, j)] + s * both(k, j));
-            let z = whitening.apply(&y);
-            let (plain, lower) = (self.plain(&y, &z, whitening, s)?.0, whitening.factor.lower());
+            let noise = |k: usize| whitenings[of[k]].noise;
+            let y = Matrix::from_fn(2 * n, d, |k, j| noise(k).a * x[(k % n, j)] + noise(k).s * both(k, j));
+            let z = by_level(whitenings, &of, &y, Whitening::apply);
+            let plain = self.plain(&y, &z, whitenings, &of)?.0;
             let pull = Matrix::from_fn(2 * n, d, |k, j| {
+                let lower = whitenings[of[k]].factor.lower();
                 let drawn: f64 = (j..d).map(|i| lower[(i, j)] * both(k, i)).sum();
-                plain[(k, j)] - drawn / s
+                whitenings[of[k]].output * (plain[(k, j)] - drawn / noise(k).s)
             });
-            return Ok(Lesson { z: z.cast(), pull: pull.cast(), divergence: Divergence::None });
+            let marks = marks(whitenings, &of);
+            return Ok(Lesson { z: z.cast(), marks, pull: pull.cast(), divergence: Divergence::None });
         }
-        let z = whitening.apply(x);
-        let pull = self.plain(x, &z, whitening, s)?.0;
+        let z = whitenings[0].apply(x);
+        let pull = self.plain(x, &z, whitenings, &vec![0; n])?.0;
         let sliced = self.settings.objective == "sliced";
         let probes = self.settings.probes.unwrap_or(if d <= EXACT && !sliced { 0 } else { 1 });
         let signs = |rng: &mut Stream| {
@@ -252,22 +243,28 @@ impl<T: Real> ScoreNet<T> {
             0 if !sliced => Divergence::Exact,
             m => Divergence::Probes { signs: (0..m.max(1)).map(|_| signs(rng)).collect(), sliced },
         };
-        Ok(Lesson { pull: pull.cast(), z: z.cast(), divergence })
+        Ok(Lesson { pull: pull.cast(), z: z.cast(), marks: Matrix::zeros(n, 0), divergence })
+    }
+
+    /// A network whose output is 0.
+    fn untrained(&self, d: usize, seed: u64) -> Residual<T> {
+        let marks = if self.settings.levels > 0 { MARKS } else { 0 };
+        Residual::new(d, marks, &self.settings.score_layers, self.is_potential(), seed)
     }
 
     /// Trains the network on the sample of a step.
     fn train(&mut self, scene: &Scene) -> Result<()> {
-        let (sample, whitening) = (scene.sample(), self.whitening(scene)?);
+        let (sample, whitenings) = (scene.sample(), self.whitenings(scene)?);
         let (n, d, step) = (sample.rows(), sample.cols(), scene.clock.step);
-        let (s, settings) = (self.noise(scene.clock), self.settings.clone());
+        let settings = self.settings.clone();
         let mut residual = match self.residual.take() {
             Some(residual) => residual,
-            None => Residual::new(d, &settings.score_layers, self.is_potential(), scene.seed),
+            None => self.untrained(d, scene.seed),
         };
         let mut rng = stream(scene.seed, Purpose::Jitter, TRAINING | step);
         // the same particles are held out in every step: what was learnt by heart would not be met there
         let (held, seen): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % HELD_OUT == HELD_OUT - 1);
-        let held = self.lesson(&sample.gather_rows(&held), &whitening, s, &mut rng)?;
+        let held = self.lesson(&sample.gather_rows(&held), &whitenings, &mut rng)?;
         let fresh = matches!(scene.reference, Reference::Independent(_));
         let rate =
             if fresh { cosine_rate(settings.score_rate, step, scene.clock.steps.max(1)) } else { settings.score_rate };
@@ -277,7 +274,7 @@ impl<T: Real> ScoreNet<T> {
             // every so-manieth row: neighbours in a stratified sample are alike
             let turn = (residual.steps() % turns as u64) as usize;
             let rows: Vec<usize> = seen.iter().copied().skip(turn).step_by(turns).collect();
-            let lesson = self.lesson(&sample.gather_rows(&rows), &whitening, s, &mut rng)?;
+            let lesson = self.lesson(&sample.gather_rows(&rows), &whitenings, &mut rng)?;
             residual.learn(&lesson, rate, step)?;
             // a sample that is new in each step cannot be learnt by heart
             if !fresh && ((k + 1).is_multiple_of(CHECK) || k + 1 == settings.score_steps) {
@@ -295,11 +292,15 @@ impl<T: Real> ScoreNet<T> {
         self.residual = Some(if fresh { residual } else { best.1 });
         if let (true, Some(residual)) = (self.is_potential(), &self.residual) {
             let key = (TRAINING << 1) | step;
-            let z: Matrix<T> = match self.known(s).and_then(|near| near.sample(DRAWS, scene.seed ^ key)) {
-                Some(x) => whitening.apply(&x).cast(),
+            let z: Matrix<T> = match self.known(&whitenings).and_then(|near| near.sample(DRAWS, scene.seed ^ key)) {
+                Some(x) => whitenings[0].apply(&x).cast(),
                 None => normal_matrix(scene.seed, Purpose::Jitter, key, DRAWS, d),
             };
-            self.normaliser = log_mean_exp(&residual.potential(&z));
+            let of_level = |(k, w): (usize, &Whitening)| {
+                let phi = residual.potential(&z, &marks(&whitenings, &[k; DRAWS]));
+                log_mean_exp(&phi.iter().map(|phi| phi / w.output).collect::<Vec<_>>())
+            };
+            self.normalisers = whitenings.iter().enumerate().map(of_level).collect();
         }
         Ok(())
     }
@@ -317,7 +318,9 @@ impl<T: Real> Stateful for ScoreNet<T> {
         }
         if let Some(residual) = &self.residual {
             to.put_part("network", residual);
-            to.put_row("held_out", &[self.held_out, self.normaliser]);
+            // one normaliser at least, as in files of before there were levels
+            let normalisers = if self.normalisers.is_empty() { &[0.0][..] } else { &self.normalisers };
+            to.put_row("held_out", &[&[self.held_out], normalisers].concat());
         }
     }
 
@@ -332,15 +335,16 @@ impl<T: Real> Stateful for ScoreNet<T> {
             }),
         };
         let mut residual = None;
-        let (mut held_out, mut normaliser) = (0.0, 0.0);
+        let (mut held_out, mut normalisers) = (0.0, Vec::new());
         if trained {
-            let mut network = Residual::new(d, &self.settings.score_layers, self.is_potential(), 0);
+            let mut network = self.untrained(d, 0);
             network.restore(&from.part("network"))?;
-            let numbers = from.matrix::<f64>("held_out", (1, 2))?;
-            (held_out, normaliser) = (numbers[(0, 0)], numbers[(0, 1)]);
+            let levels = if self.is_potential() { self.settings.levels.max(1) } else { 1 };
+            let numbers = from.matrix::<f64>("held_out", (1, 1 + levels))?.row(0);
+            (held_out, normalisers) = (numbers[0], numbers[1..].to_vec());
             residual = Some(network);
         }
-        (self.moments, self.residual, self.held_out, self.normaliser) = (moments, residual, held_out, normaliser);
+        (self.moments, self.residual, self.held_out, self.normalisers) = (moments, residual, held_out, normalisers);
         Ok(())
     }
 }
@@ -356,6 +360,10 @@ impl<T: Real> Estimator for ScoreNet<T> {
 
     fn start_from(&mut self, near: &Arc<dyn Density>) {
         self.near = Some(Arc::clone(near));
+    }
+
+    fn diffuses(&self) -> bool {
+        self.settings.objective == "denoising"
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
@@ -376,24 +384,35 @@ impl<T: Real> Estimator for ScoreNet<T> {
 
     fn noised(&self, scene: &Scene, _: &dyn NoisedTarget) -> Result<Noised> {
         let (n, d) = scene.x.shape();
-        let (s, whitening) = (self.noise(scene.clock), self.whitening(scene)?);
+        let whitenings = self.whitenings(scene)?;
+        let of = self.levels().map_or_else(|| vec![0; n], |levels| levels.choose(n, scene));
+        let noise: Vec<Noise> = of.iter().map(|&k| whitenings[k].noise).collect();
         let mut y = scene.x.clone();
-        if s > 0.0 {
-            y.add_scaled(s, &normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d));
+        if noise.iter().any(|noise| noise.s > 0.0) {
+            let xi: Matrix = normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d);
+            y = Matrix::from_fn(n, d, |i, j| noise[i].a * scene.x[(i, j)] + noise[i].s * xi[(i, j)]);
         }
-        let z = whitening.apply(&y);
-        let (mut score, plain) = self.plain(&y, &z, &whitening, s)?;
+        let z = by_level(&whitenings, &of, &y, Whitening::apply);
+        let (mut score, plain) = self.plain(&y, &z, &whitenings, &of)?;
         let (potential, field) = match self.useful() {
-            Some(residual) => residual.at(&z.cast()),
+            Some(residual) => residual.at(&z.cast(), &marks(&whitenings, &of)),
             None => (vec![0.0; if self.settings.gives_density() { n } else { 0 }], Matrix::zeros(n, d)),
         };
-        score.as_mut_slice().iter_mut().zip(field.as_slice()).for_each(|(z, r)| *z = r - *z);
-        solve_lower_transposed_rows(whitening.factor.lower(), &mut score);
-        let normaliser = if self.useful().is_some() { self.normaliser } else { 0.0 };
+        for (i, &k) in of.iter().enumerate() {
+            let output = whitenings[k].output;
+            score.row_mut(i).iter_mut().zip(field.row(i)).for_each(|(z, r)| *z = r / output - *z);
+        }
+        let score = by_level(&whitenings, &of, &score, |w, z| {
+            let mut score = z.clone();
+            solve_lower_transposed_rows(w.factor.lower(), &mut score);
+            score
+        });
+        let trained = self.useful().is_some();
+        let normaliser = |k: usize| self.normalisers.get(k).filter(|_| trained).copied().unwrap_or(0.0);
         // nothing where the network is a field
-        let log_density = plain.iter().zip(&potential).map(|(plain, phi)| plain - normaliser + phi).collect();
-        let q = Law { log_density, score };
-        Ok(Noised { y, noise: vec![Noise { a: 1.0, s }; n], q, p: None, trust: vec![1.0; n] })
+        let all = plain.iter().zip(&potential).zip(&of);
+        let log_density = all.map(|((plain, phi), &k)| plain - normaliser(k) + phi / whitenings[k].output).collect();
+        Ok(Noised { y, noise, q: Law { log_density, score }, p: None, trust: vec![1.0; n] })
     }
 
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {

@@ -23,6 +23,8 @@ pub(super) struct Residual<T: Real> {
 pub(super) struct Lesson<T: Real> {
     /// z, n×d.
     pub z: Matrix<T>,
+    /// What the network sees beside each z, n×m.
+    pub marks: Matrix<T>,
     /// a, n×d: z itself for implicit score matching, a draw with mean r for denoising.
     pub pull: Matrix<T>,
     /// How the divergence is summed; none for denoising.
@@ -45,9 +47,9 @@ const PANEL: usize = 128;
 const UNIT: u64 = 35;
 
 impl<T: Real> Residual<T> {
-    /// A network with these hidden layers whose output is 0.
-    pub(super) fn new(dim: usize, hidden: &[usize], potential: bool, seed: u64) -> Self {
-        let mlp = Mlp::new([&[dim][..], hidden, &[if potential { 1 } else { dim }]].concat());
+    /// A network with these hidden layers and m = `marks` inputs beside z, whose output is 0.
+    pub(super) fn new(dim: usize, marks: usize, hidden: &[usize], potential: bool, seed: u64) -> Self {
+        let mlp = Mlp::new([&[dim + marks][..], hidden, &[if potential { 1 } else { dim }]].concat());
         let mut initial = mlp.initialise::<T>(&mut stream(seed, Purpose::Initialise, UNIT));
         let last = initial.len() - 2;
         initial[last].as_mut_slice().fill(T::ZERO);
@@ -56,8 +58,9 @@ impl<T: Real> Residual<T> {
     }
 
     /// φ (for a potential) and r on a tape.
-    fn on<'t>(&self, p: &[Var<'t, T>], z: Var<'t, T>) -> (Var<'t, T>, Var<'t, T>) {
-        let out = self.mlp.forward(p, z);
+    fn on<'t>(&self, p: &[Var<'t, T>], z: Var<'t, T>, marks: &Matrix<T>) -> (Var<'t, T>, Var<'t, T>) {
+        let input = if marks.cols() > 0 { z.concat_columns(z.tape().leaf(marks)) } else { z };
+        let out = self.mlp.forward(p, input);
         (out, if self.potential { z.tape().gradient(out, &[z])[0] } else { out })
     }
 
@@ -66,9 +69,10 @@ impl<T: Real> Residual<T> {
     }
 
     /// φ(z_i), n, empty for a field, and r(z_i), n×d.
-    pub(super) fn at(&self, z: &Matrix<T>) -> (Vec<f64>, Matrix) {
+    pub(super) fn at(&self, z: &Matrix<T>, marks: &Matrix<T>) -> (Vec<f64>, Matrix) {
         let panels: Vec<(Vec<f64>, Vec<f64>)> = self.panels(z.rows(), |tape, rows| {
-            let (out, r) = self.on(&self.variables(tape), tape.leaf(&z.slice_rows(rows)));
+            let marks = marks.slice_rows(rows.clone());
+            let (out, r) = self.on(&self.variables(tape), tape.leaf(&z.slice_rows(rows)), &marks);
             let values = |v: Var<'_, T>| v.with(|m| m.as_slice().iter().map(|x| x.to_f64()).collect::<Vec<f64>>());
             (if self.potential { values(out) } else { Vec::new() }, values(r))
         });
@@ -77,9 +81,13 @@ impl<T: Real> Residual<T> {
     }
 
     /// φ(z_i) of a potential alone, n.
-    pub(super) fn potential(&self, z: &Matrix<T>) -> Vec<f64> {
+    pub(super) fn potential(&self, z: &Matrix<T>, marks: &Matrix<T>) -> Vec<f64> {
         let panels = self.panels(z.rows(), |tape, rows| {
-            let out = self.mlp.forward(&self.variables(tape), tape.leaf(&z.slice_rows(rows)));
+            let mut input = tape.leaf(&z.slice_rows(rows.clone()));
+            if marks.cols() > 0 {
+                input = input.concat_columns(tape.leaf(&marks.slice_rows(rows)));
+            }
+            let out = self.mlp.forward(&self.variables(tape), input);
             out.with(|m| m.as_slice().iter().map(|x| x.to_f64()).collect::<Vec<f64>>())
         });
         panels.concat()
@@ -101,7 +109,7 @@ impl<T: Real> Residual<T> {
         let part = |m: &Matrix<T>| tape.leaf(&m.slice_rows(rows.clone()));
         let two = T::from_f64(2.0);
         let (z, a) = (part(&lesson.z), part(&lesson.pull));
-        let r = self.on(p, z).1;
+        let r = self.on(p, z, &lesson.marks.slice_rows(rows.clone())).1;
         let whole = || (r.square() - r * a * two).sum();
         let slope = |v: Var<'t, T>| (tape.pull_back(r, v, &[z])[0] * v).sum() * two;
         match &lesson.divergence {

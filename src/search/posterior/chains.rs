@@ -9,7 +9,7 @@ use crate::rng::{Purpose, fill_uniform, normal_matrix, stream};
 use std::sync::Arc;
 
 /// Acceptance of the fastest chain in high dimension (Roberts and Rosenthal, 1998).
-const BEST_ACCEPTANCE: f64 = 0.574;
+pub(crate) const BEST_ACCEPTANCE: f64 = 0.574;
 
 /// Points with log p~ and its score: what a step of MALA on any tempered posterior needs.
 pub(super) struct Walk {
@@ -34,7 +34,8 @@ impl Walk {
         &self.at.score
     }
 
-    /// One step on π ∝ N(x_t; a x, s² I) p~(x)^β with τ of each row; the probabilities of acceptance.   x_t, noise: n×d; the others: n.
+    /// One step on π ∝ N(x_t; a x, s² I) p~(x)^β exp(-½ρ|x|²), `tempered` = (β, ρ), with τ of each row; the probabilities of acceptance.   x_t,
+    /// noise: n×d; the others: n.
     ///
     /// x' = x + τ ∇log π(x) + √(2τ) ξ, accepted with min(1, π(x') φ(x|x')/(π(x) φ(x'|x))). A proposal where p~ is not finite is refused.
     pub(super) fn step(
@@ -43,14 +44,14 @@ impl Walk {
         levels: &[Level],
         xt: &Matrix,
         tau: &[f64],
-        beta: f64,
+        tempered: (f64, f64),
         noise: &Matrix,
         uniforms: &[f64],
     ) -> Vec<f64> {
-        let (n, d) = self.x.shape();
+        let ((n, d), (beta, rest)) = (self.x.shape(), tempered);
         let gradient = |x: &[f64], score: &[f64], i: usize| -> Vec<f64> {
             let Level { a, s } = levels[i];
-            (0..d).map(|j| beta * score[j] + a * (xt[(i, j)] - a * x[j]) / (s * s)).collect()
+            (0..d).map(|j| beta * score[j] - rest * x[j] + a * (xt[(i, j)] - a * x[j]) / (s * s)).collect()
         };
         let mut proposal = Matrix::zeros(n, d);
         for i in 0..n {
@@ -69,7 +70,8 @@ impl Walk {
             let log_target = |x: &[f64], l: f64| {
                 let Level { a, s } = levels[i];
                 let square: f64 = x.iter().zip(xt.row(i)).map(|(x, t)| (t - a * x).powi(2)).sum();
-                beta * l - square / (mutant!("chain-likelihood", 1.0, 2.0) * s * s)
+                let prior = 0.5 * rest * x.iter().map(|x| x * x).sum::<f64>();
+                beta * l - prior - square / (mutant!("chain-likelihood", 1.0, 2.0) * s * s)
             };
             let back = gradient(y, at.score.row(i), i);
             let reverse: f64 = (0..d).map(|j| (x[j] - y[j] - tau[i] * back[j]).powi(2)).sum();
@@ -116,6 +118,11 @@ impl PosteriorChains {
         Ok(Self { p, levels, of, walk, log_step, acceptance, count: 0, adapting: true, seed })
     }
 
+    /// With these τ of the levels.
+    pub fn with_steps(self, steps: &[f64]) -> Self {
+        Self { log_step: steps.iter().map(|&tau| ln(tau)).collect(), ..self }
+    }
+
     /// No more adaptation.
     pub fn freeze(&mut self) {
         self.adapting = false;
@@ -154,7 +161,7 @@ impl PosteriorChains {
             let mut uniforms = vec![0.0; n];
             fill_uniform(&mut stream(self.seed, Purpose::Chain, (1 << 63) | self.count), &mut uniforms);
             let tau: Vec<f64> = self.of.iter().map(|&k| exp(self.log_step[k])).collect();
-            let accepted = self.walk.step(&*self.p, &levels, xt, &tau, 1.0, &noise, &uniforms);
+            let accepted = self.walk.step(&*self.p, &levels, xt, &tau, (1.0, 0.0), &noise, &uniforms);
             let mut mean = vec![0.0; self.levels.len()];
             accepted.iter().zip(&self.of).for_each(|(a, &k)| mean[k] += a / chains[k]);
             sums.iter_mut().zip(&mean).for_each(|(s, m)| *s += m / steps as f64);

@@ -7,7 +7,7 @@ use crate::density::{Density, GaussianMixture, evaluate_log_density};
 use crate::linalg::{Cholesky, Matrix, gemm};
 use crate::num::{exp, ln, log_sum_exp};
 use crate::parallel;
-use crate::rng::{Purpose, fill_normal, normal_matrix, pick, stream, stream_beside, uniform};
+use crate::rng::{Purpose, fill_normal, normal_matrix, pick, pick_at, stream, stream_beside, uniform};
 use std::f64::consts::TAU;
 
 /// `draws` exact independent draws for each x_t, in consecutive rows.   x_t: n×d → n·draws×d.
@@ -64,12 +64,29 @@ pub fn exact(p: &GaussianMixture, level: Level, xt: &Matrix, draws: usize, seed:
 /// What [`importance`] found.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Importance {
-    /// One draw for each x_t: n×d.
+    /// Draws for each x_t, in consecutive rows: n·kept×d.
     pub draws: Matrix,
     /// log of the mean weight: its exponential is an unbiased estimate of (p~ ∗ N(0, (s/a)² I))(x_t/a) = aᵈ p~_t(x_t): n.
     pub log_normaliser: Vec<f64>,
     /// (Σw)²/Σw² of the `particles` weights: n.
     pub effective: Vec<f64>,
+    /// Mean probability of acceptance of the moves on the way; 1 where there are none.
+    pub acceptance: f64,
+}
+
+/// How [`ais`] goes from its proposal to the posterior.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Annealing {
+    /// Chains for each x_t.
+    pub particles: usize,
+    /// How many of them are kept, each as often as its weight says.
+    pub kept: usize,
+    /// Densities on the way, the posterior itself with them.
+    pub rungs: usize,
+    /// τ of the MALA step on each.
+    pub step: f64,
+    /// λ of the Gaussian exp(-½λ|x|²) that stands for p~ in the proposal; 0 for none.
+    pub precision: f64,
 }
 
 /// One draw for each x_t by importance sampling: `particles` points from the likelihood read as a density of x_0, N(x_t/a, (s/a)² I), weighted by
@@ -82,55 +99,67 @@ pub fn importance(p: &dyn Density, level: Level, xt: &Matrix, particles: usize, 
     let at = |r: usize, j: usize| xt[(r / particles, j)] / level.a + level.bandwidth() * z[(r, j)];
     let points = Matrix::from_fn(n * particles, d, at);
     let log_weights = evaluate_log_density(p, &points)?;
-    Ok(keep_one(&points, &log_weights, particles, seed))
+    Ok(keep(&points, &log_weights, (particles, 1), seed, 1.0))
 }
 
-/// One row of each group of `particles`, with the probabilities of its weights.
-fn keep_one(points: &Matrix, log_weights: &[f64], particles: usize, seed: u64) -> Importance {
+/// `kept` rows of each group of `particles`, each with the probability of its weight; systematic (Kitagawa 1996), so that few are kept twice.
+fn keep(
+    points: &Matrix,
+    log_weights: &[f64],
+    (particles, kept): (usize, usize),
+    seed: u64,
+    acceptance: f64,
+) -> Importance {
     let mut rng = stream_beside(seed, Purpose::Chain, 0);
-    let (mut kept, mut log_normaliser, mut effective) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut rows, mut log_normaliser, mut effective) = (Vec::new(), Vec::new(), Vec::new());
     for (i, l) in log_weights.chunks_exact(particles).enumerate() {
         let total = log_sum_exp(l);
         // where every weight is 0 nothing tells the particles apart
         let even = total == f64::NEG_INFINITY;
         let share = |l: &f64| if even { 1.0 / particles as f64 } else { exp(l - total) };
         let weights: Vec<f64> = l.iter().map(share).collect();
-        kept.push(i * particles + pick(&mut rng, &weights));
+        let first = uniform(&mut rng);
+        rows.extend((0..kept).map(|k| i * particles + pick_at((first + k as f64) / kept as f64, &weights)));
         log_normaliser.push(total - mutant!("importance-mean", 0.0, ln(particles as f64)));
         effective.push(1.0 / weights.iter().map(|w| w * w).sum::<f64>());
     }
-    Importance { draws: points.gather_rows(&kept), log_normaliser, effective }
+    Importance { draws: points.gather_rows(&rows), log_normaliser, effective, acceptance }
 }
 
-/// One draw for each x_t by annealed importance sampling (Neal, Statistics and Computing 2001): `particles` chains from the likelihood, through
-/// the densities ∝ N(x_t; a x, s² I) p~(x)^(k/rungs), k = 1..rungs, with one MALA step of length `step` on each, weighted, and one kept.   x_t: n×d.
+/// `kept` draws for each x_t by annealed importance sampling (Neal, Statistics and Computing 2001): chains from the proposal, through the densities
+/// ∝ N(x_t; a x, s² I) g(x)^(1-k/K) p~(x)^(k/K), g = exp(-½λ|x|²), k = 1..K, with one MALA step on each, weighted, and some kept.   x_t: n×d.
 ///
-/// Errors as [`importance`], which is the case of one rung but for the last step.
-pub fn ais(
-    p: &dyn Density,
-    level: Level,
-    xt: &Matrix,
-    particles: usize,
-    rungs: usize,
-    step: f64,
-    seed: u64,
-) -> Result<Importance> {
-    let (n, d) = xt.shape();
-    let each: Vec<usize> = (0..n * particles).map(|r| r / particles).collect();
-    let xt = xt.gather_rows(&each);
-    let z: Matrix = normal_matrix(seed, Purpose::Chain, 0, n * particles, d);
-    let start = Matrix::from_fn(n * particles, d, |r, j| xt[(r, j)] / level.a + level.bandwidth() * z[(r, j)]);
+/// With λ = 0 the proposal is the likelihood read as a density of x_0; where that is wider than p, a Gaussian about as wide as p keeps
+/// proposals where p is. Errors as [`importance`], which is the case of λ = 0 and one rung but for the last step.
+pub fn ais(p: &dyn Density, level: Level, xt: &Matrix, how: Annealing, seed: u64) -> Result<Importance> {
+    let Annealing { particles, kept, rungs, step, precision } = how;
+    let (d, all) = (xt.cols(), xt.rows() * particles);
+    let (y, h) = (|r: usize, j: usize| xt[(r, j)] / level.a, level.bandwidth());
+    // N(y, h² I) times g is N(y/(1 + λh²), h²/(1 + λh²) I) times its integral
+    let narrower = 1.0 + precision * h * h;
+    let each: Vec<usize> = (0..all).map(|r| r / particles).collect();
+    let z: Matrix = normal_matrix(seed, Purpose::Chain, 0, all, d);
+    let start = Matrix::from_fn(all, d, |r, j| y(each[r], j) / narrower + h / narrower.sqrt() * z[(r, j)]);
+    let wide = xt.gather_rows(&each);
     let mut walk = Walk::new(p, start)?;
-    let mut log_weights = vec![0.0; n * particles];
+    let (mut log_weights, mut acceptance) = (vec![0.0; all], 0.0);
     let mut rng = stream(seed, Purpose::Chain, 1 << 40);
-    let (steps, levels) = (vec![step; n * particles], vec![level; n * particles]);
+    let (steps, levels) = (vec![step; all], vec![level; all]);
     for k in 1..=rungs {
-        for (w, l) in log_weights.iter_mut().zip(walk.log_density()) {
-            *w += l / rungs as f64;
+        for ((w, l), x) in log_weights.iter_mut().zip(walk.log_density()).zip(walk.points().iter_rows()) {
+            let prior = 0.5 * precision * x.iter().map(|x| x * x).sum::<f64>();
+            *w += (l + prior) / rungs as f64;
         }
-        let uniforms: Vec<f64> = (0..n * particles).map(|_| uniform(&mut rng)).collect();
-        let noise = normal_matrix(seed, Purpose::Chain, k as u64, n * particles, d);
-        walk.step(p, &levels, &xt, &steps, k as f64 / rungs as f64, &noise, &uniforms);
+        let uniforms: Vec<f64> = (0..all).map(|_| uniform(&mut rng)).collect();
+        let noise = normal_matrix(seed, Purpose::Chain, k as u64, all, d);
+        let beta = k as f64 / rungs as f64;
+        let accepted = walk.step(p, &levels, &wide, &steps, (beta, (1.0 - beta) * precision), &noise, &uniforms);
+        acceptance += accepted.iter().sum::<f64>() / (rungs * all) as f64;
     }
-    Ok(keep_one(walk.points(), &log_weights, particles, seed))
+    let mut found = keep(walk.points(), &log_weights, (particles, kept), seed, acceptance);
+    for (i, l) in found.log_normaliser.iter_mut().enumerate() {
+        let square: f64 = (0..d).map(|j| y(i, j).powi(2)).sum();
+        *l -= 0.5 * (d as f64 * ln(narrower) + precision * square / narrower);
+    }
+    Ok(found)
 }

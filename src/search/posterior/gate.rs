@@ -31,13 +31,17 @@ impl Posterior {
     /// Panics where the rows do not match.
     pub fn of(p: &dyn Density, level: Level, xt: &Matrix, x0: &Matrix, draws: usize) -> Result<Self> {
         assert_eq!(x0.shape(), (xt.rows() * draws, xt.cols()), "draws for each x_t");
-        let score = evaluate(p, x0)?.score;
+        Ok(Self::known(level, xt, x0, &evaluate(p, x0)?.score, draws))
+    }
+
+    /// The same where ∇log p~ is known at the draws (n·`draws`×d).
+    pub fn known(level: Level, xt: &Matrix, x0: &Matrix, score: &Matrix, draws: usize) -> Self {
         let Level { a, s } = level;
         let tweedie = Matrix::from_fn(x0.rows(), x0.cols(), |r, j| (a * x0[(r, j)] - xt[(r / draws, j)]) / (s * s));
         let difference = Matrix::from_fn(x0.rows(), x0.cols(), |r, j| {
             score[(r, j)] / mutant!("target-score-scale", 1.0, a) - tweedie[(r, j)]
         });
-        Ok(Self { tweedie, difference, draws })
+        Self { tweedie, difference, draws }
     }
 
     /// (Cov(D, T - D), Cov(T - D)) within each x_t, averaged over them: at least two draws each.

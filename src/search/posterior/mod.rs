@@ -4,8 +4,9 @@ mod chains;
 mod draw;
 mod gate;
 
+pub(crate) use chains::BEST_ACCEPTANCE;
 pub use chains::PosteriorChains;
-pub use draw::{Importance, ais, exact, importance};
+pub use draw::{Annealing, Importance, ais, exact, importance};
 pub use gate::{Gate, Posterior};
 
 use crate::{Error, Result};
