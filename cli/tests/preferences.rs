@@ -64,7 +64,7 @@ fn bad_families() {
         ("of = [\"gmm9\"]", "of has 1 targets; give 2 to 10"),
         ("", "the key 'of' is missing"),
         ("of = [\"gmm9\", \"nope\"]", "of: unknown target 'nope'"),
-        ("of = [\"gmm9\", \"gmm40-50\"]", "have dimensions 2 and 50; give targets of one dimension"),
+        ("of = [\"gmm9\", \"funnel-10\"]", "have dimensions 2 and 10; give targets of one dimension"),
         ("of = [\"dw4\", \"dw4\"]", "has a support or positions of its own"),
         ("of = [\"gmm9\", \"ring8\"]\nfrom = 0.5", "unknown key 'from'"),
         ("of = [\"gmm9\", \"ring8\"]\nnodes = [[0.5, 0.5]]", "a row of nodes has 2 numbers, not 9"),

@@ -121,5 +121,5 @@ fn diffusive_methods() {
     let said = run(at, &["train", "two.toml", "--velocity", "diffusive", "--estimator", "exact"], &[], 2);
     assert!(said.contains("'exact'") && said.contains("levels=12"), "{said}");
     let said = run(at, &["train", "two.toml", "--method", "diffusive", "--set", "draws=1"], &[], 2);
-    assert!(said.contains("gate = auto") && said.contains("mixed"), "{said}");
+    assert!(said.contains("gate = by-dimension") && said.contains("mixed"), "{said}");
 }

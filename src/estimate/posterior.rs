@@ -38,9 +38,9 @@ crate::settings! {
         chain_step: Option<f64> = None, Rule::Positive;
         /// Last states of each chain that are averaged.
         averaged: usize = 1, Rule::AtLeast(1);
-        /// G in the estimate D + G (T - D): "matrix" and "scalar" as the draws of the last step say, "auto" the matrix in up to 8 dimensions,
+        /// G in the estimate D + G (T - D): "matrix" and "scalar" as the draws of the last step say, "by-dimension" the matrix in up to 8 dimensions,
         /// "mixed" a²/(a² + s²), "tweedie" 0, "target" 1.
-        gate: String = "auto".into(), Rule::OneOf(&["auto", "matrix", "scalar", "mixed", "tweedie", "target"]);
+        gate: String = "by-dimension".into(), Rule::OneOf(&["by-dimension", "matrix", "scalar", "mixed", "tweedie", "target"]);
         /// Whether chains go on from step to step, for particles, which move little; then nothing gives log p~.
         persistent: bool = false, Rule::Any;
     }
@@ -231,7 +231,7 @@ impl PosteriorTarget {
         let each = self.settings.draws * self.settings.averaged;
         let matrix = match self.settings.gate.as_str() {
             "matrix" => true,
-            "auto" => d <= MATRIX,
+            "by-dimension" => d <= MATRIX,
             "scalar" => false,
             _ => return None,
         };

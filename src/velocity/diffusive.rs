@@ -28,7 +28,7 @@ impl VelocitySettings for PosteriorSettings {
             let expected = format!("at most chain_length + 1 = {}: states of one chain", self.chain_length + 1);
             return bad("averaged", self.averaged.to_string(), expected);
         }
-        if matches!(self.gate.as_str(), "auto" | "matrix" | "scalar") && self.draws * self.averaged < 2 {
+        if matches!(self.gate.as_str(), "by-dimension" | "matrix" | "scalar") && self.draws * self.averaged < 2 {
             return bad("gate", self.gate.clone(), "mixed, tweedie or target where draws = averaged = 1".into());
         }
         if self.persistent && self.divergence != "reverse-kl" {

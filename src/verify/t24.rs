@@ -166,8 +166,11 @@ impl Levels {
         out.comparisons.push(Comparison::exact(name("least ⟨z, ŝ⟩"), least(&weights), value, 1.0, 1e-7));
         for f in divergences {
             let other = self.efficiency(|l| f.weight(l));
-            out.comparisons
-                .push(Comparison::decision(name(&format!("{} is no better", f.name())), other <= value + 1e-9));
+            let name = name(&format!("{} is no better", f.name()));
+            out.comparisons.push(match other.is_finite() {
+                true => Comparison::decision(name, other <= value + 1e-9),
+                false => Comparison::refused(name, "its weight overflows between the levels"),
+            });
         }
         // signed combinations of the levels: no better either
         let mut rng = stream(seed, Purpose::Check, 24_000);
