@@ -68,7 +68,7 @@ mod tests {
     fn schedules() {
         let linear = Levels::linear(29, 0.7);
         let slope = (0.7 - 1e-4) / 29.0;
-        let first = (0.9999 * (1.0 - 1e-4 - slope) as f64).sqrt();
+        let first = (0.9999 * (1.0f64 - 1e-4 - slope)).sqrt();
         assert_eq!(linear.len(), 29);
         assert!((linear.all()[0].a / first - 1.0).abs() < 1e-12);
         for (k, a) in [(1, 0.988), (15, 0.188), (29, 6.6e-4)] {

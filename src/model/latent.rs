@@ -177,9 +177,12 @@ fn invert(logits: &[f64], u: &[f64]) -> Vec<usize> {
     u.iter().map(|u| cumulative.partition_point(|c| c <= u).min(logits.len() - 1)).collect()
 }
 
+/// The codes of some rows, block by block.
+pub(crate) type BlockCodes = Vec<Arc<[usize]>>;
+
 impl<T: Real> LatentBatch<T> {
     /// Some rows: the noise, and the codes of each block as tape operations take them.
-    pub(crate) fn slice(&self, rows: Range<usize>) -> (Matrix<T>, Option<Vec<Arc<[usize]>>>) {
+    pub(crate) fn slice(&self, rows: Range<usize>) -> (Matrix<T>, Option<BlockCodes>) {
         let codes = self.codes_of(rows.clone()).map(|(codes, blocks)| {
             (0..blocks).map(|b| codes.iter().copied().skip(b).step_by(blocks).collect()).collect()
         });
