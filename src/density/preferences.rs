@@ -37,6 +37,15 @@ impl Geometric {
             None => Ok(Self { parts, weights }),
         }
     }
+
+    /// log p~_λ at points where each log p~_k is known.
+    pub(crate) fn of_parts(&self, logs: &[Vec<f64>]) -> Vec<f64> {
+        let mut out = vec![0.0; logs[0].len()];
+        for (logs, w) in logs.iter().zip(&self.weights).filter(|(_, w)| **w > 0.0) {
+            out.iter_mut().zip(logs).for_each(|(o, l)| *o += w * l);
+        }
+        out
+    }
 }
 
 impl Density for Geometric {

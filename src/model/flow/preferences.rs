@@ -1,6 +1,6 @@
 //! A flow at one weight of a family of geometric mixtures.
 
-use crate::density::{Density, Geometric, Preferences};
+use crate::density::{Geometric, Preferences};
 use crate::error::Result;
 use crate::linalg::Matrix;
 use crate::metric::{Certificate, Estimate, weighted_means};
@@ -33,9 +33,9 @@ impl AtPreference {
         let (points, log_q) = flow.given(condition)?.sample(n, seed, 0);
         let more = condition.len();
         let x = Matrix::from_fn(points.rows(), points.cols() - more, |i, j| points[(i, j + more)]);
-        let log_p = Geometric::new(family.parts().to_vec(), weights.to_vec())?.log_density(&x);
-        let log_weights: Vec<f64> = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
         let each: Vec<Vec<f64>> = family.parts().iter().map(|p| p.log_density(&x)).collect();
+        let log_p = Geometric::new(family.parts().to_vec(), weights.to_vec())?.of_parts(&each);
+        let log_weights: Vec<f64> = log_p.iter().zip(&log_q).map(|(p, q)| p - q).collect();
         let means = weighted_means(&log_weights, &Matrix::from_fn(n, each.len(), |i, k| each[k][i]))?;
         let certificate = Certificate::of(&log_weights, None)?;
         let (log_z, ess) = (certificate.log_z, certificate.reverse_ess);

@@ -46,9 +46,6 @@ struct Sums<'a, T> {
     set: InstructionSet,
 }
 
-/// Rows of Σ k b; those of Σ k (y - x) follow.
-pub(super) const CARRIED: usize = 0;
-
 impl<T: Real> Kernel for Sums<'_, T> {
     type Output = ();
     #[inline(always)]
@@ -60,12 +57,13 @@ impl<T: Real> Kernel for Sums<'_, T> {
                 places[c].0[l] = x[l.min(last) * d + c];
             }
         }
+        // rows of Σ k b, then those of Σ k (y - x)
         let (places, mut totals) = (&places[..d], [Lanes([0.0; LANES]); 2 * FEW]);
         add::<FMA, T>(set, samples, b, places, &mut totals[..2 * d]);
         let rows = carried.chunks_exact_mut(d).zip(moved.chunks_exact_mut(d));
         for (l, (carried, moved)) in rows.enumerate() {
             for c in 0..d {
-                carried[c] = T::from_f64(totals[CARRIED + c].0[l]);
+                carried[c] = T::from_f64(totals[c].0[l]);
                 moved[c] = T::from_f64(totals[d + c].0[l] * unit);
             }
         }
@@ -94,7 +92,7 @@ fn add<const FMA: bool, T: Real>(
         for k in k.as_flattened_mut() {
             *k = k.exp2_body::<FMA>();
         }
-        carry::<FMA, T>(b, d, k, &mut part[CARRIED..CARRIED + d]);
+        carry::<FMA, T>(b, d, k, &mut part[..d]);
         shift::<FMA, T>(samples, x, k, &mut part[d..2 * d]);
         for (total, part) in totals.iter_mut().zip(&part) {
             for l in 0..LANES {
