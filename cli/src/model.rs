@@ -1,5 +1,6 @@
 //! Generators and flows in files: model.safetensors of a run.
 
+mod equivariant;
 mod flow;
 mod of_run;
 mod particles;
@@ -13,6 +14,7 @@ use pushforward::density::{Affine, Density, Group, Orientation};
 use pushforward::linalg::Matrix;
 use pushforward::model::flow::{CouplingKind, Flow};
 use pushforward::model::{BEND, Classes, Generator, Latent, Pieces, Searched};
+use pushforward::nn::Equivariant;
 use pushforward::num::Real;
 use serde_json::json;
 use std::path::Path;
@@ -267,7 +269,8 @@ fn save_generator<T: Stored>(path: &Path, generator: &Generator<T>, config: &str
     let hidden = serde_json::to_string(generator.hidden()).expect("a list of whole numbers is JSON");
     let constants = json!({ "activation": "x*sigmoid(x)", "bend": BEND }).to_string();
     let metadata = [("config", config.into()), ("hidden", hidden), ("constants", constants)];
-    let metadata = metadata.map(|(key, text)| (key.to_string(), text)).into();
+    let mut metadata: Metadata = metadata.map(|(key, text)| (key.to_string(), text)).into();
+    equivariant::put(&mut metadata, generator.particles());
     safetensors::write(path, &tensors, &metadata)
 }
 
@@ -350,10 +353,18 @@ fn rebuild<T: Stored>(tensors: &Tensors, metadata: &Metadata) -> Result<Model, S
     let held = held(tensors, |name| name.starts_with("network."));
     let classes = classes_of(tensors, codes)?;
     let guided = if classes.is_some() { 2 * codes * frame.dim() } else { 0 };
-    if Generator::<T>::size_of(frame.dim(), codes, &hidden).and_then(|n| n.checked_add(guided)) != Some(held) {
+    let particles = equivariant::of(metadata, &hidden, codes, frame.dim())?;
+    let size = match particles {
+        Some(_) => Equivariant::size(hidden[0], hidden.len()),
+        None => Generator::<T>::size_of(frame.dim(), codes, &hidden).and_then(|n| n.checked_add(guided)),
+    };
+    if size != Some(held) {
         return Err(format!("layers {hidden:?} with {codes} codes do not fit a file of {held} parameters"));
     }
-    let mut generator: Generator<T> = Generator::new(frame, latent, &hidden, 0);
+    let mut generator: Generator<T> = match particles {
+        Some(space) => Generator::of_particles(frame, space, (hidden[0], hidden.len()), 0),
+        None => Generator::new(frame, latent, &hidden, 0),
+    };
     if let Some(classes) = classes {
         generator = generator.with_classes(classes);
     }
@@ -439,7 +450,30 @@ fn parameter_of<T: Stored>(tensors: &Tensors, name: &str, shape: (usize, usize))
 #[cfg(test)]
 mod tests {
     use super::*;
+    use pushforward::linalg::MeanFree;
     use pushforward::model::flow::Architecture;
+
+    /// Checks that a generator on particles draws the same bits when it was saved and loaded, and that particles which do not fit are refused.
+    #[test]
+    fn equivariant_generators_come_back() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("m.safetensors");
+        let space = MeanFree { particles: 4, dim: 2 };
+        let frame = Affine::new(vec![0.0; 6], 1.7).unwrap();
+        let mut generator: Generator<f32> = Generator::of_particles(frame, space, (7, 3), 3);
+        for p in &mut generator.parameters {
+            *p = Arc::new(Matrix::from_fn(p.rows(), p.cols(), |i, j| ((i + 2 * j) as f32).sin() * 0.3).into());
+        }
+        save(&path, &Model::F32(generator.clone()), "{}").unwrap();
+        assert_eq!(load(&path).unwrap().sample(300, 4, 2), generator.sample(300, 4, 2));
+        let (tensors, mut metadata) = safetensors::read(&path).unwrap();
+        for (particles, hidden) in [("[5, 2]", "[7,7,7]"), ("[4]", "[7,7,7]"), ("[4, 2]", "[7,7]"), ("[4, 2]", "[7,8,7]")]
+        {
+            metadata.insert(equivariant::KEY.into(), particles.into());
+            metadata.insert("hidden".into(), hidden.into());
+            assert!(rebuild::<f32>(&tensors, &metadata).is_err(), "{particles} {hidden}");
+        }
+    }
 
     /// Checks that a generator that was saved and loaded draws the same bits, with and without codes and hidden layers,
     /// in both precisions, in 1 to 5 dimensions.

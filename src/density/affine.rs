@@ -203,6 +203,13 @@ impl Affine {
         one_scale.or_of_covariance(&covariance)
     }
 
+    /// Centre 0 and one scale, √(E|x|²/d), of points (n×d) of a law that is known to have mean 0 and a covariance c I;
+    /// `Error::Parameter` where they are all 0 or not finite.
+    pub fn symmetric(x: &Matrix) -> Result<Self> {
+        let square = x.as_slice().iter().map(|x| x * x).sum::<f64>() / x.as_slice().len() as f64;
+        Self::new(vec![0.0; x.cols()], square.sqrt())
+    }
+
     /// Mean and scale of particles (n×d), by the rule of [`Affine::of_mixture`]; `Error::Unsupported` where they are one point or not
     /// finite.
     pub fn of_particles(x: &Matrix) -> Result<Self> {

@@ -3,14 +3,14 @@
 use crate::Result;
 use crate::autodiff::Var;
 use crate::density::{Affine, Density, GaussianMixture, Orientation, Oriented};
-use crate::linalg::{Matrix, solve_lower};
+use crate::linalg::{Matrix, MeanFree, solve_lower};
 use crate::model::Searched;
 use crate::model::batch::Batch;
 use crate::model::centres::CentreDensity;
 use crate::model::classes::Classes;
 use crate::model::latent::{Latent, LatentBatch};
 use crate::model::pieces::Pieces;
-use crate::nn::{Inference, Mlp, Parameters};
+use crate::nn::{Equivariant, Inference, Mlp, Network, Parameters};
 use crate::num::{Real, ln, tanh_slice};
 use crate::parallel;
 use crate::rng::{Purpose, stream};
@@ -23,7 +23,8 @@ use std::sync::Arc;
 ///   h > 0 the law has a density that can be estimated and certified ([`CentreDensity`]), and the network's output goes through
 ///   3 tanh(·/3), so that the law's tails are those of the pieces; with [`Classes`] a guidance w moves c_k by w c'_k and s_k by w s'_k,
 ///   both learned; for a latent with a code of each of B blocks of coordinates m, A, c and s are sums over its codes, and h = 0;
-/// - y = z + MLP(z) for a Gaussian latent, and for samples of another law ([`Generator::at_source`]).
+/// - y = z + MLP(z) for a Gaussian latent, and for samples of another law ([`Generator::at_source`]); with an [`Equivariant`] network
+///   ([`Generator::of_particles`]) G exchanges, turns and reflects with the particles, and so does the law of G(z).
 ///
 /// With an [`Orientation`] x is then moved by an element of its group, uniform and independent of x.
 #[derive(Debug, Clone)]
@@ -45,7 +46,7 @@ pub struct Generator<T: Real = f32> {
     /// Of a target with symmetries: the network has the law p s, and each sample is moved by a uniform element of the group.
     pub orientation: Option<Arc<Orientation>>,
     hidden: Vec<usize>,
-    network: Mlp,
+    network: Network,
 }
 
 /// Largest output of the network of a generator with noise, in units of a piece.
@@ -59,7 +60,7 @@ impl<T: Real> Generator<T> {
     /// A fresh generator in R^d, d the frame's, with hidden layers of the given widths; its parameters and pieces are drawn under `seed`.
     pub fn new(frame: Affine, latent: Latent, hidden: &[usize], seed: u64) -> Self {
         let (d, codes) = (frame.dim(), latent.codes());
-        let network = Mlp::new([&[if codes > 0 { 2 * d } else { d }], hidden, &[d]].concat());
+        let network = Network::Mlp(Mlp::new([&[if codes > 0 { 2 * d } else { d }], hidden, &[d]].concat()));
         let mut rng = stream(seed, Purpose::Initialise, 0);
         let pieces = (codes > 0).then(|| Pieces::fresh(codes, d, &mut rng));
         let own = pieces.iter().flat_map(|p| [p.means().cast(), Matrix::zeros(codes, d)]);
@@ -75,6 +76,26 @@ impl<T: Real> Generator<T> {
             orientation: None,
             hidden: hidden.to_vec(),
             network,
+        }
+    }
+
+    /// The generator y = z + network(z), z ~ N(0, I), with an equivariant network of `layers` layers of `width` features on `particles`; it
+    /// begins at the identity. The frame must turn with the particles: its centre is 0, and it has one scale.
+    #[track_caller]
+    pub fn of_particles(frame: Affine, particles: MeanFree, (width, layers): (usize, usize), seed: u64) -> Self {
+        assert_eq!(frame.dim(), particles.free_dim(), "Generator::of_particles: dimension of the frame");
+        let network = Network::Equivariant(Equivariant::new(particles, width, layers, 0, false));
+        let initial = network.initialise(&mut stream(seed, Purpose::Initialise, 0));
+        let parameters = initial.into_iter().map(|m: Matrix<T>| Arc::new(m.into())).collect();
+        let hidden = vec![width; layers];
+        Self { parameters, network, hidden, ..Self::new(frame, Latent::Gaussian, &[], seed) }
+    }
+
+    /// The particles of an equivariant network.
+    pub fn particles(&self) -> Option<MeanFree> {
+        match &self.network {
+            Network::Equivariant(network) => Some(network.space()),
+            Network::Mlp(_) => None,
         }
     }
 
@@ -200,7 +221,7 @@ impl<T: Real> Generator<T> {
         guidance: f64,
     ) -> Var<'t, T> {
         match codes {
-            None | Some([]) => noise + self.network.forward(parameters, noise),
+            None | Some([]) => noise + self.network.forward(parameters, noise, None),
             Some([first, others @ ..]) => {
                 let summed = |k: usize| {
                     let first = parameters[k].gather_rows(first);
@@ -212,7 +233,7 @@ impl<T: Real> Generator<T> {
                     if self.classes.is_some() { plain + guided() } else { plain }
                 };
                 let (code, shift) = (own(0), own(1));
-                let reach = self.network.forward(&parameters[self.own()..], code.concat_columns(noise));
+                let reach = self.network.forward(&parameters[self.own()..], code.concat_columns(noise), None);
                 let bounded = self.noise > 0.0;
                 let reach = if bounded { (reach * T::from_f64(1.0 / BEND)).tanh() * T::from_f64(BEND) } else { reach };
                 noise + shift + reach

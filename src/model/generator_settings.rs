@@ -2,11 +2,12 @@
 
 use crate::density::{Affine, Orientation, Target, WeightedSamples};
 use crate::error::{Error, Result};
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, MeanFree};
 use crate::metric::resample;
 use crate::model::frame_state::frame_of_state;
 use crate::model::model::{Built, Model, ModelSettings, Start};
 use crate::model::{Classes, Generator, GeneratorModel, Searched};
+use crate::nn::Network;
 use crate::num::{Real, powf};
 use crate::search::{Found, SearchSettings, blocks, fit_blocks, fit_mixture, refine, search};
 use crate::state::{State, Stateful};
@@ -21,6 +22,8 @@ crate::settings! {
         codes: usize = 256, Rule::AtLeast(0);
         /// Widths of the hidden layers.
         hidden: Vec<usize> = vec![128; 3], Rule::AtLeast(1);
+        /// [n, k] for a network that exchanges, turns and reflects with n particles in R^k, whose mean is 0; it has no codes. [] for any other.
+        equivariant: Vec<usize> = vec![], Rule::AtLeast(1);
         /// Adam's rate at the start; it falls to 0 along a half cosine.
         learning_rate: f64 = 2e-3, Rule::Positive;
         /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density; 0 for none. Chosen by the
@@ -51,6 +54,10 @@ impl ModelSettings for GeneratorSettings {
         "a network G, x = G(z): one pass a sample"
     }
     fn validate(&self) -> Result<()> {
+        if self.particles()?.is_some() && self.codes > 0 {
+            let (value, expected) = (self.codes.to_string(), "0 with an equivariant network".into());
+            return Err(Error::Setting { key: "codes".into(), value, expected });
+        }
         match self.noise {
             Some(h) if h > 0.0 && h < LEAST_NOISE => Err(Error::Setting {
                 key: "noise".into(),
@@ -76,6 +83,14 @@ impl ModelSettings for GeneratorSettings {
         let rows = self.batch as f64 + (reference as f64).max(centres);
         // each hidden layer keeps its input and its output for the way back
         let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
+        // and an equivariant one some ten matrices with a row for each pair
+        let batches = match self.particles() {
+            Ok(Some(space)) => {
+                let pairs = (space.particles * (space.particles - 1) / 2) as f64;
+                batches + rows * pairs * 10.0 * self.hidden.iter().sum::<usize>() as f64
+            }
+            _ => batches,
+        };
         size * (4.0 * parameters + batches) + 8.0 * (3.0 * self.search_particles as f64 * d + 2.0 * d * d)
     }
     fn copy(&self) -> Box<dyn ModelSettings> {
@@ -84,11 +99,18 @@ impl ModelSettings for GeneratorSettings {
 }
 
 impl GeneratorSettings {
+    /// The particles of an equivariant network.
+    pub(super) fn particles(&self) -> Result<Option<MeanFree>> {
+        Network::particles("equivariant", &self.equivariant, &self.hidden)
+    }
+
     /// From points of a source: the identity on them. With codes: at the mixture that follows the target, as far as a search found it
     /// ([`fit_mixture`], [`refine`]), or its samples; without noise and for a target that is a product over blocks of coordinates, at a mixture for
     /// each block ([`blocks`], [`fit_blocks`]).
     fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
         let (target, seed) = (start.target, start.seed);
+        let particles = self.particles()?;
+        Network::check_dimension("equivariant", particles, target.dim())?;
         let mixture = target.densities.first().and_then(|p| p.mixture());
         // without codes a search finds the units alone
         let searches = (self.codes > 0 && start.points.is_none()) || (start.frame.is_none() && mixture.is_none());
@@ -125,6 +147,7 @@ impl GeneratorSettings {
         let blocks = self.blocks_of(&start, found.as_ref().filter(|_| orientation.is_none()))?;
         let frame = match (start.frame, &blocks, mixture, points) {
             (Some(frame), ..) => frame,
+            (None, _, _, Some(points)) if particles.is_some() => Affine::symmetric(points)?,
             (None, Some(blocks), _, Some(points)) => Affine::of_blocks(points, blocks)?,
             (None, _, Some(mixture), _) => Affine::of_mixture(mixture),
             (None, _, None, Some(points)) => Affine::of_particles(points)?,

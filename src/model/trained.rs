@@ -63,7 +63,13 @@ impl<T: Real> GeneratorModel<T> {
             0 => Latent::Gaussian,
             k => Latent::Codes { logits: vec![0.0; k] },
         };
-        Self::new(Generator::new(frame, latent, &settings.hidden, seed), settings)
+        let generator = match settings.particles() {
+            Ok(Some(space)) => {
+                Generator::of_particles(frame, space, (settings.hidden[0], settings.hidden.len()), seed)
+            }
+            _ => Generator::new(frame, latent, &settings.hidden, seed),
+        };
+        Self::new(generator, settings)
     }
 
     /// Any generator.

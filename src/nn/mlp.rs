@@ -12,6 +12,14 @@ pub(crate) type Parameter<T> = Arc<Factor<T>>;
 /// Trainable matrices in a fixed order, shared with the tapes that compute with them.
 pub type Parameters<T> = Vec<Arc<Factor<T>>>;
 
+/// A weight with entries from N(0, 1/rows).
+pub(crate) fn normal_weight<T: Real>(rng: &mut Stream, rows: usize, cols: usize) -> Matrix<T> {
+    let mut weight = Matrix::zeros(rows, cols);
+    fill_normal(rng, weight.as_mut_slice());
+    let sd = T::from_f64((1.0 / rows as f64).sqrt());
+    weight.map(|x| x * sd)
+}
+
 /// A multilayer perceptron: x ↦ W_L a(… a(x W_1 + b_1) …) + b_L with a = SiLU, a(u) = u σ(u).
 ///
 /// It owns no parameters: they stand in a list beside those of the rest of the model, so that one optimiser moves all.
@@ -47,10 +55,7 @@ impl Mlp {
     pub fn initialise<T: Real>(&self, rng: &mut Stream) -> Vec<Matrix<T>> {
         let mut out = Vec::with_capacity(self.parameter_count());
         for pair in self.widths.windows(2) {
-            let mut weight = Matrix::zeros(pair[0], pair[1]);
-            fill_normal(rng, weight.as_mut_slice());
-            let sd = T::from_f64((1.0 / pair[0] as f64).sqrt());
-            out.push(weight.map(|x| x * sd));
+            out.push(normal_weight(rng, pair[0], pair[1]));
             out.push(Matrix::zeros(1, pair[1]));
         }
         out

@@ -66,7 +66,7 @@ impl Method {
         method.name = name.into();
         method.frame = preset.own_units.then(|| Affine::identity(target.dim()));
         for (key, value) in preset.overrides {
-            method.set(key, *value)?;
+            method.set(key, value.on(target))?;
         }
         Ok(method)
     }

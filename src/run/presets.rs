@@ -1,5 +1,6 @@
 //! Methods by name.
 
+use crate::density::Target;
 use crate::settings::Value;
 
 /// A method by name.
@@ -24,6 +25,8 @@ pub(super) enum Choice {
     Whole(u64),
     Wholes(&'static [u64]),
     Word(&'static str),
+    /// [n, k] of the n particles in R^k of the target; [] where it is not made of particles.
+    Particles,
 }
 
 /// Forward KL weighs most what q misses; docs/flows.md has the measurements.
@@ -75,6 +78,19 @@ const DIKL: &[(&str, Choice)] = &[
     ("estimator.sample", Choice::Whole(8192)),
 ];
 
+/// A batch as small as its pairs are many.
+const EQUIVARIANT: &[(&str, Choice)] = &[
+    ("model.codes", Choice::Whole(0)),
+    ("model.batch", Choice::Whole(256)),
+    ("model.hidden", Choice::Wholes(&[64, 64, 64, 64])),
+    ("model.equivariant", Choice::Particles),
+    ("estimator.equivariant", Choice::Particles),
+    ("estimator.score_layers", Choice::Wholes(&[48, 48, 48])),
+    ("estimator.sample", Choice::Whole(640)),
+    ("estimator.score_steps", Choice::Whole(2)),
+    ("estimator.score_batch", Choice::Whole(256)),
+];
+
 /// The method of who names none.
 pub const DEFAULT: &str = "generator";
 
@@ -87,6 +103,12 @@ pub const PRESETS: &[Preset] = &[
         ["generator", "drift", "score"],
         "a generator by the drift on a learnt score, in any dimension",
         &[],
+    ),
+    preset(
+        "equivariant",
+        ["generator", "drift", "score"],
+        "the same with networks that exchange, turn and reflect with the target's particles",
+        EQUIVARIANT,
     ),
     preset(
         "kde-small",
@@ -145,13 +167,18 @@ const fn preset(
     Preset { name, parts, summary, overrides, own_units: false }
 }
 
-impl From<Choice> for Value {
-    fn from(choice: Choice) -> Value {
-        match choice {
+impl Choice {
+    /// Its value on a target.
+    pub(super) fn on(self, target: &Target) -> Value {
+        match self {
             Choice::Number(x) => x.into(),
             Choice::Whole(x) => x.into(),
             Choice::Wholes(x) => x.into(),
             Choice::Word(word) => word.into(),
+            Choice::Particles => {
+                let space = target.densities.first().and_then(|p| p.n_body()).map(|p| p.space());
+                space.map_or_else(Vec::new, |space| vec![space.particles, space.dim]).into()
+            }
         }
     }
 }

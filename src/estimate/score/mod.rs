@@ -8,14 +8,14 @@ use crate::error::{Error, Result};
 use crate::estimate::{
     Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Reference, Scene,
 };
-use crate::linalg::{Matrix, solve_lower_transposed_rows};
-use crate::nn::cosine_rate;
+use crate::linalg::{Matrix, MeanFree, solve_lower_transposed_rows};
+use crate::nn::{Network, cosine_rate};
 use crate::num::{Real, ln, log_mean_exp};
 use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream, uniform};
 use crate::state::{State, Stateful};
 use network::{Divergence, Lesson, Residual};
 use std::sync::Arc;
-use whitening::{MARKS, Moments, Whitening, by_level, marks};
+use whitening::{MARKS, Moments, Whitening, by_level, isotropic, marks};
 
 crate::settings! {
     /// Settings of [`ScoreNet`].
@@ -30,6 +30,8 @@ crate::settings! {
         form: String = "field".into(), Rule::OneOf(&["field", "potential"]);
         /// Widths of the network's hidden layers; [] for the affine score alone.
         score_layers: Vec<usize> = vec![64, 64], Rule::AtLeast(1);
+        /// [n, k] for a network that exchanges, turns and reflects with n particles in R^k, whose mean is 0; [] for any other.
+        equivariant: Vec<usize> = vec![], Rule::AtLeast(1);
         /// Adam's rate for the network; where each step has a new sample it falls to 0 along a half cosine.
         score_rate: f64 = 2e-3, Rule::Positive;
         /// Training steps of the network in each step; for particles, which stay the same, fewer where a held-out fifth is met no better.
@@ -64,6 +66,9 @@ crate::settings! {
 /// - sliced: E[⟨v, r⟩² - 2⟨v, z⟩⟨v, r⟩ + 2⟨v, (∂r/∂z) v⟩] with random signs v (Song, Garg, Shi, Ermon 2019);
 /// - denoising: E|r - z + Lᵀξ/s|² at y = x + sξ, C = Cov(x) + s²I: the score of q ∗ N(0, s²I) (Vincent 2011). At many levels y = a x + sξ,
 ///   C = a² Cov(x) + s²I, the network sees the level and gives c r, c² = s² d/tr C, so that no level outweighs the others.
+///
+/// With particles (`equivariant`) L is one number and m is 0, as they are for every law that exchanges, turns and reflects with them, and r
+/// is [`Equivariant`](crate::nn::Equivariant): so is the score.
 ///
 /// Each is 0 for r = 0 (denoising up to a constant), so a negative value says what the network adds to the affine score.
 /// With r = ∇φ, log q(x) = -|z|²/2 - log|L| - (d/2) log 2π + φ(z) - log E_{N(0,I)} e^φ, the constant from draws.
@@ -106,6 +111,7 @@ impl EstimatorSettings for ScoreSettings {
         let own = |key: &str, value: String, expected: &str| {
             Err(Error::Setting { key: key.into(), value, expected: expected.into() })
         };
+        Network::particles("equivariant", &self.equivariant, &self.score_layers)?;
         if self.levels > 0 && self.objective != "denoising" {
             return own("levels", self.levels.to_string(), "0, or the objective 'denoising', which adds noise");
         }
@@ -157,6 +163,11 @@ impl<T: Real> ScoreNet<T> {
         (s.levels > 0).then(all)
     }
 
+    /// The particles of an equivariant network.
+    fn particles(&self) -> Option<MeanFree> {
+        Network::particles("equivariant", &self.settings.equivariant, &self.settings.score_layers).ok().flatten()
+    }
+
     fn is_potential(&self) -> bool {
         self.settings.form == "potential"
     }
@@ -172,6 +183,10 @@ impl<T: Real> ScoreNet<T> {
         let (mean, covariance) = match (&self.moments, scene.reference) {
             (Some(moments), Reference::Independent(_)) => (moments.mean.clone(), moments.covariance()),
             _ => (scene.sample().column_means(), scene.sample().column_covariance()),
+        };
+        let (mean, covariance) = match self.particles() {
+            Some(_) => isotropic(&mean, &covariance),
+            None => (mean, covariance),
         };
         let Some(levels) = self.levels() else {
             let noise = Noise { a: 1.0, s: self.noise(scene.clock) };
@@ -249,7 +264,7 @@ impl<T: Real> ScoreNet<T> {
     /// A network whose output is 0.
     fn untrained(&self, d: usize, seed: u64) -> Residual<T> {
         let marks = if self.settings.levels > 0 { MARKS } else { 0 };
-        Residual::new(d, marks, &self.settings.score_layers, self.is_potential(), seed)
+        Residual::new(d, marks, &self.settings.score_layers, self.particles(), self.is_potential(), seed)
     }
 
     /// Trains the network on the sample of a step.
@@ -374,6 +389,7 @@ impl<T: Real> Estimator for ScoreNet<T> {
                 remedy: format!("give at least {} particles, or a larger 'sample'", d + 2),
             });
         }
+        Network::check_dimension("equivariant", self.particles(), d)?;
         let share = if matches!(scene.reference, Reference::Own) { 0.0 } else { self.settings.moments };
         self.moments = Some(Moments::followed_by(self.moments.as_ref(), scene.sample(), share));
         if self.settings.score_layers.is_empty() || n < FEWEST {

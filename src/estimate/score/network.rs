@@ -1,8 +1,8 @@
 //! The residual of a score by a network: what a Gaussian with the same moments does not say of a law.
 
 use crate::autodiff::{Tape, Var};
-use crate::linalg::Matrix;
-use crate::nn::{Adam, AdamState, Mlp, Parameters};
+use crate::linalg::{Matrix, MeanFree};
+use crate::nn::{Adam, AdamState, Equivariant, Mlp, Network, Parameters};
 use crate::num::Real;
 use crate::parallel;
 use crate::rng::{Purpose, stream};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 /// r: R^d → R^d at whitened points, a field or the gradient of a scalar φ, with its optimiser. It begins at 0.
 #[derive(Debug, Clone)]
 pub(super) struct Residual<T: Real> {
-    mlp: Mlp,
+    network: Network,
     parameters: Parameters<T>,
     adam: AdamState<T>,
     potential: bool,
@@ -47,20 +47,37 @@ const PANEL: usize = 128;
 const UNIT: u64 = 35;
 
 impl<T: Real> Residual<T> {
-    /// A network with these hidden layers and m = `marks` inputs beside z, whose output is 0.
-    pub(super) fn new(dim: usize, marks: usize, hidden: &[usize], potential: bool, seed: u64) -> Self {
-        let mlp = Mlp::new([&[dim + marks][..], hidden, &[if potential { 1 } else { dim }]].concat());
-        let mut initial = mlp.initialise::<T>(&mut stream(seed, Purpose::Initialise, UNIT));
-        let last = initial.len() - 2;
-        initial[last].as_mut_slice().fill(T::ZERO);
+    /// A network with these hidden layers and m = `marks` inputs beside z, whose output is 0; equivariant where z are `particles`.
+    pub(super) fn new(
+        dim: usize,
+        marks: usize,
+        hidden: &[usize],
+        particles: Option<MeanFree>,
+        potential: bool,
+        seed: u64,
+    ) -> Self {
+        let network = match particles {
+            Some(space) => {
+                Network::Equivariant(Equivariant::new(space, hidden[0], hidden.len(), marks, potential))
+            }
+            None => {
+                Network::Mlp(Mlp::new([&[dim + marks][..], hidden, &[if potential { 1 } else { dim }]].concat()))
+            }
+        };
+        let initial = network.silent::<T>(&mut stream(seed, Purpose::Initialise, UNIT));
         let parameters: Parameters<T> = initial.into_iter().map(|m| Arc::new(m.into())).collect();
-        Self { adam: AdamState::new(&parameters), mlp, parameters, potential }
+        Self { adam: AdamState::new(&parameters), network, parameters, potential }
+    }
+
+    /// φ for a potential, else r, on a tape.
+    fn output<'t>(&self, p: &[Var<'t, T>], z: Var<'t, T>, marks: &Matrix<T>) -> Var<'t, T> {
+        let marks = (marks.cols() > 0).then(|| z.tape().leaf(marks));
+        self.network.forward(p, z, marks)
     }
 
     /// φ (for a potential) and r on a tape.
     fn on<'t>(&self, p: &[Var<'t, T>], z: Var<'t, T>, marks: &Matrix<T>) -> (Var<'t, T>, Var<'t, T>) {
-        let input = if marks.cols() > 0 { z.concat_columns(z.tape().leaf(marks)) } else { z };
-        let out = self.mlp.forward(p, input);
+        let out = self.output(p, z, marks);
         (out, if self.potential { z.tape().gradient(out, &[z])[0] } else { out })
     }
 
@@ -83,11 +100,8 @@ impl<T: Real> Residual<T> {
     /// φ(z_i) of a potential alone, n.
     pub(super) fn potential(&self, z: &Matrix<T>, marks: &Matrix<T>) -> Vec<f64> {
         let panels = self.panels(z.rows(), |tape, rows| {
-            let mut input = tape.leaf(&z.slice_rows(rows.clone()));
-            if marks.cols() > 0 {
-                input = input.concat_columns(tape.leaf(&marks.slice_rows(rows)));
-            }
-            let out = self.mlp.forward(&self.variables(tape), input);
+            let (z, marks) = (tape.leaf(&z.slice_rows(rows.clone())), marks.slice_rows(rows));
+            let out = self.output(&self.variables(tape), z, &marks);
             out.with(|m| m.as_slice().iter().map(|x| x.to_f64()).collect::<Vec<f64>>())
         });
         panels.concat()
@@ -173,11 +187,11 @@ impl<T: Real> Residual<T> {
 
 impl<T: Real> Stateful for Residual<T> {
     fn save(&self, to: &mut State) {
-        to.put_parameters(&self.mlp.parameter_names(), &self.parameters, &self.adam);
+        to.put_parameters(&self.network.parameter_names(), &self.parameters, &self.adam);
     }
 
     fn restore(&mut self, from: &State) -> Result<()> {
-        (self.parameters, self.adam) = from.parameters(&self.mlp.parameter_names(), &self.parameters)?;
+        (self.parameters, self.adam) = from.parameters(&self.network.parameter_names(), &self.parameters)?;
         Ok(())
     }
 }

@@ -52,6 +52,13 @@ impl Moments {
     }
 }
 
+/// Mean 0 and covariance c I of a law that is known to have these, c by all coordinates: E|x|²/d.
+pub(super) fn isotropic(mean: &[f64], covariance: &Matrix) -> (Vec<f64>, Matrix) {
+    let d = mean.len();
+    let c = (0..d).map(|k| covariance[(k, k)] + mean[k] * mean[k]).sum::<f64>() / d as f64;
+    (vec![0.0; d], Matrix::from_fn(d, d, |i, j| if i == j { c } else { 0.0 }))
+}
+
 impl Whitening {
     /// Of points a x + s ξ, x with this mean and covariance.
     pub(super) fn new(mean: &[f64], covariance: &Matrix, noise: Noise) -> Result<Self> {
