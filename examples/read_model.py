@@ -19,7 +19,7 @@ def load(path):
     for name, t in header.items():
         first, last = t["data_offsets"]
         tensors[name] = np.frombuffer(data[first:last], kinds[t["dtype"]]).astype("f8").reshape(t["shape"])
-    for key in ("flow", "layers", "constants", "hidden", "config"):
+    for key in ("flow", "layers", "constants", "hidden", "equivariant", "config"):
         if key in metadata:
             metadata[key] = json.loads(metadata[key])
     return tensors, metadata
@@ -136,9 +136,42 @@ def flow_inverse(t, metadata, x):
     return z, base - log_det
 
 
+def on_particles(t, space, z):
+    """The equivariant network at z (N×(n-1)k): what it adds to the coordinates of n particles in R^k with mean 0."""
+    n, k = space
+    basis = np.zeros((n - 1, n))
+    for m in range(1, n):
+        basis[m - 1, :m], basis[m - 1, m] = 1, -m
+        basis[m - 1] /= np.sqrt(m * (m + 1))
+    start = np.einsum("rmc,mi->ric", z.reshape(-1, n - 1, k), basis)
+    i, j = np.triu_indices(n, 1)
+    both = np.zeros((n, len(i)))
+    both[i, range(len(i))] = both[j, range(len(i))] = 1
+    away = both.copy()
+    away[j, range(len(i))] = -1
+    delta = np.log1p(64) / 15
+    silu = lambda u: u / (1 + np.exp(-u))
+    x, h, layer = start, np.broadcast_to(t["network.features"], start.shape[:2] + (t["network.features"].size,)), 1
+    while f"network.layer{layer}.move" in t:
+        p = lambda name: t[f"network.layer{layer}.{name}"]
+        apart = x[:, i] - x[:, j]
+        bumps = np.exp(-((np.log1p((apart**2).sum(-1, keepdims=True)) - delta * np.arange(16)) ** 2) / (2 * delta**2))
+        sent = h @ p("sender")
+        first = silu(sent[:, i] + sent[:, j] + bumps @ p("distance") + p("distance_bias"))
+        m = silu(first @ p("message") + p("message_bias"))
+        x = x + np.einsum("ip,rpc->ric", away, apart * (m @ p("move"))) / (n - 1)
+        if f"network.layer{layer}.node" in t:
+            told = np.einsum("ip,rpw->riw", both, m) / (n - 1)
+            h = h + silu(np.concatenate([h, told], axis=-1) @ p("node") + p("node_bias"))
+        layer += 1
+    return np.einsum("ric,mi->rmc", x - start, basis).reshape(len(z), -1)
+
+
 def generator(t, metadata, z, xi=None, codes=None):
     """x = G(z): z is normal times sqrt(1 - h²), xi normal, codes (a row has one, or one of each block) drawn by softmax."""
-    if codes is None:
+    if "equivariant" in metadata:
+        u = z + on_particles(t, metadata["equivariant"], z)
+    elif codes is None:
         u = z + network(t, "network.", z)
     else:
         codes = codes.reshape(len(z), -1)

@@ -467,7 +467,8 @@ mod tests {
         save(&path, &Model::F32(generator.clone()), "{}").unwrap();
         assert_eq!(load(&path).unwrap().sample(300, 4, 2), generator.sample(300, 4, 2));
         let (tensors, mut metadata) = safetensors::read(&path).unwrap();
-        for (particles, hidden) in [("[5, 2]", "[7,7,7]"), ("[4]", "[7,7,7]"), ("[4, 2]", "[7,7]"), ("[4, 2]", "[7,8,7]")]
+        for (particles, hidden) in
+            [("[5, 2]", "[7,7,7]"), ("[4]", "[7,7,7]"), ("[4, 2]", "[7,7]"), ("[4, 2]", "[7,8,7]")]
         {
             metadata.insert(equivariant::KEY.into(), particles.into());
             metadata.insert("hidden".into(), hidden.into());

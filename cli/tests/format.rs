@@ -84,8 +84,16 @@ fn numpy_maps_a_generator() {
     let blocks = [&["--method", "score"], &small[..]].concat();
     let product = "-0.5*(x1^2 + (x2 - x1^2)^2) - (x3^2 - 1)^2";
     let other_pieces = "t['latent.means'] = t['latent.means'][::-1]";
-    for (formula, arguments, wrong) in [(CHAIN, one, "m['constants']['bend'] = 0.01"), (product, blocks, other_pieces)]
-    {
+    // two numbers are three particles on a line as well
+    let hidden = ["--set", "hidden=[8,8]", "--set", "codes=0", "--set", "model.equivariant=[3,1]", "--batch", "128"];
+    let particles = [&["--method", "score", "--set", "search_particles=1024"], &hidden[..]].concat();
+    let other_moves = "t['network.layer1.move'] = -t['network.layer1.move']";
+    let cases = [
+        (CHAIN, one, "m['constants']['bend'] = 0.01"),
+        (product, blocks, other_pieces),
+        (CHAIN, particles, other_moves),
+    ];
+    for (formula, arguments, wrong) in cases {
         let folder = tempfile::tempdir().unwrap();
         train(folder.path(), formula, &arguments);
         let Model::F32(g) = model::load(&folder.path().join("run/model.safetensors")).unwrap() else {

@@ -43,6 +43,7 @@ mod tempered;
 mod torus;
 mod two_moons;
 
+pub use crate::linalg::MeanFree;
 pub use affine::Affine;
 pub use banana::Banana;
 pub use black_box::BlackBox;
@@ -60,7 +61,6 @@ pub use funnel::Funnel;
 pub use group::Group;
 pub use handwritten::Handwritten;
 pub use many_well::ManyWell;
-pub use crate::linalg::MeanFree;
 pub use mixture::GaussianMixture;
 pub use n_body::{NBody, Pair};
 pub use named_mixtures::{gmm9, gmm9u, gmm40, ring8};

@@ -3,7 +3,7 @@
 use crate::density::{Affine, Density, Orientation, Target};
 use crate::error::{Error, Result};
 use crate::estimate::{Clock, LawUse};
-use crate::linalg::Matrix;
+use crate::linalg::{Matrix, MeanFree};
 use crate::model::CentreDensity;
 use crate::model::batch::Batch;
 use crate::model::best::Best;
@@ -45,6 +45,20 @@ const LOOK: u64 = 32;
 /// Largest growth rate of the reaction that is followed: weights that grow with r give one particle any rate.
 const MAX_GROWTH: f64 = 4.0;
 
+/// Longest pull on one of many particles, in medians of all pulls: two that lie on each other repel without bound.
+const CALM: f64 = 4.0;
+
+/// Pulls (N×d) in which none on a particle is longer than [`CALM`] medians; so they turn with the particles as before.
+fn calmed(space: MeanFree, pulls: &Matrix) -> Matrix {
+    let mut x = space.positions(pulls);
+    let length = |v: &[f64]| v.iter().map(|v| v * v).sum::<f64>().sqrt();
+    let mut lengths: Vec<f64> = x.as_slice().chunks_exact(space.dim).map(length).collect();
+    let middle = lengths.len() / 2;
+    let limit = CALM * *lengths.select_nth_unstable_by(middle, f64::total_cmp).1;
+    x.as_mut_slice().chunks_exact_mut(space.dim).for_each(|pull| shorten(pull, limit));
+    space.coordinates(&x)
+}
+
 /// The density by one centre: until the first step draws others, to say that there is one.
 fn any_law<T: Real>(generator: &Generator<T>) -> Option<CentreDensity> {
     generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true)
@@ -64,9 +78,7 @@ impl<T: Real> GeneratorModel<T> {
             k => Latent::Codes { logits: vec![0.0; k] },
         };
         let generator = match settings.particles() {
-            Ok(Some(space)) => {
-                Generator::of_particles(frame, space, (settings.hidden[0], settings.hidden.len()), seed)
-            }
+            Ok(Some(space)) => Generator::of_particles(frame, space, (settings.hidden[0], settings.hidden.len()), seed),
             _ => Generator::new(frame, latent, &settings.hidden, seed),
         };
         Self::new(generator, settings)
@@ -257,6 +269,9 @@ impl<T: Real> Model for GeneratorModel<T> {
             let limit = STEEPEST * (velocity.cols() as f64).sqrt();
             if self.generator.pieces.is_some() {
                 cotangent.as_mut_slice().chunks_exact_mut(velocity.cols()).for_each(|row| shorten(row, limit));
+            }
+            if let Some(space) = self.generator.particles() {
+                cotangent = calmed(space, &cotangent.cast()).cast();
             }
             // T9: the regression's cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range
             let drift = root_mean_square(&cotangent);

@@ -57,12 +57,8 @@ impl<T: Real> Residual<T> {
         seed: u64,
     ) -> Self {
         let network = match particles {
-            Some(space) => {
-                Network::Equivariant(Equivariant::new(space, hidden[0], hidden.len(), marks, potential))
-            }
-            None => {
-                Network::Mlp(Mlp::new([&[dim + marks][..], hidden, &[if potential { 1 } else { dim }]].concat()))
-            }
+            Some(space) => Network::Equivariant(Equivariant::new(space, hidden[0], hidden.len(), marks, potential)),
+            None => Network::Mlp(Mlp::new([&[dim + marks][..], hidden, &[if potential { 1 } else { dim }]].concat())),
         };
         let initial = network.silent::<T>(&mut stream(seed, Purpose::Initialise, UNIT));
         let parameters: Parameters<T> = initial.into_iter().map(|m| Arc::new(m.into())).collect();
