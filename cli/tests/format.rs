@@ -84,8 +84,8 @@ fn numpy_maps_a_generator() {
     let blocks = [&["--method", "score"], &small[..]].concat();
     let product = "-0.5*(x1^2 + (x2 - x1^2)^2) - (x3^2 - 1)^2";
     let other_pieces = "t['latent.means'] = t['latent.means'][::-1]";
-    // two numbers are three particles on a line as well
-    let hidden = ["--set", "hidden=[8,8]", "--set", "codes=0", "--set", "model.equivariant=[3,1]", "--batch", "128"];
+    // three numbers are four particles on a line as well
+    let hidden = ["--set", "hidden=[8,8]", "--set", "codes=0", "--set", "model.equivariant=[4,1]", "--batch", "128"];
     let particles = [&["--method", "score", "--set", "search_particles=1024"], &hidden[..]].concat();
     let other_moves = "t['network.layer1.move'] = -t['network.layer1.move']";
     let cases = [
