@@ -306,3 +306,38 @@ fn sample_files() {
         refused(folder.path(), &["evaluate", "gmm9", name], &[name]);
     }
 }
+
+/// Checks what particles cannot follow: a period that the density does not have or no period at all, an order without a bounded gradient, an
+/// exponent p of 1, of less, or that is no number, and several targets of different dimension or on different spaces.
+#[test]
+fn particle_velocities() {
+    let folder = folder();
+    let write = |name: &str, dim: usize, log_density: &str, rest: &str| {
+        let text = format!("kind = \"formula\"\ndim = {dim}\nlog_density = \"{log_density}\"\n{rest}\n");
+        fs::write(folder.path().join(name), text).unwrap();
+    };
+    write("one.toml", 1, "-0.5*x1^2", "");
+    write("two.toml", 2, "-0.5*(x1^2 + x2^2)", "");
+    write("circle.toml", 1, "0.5*cos(2*pi*x1)", "period = [1]");
+    write("misfit.toml", 1, "0.5*cos(2*pi*x1)", "period = [0.7]");
+    write("square.toml", 2, "0.5*cos(2*pi*x1)", "period = [1, 1]");
+    let unequal = &["one and two", "dimensions 1 and 2", "targets of one dimension"][..];
+    for (targets, more, words) in [
+        (
+            &["misfit.toml"][..],
+            &["--velocity", "riesz"][..],
+            &["misfit.toml", "period 0.7 in coordinate 1", "give"][..],
+        ),
+        (&["one.toml"], &["--velocity", "riesz"], &["'riesz' lives on a torus", "give a target with a period"]),
+        (&["circle.toml"], &["--velocity", "riesz", "--set", "order=0.75"], &["order = 0.75", "1 or more"]),
+        (&["square.toml"], &["--velocity", "riesz", "--set", "order=1"], &["order = 1", "above 3/2 in two"]),
+        (&["two.toml"], &["--velocity", "functional", "--set", "p=1"], &["p = 1", "above 1"]),
+        (&["two.toml"], &["--velocity", "functional", "--set", "p=0.5"], &["p = 0.5", "above 1"]),
+        (&["two.toml"], &["--velocity", "functional", "--set", "p=-2"], &["p = -2", "positive"]),
+        (&["two.toml"], &["--velocity", "functional", "--set", "p=nan"], &["p = NaN", "finite"]),
+        (&["one.toml", "two.toml"], &["--velocity", "multi"], unequal),
+        (&["one.toml", "circle.toml"], &["--velocity", "multi"], &["one and circle", "different spaces", "one period"]),
+    ] {
+        refused(folder.path(), &[&["particles"][..], targets, more, &["--out", "no"]].concat(), words);
+    }
+}

@@ -19,7 +19,7 @@ other settings. Times depend on what else the machine did.";
 
 /// The whole page: no scripts, nothing fetched. `command` repeats the comparison.
 pub fn html(plan: &Plan, comparison: &Comparison, ruler: &Ruler, command: &str) -> String {
-    let title = format!("{}: methods and divergences side by side", plan.target.name);
+    let title = format!("{}: {} side by side", plan.target.name, heading(comparison).replace(", ", "s and ") + "s");
     let failed = failures(comparison);
     let body = html! {
         @if !failed.is_empty() { ul.notes { @for why in failed { li { (why) } } } }
@@ -40,11 +40,11 @@ fn lead(plan: &Plan, comparison: &Comparison) -> String {
     let budget = plan.budget.map_or(String::new(), |n| {
         format!(" Each run may ask for {} evaluations of log p~ or its score, and every method knows the target by these alone.", count(n as usize))
     });
+    let seeds = if plan.seeds == 1 { "seed 0".into() } else { format!("seeds 0 to {}", plan.seeds - 1) };
     format!(
-        "{trials} trainings of up to {} steps in {d} dimension{}, seeds 0 to {}{early}.{budget}",
+        "{trials} trainings of up to {} steps in {d} dimension{}, {seeds}{early}.{budget}",
         count(steps as usize),
-        if d == 1 { "" } else { "s" },
-        plan.seeds - 1
+        if d == 1 { "" } else { "s" }
     )
 }
 
@@ -52,9 +52,21 @@ fn one_method(comparison: &Comparison) -> bool {
     comparison.cells.iter().all(|c| c.method == comparison.cells[0].method)
 }
 
-/// "divergence" where there is one method, else "method, divergence".
+/// What tells the cells apart: "divergence" where there is one method, "method" where none has a divergence to name, else "method, divergence".
+fn heading(comparison: &Comparison) -> &'static str {
+    match (one_method(comparison), comparison.cells.iter().all(|c| c.divergence == "–")) {
+        (_, true) => "method",
+        (true, false) => "divergence",
+        (false, false) => "method, divergence",
+    }
+}
+
 fn name(cell: &Cell, comparison: &Comparison) -> String {
-    if one_method(comparison) { cell.divergence.clone() } else { format!("{}, {}", cell.method, cell.divergence) }
+    match heading(comparison) {
+        "method" => cell.method.clone(),
+        "divergence" => cell.divergence.clone(),
+        _ => format!("{}, {}", cell.method, cell.divergence),
+    }
 }
 
 fn final_table(comparison: &Comparison, ruler: &Ruler) -> Markup {
@@ -84,21 +96,23 @@ fn table(comparison: &Comparison, part: &Part, settled: Option<&Settled>) -> Mar
     };
     let has_floor = part.columns.iter().any(|c| comparison.floors.contains_key(c.key));
     html! {
-        table.tight {
-            thead {
-                tr {
-                    th { @if one_method(comparison) { "divergence" } @else { "method, divergence" } }
-                    @for c in &part.columns { th.n { (c.title) } }
-                }
-            }
-            tbody {
-                @for cell in &part.cells {
-                    tr { td { (name(cell, comparison)) } @for c in &part.columns { td.n { (figure(cell, c)) } } }
-                }
-                @if has_floor {
+        div.wide {
+            table.tight {
+                thead {
                     tr {
-                        td { b { "floor" } ": exact samples" }
-                        @for c in &part.columns { td.n { (floor(comparison, c)) } }
+                        th { (heading(comparison)) }
+                        @for c in &part.columns { th.n { (c.title) } }
+                    }
+                }
+                tbody {
+                    @for cell in &part.cells {
+                        tr { td { (name(cell, comparison)) } @for c in &part.columns { td.n { (figure(cell, c)) } } }
+                    }
+                    @if has_floor {
+                        tr {
+                            td { b { "floor" } ": exact samples" }
+                            @for c in &part.columns { td.n { (floor(comparison, c)) } }
+                        }
                     }
                 }
             }
