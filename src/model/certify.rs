@@ -11,7 +11,7 @@ use crate::model::Searched;
 use crate::model::{CentreDensity, Generator, LatentBatch};
 use crate::num::{Real, exp, hypot, ln, ln_1p, log_mean_exp, log_sum_exp};
 use crate::rng::{Purpose, stream};
-use crate::search::{Disagreement, Polish};
+use crate::search::{Disagreement, FEWEST, MISSED, Polish, REGION};
 use std::f64::consts::PI;
 use std::sync::Arc;
 
@@ -27,11 +27,6 @@ const PILOT: usize = 512;
 const CHAINS: u64 = 0xb71d;
 /// Share of the points of the defensive stratum, Student's t around the frame's centre in its units.
 const DEFENCE: f64 = 0.05;
-/// A place is missed where the generator's density is below this share of the target's: a logarithm.
-const MISSED: f64 = -std::f64::consts::LN_10;
-/// Share of the search's particles, and their number, from which missed ones are a region and no tail.
-const REGION: f64 = 0.005;
-const FEWEST: usize = 8;
 /// Nearest particles that tell a region from a tail.
 const NEAREST: usize = 8;
 /// Samples and centres behind KL by noise levels: a level costs the scores of all centres at all of these samples.

@@ -9,7 +9,7 @@ use crate::model::model::{Built, Model, ModelSettings, Start};
 use crate::model::{Classes, Generator, GeneratorModel, Searched};
 use crate::nn::Network;
 use crate::num::{Real, powf};
-use crate::search::{Found, SearchSettings, blocks, fit_blocks, fit_mixture, refine, search};
+use crate::search::{Found, SearchSettings, blocks, fit_blocks, fit_mixture, follow, refine, search};
 use crate::state::{State, Stateful};
 use std::sync::Arc;
 
@@ -105,7 +105,7 @@ impl GeneratorSettings {
     }
 
     /// From points of a source: the identity on them. With codes: at the mixture that follows the target, as far as a search found it
-    /// ([`fit_mixture`], [`refine`]), or its samples; without noise and for a target that is a product over blocks of coordinates, at a mixture for
+    /// ([`fit_mixture`], [`follow`]), or its samples; without noise and for a target that is a product over blocks of coordinates, at a mixture for
     /// each block ([`blocks`], [`fit_blocks`]).
     fn build_as<T: Real>(&self, start: Start<'_>) -> Result<Built> {
         let (target, seed) = (start.target, start.seed);
@@ -177,7 +177,11 @@ impl GeneratorSettings {
         };
         let aimed = orientation.as_ref().map(|o| target.oriented(o)).transpose()?;
         if let Some(p) = aimed.as_ref().unwrap_or(target).standardised(&frame)?.densities.first() {
-            mixture = refine(mixture, &**p, self.search_particles, seed)?.0;
+            mixture = match of_codes.is_empty() {
+                true => follow(mixture, &y, &**p, self.codes, self.search_particles, seed)?.0,
+                // a code is of one class
+                false => refine(mixture, &**p, self.search_particles, seed)?.0,
+            };
         }
         let mut generator = Generator::<T>::at_mixture(frame, &mixture, &self.hidden, self.noise_in(y.cols()), seed);
         if let Some(labels) = labels {

@@ -4,7 +4,7 @@ use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::Result;
 use crate::linalg::Matrix;
 use crate::search::probe::Probe;
-use crate::search::{fit_mixture, refine};
+use crate::search::{fit_mixture, follow};
 use std::collections::BTreeMap;
 
 /// Pairs of points at which coordinates are exchanged.
@@ -62,7 +62,7 @@ pub fn blocks(target: &dyn Density, x: &Matrix) -> Result<Vec<Vec<usize>>> {
 
 /// A mixture of at most `components` Gaussians for each block of a target that is a product over them: fitted to the coordinates of points of the
 /// target, y (N×d), and moved towards the block's own law, which is that of p~ with all other coordinates held at one of the points
-/// ([`fit_mixture`], [`refine`]).
+/// ([`fit_mixture`], [`follow`]).
 pub fn fit_blocks(
     y: &Matrix,
     blocks: Vec<Vec<usize>>,
@@ -79,7 +79,8 @@ pub fn fit_blocks(
         let own = Matrix::from_fn(y.rows(), block.len(), |i, j| y[(i, block[j])]);
         let key = seed.wrapping_add(k as u64 * 0x9e37_79b9);
         let slice = Slice { target, at: y.row(best), block: &block };
-        let (mixture, _) = refine(fit_mixture(&own, components, key), &slice, draws, key)?;
+        let start = fit_mixture(&own, components, key);
+        let (mixture, _) = follow(start, &own, &slice, components, draws, key)?;
         Ok((block, mixture))
     };
     blocks.into_iter().enumerate().map(one).collect()

@@ -17,6 +17,11 @@ const FEWER: usize = 4;
 const REFINEMENTS: usize = 12;
 /// The gain of round t is (t + 2)^-[`GAIN`], t = 0, 1, …: sums of gains diverge, sums of squares do not (Cappé and Moulines, 2009).
 const GAIN: f64 = 0.7;
+/// A place is missed where a model's density is below this share of what it should be: a logarithm.
+pub(crate) const MISSED: f64 = -std::f64::consts::LN_10;
+/// Share of the search's particles, and their number, from which missed ones are a region and no tail.
+pub(crate) const REGION: f64 = 0.005;
+pub(crate) const FEWEST: usize = 8;
 
 /// Masses, means and covariances of the components.
 struct Moments {
@@ -80,6 +85,30 @@ pub fn refine(
         now = Moments::of(&now).towards(&batch, powf(round as f64 + 2.0, -GAIN)).mixture();
     }
     Ok((mixture, 0.0))
+}
+
+/// [`refine`] of a mixture fitted to the particles `y` (N×d), and what it lost on the way: draws of the mixture alone do not visit a region
+/// that a wide component covered before it became narrow. Where the particles know of one, a mixture fitted to those in it joins with their
+/// share, `components` at most in all, and both follow p together. Sizes and errors of [`refine`].
+pub fn follow(
+    mixture: GaussianMixture,
+    y: &Matrix,
+    target: &dyn Density,
+    components: usize,
+    draws: usize,
+    seed: u64,
+) -> Result<(GaussianMixture, f64)> {
+    let before = mixture.log_density(y);
+    let (refined, fraction) = refine(mixture, target, draws, seed)?;
+    let after = refined.log_density(y);
+    let lost: Vec<usize> = (0..y.rows()).filter(|&i| after[i] - before[i] < MISSED).collect();
+    let room = components.saturating_sub(refined.components());
+    let share = lost.len() as f64 / y.rows() as f64;
+    if lost.len() < FEWEST || share < REGION || room == 0 {
+        return Ok((refined, fraction));
+    }
+    let found = Moments::of(&fit_mixture(&y.gather_rows(&lost), room, seed));
+    refine(Moments::of(&refined).beside(found, share).mixture(), target, draws, seed)
 }
 
 /// Expectation–maximisation (Dempster, Laird and Rubin, 1977) from spread-out seeds and Lloyd's clusters.
@@ -194,6 +223,16 @@ impl Moments {
             covariances.push(covariance);
         }
         Self { mass, means: Matrix::from_vec(count, d, means), covariances }
+    }
+
+    /// These components with 1 - `share` of the mass and those of `other` with the rest.
+    fn beside(mut self, other: Self, share: f64) -> Self {
+        self.mass.iter_mut().for_each(|m| *m *= 1.0 - share);
+        self.mass.extend(other.mass.iter().map(|m| m * share));
+        let (count, d) = (self.mass.len(), other.means.cols());
+        self.means = Matrix::from_vec(count, d, [self.means.as_slice(), other.means.as_slice()].concat());
+        self.covariances.extend(other.covariances);
+        self
     }
 
     /// (1 - `gain`) of these and `gain` of `other`, component by component, as moments of the joined points.
