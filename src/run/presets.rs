@@ -83,11 +83,13 @@ const EQUIVARIANT: &[(&str, Choice)] = &[
     ("model.codes", Choice::Whole(0)),
     ("model.batch", Choice::Whole(256)),
     ("model.hidden", Choice::Wholes(&[64, 64, 64, 64])),
+    ("model.learning_rate", Choice::Number(1e-3)),
     ("model.equivariant", Choice::Particles),
     ("estimator.equivariant", Choice::Particles),
     ("estimator.score_layers", Choice::Wholes(&[48, 48, 48])),
     ("estimator.sample", Choice::Whole(640)),
-    ("estimator.score_steps", Choice::Whole(2)),
+    ("estimator.score_rate", Choice::Number(1e-3)),
+    ("estimator.score_steps", Choice::Whole(6)),
     ("estimator.score_batch", Choice::Whole(256)),
 ];
 
