@@ -5,15 +5,16 @@ use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch, ln};
 use crate::parallel;
 
-/// Pairs whose squares bracket the median of all.
+/// Pairs whose squares bracket the median of all, at least; and for each particle, as more of them leave fewer squares between the brackets.
 const SAMPLE: usize = 4096;
-/// How far from the wanted rank the brackets lie, as a share of the sample: ten standard deviations of the rank of a median.
-const REACH: f64 = 5.0 / 64.0;
+const EACH: usize = 4;
+/// How far from the wanted rank the brackets lie, in √(size of the sample): ten standard deviations of the rank of a median.
+const REACH: f64 = 5.0;
 /// Rows of one task, and squares that are computed side by side.
 const LANES: usize = 64;
 
 /// w by the median rule: the median of |x_i - x_j|² over all ordered pairs, i = j too, over log n (Liu and Wang, 2016). O(n² d); of the squares
-/// it keeps those near the median, a sixth of them. `Error::Unsupported` where it is 0 or no number.
+/// it keeps those near the median, a sixth of them up to 1,024 particles and 5/√n beyond. `Error::Unsupported` where it is 0 or no number.
 pub fn median_width<T: Real>(x: &Matrix<T>) -> Result<f64> {
     let width = median_square(x).to_f64() / ln(x.rows() as f64);
     if width > 0.0 && width.is_finite() {
@@ -32,23 +33,23 @@ fn median_square<T: Real>(x: &Matrix<T>) -> T {
     let Some(rank) = (n * n / 2).checked_sub(n).map(|rank| rank / 2) else { return T::ZERO };
     let pairs = n * (n - 1) / 2;
     if pairs <= SAMPLE {
-        return nth(between(x, T::NEG_INFINITY, T::INFINITY).1, rank);
+        return nth(&mut between(x, T::NEG_INFINITY, T::INFINITY).1, rank);
     }
-    let mut sample: Vec<T> = (0..SAMPLE)
+    let size = SAMPLE.max(EACH * n);
+    let mut sample: Vec<T> = (0..size)
         .map(|k| square(x, some(k, 0.618_033_988_749_894_9, n), some(k, 0.414_213_562_373_095_1, n)))
         .collect();
-    sample.sort_by(ascending);
-    let place = |shift: f64| {
-        let place = (rank as f64 / pairs as f64 + shift) * SAMPLE as f64;
-        sample.get(place as usize).copied().filter(|_| place >= 0.0)
+    let mut at = |reach: f64| {
+        let place = rank as f64 / pairs as f64 * size as f64 + reach * (size as f64).sqrt();
+        (0.0..size as f64).contains(&place).then(|| nth(&mut sample, place as usize))
     };
-    let (low, high) = (place(-REACH).unwrap_or(T::NEG_INFINITY), place(REACH).unwrap_or(T::INFINITY));
-    let (below, kept) = between(x, low, high);
+    let (low, high) = (at(-REACH).unwrap_or(T::NEG_INFINITY), at(REACH).unwrap_or(T::INFINITY));
+    let (below, mut kept) = between(x, low, high);
     match rank.checked_sub(below) {
-        Some(rank) if rank < kept.len() => nth(kept, rank),
+        Some(rank) if rank < kept.len() => nth(&mut kept, rank),
         _ => {
-            let (below, all) = between(x, T::NEG_INFINITY, T::INFINITY);
-            nth(all, rank - below)
+            let (below, mut all) = between(x, T::NEG_INFINITY, T::INFINITY);
+            nth(&mut all, rank - below)
         }
     }
 }
@@ -62,7 +63,7 @@ fn ascending<T: Real>(a: &T, b: &T) -> std::cmp::Ordering {
     a.to_f64().total_cmp(&b.to_f64())
 }
 
-fn nth<T: Real>(mut squares: Vec<T>, rank: usize) -> T {
+fn nth<T: Real>(squares: &mut [T], rank: usize) -> T {
     *squares.select_nth_unstable_by(rank, ascending).1
 }
 

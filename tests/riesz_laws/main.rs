@@ -308,11 +308,11 @@ fn polynomial_rates() {
 }
 
 /// Checks the table of slopes in the windows t in [31, 160] (s = 1.5) and [1e3, 2.5e4] (s = 2), uniform target and exp(½ cos 2πx), beside those that
-/// another solver measured for the nonlinear equation with phases of its own: for a ≤ 2 to 10 %. For a = 3 the phases decide: single draws scatter by
-/// some 8 %, so that no draw has another's number to 10 %. There the mean of 24 draws meets the exponent of (e) to 10 % for the uniform target, of
-/// which (e) speaks, and the number of the one other draw is within the spread: Student's t of 23 degrees passes 3.77 once in 1,000.
+/// another solver measured for the nonlinear equation with phases of its own. Single draws scatter by up to 8 %, so that no draw has another's number
+/// to 10 % but where a = 1.5. There it is asked of one; else the number of the one other draw is within the spread of 24 (Student's t of 23 degrees
+/// passes 3.77 once in 1,000), and their mean meets the exponent of (e) to 10 % for the uniform target, of which (e) speaks.
 #[test]
-#[ignore = "ten minutes"]
+#[ignore = "a quarter of an hour"]
 fn table_of_slopes() {
     let (early, late) = (([31.0, 160.0], 1.0), ([1e3, 2.5e4], 8.0));
     let outside = |found: f64, expected: f64| (found / expected - 1.0).abs() >= 0.1;
@@ -325,7 +325,7 @@ fn table_of_slopes() {
         (2.0, 2.0, late, [-0.78, -0.83]),
         (2.0, 3.0, late, [-1.39, -1.53]),
     ] {
-        let (grid, draws) = if a < 3.0 { (1024, 1) } else { (512, 24) };
+        let (grid, draws) = if a < 2.0 { (1024, 1) } else { (512, 24) };
         for (bumpy, measured) in [false, true].into_iter().zip(measured) {
             let of = |draw| slope(grid, (s, a), bumpy, window, longest, draw);
             let found = (0..draws).map(of).collect::<Vec<f64>>();
@@ -339,7 +339,7 @@ fn table_of_slopes() {
                 let deviation = variance(&found).sqrt();
                 let t = (measured - mean) / (deviation * (1.0 + 1.0 / draws as f64).sqrt());
                 println!("{line}; deviation of a draw {deviation:.3}, t = {t:.2}");
-                !bumpy && outside(mean, linear) || t.abs() > 3.77
+                t.abs() > 3.77 || !bumpy && outside(mean, linear)
             };
             if bad {
                 wrong.push(line);
