@@ -502,11 +502,14 @@ fn flows_reach_the_references() {
             }
             let text = std::fs::read_to_string(&page).unwrap();
             let key = format!("| {name} | {seed} |");
-            let mut lines: Vec<&str> = text.lines().filter(|line| !line.starts_with(&key)).collect();
-            let rule = lines.iter().position(|line| line.starts_with("|---")).unwrap();
-            let after =
-                lines[rule + 1..].iter().take_while(|line| line.starts_with('|') && **line < row.as_str()).count();
-            lines.insert(rule + 1 + after, &row);
+            let mut lines: Vec<&str> = text.lines().collect();
+            // the first table alone: the others are of other settings
+            let first = lines.iter().position(|line| line.starts_with("|---")).unwrap() + 1;
+            let end = first + lines[first..].iter().take_while(|line| line.starts_with('|')).count();
+            let mut rows: Vec<&str> = lines[first..end].iter().filter(|l| !l.starts_with(&key)).copied().collect();
+            rows.push(&row);
+            rows.sort_unstable();
+            lines.splice(first..end, rows);
             std::fs::write(&page, lines.join("\n") + "\n").unwrap();
         }
     }

@@ -115,6 +115,67 @@ fn a_state_runs_along() {
     assert!(check_score(|u| model.density.log_density(u), score, &u, &direction).unwrap().passed());
 }
 
+/// Checks ARMA and the hidden states: log p~ at 50 points, up to one constant, against recursions written here, the hidden states' by products
+/// of probabilities where the example adds logarithms, to 1e-11 of the size of sums of 200 terms; the transforms; and scores against differences.
+#[test]
+fn states_of_arma_and_hidden_ones() {
+    let normal = |e: f64, s: f64| -0.5 * (e / s).powi(2) - s.ln();
+    let logistic = |p: f64| (p * (1.0 - p)).ln();
+    let arma = |x: &[f64], y: &[f64]| {
+        let mut log_p =
+            -x[0] * x[0] / 200.0 - (x[1] * x[1] + x[2] * x[2]) / 8.0 - (x[3] / 2.5).powi(2).ln_1p() + x[3].ln();
+        let (mut past, mut e) = (x[0], 0.0);
+        for &y in y {
+            e = y - (x[0] + x[1] * past + x[2] * e);
+            log_p += normal(e, x[3]);
+            past = y;
+        }
+        log_p
+    };
+    let hidden = |x: &[f64], y: &[f64]| {
+        let mut log_p = normal(x[0] - 3.0, 1.0) + normal(x[1] - 10.0, 1.0) + logistic(x[2]) + logistic(x[3]);
+        log_p += x[0].ln() + (x[1] - x[0]).ln();
+        let mut a = [1.0, 1.0];
+        for (t, &y) in y.iter().enumerate() {
+            if t > 0 {
+                a = [a[0] * x[2] + a[1] * (1.0 - x[3]), a[1] * x[3] + a[0] * (1.0 - x[2])];
+            }
+            let l = [normal(y - x[0], 1.0), normal(y - x[1], 1.0)];
+            let top = l[0].max(l[1]);
+            a = [a[0] * (l[0] - top).exp(), a[1] * (l[1] - top).exp()];
+            let sum = a[0] + a[1];
+            a = a.map(|a| a / sum);
+            log_p += top + sum.ln();
+        }
+        log_p
+    };
+    type Recursion<'a> = &'a dyn Fn(&[f64], &[f64]) -> f64;
+    let models: [(&str, Recursion); 2] = [("arma", &arma), ("hmm", &hidden)];
+    for (name, exact) in models {
+        let Some(folder) = compiled_example(name, &[]) else { return };
+        let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../examples/stan-library/{name}.json"));
+        fs::copy(&source, folder.path().join(format!("{name}.json"))).unwrap();
+        let data: serde_json::Value = serde_json::from_str(&fs::read_to_string(source).unwrap()).unwrap();
+        let y: Vec<f64> = data["y"].as_array().unwrap().iter().map(|y| y.as_f64().unwrap()).collect();
+        let model = load(folder.path(), &format!("{name}.toml"));
+        // |theta| well below 1, so that the errors of the recursion do not grow
+        let mut u: Matrix = normal_matrix(6, Purpose::Check, 0, 50, 4);
+        (0..50).for_each(|i| u.row_mut(i).iter_mut().for_each(|v| *v *= 0.3));
+        let x = model.coordinates.constrain(u.clone()).unwrap();
+        let found = model.density.log_density(&u);
+        let apart: Vec<f64> = x.iter_rows().zip(&found).map(|(x, found)| found - exact(x, &y)).collect();
+        for (i, difference) in apart.iter().enumerate() {
+            let size = 1.0 + found[i].abs() + found[0].abs();
+            assert!((difference - apart[0]).abs() < 1e-11 * size, "{name}, row {i}: {difference}, {}", apart[0]);
+        }
+        let back = model.coordinates.free(x).unwrap();
+        assert!(back.as_slice().iter().zip(u.as_slice()).all(|(a, b)| (a - b).abs() < 1e-12 * (1.0 + b.abs())));
+        let score = |u: &Matrix| evaluate(&*model.density, u).unwrap().score;
+        let direction = normal_matrix(6, Purpose::Check, 1, 50, 4);
+        assert!(check_score(|u| model.density.log_density(u), score, &u, &direction).unwrap().passed());
+    }
+}
+
 /// Checks that the command trains from a library, writes constrained samples, the same from `train` and from `sample`, and that `evaluate` takes
 /// them back and refuses points outside.
 #[test]
