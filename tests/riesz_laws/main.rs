@@ -308,15 +308,13 @@ fn polynomial_rates() {
 }
 
 /// Checks the table of slopes in the windows t in [31, 160] (s = 1.5) and [1e3, 2.5e4] (s = 2), uniform target and exp(½ cos 2πx), beside those that
-/// another solver measured for the nonlinear equation with phases of its own. Single draws scatter by up to 8 %, so that no draw has another's number
-/// to 10 % but where a = 1.5. There it is asked of one; else the number of the one other draw is within the spread of 24 (Student's t of 23 degrees
-/// passes 3.77 once in 1,000), and their mean meets the exponent of (e) to 10 % for the uniform target, of which (e) speaks.
+/// another solver measured for the nonlinear equation with phases of its own: for a ≤ 2 to 10 %. For a = 3 the long waves carry the short ones
+/// along, and the phases decide: single draws scatter by some 8 %, so that no draw has another's number to 10 %. There the mean of 12 draws
+/// meets the exponent of the linear flow to 10 %, and what was measured lies within 2.5 deviations of the draws.
 #[test]
-#[ignore = "a quarter of an hour"]
+#[ignore = "ten minutes"]
 fn table_of_slopes() {
     let (early, late) = (([31.0, 160.0], 1.0), ([1e3, 2.5e4], 8.0));
-    let outside = |found: f64, expected: f64| (found / expected - 1.0).abs() >= 0.1;
-    let mut wrong = Vec::new();
     for (s, a, (window, longest), measured) in [
         (1.5, 1.5, early, [-1.04, -1.05]),
         (1.5, 2.0, early, [-1.57, -1.55]),
@@ -325,28 +323,22 @@ fn table_of_slopes() {
         (2.0, 2.0, late, [-0.78, -0.83]),
         (2.0, 3.0, late, [-1.39, -1.53]),
     ] {
-        let (grid, draws) = if a < 2.0 { (1024, 1) } else { (512, 24) };
+        let (grid, draws) = if a < 3.0 { (1024, 1) } else { (512, 12) };
         for (bumpy, measured) in [false, true].into_iter().zip(measured) {
             let of = |draw| slope(grid, (s, a), bumpy, window, longest, draw);
-            let found = (0..draws).map(of).collect::<Vec<f64>>();
-            let (mean, linear) = (mean(&found), -(a - 0.5) / (2.0 * s - 2.0));
-            let line =
-                format!("s = {s}, a = {a}, bumpy {bumpy}: slope {mean:.3}, measured {measured}, linear {linear}");
-            let bad = if draws == 1 {
-                println!("{line}");
-                outside(mean, measured)
+            let (found, linear) = ((0..draws).map(of).collect::<Vec<f64>>(), -(a - 0.5) / (2.0 * s - 2.0));
+            let (mean, deviation) = (mean(&found), variance(&found).sqrt());
+            println!(
+                "s = {s}, a = {a}, bumpy {bumpy}: slope {mean:.3}, of {draws} with deviation {deviation:.3}, measured {measured}, linear {linear}"
+            );
+            if draws == 1 {
+                assert!((mean / measured - 1.0).abs() < 0.1, "s = {s}, a = {a}: {mean} {measured}");
             } else {
-                let deviation = variance(&found).sqrt();
-                let t = (measured - mean) / (deviation * (1.0 + 1.0 / draws as f64).sqrt());
-                println!("{line}; deviation of a draw {deviation:.3}, t = {t:.2}");
-                t.abs() > 3.77 || !bumpy && outside(mean, linear)
-            };
-            if bad {
-                wrong.push(line);
+                assert!((mean / linear - 1.0).abs() < 0.1, "s = {s}, a = {a}: {mean} {linear}");
+                assert!((measured - mean).abs() < 2.5 * deviation, "s = {s}, a = {a}: {mean} {deviation} {measured}");
             }
         }
     }
-    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 /// Checks particles from quantiles of ρ₀ against the spectral density at t = 1, s = 2 in one dimension with the target exp(½ cos 2πx): the
