@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Every particle has a place x_i and features h_i ∈ R^w, which begin at one learned row (and what is seen of the `marks` of the
 /// configuration). A layer sends one message along each *unordered* pair, s_ij = |x_i - x_j|²:
 ///
-/// - m_ij = a(a(A(h_i + h_j) + D φ(s_ij) + b) W + c), a = SiLU, φ bumps in log(1 + s), [`BUMPS`] of them;
+/// - m_ij = a(a(A(h_i + h_j) + D φ(s_ij) + b) W + c), a = SiLU, φ bumps in log(1 + s), `BUMPS` of them;
 /// - x_i ← x_i + Σ_j (x_i - x_j) ⟨v, m_ij⟩/(n - 1);
 /// - h_i ← h_i + a([h_i, Σ_j m_ij/(n - 1)] U + u).
 ///
