@@ -90,3 +90,29 @@ fn particles_of_any_width() {
     let (code, words, _) = run("wide.toml", "ula", &["--start", "gaussian", "--dt", "0.01", "--set", "steps=200"]);
     assert!(code == Some(3) && words.contains("later --time"), "{code:?} {words}");
 }
+
+/// Checks that a mode of a tenth of the mass that the search found and the model misses ends the run with exit code 3, names the place to
+/// within a deviation and forbids every use of the samples; with a piece for each mode the same run ends with 0.
+#[test]
+fn missed_mode() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = "kind = \"formula\"\ndim = 2\n\
+        log_density = \"logaddexp(log(0.9) - 0.5*((x1+50)^2 + x2^2), log(0.1) - 0.5*((x1-50)^2 + x2^2))\"\n";
+    fs::write(folder.path().join("far.toml"), target).unwrap();
+    let small = ["--steps", "1", "--set", "batch=64", "--set", "hidden=[8]", "--set", "search_particles=1024"];
+    for (codes, code) in [("codes=1", 3), ("codes=4", 0)] {
+        let head = ["train", "far.toml", "--set", codes, "--out", "run", "--force"];
+        let out = pushforward(folder.path(), &[&head[..], &small].concat());
+        let said = stderr(&out);
+        assert_eq!(out.status.code(), Some(code), "{codes}: {said}");
+        let summary = json::parse(&fs::read_to_string(folder.path().join("run/summary.json")).unwrap()).unwrap();
+        assert_eq!(summary["use"] == "none", code == 3, "{codes}");
+        if code == 3 {
+            let place = said.split("around [").nth(1).and_then(|rest| rest.split([',', ']']).next()).unwrap();
+            assert!(
+                (place.parse::<f64>().unwrap() - 50.0).abs() < 1.0 && said.contains("a mode may be missing"),
+                "{said}"
+            );
+        }
+    }
+}

@@ -1,7 +1,8 @@
 /* BridgeStan's C interface around a log-likelihood of a series y whose state runs along it, with derivatives in forward mode: each number
  * carries its own by the D unconstrained coordinates. The file that includes this defines D, NAMES and KINDS first, a letter for each
- * parameter: r real, p positive, u between 0 and 1, o above the one before; and then `log_density`, of the constrained parameters. What is
- * returned beside it is the Jacobian of the transforms. normal.c says more about the interface. */
+ * parameter: r real, p positive, u between 0 and 1, o above the one before, s between 0 and 1 less the one before, which is a u; and then
+ * `log_density`, of the constrained parameters. What is returned beside it is the Jacobian of the transforms. normal.c says more about the
+ * interface. */
 #include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -88,8 +89,15 @@ static dual constrain(const double *u, dual *x) {
     switch (KINDS[k]) {
     case 'r': x[k] = a; break;
     case 'u':
+    case 's':
       x[k] = of(p, a, p * q, a, 0);
       jacobian = of(jacobian.v - fabs(u[k]) - 2 * log1p(exp(-fabs(u[k]))), jacobian, 1, a, q - p);
+      if (KINDS[k] == 's') { /* of what the one before leaves, 1/(1 + exp(u)), whose logarithm has the slope -x */
+        dual rest = {.v = -fmax(u[k - 1], 0) - log1p(exp(-fabs(u[k - 1])))};
+        rest.d[k - 1] = -x[k - 1].v;
+        x[k] = mul(x[k], linear(1, x[k - 1], -1));
+        jacobian = add(jacobian, rest);
+      }
       break;
     default:
       x[k] = of(exp(u[k]), a, exp(u[k]), a, 0);
@@ -111,8 +119,8 @@ int bs_param_constrain(const bs_model *m, bool tp, bool gq, const double *u, dou
 int bs_param_unconstrain(const bs_model *m, const double *x, double *u, char **message) {
   (void)m;
   for (int k = 0; k < D; k++) {
-    double a = KINDS[k] == 'o' ? x[k] - x[k - 1] : x[k];
-    u[k] = KINDS[k] == 'r' ? a : KINDS[k] == 'u' ? log(a / (1 - a)) : log(a);
+    double a = KINDS[k] == 'o' ? x[k] - x[k - 1] : x[k], top = KINDS[k] == 's' ? 1 - x[k - 1] : 1;
+    u[k] = KINDS[k] == 'r' ? a : KINDS[k] == 'u' || KINDS[k] == 's' ? log(a / (top - a)) : log(a);
     if (!isfinite(u[k])) return say(message, "a parameter lies outside of its support"), -1;
   }
   return 0;
