@@ -221,6 +221,7 @@ impl<F: Fn(T, T) -> T, T: Real> Kernel for Binary<'_, F, T> {
 }
 
 /// Row i of a matrix, or its only row.
+#[inline(always)]
 fn row_or_only<T: Real>(m: &Matrix<T>, i: usize) -> &[T] {
     m.row(if m.rows() == 1 { 0 } else { i })
 }
@@ -230,15 +231,26 @@ fn binary<T: Real>(a: &Matrix<T>, b: &Matrix<T>, out: &mut Matrix<T>, f: impl Fn
     if a.shape() == b.shape() {
         return dispatch(Binary(f, a.as_slice(), b.as_slice(), out.as_mut_slice()));
     }
-    for i in 0..out.rows() {
-        let (x, y, o) = (row_or_only(a, i), row_or_only(b, i), out.row_mut(i));
-        // at most one of the two is a column
-        if y.len() != o.len() {
-            o.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x, y[0]));
-        } else if x.len() != o.len() {
-            o.iter_mut().zip(y).for_each(|(o, &y)| *o = f(x[0], y));
-        } else {
-            o.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y));
+    dispatch(Spread(f, a, b, out));
+}
+
+struct Spread<'a, F, T>(F, &'a Matrix<T>, &'a Matrix<T>, &'a mut Matrix<T>);
+
+impl<F: Fn(T, T) -> T, T: Real> Kernel for Spread<'_, F, T> {
+    type Output = ();
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Self(f, a, b, out) = self;
+        for i in 0..out.rows() {
+            let (x, y, o) = (row_or_only(a, i), row_or_only(b, i), out.row_mut(i));
+            // at most one of the two is a column
+            if y.len() != o.len() {
+                o.iter_mut().zip(x).for_each(|(o, &x)| *o = f(x, y[0]));
+            } else if x.len() != o.len() {
+                o.iter_mut().zip(y).for_each(|(o, &y)| *o = f(x[0], y));
+            } else {
+                o.iter_mut().zip(x.iter().zip(y)).for_each(|(o, (&x, &y))| *o = f(x, y));
+            }
         }
     }
 }

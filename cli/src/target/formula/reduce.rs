@@ -130,19 +130,20 @@ impl Builder {
         self.gather(&Value { axes: axes.clone(), data }, order, axes)
     }
 
-    /// log(e^a + e^b), entry by entry.
+    /// log(e^a + e^b) = t + log(e^(a - t) + e^(b - t)), entry by entry, with t = max(a, b) kept finite, so that -∞ beside -∞ is -∞.
     pub fn log_add_exp(&mut self, a: &Value, b: &Value) -> Built {
-        let all = union(&a.axes, &b.axes).ok_or("logaddexp of two lengths")?;
-        // the entries become rows, so that the two stand side by side along the last axis
-        let rows = |value: &Value| {
-            let mut value = value.clone();
-            value.axes.iter_mut().filter(|x| x.id == COMPONENTS).for_each(|x| x.id = ROWS);
-            value
+        let mut top = self.pair(Pair::Max, a, b)?;
+        for (bound, limit) in [(Pair::Max, f64::MIN), (Pair::Min, f64::MAX)] {
+            top = self.pair(bound, &top, &Value::number(limit))?;
+        }
+        let mut share = |x: &Value| {
+            let shifted = self.pair(Pair::Sub, x, &top)?;
+            self.call("exp", &shifted)
         };
-        [a, b].into_iter().try_for_each(plain)?;
-        let both = self.concat(&[rows(a), rows(b)], COMPONENTS)?;
-        let sum = self.log_sum_exp_last(&both)?;
-        Ok(Value { axes: all, ..sum })
+        let (a, b) = (share(a)?, share(b)?);
+        let sum = self.pair(Pair::Add, &a, &b)?;
+        let log = self.call("log", &sum)?;
+        self.pair(Pair::Add, &log, &top)
     }
 
     /// [a, b, …] of numbers.
