@@ -154,6 +154,10 @@ fn main() {
             "--values" => kinds = vec![true],
             "--mixtures" => kinds = vec![false],
             "--set" => settings.extend(arguments.next()),
+            option if option.starts_with('-') => {
+                eprintln!("error: there is no option '{option}'; the top of benches/generators.rs lists all");
+                std::process::exit(2)
+            }
             _ => names.push(word),
         }
     }

@@ -69,9 +69,9 @@ fn every_posterior_loads() {
 /// the number of divergent trajectories.
 fn chains(name: &str) -> [(Vec<Matrix>, usize); 2] {
     let target = load(name);
-    // narrow places: tau near 0 of the schools, the exponential wall of the counts; sd_county of the radon moves slowly against its z
+    // narrow places: tau near 0 of the schools, a1 + b1 near 1, the exponential wall of the counts; sd_county of the radon moves slowly against its z
     let (draws, acceptance) = match name {
-        "eight-schools" => (4 * DRAWS, 0.98),
+        "eight-schools" | "garch" => (4 * DRAWS, 0.98),
         "process" => (4 * DRAWS, 0.998),
         "radon" => (8 * DRAWS, 0.99),
         _ => (DRAWS, 0.9),
