@@ -11,7 +11,7 @@ pub(crate) const BUMPS: usize = 16;
 /// The largest squared distance that has a bump of its own.
 const FARTHEST: f64 = 64.0;
 /// Rows of pairs that are computed at a time, some: their matrices stay in the second-level cache.
-const PAIRS: usize = 512;
+const PAIRS: usize = 256;
 
 /// A function of rows R, some for each configuration, and of a matrix S that all configurations share: rows (of each configuration from its own
 /// rows alone) and a sum over the configurations. It is the messages of [`Var::pair_messages`], or has been pulled back some times: the
