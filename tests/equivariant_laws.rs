@@ -2,6 +2,7 @@
 
 use pushforward::autodiff::{Tape, Var, hessian_vector};
 use pushforward::density::Affine;
+use pushforward::estimate::{Clock, Estimator, Reference, Scene, ScoreNet, ScoreSettings};
 use pushforward::linalg::{Matrix, MeanFree};
 use pushforward::model::Generator;
 use pushforward::nn::{Equivariant, Mlp, Network};
@@ -181,4 +182,40 @@ fn generators_on_particles() {
     }
     let said = Network::check_dimension("equivariant", Some(space), 2).unwrap_err().to_string();
     assert!(said.contains("(n - 1) k = 2"), "{said}");
+}
+
+/// Prints what a step costs on LJ-13 in seconds: of the generator, and of its score by each objective.
+///
+/// cargo test --release --test equivariant_laws -- --ignored cost --nocapture
+#[test]
+#[ignore = "a study: seconds of a step"]
+fn cost_of_a_step() {
+    let space = SPACES[2];
+    let frame = Affine::new(vec![0.0; 36], 0.8).unwrap();
+    let generator: Generator<f32> = Generator::of_particles(frame, space, (64, 3), 2);
+    let latent = generator.draw(256, false, (3, Purpose::Sample, 0));
+    let g: Matrix = normal_matrix(4, Purpose::Check, 0, 256, 36);
+    let seconds = |name: &str, f: &mut dyn FnMut()| {
+        f();
+        let start = std::time::Instant::now();
+        (0..5).for_each(|_| f());
+        println!("{name:40} {:.3} s", start.elapsed().as_secs_f64() / 5.0);
+    };
+    seconds("256 samples", &mut || drop(generator.map(&latent)));
+    seconds("the same, on a tape, and the gradient", &mut || drop(generator.gradient(&latent, &g)));
+    let (x, clock) = (generator.frame.standardise(&generator.sample(320, 1, 0)), Clock { step: 0, steps: 100 });
+    let reference = Reference::Independent(&x);
+    let scene = Scene { x: &x, reference, classes: None, at_x: None, law: None, dt: 1.0, clock, seed: 1 };
+    for objective in ["implicit", "denoising"] {
+        let settings = ScoreSettings {
+            objective: objective.into(),
+            equivariant: vec![13, 3],
+            score_layers: vec![64; 3],
+            score_steps: 1,
+            score_batch: 256,
+            ..ScoreSettings::default()
+        };
+        let mut score: ScoreNet<f32> = ScoreNet::new(settings);
+        seconds(&format!("256 of a {objective} score, 64 held out"), &mut || score.prepare(&scene).unwrap());
+    }
 }

@@ -3,7 +3,7 @@
 use crate::autodiff::expm;
 use crate::autodiff::kernels::{log_sum_exp_rows, map, softmax_rows};
 use crate::autodiff::op::Op;
-use crate::autodiff::tape::{ARITY, Value};
+use crate::autodiff::tape::{ARITY, Tape, Value};
 use crate::linalg::{Lu, Matrix, Start, View, affine, gemm, shape_mismatch};
 use crate::num::{self, Kernel, Real, dispatch};
 
@@ -26,6 +26,7 @@ pub(crate) fn output_shape<T: Real>(op: &Op<T>, [a, b, c]: [Shape; ARITY]) -> Sh
         Affine if a.1 == b.0 && c == (1, b.1) => (a.0, b.1),
         Inverse if a.0 == a.1 => a,
         ExpmRows => (a.0, expm::side(a).pow(2)),
+        Messages(m) => m.shape(a, b),
         Transpose => (a.1, a.0),
         Reshape(r, c) if r * c == a.0 * a.1 => (*r, *c),
         ConcatCols if a.0 == b.0 => (a.0, a.1 + b.1),
@@ -60,8 +61,13 @@ fn broadcast_shape<T: Real>(op: &Op<T>, a: Shape, b: Shape) -> Shape {
     (axis(a.0, b.0), axis(a.1, b.1))
 }
 
-/// out ← op(a, b, c). Every entry of `out` is written; what was there is not read.
-pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mut Matrix<T>) {
+/// out ← op(a, b, c). Every entry of `out` is written; what was there is not read. Composite operations compute on `inner`.
+pub(super) fn evaluate<T: Real>(
+    op: &Op<T>,
+    inputs: [&Value<T>; ARITY],
+    out: &mut Matrix<T>,
+    inner: &mut Option<Box<Tape<T>>>,
+) {
     use Op::*;
     let [a, b, c]: [&Matrix<T>; ARITY] = inputs.map(|value| &**value);
     match op {
@@ -93,7 +99,6 @@ pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mu
         Softplus => map(num::Softplus, a, out),
         Silu => map(num::Silu, a, out),
         SiluSlope => map(num::SiluSlope, a, out),
-        Relu => unary(a, out, |x| if x > T::ZERO || x.is_nan() { x } else { T::ZERO }),
         Step => unary(a, out, |x| if x > T::ZERO { T::ONE } else { T::ZERO }),
         Special(f) => unary(a, out, |x| T::from_f64(f.value(x.to_f64()))),
         SumTo(..) => sum_to(a, out),
@@ -110,6 +115,7 @@ pub(super) fn evaluate<T: Real>(op: &Op<T>, inputs: [&Value<T>; ARITY], out: &mu
         },
         Inverse => inverse(a, out),
         ExpmRows => expm::values(a, out),
+        Messages(m) => m.values(a, b, out, inner.get_or_insert_default()),
         _ => move_entries(op, a, b, out),
     }
 }

@@ -1,6 +1,7 @@
 //! The table of operations: each with its vector–Jacobian product beside its name.
 
 use crate::autodiff::expm;
+use crate::autodiff::messages::{self, Messages};
 use crate::autodiff::tape::{ARITY, Var};
 use crate::num::{Real, Special};
 use std::sync::Arc;
@@ -40,7 +41,6 @@ pub(crate) enum Op<T> {
     Silu,
     /// The derivative of x σ(x).
     SiluSlope,
-    Relu,
     Step,
     Special(Special),
     // by axis
@@ -67,6 +67,8 @@ pub(crate) enum Op<T> {
     Inverse,
     /// exp(A) of the n×n matrix in each row, in `expm.rs`.
     ExpmRows,
+    /// Sums of messages between particles, in `messages.rs`.
+    Messages(Messages),
     Transpose,
     /// The same entries, row after row, in another shape.
     Reshape(usize, usize),
@@ -93,7 +95,17 @@ impl<T> Op<T> {
         match self {
             Leaf => 0,
             Affine | HiddenSlope | Hidden => 3,
-            Add | Sub | Mul | Div | Max | GreaterEqual | Masked | MatMul { .. } | ConcatCols | ConcatRows => 2,
+            Add
+            | Sub
+            | Mul
+            | Div
+            | Max
+            | GreaterEqual
+            | Masked
+            | MatMul { .. }
+            | Messages(_)
+            | ConcatCols
+            | ConcatRows => 2,
             _ => 1,
         }
     }
@@ -163,7 +175,6 @@ pub(crate) fn vjp<'t, T: Real>(
         Softplus => one(g * a.sigmoid()),              // d log(1+eˣ) = σ(x) dx
         Silu => one(g * a.silu_slope()),               // d x σ(x) = σ (1 + x σ(-x)) dx
         SiluSlope => one(a.silu_second(g)),
-        Relu => one(g * a.step()), // d max(x, 0) = [x > 0] dx
         Special(f) => one(special(*f, a, y, g)),
         SumTo(..) => one(g.broadcast_to(a.shape())),
         BroadcastTo(..) => one(g.sum_to(a.shape())),
@@ -178,6 +189,10 @@ pub(crate) fn vjp<'t, T: Real>(
         HiddenSlope => affine([a, b, c], a.affine(b, c).silu_second(g), wanted),
         Inverse => one(-y.product(g, true, false).product(y, false, true)), // d A⁻¹ = -A⁻¹ dA A⁻¹
         ExpmRows => one(expm::pull_back(a, g)),
+        Messages(m) => {
+            let [da, db] = messages::pull_back(m, [a, b], g, [wanted[0], wanted[1]]);
+            [da, db, None]
+        }
         Transpose => one(g.t()),
         Reshape(..) => one(g.reshape(a.shape().0, a.shape().1)),
         ConcatCols => two(&|| g.columns(0..a.shape().1), &|| g.columns(a.shape().1..g.shape().1)),

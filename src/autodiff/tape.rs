@@ -70,6 +70,8 @@ pub(super) struct Store<T: Real> {
     /// Buffers of earlier steps, by length; a list, because a computation has few lengths.
     spare: Vec<(usize, Vec<Vec<T>>)>,
     pub(super) scratch: Scratch,
+    /// Where composite operations compute.
+    inner: Option<Box<Tape<T>>>,
 }
 
 impl<T: Real> Store<T> {
@@ -126,7 +128,7 @@ impl<T: Real> Tape<T> {
 
     /// An empty tape with another table of derivative rules.
     pub(crate) fn with_rules(rules: Rules<T>) -> Self {
-        let store = Store { nodes: Vec::new(), spare: Vec::new(), scratch: Scratch::default() };
+        let store = Store { nodes: Vec::new(), spare: Vec::new(), scratch: Scratch::default(), inner: None };
         Self { store: RefCell::new(store), rules }
     }
 
@@ -208,8 +210,9 @@ impl<T: Real> Tape<T> {
         let mut store = self.store.borrow_mut();
         let shapes = ids.map(|id| store.nodes[id].value.shape());
         let (rows, cols) = eval::output_shape(&op, shapes);
-        let mut out = store.matrix(rows, cols);
-        eval::evaluate(&op, ids.map(|id| &store.nodes[id].value), &mut out);
+        let (mut out, mut inner) = (store.matrix(rows, cols), store.inner.take());
+        eval::evaluate(&op, ids.map(|id| &store.nodes[id].value), &mut out, &mut inner);
+        store.inner = inner;
         let id = store.push(op, ids, Value::Owned(out));
         Var { tape: self, id }
     }
@@ -251,7 +254,12 @@ impl<T: Real> Tape<T> {
 
     /// Writes `value` to all memory that is kept for later.
     pub(crate) fn fill_spare(&mut self, value: T) {
-        self.store.get_mut().spare.iter_mut().flat_map(|(_, buffers)| buffers).for_each(|buffer| buffer.fill(value));
+        let store = self.store.get_mut();
+        store.spare.iter_mut().flat_map(|(_, buffers)| buffers).for_each(|buffer| buffer.fill(value));
+        if let Some(inner) = &mut store.inner {
+            inner.reset();
+            inner.fill_spare(value);
+        }
     }
 
     /// The handle on node `id`, for those who keep a tape between two sweeps and cannot keep a [`Var`] that borrows it.

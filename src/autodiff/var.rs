@@ -47,8 +47,6 @@ impl<T: Real> Var<'_, T> {
         softplus => Softplus;
         /// x σ(x), entry by entry.
         silu => Silu;
-        /// max(x, 0), entry by entry; derivative 0 at 0.
-        relu => Relu;
         /// 1 where x > 0, else 0, entry by entry; derivative 0.
         step => Step;
         /// n×d → n×1: log Σⱼ exp(xᵢⱼ), exact in the far tail.
@@ -59,6 +57,11 @@ impl<T: Real> Var<'_, T> {
         t => Transpose;
         /// A⁻¹ of a square matrix; NaN where it is singular.
         inverse => Inverse;
+    }
+
+    /// max(x, 0), entry by entry; derivative 0 at 0.
+    pub fn relu(self) -> Self {
+        self.tape.scalar(T::ZERO).max(self)
     }
 
     /// xᵏ for a constant k, entry by entry (x > 0 unless k is an integer).

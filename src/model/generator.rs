@@ -13,7 +13,7 @@ use crate::model::pieces::Pieces;
 use crate::nn::{Equivariant, Inference, Mlp, Network, Parameters};
 use crate::num::{Real, ln, tanh_slice};
 use crate::parallel;
-use crate::rng::{Purpose, stream};
+use crate::rng::{Purpose, Stream, stream};
 use std::sync::Arc;
 
 /// A one-step sampler: x = centre + scale · y with
@@ -59,12 +59,23 @@ const BLOCK: usize = 96;
 impl<T: Real> Generator<T> {
     /// A fresh generator in R^d, d the frame's, with hidden layers of the given widths; its parameters and pieces are drawn under `seed`.
     pub fn new(frame: Affine, latent: Latent, hidden: &[usize], seed: u64) -> Self {
+        Self::begin(frame, latent, hidden, seed, Network::initialise)
+    }
+
+    /// The same, its network begun by `initial`.
+    fn begin(
+        frame: Affine,
+        latent: Latent,
+        hidden: &[usize],
+        seed: u64,
+        initial: fn(&Network, &mut Stream) -> Vec<Matrix<T>>,
+    ) -> Self {
         let (d, codes) = (frame.dim(), latent.codes());
         let network = Network::Mlp(Mlp::new([&[if codes > 0 { 2 * d } else { d }], hidden, &[d]].concat()));
         let mut rng = stream(seed, Purpose::Initialise, 0);
         let pieces = (codes > 0).then(|| Pieces::fresh(codes, d, &mut rng));
         let own = pieces.iter().flat_map(|p| [p.means().cast(), Matrix::zeros(codes, d)]);
-        let parameters: Vec<_> = own.chain(network.initialise(&mut rng)).map(|m| Arc::new(m.into())).collect();
+        let parameters: Vec<_> = own.chain(initial(&network, &mut rng)).map(|m| Arc::new(m.into())).collect();
         Self {
             latent,
             frame,
@@ -103,11 +114,10 @@ impl<T: Real> Generator<T> {
     /// noise h, 0 ≤ h ≤ 1.
     pub fn at_mixture(frame: Affine, p: &GaussianMixture, hidden: &[usize], noise: f64, seed: u64) -> Self {
         let latent = Latent::Codes { logits: p.weights().iter().map(|w| ln(*w)).collect() };
-        let mut out = Self::new(frame, latent, hidden, seed);
+        let mut out = Self::begin(frame, latent, hidden, seed, Network::silent);
         let pieces = Pieces::of_mixture(p);
         out.parameters[0] = Arc::new(pieces.means().cast().into());
         (out.pieces, out.noise) = (Some(pieces), noise);
-        out.silence();
         out
     }
 
@@ -117,19 +127,16 @@ impl<T: Real> Generator<T> {
         let logits = parts.iter().flat_map(|(_, p)| p.weights().iter().map(|w| ln(*w))).collect();
         let latent = Latent::of_blocks(logits, parts.iter().map(|(_, p)| p.components()).collect());
         let pieces = Pieces::of_blocks(frame.dim(), parts);
-        let mut out = Self::new(frame, latent, hidden, seed);
+        let mut out = Self::begin(frame, latent, hidden, seed, Network::silent);
         out.parameters[0] = Arc::new(pieces.means().cast().into());
         out.pieces = Some(pieces);
-        out.silence();
         out
     }
 
     /// The generator that carries points of a source (N×d, in the units of the target): the identity, its network's output 0.
     pub fn at_source(frame: Affine, source: &Matrix, hidden: &[usize], seed: u64) -> Self {
         let latent = Latent::Points(Arc::new(frame.standardise(source)));
-        let mut out = Self::new(frame, latent, hidden, seed);
-        out.silence();
-        out
+        Self::begin(frame, latent, hidden, seed, Network::silent)
     }
 
     /// Lets guidance w move each class c by w times the row c of `by` (C×d, in units of the frame): where w (m_c - m) is that, the mean of the class
@@ -163,14 +170,6 @@ impl<T: Real> Generator<T> {
             (None, _) => 0,
             (Some(_), None) => 2,
             (Some(_), Some(_)) => 4,
-        }
-    }
-
-    /// Sets the network's output to 0.
-    fn silence(&mut self) {
-        let last = self.parameters.len() - 2;
-        for p in &mut self.parameters[last..] {
-            *p = Arc::new(Matrix::zeros(p.rows(), p.cols()).into());
         }
     }
 

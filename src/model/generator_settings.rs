@@ -83,12 +83,9 @@ impl ModelSettings for GeneratorSettings {
         let rows = self.batch as f64 + (reference as f64).max(centres);
         // each hidden layer keeps its input and its output for the way back
         let batches = rows * (2.0 * widths.iter().sum::<f64>() + d);
-        // and an equivariant one some ten matrices with a row for each pair
+        // and an equivariant one some of a row for each particle
         let batches = match self.particles() {
-            Ok(Some(space)) => {
-                let pairs = (space.particles * (space.particles - 1) / 2) as f64;
-                batches + rows * pairs * 10.0 * self.hidden.iter().sum::<usize>() as f64
-            }
+            Ok(Some(space)) => batches + rows * space.particles as f64 * 8.0 * self.hidden.iter().sum::<usize>() as f64,
             _ => batches,
         };
         size * (4.0 * parameters + batches) + 8.0 * (3.0 * self.search_particles as f64 * d + 2.0 * d * d)

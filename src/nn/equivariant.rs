@@ -1,9 +1,9 @@
 //! Networks that exchange, turn and reflect with the particles they move.
 
-use crate::autodiff::Var;
+use crate::autodiff::{BUMPS, Var};
 use crate::linalg::{Matrix, MeanFree};
 use crate::nn::mlp::normal_weight;
-use crate::num::{Real, ln_1p};
+use crate::num::Real;
 use crate::rng::Stream;
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use std::sync::Arc;
 /// Every particle has a place x_i and features h_i ∈ R^w, which begin at one learned row (and what is seen of the `marks` of the
 /// configuration). A layer sends one message along each *unordered* pair, s_ij = |x_i - x_j|²:
 ///
-/// - m_ij = a(a(A(h_i + h_j) + D φ(s_ij) + b) W + c), a = SiLU, φ bumps in log(1 + s), `BUMPS` of them;
+/// - m_ij = a(a(A(h_i + h_j) + D φ(s_ij) + b) W + c), a = SiLU, φ sixteen bumps in log(1 + s);
 /// - x_i ← x_i + Σ_j (x_i - x_j) ⟨v, m_ij⟩/(n - 1);
 /// - h_i ← h_i + a([h_i, Σ_j m_ij/(n - 1)] U + u).
 ///
@@ -22,9 +22,11 @@ use std::sync::Arc;
 ///
 /// Source: Satorras, Hoogeboom and Welling, "E(n) equivariant graph neural networks" (ICML 2021), eqs. 3 to 6; bumps and symmetric
 /// messages are ours.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Equivariant {
     space: MeanFree,
+    /// Positions of each coordinate of a configuration, d×n k.
+    basis: Arc<Matrix>,
     /// Features of a particle, the same in each layer.
     width: usize,
     layers: usize,
@@ -34,10 +36,6 @@ pub struct Equivariant {
     scalar: bool,
 }
 
-/// Number of bumps of a squared distance.
-const BUMPS: usize = 16;
-/// The largest squared distance, in units of the frame, that has a bump of its own.
-const FARTHEST: f64 = 64.0;
 /// Matrices of a layer's messages, and of what it does to the features.
 const OF_MESSAGES: usize = 6;
 const OF_NODES: usize = 2;
@@ -47,7 +45,8 @@ impl Equivariant {
     #[track_caller]
     pub fn new(space: MeanFree, width: usize, layers: usize, marks: usize, scalar: bool) -> Self {
         assert!(space.particles >= 2 && space.dim >= 1 && width >= 1 && layers >= 1, "Equivariant: {space:?}");
-        Self { space, width, layers, marks, scalar }
+        let basis = Arc::new(space.positions(&Matrix::identity(space.free_dim())));
+        Self { space, basis, width, layers, marks, scalar }
     }
 
     /// Names and shapes of the matrices, in order.
@@ -130,79 +129,31 @@ impl Equivariant {
     ) -> Var<'t, T> {
         assert_eq!(parameters.len(), self.parameter_count(), "Equivariant::forward: number of parameters");
         let (tape, rows, MeanFree { particles: n, dim: k }) = (y.tape(), y.shape().0, self.space);
-        let pairs = Pairs::of(rows, n);
-        let basis = tape.leaf(&self.space.positions(&Matrix::identity(self.space.free_dim())).cast());
+        let basis = tape.leaf(&self.basis.cast());
+        let configurations: Arc<[usize]> = (0..rows * n).map(|i| i / n).collect();
         let start = y.matmul(basis).reshape(rows * n, k);
         let mut parameters = parameters.iter().copied();
         let mut next = move || parameters.next().expect("as many as were counted");
         let mut h = next().broadcast_to((rows * n, self.width));
         if let Some(marks) = marks {
-            h = h + marks.matmul(next()).gather_rows(&pairs.configurations);
+            h = h + marks.matmul(next()).gather_rows(&configurations);
         }
         let share = T::from_f64(1.0 / (n - 1) as f64);
         let mut x = start;
         for layer in 0..self.layers {
             let [sender, distance, distance_bias, message, message_bias, way]: [_; OF_MESSAGES] =
                 std::array::from_fn(|_| next());
-            let apart = pairs.difference(x);
-            let square = apart.square().row_sums();
-            let m = (pairs.sum(h.matmul(sender)) + bumps(square).affine(distance, distance_bias))
-                .silu()
-                .hidden(message, message_bias);
-            x = x + pairs.spread(apart * m.matmul(way), -T::ONE) * share;
+            let weights = [distance_bias, message, message_bias, way.t()].into_iter().fold(distance, Var::concat_rows);
+            let sums = x.concat_columns(h.matmul(sender)).pair_messages(weights, n, k) * share;
+            x = x + sums.columns(0..k);
             if self.updates(layer) {
                 let [node, node_bias]: [_; OF_NODES] = std::array::from_fn(|_| next());
-                h = h + h.concat_columns(pairs.spread(m, T::ONE) * share).hidden(node, node_bias);
+                h = h + h.concat_columns(sums.columns(k..k + self.width)).hidden(node, node_bias);
             }
         }
         if self.scalar {
-            return h.matmul(next()).scatter_rows(&pairs.configurations, rows);
+            return h.matmul(next()).scatter_rows(&configurations, rows);
         }
         (x - start).reshape(rows, n * k).matmul(basis.t())
-    }
-}
-
-/// φ(s), P×1 → P×[`BUMPS`]: exp(-(u - c)²/(2 δ²)), u = log(1 + s), at centres c from 0 to log(1 + [`FARTHEST`]), δ apart.
-fn bumps<T: Real>(square: Var<'_, T>) -> Var<'_, T> {
-    let apart = ln_1p(FARTHEST) / (BUMPS - 1) as f64;
-    let centres = Matrix::from_fn(1, BUMPS, |_, k| T::from_f64(apart * k as f64));
-    let away = square.ln_1p() - square.tape().leaf(&centres);
-    (away.square() * T::from_f64(-0.5 / (apart * apart))).exp()
-}
-
-/// The unordered pairs of the particles of some configurations, i < j, as rows of a matrix with a row for each particle.
-struct Pairs {
-    first: Arc<[usize]>,
-    second: Arc<[usize]>,
-    /// The configuration of each particle.
-    configurations: Arc<[usize]>,
-    particles: usize,
-}
-
-impl Pairs {
-    fn of(rows: usize, n: usize) -> Self {
-        let all = || (0..rows).flat_map(|r| (0..n).flat_map(move |i| (i + 1..n).map(move |j| (r * n + i, r * n + j))));
-        Self {
-            first: all().map(|(i, _)| i).collect(),
-            second: all().map(|(_, j)| j).collect(),
-            configurations: (0..rows * n).map(|i| i / n).collect(),
-            particles: rows * n,
-        }
-    }
-
-    /// a_i + a_j of each pair.
-    fn sum<'t, T: Real>(&self, a: Var<'t, T>) -> Var<'t, T> {
-        a.gather_rows(&self.first) + a.gather_rows(&self.second)
-    }
-
-    /// a_i - a_j of each pair.
-    fn difference<'t, T: Real>(&self, a: Var<'t, T>) -> Var<'t, T> {
-        a.gather_rows(&self.first) - a.gather_rows(&self.second)
-    }
-
-    /// Of each particle the sum of its pairs' b, times `sign` where it is the second of the two.
-    fn spread<'t, T: Real>(&self, b: Var<'t, T>, sign: T) -> Var<'t, T> {
-        let n = self.particles;
-        b.scatter_rows(&self.first, n) + b.scatter_rows(&self.second, n) * sign
     }
 }

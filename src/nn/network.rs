@@ -8,7 +8,7 @@ use crate::num::Real;
 use crate::rng::Stream;
 
 /// A map of rows, R^d → R^d or R^d → R.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Network {
     /// A multilayer perceptron: any map.
     Mlp(Mlp),
@@ -36,7 +36,7 @@ impl Network {
     /// `Error::Setting` under `key` where a network of these particles is not one in R^d.
     pub fn check_dimension(key: &str, particles: Option<MeanFree>, d: usize) -> Result<()> {
         match particles {
-            Some(space) if space.free_dim() != d => Err(Error::Setting {
+            Some(space) if (space.particles - 1).checked_mul(space.dim) != Some(d) => Err(Error::Setting {
                 key: key.into(),
                 value: format!("[{}, {}]", space.particles, space.dim),
                 expected: format!("[n, k] with (n - 1) k = {d}, the dimension of the target"),

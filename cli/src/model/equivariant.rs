@@ -20,6 +20,6 @@ pub(super) fn of(metadata: &Metadata, hidden: &[usize], codes: usize, d: usize) 
     let Some(text) = metadata.get(KEY) else { return Ok(None) };
     let setting: Vec<usize> = serde_json::from_str(text).map_err(|e| format!("'{KEY}' is {text} ({e})"))?;
     let space = Network::particles(KEY, &setting, hidden).map_err(|e| e.to_string())?;
-    let fits = space.filter(|s| (s.particles - 1).checked_mul(s.dim) == Some(d) && codes == 0);
-    fits.map(Some).ok_or(format!("'{KEY}' is {text}, for a network in {d} dimensions with {codes} codes"))
+    Network::check_dimension(KEY, space, d).map_err(|e| e.to_string())?;
+    if codes > 0 { Err(format!("'{KEY}' is {text}, for a network with {codes} codes")) } else { Ok(space) }
 }

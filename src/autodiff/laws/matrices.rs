@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 /// All of them.
 pub(super) fn cases<T: Real>() -> Vec<Case<T>> {
-    [by_axis(), products(), moves()].concat()
+    [by_axis(), products(), moves(), vec![messages()]].concat()
 }
 
 /// An operation on whole matrices with entries in [-2, 2].
@@ -251,6 +251,48 @@ fn exponentials(x: &[Grid]) -> Grid {
     };
     let all: Vec<Grid> = (0..x[0].rows).map(one).collect();
     Grid::from_fn(x[0].rows, n * n, |i, k| all[i].entries[k])
+}
+
+/// Messages of the pairs of three particles in the plane with two features: none, one and two configurations.
+fn messages<T: Real>() -> Case<T> {
+    const SHAPES: [[Shape; 2]; 3] = [[(0, 4), (21, 2)], [(3, 4), (21, 2)], [(6, 4), (21, 2)]];
+    let shapes = Shapes::List(SHAPES.map(|s| s.to_vec()).to_vec());
+    whole(
+        "messages of pairs",
+        shapes,
+        |x| x[0].pair_messages(x[1], 3, 2),
+        |x| {
+            let (rows, weights) = (&x[0], &x[1]);
+            let message = |i: usize, j: usize| {
+                let square = total((0..2).map(|c| rows.at(i, c) - rows.at(j, c)).map(|d| d * d));
+                let apart = 65f64.ln() / 15.0;
+                let bump = |k: usize| {
+                    let away = (square.ln_1p() - c(apart * k as f64)) / c(apart);
+                    (away * away * c(-0.5)).exp()
+                };
+                let first = |f: usize| {
+                    let seen = total((0..16).map(|k| bump(k) * weights.at(k, f)));
+                    (rows.at(i, 2 + f) + rows.at(j, 2 + f) + seen + weights.at(16, f)).silu()
+                };
+                let second =
+                    |f: usize| (total((0..2).map(|g| first(g) * weights.at(17 + g, f))) + weights.at(19, f)).silu();
+                [second(0), second(1)]
+            };
+            Grid::from_fn(rows.rows, 4, |i, column| {
+                let others = (i / 3 * 3..i / 3 * 3 + 3).filter(|&j| j != i);
+                total(others.map(|j| {
+                    let m = message(i, j);
+                    match column {
+                        0 | 1 => {
+                            (rows.at(i, column) - rows.at(j, column))
+                                * (m[0] * weights.at(20, 0) + m[1] * weights.at(20, 1))
+                        }
+                        _ => m[column - 2],
+                    }
+                }))
+            })
+        },
+    )
 }
 
 /// Row numbers with a repetition and out of order.

@@ -32,9 +32,9 @@ macro_rules! variants {
 variants! {
     Add; Sub; Mul; Div; Max; GreaterEqual; Masked;
     Scale(_); Offset(_); Square; Reciprocal; Power(_); Exp; Ln; ExpM1; Ln1p; Sqrt; Abs; Sign; Sin; Cos; Tanh;
-    Sigmoid; Softplus; Silu; SiluSlope; Relu; Step; Special(_);
+    Sigmoid; Softplus; Silu; SiluSlope; Step; Special(_);
     SumTo(_, _); BroadcastTo(_, _); LogSumExp; Softmax;
-    MatMul { .. }; Affine; HiddenSlope; Hidden; Inverse; ExpmRows; Transpose; Reshape(_, _); ConcatCols; ConcatRows; SliceCols(_, _); SliceRows(_, _); PadCols(_, _);
+    MatMul { .. }; Affine; HiddenSlope; Hidden; Inverse; ExpmRows; Messages(_); Transpose; Reshape(_, _); ConcatCols; ConcatRows; SliceCols(_, _); SliceRows(_, _); PadCols(_, _);
     PadRows(_, _); GatherRows(_); ScatterRows(_, _);
 }
 
