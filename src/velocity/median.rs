@@ -4,17 +4,22 @@ use crate::error::{Error, Result};
 use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch, ln};
 use crate::parallel;
+use std::ops::Range;
 
 /// Pairs whose squares bracket the median of all, at least; and for each particle, as more of them leave fewer squares between the brackets.
 const SAMPLE: usize = 4096;
-const EACH: usize = 4;
-/// How far from the wanted rank the brackets lie, in √(size of the sample): ten standard deviations of the rank of a median.
-const REACH: f64 = 5.0;
+const EACH: usize = 8;
+/// How far from the wanted rank the brackets lie, in √(size of the sample): two standard deviations of the rank of a median, then ten, then
+/// all squares.
+const REACHES: [f64; 3] = [1.0, 5.0, f64::INFINITY];
 /// Rows of one task, and squares that are computed side by side.
 const LANES: usize = 64;
+/// Squares that are looked at together for one between the brackets.
+const GROUP: usize = 8;
 
 /// w by the median rule: the median of |x_i - x_j|² over all ordered pairs, i = j too, over log n (Liu and Wang, 2016). O(n² d); of the squares
-/// it keeps those near the median, a sixth of them up to 1,024 particles and 5/√n beyond. `Error::Unsupported` where it is 0 or no number.
+/// it keeps those near the median, mostly a thirtieth of them up to 512 particles and 0.7/√n beyond. `Error::Unsupported` where it is 0 or no
+/// number.
 pub fn median_width<T: Real>(x: &Matrix<T>) -> Result<f64> {
     let width = median_square(x).to_f64() / ln(x.rows() as f64);
     if width > 0.0 && width.is_finite() {
@@ -39,19 +44,18 @@ fn median_square<T: Real>(x: &Matrix<T>) -> T {
     let mut sample: Vec<T> = (0..size)
         .map(|k| square(x, some(k, 0.618_033_988_749_894_9, n), some(k, 0.414_213_562_373_095_1, n)))
         .collect();
-    let mut at = |reach: f64| {
+    let mut bracket = |reach: f64, none: T| {
         let place = rank as f64 / pairs as f64 * size as f64 + reach * (size as f64).sqrt();
-        (0.0..size as f64).contains(&place).then(|| nth(&mut sample, place as usize))
+        if (0.0..size as f64).contains(&place) { nth(&mut sample, place as usize) } else { none }
     };
-    let (low, high) = (at(-REACH).unwrap_or(T::NEG_INFINITY), at(REACH).unwrap_or(T::INFINITY));
-    let (below, mut kept) = between(x, low, high);
-    match rank.checked_sub(below) {
-        Some(rank) if rank < kept.len() => nth(&mut kept, rank),
-        _ => {
-            let (below, mut all) = between(x, T::NEG_INFINITY, T::INFINITY);
-            nth(&mut all, rank - below)
+    for reach in REACHES {
+        let (low, high) = (bracket(-reach, T::NEG_INFINITY), bracket(reach, T::INFINITY));
+        let (below, mut kept) = between(x, low, high);
+        if let Some(rank) = rank.checked_sub(below).filter(|&rank| rank < kept.len()) {
+            return nth(&mut kept, rank);
         }
     }
+    unreachable!("all squares lie between -∞ and ∞, or are no numbers")
 }
 
 /// The k-th number of a sequence of small discrepancy in 0..n.
@@ -73,9 +77,11 @@ fn square<T: Real>(x: &Matrix<T>, i: usize, j: usize) -> T {
 
 /// How many of the |x_i - x_j|², i < j, are below `low`, and those from there to `high`; what is no number counts as high.
 fn between<T: Real>(x: &Matrix<T>, low: T, high: T) -> (usize, Vec<T>) {
-    let columns = x.transpose();
-    let parts = parallel::collect((0..x.rows()).step_by(LANES), |first| {
-        dispatch(Between { x, columns: &columns, first, low, high })
+    let (n, d) = x.shape();
+    // room for whole vectors behind each column
+    let columns = Matrix::from_fn(d, n + LANES, |c, i| if i < n { x[(i, c)] } else { T::ZERO });
+    let parts = parallel::collect((0..n).step_by(LANES), |first| {
+        dispatch(Between { columns: &columns, rows: first..n.min(first + LANES), low, high })
     });
     parts.into_iter().fold((0, vec![]), |(below, mut kept), (count, part)| {
         kept.extend(part);
@@ -83,11 +89,10 @@ fn between<T: Real>(x: &Matrix<T>, low: T, high: T) -> (usize, Vec<T>) {
     })
 }
 
-/// [`between`] for the rows from `first` on, [`LANES`] of them.
+/// [`between`] for some rows.
 struct Between<'a, T: Real> {
-    x: &'a Matrix<T>,
     columns: &'a Matrix<T>,
-    first: usize,
+    rows: Range<usize>,
     low: T,
     high: T,
 }
@@ -96,23 +101,39 @@ impl<T: Real> Kernel for Between<'_, T> {
     type Output = (usize, Vec<T>);
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Self::Output {
-        let Self { x, columns, first, low, high } = self;
-        let (n, d) = x.shape();
-        let (mut below, mut kept) = (0, vec![]);
-        for i in first..n.min(first + LANES) {
+        let Self { columns, rows, low, high } = self;
+        let (n, mut below, mut kept) = (columns.cols() - LANES, 0, vec![]);
+        for i in rows {
+            let mut count = [T::ZERO; LANES];
             for at in (i + 1..n).step_by(LANES) {
                 let mut squares = [T::ZERO; LANES];
-                let used = LANES.min(n - at);
-                for c in 0..d {
-                    let (x, y) = (x[(i, c)], &columns.row(c)[at..at + used]);
-                    for (square, y) in squares.iter_mut().zip(y) {
-                        *square += (x - *y) * (x - *y);
+                for c in 0..columns.rows() {
+                    let (x, y) = (columns[(c, i)], &columns.row(c)[at..at + LANES]);
+                    for l in 0..LANES {
+                        let gap = x - y[l];
+                        squares[l] += gap * gap;
                     }
                 }
-                let squares = &squares[..used];
-                below += squares.iter().filter(|&&s| s < low).count();
-                kept.extend(squares.iter().filter(|&&s| !(s < low || s > high)));
+                // behind the last pair nothing counts, not even beside an infinite bracket
+                let used = LANES.min(n - at);
+                for square in &mut squares[used..] {
+                    *square = T::NAN;
+                }
+                for l in 0..LANES {
+                    count[l] += if squares[l] < low { T::ONE } else { T::ZERO };
+                }
+                for (g, group) in squares.chunks_exact(GROUP).enumerate() {
+                    let mut some = false;
+                    for l in 0..GROUP {
+                        some |= !((group[l] < low) | (group[l] > high));
+                    }
+                    if some {
+                        let used = used.saturating_sub(g * GROUP).min(GROUP);
+                        kept.extend(group[..used].iter().filter(|&&s| !(s < low || s > high)));
+                    }
+                }
             }
+            below += count.iter().map(|c| c.to_f64() as usize).sum::<usize>();
         }
         (below, kept)
     }

@@ -6,6 +6,7 @@
 mod lanes;
 mod order;
 mod panel;
+mod place;
 mod weighted;
 #[cfg(target_arch = "x86_64")]
 mod wide;
@@ -16,6 +17,7 @@ use crate::num::{Kernel, Real, dispatch, instruction_set};
 use lanes::BLOCK;
 use order::{Boxes, gather, scatter};
 use panel::Task;
+use place::in_blocks;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -24,7 +26,7 @@ pub(in crate::estimate::kde) use order::tree_order;
 pub(crate) use weighted::kernel_sums;
 
 /// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
-const ORDERED: usize = 2048;
+const ORDERED: usize = 1024;
 
 /// The samples with boxes around their blocks.
 #[derive(Debug, Clone)]
@@ -32,7 +34,7 @@ pub(super) struct Sweep<T: Real> {
     /// N×d as given, where it pays in the order of a k-d tree.
     points: Arc<[T]>,
     point_boxes: Arc<Boxes<T>>,
-    /// The same about their centre, in units in which the kernel is 2^-|x - y|².
+    /// The same about their centre, in units in which the kernel is 2^-|x - y|² and in blocks.
     scaled: Vec<T>,
     boxes: Boxes<T>,
 }
@@ -48,7 +50,7 @@ impl<T: Real> Sweep<T> {
 
     /// The same samples for another bandwidth.
     pub fn rescaled(&self, setup: &Setup) -> Self {
-        let scaled = about_centre(&self.points, setup);
+        let scaled = in_blocks(&about_centre(&self.points, setup), setup.d);
         // rounding is monotone: corners of boxes are corners of scaled boxes
         let boxes = self.point_boxes.map(|corners| about_centre(corners, setup));
         Self { points: Arc::clone(&self.points), point_boxes: Arc::clone(&self.point_boxes), scaled, boxes }
