@@ -47,6 +47,9 @@ pub trait Wide: Copy {
     fn at_most(self, b: Self) -> Self;
     /// The larger of self and b; self where it is NaN.
     fn at_least(self, b: Self) -> Self;
+    /// Puts what is neither below `low` nor above `high` at the start of `to`, which has room for a vector; (how many are below, how many were
+    /// put).
+    fn sift(self, low: Self, high: Self, to: &mut [Self::Number]) -> (usize, usize);
     /// 2^self with the bits of [`Real::exp2_body`](super::Real::exp2_body).
     fn exp2(self) -> Self;
     /// The same in fewer instructions where self is at most -½ and not below the lowest power, or NaN.
@@ -65,7 +68,7 @@ macro_rules! intrinsics {
 /// The same for either precision; `$power(r, coefficient)` is the polynomial of 2^r.
 macro_rules! wide {
     ($vector:ident, $number:ty, $width:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $fnma:ident,
-     $min:ident, $max:ident, $round:ident, $reduce:ident, $scale:ident, |$r:ident, $c:ident| $power:expr) => {
+     $min:ident, $max:ident, $compare:ident, $compress:ident, $round:ident, $reduce:ident, $scale:ident, |$r:ident, $c:ident| $power:expr) => {
         impl Wide for $vector {
             type Number = $number;
             const WIDTH: usize = $width;
@@ -113,6 +116,15 @@ macro_rules! wide {
                 intrinsics!($max(b, self))
             }
             #[inline(always)]
+            fn sift(self, low: Self, high: Self, to: &mut [$number]) -> (usize, usize) {
+                let below = intrinsics!($compare::<_CMP_LT_OQ>(self, low));
+                let above = intrinsics!($compare::<_CMP_GT_OQ>(self, high));
+                let kept = !(below | above);
+                let put: Self = intrinsics!($compress(kept, self));
+                put.store(to);
+                (below.count_ones() as usize, kept.count_ones() as usize)
+            }
+            #[inline(always)]
             fn exp2(self) -> Self {
                 // results below the smallest normal number would take a hundred times as long
                 let x = self.at_least(intrinsics!($splat(<$number>::EXP2_LOW)));
@@ -146,6 +158,8 @@ wide!(
     _mm512_fnmadd_ps,
     _mm512_min_ps,
     _mm512_max_ps,
+    _mm512_cmp_ps_mask,
+    _mm512_maskz_compress_ps,
     _mm512_roundscale_ps,
     _mm512_reduce_ps,
     _mm512_scalef_ps,
@@ -165,6 +179,8 @@ wide!(
     _mm512_fnmadd_pd,
     _mm512_min_pd,
     _mm512_max_pd,
+    _mm512_cmp_pd_mask,
+    _mm512_maskz_compress_pd,
     _mm512_roundscale_pd,
     _mm512_reduce_pd,
     _mm512_scalef_pd,

@@ -2,7 +2,9 @@
 
 use crate::error::{Error, Result};
 use crate::linalg::Matrix;
-use crate::num::{Kernel, Real, dispatch, ln};
+#[cfg(target_arch = "x86_64")]
+use crate::num::{Avx512, Wide};
+use crate::num::{InstructionSet, Kernel, Real, dispatch, instruction_set, ln};
 use crate::parallel;
 use std::ops::Range;
 
@@ -12,10 +14,12 @@ const EACH: usize = 8;
 /// How far from the wanted rank the brackets lie, in √(size of the sample): two standard deviations of the rank of a median, then ten, then
 /// all squares.
 const REACHES: [f64; 3] = [1.0, 5.0, f64::INFINITY];
-/// Rows of one task, and squares that are computed side by side.
+/// Rows of one task.
+const ROWS: usize = 64;
+/// Squares that are computed side by side.
 const LANES: usize = 64;
-/// Squares that are looked at together for one between the brackets.
-const GROUP: usize = 8;
+/// Vectors of them, where there are vectors of 512 bits.
+const TILE: usize = 4;
 
 /// w by the median rule: the median of |x_i - x_j|² over all ordered pairs, i = j too, over log n (Liu and Wang, 2016). O(n² d); of the squares
 /// it keeps those near the median, mostly a thirtieth of them up to 512 particles and 0.7/√n beyond. `Error::Unsupported` where it is 0 or no
@@ -77,11 +81,10 @@ fn square<T: Real>(x: &Matrix<T>, i: usize, j: usize) -> T {
 
 /// How many of the |x_i - x_j|², i < j, are below `low`, and those from there to `high`; what is no number counts as high.
 fn between<T: Real>(x: &Matrix<T>, low: T, high: T) -> (usize, Vec<T>) {
-    let (n, d) = x.shape();
-    // room for whole vectors behind each column
-    let columns = Matrix::from_fn(d, n + LANES, |c, i| if i < n { x[(i, c)] } else { T::ZERO });
-    let parts = parallel::collect((0..n).step_by(LANES), |first| {
-        dispatch(Between { columns: &columns, rows: first..n.min(first + LANES), low, high })
+    let (n, columns) = (x.rows(), x.transpose());
+    let parts = parallel::collect((0..n).step_by(ROWS), |first| {
+        let rows = first..n.min(first + ROWS);
+        dispatch(Between { columns: &columns, rows, low, high, set: instruction_set() })
     });
     parts.into_iter().fold((0, vec![]), |(below, mut kept), (count, part)| {
         kept.extend(part);
@@ -95,48 +98,82 @@ struct Between<'a, T: Real> {
     rows: Range<usize>,
     low: T,
     high: T,
+    /// Where the task runs.
+    set: InstructionSet,
 }
 
 impl<T: Real> Kernel for Between<'_, T> {
     type Output = (usize, Vec<T>);
     #[inline(always)]
     fn run<const FMA: bool>(self) -> Self::Output {
-        let Self { columns, rows, low, high } = self;
-        let (n, mut below, mut kept) = (columns.cols() - LANES, 0, vec![]);
-        for i in rows {
-            let mut count = [T::ZERO; LANES];
-            for at in (i + 1..n).step_by(LANES) {
+        let Self { columns, low, high, .. } = self;
+        let n = columns.cols();
+        let (mut below, mut kept) = (0, vec![]);
+        let (mut room, mut filled) = ([T::ZERO; 4 * LANES], 0);
+        for i in self.rows.clone() {
+            let mut at = i + 1;
+            while at < n {
+                if filled > 3 * LANES {
+                    kept.extend_from_slice(&room[..filled]);
+                    filled = 0;
+                }
+                let used = LANES.min(n - at);
+                #[cfg(target_arch = "x86_64")]
+                if let (Some(machine), LANES) = (self.set.wide(), used) {
+                    let (less, put) = sift(machine, columns, i, at, (low, high), &mut room[filled..]);
+                    (below, filled, at) = (below + less, filled + put, at + LANES);
+                    continue;
+                }
                 let mut squares = [T::ZERO; LANES];
                 for c in 0..columns.rows() {
-                    let (x, y) = (columns[(c, i)], &columns.row(c)[at..at + LANES]);
-                    for l in 0..LANES {
-                        let gap = x - y[l];
-                        squares[l] += gap * gap;
+                    let (x, y) = (columns[(c, i)], &columns.row(c)[at..at + used]);
+                    for (square, y) in squares.iter_mut().zip(y) {
+                        *square += (x - *y) * (x - *y);
                     }
                 }
-                // behind the last pair nothing counts, not even beside an infinite bracket
-                let used = LANES.min(n - at);
-                for square in &mut squares[used..] {
-                    *square = T::NAN;
+                for &s in &squares[..used] {
+                    // without a branch, which would be foretold wrongly
+                    room[filled] = s;
+                    filled += usize::from(!((s < low) | (s > high)));
+                    below += usize::from(s < low);
                 }
-                for l in 0..LANES {
-                    count[l] += if squares[l] < low { T::ONE } else { T::ZERO };
-                }
-                for (g, group) in squares.chunks_exact(GROUP).enumerate() {
-                    let mut some = false;
-                    for l in 0..GROUP {
-                        some |= !((group[l] < low) | (group[l] > high));
-                    }
-                    if some {
-                        let used = used.saturating_sub(g * GROUP).min(GROUP);
-                        kept.extend(group[..used].iter().filter(|&&s| !(s < low || s > high)));
-                    }
-                }
+                at += used;
             }
-            below += count.iter().map(|c| c.to_f64() as usize).sum::<usize>();
         }
+        kept.extend_from_slice(&room[..filled]);
         (below, kept)
     }
+}
+
+/// The squares for row i and the [`LANES`] rows from `at` on: those in the bracket at the start of `room`, (how many are below, how many there).
+#[cfg(target_arch = "x86_64")]
+#[inline(always)]
+fn sift<T: Real>(
+    machine: Avx512,
+    columns: &Matrix<T>,
+    i: usize,
+    at: usize,
+    bracket: (T, T),
+    room: &mut [T],
+) -> (usize, usize) {
+    let (low, high) = (T::Wide::splat(machine, bracket.0), T::Wide::splat(machine, bracket.1));
+    let (mut below, mut filled) = (0, 0);
+    for part in (at..at + LANES).step_by(TILE * T::Wide::WIDTH) {
+        let mut squares = [T::Wide::splat(machine, T::ZERO); TILE];
+        for c in 0..columns.rows() {
+            let column = columns.row(c);
+            let (x, y) = (T::Wide::splat(machine, column[i]), &column[part..part + TILE * T::Wide::WIDTH]);
+            for t in 0..TILE {
+                let gap = x.minus(T::Wide::load(machine, &y[t * T::Wide::WIDTH..]));
+                squares[t] = squares[t].plus(gap.times(gap));
+            }
+        }
+        for t in 0..TILE {
+            let (less, put) = squares[t].sift(low, high, &mut room[filled..]);
+            (below, filled) = (below + less, filled + put);
+        }
+    }
+    (below, filled)
 }
 
 #[cfg(test)]

@@ -18,12 +18,16 @@ use sweep::{Sweep, tree_order};
 
 pub use grid::{KdeGrid, Tolerance};
 
-/// Most dimensions of [`Sweep`]; from here on [`Products`] are faster.
+/// Most dimensions of [`Sweep`].
 pub(crate) const FEW: usize = 11;
+
+/// Dimensions from which on [`Products`] are faster where the sweep would look at most pairs, and the share of blocks that is most.
+const MANY: usize = 8;
+const MOST_BLOCKS: f64 = 0.75;
 
 /// Queries that [`Kde::evaluate`] takes at once at best, in d dimensions.
 pub(crate) fn panel_rows(d: usize) -> usize {
-    if d > FEW { 2 * products::LANES } else { sweep::LANES }
+    if d >= MANY { 2 * products::LANES } else { sweep::LANES }
 }
 
 /// The rows of `x` in an order in which each panel of [`panel_rows`] stands close together, where that helps.
@@ -43,9 +47,10 @@ pub(crate) fn near_order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
 /// The values are those of samples and queries moved by one rounding of (y - centre)/h, up to a few units in the last place of
 /// the energy ½|x - y|²/h²: nothing is lost at any distance, because the largest kernel value of a query is kept in range.
 ///
-/// In few dimensions (up to 11), many samples and their queries are put in an order that keeps neighbours together, and blocks of samples are
-/// left out for a panel of queries where their kernel values, all together, are below ε/8 of the sum: most pairs, where h is small against
-/// the spread of the samples.
+/// In few dimensions (up to 7, and up to 11 where samples stand in clusters), many samples and their queries are put in an order that keeps
+/// neighbours together, and blocks of samples are left out for a panel of queries where their kernel values, all together, are below ε/8 of
+/// the sum: most pairs, where h is small against the spread of the samples. Squares about the middle of a small panel may cancel there: the
+/// exponent is right to a few ε (|x - y|²/h² + 67).
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
     setup: Setup,
@@ -130,10 +135,10 @@ impl<T: Real> Kde<T> {
         }
         let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
         let setup = Setup::new(n, centre, bandwidth);
-        let index = if d > FEW {
-            Index::Products(Products::new(samples, &setup))
-        } else {
-            Index::Sweep(Sweep::new(samples, &setup))
+        let sweep = (d <= FEW).then(|| Sweep::new(samples, &setup));
+        let index = match sweep.filter(|sweep| d < MANY || sweep.share_in_reach(d) < MOST_BLOCKS) {
+            Some(sweep) => Index::Sweep(sweep),
+            None => Index::Products(Products::new(samples, &setup)),
         };
         Ok(Self { setup, index })
     }

@@ -72,11 +72,7 @@ fn energies<const FMA: bool, const PRODUCTS: bool, const C: usize, T: Real>(
 
 /// [`energies`] for any number of coordinates; with the number in the type, no sum leaves the registers.
 #[inline(always)]
-fn exponents<const FMA: bool, const PRODUCTS: bool, T: Real>(
-    rows: &Rows<T>,
-    place: &Place<T>,
-    e: &mut [[T; LANES]],
-) {
+fn exponents<const FMA: bool, const PRODUCTS: bool, T: Real>(rows: &Rows<T>, place: &Place<T>, e: &mut [[T; LANES]]) {
     match place.d {
         1 => energies::<FMA, PRODUCTS, 1, T>(rows, place, e),
         2 => energies::<FMA, PRODUCTS, 2, T>(rows, place, e),
@@ -104,7 +100,7 @@ pub(super) fn nearest<const FMA: bool, T: Real>(
     let place = Place::unmoved(x, Lanes([T::ZERO; LANES]));
     let mut largest = [T::NEG_INFINITY; LANES];
     for &b in blocks {
-        rows.take::<FMA>(samples, b, &place);
+        rows.take::<FMA>(samples, x.len(), b, &place);
         let e = e.first(rows.n);
         exponents::<FMA, false, T>(rows, &place, e);
         for e in e {
@@ -129,7 +125,7 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
     let (d, low) = (samples.d, lowest::<T>(SECOND));
     let mut part = [Lanes([T::ZERO; LANES]); SHIFT + 2 * FEW];
     for &b in blocks {
-        rows.take::<FMA>(samples, b, place);
+        rows.take::<FMA>(samples, d, b, place);
         let k = k.first(rows.n);
         if place.start.is_some() {
             exponents::<FMA, true, T>(rows, place, k);

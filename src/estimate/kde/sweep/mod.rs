@@ -13,10 +13,10 @@ mod wide;
 
 use crate::estimate::kde::{KdeValues, Setup};
 use crate::linalg::Matrix;
-use crate::num::{Kernel, Real, dispatch, instruction_set};
+use crate::num::{Kernel, Real, dispatch, instruction_set, log2};
 use lanes::BLOCK;
 use order::{Boxes, gather, scatter};
-use panel::Task;
+use panel::{Scratch, Task};
 use place::in_blocks;
 use rayon::prelude::*;
 use std::sync::Arc;
@@ -26,7 +26,10 @@ pub(in crate::estimate::kde) use order::tree_order;
 pub(crate) use weighted::kernel_sums;
 
 /// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
-const ORDERED: usize = 1024;
+const ORDERED: usize = 2048;
+
+/// Fewest samples for which queries are put in order, so that panels are small.
+const CLUSTERED: usize = 512;
 
 /// The samples with boxes around their blocks.
 #[derive(Debug, Clone)]
@@ -56,17 +59,22 @@ impl<T: Real> Sweep<T> {
         Self { points: Arc::clone(&self.points), point_boxes: Arc::clone(&self.point_boxes), scaled, boxes }
     }
 
+    /// The share of pairs of blocks whose kernel values may be above ε.
+    pub fn share_in_reach(&self, d: usize) -> f64 {
+        self.boxes.share_within(d, -log2(T::EPSILON.to_f64()))
+    }
+
     /// The values at the rows of `x`, those of the moments of k² only where `second`.
     pub fn values(&self, setup: &Setup, x: &Matrix<T>, second: bool) -> KdeValues<T> {
         let (n, d) = x.shape();
-        let order = (setup.n >= ORDERED && n > LANES).then(|| tree_order(x.as_slice(), d, LANES));
+        let order = (setup.n >= CLUSTERED && n > LANES).then(|| tree_order(x.as_slice(), d, LANES));
         let sorted = order.as_ref().map(|order| gather(x.as_slice(), d, order));
         let queries = sorted.as_deref().unwrap_or(x.as_slice()).chunks(LANES * d);
         let mut values = KdeValues::zeros(n, d, second);
         let tasks: Vec<_> = values.portions(LANES).zip(queries).collect();
-        tasks
-            .into_par_iter()
-            .for_each(|(out, queries)| dispatch(Task { sweep: self, setup, queries, out, set: instruction_set() }));
+        tasks.into_par_iter().for_each_init(Scratch::new, |scratch, (out, queries)| {
+            dispatch(Task { sweep: self, setup, queries, out, scratch, set: instruction_set() });
+        });
         let Some(order) = order else { return values };
         let rows = |rows: &Matrix<T>| Matrix::from_vec(rows.rows(), d, scatter(rows.as_slice(), d, &order));
         values.log_density = scatter(&values.log_density, 1, &order);

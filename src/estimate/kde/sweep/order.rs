@@ -27,8 +27,9 @@ fn split<T: Real>(points: &[T], d: usize, block: usize, rows: &mut [u64]) {
     let (mut low, mut high) = ([T::INFINITY; FEW], [T::NEG_INFINITY; FEW]);
     // some points tell which axis is the widest
     for &row in rows.iter().step_by(rows.len().div_ceil(WIDTH_POINTS)) {
-        for c in 0..d {
-            (low[c], high[c]) = (low[c].min(coordinate(row, c)), high[c].max(coordinate(row, c)));
+        for (c, &x) in points[row as u32 as usize * d..][..d].iter().enumerate() {
+            low[c] = if x < low[c] { x } else { low[c] };
+            high[c] = if x > high[c] { x } else { high[c] };
         }
     }
     let width = |c: usize| (high[c] - low[c]).to_f64();
@@ -96,6 +97,32 @@ impl<T: Real> Boxes<T> {
     /// The boxes with their corners moved by a monotone function.
     pub fn map(&self, f: impl Fn(&[T]) -> Vec<T>) -> Self {
         Self { low: f(&self.low), high: f(&self.high) }
+    }
+
+    /// The share of pairs of boxes, each with itself too, that are not known to be further apart than the root of `square`.
+    pub fn share_within(&self, d: usize, square: f64) -> f64 {
+        let (low, high): (Vec<_>, Vec<_>) = (self.low.chunks_exact(d).collect(), self.high.chunks_exact(d).collect());
+        let gap = |a: usize, b: usize| -> f64 {
+            let apart = |c: usize| (low[a][c] - high[b][c]).to_f64().max((low[b][c] - high[a][c]).to_f64()).max(0.0);
+            (0..d).map(|c| apart(c) * apart(c)).sum()
+        };
+        let n = low.len();
+        let far = (0..n).map(|a| (0..n).filter(|&b| gap(a, b) > square).count()).sum::<usize>();
+        1.0 - far as f64 / (n * n) as f64
+    }
+
+    /// An upper bound of the squared distance from what lies within `half` of `middle` to the points of block b, up to rounding; NaN where there
+    /// is NaN.
+    #[inline(always)]
+    pub fn span(&self, b: usize, middle: &[T], half: &[T]) -> T {
+        let (from, mut sum) = (b * middle.len(), T::ZERO);
+        let (low, high) = (&self.low[from..from + middle.len()], &self.high[from..]);
+        for c in 0..middle.len() {
+            let (below, above) = (middle[c] - low[c], high[c] - middle[c]);
+            let reach = (if below > above { below } else { above }) + half[c];
+            sum += reach * reach;
+        }
+        sum
     }
 
     /// out_b ← a lower bound of the squared distance from a panel of queries to the points of block b; NaN where there is NaN.

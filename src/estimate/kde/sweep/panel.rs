@@ -15,8 +15,25 @@ pub(super) struct Task<'a, T: Real> {
     pub setup: &'a Setup,
     pub queries: &'a [T],
     pub out: Output<'a, T>,
+    pub scratch: &'a mut Scratch<T>,
     /// Where the task runs.
     pub set: InstructionSet,
+}
+
+/// What a panel needs, kept for the next.
+pub(super) struct Scratch<T: Real> {
+    /// Lower bounds of the squared distances from the panel to the blocks.
+    gaps: Vec<T>,
+    /// Blocks of the pass at hand.
+    near: Vec<u32>,
+    tile: Tile<T>,
+    rows: Rows<T>,
+}
+
+impl<T: Real> Scratch<T> {
+    pub fn new() -> Self {
+        Self { gaps: vec![], near: vec![], tile: Tile::zeros(), rows: Rows::new() }
+    }
 }
 
 /// A panel of queries against the blocks of the samples.
@@ -24,36 +41,24 @@ struct Panel<'a, T: Real> {
     samples: Samples<'a, T>,
     /// Scaled queries, coordinate by coordinate.
     x: [Lanes<T>; FEW],
-    /// Lower bounds of the squared distances from the panel to the blocks.
-    gaps: Vec<T>,
-    /// Blocks of the pass at hand.
-    near: Vec<u32>,
-    tile: Tile<T>,
-    rows: Rows<T>,
+    scratch: &'a mut Scratch<T>,
     /// Where the task runs.
     set: InstructionSet,
 }
 
 impl<'a, T: Real> Panel<'a, T> {
-    #[inline(always)]
-    fn new(sweep: &'a Sweep<T>, setup: &Setup, set: InstructionSet) -> Self {
-        let (blocks, samples) = (setup.n.div_ceil(BLOCK), Samples { n: setup.n, d: setup.d, y: &sweep.scaled, carried: None });
-        let (gaps, near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
-        let (x, tile, rows) = ([Lanes([T::ZERO; LANES]); FEW], Tile::zeros(), Rows::new());
-        Self { samples, x, gaps, near, tile, rows, set }
-    }
-
     /// The squared distance of each query to a near sample: k must neither overflow nor vanish there, and any bound in range will do.
     #[inline(always)]
     fn nearest<const FMA: bool>(&mut self, d: usize) -> Lanes<T> {
-        let (samples, x, gaps) = (&self.samples, &self.x[..d], &self.gaps);
+        let (samples, x) = (&self.samples, &self.x[..d]);
+        let Scratch { gaps, near, tile, rows } = &mut *self.scratch;
         let closest = (1..gaps.len()).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
-        let found = nearest::<FMA, T>(samples, &[closest as u32], x, &mut self.rows, &mut self.tile);
+        let found = nearest::<FMA, T>(samples, &[closest as u32], x, rows, tile);
         if in_range(&found) {
             return found;
         }
-        between(gaps, T::NEG_INFINITY, largest(&found), &mut self.near);
-        nearest::<FMA, T>(samples, &self.near, x, &mut self.rows, &mut self.tile)
+        between(gaps, T::NEG_INFINITY, largest(&found), near);
+        nearest::<FMA, T>(samples, near, x, rows, tile)
     }
 
     /// Sums over all samples, those of blocks left out bounded by ε/8 of the smallest; `nearest` as in [`Place::new`].
@@ -65,16 +70,15 @@ impl<'a, T: Real> Panel<'a, T> {
         place: &Place<T>,
         totals: &mut [Lanes<f64>],
     ) {
-        totals.fill(Lanes([0.0; LANES]));
         let (mut reached, farthest) = (T::NEG_INFINITY, largest(nearest));
         // no offset is above
         let offset = if place.start.is_some() { -T::ONE } else { farthest };
         for bits in stages::<T>(setup.n) {
             let limit = farthest + bits;
-            between(&self.gaps, reached, limit, &mut self.near);
+            between(&self.scratch.gaps, reached, limit, &mut self.scratch.near);
             self.sweep::<FMA, SECOND>(place, totals);
             let enough = 0.125 * T::EPSILON.to_f64() * smallest(&totals[MASS]);
-            if left_out::<FMA, T>(&self.gaps, limit, offset) <= enough {
+            if left_out::<FMA, T>(&self.scratch.gaps, limit, offset) <= enough {
                 break;
             }
             reached = limit;
@@ -84,12 +88,12 @@ impl<'a, T: Real> Panel<'a, T> {
     /// Adds the sums over the blocks of the pass at hand.
     #[inline(always)]
     fn sweep<const FMA: bool, const SECOND: bool>(&mut self, place: &Place<T>, totals: &mut [Lanes<f64>]) {
-        let (samples, rows) = (&self.samples, &mut self.rows);
+        let Scratch { near, tile, rows, .. } = &mut *self.scratch;
         #[cfg(target_arch = "x86_64")]
         if let (Some(machine), true) = (self.set.wide(), place.d <= wide::MOST) {
-            return wide::sweep::<SECOND, T>(machine, samples, &self.near, place, rows, totals);
+            return wide::sweep::<SECOND, T>(machine, &self.samples, near, place, rows, totals);
         }
-        sweep::<FMA, SECOND, T>(samples, &self.near, place, rows, &mut self.tile, totals);
+        sweep::<FMA, SECOND, T>(&self.samples, near, place, rows, tile, totals);
     }
 }
 
@@ -98,10 +102,13 @@ impl<T: Real> Kernel for Task<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(mut self) {
         let (setup, d) = (self.setup, self.setup.d);
-        let mut panel = Panel::new(self.sweep, setup, self.set);
-        let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
-        self.load(&mut panel.x[..d]);
-        self.sweep.boxes.gaps(&panel.x[..d], &mut panel.gaps);
+        let (mut x, mut totals) = ([Lanes([T::ZERO; LANES]); FEW], [Lanes([0.0; LANES]); SHIFT + 2 * FEW]);
+        self.load(&mut x[..d]);
+        self.scratch.gaps.resize(setup.n.div_ceil(BLOCK), T::ZERO);
+        self.sweep.boxes.gaps(&x[..d], &mut self.scratch.gaps);
+        let (y, boxes) = (&self.sweep.scaled[..], &self.sweep.boxes);
+        let samples = Samples { n: setup.n, d, y, boxes, carried: None };
+        let mut panel = Panel { samples, x, scratch: &mut *self.scratch, set: self.set };
         let nearest = panel.nearest::<FMA>(d);
         let place = Place::new(&panel.x[..d], &nearest, self.out.second.is_some());
         if self.out.second.is_some() {
@@ -237,7 +244,8 @@ mod tests {
         let index = Sweep::new(&samples, &setup);
         let mut values = KdeValues::zeros(x.rows(), d, second);
         let out = values.portions(LANES).next().unwrap();
-        dispatch_on(set, Task { sweep: &index, setup: &setup, queries: x.as_slice(), out, set });
+        let (queries, scratch) = (x.as_slice(), &mut Scratch::new());
+        dispatch_on(set, Task { sweep: &index, setup: &setup, queries, out, scratch, set });
         [values.log_density, values.score.into_vec(), values.neighbours, values.score_correction.into_vec()].concat()
     }
 

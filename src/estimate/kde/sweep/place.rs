@@ -1,6 +1,7 @@
 //! A panel of queries and the samples of a block, moved so that their distances are cheap.
 
 use super::lanes::{BLOCK, LANES, Lanes};
+use super::order::Boxes;
 use crate::estimate::kde::FEW;
 use crate::num::Real;
 
@@ -16,6 +17,8 @@ pub(super) struct Samples<'a, T> {
     pub d: usize,
     /// [`in_blocks`].
     pub y: &'a [T],
+    /// Those of the blocks.
+    pub boxes: &'a Boxes<T>,
     /// (b in blocks, s), where a sample carries b_j - s y'_j and not its place y'_j about the middle of the panel.
     pub carried: Option<(&'a [T], T)>,
 }
@@ -40,6 +43,8 @@ pub(super) fn in_blocks<T: Real>(rows: &[T], d: usize) -> Vec<T> {
 pub(super) struct Place<T> {
     pub d: usize,
     middle: [T; FEW],
+    /// No |x'_c| is above, with room for its rounding.
+    half: [T; FEW],
     /// x', coordinate by coordinate.
     pub x: [Lanes<T>; FEW],
     /// 2 x'.
@@ -54,9 +59,8 @@ impl<T: Real> Place<T> {
     /// Queries where they are, with those offsets.
     #[inline(always)]
     pub fn unmoved(x: &[Lanes<T>], offset: Lanes<T>) -> Self {
-        let zero = [Lanes([T::ZERO; LANES]); FEW];
-        let mut this =
-            Self { d: x.len(), middle: [T::ZERO; FEW], x: zero, twice: zero, start: None, offset };
+        let (zero, none) = ([Lanes([T::ZERO; LANES]); FEW], [T::ZERO; FEW]);
+        let mut this = Self { d: x.len(), middle: none, half: none, x: zero, twice: zero, start: None, offset };
         this.x[..x.len()].copy_from_slice(x);
         this
     }
@@ -73,6 +77,7 @@ impl<T: Real> Place<T> {
                 high = if x[c].0[l] > high { x[c].0[l] } else { high };
             }
             this.middle[c] = T::from_f64(0.5) * low + T::from_f64(0.5) * high;
+            this.half[c] = high - low;
             for l in 0..LANES {
                 let moved = x[c].0[l] - this.middle[c];
                 squares[l] += moved * moved;
@@ -104,6 +109,13 @@ impl<T: Real> Place<T> {
             sum += self.x[c].0[l].to_f64() * self.x[c].0[l].to_f64();
         }
         sum
+    }
+
+    /// Whether no exponent of block b can be as low as `low`, where the panel is small; d coordinates.
+    #[inline(always)]
+    pub fn stays_above(&self, low: T, samples: &Samples<'_, T>, d: usize, b: u32) -> bool {
+        let span = samples.boxes.span(b as usize, &self.middle[..d], &self.half);
+        self.start.is_some_and(|start| start - span - T::ONE > low)
     }
 
     /// x'_c of query l.
@@ -142,10 +154,10 @@ impl<T: Real> Rows<T> {
         self.carried.as_ref().unwrap_or(&self.y)
     }
 
-    /// Takes block b.
+    /// Takes block b of samples of d coordinates.
     #[inline(always)]
-    pub fn take<const FMA: bool>(&mut self, samples: &Samples<'_, T>, b: u32, place: &Place<T>) {
-        let (b, d) = (b as usize, samples.d);
+    pub fn take<const FMA: bool>(&mut self, samples: &Samples<'_, T>, d: usize, b: u32, place: &Place<T>) {
+        let b = b as usize;
         let columns = |data| <[T]>::as_chunks::<BLOCK>(data).0[b * d..].iter();
         self.n = BLOCK.min(samples.n - b * BLOCK);
         self.start = [place.start.unwrap_or(T::ZERO); BLOCK];
@@ -163,19 +175,5 @@ impl<T: Real> Rows<T> {
                 }
             }
         }
-    }
-
-    /// Whether no exponent start - |y'|² + 2 x'·y' can be as low as `low`: the last term is at least -2|x'||y'|, and |x'|² at most -start - 1.
-    #[inline(always)]
-    pub fn stay_above(&self, low: T, start: T) -> bool {
-        let (mut least, mut width) = (self.start, BLOCK / 2);
-        while width > 0 {
-            for j in 0..width {
-                least[j] = if least[j + width] < least[j] { least[j + width] } else { least[j] };
-            }
-            width /= 2;
-        }
-        let (start, least) = (start.to_f64(), least[0].to_f64());
-        least - 2.0 * ((start - least) * -start).sqrt() - 1.0 > low.to_f64()
     }
 }

@@ -1,7 +1,7 @@
 //! Sums over samples that carry a vector, weighted by a Gaussian kernel: what Stein's velocity averages.
 
 use super::lanes::{BLOCK, LANES, Lanes, MASS, SHIFT, Tile, sweep};
-use super::order::{gather, scatter, tree_order};
+use super::order::{Boxes, gather, scatter, tree_order};
 use super::place::{Place, Rows, Samples, in_blocks};
 use super::{about_centre, dispatch};
 use crate::estimate::kde::{FEW, Setup};
@@ -24,12 +24,13 @@ pub(crate) fn kernel_sums<T: Real>(x: &Matrix<T>, y: &Matrix<T>, b: &Matrix<T>, 
     let setup = Setup::new(y.rows(), centre, (0.5 * w).sqrt());
     let order = tree_order(x.as_slice(), d, LANES);
     let places = about_centre(&gather(x.as_slice(), d, &order), &setup);
-    let (y, b) = (in_blocks(&about_centre(y.as_slice(), &setup), d), in_blocks(b.as_slice(), d));
+    let y = about_centre(y.as_slice(), &setup);
+    let (boxes, y, b) = (Boxes::new(&y, d, BLOCK), in_blocks(&y, d), in_blocks(b.as_slice(), d));
     let carried = Some((&b[..], T::from_f64(c / setup.scale())));
     let blocks: Vec<u32> = (0..setup.n.div_ceil(BLOCK) as u32).collect();
     let mut out = vec![T::ZERO; n * d];
     parallel::for_each(places.chunks(LANES * d).zip(out.chunks_mut(LANES * d)), |(x, out)| {
-        let samples = Samples { n: setup.n, d, y: &y, carried };
+        let samples = Samples { n: setup.n, d, y: &y, boxes: &boxes, carried };
         dispatch(Sums { x, samples, blocks: &blocks, out, set: instruction_set() });
     });
     Matrix::from_vec(n, d, scatter(&out, d, &order))
@@ -130,11 +131,11 @@ mod tests {
     fn sets_agree() {
         fn same<T: Real>(d: usize, scale: f64) {
             let blocks = |unit| in_blocks(draw::<T>(unit, 150, d).as_slice(), d);
-            let (y, b) = (blocks(2), blocks(3));
+            let (y, b, boxes) = (blocks(2), blocks(3), Boxes::new(draw::<T>(2, 150, d).as_slice(), d, BLOCK));
             let x = draw::<T>(1, LANES, d).map(|x| T::from_f64(scale) * x);
             let on = |set: InstructionSet| {
                 let mut out = vec![T::ZERO; LANES * d];
-                let samples = Samples { n: 150, d, y: &y, carried: Some((&b, T::from_f64(0.7))) };
+                let samples = Samples { n: 150, d, y: &y, boxes: &boxes, carried: Some((&b, T::from_f64(0.7))) };
                 crate::num::dispatch_on(set, Sums { x: x.as_slice(), samples, blocks: &[0, 1, 2], out: &mut out, set });
                 out
             };
