@@ -8,7 +8,7 @@ use crate::num::Real;
 const PARALLEL: usize = 256;
 
 /// Most points whose extent decides along which axis a cell is cut.
-const WIDTH_POINTS: usize = 128;
+const WIDTH_POINTS: usize = 32;
 
 /// A permutation of the rows of `points` (d columns) in which each block of `block` rows, a power of two, is a cell of a k-d tree:
 /// halves at the median of the widest axis, as far as some points tell it.

@@ -40,7 +40,7 @@ impl<T: Real> Scratch<T> {
 struct Panel<'a, T: Real> {
     samples: Samples<'a, T>,
     /// Scaled queries, coordinate by coordinate.
-    x: [Lanes<T>; FEW],
+    x: &'a [Lanes<T>],
     scratch: &'a mut Scratch<T>,
     /// Where the task runs.
     set: InstructionSet,
@@ -49,8 +49,8 @@ struct Panel<'a, T: Real> {
 impl<'a, T: Real> Panel<'a, T> {
     /// The squared distance of each query to a near sample: k must neither overflow nor vanish there, and any bound in range will do.
     #[inline(always)]
-    fn nearest<const FMA: bool>(&mut self, d: usize) -> Lanes<T> {
-        let (samples, x) = (&self.samples, &self.x[..d]);
+    fn nearest<const FMA: bool>(&mut self) -> Lanes<T> {
+        let (samples, x) = (&self.samples, self.x);
         let Scratch { gaps, near, tile, rows } = &mut *self.scratch;
         let closest = (1..gaps.len()).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
         let found = nearest::<FMA, T>(samples, &[closest as u32], x, rows, tile);
@@ -108,9 +108,9 @@ impl<T: Real> Kernel for Task<'_, T> {
         self.sweep.boxes.gaps(&x[..d], &mut self.scratch.gaps);
         let (y, boxes) = (&self.sweep.scaled[..], &self.sweep.boxes);
         let samples = Samples { n: setup.n, d, y, boxes, carried: None };
-        let mut panel = Panel { samples, x, scratch: &mut *self.scratch, set: self.set };
-        let nearest = panel.nearest::<FMA>(d);
-        let place = Place::new(&panel.x[..d], &nearest, self.out.second.is_some());
+        let mut panel = Panel { samples, x: &x[..d], scratch: &mut *self.scratch, set: self.set };
+        let nearest = panel.nearest::<FMA>();
+        let place = Place::new(panel.x, &nearest, self.out.second.is_some());
         if self.out.second.is_some() {
             panel.sum::<FMA, true>(setup, &nearest, &place, &mut totals);
         } else {

@@ -94,10 +94,13 @@ impl<T: Real> Place<T> {
         for l in 0..LANES {
             small &= (squares[l] <= T::from_f64(NEAR)) & (squares[l] + start - nearest.0[l] >= low);
         }
-        if !small {
-            return Self::unmoved(x, *nearest);
+        if small {
+            this.start = Some(start);
+        } else {
+            this.middle = [T::ZERO; FEW];
+            this.x[..x.len()].copy_from_slice(x);
         }
-        Self { start: Some(start), ..this }
+        this
     }
 
     /// The offset of query l.
