@@ -6,7 +6,7 @@
 //! stays in the first-level cache: each is a plain loop with many independent chains. One fused loop is slower, because its
 //! chain of some 15 dependent operations is longer than what the processor looks ahead.
 
-use super::place::{Place, Rows, Samples, lowest};
+use super::place::{Place, Rows, Samples};
 use crate::estimate::kde::FEW;
 use crate::num::Real;
 use std::hint::black_box;
@@ -97,7 +97,7 @@ pub(super) fn nearest<const FMA: bool, T: Real>(
     rows: &mut Rows<T>,
     e: &mut Tile<T>,
 ) -> Lanes<T> {
-    let place = Place::unmoved(x, Lanes([T::ZERO; LANES]));
+    let place = Place::unmoved(x, Lanes([T::ZERO; LANES]), T::EXP2_LOW);
     let mut largest = [T::NEG_INFINITY; LANES];
     for &b in blocks {
         rows.take::<FMA>(samples, x.len(), b, &place);
@@ -122,7 +122,7 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
     k: &mut Tile<T>,
     totals: &mut [Lanes<f64>],
 ) {
-    let (d, low) = (samples.d, lowest::<T>(SECOND));
+    let (d, low) = (samples.d, place.low);
     let mut part = [Lanes([T::ZERO; LANES]); SHIFT + 2 * FEW];
     for &b in blocks {
         rows.take::<FMA>(samples, d, b, place);
@@ -134,7 +134,7 @@ pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
         }
         // no rows here: a plain loop keeps the coefficients in registers
         for k in k.as_flattened_mut() {
-            let e = if SECOND && *k < low { low } else { *k };
+            let e = if *k < low { low } else { *k };
             *k = e.exp2_body::<FMA>();
         }
         mass(k, &mut part[MASS]);

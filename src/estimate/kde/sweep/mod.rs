@@ -13,7 +13,7 @@ mod wide;
 
 use crate::estimate::kde::{KdeValues, Setup};
 use crate::linalg::Matrix;
-use crate::num::{Kernel, Real, dispatch, instruction_set, log2};
+use crate::num::{Kernel, Real, dispatch, instruction_set};
 use lanes::BLOCK;
 use order::{Boxes, gather, scatter};
 use panel::{Scratch, Task};
@@ -57,11 +57,6 @@ impl<T: Real> Sweep<T> {
         // rounding is monotone: corners of boxes are corners of scaled boxes
         let boxes = self.point_boxes.map(|corners| about_centre(corners, setup));
         Self { points: Arc::clone(&self.points), point_boxes: Arc::clone(&self.point_boxes), scaled, boxes }
-    }
-
-    /// The share of pairs of blocks whose kernel values may be above ε.
-    pub fn share_in_reach(&self, d: usize) -> f64 {
-        self.boxes.share_within(d, -log2(T::EPSILON.to_f64()))
     }
 
     /// The values at the rows of `x`, those of the moments of k² only where `second`.

@@ -99,18 +99,6 @@ impl<T: Real> Boxes<T> {
         Self { low: f(&self.low), high: f(&self.high) }
     }
 
-    /// The share of pairs of boxes, each with itself too, that are not known to be further apart than the root of `square`.
-    pub fn share_within(&self, d: usize, square: f64) -> f64 {
-        let (low, high): (Vec<_>, Vec<_>) = (self.low.chunks_exact(d).collect(), self.high.chunks_exact(d).collect());
-        let gap = |a: usize, b: usize| -> f64 {
-            let apart = |c: usize| (low[a][c] - high[b][c]).to_f64().max((low[b][c] - high[a][c]).to_f64()).max(0.0);
-            (0..d).map(|c| apart(c) * apart(c)).sum()
-        };
-        let n = low.len();
-        let far = (0..n).map(|a| (0..n).filter(|&b| gap(a, b) > square).count()).sum::<usize>();
-        1.0 - far as f64 / (n * n) as f64
-    }
-
     /// An upper bound of the squared distance from what lies within `half` of `middle` to the points of block b, up to rounding; NaN where there
     /// is NaN.
     #[inline(always)]

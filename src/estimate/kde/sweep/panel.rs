@@ -110,7 +110,8 @@ impl<T: Real> Kernel for Task<'_, T> {
         let samples = Samples { n: setup.n, d, y, boxes, carried: None };
         let mut panel = Panel { samples, x: &x[..d], scratch: &mut *self.scratch, set: self.set };
         let nearest = panel.nearest::<FMA>();
-        let place = Place::new(panel.x, &nearest, self.out.second.is_some());
+        // k² stays a normal number, and sums of k are the same with and without it
+        let place = Place::new(panel.x, &nearest, T::from_f64(0.5) * T::EXP2_LOW);
         if self.out.second.is_some() {
             panel.sum::<FMA, true>(setup, &nearest, &place, &mut totals);
         } else {

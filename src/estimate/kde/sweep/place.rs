@@ -8,9 +8,6 @@ use crate::num::Real;
 /// Largest squared distance of a query from the middle of its panel for which squares may cancel: exponents are right to a few ε of it.
 const NEAR: f64 = 48.0;
 
-/// Bits between the lowest power and the kernel value of the nearest sample, at least: no sum notices what is cut.
-const DEPTH: f64 = 85.0;
-
 /// Samples in units in which the kernel is 2^-|x - y|², with what they carry.
 pub(super) struct Samples<'a, T> {
     pub n: usize,
@@ -53,22 +50,24 @@ pub(super) struct Place<T> {
     pub start: Option<T>,
     /// Elsewhere the offsets; the middle is 0 then.
     pub offset: Lanes<T>,
+    /// Where exponents are cut.
+    pub low: T,
 }
 
 impl<T: Real> Place<T> {
     /// Queries where they are, with those offsets.
     #[inline(always)]
-    pub fn unmoved(x: &[Lanes<T>], offset: Lanes<T>) -> Self {
+    pub fn unmoved(x: &[Lanes<T>], offset: Lanes<T>, low: T) -> Self {
         let (zero, none) = ([Lanes([T::ZERO; LANES]); FEW], [T::ZERO; FEW]);
-        let mut this = Self { d: x.len(), middle: none, half: none, x: zero, twice: zero, start: None, offset };
+        let mut this = Self { d: x.len(), middle: none, half: none, x: zero, twice: zero, start: None, offset, low };
         this.x[..x.len()].copy_from_slice(x);
         this
     }
 
-    /// For queries x, given the squared distance of each to a near sample. `second`: sums of k² are asked for.
+    /// For queries x, given the squared distance of each to a near sample, and where to cut exponents.
     #[inline(always)]
-    pub fn new(x: &[Lanes<T>], nearest: &Lanes<T>, second: bool) -> Self {
-        let mut this = Self::unmoved(x, *nearest);
+    pub fn new(x: &[Lanes<T>], nearest: &Lanes<T>, low: T) -> Self {
+        let mut this = Self::unmoved(x, *nearest, low);
         let mut squares = [T::ZERO; LANES];
         for c in 0..this.d {
             let (mut low, mut high) = (x[c].0[0], x[c].0[0]);
@@ -89,10 +88,11 @@ impl<T: Real> Place<T> {
             largest = if squares[l] > largest { squares[l] } else { largest };
         }
         let start = -(largest + T::ONE);
-        let low = lowest::<T>(second) + T::from_f64(if second { 0.5 * DEPTH } else { DEPTH });
+        // so far above that no sum notices what is cut
+        let lowest = low + T::from_f64(if size_of::<T>() == 4 { 42.5 } else { 85.0 });
         let mut small = true;
         for l in 0..LANES {
-            small &= (squares[l] <= T::from_f64(NEAR)) & (squares[l] + start - nearest.0[l] >= low);
+            small &= (squares[l] <= T::from_f64(NEAR)) & (squares[l] + start - nearest.0[l] >= lowest);
         }
         if small {
             this.start = Some(start);
@@ -114,11 +114,11 @@ impl<T: Real> Place<T> {
         sum
     }
 
-    /// Whether no exponent of block b can be as low as `low`, where the panel is small; d coordinates.
+    /// Whether no exponent of block b can be as low as the cut, where the panel is small; d coordinates.
     #[inline(always)]
-    pub fn stays_above(&self, low: T, samples: &Samples<'_, T>, d: usize, b: u32) -> bool {
+    pub fn stays_above(&self, samples: &Samples<'_, T>, d: usize, b: u32) -> bool {
         let span = samples.boxes.span(b as usize, &self.middle[..d], &self.half);
-        self.start.is_some_and(|start| start - span - T::ONE > low)
+        self.start.is_some_and(|start| start - span - T::ONE > self.low)
     }
 
     /// x'_c of query l.
@@ -126,12 +126,6 @@ impl<T: Real> Place<T> {
     pub fn moved(&self, l: usize, c: usize) -> f64 {
         self.x[c].0[l].to_f64()
     }
-}
-
-/// Where exponents are cut, so that k, or k² where that is summed too, is no smaller than a normal number.
-#[inline(always)]
-pub(super) fn lowest<T: Real>(second: bool) -> T {
-    if second { T::from_f64(0.5) * T::EXP2_LOW } else { T::EXP2_LOW }
 }
 
 /// The samples of a block about the middle of a panel, coordinate by coordinate.

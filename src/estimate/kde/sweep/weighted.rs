@@ -60,7 +60,7 @@ impl<T: Real> Kernel for Sums<'_, T> {
             }
         }
         let mut totals = [Lanes([0.0; LANES]); SHIFT + FEW];
-        let place = Place::new(&lanes[..d], &zero, false);
+        let place = Place::new(&lanes[..d], &zero, T::EXP2_LOW);
         add::<FMA, T>(set, &samples, blocks, &place, &mut totals[..SHIFT + d]);
         let slope = samples.carried.map_or(0.0, |(_, slope)| slope.to_f64());
         for (l, out) in out.chunks_exact_mut(d).enumerate() {

@@ -4,7 +4,7 @@
 //! order with the same roundings, so the bits are those of the passes.
 
 use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT};
-use super::place::{Place, Rows, Samples, lowest};
+use super::place::{Place, Rows, Samples};
 use crate::num::{Avx512, Real, Wide};
 
 /// Most coordinates for which the sums fit the registers.
@@ -41,7 +41,7 @@ fn columns<const C: usize, const SECOND: bool, T: Real>(
     for &b in blocks {
         rows.take::<true>(samples, C, b, place);
         // exponents are cut where some may be too low
-        let cut = !place.stays_above(lowest::<T>(SECOND), samples, C, b);
+        let cut = !place.stays_above(samples, C, b);
         if C <= 2 {
             tiles::<C, 2, SECOND, T>(machine, rows, place, cut, totals);
         } else {
@@ -77,7 +77,7 @@ fn pass<const C: usize, const V: usize, const SECOND: bool, const PRODUCTS: bool
     first: usize,
     totals: &mut [Lanes<f64>],
 ) {
-    let (zero, low) = (T::Wide::splat(machine, T::ZERO), T::Wide::splat(machine, lowest::<T>(SECOND)));
+    let (zero, low) = (T::Wide::splat(machine, T::ZERO), T::Wide::splat(machine, place.low));
     // plain loops: a closure might not be compiled for these vectors
     let (mut x, mut offset) = ([[zero; V]; C], [zero; V]);
     for v in 0..V {
@@ -101,7 +101,7 @@ fn pass<const C: usize, const V: usize, const SECOND: bool, const PRODUCTS: bool
                     e = gap.times_from(gap, e);
                 }
             }
-            if CUT && (PRODUCTS || SECOND) {
+            if CUT {
                 e = e.at_least(low);
             }
             let k = if PRODUCTS { e.exp2_within() } else { e.exp2() };
