@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench cases` runs a short list. `cargo bench --bench cases -- serve` answers each line `CASE key=value …` with a line of
 //! JSON: `{"median_s", "min_s", "reps", "peak_mb"}`, the last the largest memory of the process during the case, where Linux says it. Cases and keys (defaults in brackets): `kde`, `moments`, `grid` with `n` `d` `dtype`; `step` with
-//! `net` (2-128x3-2 or 64-256x3-64) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; `sinkhorn` with `n` `iterations` `dtype`; `svgd` with `n` `d`
+//! `net` (2-128x3-2, 64-256x3-64, or particles-64x3: an equivariant network of 3 layers of 64 features on 13 particles in space) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; `sinkhorn` with `n` `iterations` `dtype`; `svgd` with `n` `d`
 //! `width` (the median rule without it) `dtype`; `multi`, a step towards several targets, with `n` `k` `scheme` (min-norm or moo-svgd); all with
 //! `threads` [1] and `budget` [0.3 s]. `first-step` makes one training step and ends: the time from the start of a process to a first result.
 
@@ -10,7 +10,7 @@ use pushforward::density::{self, Affine, Density, GaussianMixture};
 use pushforward::divergence;
 use pushforward::error::Result;
 use pushforward::estimate::{Clock, Exact, Kde, KdeGrid, Reference, SmoothedTarget, Tolerance};
-use pushforward::linalg::{Matrix, matmul};
+use pushforward::linalg::{Matrix, MeanFree, matmul};
 use pushforward::model::flow::{AffineCoupling, Base, Flow, Layer};
 use pushforward::model::{FlowModel, FlowSettings, Generator, GeneratorModel, GeneratorSettings, Latent};
 use pushforward::num::Real;
@@ -78,6 +78,10 @@ impl Velocity for Given {
 
 /// A generator without codes of the named shape.
 fn generator<T: Real>(net: &str) -> (Generator<T>, Vec<usize>) {
+    if net.starts_with("particles") {
+        let space = MeanFree { particles: 13, dim: 3 };
+        return (Generator::of_particles(Affine::identity(space.free_dim()), space, (64, 3), 0), vec![64; 3]);
+    }
     let (d, hidden) = if net.starts_with("64") { (64, vec![256; 3]) } else { (2, vec![128; 3]) };
     let frame = Affine::identity(d);
     (Generator::new(frame, Latent::Gaussian, &hidden, 0), hidden)
@@ -101,7 +105,8 @@ const STEPS: u64 = 1 << 40;
 fn trainer<T: Real>(net: &str, batch: usize) -> Run {
     let (generator, hidden) = generator::<T>(net);
     let velocity = Given(normal_matrix(0, Purpose::Check, 1, batch, generator.dim()));
-    let settings = GeneratorSettings { batch, codes: 0, hidden, ..GeneratorSettings::default() };
+    let equivariant = generator.particles().map_or(vec![], |space| vec![space.particles, space.dim]);
+    let settings = GeneratorSettings { batch, codes: 0, hidden, equivariant, ..GeneratorSettings::default() };
     Run::new(Box::new(GeneratorModel::new(generator, settings)), Box::new(velocity), STEPS, 0).expect("a run")
 }
 
@@ -230,6 +235,7 @@ fn main() {
                 "grid n=100000 d=2 dtype=float64",
                 "step net=2-128x3-2 batch=1024",
                 "step net=64-256x3-64 batch=1024",
+                "step net=particles-64x3 batch=512",
                 "realnvp batch=1024",
                 "sample net=2-128x3-2 batch=65536",
                 "gemm m=2048 k=256 n=256",

@@ -78,6 +78,7 @@ def cases(quick, threads):
     for net, goal in (("2-128x3-2", 1.5), ("64-256x3-64", 1.1)):
         for batch in (1024, 4096):
             yield f"training step {net}, batch {batch:,}, float32", f"step net={net} batch={batch}", goal if threads > 1 else None
+    yield "training step of an equivariant network, 13 particles in space, 3 layers of 64, batch 512, float32", "step net=particles-64x3 batch=512", None
     for n in (4096, 16384):
         yield f"SVGD velocity, d = 2, N = {n:,}, width given, float32", f"svgd n={n} width=0.5 dtype=float32", 5
     yield "SVGD velocity, d = 2, N = 4,096, median rule, float32", "svgd n=4096 dtype=float32", 5

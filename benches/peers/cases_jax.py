@@ -45,10 +45,9 @@ def apply(parameters, z):
     return z @ w + b
 
 
-def step(dims, z, v, rng):
+def step(parameters, apply, z, v):
     optimiser = optax.adam(1e-3)
-    state = [initial(dims, rng, z.dtype)]
-    state.append(optimiser.init(state[0]))
+    state = [parameters, optimiser.init(parameters)]
 
     def loss(parameters, z, v):
         x = apply(parameters, z)
@@ -63,6 +62,77 @@ def step(dims, z, v, rng):
         state[:] = jax.block_until_ready(update(*state, z, v))
 
     return one
+
+
+PARTICLES, DIM, FEATURES, LAYERS, BUMPS, FARTHEST = 13, 3, 64, 3, 16, 64.0
+
+
+def helmert(n):
+    """An orthonormal basis of what has mean 0, (n - 1) x n."""
+    rows = [[1.0] * i + [-i] + [0.0] * (n - 1 - i) for i in range(1, n)]
+    return np.array([np.array(r) / np.linalg.norm(r) for r in rows])
+
+
+def equivariant_parameters(rng, dtype):
+    def layer(last):
+        shapes = dict(sender=(FEATURES, FEATURES), distance=(BUMPS, FEATURES), message=(FEATURES, FEATURES))
+        out = {k: jnp.asarray(rng.standard_normal(s) / np.sqrt(s[0]), dtype) for k, s in shapes.items()}
+        out |= {k: jnp.zeros(FEATURES, dtype) for k in ("distance_bias", "message_bias")} | {"move": jnp.zeros((FEATURES, 1), dtype)}
+        if not last:
+            out["node"] = jnp.asarray(rng.standard_normal((2 * FEATURES, FEATURES)) / np.sqrt(2 * FEATURES), dtype)
+            out["node_bias"] = jnp.zeros(FEATURES, dtype)
+        return out
+
+    return jnp.asarray(rng.standard_normal((1, FEATURES)), dtype), [layer(k + 1 == LAYERS) for k in range(LAYERS)]
+
+
+def equivariant(parameters, z, how):
+    """y + the field of ours (`nn/equivariant.rs`): a message for each unordered pair. The sums over the pairs of a particle are products
+    with the incidence matrix, or by index; "all" has a message for each ordered pair in place of indices."""
+    features, layers = parameters
+    basis = jnp.asarray(np.kron(helmert(PARTICLES), np.eye(DIM)), z.dtype)
+    start = x = (z @ basis).reshape(-1, PARTICLES, DIM)
+    h = jnp.broadcast_to(features, (len(z), PARTICLES, FEATURES))
+    first, second = np.triu_indices(PARTICLES, 1)
+    ends = np.eye(PARTICLES)[first], np.eye(PARTICLES)[second]
+    both, signed = (jnp.asarray(m, z.dtype) for m in (ends[0] + ends[1], ends[0] - ends[1]))
+    if how == "all":
+        of = lambda a: a[:, :, None] + a[:, None, :]
+        apart_of = lambda a: a[:, :, None] - a[:, None, :]
+        spread = gained = lambda m: m.sum(2)
+    elif how == "products":
+        of, apart_of = (lambda a: jnp.einsum("pn,bnw->bpw", both, a)), (lambda a: jnp.einsum("pn,bnw->bpw", signed, a))
+        spread, gained = (lambda m: jnp.einsum("pn,bpw->bnw", both, m)), (lambda m: jnp.einsum("pn,bpw->bnw", signed, m))
+    else:
+        of, apart_of = (lambda a: a[:, first] + a[:, second]), (lambda a: a[:, first] - a[:, second])
+        zero = lambda m: jnp.zeros((len(z), PARTICLES, m.shape[-1]), z.dtype)
+        spread = lambda m: zero(m).at[:, first].add(m).at[:, second].add(m)
+        gained = lambda m: zero(m).at[:, first].add(m).at[:, second].add(-m)
+    delta = math.log1p(FARTHEST) / (BUMPS - 1)
+    centres = delta * jnp.arange(BUMPS, dtype=z.dtype)
+    # a particle has no message to itself
+    others = (1 - jnp.eye(PARTICLES, dtype=z.dtype))[:, :, None] if how == "all" else 1
+    for p in layers:
+        apart = apart_of(x)
+        bumps = jnp.exp((jnp.log1p((apart * apart).sum(-1, keepdims=True)) - centres) ** 2 * (-0.5 / delta**2))
+        m = jax.nn.silu(of(h @ p["sender"]) + bumps @ p["distance"] + p["distance_bias"])
+        m = jax.nn.silu(m @ p["message"] + p["message_bias"]) * others
+        x = x + gained(apart * (m @ p["move"])) / (PARTICLES - 1)
+        if "node" in p:
+            both_of = jnp.concatenate([h, spread(m) / (PARTICLES - 1)], -1)
+            h = h + jax.nn.silu(both_of @ p["node"] + p["node_bias"])
+    return z + (x - start).reshape(len(z), -1) @ basis.T
+
+
+def equivariant_ways(z, v, rng):
+    parameters = equivariant_parameters(rng, z.dtype)
+    # with other matrices than the first ones, which move nothing
+    moving = jax.tree.map(lambda p: p + 0.1, parameters)
+    ways = ("indices", "products", "all")
+    found = [equivariant(moving, z[:4], how) for how in ways]
+    assert all(float(jnp.abs(f - found[0]).max() / jnp.abs(found[0]).max()) < 1e-3 for f in found)
+    copy = lambda: jax.tree.map(jnp.copy, parameters)
+    return {how: step(copy(), functools.partial(equivariant, how=how), z, v) for how in ways}
 
 
 def ring8(x):
@@ -242,9 +312,12 @@ def build(name, dtype, net, n, d, width):
         return sinkhorn_ways(draw(n, 2), 0.5 * draw(n, 2) + 1)
     if name == "svgd":
         return svgd_ways(draw(n, d), width)
+    if net.startswith("particles"):
+        d = (PARTICLES - 1) * DIM
+        return equivariant_ways(draw(n, d), 0.1 * draw(n, d), rng)
     dims = NETS[net]
     if name == "step":
-        return {"jit": step(dims, draw(n, dims[0]), 0.1 * draw(n, dims[-1]), rng)}
+        return {"jit": step(initial(dims, rng, dtype), apply, draw(n, dims[0]), 0.1 * draw(n, dims[-1]))}
     if name == "sample":
         parameters, key = initial(dims, rng, dtype), jax.random.key(0)
         f = jax.jit(lambda p, k: apply(p, jax.random.normal(k, (n, dims[0]), dtype)))

@@ -36,32 +36,27 @@ pub(super) fn exp<const FMA: bool, T: Real>(x: T) -> T {
     if x > T::EXP_HIGH { T::INFINITY } else { y }
 }
 
-/// 2ˣ = 2ⁿ 2^r, n the nearest integer, r = x - n exact; see [`Real::exp2_body`].
+/// 2ˣ = 2ⁿ 2^r, n = ⌊x⌋, r = x - n, which is exact but between -½ and 0; see [`Real::exp2_body`].
 #[inline(always)]
 pub(super) fn exp2<const FMA: bool, T: Real>(x: T) -> T {
     let x = if x < T::EXP2_LOW { T::EXP2_LOW } else { x };
-    let shifted = x + T::SHIFT;
-    // the same number; the instruction need not wait for `shifted`, but a machine without it would call a function
-    let n = if FMA { x.round_ties_even() } else { shifted - T::SHIFT };
-    let r = x - n;
-    branched::<FMA, T>(r, T::EXP2_POLYNOMIAL).times_power_of_two(shifted)
+    // a machine without the instruction would call a function; n may be one more there, just below it
+    let n = if FMA { x.floor() } else { (x - T::from_f64(0.5 - 1.0 / 1024.0)) + T::SHIFT - T::SHIFT };
+    paired::<FMA, T>(x - n, T::EXP2_POLYNOMIAL).times_power_of_two(n + T::SHIFT)
 }
 
-/// Σ c_k xᵏ by groups of four coefficients that are joined by Horner's rule in x⁴, each by pairs that are joined in x² (Estrin, 1960): a
-/// third to half of the dependent steps of Horner's rule for one operation or two more. Few coefficients are one group.
+/// Σ c_k xᵏ by Horner's rule; with more than six coefficients by pairs that are joined in x²: half of the dependent steps for one operation
+/// more.
 #[inline(always)]
-fn branched<const FMA: bool, T: Real>(x: T, c: &'static [T]) -> T {
+fn paired<const FMA: bool, T: Real>(x: T, c: &'static [T]) -> T {
+    if c.len() <= 6 {
+        return polynomial::<FMA, T>(x, c);
+    }
     let square = x * x;
-    let pairs = |c: &'static [T]| joined::<FMA, T>(square, c.chunks(2).rev().map(|c| polynomial::<FMA, T>(x, c)));
-    if c.len() <= 8 { pairs(c) } else { joined::<FMA, T>(square * square, c.chunks(4).rev().map(pairs)) }
-}
-
-/// Horner's rule for parts that are polynomials themselves, highest first.
-#[inline(always)]
-fn joined<const FMA: bool, T: Real>(x: T, mut parts: impl Iterator<Item = T>) -> T {
-    let mut sum = parts.next().expect("a polynomial has coefficients");
-    for part in parts {
-        sum = sum.fused::<FMA>(x, part);
+    let mut pairs = c.chunks(2).rev().map(|c| polynomial::<FMA, T>(x, c));
+    let mut sum = pairs.next().expect("a polynomial has coefficients");
+    for pair in pairs {
+        sum = sum.fused::<FMA>(square, pair);
     }
     sum
 }

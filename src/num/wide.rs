@@ -47,9 +47,17 @@ pub trait Wide: Copy {
     fn at_most(self, b: Self) -> Self;
     /// The larger of self and b; self where it is NaN.
     fn at_least(self, b: Self) -> Self;
+    /// Puts what is neither below `low` nor above `high` at the start of `to`, which has room for a vector; (how many are below, how many were
+    /// put).
+    fn sift(self, low: Self, high: Self, to: &mut [Self::Number]) -> (usize, usize);
     /// 2^self with the bits of [`Real::exp2_body`](super::Real::exp2_body).
     fn exp2(self) -> Self;
+    /// The same in fewer instructions where self is at most -½ and not below the lowest power, or NaN.
+    fn exp2_within(self) -> Self;
 }
+
+/// Rounding of the intrinsics: to the next integer below.
+const DOWN: i32 = 1;
 
 /// Calls intrinsics of AVX-512.
 macro_rules! intrinsics {
@@ -57,10 +65,10 @@ macro_rules! intrinsics {
     ($($call:tt)*) => { unsafe { $($call)* } };
 }
 
-/// The same for either precision; `$power(r, square, coefficient)` is the polynomial of 2^r.
+/// The same for either precision; `$power(r, coefficient)` is the polynomial of 2^r.
 macro_rules! wide {
     ($vector:ident, $number:ty, $width:literal, $splat:ident, $load:ident, $store:ident, $add:ident, $sub:ident, $mul:ident, $fma:ident, $fnma:ident,
-     $min:ident, $max:ident, $round:ident, $scale:ident, |$r:ident, $square:ident, $c:ident| $power:expr) => {
+     $min:ident, $max:ident, $compare:ident, $compress:ident, $round:ident, $reduce:ident, $scale:ident, |$r:ident, $c:ident| $power:expr) => {
         impl Wide for $vector {
             type Number = $number;
             const WIDTH: usize = $width;
@@ -108,16 +116,29 @@ macro_rules! wide {
                 intrinsics!($max(b, self))
             }
             #[inline(always)]
+            fn sift(self, low: Self, high: Self, to: &mut [$number]) -> (usize, usize) {
+                let below = intrinsics!($compare::<_CMP_LT_OQ>(self, low));
+                let above = intrinsics!($compare::<_CMP_GT_OQ>(self, high));
+                let kept = !(below | above);
+                let put: Self = intrinsics!($compress(kept, self));
+                put.store(to);
+                (below.count_ones() as usize, kept.count_ones() as usize)
+            }
+            #[inline(always)]
             fn exp2(self) -> Self {
-                let constant = |x: $number| -> Self { intrinsics!($splat(x)) };
-                let $c = |k: usize| constant(<$number>::EXP2_POLYNOMIAL[k]);
                 // results below the smallest normal number would take a hundred times as long
-                let x = self.at_least(constant(<$number>::EXP2_LOW));
-                let n = intrinsics!($round::<0>(x));
-                let $r = x.minus(n);
-                let $square = $r.times($r);
-                let power = $power;
-                intrinsics!($scale(power, n))
+                let x = self.at_least(intrinsics!($splat(<$number>::EXP2_LOW)));
+                let $r = x.minus(intrinsics!($round::<DOWN>(x)));
+                let $c = |k: usize| -> Self { intrinsics!($splat(<$number>::EXP2_POLYNOMIAL[k])) };
+                // by 2^⌊x⌋
+                intrinsics!($scale($power, x))
+            }
+            #[inline(always)]
+            fn exp2_within(self) -> Self {
+                // x - ⌊x⌋ rounded down, but exact here
+                let $r = intrinsics!($reduce::<DOWN>(self));
+                let $c = |k: usize| -> Self { intrinsics!($splat(<$number>::EXP2_POLYNOMIAL[k])) };
+                intrinsics!($scale($power, self))
             }
         }
     };
@@ -137,12 +158,12 @@ wide!(
     _mm512_fnmadd_ps,
     _mm512_min_ps,
     _mm512_max_ps,
+    _mm512_cmp_ps_mask,
+    _mm512_maskz_compress_ps,
     _mm512_roundscale_ps,
+    _mm512_reduce_ps,
     _mm512_scalef_ps,
-    |r, square, c| {
-        let pair = |k: usize| c(k + 1).times_plus(r, c(k));
-        pair(4).times_plus(square, pair(2)).times_plus(square, pair(0))
-    }
+    |r, c| c(5).times_plus(r, c(4)).times_plus(r, c(3)).times_plus(r, c(2)).times_plus(r, c(1)).times_plus(r, c(0))
 );
 wide!(
     __m512d,
@@ -158,13 +179,15 @@ wide!(
     _mm512_fnmadd_pd,
     _mm512_min_pd,
     _mm512_max_pd,
+    _mm512_cmp_pd_mask,
+    _mm512_maskz_compress_pd,
     _mm512_roundscale_pd,
+    _mm512_reduce_pd,
     _mm512_scalef_pd,
-    |r, square, c| {
-        let pair = |k: usize| c(k + 1).times_plus(r, c(k));
-        let four = |k: usize| pair(k + 2).times_plus(square, pair(k));
-        let fourth = square.times(square);
-        c(10).times_plus(square, pair(8)).times_plus(fourth, four(4)).times_plus(fourth, four(0))
+    |r, c| {
+        let (square, pair) = (r.times(r), |k: usize| c(k + 1).times_plus(r, c(k)));
+        let high = c(10).times_plus(square, pair(8)).times_plus(square, pair(6));
+        high.times_plus(square, pair(4)).times_plus(square, pair(2)).times_plus(square, pair(0))
     }
 );
 
@@ -177,14 +200,16 @@ mod tests {
     struct Powers<'a, T>(&'a [T], Avx512);
 
     impl<T: Real> Kernel for Powers<'_, T> {
-        type Output = (Vec<T>, Vec<T>);
+        type Output = [Vec<T>; 3];
         #[inline(always)]
         fn run<const FMA: bool>(self) -> Self::Output {
-            let mut out = vec![T::ZERO; self.0.len()];
-            for (x, out) in self.0.chunks_exact(T::Wide::WIDTH).zip(out.chunks_exact_mut(T::Wide::WIDTH)) {
-                T::Wide::load(self.1, x).exp2().store(out);
+            let (mut all, mut within) = (vec![T::ZERO; self.0.len()], vec![T::ZERO; self.0.len()]);
+            for (k, x) in self.0.chunks_exact(T::Wide::WIDTH).enumerate() {
+                let x = T::Wide::load(self.1, x);
+                x.exp2().store(&mut all[k * T::Wide::WIDTH..]);
+                x.exp2_within().store(&mut within[k * T::Wide::WIDTH..]);
             }
-            (out, self.0.iter().map(|x| x.exp2_body::<FMA>()).collect())
+            [all, within, self.0.iter().map(|x| x.exp2_body::<FMA>()).collect()]
         }
     }
 
@@ -195,11 +220,16 @@ mod tests {
         for (x, special) in x.iter_mut().zip([0.0, 0.5, -0.5, 1.5, -1e30, f64::NEG_INFINITY]) {
             *x = T::from_f64(special);
         }
-        let (vectors, single) = dispatch_on(InstructionSet::Avx512, Powers(&x, machine));
-        let worst = vectors.iter().zip(&single).filter(|(a, b)| a != b).count();
-        assert_eq!(worst, 0, "{}", T::NAME);
+        let [all, within, single] = dispatch_on(InstructionSet::Avx512, Powers(&x, machine));
+        for (k, x) in x.iter().enumerate() {
+            assert_eq!(all[k], single[k], "2^{x}");
+            if *x >= T::EXP2_LOW && *x <= T::from_f64(-0.5) {
+                assert_eq!(within[k], single[k], "2^{x}");
+            }
+        }
         x.fill(T::NAN);
-        assert!(dispatch_on(InstructionSet::Avx512, Powers(&x, machine)).0.iter().all(|y| y.is_nan()));
+        let [all, within, _] = dispatch_on(InstructionSet::Avx512, Powers(&x, machine));
+        assert!(all.iter().chain(&within).all(|y| y.is_nan()));
     }
 
     /// Checks that 2ˣ of vectors has the bits of the plain body from far below its lowest power up to 2¹⁰⁰, and keeps NaN.

@@ -211,13 +211,8 @@ impl Stein {
 /// either precision, for d at most 11: Stein's velocity where y is x and b the scores of the target there. O(n N d), and no n×N matrix.
 #[track_caller]
 pub fn gaussian_average<T: Real>(x: &Matrix<T>, y: &Matrix<T>, b: &Matrix<T>, w: f64, repulsive: bool) -> Matrix<T> {
-    let (share, c) = (1.0 / y.rows() as f64, slope(w));
-    let (mut out, moved) = kernel_sums(x, y, b, w);
-    for (out, moved) in out.as_mut_slice().iter_mut().zip(moved.as_slice()) {
-        let push = if repulsive { repulsion(c, -moved.to_f64()) } else { 0.0 };
-        *out = T::from_f64((out.to_f64() + push) * share);
-    }
-    out
+    let (share, c) = (1.0 / y.rows() as f64, if repulsive { repulsion(slope(w), 1.0) } else { 0.0 });
+    kernel_sums(x, y, b, w, c).map(|sum| T::from_f64(sum.to_f64() * share))
 }
 
 impl Stateful for Stein {

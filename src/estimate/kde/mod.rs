@@ -18,7 +18,8 @@ use sweep::{Sweep, tree_order};
 
 pub use grid::{KdeGrid, Tolerance};
 
-/// Most dimensions of [`Sweep`]; from here on [`Products`] are faster.
+/// Most dimensions of [`Sweep`]. From 8 on [`Products`] are up to 1.7 times as fast where samples have no clusters, but not exact at any
+/// distance.
 pub(crate) const FEW: usize = 11;
 
 /// Queries that [`Kde::evaluate`] takes at once at best, in d dimensions.
@@ -45,7 +46,8 @@ pub(crate) fn near_order<T: Real>(x: &Matrix<T>) -> Vec<usize> {
 ///
 /// In few dimensions (up to 11), many samples and their queries are put in an order that keeps neighbours together, and blocks of samples are
 /// left out for a panel of queries where their kernel values, all together, are below ε/8 of the sum: most pairs, where h is small against
-/// the spread of the samples.
+/// the spread of the samples. Squares about the middle of a small panel may cancel there: the exponent is right to a few
+/// ε (|x - y|²/h² + 67).
 #[derive(Debug, Clone)]
 pub struct Kde<T: Real = f64> {
     setup: Setup,

@@ -1,10 +1,12 @@
 //! The inner loops: a panel of queries in the lanes of the vectors against a block of samples.
 //!
 //! Every number of a query stays in its lane, so no sum runs across lanes, no sample is padded, and the bits of a query do not depend
-//! on the width of the vectors; of its companions only on which blocks are near enough to be summed. Energies, kernel values and moments are three passes over a block that
+//! on the width of the vectors; of its companions only on the middle of the panel and on which blocks are near enough to be summed. Energies,
+//! kernel values and moments are three passes over a block that
 //! stays in the first-level cache: each is a plain loop with many independent chains. One fused loop is slower, because its
 //! chain of some 15 dependent operations is longer than what the processor looks ahead.
 
+use super::place::{Place, Rows, Samples};
 use crate::estimate::kde::FEW;
 use crate::num::Real;
 use std::hint::black_box;
@@ -15,11 +17,11 @@ pub(in crate::estimate::kde) const LANES: usize = 32;
 /// Samples of a block; they are summed in the working precision before the sum goes to f64: the rounding is that of 64 terms, not of N.
 pub(super) const BLOCK: usize = 64;
 
-/// Row of Σ k in the totals; Σ k² follows, then d rows of Σ k (y - x) and d rows of Σ k² (y - x).
+/// Row of Σ k in the totals; Σ k² follows, then d rows of Σ k v and d rows of Σ k² v, v what the samples carry.
 pub(super) const MASS: usize = 0;
 /// Row of Σ k².
 pub(super) const MASS2: usize = 1;
-/// First row of Σ k (y - x).
+/// First row of Σ k v.
 pub(super) const SHIFT: usize = 2;
 
 /// One number for each query of a panel, aligned to a cache line.
@@ -44,23 +46,24 @@ impl<T: Real> Tile<T> {
     }
 }
 
-/// e_j ← offset - |x - y_j|² for the samples of a block, of `C` coordinates.
+/// e_j ← offset - |x - y_j|² for the samples of a block, of `C` coordinates; e_j ← start_j + 2 x·y_j where `PRODUCTS`.
 #[inline(always)]
-fn energies<const FMA: bool, const C: usize, T: Real>(
-    y: &[T],
-    x: &[Lanes<T>],
-    offset: &Lanes<T>,
+fn energies<const FMA: bool, const PRODUCTS: bool, const C: usize, T: Real>(
+    rows: &Rows<T>,
+    place: &Place<T>,
     e: &mut [[T; LANES]],
 ) {
-    let x: &[Lanes<T>; C] = x.first_chunk().expect("C coordinates");
-    // a compiler that knew the stride would put several samples into one vector, not several queries
-    for (y, e) in y.chunks(black_box(C)).zip(e) {
-        let y: &[T; C] = y.first_chunk().expect("C coordinates");
-        let mut sum = offset.0;
+    let x = if PRODUCTS { &place.twice } else { &place.x };
+    for (j, e) in e.iter_mut().enumerate() {
+        // a compiler that knew that samples follow each other would put several of them into one vector, not several queries
+        let j = black_box(j);
+        let mut sum = if PRODUCTS { [rows.start[j]; LANES] } else { place.offset.0 };
         for c in 0..C {
+            let y = rows.y[c][j];
             for l in 0..LANES {
-                let t = y[c] - x[c].0[l];
-                sum[l] = (-t).fused::<FMA>(t, sum[l]);
+                let t = y - x[c].0[l];
+                let (a, b) = if PRODUCTS { (y, x[c].0[l]) } else { (-t, t) };
+                sum[l] = a.fused::<FMA>(b, sum[l]);
             }
         }
         *e = sum;
@@ -69,43 +72,37 @@ fn energies<const FMA: bool, const C: usize, T: Real>(
 
 /// [`energies`] for any number of coordinates; with the number in the type, no sum leaves the registers.
 #[inline(always)]
-pub(super) fn exponents<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], offset: &Lanes<T>, e: &mut [[T; LANES]]) {
-    match x.len() {
-        1 => energies::<FMA, 1, T>(y, x, offset, e),
-        2 => energies::<FMA, 2, T>(y, x, offset, e),
-        3 => energies::<FMA, 3, T>(y, x, offset, e),
-        4 => energies::<FMA, 4, T>(y, x, offset, e),
-        5 => energies::<FMA, 5, T>(y, x, offset, e),
-        6 => energies::<FMA, 6, T>(y, x, offset, e),
-        7 => energies::<FMA, 7, T>(y, x, offset, e),
-        8 => energies::<FMA, 8, T>(y, x, offset, e),
-        9 => energies::<FMA, 9, T>(y, x, offset, e),
-        10 => energies::<FMA, 10, T>(y, x, offset, e),
-        _ => energies::<FMA, FEW, T>(y, x, offset, e),
+fn exponents<const FMA: bool, const PRODUCTS: bool, T: Real>(rows: &Rows<T>, place: &Place<T>, e: &mut [[T; LANES]]) {
+    match place.d {
+        1 => energies::<FMA, PRODUCTS, 1, T>(rows, place, e),
+        2 => energies::<FMA, PRODUCTS, 2, T>(rows, place, e),
+        3 => energies::<FMA, PRODUCTS, 3, T>(rows, place, e),
+        4 => energies::<FMA, PRODUCTS, 4, T>(rows, place, e),
+        5 => energies::<FMA, PRODUCTS, 5, T>(rows, place, e),
+        6 => energies::<FMA, PRODUCTS, 6, T>(rows, place, e),
+        7 => energies::<FMA, PRODUCTS, 7, T>(rows, place, e),
+        8 => energies::<FMA, PRODUCTS, 8, T>(rows, place, e),
+        9 => energies::<FMA, PRODUCTS, 9, T>(rows, place, e),
+        10 => energies::<FMA, PRODUCTS, 10, T>(rows, place, e),
+        _ => energies::<FMA, PRODUCTS, FEW, T>(rows, place, e),
     }
-}
-
-/// The samples of block b.
-#[inline(always)]
-pub(super) fn block<T>(samples: &[T], d: usize, b: u32) -> &[T] {
-    let first = b as usize * BLOCK * d;
-    &samples[first..samples.len().min(first + BLOCK * d)]
 }
 
 /// min_j |x - y_j|² over the samples of some blocks for each query.
 #[inline(always)]
 pub(super) fn nearest<const FMA: bool, T: Real>(
-    samples: &[T],
+    samples: &Samples<'_, T>,
     blocks: &[u32],
     x: &[Lanes<T>],
+    rows: &mut Rows<T>,
     e: &mut Tile<T>,
 ) -> Lanes<T> {
-    let zero = Lanes([T::ZERO; LANES]);
+    let place = Place::unmoved(x, Lanes([T::ZERO; LANES]), T::EXP2_LOW);
     let mut largest = [T::NEG_INFINITY; LANES];
     for &b in blocks {
-        let block = block(samples, x.len(), b);
-        let e = e.first(block.len() / x.len());
-        exponents::<FMA, T>(block, x, &zero, e);
+        rows.take::<FMA>(samples, x.len(), b, &place);
+        let e = e.first(rows.n);
+        exponents::<FMA, false, T>(rows, &place, e);
         for e in e {
             for l in 0..LANES {
                 largest[l] = if e[l] > largest[l] { e[l] } else { largest[l] };
@@ -115,37 +112,42 @@ pub(super) fn nearest<const FMA: bool, T: Real>(
     Lanes(largest.map(|e| -e))
 }
 
-/// Adds the sums over the samples of some blocks, k = 2^(offset - |x - y|²), to the totals; those of k² only where `SECOND`.
+/// Adds the sums over the samples of some blocks to the totals; those of k² only where `SECOND`.
 #[inline(always)]
 pub(super) fn sweep<const FMA: bool, const SECOND: bool, T: Real>(
-    samples: &[T],
+    samples: &Samples<'_, T>,
     blocks: &[u32],
-    x: &[Lanes<T>],
-    offset: &Lanes<T>,
+    place: &Place<T>,
+    rows: &mut Rows<T>,
     k: &mut Tile<T>,
     totals: &mut [Lanes<f64>],
 ) {
-    let d = x.len();
+    let (d, low) = (samples.d, place.low);
     let mut part = [Lanes([T::ZERO; LANES]); SHIFT + 2 * FEW];
     for &b in blocks {
-        let block = block(samples, d, b);
-        let k = k.first(block.len() / d);
-        exponents::<FMA, T>(block, x, offset, k);
+        rows.take::<FMA>(samples, d, b, place);
+        let k = k.first(rows.n);
+        if place.start.is_some() {
+            exponents::<FMA, true, T>(rows, place, k);
+        } else {
+            exponents::<FMA, false, T>(rows, place, k);
+        }
         // no rows here: a plain loop keeps the coefficients in registers
         for k in k.as_flattened_mut() {
-            *k = k.exp2_body::<FMA>();
+            let e = if *k < low { low } else { *k };
+            *k = e.exp2_body::<FMA>();
         }
         mass(k, &mut part[MASS]);
-        shift::<FMA, T>(block, x, k, &mut part[SHIFT..SHIFT + d]);
+        carry::<FMA, T>(rows, k, &mut part[SHIFT..SHIFT + d]);
         if SECOND {
             for k in k.as_flattened_mut() {
                 *k = *k * *k;
             }
             mass(k, &mut part[MASS2]);
-            shift::<FMA, T>(block, x, k, &mut part[SHIFT + d..SHIFT + 2 * d]);
+            carry::<FMA, T>(rows, k, &mut part[SHIFT + d..SHIFT + 2 * d]);
         }
         // in a loop of its own, or the conversion to f64 halves the vectors of the sums
-        for (total, part) in totals.iter_mut().zip(&part[..SHIFT + 2 * d]) {
+        for (total, part) in totals.iter_mut().zip(&part[..SHIFT + (1 + usize::from(SECOND)) * d]) {
             for l in 0..LANES {
                 total.0[l] += part.0[l].to_f64();
             }
@@ -165,18 +167,16 @@ fn mass<T: Real>(k: &[[T; LANES]], out: &mut Lanes<T>) {
     out.0 = sum;
 }
 
-/// out_c ← Σ_j k_j (y_jc - x_c).
+/// out_c ← Σ_j k_j v_jc.
 #[inline(always)]
-pub(super) fn shift<const FMA: bool, T: Real>(y: &[T], x: &[Lanes<T>], k: &[[T; LANES]], out: &mut [Lanes<T>]) {
-    let d = x.len();
-    for c in 0..d {
-        let (x, mut sum) = (x[c].0, [T::ZERO; LANES]);
-        for (y, k) in y.chunks_exact(d).zip(k) {
-            let y = y[c];
+fn carry<const FMA: bool, T: Real>(rows: &Rows<T>, k: &[[T; LANES]], out: &mut [Lanes<T>]) {
+    for (out, v) in out.iter_mut().zip(rows.carried()) {
+        let mut sum = [T::ZERO; LANES];
+        for (v, k) in v.iter().zip(k) {
             for l in 0..LANES {
-                sum[l] = k[l].fused::<FMA>(y - x[l], sum[l]);
+                sum[l] = k[l].fused::<FMA>(*v, sum[l]);
             }
         }
-        out[c].0 = sum;
+        out.0 = sum;
     }
 }

@@ -6,6 +6,7 @@
 mod lanes;
 mod order;
 mod panel;
+mod place;
 mod weighted;
 #[cfg(target_arch = "x86_64")]
 mod wide;
@@ -15,7 +16,8 @@ use crate::linalg::Matrix;
 use crate::num::{Kernel, Real, dispatch, instruction_set};
 use lanes::BLOCK;
 use order::{Boxes, gather, scatter};
-use panel::Task;
+use panel::{Scratch, Task};
+use place::in_blocks;
 use rayon::prelude::*;
 use std::sync::Arc;
 
@@ -26,13 +28,16 @@ pub(crate) use weighted::kernel_sums;
 /// Fewest samples that are put in order: with fewer, most blocks are in reach anyway.
 const ORDERED: usize = 2048;
 
+/// Fewest samples for which queries are put in order, so that panels are small.
+const CLUSTERED: usize = 512;
+
 /// The samples with boxes around their blocks.
 #[derive(Debug, Clone)]
 pub(super) struct Sweep<T: Real> {
     /// N×d as given, where it pays in the order of a k-d tree.
     points: Arc<[T]>,
     point_boxes: Arc<Boxes<T>>,
-    /// The same about their centre, in units in which the kernel is 2^-|x - y|².
+    /// The same about their centre, in units in which the kernel is 2^-|x - y|² and in blocks.
     scaled: Vec<T>,
     boxes: Boxes<T>,
 }
@@ -48,7 +53,7 @@ impl<T: Real> Sweep<T> {
 
     /// The same samples for another bandwidth.
     pub fn rescaled(&self, setup: &Setup) -> Self {
-        let scaled = about_centre(&self.points, setup);
+        let scaled = in_blocks(&about_centre(&self.points, setup), setup.d);
         // rounding is monotone: corners of boxes are corners of scaled boxes
         let boxes = self.point_boxes.map(|corners| about_centre(corners, setup));
         Self { points: Arc::clone(&self.points), point_boxes: Arc::clone(&self.point_boxes), scaled, boxes }
@@ -57,14 +62,14 @@ impl<T: Real> Sweep<T> {
     /// The values at the rows of `x`, those of the moments of k² only where `second`.
     pub fn values(&self, setup: &Setup, x: &Matrix<T>, second: bool) -> KdeValues<T> {
         let (n, d) = x.shape();
-        let order = (setup.n >= ORDERED && n > LANES).then(|| tree_order(x.as_slice(), d, LANES));
+        let order = (setup.n >= CLUSTERED && n > LANES).then(|| tree_order(x.as_slice(), d, LANES));
         let sorted = order.as_ref().map(|order| gather(x.as_slice(), d, order));
         let queries = sorted.as_deref().unwrap_or(x.as_slice()).chunks(LANES * d);
         let mut values = KdeValues::zeros(n, d, second);
         let tasks: Vec<_> = values.portions(LANES).zip(queries).collect();
-        tasks
-            .into_par_iter()
-            .for_each(|(out, queries)| dispatch(Task { sweep: self, setup, queries, out, set: instruction_set() }));
+        tasks.into_par_iter().for_each_init(Scratch::new, |scratch, (out, queries)| {
+            dispatch(Task { sweep: self, setup, queries, out, scratch, set: instruction_set() });
+        });
         let Some(order) = order else { return values };
         let rows = |rows: &Matrix<T>| Matrix::from_vec(rows.rows(), d, scatter(rows.as_slice(), d, &order));
         values.log_density = scatter(&values.log_density, 1, &order);

@@ -8,7 +8,7 @@ use crate::num::Real;
 const PARALLEL: usize = 256;
 
 /// Most points whose extent decides along which axis a cell is cut.
-const WIDTH_POINTS: usize = 128;
+const WIDTH_POINTS: usize = 32;
 
 /// A permutation of the rows of `points` (d columns) in which each block of `block` rows, a power of two, is a cell of a k-d tree:
 /// halves at the median of the widest axis, as far as some points tell it.
@@ -27,8 +27,9 @@ fn split<T: Real>(points: &[T], d: usize, block: usize, rows: &mut [u64]) {
     let (mut low, mut high) = ([T::INFINITY; FEW], [T::NEG_INFINITY; FEW]);
     // some points tell which axis is the widest
     for &row in rows.iter().step_by(rows.len().div_ceil(WIDTH_POINTS)) {
-        for c in 0..d {
-            (low[c], high[c]) = (low[c].min(coordinate(row, c)), high[c].max(coordinate(row, c)));
+        for (c, &x) in points[row as u32 as usize * d..][..d].iter().enumerate() {
+            low[c] = if x < low[c] { x } else { low[c] };
+            high[c] = if x > high[c] { x } else { high[c] };
         }
     }
     let width = |c: usize| (high[c] - low[c]).to_f64();
@@ -96,6 +97,20 @@ impl<T: Real> Boxes<T> {
     /// The boxes with their corners moved by a monotone function.
     pub fn map(&self, f: impl Fn(&[T]) -> Vec<T>) -> Self {
         Self { low: f(&self.low), high: f(&self.high) }
+    }
+
+    /// An upper bound of the squared distance from what lies within `half` of `middle` to the points of block b, up to rounding; NaN where there
+    /// is NaN.
+    #[inline(always)]
+    pub fn span(&self, b: usize, middle: &[T], half: &[T]) -> T {
+        let (from, mut sum) = (b * middle.len(), T::ZERO);
+        let (low, high) = (&self.low[from..from + middle.len()], &self.high[from..]);
+        for c in 0..middle.len() {
+            let (below, above) = (middle[c] - low[c], high[c] - middle[c]);
+            let reach = (if below > above { below } else { above }) + half[c];
+            sum += reach * reach;
+        }
+        sum
     }
 
     /// out_b ← a lower bound of the squared distance from a panel of queries to the points of block b; NaN where there is NaN.

@@ -2,6 +2,7 @@
 
 use super::Sweep;
 use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, nearest, sweep};
+use super::place::{Place, Rows, Samples};
 #[cfg(target_arch = "x86_64")]
 use super::wide;
 use crate::estimate::kde::output::{Output, Sums};
@@ -14,62 +15,70 @@ pub(super) struct Task<'a, T: Real> {
     pub setup: &'a Setup,
     pub queries: &'a [T],
     pub out: Output<'a, T>,
+    pub scratch: &'a mut Scratch<T>,
     /// Where the task runs.
     pub set: InstructionSet,
 }
 
-/// A panel of queries against the blocks of the samples.
-struct Panel<'a, T: Real> {
-    /// [`Sweep::scaled`].
-    samples: &'a [T],
-    /// Scaled queries, coordinate by coordinate.
-    x: [Lanes<T>; FEW],
+/// What a panel needs, kept for the next.
+pub(super) struct Scratch<T: Real> {
     /// Lower bounds of the squared distances from the panel to the blocks.
     gaps: Vec<T>,
     /// Blocks of the pass at hand.
     near: Vec<u32>,
     tile: Tile<T>,
+    rows: Rows<T>,
+}
+
+impl<T: Real> Scratch<T> {
+    pub fn new() -> Self {
+        Self { gaps: vec![], near: vec![], tile: Tile::zeros(), rows: Rows::new() }
+    }
+}
+
+/// A panel of queries against the blocks of the samples.
+struct Panel<'a, T: Real> {
+    samples: Samples<'a, T>,
+    /// Scaled queries, coordinate by coordinate.
+    x: &'a [Lanes<T>],
+    scratch: &'a mut Scratch<T>,
     /// Where the task runs.
     set: InstructionSet,
 }
 
 impl<'a, T: Real> Panel<'a, T> {
+    /// The squared distance of each query to a near sample: k must neither overflow nor vanish there, and any bound in range will do.
     #[inline(always)]
-    fn new(sweep: &'a Sweep<T>, n: usize, set: InstructionSet) -> Self {
-        let blocks = n.div_ceil(BLOCK);
-        let (gaps, near) = (vec![T::ZERO; blocks], Vec::with_capacity(blocks));
-        Self { samples: &sweep.scaled, x: [Lanes([T::ZERO; LANES]); FEW], gaps, near, tile: Tile::zeros(), set }
-    }
-
-    /// k = 2^(offset - |x - y|²) must neither overflow nor vanish at the nearest sample: any bound in range will do.
-    #[inline(always)]
-    fn offset<const FMA: bool>(&mut self, d: usize) -> Lanes<T> {
-        let (samples, x, gaps) = (self.samples, &self.x[..d], &self.gaps);
+    fn nearest<const FMA: bool>(&mut self) -> Lanes<T> {
+        let (samples, x) = (&self.samples, self.x);
+        let Scratch { gaps, near, tile, rows } = &mut *self.scratch;
         let closest = (1..gaps.len()).fold(0, |best, b| if gaps[b] < gaps[best] { b } else { best });
-        let offset = nearest::<FMA, T>(samples, &[closest as u32], x, &mut self.tile);
-        if in_range(&offset) {
-            return offset;
+        let found = nearest::<FMA, T>(samples, &[closest as u32], x, rows, tile);
+        if in_range(&found) {
+            return found;
         }
-        between(gaps, T::NEG_INFINITY, largest(&offset), &mut self.near);
-        nearest::<FMA, T>(samples, &self.near, x, &mut self.tile)
+        between(gaps, T::NEG_INFINITY, largest(&found), near);
+        nearest::<FMA, T>(samples, near, x, rows, tile)
     }
 
-    /// Sums over all samples, those of blocks left out bounded by ε/8 of the smallest.
+    /// Sums over all samples, those of blocks left out bounded by ε/8 of the smallest; `nearest` as in [`Place::new`].
     #[inline(always)]
     fn sum<const FMA: bool, const SECOND: bool>(
         &mut self,
         setup: &Setup,
-        offset: &Lanes<T>,
+        nearest: &Lanes<T>,
+        place: &Place<T>,
         totals: &mut [Lanes<f64>],
     ) {
-        totals.fill(Lanes([0.0; LANES]));
-        let mut reached = T::NEG_INFINITY;
+        let (mut reached, farthest) = (T::NEG_INFINITY, largest(nearest));
+        // no offset is above
+        let offset = if place.start.is_some() { -T::ONE } else { farthest };
         for bits in stages::<T>(setup.n) {
-            let limit = largest(offset) + bits;
-            between(&self.gaps, reached, limit, &mut self.near);
-            self.sweep::<FMA, SECOND>(setup.d, offset, totals);
+            let limit = farthest + bits;
+            between(&self.scratch.gaps, reached, limit, &mut self.scratch.near);
+            self.sweep::<FMA, SECOND>(place, totals);
             let enough = 0.125 * T::EPSILON.to_f64() * smallest(&totals[MASS]);
-            if left_out::<FMA, T>(&self.gaps, limit, largest(offset)) <= enough {
+            if left_out::<FMA, T>(&self.scratch.gaps, limit, offset) <= enough {
                 break;
             }
             reached = limit;
@@ -78,13 +87,13 @@ impl<'a, T: Real> Panel<'a, T> {
 
     /// Adds the sums over the blocks of the pass at hand.
     #[inline(always)]
-    fn sweep<const FMA: bool, const SECOND: bool>(&mut self, d: usize, offset: &Lanes<T>, totals: &mut [Lanes<f64>]) {
-        let x = &self.x[..d];
+    fn sweep<const FMA: bool, const SECOND: bool>(&mut self, place: &Place<T>, totals: &mut [Lanes<f64>]) {
+        let Scratch { near, tile, rows, .. } = &mut *self.scratch;
         #[cfg(target_arch = "x86_64")]
-        if let (Some(machine), true) = (self.set.wide(), d <= wide::MOST) {
-            return wide::sweep::<SECOND, T>(machine, self.samples, &self.near, x, offset, totals);
+        if let (Some(machine), true) = (self.set.wide(), place.d <= wide::MOST) {
+            return wide::sweep::<SECOND, T>(machine, &self.samples, near, place, rows, totals);
         }
-        sweep::<FMA, SECOND, T>(self.samples, &self.near, x, offset, &mut self.tile, totals);
+        sweep::<FMA, SECOND, T>(&self.samples, near, place, rows, tile, totals);
     }
 }
 
@@ -93,25 +102,30 @@ impl<T: Real> Kernel for Task<'_, T> {
     #[inline(always)]
     fn run<const FMA: bool>(mut self) {
         let (setup, d) = (self.setup, self.setup.d);
-        let mut panel = Panel::new(self.sweep, setup.n, self.set);
-        let mut totals = [Lanes([0.0; LANES]); SHIFT + 2 * FEW];
-        self.load(&mut panel.x[..d]);
-        self.sweep.boxes.gaps(&panel.x[..d], &mut panel.gaps);
-        let offset = panel.offset::<FMA>(d);
+        let (mut x, mut totals) = ([Lanes([T::ZERO; LANES]); FEW], [Lanes([0.0; LANES]); SHIFT + 2 * FEW]);
+        self.load(&mut x[..d]);
+        self.scratch.gaps.resize(setup.n.div_ceil(BLOCK), T::ZERO);
+        self.sweep.boxes.gaps(&x[..d], &mut self.scratch.gaps);
+        let (y, boxes) = (&self.sweep.scaled[..], &self.sweep.boxes);
+        let samples = Samples { n: setup.n, d, y, boxes, carried: None };
+        let mut panel = Panel { samples, x: &x[..d], scratch: &mut *self.scratch, set: self.set };
+        let nearest = panel.nearest::<FMA>();
+        // k² stays a normal number, and sums of k are the same with and without it
+        let place = Place::new(panel.x, &nearest, T::from_f64(0.5) * T::EXP2_LOW);
         if self.out.second.is_some() {
-            panel.sum::<FMA, true>(setup, &offset, &mut totals);
+            panel.sum::<FMA, true>(setup, &nearest, &place, &mut totals);
         } else {
-            panel.sum::<FMA, false>(setup, &offset, &mut totals);
+            panel.sum::<FMA, false>(setup, &nearest, &place, &mut totals);
         }
         for l in 0..self.out.log_density.len() {
-            if is_far(offset.0[l]) {
+            if is_far(nearest.0[l]) {
                 self.far::<FMA>(l);
                 continue;
             }
-            let (offset, mass, mass2) = (offset.0[l].to_f64(), totals[MASS].0[l], totals[MASS2].0[l]);
-            let shift = |c: usize| totals[SHIFT + c].0[l];
-            let shift2 = |c: usize| totals[SHIFT + d + c].0[l];
-            let sums = Sums { offset, mass, mass2, unit: setup.scale().recip() };
+            let (mass, mass2) = (totals[MASS].0[l], totals[MASS2].0[l]);
+            let shift = |c: usize| totals[SHIFT + c].0[l] - mass * place.moved(l, c);
+            let shift2 = |c: usize| totals[SHIFT + d + c].0[l] - mass2 * place.moved(l, c);
+            let sums = Sums { offset: place.offset(l), mass, mass2, unit: setup.scale().recip() };
             self.out.store(setup, l, sums, shift, shift2);
         }
     }
@@ -137,23 +151,22 @@ impl<T: Real> Task<'_, T> {
         let (setup, d, scale) = (self.setup, self.setup.d, self.setup.scale());
         let place = |c: usize| (self.queries[i * d + c].to_f64() - setup.centre[c]) * scale;
         let x: [f64; FEW] = std::array::from_fn(|c| if c < d { place(c) } else { 0.0 });
-        let shift = |y: &[T], c: usize| y[c].to_f64() - x[c];
-        let excess = |y: &[T], z: &[T]| {
-            let part = |c: usize| 2.0 * (y[c].to_f64() - z[c].to_f64()) * (0.5 * shift(y, c) + 0.5 * shift(z, c));
+        let sample = |j: usize, c: usize| self.sweep.scaled[(j / BLOCK * d + c) * BLOCK + j % BLOCK].to_f64();
+        let shift = |j: usize, c: usize| sample(j, c) - x[c];
+        let excess = |j: usize, k: usize| {
+            let part = |c: usize| 2.0 * (sample(j, c) - sample(k, c)) * (0.5 * shift(j, c) + 0.5 * shift(k, c));
             (0..d).map(part).sum::<f64>()
         };
-        let scaled = &self.sweep.scaled;
-        let samples = || scaled.chunks_exact(d);
-        let nearest = samples().fold(&scaled[..d], |z, y| if excess(y, z) < 0.0 { y } else { z });
+        let nearest = (1..setup.n).fold(0, |k, j| if excess(j, k) < 0.0 { j } else { k });
         let offset = (0..d).map(|c| shift(nearest, c) * shift(nearest, c)).sum();
         let (mut mass, mut mass2, mut sums) = (0.0, 0.0, [[0.0; 2]; FEW]);
-        for y in samples() {
-            let bits = excess(y, nearest);
+        for j in 0..setup.n {
+            let bits = excess(j, nearest);
             // negative by rounding only
             let k = if bits < 0.0 { 1.0 } else { (-bits).exp2_body::<FMA>() };
             (mass, mass2) = (mass + k, mass2 + k * k);
             for (c, sum) in sums[..d].iter_mut().enumerate() {
-                *sum = [sum[0] + k * shift(y, c), sum[1] + k * k * shift(y, c)];
+                *sum = [sum[0] + k * shift(j, c), sum[1] + k * k * shift(j, c)];
             }
         }
         let values = Sums { offset, mass, mass2, unit: scale.recip() };
@@ -224,38 +237,42 @@ mod tests {
     use crate::num::{InstructionSet, dispatch_on, instruction_sets};
     use crate::rng::{Purpose, normal_matrix};
 
-    fn values<T: Real>(d: usize, second: bool, set: InstructionSet) -> Vec<T> {
+    fn values<T: Real>(d: usize, bandwidth: f64, second: bool, set: InstructionSet) -> Vec<T> {
         let draw = |unit, n| normal_matrix::<T>(1, Purpose::Check, unit, n, d);
         let (samples, x) = (draw(1, 200), draw(2, LANES - 3));
         let centre = samples.column_means().iter().map(|m| m.to_f64()).collect();
-        let setup = Setup::new(200, centre, 0.4);
+        let setup = Setup::new(200, centre, bandwidth);
         let index = Sweep::new(&samples, &setup);
         let mut values = KdeValues::zeros(x.rows(), d, second);
         let out = values.portions(LANES).next().unwrap();
-        dispatch_on(set, Task { sweep: &index, setup: &setup, queries: x.as_slice(), out, set });
+        let (queries, scratch) = (x.as_slice(), &mut Scratch::new());
+        dispatch_on(set, Task { sweep: &index, setup: &setup, queries, out, scratch, set });
         [values.log_density, values.score.into_vec(), values.neighbours, values.score_correction.into_vec()].concat()
     }
 
     /// That the sets with fused multiply-add agree bit for bit.
-    fn vectors_agree<T: Real>(d: usize, second: bool) {
-        let vector: Vec<Vec<T>> = instruction_sets()[1..].iter().map(|&set| values(d, second, set)).collect();
-        assert!(vector.windows(2).all(|w| w[0] == w[1]), "{} in {d} dimensions, second: {second}", T::NAME);
+    fn vectors_agree<T: Real>(d: usize, bandwidth: f64, second: bool) {
+        let on = |&set: &InstructionSet| values::<T>(d, bandwidth, second, set);
+        let vector: Vec<Vec<T>> = instruction_sets()[1..].iter().map(on).collect();
+        let all = vector.windows(2).all(|w| w[0] == w[1]);
+        assert!(all, "{} in {d} dimensions, bandwidth {bandwidth}, second: {second}", T::NAME);
     }
 
-    /// Checks that the vector instruction sets agree bit for bit, whether the sums stay in registers (up to 4 coordinates) or not, and the
+    /// Checks that the vector instruction sets agree bit for bit, whether the sums stay in registers (up to 4 coordinates) or not and the panel
+    /// is small against the bandwidth or not, and the
     /// portable one up to the rounding of fused and separate multiply-adds: the exponent is at most 30 + 40 bits where k counts, so k is
     /// right to 70 ε, and a mean of lengths below 10 units to 700 ε.
     #[test]
     fn shells_agree() {
-        for d in 1..=5 {
-            for second in [false, true] {
-                vectors_agree::<f32>(d, second);
-                vectors_agree::<f64>(d, second);
+        for (d, second) in (1..=5).flat_map(|d| [(d, false), (d, true)]) {
+            for bandwidth in [0.1, 0.4, 2.0] {
+                vectors_agree::<f32>(d, bandwidth, second);
+                vectors_agree::<f64>(d, bandwidth, second);
             }
         }
-        let portable = values::<f64>(3, false, InstructionSet::Portable);
+        let portable = values::<f64>(3, 0.4, false, InstructionSet::Portable);
         for set in instruction_sets() {
-            let values = values::<f64>(3, false, set);
+            let values = values::<f64>(3, 0.4, false, set);
             let worst = values.iter().zip(&portable).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max);
             assert!(worst < 700.0 * f64::EPSILON / 0.4, "{worst:e}");
         }

@@ -1,9 +1,10 @@
 //! [`sweep`](super::lanes::sweep) on 512-bit vectors, for a few coordinates: one pass over the samples, all sums in registers.
 //!
-//! 17 instructions for a vector of pairs in the plane, where passes take 22 and their loads. Each query is summed in the same order with the
-//! same roundings, so the bits are those of the passes.
+//! In the plane a vector of pairs takes 12 instructions, in f64 18, where passes take more and their loads. Each query is summed in the same
+//! order with the same roundings, so the bits are those of the passes.
 
-use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, block};
+use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT};
+use super::place::{Place, Rows, Samples};
 use crate::num::{Avx512, Real, Wide};
 
 /// Most coordinates for which the sums fit the registers.
@@ -13,17 +14,17 @@ pub(super) const MOST: usize = 4;
 #[inline(always)]
 pub(super) fn sweep<const SECOND: bool, T: Real>(
     machine: Avx512,
-    samples: &[T],
+    samples: &Samples<'_, T>,
     blocks: &[u32],
-    x: &[Lanes<T>],
-    offset: &Lanes<T>,
+    place: &Place<T>,
+    rows: &mut Rows<T>,
     totals: &mut [Lanes<f64>],
 ) {
-    match x.len() {
-        1 => columns::<1, SECOND, T>(machine, samples, blocks, x, offset, totals),
-        2 => columns::<2, SECOND, T>(machine, samples, blocks, x, offset, totals),
-        3 => columns::<3, SECOND, T>(machine, samples, blocks, x, offset, totals),
-        _ => columns::<MOST, SECOND, T>(machine, samples, blocks, x, offset, totals),
+    match samples.d {
+        1 => columns::<1, SECOND, T>(machine, samples, blocks, place, rows, totals),
+        2 => columns::<2, SECOND, T>(machine, samples, blocks, place, rows, totals),
+        3 => columns::<3, SECOND, T>(machine, samples, blocks, place, rows, totals),
+        _ => columns::<MOST, SECOND, T>(machine, samples, blocks, place, rows, totals),
     }
 }
 
@@ -31,101 +32,97 @@ pub(super) fn sweep<const SECOND: bool, T: Real>(
 #[inline(always)]
 fn columns<const C: usize, const SECOND: bool, T: Real>(
     machine: Avx512,
-    samples: &[T],
+    samples: &Samples<'_, T>,
     blocks: &[u32],
-    x: &[Lanes<T>],
-    offset: &Lanes<T>,
+    place: &Place<T>,
+    rows: &mut Rows<T>,
     totals: &mut [Lanes<f64>],
 ) {
-    let zero = T::Wide::splat(machine, T::ZERO);
     for &b in blocks {
-        for first in (0..LANES).step_by(T::Wide::WIDTH) {
-            let (offset, x) = (T::Wide::load(machine, &offset.0[first..]), places::<C, T>(machine, x, first));
-            let (mut mass, mut shift) = ([zero; 2], [[zero; C]; 2]);
-            for y in block(samples, C, b).chunks_exact(C) {
-                let (k, gap) = kernel(machine, y, &x, offset);
-                let powers = [k, if SECOND { k.times(k) } else { zero }];
-                for p in 0..1 + usize::from(SECOND) {
-                    mass[p] = mass[p].plus(powers[p]);
-                    for c in 0..C {
-                        shift[p][c] = powers[p].times_plus(gap[c], shift[p][c]);
-                    }
-                }
-            }
-            for p in 0..1 + usize::from(SECOND) {
-                add(mass[p], &mut totals[[MASS, MASS2][p]].0[first..]);
-                for c in 0..C {
-                    add(shift[p][c], &mut totals[SHIFT + p * C + c].0[first..]);
-                }
-            }
+        rows.take::<true>(samples, C, b, place);
+        // exponents are cut where some may be too low
+        let cut = !place.stays_above(samples, C, b);
+        if C <= 2 {
+            tiles::<C, 2, SECOND, T>(machine, rows, place, cut, totals);
+        } else {
+            tiles::<C, 1, SECOND, T>(machine, rows, place, cut, totals);
         }
     }
 }
 
-/// Adds Σ_j k_j b_j and Σ_j k_j (y_j - x), k = 2^-|x - y|², to the totals, for at most [`MOST`] coordinates.
+/// A block, with `V` vectors of queries at a time.
 #[inline(always)]
-pub(super) fn weighted<T: Real>(machine: Avx512, samples: &[T], b: &[T], x: &[Lanes<T>], totals: &mut [Lanes<f64>]) {
-    match x.len() {
-        1 => weighted_columns::<1, T>(machine, samples, b, x, totals),
-        2 => weighted_columns::<2, T>(machine, samples, b, x, totals),
-        3 => weighted_columns::<3, T>(machine, samples, b, x, totals),
-        _ => weighted_columns::<MOST, T>(machine, samples, b, x, totals),
-    }
-}
-
-/// [`weighted`] for `C` coordinates.
-#[inline(always)]
-fn weighted_columns<const C: usize, T: Real>(
+fn tiles<const C: usize, const V: usize, const SECOND: bool, T: Real>(
     machine: Avx512,
-    samples: &[T],
-    b: &[T],
-    x: &[Lanes<T>],
+    rows: &Rows<T>,
+    place: &Place<T>,
+    cut: bool,
     totals: &mut [Lanes<f64>],
 ) {
-    let zero = T::Wide::splat(machine, T::ZERO);
-    for (samples, b) in samples.chunks(BLOCK * C).zip(b.chunks(BLOCK * C)) {
-        for first in (0..LANES).step_by(T::Wide::WIDTH) {
-            let x = places::<C, T>(machine, x, first);
-            let (mut carried, mut shift) = ([zero; C], [zero; C]);
-            for (y, b) in samples.chunks_exact(C).zip(b.chunks_exact(C)) {
-                let (k, gap) = kernel(machine, y, &x, zero);
-                for c in 0..C {
-                    carried[c] = k.times_plus(T::Wide::splat(machine, b[c]), carried[c]);
-                    shift[c] = k.times_plus(gap[c], shift[c]);
-                }
-            }
-            for (total, part) in totals.iter_mut().zip(carried.iter().chain(&shift)) {
-                add(*part, &mut total.0[first..]);
-            }
+    for first in (0..LANES).step_by(V * T::Wide::WIDTH) {
+        match (place.start.is_some(), cut) {
+            (true, false) => pass::<C, V, SECOND, true, false, T>(machine, rows, place, first, totals),
+            (true, true) => pass::<C, V, SECOND, true, true, T>(machine, rows, place, first, totals),
+            _ => pass::<C, V, SECOND, false, true, T>(machine, rows, place, first, totals),
         }
     }
 }
 
-/// A vector of queries from the lane `first` on.
+/// A block against `V` vectors of queries from the lane `first` on, exponents as products where `PRODUCTS` and cut where `CUT`.
 #[inline(always)]
-fn places<const C: usize, T: Real>(machine: Avx512, x: &[Lanes<T>], first: usize) -> [T::Wide; C] {
-    // plain loops: a closure might not be compiled for these vectors
-    let mut out = [T::Wide::splat(machine, T::ZERO); C];
-    for c in 0..C {
-        out[c] = T::Wide::load(machine, &x[c].0[first..]);
-    }
-    out
-}
-
-/// 2^(offset - |x - y|²) and y - x.
-#[inline(always)]
-fn kernel<const C: usize, T: Real>(
+fn pass<const C: usize, const V: usize, const SECOND: bool, const PRODUCTS: bool, const CUT: bool, T: Real>(
     machine: Avx512,
-    y: &[T],
-    x: &[T::Wide; C],
-    offset: T::Wide,
-) -> (T::Wide, [T::Wide; C]) {
-    let (mut gap, mut energy) = (*x, offset);
-    for c in 0..C {
-        gap[c] = T::Wide::splat(machine, y[c]).minus(x[c]);
-        energy = gap[c].times_from(gap[c], energy);
+    rows: &Rows<T>,
+    place: &Place<T>,
+    first: usize,
+    totals: &mut [Lanes<f64>],
+) {
+    let (zero, low) = (T::Wide::splat(machine, T::ZERO), T::Wide::splat(machine, place.low));
+    // plain loops: a closure might not be compiled for these vectors
+    let (mut x, mut offset) = ([[zero; V]; C], [zero; V]);
+    for v in 0..V {
+        let from = first + v * T::Wide::WIDTH;
+        offset[v] = T::Wide::load(machine, &place.offset.0[from..]);
+        for c in 0..C {
+            x[c][v] = T::Wide::load(machine, &(if PRODUCTS { &place.twice } else { &place.x })[c].0[from..]);
+        }
     }
-    (energy.exp2(), gap)
+    let (mut mass, mut sum) = ([[zero; V]; 2], [[[zero; V]; C]; 2]);
+    let carried = rows.carried();
+    for j in 0..rows.n.min(BLOCK) {
+        for v in 0..V {
+            let mut e = if PRODUCTS { T::Wide::splat(machine, rows.start[j]) } else { offset[v] };
+            for c in 0..C {
+                let y = T::Wide::splat(machine, rows.y[c][j]);
+                if PRODUCTS {
+                    e = y.times_plus(x[c][v], e);
+                } else {
+                    let gap = y.minus(x[c][v]);
+                    e = gap.times_from(gap, e);
+                }
+            }
+            if CUT {
+                e = e.at_least(low);
+            }
+            let k = if PRODUCTS { e.exp2_within() } else { e.exp2() };
+            let powers = [k, if SECOND { k.times(k) } else { zero }];
+            for p in 0..1 + usize::from(SECOND) {
+                mass[p][v] = mass[p][v].plus(powers[p]);
+                for c in 0..C {
+                    sum[p][c][v] = powers[p].times_plus(T::Wide::splat(machine, carried[c][j]), sum[p][c][v]);
+                }
+            }
+        }
+    }
+    for p in 0..1 + usize::from(SECOND) {
+        for v in 0..V {
+            let from = first + v * T::Wide::WIDTH;
+            add(mass[p][v], &mut totals[[MASS, MASS2][p]].0[from..]);
+            for c in 0..C {
+                add(sum[p][c][v], &mut totals[SHIFT + p * C + c].0[from..]);
+            }
+        }
+    }
 }
 
 /// total ← total + part in f64.
