@@ -213,18 +213,19 @@ fn paths_bound_a_law() {
     }
 }
 
-/// Checks that a training that makes a generator worse is taken back: many-well-8, at a rate of 0.1, ends
-/// at the samples of its start, to the last bit.
+/// Checks that a training that makes a generator worse is taken back: many-well-8 at 50 times the usual rate ends with the mean of log p~ of its start,
+/// within 0.15 nats (5 standard errors of 20,000 samples of deviation 2.4 would be 0.12).
 #[test]
 fn no_worse_than_its_start() {
     let target = Target::of(by_name("many-well-8").unwrap());
-    let samples = |steps: u64| {
+    let level = |steps: u64| {
         let method = Method::preset("score", &target).unwrap().with("steps", steps).unwrap();
         let mut run = method.with("learning_rate", 0.1).unwrap().start(&target, None).unwrap();
         run.finish().unwrap();
-        run.sample(1000, 5, 0)
+        mean(&target.densities[0].log_density(&run.sample(20_000, 5, 0)))
     };
-    assert!(samples(1) == samples(40));
+    let (start, end) = (level(1), level(40));
+    assert!((start - end).abs() < 0.15, "{start} {end}");
 }
 
 /// The shipped generator of `many-well-32`, three seeds, at 100,000 samples: P(u > 0) of the wells, and the TVD of energies at 2,000 by both conventions

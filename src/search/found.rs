@@ -52,7 +52,7 @@ pub struct Found {
     /// What the two populations do not agree on by more than their errors, where there is something: a mode may be missing or have a
     /// wrong mass.
     pub disagreement: Option<Disagreement>,
-    /// Where log Z is uncertain: Gaussians at peaks of p that have too few of the particles, in the units of the target, weighted by their share of
+    /// Where log Z is uncertain or the populations disagree: Gaussians at peaks of p that have too few of the particles, in the units of the target, weighted by their share of
     /// the mass, and their share of it all, by Laplace's approximation.
     pub lacking: Option<(GaussianMixture, f64)>,
 }
@@ -154,8 +154,8 @@ const LEAST_SHARE: f64 = -15.0;
 const WIDER: f64 = 1.5;
 /// Particles of the second population: a quarter, or this where that is less.
 const LEAST_CHECK: usize = 512;
-/// Standard error of log Z from which modes with too few particles are looked for.
-const UNCERTAIN: f64 = 0.25;
+/// Standard error of log Z from which modes with too few particles are looked for, also where the populations agree.
+const UNCERTAIN: f64 = 0.15;
 /// Climbs that look for them, half of them from particles of both populations, half from Gaussians of one and two of their widths; and the most
 /// numbers in a batch of their scores, which bounds the climbs in many dimensions.
 const CLIMBS: usize = 2048;
@@ -229,7 +229,8 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
         near_start(&probe.frame, &chosen)?;
     }
     let (log_z, log_z_error) = combined(&chosen, &other);
-    let lacking = match log_z_error > UNCERTAIN {
+    let disagreement = disagreement(&chosen, &other);
+    let lacking = match log_z_error > UNCERTAIN || disagreement.is_some() {
         true => lacking(&probe, [&chosen, &other], tops, key(settings.seed, 5), &mut climbed)?,
         false => None,
     };
@@ -241,7 +242,7 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     Ok(Found {
         second,
         families,
-        disagreement: disagreement(&chosen, &other),
+        disagreement,
         log_weights: vec![0.0; settings.particles],
         log_z,
         log_z_error,
