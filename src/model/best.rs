@@ -40,6 +40,11 @@ impl<T: Real> Best<T> {
         }
     }
 
+    /// Whether no window has ended yet.
+    pub fn is_first(&self) -> bool {
+        self.value == f64::INFINITY
+    }
+
     /// Takes the objective of a step into account, with what the step led to; what to go back to, where that is better. `left` steps follow.
     pub fn after(
         &mut self,

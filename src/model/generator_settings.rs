@@ -9,7 +9,7 @@ use crate::model::model::{Built, Model, ModelSettings, Start};
 use crate::model::{Classes, Generator, GeneratorModel, Searched};
 use crate::nn::Network;
 use crate::num::{Real, powf};
-use crate::search::{Found, SearchSettings, blocks, fit_blocks, fit_mixture, follow, refine, search};
+use crate::search::{Found, SearchSettings, blocks, fit_blocks, fit_mixture, follow, joined, refine, search};
 use crate::state::{State, Stateful};
 use std::sync::Arc;
 
@@ -175,7 +175,17 @@ impl GeneratorSettings {
         let aimed = orientation.as_ref().map(|o| target.oriented(o)).transpose()?;
         if let Some(p) = aimed.as_ref().unwrap_or(target).standardised(&frame)?.densities.first() {
             mixture = match of_codes.is_empty() {
-                true => follow(mixture, &y, &**p, self.codes, self.search_particles, seed)?.0,
+                true => {
+                    let own = follow(mixture, &y, &**p, self.codes, self.search_particles, seed)?;
+                    // modes that particles missed are those of no symmetric law
+                    match found.as_ref().and_then(|f| f.lacking.as_ref()).filter(|_| orientation.is_none()) {
+                        Some((others, share)) => {
+                            let others = (&others.standardised(&frame)?, *share);
+                            joined(own, others, &**p, self.codes, self.search_particles, seed ^ 1)?
+                        }
+                        None => own.0,
+                    }
+                }
                 // a code is of one class
                 false => refine(mixture, &**p, self.search_particles, seed)?.0,
             };

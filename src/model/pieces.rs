@@ -66,11 +66,8 @@ impl Pieces {
         GaussianMixture::of_lower_factors(weights, self.means.clone(), factors)
     }
 
-    /// The law of Σ_b m_{k_b} + A_{k_b} u, u ~ N(0, I), with the probabilities π of the codes, in blocks of `counts` of them; None for one Gaussian.
+    /// The law of Σ_b m_{k_b} + A_{k_b} u, u ~ N(0, I), with the probabilities π of the codes, in blocks of `counts` of them.
     pub(crate) fn law(&self, probabilities: &[f64], counts: &[usize]) -> Option<Arc<dyn Density>> {
-        if counts.iter().all(|count| *count == 1) {
-            return None;
-        }
         if counts.len() == 1 {
             return Some(Arc::new(self.mixture(probabilities.to_vec())));
         }

@@ -27,13 +27,13 @@ pub struct GeneratorModel<T: Real> {
     optimiser: AdamState<T>,
     gradient: Vec<Matrix<T>>,
     moved: Batch<T>,
-    /// The best iterate, where the steps follow its own density: with a kernel estimate their objective changes with the bandwidth.
+    /// The best iterate, where its own density is known or has a bound: with a kernel estimate the objective changes with the bandwidth.
     best: Best<T>,
     follows_law: bool,
     /// The density of its law, by centres of the step.
     law: Option<CentreDensity>,
     /// Without noise, the law of its pieces.
-    near: Option<Arc<dyn Density>>,
+    pieces: Option<Arc<dyn Density>>,
     /// The latent batch of the step.
     latent: Option<LatentBatch<T>>,
 }
@@ -64,7 +64,7 @@ fn any_law<T: Real>(generator: &Generator<T>) -> Option<CentreDensity> {
     generator.density(&generator.draw(1, true, (0, Purpose::Reference, 0)), true)
 }
 
-/// The law of the pieces of a generator without noise, where they are several: near its own as long as the network does little.
+/// The law of the pieces of a generator without noise: near its own as long as the network does little.
 fn law_of_pieces<T: Real>(generator: &Generator<T>) -> Option<Arc<dyn Density>> {
     let (pieces, (_, counts)) = (generator.pieces.as_ref()?, generator.latent.blocks()?);
     if generator.noise > 0.0 { None } else { pieces.law(&generator.latent.probabilities(), &counts) }
@@ -89,7 +89,7 @@ impl<T: Real> GeneratorModel<T> {
         let gradient = generator.parameters.iter().map(|p| Matrix::zeros(p.rows(), p.cols())).collect();
         let optimiser = AdamState::new(&generator.parameters);
         let best = Best::new(&generator.parameters, &generator.latent);
-        let (law, near) = (any_law(&generator), law_of_pieces(&generator));
+        let (law, pieces) = (any_law(&generator), law_of_pieces(&generator));
         Self {
             generator,
             settings,
@@ -99,7 +99,7 @@ impl<T: Real> GeneratorModel<T> {
             best,
             follows_law: false,
             law,
-            near,
+            pieces,
             latent: None,
         }
     }
@@ -185,7 +185,7 @@ impl<T: Real> Stateful for GeneratorModel<T> {
             self.generator.latent = Latent::Points(Arc::new(x));
         }
         (self.generator.search, self.generator.orientation) = (search, orientation);
-        (self.law, self.near) = (any_law(&self.generator), law_of_pieces(&self.generator));
+        (self.law, self.pieces) = (any_law(&self.generator), law_of_pieces(&self.generator));
         Ok(())
     }
 }
@@ -212,7 +212,10 @@ impl<T: Real> Model for GeneratorModel<T> {
     }
 
     fn near(&self) -> Option<&Arc<dyn Density>> {
-        self.near.as_ref()
+        // of one Gaussian the affine score is as near, and follows it
+        self.pieces
+            .as_ref()
+            .filter(|_| self.generator.latent.blocks().is_some_and(|(_, counts)| counts.iter().any(|c| *c > 1)))
     }
 
     fn draw(&mut self, request: &Request) -> Result<Drawn> {
@@ -255,13 +258,23 @@ impl<T: Real> Model for GeneratorModel<T> {
     }
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {
-        let objective = step.pull.figures().iter().find(|f| f.key == "kl").map(|f| f.value);
+        let figure = |key: &str| step.pull.figures().iter().find(|f| f.key == key).map(|f| f.value);
+        let (kl, log_p) = (figure("kl"), figure("mean_log_density").filter(|_| figure("bandwidth").is_none()));
         let (velocity, growth) = match step.pull {
             Pull::Points(field) => (field.velocity, field.growth),
             Pull::Displacement { by, .. } => (by, None),
             _ => return Err(Error::Diverged { step: step.clock.step }),
         };
         let latent = self.latent.take();
+        let bound = match (&latent, &self.pieces, log_p) {
+            (Some(latent), Some(pieces), Some(log_p)) if !self.follows_law => {
+                // none where a sample is outside the support
+                Some(self.generator.path_log_density(latent, &**pieces) - log_p).filter(|bound| bound.is_finite())
+            }
+            _ => None,
+        };
+        // what a bound is compared with first is the start's, as exactly as that of any window
+        let waits = bound.is_some() && self.best.is_first();
         let looked_at = latent.as_ref().filter(|_| step.clock.step.is_multiple_of(LOOK));
         let before = looked_at.map(|latent| self.generator.map(latent));
         if let Some(latent) = &latent {
@@ -280,27 +293,31 @@ impl<T: Real> Model for GeneratorModel<T> {
             self.moved.pull_back(&cotangent, &mut self.gradient);
         }
         let rate = self.best.rate * cosine_rate(self.settings.learning_rate, step.clock.step, step.clock.steps);
-        Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
+        if !waits {
+            Adam::default().step(&mut self.generator.parameters, &self.gradient, &mut self.optimiser, rate);
+        }
         let cosine = looked_at.zip(before).map(|(latent, mut way)| {
             way.add_scaled(-1.0, &self.generator.map(latent));
             -cosine(way.as_slice(), velocity.as_slice())
         });
         let codes = latent.as_ref().and_then(|latent| latent.codes.as_ref());
-        if let (Some(codes), Some(growth), true) = (codes, growth, self.settings.reaction > 0.0) {
+        if let (Some(codes), Some(growth), true) = (codes, growth, self.settings.reaction > 0.0 && !waits) {
             self.generator.latent.react(codes, &bounded_growth(&growth), self.settings.reaction);
-            self.near = law_of_pieces(&self.generator);
+            self.pieces = law_of_pieces(&self.generator);
         }
-        if let (Some(objective), true) = (objective, self.follows_law) {
+        if let Some(objective) = kl.filter(|_| self.follows_law).or(bound) {
             let Clock { step: now, steps } = step.clock;
             let generator = &mut self.generator;
             let back = self.best.after(objective, steps, steps - now - 1, &generator.parameters, &generator.latent);
             if let Some(back) = back {
                 (generator.parameters, generator.latent) = back;
                 self.optimiser = AdamState::new(&generator.parameters);
+                self.pieces = law_of_pieces(generator);
             }
         }
+        let bound = bound.map(|bound| Figure::plain("kl_bound", "bound of KL(q‖p), up to log Z", bound));
         let figure = |c| Figure::plain("step_cosine", "cosine of the samples' step with V (T37)", c);
-        Ok(cosine.map(figure).into_iter().collect())
+        Ok(cosine.map(figure).into_iter().chain(bound).collect())
     }
 
     fn release(&mut self) {

@@ -3,8 +3,9 @@
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::Result;
 use crate::linalg::Matrix;
+use crate::search::fit::{AS_WELL, follow_to};
+use crate::search::fit_mixture;
 use crate::search::probe::Probe;
-use crate::search::{fit_mixture, follow};
 use std::collections::BTreeMap;
 
 /// Pairs of points at which coordinates are exchanged.
@@ -62,7 +63,8 @@ pub fn blocks(target: &dyn Density, x: &Matrix) -> Result<Vec<Vec<usize>>> {
 
 /// A mixture of at most `components` Gaussians for each block of a target that is a product over them: fitted to the coordinates of points of the
 /// target, y (N×d), and moved towards the block's own law, which is that of p~ with all other coordinates held at one of the points
-/// ([`fit_mixture`], [`follow`]).
+/// ([`fit_mixture`], [`follow`](crate::search::follow)). What was moved is kept where it follows the block as well as before: masses of the start
+/// are those of the points, which a search of many blocks knows less well.
 pub fn fit_blocks(
     y: &Matrix,
     blocks: Vec<Vec<usize>>,
@@ -80,7 +82,7 @@ pub fn fit_blocks(
         let key = seed.wrapping_add(k as u64 * 0x9e37_79b9);
         let slice = Slice { target, at: y.row(best), block: &block };
         let start = fit_mixture(&own, components, key);
-        let (mixture, _) = follow(start, &own, &slice, components, draws, key)?;
+        let (mixture, _) = follow_to(start, &own, &slice, components, (draws, AS_WELL), key)?;
         Ok((block, mixture))
     };
     blocks.into_iter().enumerate().map(one).collect()

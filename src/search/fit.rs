@@ -23,6 +23,9 @@ pub(crate) const MISSED: f64 = -std::f64::consts::LN_10;
 pub(crate) const REGION: f64 = 0.005;
 pub(crate) const FEWEST: usize = 8;
 
+/// Share of the effective fraction of a mixture that another one keeps which is as good: of draws by the thousand it is known to some per cent.
+pub(super) const AS_WELL: f64 = 0.9;
+
 /// Masses, means and covariances of the components.
 struct Moments {
     mass: Vec<f64>,
@@ -65,6 +68,17 @@ pub fn refine(
     draws: usize,
     seed: u64,
 ) -> Result<(GaussianMixture, f64)> {
+    refine_to(mixture, target, draws, 1.0, seed)
+}
+
+/// [`refine`]; given back as it was is a mixture that ends with less than `share` of the effective fraction of its beginning.
+fn refine_to(
+    mixture: GaussianMixture,
+    target: &dyn Density,
+    draws: usize,
+    share: f64,
+    seed: u64,
+) -> Result<(GaussianMixture, f64)> {
     let probe = Probe { target, frame: Affine::identity(target.dim()) };
     let (mut now, mut first) = (mixture.clone(), None);
     for round in 0..=REFINEMENTS {
@@ -74,7 +88,7 @@ pub fn refine(
         let fraction = effective_size(&log_weights) / draws as f64;
         let start = *first.get_or_insert(fraction);
         if round == REFINEMENTS {
-            return Ok(if fraction >= start { (now, fraction) } else { (mixture, start) });
+            return Ok(if fraction >= share * start { (now, fraction) } else { (mixture, start) });
         }
         if log_weights.iter().all(|l| *l == f64::NEG_INFINITY) {
             break;
@@ -98,8 +112,20 @@ pub fn follow(
     draws: usize,
     seed: u64,
 ) -> Result<(GaussianMixture, f64)> {
+    follow_to(mixture, y, target, components, (draws, 1.0), seed)
+}
+
+/// [`follow`], with the share of [`refine_to`].
+pub(super) fn follow_to(
+    mixture: GaussianMixture,
+    y: &Matrix,
+    target: &dyn Density,
+    components: usize,
+    (draws, least): (usize, f64),
+    seed: u64,
+) -> Result<(GaussianMixture, f64)> {
     let before = mixture.log_density(y);
-    let (refined, fraction) = refine(mixture, target, draws, seed)?;
+    let (refined, fraction) = refine_to(mixture, target, draws, least, seed)?;
     let after = refined.log_density(y);
     let lost: Vec<usize> = (0..y.rows()).filter(|&i| after[i] - before[i] < MISSED).collect();
     let room = components.saturating_sub(refined.components());
@@ -108,7 +134,25 @@ pub fn follow(
         return Ok((refined, fraction));
     }
     let found = Moments::of(&fit_mixture(&y.gather_rows(&lost), room, seed));
-    refine(Moments::of(&refined).beside(found, share).mixture(), target, draws, seed)
+    refine_to(Moments::of(&refined).beside(found, share).mixture(), target, draws, least, seed)
+}
+
+/// A mixture with the effective fraction `fraction` that has taken in `others` with their `share` of the mass, where there is room for both in
+/// `components` and the two follow p as well as the first alone; else as it was. The fraction is blind to what a mixture does not visit.
+pub(crate) fn joined(
+    (mixture, fraction): (GaussianMixture, f64),
+    (others, share): (&GaussianMixture, f64),
+    target: &dyn Density,
+    components: usize,
+    draws: usize,
+    seed: u64,
+) -> Result<GaussianMixture> {
+    if mixture.components() + others.components() > components {
+        return Ok(mixture);
+    }
+    let both = Moments::of(&mixture).beside(Moments::of(others), share).mixture();
+    let (both, after) = refine(both, target, draws, seed)?;
+    Ok(if after > AS_WELL * fraction { both } else { mixture })
 }
 
 /// Expectation–maximisation (Dempster, Laird and Rubin, 1977) from spread-out seeds and Lloyd's clusters.

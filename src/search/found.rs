@@ -2,8 +2,9 @@
 
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::{Error, Result};
-use crate::linalg::{Matrix, solve_lower};
-use crate::num::ln;
+use crate::linalg::{Matrix, matmul, solve_lower};
+use crate::num::{exp, ln, log_sum_exp, softmax};
+use crate::rng::{Purpose, fill_normal, stream};
 use crate::search::peaks::{PEAKS, Peak, affordable, around, covariance_factor, merged, peaks, spheres};
 use crate::search::population::{Population, combined, disagreement, lower_frame};
 use crate::search::probe::{Probe, Tally};
@@ -51,6 +52,9 @@ pub struct Found {
     /// What the two populations do not agree on by more than their errors, where there is something: a mode may be missing or have a
     /// wrong mass.
     pub disagreement: Option<Disagreement>,
+    /// Where log Z is uncertain or the populations disagree: Gaussians at peaks of p that have too few of the particles, in the units of the target, weighted by their share of
+    /// the mass, and their share of it all, by Laplace's approximation.
+    pub lacking: Option<(GaussianMixture, f64)>,
 }
 
 /// A quantity that two independent populations of a search do not agree on.
@@ -150,6 +154,12 @@ const LEAST_SHARE: f64 = -15.0;
 const WIDER: f64 = 1.5;
 /// Particles of the second population: a quarter, or this where that is less.
 const LEAST_CHECK: usize = 512;
+/// Standard error of log Z from which modes with too few particles are looked for, also where the populations agree.
+const UNCERTAIN: f64 = 0.15;
+/// Climbs that look for them, half of them from particles of both populations, half from Gaussians of one and two of their widths; and the most
+/// numbers in a batch of their scores, which bounds the climbs in many dimensions.
+const CLIMBS: usize = 2048;
+const NUMBERS: usize = 1 << 23;
 /// Log of the share of the mass from which a peak holds most of it.
 const MOST: f64 = -0.5;
 /// Share of the moves of the last stage at points that are NaN or +inf from which a target is refused.
@@ -207,8 +217,8 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
         }
         (false, false) => (first, second),
     };
-    tally.add(&climbed);
     if !chosen.reached() {
+        tally.add(&climbed);
         return Err(without_end(&tally, chosen.end.beta.max(other.end.beta)));
     }
     let last = &chosen.end.last;
@@ -219,6 +229,12 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
         near_start(&probe.frame, &chosen)?;
     }
     let (log_z, log_z_error) = combined(&chosen, &other);
+    let disagreement = disagreement(&chosen, &other);
+    let lacking = match log_z_error > UNCERTAIN || disagreement.is_some() {
+        true => lacking(&probe, [&chosen, &other], tops, key(settings.seed, 5), &mut climbed)?,
+        false => None,
+    };
+    tally.add(&climbed);
     let particles = chosen.particles();
     let second = if other.reached() { other.particles() } else { Matrix::zeros(0, target.dim()) };
     let of_second = other.end.ancestors.iter().take(second.rows()).map(|a| a + n);
@@ -226,7 +242,7 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     Ok(Found {
         second,
         families,
-        disagreement: disagreement(&chosen, &other),
+        disagreement,
         log_weights: vec![0.0; settings.particles],
         log_z,
         log_z_error,
@@ -237,6 +253,7 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
         first_rejected: tally.first,
         mean_error: chosen.mean_error(&particles),
         particles,
+        lacking,
     })
 }
 
@@ -325,6 +342,46 @@ fn climbs(probe: &Probe, first: &Ended, seed: u64, tally: &mut Tally) -> Result<
         found = merged(found, peaks(probe, &near, tally)?);
     }
     Ok(found)
+}
+
+/// The peaks at which the first population has too few particles, as [`Found::lacking`]: of a mixture its components, else those that climbs
+/// from many places find.
+fn lacking(
+    probe: &Probe,
+    [chosen, other]: [&Population; 2],
+    mut tops: Vec<Peak>,
+    seed: u64,
+    tally: &mut Tally,
+) -> Result<Option<(GaussianMixture, f64)>> {
+    let d = probe.frame.dim();
+    let [chosen, other] = [chosen, other].map(|p| p.in_units_of(&probe.frame));
+    if probe.target.mixture().is_none() {
+        let (mean, covariance) = (chosen.end.x.column_means(), chosen.end.x.column_covariance());
+        let Some(cloud) = lower_frame(mean, &covariance) else { return Ok(None) };
+        let spread = ((0..d).map(|i| covariance[(i, i)]).sum::<f64>() / d as f64).sqrt().max(f64::MIN_POSITIVE);
+        let quarter = CLIMBS.min(NUMBERS / ((2 * d + 1) * d)) / 4;
+        let mut z: Matrix = Matrix::zeros(2 * quarter, d);
+        fill_normal(&mut stream(seed, Purpose::Probe, 4), z.as_mut_slice());
+        // wider: of two modes at one angle the nearer one hides the other
+        z.as_mut_slice()[quarter * d..].iter_mut().for_each(|z| *z *= 2.0);
+        let some = |x: &Matrix| x.gather_rows(&(0..quarter).map(|k| k * x.rows() / quarter).collect::<Vec<_>>());
+        let places = [some(&chosen.end.x), some(&other.end.x), cloud.restore(&z)];
+        let from: Vec<_> = places.iter().flat_map(|x| x.iter_rows()).map(|x| (x.to_vec(), 0.1 * spread)).collect();
+        tops = merged(tops, peaks(probe, &from, tally)?);
+    }
+    let log_z = chosen.end.log_z;
+    let (_, l) = probe.frame.parts();
+    let of_peak = |peak: &Peak| Some((covariance_factor(&matmul(&l, &peak.factor))?, peak.x.clone(), peak.log_mass));
+    let found: Vec<_> = tops.iter().filter(|peak| chosen.lacks(peak)).filter_map(of_peak).collect();
+    if found.is_empty() {
+        return Ok(None);
+    }
+    let masses: Vec<f64> = found.iter().map(|(.., log_mass)| *log_mass).collect();
+    let means = Matrix::from_rows(&found.iter().map(|(_, x, _)| x.clone()).collect::<Vec<_>>());
+    let factors = found.iter().map(|(factor, ..)| factor.lower().clone()).collect();
+    let mixture = GaussianMixture::of_lower_factors(softmax(&masses), probe.frame.restore(&means), factors);
+    let all = log_sum_exp(&masses);
+    Ok(Some((mixture, exp(all - log_sum_exp(&[all, log_z])))))
 }
 
 /// The probe and the start of populations that know the peaks.

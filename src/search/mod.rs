@@ -16,7 +16,7 @@ mod smc;
 mod temperatures;
 
 pub use blocks::{blocks, fit_blocks};
-pub(crate) use fit::{FEWEST, MISSED, REGION, spread_seeds};
+pub(crate) use fit::{FEWEST, MISSED, REGION, joined, spread_seeds};
 pub use fit::{fit_mixture, follow, refine};
 pub use found::{Disagreement, Found, Quantity, SearchSettings, search};
 pub use frame::{frame_of, time_scale};
