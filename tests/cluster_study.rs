@@ -269,7 +269,7 @@ fn match_distances(g: &mut Learner, p: &NBody, data: &Matrix, steps: usize, batc
         g.learn(&z, None, cosine(rate, k, steps), |out| {
             let x = SPACE.positions(&Matrix::from_fn(batch, D, |i, j| f64::from(z[(i, j)] + out[(i, j)])));
             // (distance, configuration, pair) of each rank
-            let mut of_rank: Vec<Vec<(f64, usize, (usize, usize))>> = vec![Vec::new(); 78];
+            let mut of_rank = vec![Vec::new(); 78];
             for r in 0..batch {
                 let x = x.row(r);
                 let mut all = Vec::new();

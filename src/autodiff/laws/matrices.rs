@@ -4,7 +4,7 @@ use crate::autodiff::dual::Scalar;
 use crate::autodiff::laws::cases::{Case, Formula, OnTape, Shape, Shapes, c};
 use crate::autodiff::laws::grid::{Grid, log_sum_exp, total};
 use crate::linalg::Matrix;
-use crate::num::Real;
+use crate::num::{Real, ln};
 use std::sync::Arc;
 
 /// All of them.
@@ -265,7 +265,7 @@ fn messages<T: Real>() -> Case<T> {
             let (rows, weights) = (&x[0], &x[1]);
             let message = |i: usize, j: usize| {
                 let square = total((0..2).map(|c| rows.at(i, c) - rows.at(j, c)).map(|d| d * d));
-                let apart = 65f64.ln() / 15.0;
+                let apart = ln(65.0) / 15.0;
                 let bump = |k: usize| {
                     let away = (square.ln_1p() - c(apart * k as f64)) / c(apart);
                     (away * away * c(-0.5)).exp()
