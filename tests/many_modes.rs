@@ -6,7 +6,7 @@ use pushforward::metric::ModeTruth;
 use pushforward::model::GeneratorModel;
 use pushforward::rng::{Purpose, stream, uniform};
 use pushforward::run::Method;
-use pushforward::search::{Found, SearchSettings, search};
+use pushforward::search::{Found, SearchSettings, search_for_modes};
 use std::sync::Arc;
 
 /// The deviation of the modes of gmm40.
@@ -35,7 +35,7 @@ fn hidden(p: &GaussianMixture) -> Arc<dyn Density> {
 }
 
 fn found(p: &dyn Density, particles: usize) -> Found {
-    search(p, &SearchSettings { particles, seed: 1, start: None }).unwrap()
+    search_for_modes(p, &SearchSettings { particles, seed: 1, start: None }).unwrap()
 }
 
 /// Checks a search of 2,048 particles in 8 dimensions, of a mixture and of its values alone: some modes have no particle, and each of them is

@@ -9,7 +9,9 @@ use crate::model::model::{Built, Model, ModelSettings, Start};
 use crate::model::{Classes, Generator, GeneratorModel, Searched};
 use crate::nn::Network;
 use crate::num::{Real, powf};
-use crate::search::{Found, SearchSettings, blocks, fit_blocks, fit_mixture, follow, joined, refine, search};
+use crate::search::{
+    Found, SearchSettings, blocks, fit_blocks, fit_mixture, follow, joined, refine, search, search_for_modes,
+};
 use crate::state::{State, Stateful};
 use std::sync::Arc;
 
@@ -111,11 +113,11 @@ impl GeneratorSettings {
         let mixture = target.densities.first().and_then(|p| p.mixture());
         // without codes a search finds the units alone
         let searches = (self.codes > 0 && start.points.is_none()) || (start.frame.is_none() && mixture.is_none());
+        let settings = SearchSettings { particles: self.search_particles, seed, start: start.frame.clone() };
         let mut found = match target.densities.first().filter(|_| searches) {
-            Some(p) => Some(search(
-                &**p,
-                &SearchSettings { particles: self.search_particles, seed, start: start.frame.clone() },
-            )?),
+            // modes that particles missed are those of no symmetric law
+            Some(p) if self.codes > 0 && p.symmetries().is_none() => Some(search_for_modes(&**p, &settings)?),
+            Some(p) => Some(search(&**p, &settings)?),
             None => None,
         };
         let orientation = self.orientation_of(target, found.as_ref().filter(|_| start.points.is_none()), seed)?;
@@ -177,7 +179,6 @@ impl GeneratorSettings {
             mixture = match of_codes.is_empty() {
                 true => {
                     let own = follow(mixture, &y, &**p, self.codes, self.search_particles, seed)?;
-                    // modes that particles missed are those of no symmetric law
                     match found.as_ref().and_then(|f| f.lacking.as_ref()).filter(|_| orientation.is_none()) {
                         Some((others, share)) => {
                             let others = (&others.standardised(&frame)?, *share);

@@ -52,8 +52,8 @@ pub struct Found {
     /// What the two populations do not agree on by more than their errors, where there is something: a mode may be missing or have a
     /// wrong mass.
     pub disagreement: Option<Disagreement>,
-    /// Where log Z is uncertain or the populations disagree: Gaussians at peaks of p that have too few of the particles, in the units of the target, weighted by their share of
-    /// the mass, and their share of it all, by Laplace's approximation.
+    /// By [`search_for_modes`], where log Z is uncertain or the populations disagree: Gaussians at peaks of p that have too few of the
+    /// particles, in the units of the target, weighted by their share of the mass, and their share of it all, by Laplace's approximation.
     pub lacking: Option<(GaussianMixture, f64)>,
 }
 
@@ -178,6 +178,16 @@ const FARTHEST: f64 = 1000.0;
 /// `Error::NonFinite` where log p~ is NaN or +inf at more than 1 % of the last moves; `Error::Panicked` where the target panics;
 /// `Error::Parameter` for fewer than 2 particles. Sources: Del Moral, Doucet and Jasra (2006); Lee and Whiteley (2018) for the error.
 pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> {
+    searched(target, settings, false)
+}
+
+/// [`search`], which then looks for modes with too few particles where log Z is uncertain or the populations disagree ([`Found::lacking`]).
+/// It asks for up to some 3 million evaluations more, and only a start with a piece for each mode uses what it finds.
+pub fn search_for_modes(target: &dyn Density, settings: &SearchSettings) -> Result<Found> {
+    searched(target, settings, true)
+}
+
+fn searched(target: &dyn Density, settings: &SearchSettings, for_modes: bool) -> Result<Found> {
     if settings.particles < 2 {
         let (name, value) = ("particles of the search".into(), settings.particles as f64);
         return Err(Error::Parameter { name, value, expected: "at least 2" });
@@ -230,7 +240,7 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
     }
     let (log_z, log_z_error) = combined(&chosen, &other);
     let disagreement = disagreement(&chosen, &other);
-    let lacking = match log_z_error > UNCERTAIN || disagreement.is_some() {
+    let lacking = match for_modes && (log_z_error > UNCERTAIN || disagreement.is_some()) {
         true => lacking(&probe, [&chosen, &other], tops, key(settings.seed, 5), &mut climbed)?,
         false => None,
     };

@@ -18,7 +18,7 @@ mod temperatures;
 pub use blocks::{blocks, fit_blocks};
 pub(crate) use fit::{FEWEST, MISSED, REGION, joined, spread_seeds};
 pub use fit::{fit_mixture, follow, refine};
-pub use found::{Disagreement, Found, Quantity, SearchSettings, search};
+pub use found::{Disagreement, Found, Quantity, SearchSettings, search, search_for_modes};
 pub use frame::{frame_of, time_scale};
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use metropolis::{Sweeps, metropolis};
