@@ -179,7 +179,7 @@ impl GeneratorSettings {
             mixture = match of_codes.is_empty() {
                 true => {
                     let own = follow(mixture, &y, &**p, self.codes, self.search_particles, seed)?;
-                    match found.as_ref().and_then(|f| f.lacking.as_ref()).filter(|_| orientation.is_none()) {
+                    match found.as_ref().and_then(|f| f.lacking.as_ref()) {
                         Some((others, share)) => {
                             let others = (&others.standardised(&frame)?, *share);
                             joined(own, others, &**p, self.codes, self.search_particles, seed ^ 1)?

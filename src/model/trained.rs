@@ -279,8 +279,8 @@ impl<T: Real> Model for GeneratorModel<T> {
         let before = looked_at.map(|latent| self.generator.map(latent));
         if let Some(latent) = &latent {
             let mut cotangent = self.generator.cotangent(&velocity.map(|v| -v), latent);
-            let limit = STEEPEST * (velocity.cols() as f64).sqrt();
             if self.generator.pieces.is_some() {
+                let limit = STEEPEST * (velocity.cols() as f64).sqrt();
                 cotangent.as_mut_slice().chunks_exact_mut(velocity.cols()).for_each(|row| shorten(row, limit));
             }
             if let Some(space) = self.generator.particles() {

@@ -128,17 +128,17 @@ pub(super) fn follow_to(
     let (refined, fraction) = refine_to(mixture, target, draws, least, seed)?;
     let after = refined.log_density(y);
     let lost: Vec<usize> = (0..y.rows()).filter(|&i| after[i] - before[i] < MISSED).collect();
-    let room = components.saturating_sub(refined.components());
+    let free = components.saturating_sub(refined.components());
     let share = lost.len() as f64 / y.rows() as f64;
-    if lost.len() < FEWEST || share < REGION || room == 0 {
+    if lost.len() < FEWEST || share < REGION || free == 0 {
         return Ok((refined, fraction));
     }
-    let found = Moments::of(&fit_mixture(&y.gather_rows(&lost), room, seed));
+    let found = Moments::of(&fit_mixture(&y.gather_rows(&lost), free, seed));
     refine_to(Moments::of(&refined).beside(found, share).mixture(), target, draws, least, seed)
 }
 
-/// A mixture with the effective fraction `fraction` that has taken in `others` with their `share` of the mass, where there is room for both in
-/// `components` and the two follow p as well as the first alone; else as it was. The fraction is blind to what a mixture does not visit.
+/// A mixture with the effective fraction `fraction` that has taken in `others` with their `share` of the mass, where `components` are
+/// enough for both and the two follow p as well as the first alone; else as it was. The fraction is blind to what a mixture does not visit.
 pub(crate) fn joined(
     (mixture, fraction): (GaussianMixture, f64),
     (others, share): (&GaussianMixture, f64),
