@@ -329,7 +329,8 @@ fn outputs() {
     assert!(!names(folder.path()).iter().any(|n| n.contains(".tmp-")));
 }
 
-/// Starts a long `sample` and waits until it writes.
+/// Starts a `sample` of seconds and waits until it writes. Its samples need 160 MB of free space at least, as the command
+/// asks for before it begins.
 fn long_sample(folder: &Path, prefix: &str) -> std::process::Child {
     let program = env!("CARGO_BIN_EXE_pushforward");
     let mut sh = Command::new("sh");
@@ -340,7 +341,7 @@ fn long_sample(folder: &Path, prefix: &str) -> std::process::Child {
         "sample",
         "run",
         "-n",
-        "100000000",
+        "20000000",
         "-o",
         "long.csv",
     ]);

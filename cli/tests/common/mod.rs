@@ -2,6 +2,7 @@
 #![allow(dead_code)] // each test file uses a part
 
 use std::fs;
+use std::io::Read;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -32,7 +33,11 @@ pub fn signal(child: &Child, names: &[&str]) {
 /// Waits, as long as the process lives, until `there` says that something is there.
 pub fn wait_for(child: &mut Child, what: &str, there: impl Fn() -> bool) {
     while !there() {
-        assert!(child.try_wait().unwrap().is_none(), "the process has ended without {what}");
+        if let Some(status) = child.try_wait().unwrap() {
+            let mut said = String::new();
+            let _ = child.stderr.take().map(|mut stderr| stderr.read_to_string(&mut said));
+            panic!("the process has ended without {what}, {status}: {said}");
+        }
         std::thread::sleep(Duration::from_millis(2));
     }
 }
