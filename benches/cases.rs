@@ -4,7 +4,9 @@
 //! JSON: `{"median_s", "min_s", "reps", "peak_mb"}`, the last the largest memory of the process during the case, where Linux says it. Cases and keys (defaults in brackets): `kde`, `moments`, `grid` with `n` `d` `dtype`; `step` with
 //! `net` (2-128x3-2, 64-256x3-64, or particles-64x3: an equivariant network of 3 layers of 64 features on 13 particles in space) `batch` `dtype`; `realnvp` with `batch` `dtype`; `sample` with `net` `batch` `dtype`; `gemm` with `m` `k` `n` `dtype`; `sinkhorn` with `n` `iterations` `dtype`; `svgd` with `n` `d`
 //! `width` (the median rule without it) `dtype`; `multi`, a step towards several targets, with `n` `k` `scheme` (min-norm or moo-svgd); all with
-//! `threads` [1] and `budget` [0.3 s]. `first-step` makes one training step and ends: the time from the start of a process to a first result.
+//! `threads` [1] and `budget` [0.3 s]. `multiply-adds` with `dtype` (2^28 operations in each thread) and `copy` (2^28 bytes, one thread) are what a core can do at best. `first-step` makes one training step and ends: the time from the start of a process to a first result.
+
+mod roofline;
 
 use pushforward::density::{self, Affine, Density, GaussianMixture};
 use pushforward::divergence;
@@ -151,6 +153,15 @@ fn run<T: Real>(name: &str, r: &Request<'_>) -> Time {
         "sample" => {
             let (generator, n) = (generator::<T>(net).0, r.count("batch"));
             measure(budget, || drop(black_box(generator.sample(n, 0, 0))))
+        }
+        // all threads at once, as a case has them
+        "multiply-adds" => measure(budget, || {
+            let all = rayon::broadcast(|_| roofline::multiply_adds(size_of::<T>() == 4));
+            assert!(all.into_iter().all(|there| there), "no vectors to measure");
+        }),
+        "copy" => {
+            let (from, mut to) = (vec![1; roofline::BYTES / 8], vec![0; roofline::BYTES / 8]);
+            measure(budget, || roofline::copy(&from, &mut to))
         }
         "gemm" => {
             let (m, k, n) = (r.count("m"), r.count("k"), r.count("n"));

@@ -29,6 +29,22 @@ pub(super) const SHIFT: usize = 2;
 #[repr(C, align(64))]
 pub(super) struct Lanes<T>(pub [T; LANES]);
 
+impl<T: Real> Lanes<T> {
+    /// f of all numbers, by halves: for an f that may take them in any order.
+    #[inline(always)]
+    pub fn fold(&self, f: impl Fn(T, T) -> T) -> T {
+        let mut x = self.0;
+        for half in [16, 8, 4, 2, 1] {
+            for l in 0..half {
+                x[l] = f(x[l], x[l + half]);
+            }
+        }
+        x[0]
+    }
+}
+
+const _: () = assert!(LANES == 32, "halves of 32");
+
 /// One number for each query and each sample of a block, aligned to a cache line.
 #[repr(C, align(64))]
 pub(super) struct Tile<T>(pub [[T; LANES]; BLOCK]);

@@ -1,6 +1,6 @@
 //! Points in an order that puts near ones beside each other, and boxes around blocks of them: what is far away is left out block by block.
 
-use super::lanes::{LANES, Lanes};
+use super::lanes::Lanes;
 use crate::estimate::kde::FEW;
 use crate::num::Real;
 
@@ -85,7 +85,7 @@ impl<T: Real> Boxes<T> {
             let (mut low, mut high) = ([T::INFINITY; FEW], [T::NEG_INFINITY; FEW]);
             for y in block.chunks_exact(d) {
                 for c in 0..d {
-                    widen(&mut low[c], &mut high[c], y[c]);
+                    (low[c], high[c]) = (least(low[c], y[c]), greatest(high[c], y[c]));
                 }
             }
             this.low.extend(&low[..d]);
@@ -119,9 +119,8 @@ impl<T: Real> Boxes<T> {
         let d = x.len();
         let (mut low, mut high) = ([T::INFINITY; FEW], [T::NEG_INFINITY; FEW]);
         for c in 0..d {
-            for l in 0..LANES {
-                widen(&mut low[c], &mut high[c], x[c].0[l]);
-            }
+            low[c] = x[c].fold(least);
+            high[c] = x[c].fold(greatest);
         }
         // a sum of d ≤ 11 rounded squares of rounded differences, here and in the sweep
         let safety = T::ONE - T::from_f64(32.0) * T::EPSILON;
@@ -138,15 +137,16 @@ impl<T: Real> Boxes<T> {
     }
 }
 
+/// The smaller one; NaN where there is NaN.
 #[inline(always)]
-fn widen<T: Real>(low: &mut T, high: &mut T, x: T) {
-    // once NaN, always NaN
-    if x < *low || x.is_nan() {
-        *low = x;
-    }
-    if x > *high || x.is_nan() {
-        *high = x;
-    }
+fn least<T: Real>(a: T, b: T) -> T {
+    if b < a || b.is_nan() { b } else { a }
+}
+
+/// The larger one; NaN where there is NaN.
+#[inline(always)]
+fn greatest<T: Real>(a: T, b: T) -> T {
+    if b > a || b.is_nan() { b } else { a }
 }
 
 #[cfg(test)]
@@ -188,7 +188,7 @@ mod tests {
         let mut points = normal_matrix::<f64>(1, Purpose::Check, 1, 640, 3).into_vec();
         points[7] = f64::NAN;
         let boxes = Boxes::new(&points, 3, 64);
-        let x = normal_matrix::<f64>(1, Purpose::Check, 2, LANES, 3).map(|v| 0.1 * v + 20.0);
+        let x = normal_matrix::<f64>(1, Purpose::Check, 2, lanes::LANES, 3).map(|v| 0.1 * v + 20.0);
         let lanes: Vec<_> = (0..3).map(|c| Lanes(std::array::from_fn(|l| x[(l, c)]))).collect();
         let mut gaps = vec![0.0; 10];
         boxes.gaps(&lanes, &mut gaps);

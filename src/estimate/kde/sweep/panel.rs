@@ -210,13 +210,13 @@ fn left_out<const FMA: bool, T: Real>(gaps: &[T], limit: T, offset: T) -> f64 {
 /// The largest number of the lanes that are numbers.
 #[inline(always)]
 fn largest<T: Real>(x: &Lanes<T>) -> T {
-    x.0.iter().fold(T::NEG_INFINITY, |m, &x| if x > m { x } else { m })
+    Lanes(x.0.map(|x| if x > T::NEG_INFINITY { x } else { T::NEG_INFINITY })).fold(|a, b| if b > a { b } else { a })
 }
 
 /// The smallest number of the lanes that are numbers.
 #[inline(always)]
 fn smallest(x: &Lanes<f64>) -> f64 {
-    x.0.iter().fold(f64::INFINITY, |m, &x| if x < m { x } else { m })
+    Lanes(x.0.map(|x| if x < f64::INFINITY { x } else { f64::INFINITY })).fold(|a, b| if b < a { b } else { a })
 }
 
 /// The blocks that are further than `reached` and not known to be further than `limit`; of unknown ones those of the first stage only.

@@ -68,31 +68,26 @@ impl<T: Real> Place<T> {
     #[inline(always)]
     pub fn new(x: &[Lanes<T>], nearest: &Lanes<T>, low: T) -> Self {
         let mut this = Self::unmoved(x, *nearest, low);
-        let mut squares = [T::ZERO; LANES];
+        let mut squares = Lanes([T::ZERO; LANES]);
         for c in 0..this.d {
-            let (mut low, mut high) = (x[c].0[0], x[c].0[0]);
-            for l in 1..LANES {
-                low = if x[c].0[l] < low { x[c].0[l] } else { low };
-                high = if x[c].0[l] > high { x[c].0[l] } else { high };
-            }
+            let low = x[c].fold(|a, b| if b < a { b } else { a });
+            let high = x[c].fold(|a, b| if b > a { b } else { a });
             this.middle[c] = T::from_f64(0.5) * low + T::from_f64(0.5) * high;
             this.half[c] = high - low;
             for l in 0..LANES {
                 let moved = x[c].0[l] - this.middle[c];
-                squares[l] += moved * moved;
+                squares.0[l] += moved * moved;
                 (this.x[c].0[l], this.twice[c].0[l]) = (moved, moved + moved);
             }
         }
-        let mut largest = T::ZERO;
-        for l in 0..LANES {
-            largest = if squares[l] > largest { squares[l] } else { largest };
-        }
+        // where one is no number, the panel is not small
+        let largest = squares.fold(|a, b| if b > a { b } else { a });
         let start = -(largest + T::ONE);
         // so far above that no sum notices what is cut
         let lowest = low + T::from_f64(if size_of::<T>() == 4 { 42.5 } else { 85.0 });
         let mut small = true;
         for l in 0..LANES {
-            small &= (squares[l] <= T::from_f64(NEAR)) & (squares[l] + start - nearest.0[l] >= lowest);
+            small &= (squares.0[l] <= T::from_f64(NEAR)) & (squares.0[l] + start - nearest.0[l] >= lowest);
         }
         if small {
             this.start = Some(start);
