@@ -7,7 +7,7 @@ import jax, jax.numpy as jnp, pushforward
 
 jax.config.update("jax_enable_x64", True)
 y = jnp.array(json.loads((Path(__file__).parents[1] / "stan-library/hmm.json").read_text())["y"])
-parameters = {"mu1": {"support": "positive"}, "mu2": {"lower": "mu1"}, "stay": {"size": 2, "support": [0, 1]}}
+parameters = {"mu": {"size": 2, "support": "ordered"}, "stay": {"size": 2, "support": [0, 1]}}
 
 
 def log_density(x):
@@ -16,7 +16,8 @@ def log_density(x):
     seen = -0.5 * (y[:, None] - mu) ** 2
     step = lambda a, seen: (jax.nn.logsumexp(a[:, None] + moves, axis=0) + seen, None)
     last = jax.lax.scan(step, seen[0], seen[1:])[0]
-    return jax.nn.logsumexp(last) - 0.5 * ((mu - jnp.array([3.0, 10.0])) ** 2).sum()
+    positive = jnp.where(mu[0] > 0, 0.0, -jnp.inf)
+    return positive + jax.nn.logsumexp(last) - 0.5 * ((mu - jnp.array([3.0, 10.0])) ** 2).sum()
 
 
 if __name__ == "__main__":
