@@ -125,9 +125,9 @@ impl<T: Real> HeldOut<T> {
     pub(super) fn settled(&self) -> Option<String> {
         (self.slower > TIMES).then(|| {
             format!(
-                "on held-out points KL(q‖p) + KL(p‖q) had not fallen for {} steps, at the rate of {} of the first too; the model is that of step {}",
+                "on held-out points KL(q‖p) + KL(p‖q) had not fallen for {} steps, at {:.0} % of the first rate too; the model is that of step {}",
                 self.patience,
-                SLOWER.powi(TIMES as i32),
+                100.0 * SLOWER.powi(TIMES as i32),
                 self.best.step
             )
         })
