@@ -489,6 +489,10 @@ fn one_over_k(n: usize, h: f64, steps: usize) -> (f64, [f64; 2], f64) {
         if k == 1 {
             start = place.kl;
         }
+        if k.is_power_of_two() || k % 1000 == 0 {
+            let (fall, law) = (start - place.kl, h * (rates - errors));
+            println!("k = {k}: KL {:.4}, its fall {fall:.4}, by the law {law:.4}; h Σ rate {:.4}", place.kl, h * rates);
+        }
         (rates, errors) = (rates + place.rate, errors + place.error);
         worst = worst.max(h * rates / (start + h * errors));
         if k >= steps / 100 {
@@ -545,11 +549,12 @@ fn running_mean_of_the_rate_falls_like_one_over_k() {
     }
 }
 
-/// The same for every k ≤ 10⁴, with the slopes.
+/// The same for every k ≤ 10⁴ (STEPS), with the slopes. It fails from k ≈ 500 on: the implicit score, trained on the same particles without end, makes q
+/// rough between them, and the means over 400 of them are no longer those under q (docs/scores.md).
 #[test]
 #[ignore = "a study of minutes"]
 fn running_mean_of_the_rate_up_to_ten_thousand() {
-    let (worst, slopes, share) = one_over_k(400, 0.02, 10_000);
+    let (worst, slopes, share) = one_over_k(400, 0.02, variable("STEPS", 10_000) as usize);
     println!(
         "largest quotient of the mean and its bound {worst:.4}; slopes {:.3}, Langevin {:.3}; share of the error {share:.4}",
         slopes[0], slopes[1]
