@@ -11,8 +11,11 @@ fn folder() -> PathBuf {
 
 fn drawings() -> Vec<(String, String)> {
     let figures = figures::files().map(|(id, svg)| (format!("{id}.svg"), svg));
-    figures.chain([("graph.svg".to_string(), ledger::picture())]).collect()
+    figures.chain([("graph.svg".to_string(), ledger::picture()), (PATHS.to_string(), figures::paths())]).collect()
 }
+
+/// Of docs/, drawn from runs of particles.
+const PATHS: &str = "../../docs/paths.svg";
 
 /// Numbers of a drawing, and what stands between them.
 fn parts(svg: &str) -> (Vec<f64>, Vec<&str>) {
@@ -22,14 +25,16 @@ fn parts(svg: &str) -> (Vec<f64>, Vec<&str>) {
 }
 
 /// Checks that every theorem's page shows its figure, and that the files are what is drawn, up to a fifth of a pixel: on another
-/// processor the last bits of a quadrature may round a coordinate to the other side.
+/// processor the last bits of a quadrature may round a coordinate to the other side. Where a score is learnt they may end its training
+/// five steps earlier or later, which moves a path by a pixel.
 #[test]
 fn pictures_are_up_to_date() {
     for (name, drawn) in drawings() {
         let path = folder().join(&name);
         let stored = fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
         let ((a, words), (b, kept)) = (parts(&drawn), parts(&stored));
-        let near = a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 0.2);
+        let reach = if name == PATHS { 2.0 } else { 0.2 };
+        let near = a.len() == b.len() && a.iter().zip(&b).all(|(a, b)| (a - b).abs() < reach);
         assert!(
             near && words == kept,
             "{name} is not what is drawn: cargo test --release -p pushforward-cli --test book -- --ignored, and look at it"
@@ -45,7 +50,7 @@ fn pictures_are_up_to_date() {
 
 /// Writes all pictures.
 #[test]
-#[ignore = "writes theory/figures"]
+#[ignore = "writes theory/figures and docs/paths.svg"]
 fn draw() {
     fs::create_dir_all(folder()).unwrap();
     for (name, svg) in drawings() {

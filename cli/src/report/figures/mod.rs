@@ -8,11 +8,14 @@ mod chart;
 mod estimates;
 mod line;
 mod others;
+mod paths;
 mod repair;
 mod velocities;
 
 use crate::report::picture::picture;
 use chart::SIZE;
+
+pub use paths::paths;
 
 /// A figure: the theorem and what draws it.
 type Entry = (&'static str, fn() -> String);
