@@ -2,7 +2,7 @@
 
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::{Error, Result};
-use crate::linalg::{Matrix, matmul, solve_lower};
+use crate::linalg::{Cholesky, Matrix, matmul, solve_lower};
 use crate::num::{exp, ln, log_sum_exp, softmax};
 use crate::rng::{Purpose, fill_normal, stream};
 use crate::search::peaks::{PEAKS, Peak, affordable, around, covariance_factor, merged, peaks, spheres};
@@ -52,9 +52,19 @@ pub struct Found {
     /// What the two populations do not agree on by more than their errors, where there is something: a mode may be missing or have a
     /// wrong mass.
     pub disagreement: Option<Disagreement>,
-    /// By [`search_for_modes`], where log Z is uncertain or the populations disagree: Gaussians at peaks of p that have too few of the
-    /// particles, in the units of the target, weighted by their share of the mass, and their share of it all, by Laplace's approximation.
-    pub lacking: Option<(GaussianMixture, f64)>,
+    /// By [`search_for_modes`], where log Z is uncertain or the populations disagree, and some peaks of p have too few of the particles.
+    pub lacking: Option<Lacking>,
+}
+
+/// Peaks of p, some of which have too few particles: a Gaussian at each, in the units of the target, weighted by Laplace's approximation.
+#[derive(Debug, Clone)]
+pub struct Lacking {
+    /// At those that lack particles.
+    pub peaks: GaussianMixture,
+    /// Their share of the mass.
+    pub share: f64,
+    /// At all peaks.
+    pub all: GaussianMixture,
 }
 
 /// A quantity that two independent populations of a search do not agree on.
@@ -362,7 +372,7 @@ fn lacking(
     mut tops: Vec<Peak>,
     seed: u64,
     tally: &mut Tally,
-) -> Result<Option<(GaussianMixture, f64)>> {
+) -> Result<Option<Lacking>> {
     let d = probe.frame.dim();
     let [chosen, other] = [chosen, other].map(|p| p.in_units_of(&probe.frame));
     if probe.target.mixture().is_none() {
@@ -381,17 +391,21 @@ fn lacking(
     }
     let log_z = chosen.end.log_z;
     let (_, l) = probe.frame.parts();
-    let of_peak = |peak: &Peak| Some((covariance_factor(&matmul(&l, &peak.factor))?, peak.x.clone(), peak.log_mass));
-    let found: Vec<_> = tops.iter().filter(|peak| chosen.lacks(peak)).filter_map(of_peak).collect();
+    let factor = |peak: &Peak| covariance_factor(&matmul(&l, &peak.factor));
+    let all: Vec<(&Peak, Cholesky)> = tops.iter().filter_map(|peak| Some((peak, factor(peak)?))).collect();
+    let found: Vec<(&Peak, Cholesky)> = all.iter().filter(|(peak, _)| chosen.lacks(peak)).cloned().collect();
+    let gaussians = |of: Vec<(&Peak, Cholesky)>| {
+        let masses: Vec<f64> = of.iter().map(|(peak, _)| peak.log_mass).collect();
+        let means = Matrix::from_rows(&of.iter().map(|(peak, _)| peak.x.as_slice()).collect::<Vec<_>>());
+        let factors = of.into_iter().map(|(_, factor)| factor.lower().clone()).collect();
+        let mixture = GaussianMixture::of_lower_factors(softmax(&masses), probe.frame.restore(&means), factors);
+        (mixture, log_sum_exp(&masses))
+    };
     if found.is_empty() {
         return Ok(None);
     }
-    let masses: Vec<f64> = found.iter().map(|(.., log_mass)| *log_mass).collect();
-    let means = Matrix::from_rows(&found.iter().map(|(_, x, _)| x.clone()).collect::<Vec<_>>());
-    let factors = found.iter().map(|(factor, ..)| factor.lower().clone()).collect();
-    let mixture = GaussianMixture::of_lower_factors(softmax(&masses), probe.frame.restore(&means), factors);
-    let all = log_sum_exp(&masses);
-    Ok(Some((mixture, exp(all - log_sum_exp(&[all, log_z])))))
+    let (peaks, mass) = gaussians(found);
+    Ok(Some(Lacking { peaks, share: exp(mass - log_sum_exp(&[mass, log_z])), all: gaussians(all).0 }))
 }
 
 /// The probe and the start of populations that know the peaks.
