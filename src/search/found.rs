@@ -166,7 +166,7 @@ const WIDER: f64 = 1.5;
 const LEAST_CHECK: usize = 512;
 /// Standard error of log Z from which modes with too few particles are looked for, also where the populations agree.
 const UNCERTAIN: f64 = 0.15;
-/// Climbs that look for them, half of them from particles of both populations, half from Gaussians of one and two of their widths; and the most
+/// Climbs that look for them, half of them from particles of both populations, half from Gaussians of their covariance and of two of their widths; and the most
 /// numbers in a batch of their scores, which bounds the climbs in many dimensions.
 const CLIMBS: usize = 2048;
 const NUMBERS: usize = 1 << 23;
@@ -377,15 +377,18 @@ fn lacking(
     let [chosen, other] = [chosen, other].map(|p| p.in_units_of(&probe.frame));
     if probe.target.mixture().is_none() {
         let (mean, covariance) = (chosen.end.x.column_means(), chosen.end.x.column_covariance());
-        let Some(cloud) = lower_frame(mean, &covariance) else { return Ok(None) };
+        let Some(cloud) = lower_frame(mean.clone(), &covariance) else { return Ok(None) };
         let spread = ((0..d).map(|i| covariance[(i, i)]).sum::<f64>() / d as f64).sqrt().max(f64::MIN_POSITIVE);
         let quarter = CLIMBS.min(NUMBERS / ((2 * d + 1) * d)) / 4;
         let mut z: Matrix = Matrix::zeros(2 * quarter, d);
         fill_normal(&mut stream(seed, Purpose::Probe, 4), z.as_mut_slice());
-        // wider: of two modes at one angle the nearer one hides the other
-        z.as_mut_slice()[quarter * d..].iter_mut().for_each(|z| *z *= 2.0);
+        // the wider ones coordinate by coordinate: particles in fewer modes than dimensions span no direction to the others; and of two modes at
+        // one angle the nearer one hides the other
+        let near = cloud.restore(&z.slice_rows(0..quarter));
+        let far = |i: usize, j: usize| mean[j] + 2.0 * covariance[(j, j)].sqrt() * z[(quarter + i, j)];
+        let far = Matrix::from_fn(quarter, d, far);
         let some = |x: &Matrix| x.gather_rows(&(0..quarter).map(|k| k * x.rows() / quarter).collect::<Vec<_>>());
-        let places = [some(&chosen.end.x), some(&other.end.x), cloud.restore(&z)];
+        let places = [some(&chosen.end.x), some(&other.end.x), near, far];
         let from: Vec<_> = places.iter().flat_map(|x| x.iter_rows()).map(|x| (x.to_vec(), 0.1 * spread)).collect();
         tops = merged(tops, peaks(probe, &from, tally)?);
     }
