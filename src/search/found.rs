@@ -458,5 +458,6 @@ fn start_at<'a>(tops: impl Iterator<Item = &'a Peak>, frame: &Affine) -> Start {
     factors.extend(RADII.map(|r| Matrix::from_fn(d, d, |i, j| if i == j { r } else { 0.0 })));
     let weight = |k: usize| if k < count { 0.5 / count as f64 } else { 0.5 / RADII.len() as f64 };
     let weights = (0..factors.len()).map(weight).collect();
-    Start::Mixture(GaussianMixture::of_lower_factors(weights, Matrix::from_vec(factors.len(), d, means), factors))
+    let means = Matrix::from_vec(factors.len(), d, means);
+    Start::Mixture(Box::new(GaussianMixture::of_lower_factors(weights, means, factors)))
 }

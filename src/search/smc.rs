@@ -45,7 +45,7 @@ pub(crate) enum Start {
     /// An equal mixture of N(0, R² I) over [`RADII`].
     Radii,
     /// Any mixture.
-    Mixture(GaussianMixture),
+    Mixture(Box<GaussianMixture>),
 }
 
 impl Start {
