@@ -15,7 +15,8 @@ use std::sync::Arc;
 const ABOVE: f64 = 0.844307;
 
 /// Checks blocks of coordinates: every one for itself of a many-well density and of a Gaussian with a diagonal covariance, pairs of a product of
-/// twists, both of a mixture on a grid, and one block of a Gaussian with a chain of correlations, of a mixture on a ring, and of a law on a half-plane.
+/// twists, both of a mixture on a grid, and one block of a Gaussian with a chain of correlations, of a mixture on a ring, of a law on a half-plane, and of
+/// far modes in 50 dimensions.
 #[test]
 fn independent_coordinates_are_found() {
     let normal = |n: usize, d: usize| normal_matrix::<f64>(3, Purpose::Check, 0, n, d);
@@ -39,6 +40,12 @@ fn independent_coordinates_are_found() {
     let half = normal(256, 2);
     let inside: Vec<usize> = (0..256).filter(|&i| half[(i, 0)] < half[(i, 1)]).collect();
     assert_eq!(found(&HalfPlane, &half.gather_rows(&inside)), vec![vec![0, 1]]);
+    // two coordinates of 50 lead from no mode to another, and within each mode all are independent
+    let means = normal(6, 50).map(|z| 20.0 * z);
+    let far = GaussianMixture::isotropic(&[1.0; 6], means, 1.0).unwrap();
+    assert_eq!(found(&far, &far.sample(64, 1).unwrap()), vec![(0..50).collect::<Vec<_>>()]);
+    let wells = by_name("many-well-32").unwrap();
+    assert_eq!(found(&*wells, &wells.sample(64, 1).unwrap()), singles(32));
 }
 
 /// Three pairs (x_j, x_{j+3}): x_j ~ N(0, 1), x_{j+3} ~ N(x_j²/2, 0.3²).

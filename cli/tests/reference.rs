@@ -84,18 +84,85 @@ fn a_flow_reaches_the_reference() {
     let reference = reference();
     for name in ["samples.npy", "resampled.npy"] {
         let x = read_samples(&folder.path().join("run").join(name)).unwrap();
-        let n = x.rows() as f64;
-        let apart = reference.iter().enumerate().map(|(j, row)| {
-            let mean = x.iter_rows().map(|x| x[j]).sum::<f64>() / n;
-            let variance = x.iter_rows().map(|x| (x[j] - mean).powi(2)).sum::<f64>() / n;
-            ((mean - row[1]).abs() / row[3], variance.sqrt() / row[3])
-        });
-        let (means, ratios): (Vec<f64>, Vec<f64>) = apart.unzip();
-        let largest = means.iter().copied().fold(0.0, f64::max);
-        let (low, high) = ratios.iter().fold((f64::INFINITY, 0.0f64), |(l, h), r| (l.min(*r), h.max(*r)));
+        let (largest, low, high) = apart(&x, &reference);
         println!("{name}: means at most {largest:.3} posterior sd away, sd ratios {low:.3} to {high:.3}");
         assert!(name == "samples.npy" || (largest < 0.1 && low > 0.93 && high < 1.07));
     }
+}
+
+/// User and system time in seconds: of this process, and of the commands that it has waited for.
+fn cpu_seconds() -> [f64; 2] {
+    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
+    // the name of the process, in brackets, may hold blanks; the times are the fields 12 to 15 behind it, in 1/100 s
+    let fields = text.rsplit(')').next().unwrap().split_whitespace().skip(11).take(4);
+    let t: Vec<f64> = fields.map(|f| f.parse::<f64>().unwrap() / 100.0).collect();
+    [t[0] + t[1], t[2] + t[3]]
+}
+
+/// A study: the one-step generator that `train` makes by default, SEEDS (0, 1, 2), at 100,000 samples (wanted: means within 0.1 posterior standard deviations,
+/// ratios of deviations 0.95 to 1.05), and CPU seconds for 10,000 draws beside chains: 16 of them, 400 iterations of warm-up, 2,000 draws, of which the least
+/// effective size over the 31 means and the 31 variances counts. Chains are the cheaper way up to the break-even number of draws.
+#[test]
+#[ignore = "minutes"]
+fn a_generator_beside_chains() {
+    let begun = cpu_seconds()[0];
+    run(16, 400, 2, 5);
+    let warm_up = cpu_seconds()[0] - begun;
+    let chains = run(16, 400, 2000, 5);
+    let drawing = cpu_seconds()[0] - begun - 2.0 * warm_up;
+    let all = diagnose(&chains);
+    let least = |f: &dyn Fn(&(ChainDiagnosis, ChainDiagnosis)) -> f64| all.iter().map(f).fold(f64::INFINITY, f64::min);
+    let (of_means, of_variances) = (least(&|d| d.0.effective_samples), least(&|d| d.1.effective_samples));
+    let each = drawing * 1e4 / of_means.min(of_variances);
+    println!(
+        "chains: warm-up {warm_up:.1} s, 32,000 draws {drawing:.1} s, least effective size {of_means:.0} of means, {of_variances:.0} of variances: \
+         {each:.2} s for 10,000 effective draws"
+    );
+    let target = example("targets/breast-cancer.toml");
+    let reference = reference();
+    let seeds = std::env::var("SEEDS").unwrap_or("0,1,2".into());
+    for seed in seeds.split(',') {
+        let folder = tempfile::tempdir().unwrap();
+        let spent = |arguments: &[&str]| {
+            let begun = cpu_seconds()[1];
+            let out = common::pushforward(folder.path(), arguments);
+            (cpu_seconds()[1] - begun, out)
+        };
+        let (training, out) = spent(&["train", target.to_str().unwrap(), "--seed", seed, "--out", "run"]);
+        println!("{}{}exit code {:?}", String::from_utf8_lossy(&out.stdout), common::stderr(&out), out.status.code());
+        let sampling: Vec<f64> = ["10000", "100000"]
+            .iter()
+            .map(|n| {
+                let (seconds, out) = spent(&["sample", "run", "-n", n, "-o", "x.npy"]);
+                common::succeeds(&out);
+                seconds
+            })
+            .collect();
+        let x = read_samples(&folder.path().join("x.npy")).unwrap();
+        let (largest, low, high) = apart(&x, &reference);
+        let own = (sampling[1] - sampling[0]) / 9.0;
+        let even = (training - warm_up) / (each - own) * 1e4;
+        println!(
+            "seed {seed}: means at most {largest:.4} posterior sd away, sd ratios {low:.4} to {high:.4}; training {training:.1} s, 10,000 draws \
+             {own:.3} s, break-even at {even:.0} draws"
+        );
+        assert!(largest < 0.1 && low > 0.95 && high < 1.05);
+    }
+}
+
+/// The largest distance of a mean from the reference's in posterior standard deviations, and the smallest and largest ratio of deviations.
+fn apart(x: &Matrix, reference: &[Vec<f64>]) -> (f64, f64, f64) {
+    let n = x.rows() as f64;
+    let one = |(j, row): (usize, &Vec<f64>)| {
+        let mean = x.iter_rows().map(|x| x[j]).sum::<f64>() / n;
+        let variance = x.iter_rows().map(|x| (x[j] - mean).powi(2)).sum::<f64>() / n;
+        ((mean - row[1]).abs() / row[3], variance.sqrt() / row[3])
+    };
+    reference
+        .iter()
+        .enumerate()
+        .map(one)
+        .fold((0.0, f64::INFINITY, 0.0), |(l, a, b), (m, r)| (m.max(l), r.min(a), r.max(b)))
 }
 
 /// Checks that the shipped reference belongs to the shipped data and target: a short run with another seed agrees in every mean and standard

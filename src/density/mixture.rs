@@ -20,6 +20,8 @@ pub struct GaussianMixture {
     factors: Vec<Cholesky>,
     /// L_k⁻¹, lower triangular.
     pub(crate) whiteners: Vec<Matrix>,
+    /// Whether L_k is diagonal.
+    pub(crate) diagonal: Vec<bool>,
     /// log w_k - log det L_k - (d/2) log 2π.
     pub(crate) log_constants: Vec<f64>,
     cumulative: Vec<f64>,
@@ -65,7 +67,8 @@ impl GaussianMixture {
         let d = means.cols();
         let constant = |(w, l): (&f64, &Cholesky)| ln(*w) - 0.5 * (l.log_det() + d as f64 * ln(TAU));
         let log_constants = weights.iter().zip(&factors).map(constant).collect();
-        let whiteners = factors.iter().map(whitener).collect();
+        let whiteners: Vec<Matrix> = factors.iter().map(whitener).collect();
+        let diagonal = whiteners.iter().map(is_diagonal).collect();
         let cumulative = weights
             .iter()
             .scan(0.0, |sum, w| {
@@ -73,7 +76,7 @@ impl GaussianMixture {
                 Some(*sum)
             })
             .collect();
-        Self { weights, means, covariances, factors, whiteners, log_constants, cumulative }
+        Self { weights, means, covariances, factors, whiteners, diagonal, log_constants, cumulative }
     }
 
     /// K.
@@ -291,6 +294,11 @@ fn whitener(factor: &Cholesky) -> Matrix {
     let mut inverse = Matrix::identity(factor.lower().rows());
     solve_lower_transposed_rows(factor.lower(), &mut inverse);
     inverse
+}
+
+/// Whether a lower triangular matrix has nothing below its diagonal.
+fn is_diagonal(l: &Matrix) -> bool {
+    l.iter_rows().enumerate().all(|(i, row)| row[..i].iter().all(|v| *v == 0.0))
 }
 
 #[cfg(test)]

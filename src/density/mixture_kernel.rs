@@ -71,7 +71,7 @@ impl GaussianMixture {
         let mut total = vec![0.0; d * r];
         for k in 0..self.components() {
             self.whiten(k, chunk);
-            transpose_product(&self.whiteners[k], &mut chunk.y, r);
+            transpose_product(&self.whiteners[k], self.diagonal[k], &mut chunk.y, r);
             let gamma = &chunk.terms[k * r..(k + 1) * r];
             for (total, g) in total.chunks_exact_mut(r).zip(chunk.y.chunks_exact(r)) {
                 total.iter_mut().zip(gamma).zip(g).for_each(|((t, &w), &g)| *t -= w * g);
@@ -110,7 +110,8 @@ impl GaussianMixture {
         }
     }
 
-    /// y ← L_k⁻¹(x - m_k), from the last coordinate to the first so that it can be done in place.
+    /// y ← L_k⁻¹(x - m_k), from the last coordinate to the first so that it can be done in place. The zeros of a diagonal L_k, which change
+    /// no bit, are left out.
     #[inline(always)]
     fn whiten(&self, k: usize, chunk: &mut Chunk) {
         let (r, w) = (chunk.r, &self.whiteners[k]);
@@ -123,20 +124,24 @@ impl GaussianMixture {
             let target = &mut rest[..r];
             let diagonal = w[(a, a)];
             target.iter_mut().for_each(|t| *t *= diagonal);
-            add_rows(target, before, (0..a).map(|b| w[(a, b)]));
+            if !self.diagonal[k] {
+                add_rows(target, before, (0..a).map(|b| w[(a, b)]));
+            }
         }
     }
 }
 
 /// y ← Wᵀ y for lower triangular W, from the first coordinate to the last so that it can be done in place.
 #[inline(always)]
-fn transpose_product(w: &Matrix, y: &mut [f64], r: usize) {
+fn transpose_product(w: &Matrix, is_diagonal: bool, y: &mut [f64], r: usize) {
     for b in 0..w.rows() {
         let (head, after) = y.split_at_mut((b + 1) * r);
         let target = &mut head[b * r..];
         let diagonal = w[(b, b)];
         target.iter_mut().for_each(|t| *t *= diagonal);
-        add_rows(target, after, (b + 1..w.rows()).map(|a| w[(a, b)]));
+        if !is_diagonal {
+            add_rows(target, after, (b + 1..w.rows()).map(|a| w[(a, b)]));
+        }
     }
 }
 

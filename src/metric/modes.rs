@@ -125,7 +125,7 @@ impl Tally {
             // log w_k N(x; m_k, C_k) differs from log_constant - ½ Mahalanobis² by nothing that depends on k
             let (mut cell, mut best, mut own, mut nearest) = (0, f64::NEG_INFINITY, f64::INFINITY, f64::INFINITY);
             for k in (0..mixture.components()).filter(|&k| mixture.weights()[k] > 0.0) {
-                let square = mahalanobis_squared(&mixture.whiteners()[k], mixture.means().row(k), point);
+                let square = mahalanobis_squared(mixture, k, point);
                 let score = mixture.log_constants[k] - mutant!("modes-exponent", square, 0.5 * square);
                 nearest = nearest.min(square);
                 if score > best {
@@ -152,8 +152,10 @@ impl Tally {
     }
 }
 
-/// |W (x - m)|², W = L⁻¹ lower triangular.
-fn mahalanobis_squared(whitener: &Matrix, mean: &[f64], x: &[f64]) -> f64 {
-    let row = |i: usize| (0..=i).map(|j| whitener[(i, j)] * (x[j] - mean[j])).sum::<f64>();
+/// |W (x - m)|² of component k, W = L⁻¹ lower triangular.
+fn mahalanobis_squared(mixture: &GaussianMixture, k: usize, x: &[f64]) -> f64 {
+    let (whitener, mean) = (&mixture.whiteners()[k], mixture.means().row(k));
+    let first = |i: usize| if mixture.diagonal[k] { i } else { 0 };
+    let row = |i: usize| (first(i)..=i).map(|j| whitener[(i, j)] * (x[j] - mean[j])).sum::<f64>();
     (0..x.len()).map(|i| row(i).powi(2)).sum()
 }

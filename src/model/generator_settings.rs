@@ -10,7 +10,7 @@ use crate::model::{Classes, Generator, GeneratorModel, Searched};
 use crate::nn::Network;
 use crate::num::{Real, powf};
 use crate::search::{
-    Found, SearchSettings, blocks, fit_blocks, fit_mixture, follow, joined, refine, search, search_for_modes,
+    Found, SearchSettings, at_peaks, blocks, fit_blocks, fit_mixture, follow, joined, refine, search, search_for_modes,
 };
 use crate::state::{State, Stateful};
 use std::sync::Arc;
@@ -180,9 +180,11 @@ impl GeneratorSettings {
                 true => {
                     let own = follow(mixture, &y, &**p, self.codes, self.search_particles, seed)?;
                     match found.as_ref().and_then(|f| f.lacking.as_ref()) {
-                        Some((others, share)) => {
-                            let others = (&others.standardised(&frame)?, *share);
-                            joined(own, others, &**p, self.codes, self.search_particles, seed ^ 1)?
+                        Some(lacking) => {
+                            let others = (&lacking.peaks.standardised(&frame)?, lacking.share);
+                            let own = joined(own, others, &**p, self.codes, self.search_particles, seed ^ 1)?;
+                            let all = lacking.all.standardised(&frame)?;
+                            at_peaks(own, &all, &y, &**p, self.codes, self.search_particles, seed ^ 2)?
                         }
                         None => own.0,
                     }

@@ -3,6 +3,7 @@
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::Result;
 use crate::linalg::Matrix;
+use crate::rng::{Purpose, stream, uniform};
 use crate::search::fit::{AS_WELL, follow_to};
 use crate::search::fit_mixture;
 use crate::search::probe::Probe;
@@ -19,8 +20,9 @@ const MOST: usize = 256;
 ///
 /// For points x and y of the target let Δ_ij = log p~(x) - log p~(x, x_i ← y_i) - log p~(x, x_j ← y_j) + log p~(x, both). It is 0 for all x and
 /// y iff ∂_i ∂_j log p = 0. Blocks are the connected components of the graph of all pairs with |Δ_ij| > 1e-9 Σ|log p~| at one of eight
-/// pairs of points, or with a point outside the support; a block lists its coordinates in ascending order. At most
-/// 8 (1 + d + d(d - 1)/2) values of log p~. `Error::Panicked` where the target panics.
+/// pairs of points, or with a point outside the support; a block lists its coordinates in ascending order. Between far modes one or two coordinates
+/// lead out of none, and Δ is 0 everywhere: so half of the blocks are exchanged too, and where that is no sum of two changes there is one block
+/// alone. At most 8 (5 + d + d(d - 1)/2) values of log p~. `Error::Panicked` where the target panics.
 pub fn blocks(target: &dyn Density, x: &Matrix) -> Result<Vec<Vec<usize>>> {
     let (n, d) = x.shape();
     let mut block: Vec<usize> = (0..d).collect();
@@ -46,11 +48,7 @@ pub fn blocks(target: &dyn Density, x: &Matrix) -> Result<Vec<Vec<usize>>> {
         }
         let l = probe.log_density(&points)?.0;
         for (r, &(i, j)) in open.iter().enumerate() {
-            let terms = [l[0], l[1 + d + r], -l[1 + i], -l[1 + j]];
-            let size: f64 = terms.iter().map(|l| l.abs()).sum();
-            // what is not finite is no rounding either
-            let rounding = terms.iter().sum::<f64>().abs() <= ROUNDING * size && size.is_finite();
-            if !rounding && block[i] != block[j] {
+            if !cancels([l[0], l[1 + d + r], -l[1 + i], -l[1 + j]]) && block[i] != block[j] {
                 let (old, new) = (block[i].max(block[j]), block[i].min(block[j]));
                 block.iter_mut().filter(|b| **b == old).for_each(|b| *b = new);
             }
@@ -58,7 +56,36 @@ pub fn blocks(target: &dyn Density, x: &Matrix) -> Result<Vec<Vec<usize>>> {
     }
     let mut members = BTreeMap::<usize, Vec<usize>>::new();
     block.into_iter().enumerate().for_each(|(i, b)| members.entry(b).or_default().push(i));
-    Ok(members.into_values().collect())
+    let found: Vec<Vec<usize>> = members.into_values().collect();
+    Ok(if found.len() < 2 || halves_add(&probe, x, &found)? { found } else { vec![(0..d).collect()] })
+}
+
+/// Whether terms add to 0, up to rounding; what is not finite is no rounding.
+fn cancels(terms: [f64; 4]) -> bool {
+    let size: f64 = terms.iter().map(|l| l.abs()).sum();
+    terms.iter().sum::<f64>().abs() <= ROUNDING * size && size.is_finite()
+}
+
+/// Whether log p~(x) + log p~(y) stays as it is where a random half of the blocks is exchanged, at each pair of points.
+fn halves_add(probe: &Probe, x: &Matrix, blocks: &[Vec<usize>]) -> Result<bool> {
+    let (n, d) = x.shape();
+    let mut rng = stream(0, Purpose::Probe, 6);
+    let mut points = Matrix::zeros(4 * PAIRS, d);
+    for k in 0..PAIRS {
+        let (here, there) = (x.row(k * n / (2 * PAIRS)), x.row((k + PAIRS) * n / (2 * PAIRS)));
+        for (r, row) in [here, there, here, there].into_iter().enumerate() {
+            points.row_mut(4 * k + r).copy_from_slice(row);
+        }
+        for (b, block) in blocks.iter().enumerate() {
+            // never all of them, nor none
+            let exchanged = b == 0 || (uniform(&mut rng) < 0.5 && b != 1 + k % (blocks.len() - 1));
+            for &i in block.iter().filter(|_| exchanged) {
+                (points[(4 * k + 2, i)], points[(4 * k + 3, i)]) = (there[i], here[i]);
+            }
+        }
+    }
+    let l = probe.log_density(&points)?.0;
+    Ok(l.chunks_exact(4).all(|l| cancels([l[0], l[1], -l[2], -l[3]])))
 }
 
 /// A mixture of at most `components` Gaussians for each block of a target that is a product over them: fitted to the coordinates of points of the

@@ -146,13 +146,44 @@ pub(crate) fn joined(
     components: usize,
     draws: usize,
     seed: u64,
-) -> Result<GaussianMixture> {
+) -> Result<(GaussianMixture, f64)> {
     if mixture.components() + others.components() > components {
-        return Ok(mixture);
+        return Ok((mixture, fraction));
     }
     let both = Moments::of(&mixture).beside(Moments::of(others), share).mixture();
     let (both, after) = refine(both, target, draws, seed)?;
-    Ok(if after > AS_WELL * fraction { both } else { mixture })
+    Ok(if after > AS_WELL * fraction { (both, after) } else { (mixture, fraction) })
+}
+
+/// Gaussians at `peaks`, moved towards p, in the place of a mixture with the effective fraction `fraction` that was fitted to the particles `y`
+/// (N×d): where all but a few particles lie at a peak, so that nothing that they know of is lost, and the Gaussians follow p as well. In many
+/// dimensions a few particles do not tell a covariance, and the curvature at a peak does.
+pub(crate) fn at_peaks(
+    (mixture, fraction): (GaussianMixture, f64),
+    peaks: &GaussianMixture,
+    y: &Matrix,
+    target: &dyn Density,
+    components: usize,
+    draws: usize,
+    seed: u64,
+) -> Result<GaussianMixture> {
+    let reach = within(y.cols());
+    let at_one = |row: &[f64], k: usize| {
+        let gap: Vec<f64> = row.iter().zip(peaks.means().row(k)).map(|(y, m)| y - m).collect();
+        peaks.factors()[k].inverse_quadratic_form(&gap) < reach
+    };
+    let strays = y.iter_rows().filter(|row| !(0..peaks.components()).any(|k| at_one(row, k))).count();
+    if peaks.components() > components || strays as f64 > REGION * y.rows() as f64 {
+        return Ok(mixture);
+    }
+    let (refined, after) = refine(peaks.clone(), target, draws, seed)?;
+    Ok(if after > AS_WELL * fraction { refined } else { mixture })
+}
+
+/// Square of the radius of a ball that holds 99 % and more of N(0, I) in d dimensions.
+pub(super) fn within(d: usize) -> f64 {
+    let d = d as f64;
+    d + 4.0 * (2.0 * d).sqrt() + 4.0
 }
 
 /// Expectation–maximisation (Dempster, Laird and Rubin, 1977) from spread-out seeds and Lloyd's clusters.

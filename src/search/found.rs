@@ -2,7 +2,7 @@
 
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::{Error, Result};
-use crate::linalg::{Matrix, matmul, solve_lower};
+use crate::linalg::{Cholesky, Matrix, matmul, solve_lower};
 use crate::num::{exp, ln, log_sum_exp, softmax};
 use crate::rng::{Purpose, fill_normal, stream};
 use crate::search::peaks::{PEAKS, Peak, affordable, around, covariance_factor, merged, peaks, spheres};
@@ -52,9 +52,19 @@ pub struct Found {
     /// What the two populations do not agree on by more than their errors, where there is something: a mode may be missing or have a
     /// wrong mass.
     pub disagreement: Option<Disagreement>,
-    /// By [`search_for_modes`], where log Z is uncertain or the populations disagree: Gaussians at peaks of p that have too few of the
-    /// particles, in the units of the target, weighted by their share of the mass, and their share of it all, by Laplace's approximation.
-    pub lacking: Option<(GaussianMixture, f64)>,
+    /// By [`search_for_modes`], where log Z is uncertain or the populations disagree, and some peaks of p have too few of the particles.
+    pub lacking: Option<Lacking>,
+}
+
+/// Peaks of p, some of which have too few particles: a Gaussian at each, in the units of the target, weighted by Laplace's approximation.
+#[derive(Debug, Clone)]
+pub struct Lacking {
+    /// At those that lack particles.
+    pub peaks: GaussianMixture,
+    /// Their share of the mass.
+    pub share: f64,
+    /// At all peaks.
+    pub all: GaussianMixture,
 }
 
 /// A quantity that two independent populations of a search do not agree on.
@@ -156,7 +166,7 @@ const WIDER: f64 = 1.5;
 const LEAST_CHECK: usize = 512;
 /// Standard error of log Z from which modes with too few particles are looked for, also where the populations agree.
 const UNCERTAIN: f64 = 0.15;
-/// Climbs that look for them, half of them from particles of both populations, half from Gaussians of one and two of their widths; and the most
+/// Climbs that look for them, half of them from particles of both populations, half from Gaussians of their covariance and of two of their widths; and the most
 /// numbers in a batch of their scores, which bounds the climbs in many dimensions.
 const CLIMBS: usize = 2048;
 const NUMBERS: usize = 1 << 23;
@@ -362,36 +372,43 @@ fn lacking(
     mut tops: Vec<Peak>,
     seed: u64,
     tally: &mut Tally,
-) -> Result<Option<(GaussianMixture, f64)>> {
+) -> Result<Option<Lacking>> {
     let d = probe.frame.dim();
     let [chosen, other] = [chosen, other].map(|p| p.in_units_of(&probe.frame));
     if probe.target.mixture().is_none() {
         let (mean, covariance) = (chosen.end.x.column_means(), chosen.end.x.column_covariance());
-        let Some(cloud) = lower_frame(mean, &covariance) else { return Ok(None) };
+        let Some(cloud) = lower_frame(mean.clone(), &covariance) else { return Ok(None) };
         let spread = ((0..d).map(|i| covariance[(i, i)]).sum::<f64>() / d as f64).sqrt().max(f64::MIN_POSITIVE);
         let quarter = CLIMBS.min(NUMBERS / ((2 * d + 1) * d)) / 4;
         let mut z: Matrix = Matrix::zeros(2 * quarter, d);
         fill_normal(&mut stream(seed, Purpose::Probe, 4), z.as_mut_slice());
-        // wider: of two modes at one angle the nearer one hides the other
-        z.as_mut_slice()[quarter * d..].iter_mut().for_each(|z| *z *= 2.0);
+        // the wider ones coordinate by coordinate: particles in fewer modes than dimensions span no direction to the others; and of two modes at
+        // one angle the nearer one hides the other
+        let near = cloud.restore(&z.slice_rows(0..quarter));
+        let far = |i: usize, j: usize| mean[j] + 2.0 * covariance[(j, j)].sqrt() * z[(quarter + i, j)];
+        let far = Matrix::from_fn(quarter, d, far);
         let some = |x: &Matrix| x.gather_rows(&(0..quarter).map(|k| k * x.rows() / quarter).collect::<Vec<_>>());
-        let places = [some(&chosen.end.x), some(&other.end.x), cloud.restore(&z)];
+        let places = [some(&chosen.end.x), some(&other.end.x), near, far];
         let from: Vec<_> = places.iter().flat_map(|x| x.iter_rows()).map(|x| (x.to_vec(), 0.1 * spread)).collect();
         tops = merged(tops, peaks(probe, &from, tally)?);
     }
     let log_z = chosen.end.log_z;
     let (_, l) = probe.frame.parts();
-    let of_peak = |peak: &Peak| Some((covariance_factor(&matmul(&l, &peak.factor))?, peak.x.clone(), peak.log_mass));
-    let found: Vec<_> = tops.iter().filter(|peak| chosen.lacks(peak)).filter_map(of_peak).collect();
+    let factor = |peak: &Peak| covariance_factor(&matmul(&l, &peak.factor));
+    let all: Vec<(&Peak, Cholesky)> = tops.iter().filter_map(|peak| Some((peak, factor(peak)?))).collect();
+    let found: Vec<(&Peak, Cholesky)> = all.iter().filter(|(peak, _)| chosen.lacks(peak)).cloned().collect();
+    let gaussians = |of: Vec<(&Peak, Cholesky)>| {
+        let masses: Vec<f64> = of.iter().map(|(peak, _)| peak.log_mass).collect();
+        let means = Matrix::from_rows(&of.iter().map(|(peak, _)| peak.x.as_slice()).collect::<Vec<_>>());
+        let factors = of.into_iter().map(|(_, factor)| factor.lower().clone()).collect();
+        let mixture = GaussianMixture::of_lower_factors(softmax(&masses), probe.frame.restore(&means), factors);
+        (mixture, log_sum_exp(&masses))
+    };
     if found.is_empty() {
         return Ok(None);
     }
-    let masses: Vec<f64> = found.iter().map(|(.., log_mass)| *log_mass).collect();
-    let means = Matrix::from_rows(&found.iter().map(|(_, x, _)| x.clone()).collect::<Vec<_>>());
-    let factors = found.iter().map(|(factor, ..)| factor.lower().clone()).collect();
-    let mixture = GaussianMixture::of_lower_factors(softmax(&masses), probe.frame.restore(&means), factors);
-    let all = log_sum_exp(&masses);
-    Ok(Some((mixture, exp(all - log_sum_exp(&[all, log_z])))))
+    let (peaks, mass) = gaussians(found);
+    Ok(Some(Lacking { peaks, share: exp(mass - log_sum_exp(&[mass, log_z])), all: gaussians(all).0 }))
 }
 
 /// The probe and the start of populations that know the peaks.
@@ -441,5 +458,6 @@ fn start_at<'a>(tops: impl Iterator<Item = &'a Peak>, frame: &Affine) -> Start {
     factors.extend(RADII.map(|r| Matrix::from_fn(d, d, |i, j| if i == j { r } else { 0.0 })));
     let weight = |k: usize| if k < count { 0.5 / count as f64 } else { 0.5 / RADII.len() as f64 };
     let weights = (0..factors.len()).map(weight).collect();
-    Start::Mixture(GaussianMixture::of_lower_factors(weights, Matrix::from_vec(factors.len(), d, means), factors))
+    let means = Matrix::from_vec(factors.len(), d, means);
+    Start::Mixture(Box::new(GaussianMixture::of_lower_factors(weights, means, factors)))
 }

@@ -16,9 +16,9 @@ mod smc;
 mod temperatures;
 
 pub use blocks::{blocks, fit_blocks};
-pub(crate) use fit::{FEWEST, MISSED, REGION, joined, spread_seeds};
+pub(crate) use fit::{FEWEST, MISSED, REGION, at_peaks, joined, spread_seeds};
 pub use fit::{fit_mixture, follow, refine};
-pub use found::{Disagreement, Found, Quantity, SearchSettings, search, search_for_modes};
+pub use found::{Disagreement, Found, Lacking, Quantity, SearchSettings, search, search_for_modes};
 pub use frame::{frame_of, time_scale};
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use metropolis::{Sweeps, metropolis};

@@ -3,6 +3,7 @@
 use crate::density::Affine;
 use crate::linalg::{Cholesky, Matrix};
 use crate::num::{exp, ln, log_sum_exp};
+use crate::search::fit::within;
 use crate::search::found::{Disagreement, Quantity};
 use crate::search::peaks::{PEAKS, Peak, covariance_factor};
 use crate::search::smc::Ended;
@@ -77,12 +78,12 @@ impl Population {
     /// Whether less than a quarter of the particles that a peak's mass stands for lie at it: within its ball that holds 99 % and more of a
     /// Gaussian; not where those are fewer than [`RESOLVED`].
     pub fn lacks(&self, peak: &Peak) -> bool {
-        let (n, d) = (self.end.x.rows() as f64, peak.x.len() as f64);
+        let (n, reach) = (self.end.x.rows() as f64, within(peak.x.len()));
         let expected = n * exp(peak.log_mass - self.end.log_z).min(1.0);
         let Some(cholesky) = covariance_factor(&peak.factor).filter(|_| expected >= RESOLVED) else { return false };
         let inside = |row: &&[f64]| {
             let gap: Vec<f64> = row.iter().zip(&peak.x).map(|(x, m)| x - m).collect();
-            cholesky.inverse_quadratic_form(&gap) < d + 4.0 * (2.0 * d).sqrt() + 4.0
+            cholesky.inverse_quadratic_form(&gap) < reach
         };
         (self.end.x.iter_rows().filter(inside).count() as f64) < 0.25 * expected
     }

@@ -45,7 +45,7 @@ pub(crate) enum Start {
     /// An equal mixture of N(0, R² I) over [`RADII`].
     Radii,
     /// Any mixture.
-    Mixture(GaussianMixture),
+    Mixture(Box<GaussianMixture>),
 }
 
 impl Start {
@@ -103,8 +103,9 @@ struct Population<'a> {
     log_start: Vec<f64>,
     log_target: Vec<f64>,
     beta: f64,
-    /// Lower factor of the particles' covariance after the last resampling.
+    /// Lower factor of the particles' covariance after the last resampling, and its transpose.
     factor: Matrix,
+    transposed: Matrix,
     seed: u64,
     /// Half sweeps so far: part of the key of their random numbers.
     moves: u64,
@@ -157,11 +158,25 @@ pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Res
     let x = start.draw(n, d, seed, &mut rng);
     let log_start = start.log_law(&x);
     let (log_target, tally) = probe.log_density(&x)?;
-    let (factor, ancestors) = (Matrix::zeros(d, d), (0..n).collect());
+    let (factor, transposed, ancestors) = (Matrix::zeros(d, d), Matrix::zeros(d, d), (0..n).collect());
     let (log_z, best) = (start.log_constant(d), Vec::new());
     let (beta, moves) = (0.0, 0);
-    let mut population =
-        Population { probe, start, x, log_start, log_target, beta, factor, seed, moves, ancestors, log_z, tally, best };
+    let mut population = Population {
+        probe,
+        start,
+        x,
+        log_start,
+        log_target,
+        beta,
+        factor,
+        transposed,
+        seed,
+        moves,
+        ancestors,
+        log_z,
+        tally,
+        best,
+    };
     let (mut stages, mut before, mut betas) = (0, Tally::default(), Vec::new());
     while population.beta < 1.0 && !hopeless(&betas) && population.reweight(&mut rng) {
         stages += 1;
@@ -210,6 +225,7 @@ impl Population<'_> {
         self.beta = if delta >= 1.0 - self.beta { 1.0 } else { self.beta + delta };
         self.resample(&weights(delta), rng);
         self.factor = covariance_factor(&self.x);
+        self.transposed = self.factor.transpose();
         true
     }
 
@@ -274,7 +290,7 @@ impl Population<'_> {
     fn moved(&self, rows: &Range<usize>, others: &Range<usize>, moves: Moves, rng: &mut Stream) -> Matrix {
         let d = self.x.cols();
         let mut x = self.x.slice_rows(rows.clone());
-        let mut z = vec![0.0; d];
+        let (mut z, mut walk) = (vec![0.0; d], vec![0.0; d]);
         for row in x.as_mut_slice().chunks_exact_mut(d) {
             fill_normal(rng, &mut z);
             let jump = uniform(rng) < JUMPS[usize::from(moves == Moves::Partial)];
@@ -284,10 +300,20 @@ impl Population<'_> {
             let size = if jump { 1e-3 } else { optimal * powf(10f64, -2.0 * uniform(rng)) };
             let pick = |rng: &mut Stream| others.start + (uniform(rng) * others.len() as f64) as usize;
             let (a, b) = (pick(rng), pick(rng));
+            if chosen.len() < d {
+                for &j in &chosen {
+                    walk[j] = (0..=j).map(|m| self.factor[(j, m)] * z[m]).sum();
+                }
+            } else {
+                // column by column, which adds in the same order for each entry and runs along them
+                walk.fill(0.0);
+                for (m, z) in z.iter().enumerate() {
+                    walk[m..].iter_mut().zip(&self.transposed.row(m)[m..]).for_each(|(w, l)| *w += l * z);
+                }
+            }
             for &j in &chosen {
-                let walk: f64 = (0..=j).map(|m| self.factor[(j, m)] * z[m]).sum();
                 let shift = if jump { self.x[(a, j)] - self.x[(b, j)] } else { 0.0 };
-                row[j] += size * walk + shift;
+                row[j] += size * walk[j] + shift;
             }
         }
         x
