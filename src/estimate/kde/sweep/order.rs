@@ -152,6 +152,7 @@ fn greatest<T: Real>(a: T, b: T) -> T {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::estimate::kde::sweep::LANES;
     use crate::rng::{Purpose, normal_matrix};
 
     /// Checks that the order is a permutation, also with equal points, infinities and NaN, that scatter undoes gather, and that the boxes of
@@ -188,7 +189,7 @@ mod tests {
         let mut points = normal_matrix::<f64>(1, Purpose::Check, 1, 640, 3).into_vec();
         points[7] = f64::NAN;
         let boxes = Boxes::new(&points, 3, 64);
-        let x = normal_matrix::<f64>(1, Purpose::Check, 2, lanes::LANES, 3).map(|v| 0.1 * v + 20.0);
+        let x = normal_matrix::<f64>(1, Purpose::Check, 2, LANES, 3).map(|v| 0.1 * v + 20.0);
         let lanes: Vec<_> = (0..3).map(|c| Lanes(std::array::from_fn(|l| x[(l, c)]))).collect();
         let mut gaps = vec![0.0; 10];
         boxes.gaps(&lanes, &mut gaps);
