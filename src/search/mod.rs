@@ -1,6 +1,7 @@
 //! Searches: Markov chains and sequential Monte Carlo, what finds and repairs samples without a model.
 
 mod blocks;
+mod disagreement;
 mod fit;
 mod found;
 mod frame;
@@ -16,9 +17,10 @@ mod smc;
 mod temperatures;
 
 pub use blocks::{blocks, fit_blocks};
+pub use disagreement::{Disagreement, Quantity};
 pub(crate) use fit::{FEWEST, MISSED, REGION, at_peaks, joined, spread_seeds};
 pub use fit::{fit_mixture, follow, refine};
-pub use found::{Disagreement, Found, Lacking, Quantity, SearchSettings, search, search_for_modes};
+pub use found::{Found, Lacking, SearchSettings, search, search_for_modes};
 pub use frame::{frame_of, time_scale};
 pub use hmc::{HmcRun, HmcSettings, hmc};
 pub use metropolis::{Sweeps, metropolis};

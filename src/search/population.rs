@@ -3,8 +3,8 @@
 use crate::density::Affine;
 use crate::linalg::{Cholesky, Matrix};
 use crate::num::{exp, ln, log_sum_exp};
+use crate::search::disagreement::{Disagreement, Quantity};
 use crate::search::fit::within;
-use crate::search::found::{Disagreement, Quantity};
 use crate::search::peaks::{PEAKS, Peak, covariance_factor};
 use crate::search::smc::Ended;
 
