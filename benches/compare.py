@@ -125,9 +125,10 @@ def run_cases(bench, args, libraries, rows):
             if found is None:
                 continue
             mine, theirs, way, ratio, peak = found
-            note = share(ours, threads, request, mine) + (f", {peak:.0f} MB" if "n=16384" in request else "")
-            rows.append((title, threads, mine, theirs, way, ratio, goal, note))
-            print(f"{title}, {threads} threads: {milliseconds(mine)} against {milliseconds(theirs)} of {way}: {ratio:.2f}x {note} of the bound", flush=True)
+            bound, memory = share(ours, threads, request, mine), f"{peak:.0f} MB" if "n=16384" in request else ""
+            rows.append((title, threads, mine, theirs, way, ratio, goal, ", ".join(filter(None, [bound, memory]))))
+            said = f"; {bound} of the bound" if bound else ""
+            print(f"{title}, {threads} threads: {milliseconds(mine)} against {milliseconds(theirs)} of {way}: {ratio:.2f}x{said}", flush=True)
         for side in (ours, *others):
             side.close()
 
