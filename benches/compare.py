@@ -23,6 +23,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import textwrap
 import time
 from pathlib import Path
 
@@ -133,15 +134,16 @@ def run_cases(bench, args, libraries, rows):
             side.close()
 
 
-def work(words, lanes, wide):
-    """(vector instructions, operations of multiply-adds) that a case cannot do without, or None where nobody counted."""
+def work(words, lanes):
+    """(vector instructions, operations of multiply-adds) that a case cannot do without on vectors of so many numbers, or None where nobody
+    counted."""
     get = dict(w.split("=", 1) for w in words[1:])
     n, d, batch = (int(get.get(key, 0)) for key in ("n", "d", "batch"))
     double = get.get("dtype") == "float64"
     widths = {"2-128x3-2": [2, 128, 128, 128, 2], "64-256x3-64": [64, 256, 256, 256, 64]}.get(get.get("net"), [])
     layers = [a * b for a, b in zip(widths, widths[1:])]
     # of a pair in the plane, and of 2^x
-    plane, power = {(True, False): (12, 8), (True, True): (18, 13), (False, False): (22, 9), (False, True): (26, 14)}[wide, double]
+    plane, power = {(False, 16): (12, 8), (True, 8): (18, 13), (False, 8): (16, 11), (True, 4): (22, 17)}[double, lanes]
     match words[0]:
         case "kde" if d > 11:
             return power * n * n / lanes, 4 * (d + 1) * n * n
@@ -165,17 +167,13 @@ def share(ours, threads, request, seconds):
     Pairs of the plane that are left out are counted."""
     double = "dtype=float64" in request
     answer = ours.ask(f"multiply-adds dtype={'float64' if double else 'float32'} threads={threads} budget=0.1")
-    lanes = (64 if wide_vectors() else 32) // (8 if double else 4)
-    counted = work(request.split(), lanes, wide_vectors())
+    wide = os.environ.get("PUSHFORWARD_ISA") != "avx2" and "avx512f" in Path("/proc/cpuinfo").read_text()
+    lanes = (64 if wide else 32) // (8 if double else 4)
+    counted = work(request.split(), lanes)
     if "error" in answer or not counted:
         return ""
     operations = 2 * lanes * counted[0] + counted[1]
     return f"{operations * answer['min_s'] / (threads * 2**28) / seconds:.0%}"
-
-
-def wide_vectors():
-    """Whether ours has vectors of 512 bits."""
-    return os.environ.get("PUSHFORWARD_ISA") != "avx2" and "avx512f" in Path("/proc/cpuinfo").read_text()
 
 
 def whole(command):
@@ -270,9 +268,12 @@ def machine():
 
 
 def table(rows, where, args):
+    head = (
+        f"Measured on {datetime.date.today():%d %B %Y}: {where}. Median of {args.pairs} pairs; the ratio is the time of the fastest peer over ours. "
+        "The last column is the time of the arithmetic alone, at the rate of plain multiply-adds measured beside it, over ours; pairs that are left out count."
+    )
     lines = [
-        f"Measured on {datetime.date.today():%d %B %Y}: {where}. Median of {args.pairs} pairs; the ratio is the time of the fastest peer over ours.",
-        "The last column is the time of the arithmetic alone, at the rate of plain multiply-adds measured beside it, over ours.",
+        textwrap.fill(head, 100, break_on_hyphens=False),
         "",
         "| case | threads | ours | fastest peer | which | ratio | goal | of the bound |",
         "|---|---|---|---|---|---|---|---|",

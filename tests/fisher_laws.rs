@@ -1,12 +1,14 @@
 //! Fisher training: particles against its Gaussian laws without and with noise (T33), a mixture by a learnt score, and what it refuses.
 
+mod common;
+
+use common::{affine_denoising, of_moments};
 use pushforward::Error;
 use pushforward::density::{Density, Domain, GaussianMixture, Target};
 use pushforward::estimate::{AffineScore, Clock, Exact, Reference, Scene, ScoreNet, ScoreSettings};
 use pushforward::linalg::Matrix;
 use pushforward::model::{Particles, ParticlesSettings};
 use pushforward::num::fit_line;
-use pushforward::rng::{Purpose, normal_matrix};
 use pushforward::run::{Method, Run};
 use pushforward::velocity::{FisherFlow, FisherSettings, Pull, Velocity};
 use std::sync::Arc;
@@ -17,9 +19,7 @@ fn gaussian(mean: f64, variance: f64) -> Arc<dyn Density> {
 
 /// Mean and variance of particles that start with mean m and variance u exactly, after the time in `steps` steps.
 fn moments(target: &Arc<dyn Density>, m: f64, u: f64, time: f64, steps: u64) -> (f64, f64) {
-    let z: Matrix = normal_matrix(5, Purpose::Check, 0, 30, 1);
-    let (mean, sd) = (z.column_means()[0], z.column_covariance()[(0, 0)].sqrt());
-    let start = z.map(|z| m + u.sqrt() * (z - mean) / sd);
+    let start = of_moments(30, (m, u), 5, 0);
     let settings = ParticlesSettings { dt: time / steps as f64, ..Default::default() };
     let particles = Particles::new(start, Domain::Euclidean, settings).unwrap();
     let flow = FisherFlow::new(Arc::clone(target), Box::new(AffineScore), FisherSettings::default());
@@ -64,17 +64,8 @@ fn noised_moments_are_a_recursion() {
     let noised = |u: f64| a * a * u + s * s;
     let c = |u: f64| noised(u).powi(-2) - noised(q).powi(-2);
     for start in [0.3, 5.0] {
-        let z: Matrix = normal_matrix(4, Purpose::Check, 3, n, 1);
-        let (mean, sd) = (z.column_means()[0], z.column_covariance()[(0, 0)].sqrt());
-        let x = z.map(|z| -1.0 + f64::sqrt(start) * (z - mean) / sd);
-        let settings = ScoreSettings {
-            objective: "denoising".into(),
-            score_layers: vec![],
-            levels: 1,
-            noise_start: s / a,
-            noise_end: s / a,
-            ..Default::default()
-        };
+        let x = of_moments(n, (-1.0, start), 4, 3);
+        let settings = ScoreSettings { levels: 1, ..affine_denoising(s / a) };
         let flow = FisherFlow::new(gaussian(b, q), Box::new(ScoreNet::<f64>::new(settings)), FisherSettings::default());
         let own = ParticlesSettings { dt: h, ..Default::default() };
         let particles = Particles::new(x, Domain::Euclidean, own).unwrap();

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Course, kde_kl, modes, quantiles};
+use common::{Course, affine_denoising, kde_kl, modes, of_moments, quantiles};
 use pushforward::density::{Density, Domain, GaussianMixture, StudentMixture, Target, evaluate};
 use pushforward::divergence::ReverseKl;
 use pushforward::estimate::{
@@ -85,16 +85,7 @@ fn noised_moments_are_a_recursion() {
     let (b, q, h, s, n, steps) = (0.5, 2.0, 0.02, 0.75, 20_000, 100u64);
     for start in [0.3, 5.0] {
         let target: Arc<dyn Density> = Arc::new(GaussianMixture::gaussian(&[b], Matrix::filled(1, 1, q)).unwrap());
-        let z: Matrix = normal_matrix(4, Purpose::Check, 3, n, 1);
-        let (mean, sd) = (z.column_means()[0], z.column_covariance()[(0, 0)].sqrt());
-        let x = z.map(|z| -1.0 + f64::sqrt(start) * (z - mean) / sd);
-        let settings = ScoreSettings {
-            objective: "denoising".into(),
-            score_layers: vec![],
-            noise_start: s,
-            noise_end: s,
-            ..Default::default()
-        };
+        let (x, settings) = (of_moments(n, (-1.0, start), 4, 3), affine_denoising(s));
         let noised = SmoothedTarget::new(Arc::clone(&target), 2);
         let drift =
             UniversalDrift::new(Box::new(noised), Box::new(ScoreNet::<f64>::new(settings)), Arc::new(ReverseKl));

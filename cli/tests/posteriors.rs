@@ -121,22 +121,13 @@ fn column(chains: &[Matrix], j: usize) -> Value {
     out
 }
 
-/// CPU time of this process so far, all threads, in seconds; NaN where there is no /proc.
-fn cpu_seconds() -> f64 {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // the name of the process, in brackets, may hold blanks; user and system time are the 12th and 13th field behind it, in 1/100 s
-    let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace();
-    let ticks: Vec<f64> = fields.skip(11).take(2).filter_map(|f| f.parse().ok()).collect();
-    if ticks.len() == 2 { (ticks[0] + ticks[1]) / 100.0 } else { f64::NAN }
-}
-
 /// The reference of one posterior, or nothing where a chain is not to be trusted: columns, the worst R-hat and effective size over the columns' means and squares, and the largest
 /// difference of two runs' means in units of its error.
 fn reference(name: &str) -> Option<Value> {
     let source = parametrised(name);
-    let begun = cpu_seconds();
+    let begun = common::cpu_seconds()[0];
     let [(first, bad), (second, worse)] = chains(source);
-    let seconds = cpu_seconds() - begun;
+    let seconds = common::cpu_seconds()[0] - begun;
     let all: Vec<Matrix> = first.iter().chain(&second).cloned().collect();
     let (names, own) = (load(source).coordinates.names(), load(name).coordinates.names());
     let (mut r_hat, mut least, mut apart) = (0.0f64, f64::INFINITY, 0.0f64);

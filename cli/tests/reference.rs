@@ -90,26 +90,17 @@ fn a_flow_reaches_the_reference() {
     }
 }
 
-/// User and system time in seconds: of this process, and of the commands that it has waited for.
-fn cpu_seconds() -> [f64; 2] {
-    let text = std::fs::read_to_string("/proc/self/stat").unwrap();
-    // the name of the process, in brackets, may hold blanks; the times are the fields 12 to 15 behind it, in 1/100 s
-    let fields = text.rsplit(')').next().unwrap().split_whitespace().skip(11).take(4);
-    let t: Vec<f64> = fields.map(|f| f.parse::<f64>().unwrap() / 100.0).collect();
-    [t[0] + t[1], t[2] + t[3]]
-}
-
 /// A study: the one-step generator that `train` makes by default, SEEDS (0, 1, 2), at 100,000 samples (wanted: means within 0.1 posterior standard deviations,
 /// ratios of deviations 0.95 to 1.05), and CPU seconds for 10,000 draws beside chains: 16 of them, 400 iterations of warm-up, 2,000 draws, of which the least
 /// effective size over the 31 means and the 31 variances counts. Chains are the cheaper way up to the break-even number of draws.
 #[test]
 #[ignore = "minutes"]
 fn a_generator_beside_chains() {
-    let begun = cpu_seconds()[0];
+    let begun = common::cpu_seconds()[0];
     run(16, 400, 2, 5);
-    let warm_up = cpu_seconds()[0] - begun;
+    let warm_up = common::cpu_seconds()[0] - begun;
     let chains = run(16, 400, 2000, 5);
-    let drawing = cpu_seconds()[0] - begun - 2.0 * warm_up;
+    let drawing = common::cpu_seconds()[0] - begun - 2.0 * warm_up;
     let all = diagnose(&chains);
     let least = |f: &dyn Fn(&(ChainDiagnosis, ChainDiagnosis)) -> f64| all.iter().map(f).fold(f64::INFINITY, f64::min);
     let (of_means, of_variances) = (least(&|d| d.0.effective_samples), least(&|d| d.1.effective_samples));
@@ -124,9 +115,9 @@ fn a_generator_beside_chains() {
     for seed in seeds.split(',') {
         let folder = tempfile::tempdir().unwrap();
         let spent = |arguments: &[&str]| {
-            let begun = cpu_seconds()[1];
+            let begun = common::cpu_seconds()[1];
             let out = common::pushforward(folder.path(), arguments);
-            (cpu_seconds()[1] - begun, out)
+            (common::cpu_seconds()[1] - begun, out)
         };
         let (training, out) = spent(&["train", target.to_str().unwrap(), "--seed", seed, "--out", "run"]);
         println!("{}{}exit code {:?}", String::from_utf8_lossy(&out.stdout), common::stderr(&out), out.status.code());

@@ -103,8 +103,7 @@ struct Population<'a> {
     log_start: Vec<f64>,
     log_target: Vec<f64>,
     beta: f64,
-    /// Lower factor of the particles' covariance after the last resampling, and its transpose.
-    factor: Matrix,
+    /// Lᵀ, L the lower factor of the particles' covariance after the last resampling.
     transposed: Matrix,
     seed: u64,
     /// Half sweeps so far: part of the key of their random numbers.
@@ -158,7 +157,7 @@ pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Res
     let x = start.draw(n, d, seed, &mut rng);
     let log_start = start.log_law(&x);
     let (log_target, tally) = probe.log_density(&x)?;
-    let (factor, transposed, ancestors) = (Matrix::zeros(d, d), Matrix::zeros(d, d), (0..n).collect());
+    let (transposed, ancestors) = (Matrix::zeros(d, d), (0..n).collect());
     let (log_z, best) = (start.log_constant(d), Vec::new());
     let (beta, moves) = (0.0, 0);
     let mut population = Population {
@@ -168,7 +167,6 @@ pub(crate) fn populate(probe: &Probe, start: &Start, n: usize, seed: u64) -> Res
         log_start,
         log_target,
         beta,
-        factor,
         transposed,
         seed,
         moves,
@@ -224,8 +222,7 @@ impl Population<'_> {
         }
         self.beta = if delta >= 1.0 - self.beta { 1.0 } else { self.beta + delta };
         self.resample(&weights(delta), rng);
-        self.factor = covariance_factor(&self.x);
-        self.transposed = self.factor.transpose();
+        self.transposed = covariance_factor(&self.x).transpose();
         true
     }
 
@@ -302,7 +299,7 @@ impl Population<'_> {
             let (a, b) = (pick(rng), pick(rng));
             if chosen.len() < d {
                 for &j in &chosen {
-                    walk[j] = (0..=j).map(|m| self.factor[(j, m)] * z[m]).sum();
+                    walk[j] = (0..=j).map(|m| self.transposed[(m, j)] * z[m]).sum();
                 }
             } else {
                 // column by column, which adds in the same order for each entry and runs along them

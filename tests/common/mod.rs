@@ -63,6 +63,19 @@ pub fn kde_kl(x: &[f64], y: &[f64]) -> f64 {
     step * (terms.iter().sum::<f64>() - 0.5 * (terms[0] + terms[999]))
 }
 
+/// n normal points on the line whose mean and variance are these, exactly; the key is `seed` and `unit`.
+pub fn of_moments(n: usize, (mean, variance): (f64, f64), seed: u64, unit: u64) -> Matrix {
+    let z: Matrix = normal_matrix(seed, Purpose::Check, unit, n, 1);
+    let (m, sd) = (z.column_means()[0], z.column_covariance()[(0, 0)].sqrt());
+    z.map(|z| mean + variance.sqrt() * (z - m) / sd)
+}
+
+/// The affine score of q with this noise, by denoising.
+pub fn affine_denoising(noise: f64) -> ScoreSettings {
+    let (objective, score_layers) = ("denoising".into(), vec![]);
+    ScoreSettings { objective, score_layers, noise_start: noise, noise_end: noise, ..Default::default() }
+}
+
 /// n quantiles of N(0, 1) at (i + ½)/n, from its distribution function by the trapezoidal rule, n×1.
 pub fn quantiles(n: usize) -> Matrix {
     let (h, mut below, mut x) = (1e-4, 0.0, -8.0f64);

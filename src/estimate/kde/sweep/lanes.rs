@@ -45,6 +45,18 @@ impl<T: Real> Lanes<T> {
 
 const _: () = assert!(LANES == 32, "halves of 32");
 
+/// The smaller one; NaN where there is NaN.
+#[inline(always)]
+pub(super) fn least<T: Real>(a: T, b: T) -> T {
+    if b < a || b.is_nan() { b } else { a }
+}
+
+/// The larger one; NaN where there is NaN.
+#[inline(always)]
+pub(super) fn greatest<T: Real>(a: T, b: T) -> T {
+    if b > a || b.is_nan() { b } else { a }
+}
+
 /// One number for each query and each sample of a block, aligned to a cache line.
 #[repr(C, align(64))]
 pub(super) struct Tile<T>(pub [[T; LANES]; BLOCK]);

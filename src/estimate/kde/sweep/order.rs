@@ -1,6 +1,6 @@
 //! Points in an order that puts near ones beside each other, and boxes around blocks of them: what is far away is left out block by block.
 
-use super::lanes::Lanes;
+use super::lanes::{Lanes, greatest, least};
 use crate::estimate::kde::FEW;
 use crate::num::Real;
 
@@ -117,10 +117,9 @@ impl<T: Real> Boxes<T> {
     #[inline(always)]
     pub fn gaps(&self, x: &[Lanes<T>], out: &mut [T]) {
         let d = x.len();
-        let (mut low, mut high) = ([T::INFINITY; FEW], [T::NEG_INFINITY; FEW]);
+        let (mut low, mut high) = ([T::ZERO; FEW], [T::ZERO; FEW]);
         for c in 0..d {
-            low[c] = x[c].fold(least);
-            high[c] = x[c].fold(greatest);
+            (low[c], high[c]) = (x[c].fold(least), x[c].fold(greatest));
         }
         // a sum of d ≤ 11 rounded squares of rounded differences, here and in the sweep
         let safety = T::ONE - T::from_f64(32.0) * T::EPSILON;
@@ -135,18 +134,6 @@ impl<T: Real> Boxes<T> {
             *out = sum * safety;
         }
     }
-}
-
-/// The smaller one; NaN where there is NaN.
-#[inline(always)]
-fn least<T: Real>(a: T, b: T) -> T {
-    if b < a || b.is_nan() { b } else { a }
-}
-
-/// The larger one; NaN where there is NaN.
-#[inline(always)]
-fn greatest<T: Real>(a: T, b: T) -> T {
-    if b > a || b.is_nan() { b } else { a }
 }
 
 #[cfg(test)]

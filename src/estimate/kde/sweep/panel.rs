@@ -1,7 +1,7 @@
 //! A panel of queries against all samples.
 
 use super::Sweep;
-use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, nearest, sweep};
+use super::lanes::{BLOCK, LANES, Lanes, MASS, MASS2, SHIFT, Tile, greatest, least, nearest, sweep};
 use super::place::{Place, Rows, Samples};
 #[cfg(target_arch = "x86_64")]
 use super::wide;
@@ -210,13 +210,13 @@ fn left_out<const FMA: bool, T: Real>(gaps: &[T], limit: T, offset: T) -> f64 {
 /// The largest number of the lanes that are numbers.
 #[inline(always)]
 fn largest<T: Real>(x: &Lanes<T>) -> T {
-    Lanes(x.0.map(|x| if x > T::NEG_INFINITY { x } else { T::NEG_INFINITY })).fold(|a, b| if b > a { b } else { a })
+    Lanes(x.0.map(|x| if x > T::NEG_INFINITY { x } else { T::NEG_INFINITY })).fold(greatest)
 }
 
 /// The smallest number of the lanes that are numbers.
 #[inline(always)]
 fn smallest(x: &Lanes<f64>) -> f64 {
-    Lanes(x.0.map(|x| if x < f64::INFINITY { x } else { f64::INFINITY })).fold(|a, b| if b < a { b } else { a })
+    Lanes(x.0.map(|x| if x < f64::INFINITY { x } else { f64::INFINITY })).fold(least)
 }
 
 /// The blocks that are further than `reached` and not known to be further than `limit`; of unknown ones those of the first stage only.

@@ -1,6 +1,6 @@
 //! A panel of queries and the samples of a block, moved so that their distances are cheap.
 
-use super::lanes::{BLOCK, LANES, Lanes};
+use super::lanes::{BLOCK, LANES, Lanes, greatest, least};
 use super::order::Boxes;
 use crate::estimate::kde::FEW;
 use crate::num::Real;
@@ -70,8 +70,7 @@ impl<T: Real> Place<T> {
         let mut this = Self::unmoved(x, *nearest, low);
         let mut squares = Lanes([T::ZERO; LANES]);
         for c in 0..this.d {
-            let low = x[c].fold(|a, b| if b < a { b } else { a });
-            let high = x[c].fold(|a, b| if b > a { b } else { a });
+            let (low, high) = (x[c].fold(least), x[c].fold(greatest));
             this.middle[c] = T::from_f64(0.5) * low + T::from_f64(0.5) * high;
             this.half[c] = high - low;
             for l in 0..LANES {
@@ -81,7 +80,7 @@ impl<T: Real> Place<T> {
             }
         }
         // where one is no number, the panel is not small
-        let largest = squares.fold(|a, b| if b > a { b } else { a });
+        let largest = squares.fold(greatest);
         let start = -(largest + T::ONE);
         // so far above that no sum notices what is cut
         let lowest = low + T::from_f64(if size_of::<T>() == 4 { 42.5 } else { 85.0 });
