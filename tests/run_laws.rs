@@ -15,8 +15,9 @@ mod trial;
 use trial::small;
 
 /// The pairs (velocity, model) that make no sense.
-const REFUSED: [(&str, &str); 11] = [
+const REFUSED: [(&str, &str); 12] = [
     ("diffusive", "flow"),
+    ("matching", "flow"),
     ("ula", "generator"),
     ("ula", "flow"),
     ("mala", "generator"),

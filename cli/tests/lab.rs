@@ -238,6 +238,7 @@ fn other_velocities() {
         [
             "drift",
             "diffusive",
+            "matching",
             "stein",
             "ula",
             "mala",

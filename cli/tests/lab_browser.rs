@@ -231,7 +231,7 @@ fn networks(browser: &mut Browser) {
         assert_eq!(
             browser.value("[...$('c-velocity').options].filter(o => o.disabled).map(o => o.value)"),
             match model {
-                "flow" => json!(["diffusive", "ula", "mala", "perturbed"]),
+                "flow" => json!(["diffusive", "matching", "ula", "mala", "perturbed"]),
                 _ => json!(["ula", "mala", "log-variance", "perturbed"]),
             }
         );

@@ -7,9 +7,15 @@ use crate::num::{Real, ln_1p};
 use std::sync::Arc;
 
 /// Number of bumps φ of a squared distance.
-pub(crate) const BUMPS: usize = 16;
+pub(crate) const BUMPS: usize = 32;
 /// The largest squared distance that has a bump of its own.
 const FARTHEST: f64 = 64.0;
+/// The squared distance below which bumps are as far apart as they are there.
+const NEAR: f64 = 0.25;
+/// The distance at which two particles are near, and how much farther a message moves them where they meet: a smooth map takes two that nearly
+/// meet apart by its slope there, and smooth networks are slow to learn a steep one.
+const MEETING: f64 = 0.1;
+const STEEPER: f64 = 10.0;
 /// Rows of pairs that are computed at a time, some: their matrices stay in the second-level cache.
 const PAIRS: usize = 256;
 
@@ -39,7 +45,7 @@ struct Sizes {
 impl<'t, T: Real> Var<'t, T> {
     /// Of each particle i of configurations of `particles` of them in R^k, k = `dim`, the sums over the others of
     ///
-    /// (x_i - x_j) ⟨v, m_ij⟩ and m_ij = a(a(a_i + a_j + φ(|x_i - x_j|²) D + b) W + c), a = SiLU,
+    /// (x_i - x_j) g(|x_i - x_j|²) ⟨v, m_ij⟩ and m_ij = a(a(a_i + a_j + φ(|x_i - x_j|²) D + b) W + c), a = SiLU, g(s) = 1 + 10/√(1 + 100 s),
     ///
     /// side by side; `self` has a row (x_i, a_i) of k + w numbers for each particle, `weights` are D, b, W, c and vᵀ, one above the other.
     /// Each unordered pair is computed once.   N n×(k+w), ([`BUMPS`]+w+3)×w → N n×(k+w).
@@ -151,9 +157,12 @@ impl Messages {
         };
         let [distance, distance_bias, message, message_bias, way] = [BUMPS, 1, w, 1, 1].map(&mut next);
         let apart = pairs.difference(rows.columns(0..k));
-        let seen = bumps(apart.square().row_sums()).affine(distance, distance_bias);
+        let square = apart.square().row_sums();
+        let seen = bumps(square).affine(distance, distance_bias);
         let m = (pairs.sum(rows.columns(k..k + w)) + seen).silu().hidden(message, message_bias);
-        let moves = pairs.spread(apart * m.product(way, false, true), -T::ONE);
+        let near = (square * T::from_f64(1.0 / (MEETING * MEETING))).ln_1p() * T::from_f64(-0.5);
+        let steeper = near.exp() * T::from_f64(STEEPER) + T::ONE;
+        let moves = pairs.spread(apart * (m.product(way, false, true) * steeper), -T::ONE);
         moves.concat_columns(pairs.spread(m, T::ONE))
     }
 }
@@ -182,11 +191,11 @@ pub(super) fn pull_back<'t, T: Real>(
     [Some(out.rows(0..count).columns(0..columns)), Some(of_shared)]
 }
 
-/// φ(s), P×1 → P×[`BUMPS`]: exp(-(u - c)²/(2 δ²)), u = log(1 + s), at centres c from 0 to log(1 + [`FARTHEST`]), δ apart.
+/// φ(s), P×1 → P×[`BUMPS`]: exp(-(u - c)²/(2 δ²)), u = log(1 + s/[`NEAR`]), at centres c from 0 to u([`FARTHEST`]), δ apart.
 fn bumps<T: Real>(square: Var<'_, T>) -> Var<'_, T> {
-    let apart = ln_1p(FARTHEST) / (BUMPS - 1) as f64;
+    let apart = ln_1p(FARTHEST / NEAR) / (BUMPS - 1) as f64;
     let centres = Matrix::from_fn(1, BUMPS, |_, k| T::from_f64(apart * k as f64));
-    let away = square.ln_1p() - square.tape().leaf(&centres);
+    let away = (square * T::from_f64(1.0 / NEAR)).ln_1p() - square.tape().leaf(&centres);
     (away.square() * T::from_f64(-0.5 / (apart * apart))).exp()
 }
 

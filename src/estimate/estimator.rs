@@ -2,9 +2,9 @@
 
 use crate::density::Density;
 use crate::error::Result;
-use crate::estimate::{LawUse, Noised, NoisedTarget, Scene};
+use crate::estimate::{LawUse, LearntTarget, Noised, NoisedTarget, Scene};
 use crate::settings::Section;
-use crate::state::Stateful;
+use crate::state::{State, Stateful};
 use std::sync::Arc;
 
 /// An estimate of the law of a model, from a sample of it or from its exact density.
@@ -35,6 +35,16 @@ pub trait Estimator: Stateful + Send + Sync {
     /// A law near q with a known score, in the units of the frame, from which the estimate may start; called before [`Estimator::prepare`] of each
     /// step by models that have one.
     fn start_from(&mut self, _near: &Arc<dyn Density>) {}
+
+    /// The same estimate of the target's noised laws, to be learnt from points of it; None where nothing is learnt at many noise levels.
+    fn of_target(&self) -> Option<Box<dyn LearntTarget>> {
+        None
+    }
+
+    /// Goes on from the state of such a target: what was learnt of p is a start for q.
+    fn begin_at(&mut self, learnt: &State) -> Result<()> {
+        self.restore(learnt)
+    }
 
     /// Called once a step, before [`Estimator::noised`]: fits what is learnt.
     fn prepare(&mut self, _scene: &Scene) -> Result<()> {

@@ -27,5 +27,6 @@ pub use levels::Levels;
 pub use log_ratio::{LogZ, centre_log_ratio};
 pub use posterior::{PosteriorSettings, PosteriorTarget};
 pub use scene::{Classed, Clock, Law, LawUse, Noise, Noised, Query, Reference, Scene};
-pub use score::{ScoreNet, ScoreSettings};
+pub(crate) use score::{Divergence as ScoreDivergence, Lesson, Residual};
+pub use score::{LearntTarget, NoisedScore, ScoreNet, ScoreSettings};
 pub use target::{NoisedTarget, SmoothedTarget};

@@ -45,6 +45,7 @@ pub use figures::{Examination, FIGURES, Figures, Floor, Judge, Kind, Metric};
 pub use hypothesis::{MmdTest, SteinTest, Test, TestKind, mmd_test, mode_mass_test, stein_scale, stein_test};
 pub use mmd::{median_distance, mmd2};
 pub use modes::{ModeReport, ModeTruth};
+pub(crate) use n_body::aligned;
 pub use n_body::{Bins, aligned_wasserstein2, histogram_tv};
 pub use pairs::PairStatistic;
 pub use report::{Options, Report, evaluate, evaluate_by};

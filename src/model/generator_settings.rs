@@ -1,18 +1,21 @@
 //! Settings of a generator, and where it starts.
 
-use crate::density::{Affine, Orientation, Target, WeightedSamples};
+use crate::density::{Affine, Density, Orientation, Target, WeightedSamples};
 use crate::error::{Error, Result};
 use crate::linalg::{Matrix, MeanFree};
 use crate::metric::resample;
 use crate::model::frame_state::frame_of_state;
 use crate::model::model::{Built, Model, ModelSettings, Start};
+use crate::model::particle_start::fitted;
 use crate::model::{Classes, Generator, GeneratorModel, Searched};
 use crate::nn::Network;
 use crate::num::{Real, powf};
 use crate::search::{
-    Found, SearchSettings, at_peaks, blocks, fit_blocks, fit_mixture, follow, joined, refine, search, search_for_modes,
+    Found, HmcSettings, SearchSettings, at_peaks, blocks, fit_blocks, fit_mixture, follow, hmc, joined, refine, search,
+    search_for_modes,
 };
 use crate::state::{State, Stateful};
+use std::f64::consts::PI;
 use std::sync::Arc;
 
 crate::settings! {
@@ -26,6 +29,9 @@ crate::settings! {
         hidden: Vec<usize> = vec![128; 3], Rule::AtLeast(1);
         /// [n, k] for a network that exchanges, turns and reflects with n particles in R^k, whose mean is 0; it has no codes. [] for any other.
         equivariant: Vec<usize> = vec![], Rule::AtLeast(1);
+        /// Training steps of the flow to particles of the search that an equivariant network starts at, and as many of the pass that takes its
+        /// place; 0 to start at the identity.
+        fit: u64 = 3000, Rule::AtLeast(0);
         /// Adam's rate at the start; it falls to 0 along a half cosine.
         learning_rate: f64 = 2e-3, Rule::Positive;
         /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density; 0 for none. Chosen by the
@@ -45,6 +51,8 @@ crate::settings! {
     }
 }
 
+/// Trajectories of a chain from a particle of the search, in which its step is found.
+const SETTLING: usize = 100;
 /// Least noise: centres are f32 numbers, whose rounding in units of h stays below a thousandth.
 const LEAST_NOISE: f64 = 1e-4;
 
@@ -111,8 +119,10 @@ impl GeneratorSettings {
         let particles = self.particles()?;
         Network::check_dimension("equivariant", particles, target.dim())?;
         let mixture = target.densities.first().and_then(|p| p.mixture());
-        // without codes a search finds the units alone
-        let searches = (self.codes > 0 && start.points.is_none()) || (start.frame.is_none() && mixture.is_none());
+        let fits = particles.is_some() && self.fit > 0;
+        // otherwise a search finds the units alone
+        let searches =
+            ((self.codes > 0 || fits) && start.points.is_none()) || (start.frame.is_none() && mixture.is_none());
         let settings = SearchSettings { particles: self.search_particles, seed, start: start.frame.clone() };
         let mut found = match target.densities.first().filter(|_| searches) {
             // modes that particles missed are those of no symmetric law
@@ -120,6 +130,9 @@ impl GeneratorSettings {
             Some(p) => Some(search(&**p, &settings)?),
             None => None,
         };
+        if let (Some(p), Some(found), true) = (target.densities.first(), &mut found, fits) {
+            found.particles = settled(&**p, &found.particles, seed)?;
+        }
         let orientation = self.orientation_of(target, found.as_ref().filter(|_| start.points.is_none()), seed)?;
         if let (Some(o), Some(found)) = (&orientation, &mut found) {
             found.particles = o.orient(&found.particles, seed);
@@ -156,6 +169,12 @@ impl GeneratorSettings {
             check_source(source, frame.dim())?;
             let generator = Generator::<T>::at_source(frame, source, &self.hidden, seed);
             return Ok(Built { model: Box::new(GeneratorModel::new(generator, self.clone())), particles: None });
+        }
+        if let (Some(space), Some(points), true) = (particles, points, fits) {
+            let y = frame.standardise(points);
+            let mut model = GeneratorModel::<T>::fresh(frame, self.clone(), seed);
+            model.start_at(fitted(&y, space, &self.hidden, self.fit, seed)?);
+            return Ok(Built { model: Box::new(model), particles: Some(y) });
         }
         let points = points.filter(|_| self.codes > 0);
         let Some(y) = points.map(|points| frame.standardise(points)) else {
@@ -247,6 +266,13 @@ impl GeneratorSettings {
         model.restore(state)?;
         Ok(Box::new(model))
     }
+}
+
+/// Particles of a search after trajectories of Hamiltonian Monte Carlo, one chain each: nearer to equilibrium in energies.
+fn settled(p: &dyn Density, particles: &Matrix, seed: u64) -> Result<Matrix> {
+    let settings = HmcSettings { warmup: SETTLING, draws: 1, length: 0.5 * PI, acceptance: 0.8, seed };
+    let ends = hmc(p, particles, &settings)?.chains.iter().flat_map(|chain| chain.row(0).to_vec()).collect();
+    Ok(Matrix::from_vec(particles.rows(), particles.cols(), ends))
 }
 
 /// `Error::Dimension` where there are no points or they have not d coordinates, `Error::BadSample` at one that is not finite.

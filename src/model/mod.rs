@@ -16,6 +16,7 @@ mod memory_tests;
 #[allow(clippy::module_inception)]
 mod model;
 mod oriented_state;
+mod particle_start;
 mod particles;
 mod pieces;
 mod searched;

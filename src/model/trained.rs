@@ -11,7 +11,7 @@ use crate::model::frame_state::{frame_of_state, put_frame};
 use crate::model::generator_settings::check_source;
 use crate::model::model::{Drawn, Model, Request, Step};
 use crate::model::{Generator, GeneratorSettings, Latent, LatentBatch, Pieces, Searched};
-use crate::nn::{Adam, AdamState, cosine_rate};
+use crate::nn::{Adam, AdamState, Parameters, cosine_rate};
 use crate::num::Real;
 use crate::parallel;
 use crate::rng::Purpose;
@@ -102,6 +102,12 @@ impl<T: Real> GeneratorModel<T> {
             pieces,
             latent: None,
         }
+    }
+
+    /// The same with other parameters, at its start.
+    pub(super) fn start_at(&mut self, parameters: Parameters<T>) {
+        self.generator.parameters = parameters;
+        self.best = Best::new(&self.generator.parameters, &self.generator.latent);
     }
 
     /// What is trained.

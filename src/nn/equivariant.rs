@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// Every particle has a place x_i and features h_i ∈ R^w, which begin at one learned row (and what is seen of the `marks` of the
 /// configuration). A layer sends one message along each *unordered* pair, s_ij = |x_i - x_j|²:
 ///
-/// - m_ij = a(a(A(h_i + h_j) + D φ(s_ij) + b) W + c), a = SiLU, φ sixteen bumps in log(1 + s);
-/// - x_i ← x_i + Σ_j (x_i - x_j) ⟨v, m_ij⟩/(n - 1);
+/// - m_ij = a(a(A(h_i + h_j) + D φ(s_ij) + b) W + c), a = SiLU, φ 32 bumps in log(1 + 4s);
+/// - x_i ← x_i + Σ_j (x_i - x_j) g(s_ij) ⟨v, m_ij⟩/(n - 1), g(s) = 1 + 10/√(1 + 100 s), which takes two that nearly meet apart;
 /// - h_i ← h_i + a([h_i, Σ_j m_ij/(n - 1)] U + u).
 ///
 /// Its field is x^L - x^0, its scalar Σ_i ⟨r, h_i^L⟩. The field turns, reflects and exchanges with the particles, the scalar does not

@@ -150,7 +150,7 @@ impl Method {
                 // particles live in the target's own units; a generator's wide start would hardly move them: V_h falls like 1/h²
                 let lengths: &[(&str, f64)] = match (self.estimator.name(), self.velocity.name()) {
                     ("kde", "diffusive") => &[("bandwidth_start", 1.2), ("bandwidth_end", 0.03)],
-                    ("score", "diffusive") => &[("noise_start", 1.2), ("noise_end", 0.03)],
+                    ("score", "diffusive" | "matching") => &[("noise_start", 1.2), ("noise_end", 0.03)],
                     ("kde", _) => &[("bandwidth_start", 0.25), ("bandwidth_end", 0.03)],
                     ("score", _) => &[("noise_start", 0.25), ("noise_end", 0.03)],
                     _ => &[],
@@ -169,17 +169,21 @@ impl Method {
             }
             _ => {}
         }
-        if self.velocity.name() != "diffusive" {
+        if !matches!(self.velocity.name(), "diffusive" | "matching") {
             return Ok(());
         }
         // all levels at once
         if self.estimator.name() == "score" {
             self.estimator.set("objective", &Value::from("denoising"))?;
+            if self.velocity.name() == "matching" && self.model.name() != "particles" {
+                self.estimator.set("noise_start", &Value::Number(1.5))?;
+                self.estimator.set("noise_end", &Value::Number(0.05))?;
+            }
         }
         if self.estimator.keys().iter().any(|k| k.name == "levels") {
             self.estimator.set("levels", &Value::Whole(LEVELS))?;
         }
-        if self.model.name() == "particles" {
+        if self.model.name() == "particles" && self.velocity.name() == "diffusive" {
             // their units have no centre
             self.velocity.set("proposal", &Value::Number(0.0))?;
         }

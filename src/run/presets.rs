@@ -80,17 +80,18 @@ const DIKL: &[(&str, Choice)] = &[
 
 /// A batch as small as its pairs are many.
 const EQUIVARIANT: &[(&str, Choice)] = &[
+    ("run.steps", Choice::Whole(1500)),
     ("model.codes", Choice::Whole(0)),
     ("model.batch", Choice::Whole(256)),
     ("model.hidden", Choice::Wholes(&[64, 64, 64, 64])),
-    ("model.learning_rate", Choice::Number(1e-3)),
+    ("model.learning_rate", Choice::Number(5e-4)),
     ("model.equivariant", Choice::Particles),
     ("estimator.equivariant", Choice::Particles),
-    ("estimator.score_layers", Choice::Wholes(&[48, 48, 48])),
-    ("estimator.sample", Choice::Whole(640)),
-    ("estimator.score_rate", Choice::Number(1e-3)),
-    ("estimator.score_steps", Choice::Whole(6)),
-    ("estimator.score_batch", Choice::Whole(256)),
+    ("estimator.score_layers", Choice::Wholes(&[64, 64, 64, 64])),
+    ("estimator.sample", Choice::Whole(320)),
+    ("estimator.score_rate", Choice::Number(2e-3)),
+    ("estimator.score_steps", Choice::Whole(3)),
+    ("estimator.score_batch", Choice::Whole(128)),
 ];
 
 /// The method of who names none.
@@ -108,8 +109,8 @@ pub const PRESETS: &[Preset] = &[
     ),
     preset(
         "equivariant",
-        ["generator", "drift", "score"],
-        "the same with networks that exchange, turn and reflect with the target's particles",
+        ["generator", "matching", "score"],
+        "networks that exchange, turn and reflect with the target's particles, from samples of the search",
         EQUIVARIANT,
     ),
     preset(

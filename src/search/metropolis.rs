@@ -26,6 +26,8 @@ impl Default for Sweeps {
 
 /// Inverse temperature at the start.
 const HOT: f64 = 1e-3;
+/// Streams of rows that are moved, beside those of chains.
+const MOVED: u64 = 1 << 40;
 
 /// N samples of p in the coordinates of [`NBody`], N×d, by independent chains of single-particle Metropolis moves; equal in law to p but for
 /// the finite burn-in, and correlated within a chain. The same for any number of threads.
@@ -55,6 +57,17 @@ pub fn metropolis(p: &NBody, sweeps: Sweeps, n: usize, seed: u64) -> Matrix {
     out
 }
 
+/// Moves each row of y (N×d) by so many sweeps at temperature 1, which leave p invariant; row i has numbers of its own under `seed`.
+pub fn sweep(p: &NBody, y: &mut Matrix, sweeps: usize, seed: u64) {
+    let x = p.space().positions(y);
+    let ends = parallel::collect(0..y.rows(), |i| {
+        let mut chain = Chain::at(p, stream(seed, Purpose::Chain, MOVED | i as u64), x.row(i).to_vec());
+        (0..sweeps).for_each(|_| chain.sweep(1.0));
+        chain.x
+    });
+    *y = p.space().coordinates(&Matrix::from_vec(y.rows(), x.cols(), ends.concat()));
+}
+
 /// One chain; its mean wanders, and only differences of positions count.
 struct Chain<'a> {
     p: &'a NBody,
@@ -67,14 +80,17 @@ struct Chain<'a> {
 
 impl<'a> Chain<'a> {
     fn new(p: &'a NBody, mut rng: Stream) -> Self {
-        let space = p.space();
-        let mut x = vec![0.0; space.positions_dim()];
+        let mut x = vec![0.0; p.space().positions_dim()];
         fill_normal(&mut rng, &mut x);
+        Self::at(p, rng, x)
+    }
+
+    fn at(p: &'a NBody, rng: Stream, x: Vec<f64>) -> Self {
         let lengths = match p.pair() {
             Pair::DoubleWell => [0.5, 1.5, 4.0],
             Pair::LennardJones => [0.12, 0.3, 0.9],
         };
-        let mut chain = Self { p, rng, x, mean: vec![0.0; space.dim], lengths };
+        let mut chain = Self { p, rng, x, mean: vec![0.0; p.space().dim], lengths };
         chain.find_mean();
         chain
     }

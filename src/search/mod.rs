@@ -23,7 +23,7 @@ pub use fit::{fit_mixture, follow, refine};
 pub use found::{Found, Lacking, SearchSettings, search, search_for_modes};
 pub use frame::{frame_of, time_scale};
 pub use hmc::{HmcRun, HmcSettings, hmc};
-pub use metropolis::{Sweeps, metropolis};
+pub use metropolis::{Sweeps, metropolis, sweep};
 pub use polish::{Polish, PolishReport};
 pub use preferences::preferences;
 pub use temperatures::temperatures;

@@ -6,9 +6,9 @@ use crate::estimate::{Estimator, PosteriorSettings};
 use crate::linalg::Matrix;
 use crate::settings::Section;
 use crate::velocity::{
-    FisherSettings, Functional, FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings, MmdSettings,
-    MultiSettings, NewtonSettings, PerturbedSettings, RieszSettings, SinkhornSettings, SteinSettings,
-    UniversalSettings, Velocity,
+    FisherSettings, Functional, FunctionalSettings, LangevinSettings, LogVarianceSettings, MalaSettings,
+    MatchingSettings, MmdSettings, MultiSettings, NewtonSettings, PerturbedSettings, RieszSettings, SinkhornSettings,
+    SteinSettings, UniversalSettings, Velocity,
 };
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ pub fn all_velocities() -> Vec<Box<dyn VelocitySettings>> {
     vec![
         Box::<UniversalSettings>::default(),
         Box::<PosteriorSettings>::default(),
+        Box::<MatchingSettings>::default(),
         Box::<SteinSettings>::default(),
         Box::<LangevinSettings>::default(),
         Box::<MalaSettings>::default(),

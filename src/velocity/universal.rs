@@ -44,6 +44,8 @@ pub struct UniversalDrift {
     estimator: Box<dyn Estimator>,
     divergence: Arc<dyn Divergence>,
     clip: LogRatioClip,
+    /// Whether V is taken h times at bandwidth h = s/a, so that no noise level outweighs the others.
+    balanced: bool,
 }
 
 /// Largest h |∇ log r_h| that is followed. At h the two smoothed laws differ by about 1 in these units; an outlier can show any
@@ -51,6 +53,8 @@ pub struct UniversalDrift {
 const LARGEST_BETA: f64 = 2.0;
 /// Largest |V_i| that is followed without noise, in root mean squares of the batch: one point in a far tail must not turn the whole step.
 const OUTLIER: f64 = 10.0;
+/// The part of a target's state that an estimator of q can go on from.
+pub(crate) const LEARNT: &str = "learnt";
 /// A score beyond this is followed as this: its square times any weight is still a number.
 const STEEPEST: f64 = 1e100;
 
@@ -91,7 +95,29 @@ impl VelocitySettings for UniversalSettings {
 impl UniversalDrift {
     /// The drift of `divergence` towards `target`, with q from `estimator`; log-ratios are not clipped.
     pub fn new(target: Box<dyn NoisedTarget>, estimator: Box<dyn Estimator>, divergence: Arc<dyn Divergence>) -> Self {
-        Self { name: "drift", target, estimator, divergence, clip: LogRatioClip::NONE }
+        Self { name: "drift", target, estimator, divergence, clip: LogRatioClip::NONE, balanced: false }
+    }
+
+    /// The same with h V at the bandwidth h of each particle: the sum of T11 (d) with other positive weights.
+    pub(crate) fn balanced(self) -> Self {
+        Self { balanced: true, ..self }
+    }
+
+    /// Called once a step by a velocity whose target learns before q does.
+    pub(crate) fn refresh_target(&mut self, scene: &Scene) -> Result<()> {
+        self.target.refresh(scene.clock, scene.seed)
+    }
+
+    /// Lets the estimator of q go on from what the target has learnt, whose state is of the same kind.
+    pub(crate) fn begin_at_target(&mut self) -> Result<()> {
+        let mut learnt = State::default();
+        self.target.save(&mut learnt);
+        self.estimator.begin_at(&learnt.part(LEARNT))
+    }
+
+    /// Numbers of the target.
+    pub(crate) fn target_figures(&self) -> Vec<Figure> {
+        Figure::all_plain(self.target.figures()).collect()
     }
 
     /// The same under another name.
@@ -173,6 +199,10 @@ impl UniversalDrift {
         let divergence = own.as_deref().unwrap_or(&*self.divergence);
         let mut velocity: Matrix = Matrix::zeros(n, d);
         drift_into(divergence, self.clip, &log_ratio, &beta, &mut velocity);
+        if self.balanced {
+            let rows = velocity.as_mut_slice().chunks_exact_mut(d).zip(&at.noise);
+            rows.for_each(|(row, noise)| row.iter_mut().for_each(|v| *v *= noise.s / noise.a));
+        }
         let rms = root_mean_square(&velocity);
         let noisy = at.noise.iter().any(|noise| noise.s > 0.0);
         if !noisy {

@@ -36,8 +36,9 @@ pub(super) const MODELS: &[&str] = &["particles", "generator", "flow"];
 const PARTICLES: &[&str] = &["particles"];
 const NETWORKS: &[&str] = &["generator", "flow"];
 /// What a model cannot follow: velocity and model ([`pushforward::run::refused_pairs`]).
-pub const CANNOT: [(&str, &str); 9] = [
+pub const CANNOT: [(&str, &str); 10] = [
     ("diffusive", "flow"),
+    ("matching", "flow"),
     ("ula", "generator"),
     ("ula", "flow"),
     ("mala", "generator"),
@@ -49,9 +50,10 @@ pub const CANNOT: [(&str, &str); 9] = [
 ];
 
 /// The theorems of velocities that have their own.
-const THEOREMS: [(&str, &str); 10] = [
+const THEOREMS: [(&str, &str); 11] = [
     ("drift", "T1, T11"),
     ("diffusive", "T11, T32"),
+    ("matching", "T11"),
     ("stein", "T27"),
     ("log-variance", "T8"),
     ("multi", "T30"),

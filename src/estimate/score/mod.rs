@@ -1,7 +1,11 @@
 //! A score learnt on the way: the best affine score in closed form, and a network for what it leaves.
 
 mod network;
+mod of_target;
+mod saved;
 mod whitening;
+
+pub use of_target::{LearntTarget, NoisedScore};
 
 use crate::density::{Density, evaluate};
 use crate::error::{Error, Result};
@@ -13,7 +17,7 @@ use crate::nn::{Network, cosine_rate};
 use crate::num::{Real, ln, log_mean_exp};
 use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream, uniform};
 use crate::state::{State, Stateful};
-use network::{Divergence, Lesson, Residual};
+pub(crate) use network::{Divergence, Lesson, Residual};
 use std::sync::Arc;
 use whitening::{MARKS, Moments, Whitening, by_level, isotropic, marks};
 
@@ -184,12 +188,17 @@ impl<T: Real> ScoreNet<T> {
             (Some(moments), Reference::Independent(_)) => (moments.mean.clone(), moments.covariance()),
             _ => (scene.sample().column_means(), scene.sample().column_covariance()),
         };
+        self.whitenings_of(mean, covariance, scene.clock)
+    }
+
+    /// The same of a law with these moments.
+    fn whitenings_of(&self, mean: Vec<f64>, covariance: Matrix, clock: Clock) -> Result<Vec<Whitening>> {
         let (mean, covariance) = match self.particles() {
             Some(_) => isotropic(&mean, &covariance),
             None => (mean, covariance),
         };
         let Some(levels) = self.levels() else {
-            let noise = Noise { a: 1.0, s: self.noise(scene.clock) };
+            let noise = Noise { a: 1.0, s: self.noise(clock) };
             return Ok(vec![Whitening::new(&mean, &covariance, noise)?]);
         };
         let log = |noise: &Noise| ln(noise.s / noise.a);
@@ -261,6 +270,32 @@ impl<T: Real> ScoreNet<T> {
         Ok(Lesson { pull: pull.cast(), z: z.cast(), marks: Matrix::zeros(n, 0), divergence })
     }
 
+    /// What has been learnt of a law at points y (n×d) of the levels `of`: log q, empty where the network is a field, and the score.
+    fn law(&self, y: &Matrix, of: &[usize], whitenings: &[Whitening]) -> Result<Law> {
+        let (n, d) = y.shape();
+        let z = by_level(whitenings, of, y, Whitening::apply);
+        let (mut score, plain) = self.plain(y, &z, whitenings, of)?;
+        let (potential, field) = match self.useful() {
+            Some(residual) => residual.at(&z.cast(), &marks(whitenings, of)),
+            None => (vec![0.0; if self.settings.gives_density() { n } else { 0 }], Matrix::zeros(n, d)),
+        };
+        for (i, &k) in of.iter().enumerate() {
+            let output = whitenings[k].output;
+            score.row_mut(i).iter_mut().zip(field.row(i)).for_each(|(z, r)| *z = r / output - *z);
+        }
+        let score = by_level(whitenings, of, &score, |w, z| {
+            let mut score = z.clone();
+            solve_lower_transposed_rows(w.factor.lower(), &mut score);
+            score
+        });
+        let trained = self.useful().is_some();
+        let normaliser = |k: usize| self.normalisers.get(k).filter(|_| trained).copied().unwrap_or(0.0);
+        // nothing where the network is a field
+        let all = plain.iter().zip(&potential).zip(of);
+        let log_density = all.map(|((plain, phi), &k)| plain - normaliser(k) + phi / whitenings[k].output).collect();
+        Ok(Law { log_density, score })
+    }
+
     /// A network whose output is 0.
     fn untrained(&self, d: usize, seed: u64) -> Residual<T> {
         let marks = if self.settings.levels > 0 { MARKS } else { 0 };
@@ -321,49 +356,6 @@ impl<T: Real> ScoreNet<T> {
     }
 }
 
-impl<T: Real> Stateful for ScoreNet<T> {
-    fn save(&self, to: &mut State) {
-        let dim = self.moments.as_ref().map_or(0, |m| m.mean.len());
-        to.counters.insert("dim".into(), dim as u64);
-        to.counters.insert("trained".into(), u64::from(self.residual.is_some()));
-        if let Some(moments) = &self.moments {
-            to.put_row("weight", &[moments.weight]);
-            to.put_row("mean", &moments.mean);
-            to.put("square", &moments.square);
-        }
-        if let Some(residual) = &self.residual {
-            to.put_part("network", residual);
-            // one normaliser at least, as in files of before there were levels
-            let normalisers = if self.normalisers.is_empty() { &[0.0][..] } else { &self.normalisers };
-            to.put_row("held_out", &[&[self.held_out], normalisers].concat());
-        }
-    }
-
-    fn restore(&mut self, from: &State) -> Result<()> {
-        let (d, trained) = (from.counter("dim")? as usize, from.counter("trained")? > 0);
-        let moments = match d {
-            0 => None,
-            _ => Some(Moments {
-                weight: from.matrix::<f64>("weight", (1, 1))?[(0, 0)],
-                mean: from.matrix::<f64>("mean", (1, d))?.row(0).to_vec(),
-                square: from.matrix::<f64>("square", (d, d))?.clone(),
-            }),
-        };
-        let mut residual = None;
-        let (mut held_out, mut normalisers) = (0.0, Vec::new());
-        if trained {
-            let mut network = self.untrained(d, 0);
-            network.restore(&from.part("network"))?;
-            let levels = if self.is_potential() { self.settings.levels.max(1) } else { 1 };
-            let numbers = from.matrix::<f64>("held_out", (1, 1 + levels))?.row(0);
-            (held_out, normalisers) = (numbers[0], numbers[1..].to_vec());
-            residual = Some(network);
-        }
-        (self.moments, self.residual, self.held_out, self.normalisers) = (moments, residual, held_out, normalisers);
-        Ok(())
-    }
-}
-
 impl<T: Real> Estimator for ScoreNet<T> {
     fn name(&self) -> &'static str {
         "score"
@@ -379,6 +371,17 @@ impl<T: Real> Estimator for ScoreNet<T> {
 
     fn diffuses(&self) -> bool {
         self.settings.objective == "denoising"
+    }
+
+    fn of_target(&self) -> Option<Box<dyn LearntTarget>> {
+        self.levels().map(|_| Box::new(NoisedScore::<T>::new(self.settings.clone())) as Box<dyn LearntTarget>)
+    }
+
+    fn begin_at(&mut self, learnt: &State) -> Result<()> {
+        self.restore(learnt)?;
+        // the network alone: moments are quick to find
+        self.moments = None;
+        Ok(())
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
@@ -408,27 +411,8 @@ impl<T: Real> Estimator for ScoreNet<T> {
             let xi: Matrix = normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d);
             y = Matrix::from_fn(n, d, |i, j| noise[i].a * scene.x[(i, j)] + noise[i].s * xi[(i, j)]);
         }
-        let z = by_level(&whitenings, &of, &y, Whitening::apply);
-        let (mut score, plain) = self.plain(&y, &z, &whitenings, &of)?;
-        let (potential, field) = match self.useful() {
-            Some(residual) => residual.at(&z.cast(), &marks(&whitenings, &of)),
-            None => (vec![0.0; if self.settings.gives_density() { n } else { 0 }], Matrix::zeros(n, d)),
-        };
-        for (i, &k) in of.iter().enumerate() {
-            let output = whitenings[k].output;
-            score.row_mut(i).iter_mut().zip(field.row(i)).for_each(|(z, r)| *z = r / output - *z);
-        }
-        let score = by_level(&whitenings, &of, &score, |w, z| {
-            let mut score = z.clone();
-            solve_lower_transposed_rows(w.factor.lower(), &mut score);
-            score
-        });
-        let trained = self.useful().is_some();
-        let normaliser = |k: usize| self.normalisers.get(k).filter(|_| trained).copied().unwrap_or(0.0);
-        // nothing where the network is a field
-        let all = plain.iter().zip(&potential).zip(&of);
-        let log_density = all.map(|((plain, phi), &k)| plain - normaliser(k) + phi / whitenings[k].output).collect();
-        Ok(Noised { y, noise, q: Law { log_density, score }, p: None, trust: vec![1.0; n] })
+        let q = self.law(&y, &of, &whitenings)?;
+        Ok(Noised { y, noise, q, p: None, trust: vec![1.0; n] })
     }
 
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// r: R^d → R^d at whitened points, a field or the gradient of a scalar φ, with its optimiser. It begins at 0.
 #[derive(Debug, Clone)]
-pub(super) struct Residual<T: Real> {
+pub(crate) struct Residual<T: Real> {
     network: Network,
     parameters: Parameters<T>,
     adam: AdamState<T>,
@@ -20,7 +20,7 @@ pub(super) struct Residual<T: Real> {
 }
 
 /// What a residual is to learn from n points: Σ_i |r|² - 2⟨a, r⟩, with 2 div r where there are probes.
-pub(super) struct Lesson<T: Real> {
+pub(crate) struct Lesson<T: Real> {
     /// z, n×d.
     pub z: Matrix<T>,
     /// What the network sees beside each z, n×m.
@@ -32,7 +32,7 @@ pub(super) struct Lesson<T: Real> {
 }
 
 /// The divergence of a lesson.
-pub(super) enum Divergence<T: Real> {
+pub(crate) enum Divergence<T: Real> {
     /// Not there.
     None,
     /// By all d directions.
@@ -48,7 +48,7 @@ const UNIT: u64 = 35;
 
 impl<T: Real> Residual<T> {
     /// A network with these hidden layers and m = `marks` inputs beside z, whose output is 0; equivariant where z are `particles`.
-    pub(super) fn new(
+    pub(crate) fn new(
         dim: usize,
         marks: usize,
         hidden: &[usize],
@@ -62,7 +62,7 @@ impl<T: Real> Residual<T> {
         };
         let initial = network.silent::<T>(&mut stream(seed, Purpose::Initialise, UNIT));
         let parameters: Parameters<T> = initial.into_iter().map(|m| Arc::new(m.into())).collect();
-        Self { adam: AdamState::new(&parameters), network, parameters, potential }
+        Self { potential, ..Self::of(network, parameters) }
     }
 
     /// φ for a potential, else r, on a tape.
@@ -82,7 +82,7 @@ impl<T: Real> Residual<T> {
     }
 
     /// φ(z_i), n, empty for a field, and r(z_i), n×d.
-    pub(super) fn at(&self, z: &Matrix<T>, marks: &Matrix<T>) -> (Vec<f64>, Matrix) {
+    pub(crate) fn at(&self, z: &Matrix<T>, marks: &Matrix<T>) -> (Vec<f64>, Matrix) {
         let panels: Vec<(Vec<f64>, Vec<f64>)> = self.panels(z.rows(), |tape, rows| {
             let marks = marks.slice_rows(rows.clone());
             let (out, r) = self.on(&self.variables(tape), tape.leaf(&z.slice_rows(rows)), &marks);
@@ -155,7 +155,7 @@ impl<T: Real> Residual<T> {
     }
 
     /// One step of Adam down the lesson's mean. `Error::Diverged` where the gradient is not finite; nothing has changed then.
-    pub(super) fn learn(&mut self, lesson: &Lesson<T>, rate: f64, step: u64) -> Result<()> {
+    pub(crate) fn learn(&mut self, lesson: &Lesson<T>, rate: f64, step: u64) -> Result<()> {
         let n = lesson.z.rows();
         let parts = self.panels(n, |tape, rows| {
             let p = self.variables(tape);
@@ -173,6 +173,16 @@ impl<T: Real> Residual<T> {
         }
         Adam::default().step(&mut self.parameters, &gradient, &mut self.adam, rate);
         Ok(())
+    }
+
+    /// Its matrices.
+    pub(crate) fn parameters(&self) -> &Parameters<T> {
+        &self.parameters
+    }
+
+    /// A field by a network that has these matrices, with an optimiser that begins anew.
+    pub(crate) fn of(network: Network, parameters: Parameters<T>) -> Self {
+        Self { adam: AdamState::new(&parameters), network, parameters, potential: false }
     }
 
     /// Steps of Adam so far.
