@@ -145,3 +145,37 @@ fn unexplained(
     let length = 0.1 * width_of(covariance);
     Ok(open.take(climbs).map(|i| (x.row(i).to_vec(), length)).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Checks, on 40 modes in 50 dimensions of which particles know ten, that every point which 39 peaks do not explain lies next to the other mode, and
+    /// that 40 peaks explain all of 16,384 points.
+    #[test]
+    fn points_that_peaks_do_not_explain_lie_at_the_missing_one() {
+        let (d, count) = (50, 40);
+        let mut rng = stream(7, Purpose::Check, 0);
+        let means = Matrix::from_fn(count, d, |_, _| 8.0 * (2.0 * uniform(&mut rng) - 1.0));
+        let p = GaussianMixture::isotropic(&[1.0 / count as f64; 40], means.clone(), 1.3).unwrap();
+        let known = GaussianMixture::isotropic(&[0.1; 10], means.slice_rows(0..10), 1.3).unwrap();
+        let x = known.sample(2048, 3).unwrap();
+        let probe = Probe { target: &p, frame: Affine::identity(d) };
+        let peak = |k: usize| Peak {
+            x: means.row(k).to_vec(),
+            factor: p.factors()[k].lower().clone(),
+            log_mass: ln(p.weights()[k]),
+        };
+        let open = |peaks: usize| {
+            let tops: Vec<Peak> = (0..peaks).map(peak).collect();
+            unexplained(&probe, &x, &x.column_covariance(), &tops, 1, 0, &mut Tally::default()).unwrap()
+        };
+        let at = |x: &[f64]| {
+            let square = |k: usize| x.iter().zip(means.row(k)).map(|(a, b)| (a - b) * (a - b)).sum::<f64>();
+            (0..count).min_by(|&a, &b| square(a).total_cmp(&square(b))).unwrap()
+        };
+        let left = open(count - 1);
+        assert!(left.len() > 20 && left.iter().all(|(x, _)| at(x) == count - 1), "{}", left.len());
+        assert!(open(count).is_empty());
+    }
+}
