@@ -109,7 +109,8 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
 }
 
 /// [`search`], which then looks for modes with too few particles where log Z is uncertain or the populations disagree ([`Found::lacking`]).
-/// It asks for some 3 million evaluations more, up to 5 million where round after round finds one, and only a start with a piece for each mode uses what it finds.
+/// It asks for up to some 3 million evaluations more, and for up to a million in each of at most 8 rounds, and only a start with a piece for each mode uses
+/// what it finds.
 pub fn search_for_modes(target: &dyn Density, settings: &SearchSettings) -> Result<Found> {
     searched(target, settings, true)
 }
