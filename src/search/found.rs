@@ -2,10 +2,10 @@
 
 use crate::density::{Affine, Density, GaussianMixture};
 use crate::error::{Error, Result};
-use crate::linalg::{Cholesky, Matrix, matmul, solve_lower};
-use crate::num::{exp, ln, log_sum_exp, softmax};
-use crate::rng::{Purpose, fill_normal, stream};
+use crate::linalg::{Matrix, solve_lower};
+use crate::num::ln;
 use crate::search::disagreement::Disagreement;
+use crate::search::lacking::{Lacking, lacking};
 use crate::search::peaks::{PEAKS, Peak, affordable, around, covariance_factor, merged, peaks, spheres};
 use crate::search::population::{Population, combined, disagreement, lower_frame};
 use crate::search::probe::{Probe, Tally};
@@ -57,17 +57,6 @@ pub struct Found {
     pub lacking: Option<Lacking>,
 }
 
-/// Peaks of p, some of which have too few particles: a Gaussian at each, in the units of the target, weighted by Laplace's approximation.
-#[derive(Debug, Clone)]
-pub struct Lacking {
-    /// At those that lack particles.
-    pub peaks: GaussianMixture,
-    /// Their share of the mass.
-    pub share: f64,
-    /// At all peaks.
-    pub all: GaussianMixture,
-}
-
 impl Found {
     /// The frame of the particles.
     pub fn frame(&self) -> Result<Affine> {
@@ -98,10 +87,6 @@ const WIDER: f64 = 1.5;
 const LEAST_CHECK: usize = 512;
 /// Standard error of log Z from which modes with too few particles are looked for, also where the populations agree.
 const UNCERTAIN: f64 = 0.15;
-/// Climbs that look for them, half of them from particles of both populations, half from Gaussians of their covariance and of two of their widths; and the most
-/// numbers in a batch of their scores, which bounds the climbs in many dimensions.
-const CLIMBS: usize = 2048;
-const NUMBERS: usize = 1 << 23;
 /// Log of the share of the mass from which a peak holds most of it.
 const MOST: f64 = -0.5;
 /// Share of the moves of the last stage at points that are NaN or +inf from which a target is refused.
@@ -124,7 +109,8 @@ pub fn search(target: &dyn Density, settings: &SearchSettings) -> Result<Found> 
 }
 
 /// [`search`], which then looks for modes with too few particles where log Z is uncertain or the populations disagree ([`Found::lacking`]).
-/// It asks for up to some 3 million evaluations more, and only a start with a piece for each mode uses what it finds.
+/// It asks for up to some 3 million evaluations more, and for up to a million in each of at most 8 rounds, and only a start with a piece for each mode uses
+/// what it finds.
 pub fn search_for_modes(target: &dyn Density, settings: &SearchSettings) -> Result<Found> {
     searched(target, settings, true)
 }
@@ -294,53 +280,6 @@ fn climbs(probe: &Probe, first: &Ended, seed: u64, tally: &mut Tally) -> Result<
         found = merged(found, peaks(probe, &near, tally)?);
     }
     Ok(found)
-}
-
-/// The peaks at which the first population has too few particles, as [`Found::lacking`]: of a mixture its components, else those that climbs
-/// from many places find.
-fn lacking(
-    probe: &Probe,
-    [chosen, other]: [&Population; 2],
-    mut tops: Vec<Peak>,
-    seed: u64,
-    tally: &mut Tally,
-) -> Result<Option<Lacking>> {
-    let d = probe.frame.dim();
-    let [chosen, other] = [chosen, other].map(|p| p.in_units_of(&probe.frame));
-    if probe.target.mixture().is_none() {
-        let (mean, covariance) = (chosen.end.x.column_means(), chosen.end.x.column_covariance());
-        let Some(cloud) = lower_frame(mean.clone(), &covariance) else { return Ok(None) };
-        let spread = ((0..d).map(|i| covariance[(i, i)]).sum::<f64>() / d as f64).sqrt().max(f64::MIN_POSITIVE);
-        let quarter = CLIMBS.min(NUMBERS / ((2 * d + 1) * d)) / 4;
-        let mut z: Matrix = Matrix::zeros(2 * quarter, d);
-        fill_normal(&mut stream(seed, Purpose::Probe, 4), z.as_mut_slice());
-        // the wider ones coordinate by coordinate: particles in fewer modes than dimensions span no direction to the others; and of two modes at
-        // one angle the nearer one hides the other
-        let near = cloud.restore(&z.slice_rows(0..quarter));
-        let far = |i: usize, j: usize| mean[j] + 2.0 * covariance[(j, j)].sqrt() * z[(quarter + i, j)];
-        let far = Matrix::from_fn(quarter, d, far);
-        let some = |x: &Matrix| x.gather_rows(&(0..quarter).map(|k| k * x.rows() / quarter).collect::<Vec<_>>());
-        let places = [some(&chosen.end.x), some(&other.end.x), near, far];
-        let from: Vec<_> = places.iter().flat_map(|x| x.iter_rows()).map(|x| (x.to_vec(), 0.1 * spread)).collect();
-        tops = merged(tops, peaks(probe, &from, tally)?);
-    }
-    let log_z = chosen.end.log_z;
-    let (_, l) = probe.frame.parts();
-    let factor = |peak: &Peak| covariance_factor(&matmul(&l, &peak.factor));
-    let all: Vec<(&Peak, Cholesky)> = tops.iter().filter_map(|peak| Some((peak, factor(peak)?))).collect();
-    let found: Vec<(&Peak, Cholesky)> = all.iter().filter(|(peak, _)| chosen.lacks(peak)).cloned().collect();
-    let gaussians = |of: Vec<(&Peak, Cholesky)>| {
-        let masses: Vec<f64> = of.iter().map(|(peak, _)| peak.log_mass).collect();
-        let means = Matrix::from_rows(&of.iter().map(|(peak, _)| peak.x.as_slice()).collect::<Vec<_>>());
-        let factors = of.into_iter().map(|(_, factor)| factor.lower().clone()).collect();
-        let mixture = GaussianMixture::of_lower_factors(softmax(&masses), probe.frame.restore(&means), factors);
-        (mixture, log_sum_exp(&masses))
-    };
-    if found.is_empty() {
-        return Ok(None);
-    }
-    let (peaks, mass) = gaussians(found);
-    Ok(Some(Lacking { peaks, share: exp(mass - log_sum_exp(&[mass, log_z])), all: gaussians(all).0 }))
 }
 
 /// The probe and the start of populations that know the peaks.
