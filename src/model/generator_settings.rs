@@ -31,7 +31,7 @@ crate::settings! {
         equivariant: Vec<usize> = vec![], Rule::AtLeast(1);
         /// Training steps of the flow to particles of the search that an equivariant network starts at, and as many of the pass that takes its
         /// place; 0 to start at the identity.
-        fit: u64 = 3000, Rule::AtLeast(0);
+        fit: u64 = 2000, Rule::AtLeast(0);
         /// Adam's rate at the start; it falls to 0 along a half cosine.
         learning_rate: f64 = 2e-3, Rule::Positive;
         /// Noise h of a generator with codes, in units of its pieces, at most 1: what gives its law a density; 0 for none. Chosen by the

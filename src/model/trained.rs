@@ -265,7 +265,8 @@ impl<T: Real> Model for GeneratorModel<T> {
 
     fn follow(&mut self, step: Step<'_>) -> Result<Vec<Figure>> {
         let figure = |key: &str| step.pull.figures().iter().find(|f| f.key == key).map(|f| f.value);
-        let (kl, log_p) = (figure("kl"), figure("mean_log_density").filter(|_| figure("bandwidth").is_none()));
+        let noisy = figure("bandwidth").is_some();
+        let (kl, log_p) = (figure("kl"), figure("mean_log_density").filter(|_| !noisy));
         let (velocity, growth) = match step.pull {
             Pull::Points(field) => (field.velocity, field.growth),
             Pull::Displacement { by, .. } => (by, None),
@@ -289,7 +290,8 @@ impl<T: Real> Model for GeneratorModel<T> {
                 let limit = STEEPEST * (velocity.cols() as f64).sqrt();
                 cotangent.as_mut_slice().chunks_exact_mut(velocity.cols()).for_each(|row| shorten(row, limit));
             }
-            if let Some(space) = self.generator.particles() {
+            // scores of laws with noise are bounded
+            if let (Some(space), false) = (self.generator.particles(), noisy) {
                 cotangent = calmed(space, &cotangent.cast()).cast();
             }
             // T9: the regression's cotangent is -V/n; Adam's step does not depend on its size, the division keeps it in range

@@ -177,7 +177,7 @@ impl Method {
             self.estimator.set("objective", &Value::from("denoising"))?;
             if self.velocity.name() == "matching" && self.model.name() != "particles" {
                 self.estimator.set("noise_start", &Value::Number(1.5))?;
-                self.estimator.set("noise_end", &Value::Number(0.05))?;
+                self.estimator.set("noise_end", &Value::Number(0.04))?;
             }
         }
         if self.estimator.keys().iter().any(|k| k.name == "levels") {

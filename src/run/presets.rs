@@ -84,7 +84,7 @@ const EQUIVARIANT: &[(&str, Choice)] = &[
     ("model.codes", Choice::Whole(0)),
     ("model.batch", Choice::Whole(256)),
     ("model.hidden", Choice::Wholes(&[64, 64, 64, 64])),
-    ("model.learning_rate", Choice::Number(5e-4)),
+    ("model.learning_rate", Choice::Number(1e-3)),
     ("model.equivariant", Choice::Particles),
     ("estimator.equivariant", Choice::Particles),
     ("estimator.score_layers", Choice::Wholes(&[64, 64, 64, 64])),

@@ -44,7 +44,7 @@ pub struct UniversalDrift {
     estimator: Box<dyn Estimator>,
     divergence: Arc<dyn Divergence>,
     clip: LogRatioClip,
-    /// Whether V is taken h times at bandwidth h = s/a, so that no noise level outweighs the others.
+    /// Whether V is taken h times at bandwidth h = s/a, so that no noise level outweighs the others; and never shortened, between learnt scores.
     balanced: bool,
 }
 
@@ -98,7 +98,8 @@ impl UniversalDrift {
         Self { name: "drift", target, estimator, divergence, clip: LogRatioClip::NONE, balanced: false }
     }
 
-    /// The same with h V at the bandwidth h of each particle: the sum of T11 (d) with other positive weights.
+    /// The same with h V at the bandwidth h of each particle: the sum of T11 (d) with other positive weights. Both scores are learnt, so no V is beyond
+    /// what networks give.
     pub(crate) fn balanced(self) -> Self {
         Self { balanced: true, ..self }
     }
@@ -160,7 +161,7 @@ impl UniversalDrift {
             row.iter_mut()
                 .zip(q)
                 .for_each(|(b, q)| *b = b.clamp(-STEEPEST, STEEPEST) - mutant!("beta-sum", -trust, trust) * q);
-            if noise.s > 0.0 {
+            if noise.s > 0.0 && !self.balanced {
                 shorten(row, mutant!("beta-capped", 0.05 * LARGEST_BETA, LARGEST_BETA) / noise.s);
             }
         }
