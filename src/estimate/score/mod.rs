@@ -6,9 +6,9 @@ mod whitening;
 use crate::density::{Density, evaluate};
 use crate::error::{Error, Result};
 use crate::estimate::{
-    Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Reference, Scene,
+    Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Query, Reference, Scene,
 };
-use crate::linalg::{Matrix, MeanFree, solve_lower_transposed_rows};
+use crate::linalg::{Matrix, MeanFree, matmul, solve_lower_transposed_rows};
 use crate::nn::{Network, cosine_rate};
 use crate::num::{Real, ln, log_mean_exp};
 use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream, uniform};
@@ -34,7 +34,7 @@ crate::settings! {
         equivariant: Vec<usize> = vec![], Rule::AtLeast(1);
         /// Adam's rate for the network; where each step has a new sample it falls to 0 along a half cosine.
         score_rate: f64 = 2e-3, Rule::Positive;
-        /// Training steps of the network in each step; for particles, which stay the same, fewer where a held-out fifth is met no better.
+        /// Training steps of the network in each step; for particles, which stay the same, fewer where a held-out third is met no better.
         score_steps: usize = 10, Rule::AtLeast(1);
         /// Points of one training step.
         score_batch: usize = 512, Rule::AtLeast(8);
@@ -57,8 +57,12 @@ crate::settings! {
 }
 
 /// ∇ log q(x) ≈ L⁻ᵀ(-z + r(z)), z = L⁻¹(x - m), with the mean m and covariance C = LLᵀ of the sample in closed form and a network r,
-/// which is trained on the way: warm from step to step, for particles no further than a held-out fifth of them is met better, and left out
+/// which is trained on the way: warm from step to step, for particles no further than a held-out third of them is met better, and left out
 /// of a step where held-out points are met better without it.
+///
+/// Near the end q is nearer to p than to a Gaussian. Towards a target ([`Estimator::prepare_towards`]), and as soon as its own score with an affine rest
+/// in closed form meets the sample no worse, ∇ log q ≈ ∇ log p + L⁻ᵀ(Az + b + r(z)) with a new r from then on: A = -(E[z(Lᵀ∇ log p)ᵀ] + I), b = -E[Lᵀ∇ log p].
+/// What is not seen of r then leaves particles where they are, instead of leading them by an affine score for ever.
 ///
 /// Since E|∇log q|² does not depend on the network, all objectives have the same minimiser, r = LᵀC⁻¹(x - m) + Lᵀ∇ log q:
 ///
@@ -85,10 +89,20 @@ pub struct ScoreNet<T: Real> {
     normalisers: Vec<f64>,
     /// A law near q.
     near: Option<Arc<dyn Density>>,
+    /// A over b, (d+1)×d, where the target's score is what r is learnt from.
+    rest: Option<Matrix>,
+    /// The target at the sample of the step.
+    asked: Option<(Matrix, Law)>,
 }
 
-/// One of so many points is held out.
+/// One of so many points of a new sample is held out.
 const HELD_OUT: usize = 5;
+/// One of so many particles, the middle ones: the ends of a sorted sample are learnt from.
+const HELD_PARTICLES: usize = 3;
+/// Steps between two looks whether the target's score meets the sample better.
+const LOOK: u64 = 10;
+/// Reach of the differences behind the divergence of the target's score, in whitened units: an error of 1e-6 of its third derivative.
+const REACH: f64 = 1e-3;
 /// Training steps between two looks at the held-out points.
 const CHECK: usize = 5;
 /// Fewer points than this train no network.
@@ -99,6 +113,24 @@ const EXACT: usize = 3;
 const DRAWS: usize = 1024;
 /// Streams of a step's training, beside those of its jitter.
 const TRAINING: u64 = 1 << 61;
+
+/// A = -(E[z tᵀ] + I) over b = -E[t], (d+1)×d, of z and t, n×d: the affine field f(z) = Az + b with the least E[|f|² + 2⟨t, f⟩ + 2 div f].
+fn affine_rest(z: &Matrix, t: &Matrix) -> Matrix {
+    let (n, d) = z.shape();
+    let both = matmul(&z.transpose(), t);
+    let mean = t.column_means();
+    Matrix::from_fn(d + 1, d, |i, j| match i {
+        i if i == d => -mean[j],
+        i => -both[(i, j)] / n as f64 - f64::from(u8::from(i == j)),
+    })
+}
+
+/// -(t + Az + b), n×d.
+fn less_rest(z: &Matrix, t: &Matrix, rest: &Matrix) -> Matrix {
+    let (n, d) = z.shape();
+    let bent = matmul(z, &rest.slice_rows(0..d));
+    Matrix::from_fn(n, d, |i, j| -(t[(i, j)] + bent[(i, j)] + rest[(d, j)]))
+}
 
 impl EstimatorSettings for ScoreSettings {
     fn name(&self) -> &'static str {
@@ -141,7 +173,7 @@ impl EstimatorSettings for ScoreSettings {
 impl<T: Real> ScoreNet<T> {
     /// With these settings, before any training.
     pub fn new(settings: ScoreSettings) -> Self {
-        Self { settings, moments: None, residual: None, held_out: 0.0, normalisers: Vec::new(), near: None }
+        Self { settings, moments: None, residual: None, held_out: 0.0, normalisers: Vec::new(), near: None, rest: None, asked: None }
     }
 
     /// The noise of a step: 0 but for denoising.
@@ -216,13 +248,88 @@ impl<T: Real> ScoreNet<T> {
             let log_density = z.iter_rows().zip(of).map(|(z, &k)| constants[k] - 0.5 * square(z)).collect();
             return Ok((z.clone(), log_density));
         };
-        let (at, lower) = (evaluate(&*near, x)?, whitenings[0].factor.lower());
-        let pull = |i: usize, j: usize| -(j..d).map(|k| lower[(k, j)] * at.score[(i, k)]).sum::<f64>();
-        Ok((Matrix::from_fn(x.rows(), d, pull), at.log_density))
+        let at = evaluate(&*near, x)?;
+        Ok((whitenings[0].of_score(&at.score).map(|t| -t), at.log_density))
     }
 
-    /// What the points x (n×d) teach, under fresh signs or noise.
-    fn lesson(&self, x: &Matrix, whitenings: &[Whitening], rng: &mut Stream) -> Result<Lesson<T>> {
+    /// Whether r can be learnt from the target's score: a field without noise that nothing else is known of.
+    fn can_turn(&self) -> bool {
+        let s = &self.settings;
+        !self.is_potential() && s.objective != "denoising" && s.equivariant.is_empty() && self.near.is_none()
+    }
+
+    /// -Lᵀ∇ log p less the affine rest at the sample of a step, n×d, where r is learnt from that; looks now and then whether it is to be.
+    fn pulls(&mut self, scene: &Scene, target: Option<&dyn NoisedTarget>) -> Result<Option<Matrix>> {
+        let step = scene.clock.step;
+        self.asked = None;
+        let Some(target) = target.filter(|_| self.can_turn()) else {
+            if self.rest.take().is_some() {
+                self.residual = None;
+            }
+            return Ok(None);
+        };
+        if self.rest.is_none() && (self.residual.is_none() || step == 0 || !step.is_multiple_of(LOOK)) {
+            return Ok(None);
+        }
+        let (sample, whitening) = (scene.sample(), self.whitenings(scene)?.remove(0));
+        let at = target.at(&Query { x: sample, noise: &vec![whitening.noise; sample.rows()] })?;
+        let (z, t) = (whitening.apply(sample), whitening.of_score(&at.score));
+        let mut rest = affine_rest(&z, &t);
+        if let Some(past) = &self.rest {
+            // as long a memory as that of the moments
+            let weight = self.moments.as_ref().map_or(1.0, |moments| moments.weight);
+            rest = Matrix::from_fn(rest.rows(), rest.cols(), |i, j| past[(i, j)] + (rest[(i, j)] - past[(i, j)]) / weight);
+        }
+        let pull = less_rest(&z, &t, &rest);
+        if self.rest.is_none() {
+            let Ok(divergence) = self.divergence(scene, target, &whitening) else { return Ok(None) };
+            let (n, d) = z.shape();
+            let mean_square = |m: &Matrix| m.as_slice().iter().map(|v| v * v).sum::<f64>() / n as f64;
+            let trace: f64 = (0..d).map(|j| rest[(j, j)]).sum();
+            let there = mean_square(&pull) + 2.0 * (divergence + trace);
+            let here = mean_square(&z) - 2.0 * d as f64 + self.held_out.min(0.0);
+            // not a number is not better
+            if !(there < here) {
+                return Ok(None);
+            }
+            self.residual = None;
+        }
+        self.rest = Some(rest);
+        self.asked = Some((sample.clone(), at));
+        Ok(Some(pull))
+    }
+
+    /// The mean over the sample of div Lᵀ∇ log p in z, by differences: along all axes up to 3 dimensions, else along random signs.
+    fn divergence(&self, scene: &Scene, target: &dyn NoisedTarget, whitening: &Whitening) -> Result<f64> {
+        let (sample, lower) = (scene.sample(), whitening.factor.lower());
+        let (n, d) = sample.shape();
+        let along = |v: &Matrix| -> Result<f64> {
+            let moved = |way: f64| {
+                let x = Matrix::from_fn(n, d, |i, j| {
+                    sample[(i, j)] + way * REACH * (0..=j).map(|k| lower[(j, k)] * v[(i, k)]).sum::<f64>()
+                });
+                let at = target.at(&Query { x: &x, noise: &vec![whitening.noise; n] })?;
+                let t = whitening.of_score(&at.score);
+                Ok::<_, Error>(t.as_slice().iter().zip(v.as_slice()).map(|(t, v)| t * v).sum::<f64>())
+            };
+            Ok((moved(1.0)? - moved(-1.0)?) / (2.0 * REACH * n as f64))
+        };
+        if d <= EXACT {
+            return (0..d).map(|k| along(&Matrix::from_fn(n, d, |_, j| f64::from(u8::from(j == k))))).sum();
+        }
+        let mut v = Matrix::zeros(n, d);
+        fill_signs(&mut stream(scene.seed, Purpose::Jitter, (TRAINING << 1) | scene.clock.step), v.as_mut_slice());
+        along(&v)
+    }
+
+    /// What the points x (n×d) teach, under fresh signs or noise; from `pull`, where it is given.
+    fn lesson(
+        &self,
+        x: &Matrix,
+        pull: Option<Matrix>,
+        whitenings: &[Whitening],
+        rng: &mut Stream,
+    ) -> Result<Lesson<T>> {
         let (n, d) = x.shape();
         if self.settings.objective == "denoising" {
             let many = whitenings.len() as f64;
@@ -246,7 +353,10 @@ impl<T: Real> ScoreNet<T> {
             return Ok(Lesson { z: z.cast(), marks, pull: pull.cast(), divergence: Divergence::None });
         }
         let z = whitenings[0].apply(x);
-        let pull = self.plain(x, &z, whitenings, &vec![0; n])?.0;
+        let pull = match pull {
+            Some(pull) => pull,
+            None => self.plain(x, &z, whitenings, &vec![0; n])?.0,
+        };
         let sliced = self.settings.objective == "sliced";
         let probes = self.settings.probes.unwrap_or(if d <= EXACT && !sliced { 0 } else { 1 });
         let signs = |rng: &mut Stream| {
@@ -267,8 +377,8 @@ impl<T: Real> ScoreNet<T> {
         Residual::new(d, marks, &self.settings.score_layers, self.particles(), self.is_potential(), seed)
     }
 
-    /// Trains the network on the sample of a step.
-    fn train(&mut self, scene: &Scene) -> Result<()> {
+    /// Trains the network on the sample of a step, from these pulls where there are any.
+    fn train(&mut self, scene: &Scene, pulls: Option<Matrix>) -> Result<()> {
         let (sample, whitenings) = (scene.sample(), self.whitenings(scene)?);
         let (n, d, step) = (sample.rows(), sample.cols(), scene.clock.step);
         let settings = self.settings.clone();
@@ -278,9 +388,16 @@ impl<T: Real> ScoreNet<T> {
         };
         let mut rng = stream(scene.seed, Purpose::Jitter, TRAINING | step);
         // the same particles are held out in every step: what was learnt by heart would not be met there
-        let (held, seen): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % HELD_OUT == HELD_OUT - 1);
-        let held = self.lesson(&sample.gather_rows(&held), &whitenings, &mut rng)?;
         let fresh = matches!(scene.reference, Reference::Independent(_));
+        let (held, seen): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| match fresh {
+            true => i % HELD_OUT == HELD_OUT - 1,
+            false => i % HELD_PARTICLES == HELD_PARTICLES / 2,
+        });
+        let teach = |net: &Self, rows: &[usize], rng: &mut Stream| {
+            let pull = pulls.as_ref().map(|pulls| pulls.gather_rows(rows));
+            net.lesson(&sample.gather_rows(rows), pull, &whitenings, rng)
+        };
+        let held = teach(self, &held, &mut rng)?;
         let rate =
             if fresh { cosine_rate(settings.score_rate, step, scene.clock.steps.max(1)) } else { settings.score_rate };
         let turns = seen.len().div_ceil(settings.score_batch);
@@ -289,7 +406,7 @@ impl<T: Real> ScoreNet<T> {
             // every so-manieth row: neighbours in a stratified sample are alike
             let turn = (residual.steps() % turns as u64) as usize;
             let rows: Vec<usize> = seen.iter().copied().skip(turn).step_by(turns).collect();
-            let lesson = self.lesson(&sample.gather_rows(&rows), &whitenings, &mut rng)?;
+            let lesson = teach(self, &rows, &mut rng)?;
             residual.learn(&lesson, rate, step)?;
             // a sample that is new in each step cannot be learnt by heart
             if !fresh && ((k + 1).is_multiple_of(CHECK) || k + 1 == settings.score_steps) {
@@ -319,6 +436,25 @@ impl<T: Real> ScoreNet<T> {
         }
         Ok(())
     }
+
+    /// Moments and network of a step, towards a target where there is one.
+    fn learn(&mut self, scene: &Scene, target: Option<&dyn NoisedTarget>) -> Result<()> {
+        let (n, d) = scene.sample().shape();
+        if n < d + 2 {
+            return Err(Error::Mismatch {
+                what: format!("a score in {d} dimensions cannot be learnt from {n} points"),
+                remedy: format!("give at least {} particles, or a larger 'sample'", d + 2),
+            });
+        }
+        Network::check_dimension("equivariant", self.particles(), d)?;
+        let share = if matches!(scene.reference, Reference::Own) { 0.0 } else { self.settings.moments };
+        self.moments = Some(Moments::followed_by(self.moments.as_ref(), scene.sample(), share));
+        if self.settings.score_layers.is_empty() || n < FEWEST {
+            return Ok(());
+        }
+        let pulls = self.pulls(scene, target)?;
+        self.train(scene, pulls)
+    }
 }
 
 impl<T: Real> Stateful for ScoreNet<T> {
@@ -330,6 +466,10 @@ impl<T: Real> Stateful for ScoreNet<T> {
             to.put_row("weight", &[moments.weight]);
             to.put_row("mean", &moments.mean);
             to.put("square", &moments.square);
+        }
+        to.counters.insert("towards".into(), u64::from(self.rest.is_some()));
+        if let Some(rest) = &self.rest {
+            to.put("rest", rest);
         }
         if let Some(residual) = &self.residual {
             to.put_part("network", residual);
@@ -359,6 +499,9 @@ impl<T: Real> Stateful for ScoreNet<T> {
             (held_out, normalisers) = (numbers[0], numbers[1..].to_vec());
             residual = Some(network);
         }
+        // states of before there was any have no such counter
+        let towards = from.counters.get("towards").is_some_and(|towards| *towards > 0);
+        self.rest = towards.then(|| Ok::<_, Error>(from.matrix::<f64>("rest", (d + 1, d))?.clone())).transpose()?;
         (self.moments, self.residual, self.held_out, self.normalisers) = (moments, residual, held_out, normalisers);
         Ok(())
     }
@@ -382,23 +525,14 @@ impl<T: Real> Estimator for ScoreNet<T> {
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
-        let (n, d) = scene.sample().shape();
-        if n < d + 2 {
-            return Err(Error::Mismatch {
-                what: format!("a score in {d} dimensions cannot be learnt from {n} points"),
-                remedy: format!("give at least {} particles, or a larger 'sample'", d + 2),
-            });
-        }
-        Network::check_dimension("equivariant", self.particles(), d)?;
-        let share = if matches!(scene.reference, Reference::Own) { 0.0 } else { self.settings.moments };
-        self.moments = Some(Moments::followed_by(self.moments.as_ref(), scene.sample(), share));
-        if self.settings.score_layers.is_empty() || n < FEWEST {
-            return Ok(());
-        }
-        self.train(scene)
+        self.learn(scene, None)
     }
 
-    fn noised(&self, scene: &Scene, _: &dyn NoisedTarget) -> Result<Noised> {
+    fn prepare_towards(&mut self, scene: &Scene, target: &dyn NoisedTarget) -> Result<()> {
+        self.learn(scene, Some(target))
+    }
+
+    fn noised(&self, scene: &Scene, target: &dyn NoisedTarget) -> Result<Noised> {
         let (n, d) = scene.x.shape();
         let whitenings = self.whitenings(scene)?;
         let of = self.levels().map_or_else(|| vec![0; n], |levels| levels.choose(n, scene));
@@ -409,7 +543,16 @@ impl<T: Real> Estimator for ScoreNet<T> {
             y = Matrix::from_fn(n, d, |i, j| noise[i].a * scene.x[(i, j)] + noise[i].s * xi[(i, j)]);
         }
         let z = by_level(&whitenings, &of, &y, Whitening::apply);
-        let (mut score, plain) = self.plain(&y, &z, &whitenings, &of)?;
+        let (mut score, plain, p) = match &self.rest {
+            None => self.plain(&y, &z, &whitenings, &of).map(|(pull, plain)| (pull, plain, None))?,
+            Some(rest) => {
+                let known = self.asked.as_ref().filter(|(x, _)| x == &y).map(|(_, law)| Ok(law.clone()));
+                let p = known.unwrap_or_else(|| target.at(&Query { x: &y, noise: &noise }))?;
+                let t = whitenings[0].of_score(&p.score);
+                let own = matches!(scene.reference, Reference::Own).then(|| affine_rest(&z, &t));
+                (less_rest(&z, &t, own.as_ref().unwrap_or(rest)), Vec::new(), Some(p))
+            }
+        };
         let (potential, field) = match self.useful() {
             Some(residual) => residual.at(&z.cast(), &marks(&whitenings, &of)),
             None => (vec![0.0; if self.settings.gives_density() { n } else { 0 }], Matrix::zeros(n, d)),
@@ -428,13 +571,13 @@ impl<T: Real> Estimator for ScoreNet<T> {
         // nothing where the network is a field
         let all = plain.iter().zip(&potential).zip(&of);
         let log_density = all.map(|((plain, phi), &k)| plain - normaliser(k) + phi / whitenings[k].output).collect();
-        Ok(Noised { y, noise, q: Law { log_density, score }, p: None, trust: vec![1.0; n] })
+        Ok(Noised { y, noise, q: Law { log_density, score }, p, trust: vec![1.0; n] })
     }
 
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
         match &self.residual {
             Some(_) => {
-                vec![("score_gain", "gain of the score's network over the affine score, held out", -self.held_out)]
+                vec![("score_gain", "gain of the score's network over the score without it, held out", -self.held_out)]
             }
             None => Vec::new(),
         }
