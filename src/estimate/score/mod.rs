@@ -173,7 +173,16 @@ impl EstimatorSettings for ScoreSettings {
 impl<T: Real> ScoreNet<T> {
     /// With these settings, before any training.
     pub fn new(settings: ScoreSettings) -> Self {
-        Self { settings, moments: None, residual: None, held_out: 0.0, normalisers: Vec::new(), near: None, rest: None, asked: None }
+        Self {
+            settings,
+            moments: None,
+            residual: None,
+            held_out: 0.0,
+            normalisers: Vec::new(),
+            near: None,
+            rest: None,
+            asked: None,
+        }
     }
 
     /// The noise of a step: 0 but for denoising.
@@ -278,7 +287,8 @@ impl<T: Real> ScoreNet<T> {
         if let Some(past) = &self.rest {
             // as long a memory as that of the moments
             let weight = self.moments.as_ref().map_or(1.0, |moments| moments.weight);
-            rest = Matrix::from_fn(rest.rows(), rest.cols(), |i, j| past[(i, j)] + (rest[(i, j)] - past[(i, j)]) / weight);
+            rest =
+                Matrix::from_fn(rest.rows(), rest.cols(), |i, j| past[(i, j)] + (rest[(i, j)] - past[(i, j)]) / weight);
         }
         let pull = less_rest(&z, &t, &rest);
         if self.rest.is_none() {
