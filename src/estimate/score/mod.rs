@@ -298,8 +298,9 @@ impl<T: Real> ScoreNet<T> {
             let trace: f64 = (0..d).map(|j| rest[(j, j)]).sum();
             let there = mean_square(&pull) + 2.0 * (divergence + trace);
             let here = mean_square(&z) - 2.0 * d as f64 + self.held_out.min(0.0);
-            // not a number is not better
-            if !(there < here) {
+            // not where either is no number
+            let better = there < here;
+            if !better {
                 return Ok(None);
             }
             self.residual = None;
