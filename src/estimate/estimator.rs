@@ -51,6 +51,11 @@ pub trait Estimator: Stateful + Send + Sync {
         Ok(())
     }
 
+    /// The same where it is known what q moves towards: called instead of [`Estimator::prepare`], with a target that is asked at the noise of the step.
+    fn prepare_towards(&mut self, scene: &Scene, _target: &dyn NoisedTarget) -> Result<()> {
+        self.prepare(scene)
+    }
+
     /// Moves each particle to a noise level of the estimator's choice and estimates q there. A pure function of the scene: equal
     /// scenes, equal bits. `target` serves to tell strays ([`NoisedTarget::scout`]).
     fn noised(&self, scene: &Scene, target: &dyn NoisedTarget) -> Result<Noised>;

@@ -18,6 +18,11 @@ pub trait NoisedTarget: Stateful + Send + Sync {
     /// log p~_t, empty where it is not known, and its score at the points; `Error::NonFinite` with the point where p~ is not finite.
     fn at(&self, query: &Query) -> Result<Law>;
 
+    /// Whether it stays what it is until the end: not while it is annealed.
+    fn is_settled(&self) -> bool {
+        true
+    }
+
     /// Numbers of its own after [`NoisedTarget::at`]: key, label and value.
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
         Vec::new()
@@ -149,6 +154,10 @@ impl NoisedTarget for SmoothedTarget {
             }
         }
         Ok(law)
+    }
+
+    fn is_settled(&self) -> bool {
+        Arc::ptr_eq(&self.present, &self.density)
     }
 
     fn scout(&self, query: &Query) -> Result<Vec<f64>> {

@@ -269,8 +269,11 @@ impl Velocity for UniversalDrift {
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
-        self.estimator.prepare(scene)?;
-        self.target.refresh(scene.clock, scene.seed)
+        self.target.refresh(scene.clock, scene.seed)?;
+        match self.target.is_settled() {
+            true => self.estimator.prepare_towards(scene, &*self.target),
+            false => self.estimator.prepare(scene),
+        }
     }
 
     fn evaluate(&self, scene: &Scene) -> Result<Pull> {

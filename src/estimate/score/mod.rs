@@ -1,8 +1,10 @@
 //! A score learnt on the way: the best affine score in closed form, and a network for what it leaves.
 
+mod lesson;
 mod network;
 mod of_target;
 mod saved;
+mod towards;
 mod whitening;
 
 pub use of_target::{LearntTarget, NoisedScore};
@@ -10,15 +12,16 @@ pub use of_target::{LearntTarget, NoisedScore};
 use crate::density::{Density, evaluate};
 use crate::error::{Error, Result};
 use crate::estimate::{
-    Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Reference, Scene,
+    Clock, Estimator, EstimatorSettings, Law, Levels, Noise, Noised, NoisedTarget, Query, Reference, Scene,
 };
 use crate::linalg::{Matrix, MeanFree, solve_lower_transposed_rows};
 use crate::nn::{Network, cosine_rate};
 use crate::num::{Real, ln, log_mean_exp};
-use crate::rng::{Purpose, Stream, fill_normal, fill_signs, normal_matrix, stream, uniform};
+use crate::rng::{Purpose, Stream, normal_matrix, stream};
 use crate::state::{State, Stateful};
 pub(crate) use network::{Divergence, Lesson, Residual};
 use std::sync::Arc;
+use towards::{affine_rest, less_rest};
 use whitening::{MARKS, Moments, Whitening, by_level, isotropic, marks};
 
 crate::settings! {
@@ -38,7 +41,7 @@ crate::settings! {
         equivariant: Vec<usize> = vec![], Rule::AtLeast(1);
         /// Adam's rate for the network; where each step has a new sample it falls to 0 along a half cosine.
         score_rate: f64 = 2e-3, Rule::Positive;
-        /// Training steps of the network in each step; for particles, which stay the same, fewer where a held-out fifth is met no better.
+        /// Training steps of the network in each step; for particles, which stay the same, fewer where a held-out third is met no better.
         score_steps: usize = 10, Rule::AtLeast(1);
         /// Points of one training step.
         score_batch: usize = 512, Rule::AtLeast(8);
@@ -61,8 +64,12 @@ crate::settings! {
 }
 
 /// ∇ log q(x) ≈ L⁻ᵀ(-z + r(z)), z = L⁻¹(x - m), with the mean m and covariance C = LLᵀ of the sample in closed form and a network r,
-/// which is trained on the way: warm from step to step, for particles no further than a held-out fifth of them is met better, and left out
+/// which is trained on the way: warm from step to step, for particles no further than a held-out third of them is met better, and left out
 /// of a step where held-out points are met better without it.
+///
+/// Near the end q is nearer to p than to a Gaussian. Towards a target ([`Estimator::prepare_towards`]), and as soon as its own score with an affine rest
+/// in closed form meets the sample no worse, ∇ log q ≈ ∇ log p + L⁻ᵀ(Az + b + r(z)) with a new r from then on: A = -(E[z(Lᵀ∇ log p)ᵀ] + I), b = -E[Lᵀ∇ log p].
+/// What is not seen of r then leaves particles where they are, instead of leading them by an affine score for ever.
 ///
 /// Since E|∇log q|² does not depend on the network, all objectives have the same minimiser, r = LᵀC⁻¹(x - m) + Lᵀ∇ log q:
 ///
@@ -89,10 +96,16 @@ pub struct ScoreNet<T: Real> {
     normalisers: Vec<f64>,
     /// A law near q.
     near: Option<Arc<dyn Density>>,
+    /// A over b, (d+1)×d, where the target's score is what r is learnt from.
+    rest: Option<Matrix>,
+    /// The target at the sample of the step.
+    asked: Option<(Matrix, Law)>,
 }
 
-/// One of so many points is held out.
+/// One of so many points of a new sample is held out.
 const HELD_OUT: usize = 5;
+/// One of so many particles, the middle ones: the ends of a sorted sample are learnt from.
+const HELD_PARTICLES: usize = 3;
 /// Training steps between two looks at the held-out points.
 const CHECK: usize = 5;
 /// Fewer points than this train no network.
@@ -145,7 +158,16 @@ impl EstimatorSettings for ScoreSettings {
 impl<T: Real> ScoreNet<T> {
     /// With these settings, before any training.
     pub fn new(settings: ScoreSettings) -> Self {
-        Self { settings, moments: None, residual: None, held_out: 0.0, normalisers: Vec::new(), near: None }
+        Self {
+            settings,
+            moments: None,
+            residual: None,
+            held_out: 0.0,
+            normalisers: Vec::new(),
+            near: None,
+            rest: None,
+            asked: None,
+        }
     }
 
     /// The noise of a step: 0 but for denoising.
@@ -225,60 +247,19 @@ impl<T: Real> ScoreNet<T> {
             let log_density = z.iter_rows().zip(of).map(|(z, &k)| constants[k] - 0.5 * square(z)).collect();
             return Ok((z.clone(), log_density));
         };
-        let (at, lower) = (evaluate(&*near, x)?, whitenings[0].factor.lower());
-        let pull = |i: usize, j: usize| -(j..d).map(|k| lower[(k, j)] * at.score[(i, k)]).sum::<f64>();
-        Ok((Matrix::from_fn(x.rows(), d, pull), at.log_density))
+        let at = evaluate(&*near, x)?;
+        Ok((whitenings[0].of_score(&at.score).map(|t| -t), at.log_density))
     }
 
-    /// What the points x (n×d) teach, under fresh signs or noise.
-    fn lesson(&self, x: &Matrix, whitenings: &[Whitening], rng: &mut Stream) -> Result<Lesson<T>> {
-        let (n, d) = x.shape();
-        if self.settings.objective == "denoising" {
-            let many = whitenings.len() as f64;
-            let level = |_| if many > 1.0 { (many * uniform(rng)) as usize } else { 0 };
-            let of: Vec<usize> = (0..n).map(level).collect();
-            let of = [&of[..], &of].concat();
-            // the same noise with both signs: what is linear in it cancels
-            let mut xi: Matrix = Matrix::zeros(n, d);
-            fill_normal(rng, xi.as_mut_slice());
-            let both = |k: usize, i: usize| if k < n { xi[(k, i)] } else { -xi[(k - n, i)] };
-            let noise = |k: usize| whitenings[of[k]].noise;
-            let y = Matrix::from_fn(2 * n, d, |k, j| noise(k).a * x[(k % n, j)] + noise(k).s * both(k, j));
-            let z = by_level(whitenings, &of, &y, Whitening::apply);
-            let plain = self.plain(&y, &z, whitenings, &of)?.0;
-            let pull = Matrix::from_fn(2 * n, d, |k, j| {
-                let lower = whitenings[of[k]].factor.lower();
-                let drawn: f64 = (j..d).map(|i| lower[(i, j)] * both(k, i)).sum();
-                whitenings[of[k]].output * (plain[(k, j)] - drawn / noise(k).s)
-            });
-            let marks = marks(whitenings, &of);
-            return Ok(Lesson { z: z.cast(), marks, pull: pull.cast(), divergence: Divergence::None });
-        }
-        let z = whitenings[0].apply(x);
-        let pull = self.plain(x, &z, whitenings, &vec![0; n])?.0;
-        let sliced = self.settings.objective == "sliced";
-        let probes = self.settings.probes.unwrap_or(if d <= EXACT && !sliced { 0 } else { 1 });
-        let signs = |rng: &mut Stream| {
-            let mut v = Matrix::zeros(n, d);
-            fill_signs(rng, v.as_mut_slice());
-            v
-        };
-        let divergence = match probes {
-            0 if !sliced => Divergence::Exact,
-            m => Divergence::Probes { signs: (0..m.max(1)).map(|_| signs(rng)).collect(), sliced },
-        };
-        Ok(Lesson { pull: pull.cast(), z: z.cast(), marks: Matrix::zeros(n, 0), divergence })
-    }
-
-    /// What has been learnt of a law at points y (n×d) of the levels `of`: log q, empty where the network is a field, and the score.
-    fn law(&self, y: &Matrix, of: &[usize], whitenings: &[Whitening]) -> Result<Law> {
-        let (n, d) = y.shape();
-        let z = by_level(whitenings, of, y, Whitening::apply);
-        let (mut score, plain) = self.plain(y, &z, whitenings, of)?;
+    /// What has been learnt of a law at whitened points z (n×d) of the levels `of`, beside what stands for a Gaussian there ([`ScoreNet::plain`]): log q,
+    /// empty where the network is a field, and the score.
+    fn law(&self, z: &Matrix, (pull, plain): (Matrix, Vec<f64>), of: &[usize], whitenings: &[Whitening]) -> Law {
+        let (n, d) = z.shape();
         let (potential, field) = match self.useful() {
             Some(residual) => residual.at(&z.cast(), &marks(whitenings, of)),
             None => (vec![0.0; if self.settings.gives_density() { n } else { 0 }], Matrix::zeros(n, d)),
         };
+        let mut score = pull;
         for (i, &k) in of.iter().enumerate() {
             let output = whitenings[k].output;
             score.row_mut(i).iter_mut().zip(field.row(i)).for_each(|(z, r)| *z = r / output - *z);
@@ -293,7 +274,7 @@ impl<T: Real> ScoreNet<T> {
         // nothing where the network is a field
         let all = plain.iter().zip(&potential).zip(of);
         let log_density = all.map(|((plain, phi), &k)| plain - normaliser(k) + phi / whitenings[k].output).collect();
-        Ok(Law { log_density, score })
+        Law { log_density, score }
     }
 
     /// A network whose output is 0.
@@ -302,8 +283,8 @@ impl<T: Real> ScoreNet<T> {
         Residual::new(d, marks, &self.settings.score_layers, self.particles(), self.is_potential(), seed)
     }
 
-    /// Trains the network on the sample of a step.
-    fn train(&mut self, scene: &Scene) -> Result<()> {
+    /// Trains the network on the sample of a step, from these pulls where there are any.
+    fn train(&mut self, scene: &Scene, pulls: Option<Matrix>) -> Result<()> {
         let (sample, whitenings) = (scene.sample(), self.whitenings(scene)?);
         let (n, d, step) = (sample.rows(), sample.cols(), scene.clock.step);
         let settings = self.settings.clone();
@@ -313,9 +294,16 @@ impl<T: Real> ScoreNet<T> {
         };
         let mut rng = stream(scene.seed, Purpose::Jitter, TRAINING | step);
         // the same particles are held out in every step: what was learnt by heart would not be met there
-        let (held, seen): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| i % HELD_OUT == HELD_OUT - 1);
-        let held = self.lesson(&sample.gather_rows(&held), &whitenings, &mut rng)?;
         let fresh = matches!(scene.reference, Reference::Independent(_));
+        let (held, seen): (Vec<usize>, Vec<usize>) = (0..n).partition(|i| match fresh {
+            true => i % HELD_OUT == HELD_OUT - 1,
+            false => i % HELD_PARTICLES == HELD_PARTICLES / 2,
+        });
+        let teach = |net: &Self, rows: &[usize], rng: &mut Stream| {
+            let pull = pulls.as_ref().map(|pulls| pulls.gather_rows(rows));
+            net.lesson(&sample.gather_rows(rows), pull, &whitenings, rng)
+        };
+        let held = teach(self, &held, &mut rng)?;
         let rate =
             if fresh { cosine_rate(settings.score_rate, step, scene.clock.steps.max(1)) } else { settings.score_rate };
         let turns = seen.len().div_ceil(settings.score_batch);
@@ -324,7 +312,7 @@ impl<T: Real> ScoreNet<T> {
             // every so-manieth row: neighbours in a stratified sample are alike
             let turn = (residual.steps() % turns as u64) as usize;
             let rows: Vec<usize> = seen.iter().copied().skip(turn).step_by(turns).collect();
-            let lesson = self.lesson(&sample.gather_rows(&rows), &whitenings, &mut rng)?;
+            let lesson = teach(self, &rows, &mut rng)?;
             residual.learn(&lesson, rate, step)?;
             // a sample that is new in each step cannot be learnt by heart
             if !fresh && ((k + 1).is_multiple_of(CHECK) || k + 1 == settings.score_steps) {
@@ -353,6 +341,25 @@ impl<T: Real> ScoreNet<T> {
             self.normalisers = whitenings.iter().enumerate().map(of_level).collect();
         }
         Ok(())
+    }
+
+    /// Moments and network of a step, towards a target where there is one.
+    fn learn(&mut self, scene: &Scene, target: Option<&dyn NoisedTarget>) -> Result<()> {
+        let (n, d) = scene.sample().shape();
+        if n < d + 2 {
+            return Err(Error::Mismatch {
+                what: format!("a score in {d} dimensions cannot be learnt from {n} points"),
+                remedy: format!("give at least {} particles, or a larger 'sample'", d + 2),
+            });
+        }
+        Network::check_dimension("equivariant", self.particles(), d)?;
+        let share = if matches!(scene.reference, Reference::Own) { 0.0 } else { self.settings.moments };
+        self.moments = Some(Moments::followed_by(self.moments.as_ref(), scene.sample(), share));
+        if self.settings.score_layers.is_empty() || n < FEWEST {
+            return Ok(());
+        }
+        let pulls = self.pulls(scene, target)?;
+        self.train(scene, pulls)
     }
 }
 
@@ -385,23 +392,14 @@ impl<T: Real> Estimator for ScoreNet<T> {
     }
 
     fn prepare(&mut self, scene: &Scene) -> Result<()> {
-        let (n, d) = scene.sample().shape();
-        if n < d + 2 {
-            return Err(Error::Mismatch {
-                what: format!("a score in {d} dimensions cannot be learnt from {n} points"),
-                remedy: format!("give at least {} particles, or a larger 'sample'", d + 2),
-            });
-        }
-        Network::check_dimension("equivariant", self.particles(), d)?;
-        let share = if matches!(scene.reference, Reference::Own) { 0.0 } else { self.settings.moments };
-        self.moments = Some(Moments::followed_by(self.moments.as_ref(), scene.sample(), share));
-        if self.settings.score_layers.is_empty() || n < FEWEST {
-            return Ok(());
-        }
-        self.train(scene)
+        self.learn(scene, None)
     }
 
-    fn noised(&self, scene: &Scene, _: &dyn NoisedTarget) -> Result<Noised> {
+    fn prepare_towards(&mut self, scene: &Scene, target: &dyn NoisedTarget) -> Result<()> {
+        self.learn(scene, Some(target))
+    }
+
+    fn noised(&self, scene: &Scene, target: &dyn NoisedTarget) -> Result<Noised> {
         let (n, d) = scene.x.shape();
         let whitenings = self.whitenings(scene)?;
         let of = self.levels().map_or_else(|| vec![0; n], |levels| levels.choose(n, scene));
@@ -411,14 +409,25 @@ impl<T: Real> Estimator for ScoreNet<T> {
             let xi: Matrix = normal_matrix(scene.seed, Purpose::Jitter, scene.clock.step, n, d);
             y = Matrix::from_fn(n, d, |i, j| noise[i].a * scene.x[(i, j)] + noise[i].s * xi[(i, j)]);
         }
-        let q = self.law(&y, &of, &whitenings)?;
-        Ok(Noised { y, noise, q, p: None, trust: vec![1.0; n] })
+        let z = by_level(&whitenings, &of, &y, Whitening::apply);
+        let (pull, plain, p) = match &self.rest {
+            None => self.plain(&y, &z, &whitenings, &of).map(|(pull, plain)| (pull, plain, None))?,
+            Some(rest) => {
+                let known = self.asked.as_ref().filter(|(x, _)| x == &y).map(|(_, law)| Ok(law.clone()));
+                let p = known.unwrap_or_else(|| target.at(&Query { x: &y, noise: &noise }))?;
+                let t = whitenings[0].of_score(&p.score);
+                let own = matches!(scene.reference, Reference::Own).then(|| affine_rest(&z, &t));
+                (less_rest(&z, &t, own.as_ref().unwrap_or(rest)), Vec::new(), Some(p))
+            }
+        };
+        let q = self.law(&z, (pull, plain), &of, &whitenings);
+        Ok(Noised { y, noise, q, p, trust: vec![1.0; n] })
     }
 
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {
         match &self.residual {
             Some(_) => {
-                vec![("score_gain", "gain of the score's network over the affine score, held out", -self.held_out)]
+                vec![("score_gain", "gain of the score's network over the score without it, held out", -self.held_out)]
             }
             None => Vec::new(),
         }

@@ -1,6 +1,7 @@
 //! The noised target by a learnt score, where all that is known of it are points.
 
 use crate::error::{Error, Result};
+use crate::estimate::score::whitening::{Whitening, by_level};
 use crate::estimate::{Clock, Estimator, Law, NoisedTarget, Query, Reference, Scene, ScoreNet, ScoreSettings};
 use crate::linalg::Matrix;
 use crate::num::Real;
@@ -44,7 +45,10 @@ impl<T: Real> NoisedTarget for NoisedScore<T> {
         let place = |noise| levels.all().iter().position(|level| level == noise).ok_or_else(none);
         let of = query.noise.iter().map(place).collect::<Result<Vec<usize>>>()?;
         let start = Clock { step: 0, steps: 1 };
-        self.0.law(query.x, &of, &self.0.whitenings_of(moments.mean.clone(), moments.covariance(), start)?)
+        let whitenings = self.0.whitenings_of(moments.mean.clone(), moments.covariance(), start)?;
+        let z = by_level(&whitenings, &of, query.x, Whitening::apply);
+        let plain = self.0.plain(query.x, &z, &whitenings, &of)?;
+        Ok(self.0.law(&z, plain, &of, &whitenings))
     }
 
     fn figures(&self) -> Vec<(&'static str, &'static str, f64)> {

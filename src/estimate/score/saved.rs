@@ -1,6 +1,6 @@
 //! What a learnt score keeps from step to step.
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::estimate::ScoreNet;
 use crate::estimate::score::whitening::Moments;
 use crate::num::Real;
@@ -15,6 +15,10 @@ impl<T: Real> Stateful for ScoreNet<T> {
             to.put_row("weight", &[moments.weight]);
             to.put_row("mean", &moments.mean);
             to.put("square", &moments.square);
+        }
+        to.counters.insert("towards".into(), u64::from(self.rest.is_some()));
+        if let Some(rest) = &self.rest {
+            to.put("rest", rest);
         }
         if let Some(residual) = &self.residual {
             to.put_part("network", residual);
@@ -44,6 +48,9 @@ impl<T: Real> Stateful for ScoreNet<T> {
             (held_out, normalisers) = (numbers[0], numbers[1..].to_vec());
             residual = Some(network);
         }
+        // states of before there was any have no such counter
+        let towards = from.counters.get("towards").is_some_and(|towards| *towards > 0);
+        self.rest = towards.then(|| Ok::<_, Error>(from.matrix::<f64>("rest", (d + 1, d))?.clone())).transpose()?;
         (self.moments, self.residual, self.held_out, self.normalisers) = (moments, residual, held_out, normalisers);
         Ok(())
     }

@@ -84,6 +84,13 @@ impl Whitening {
         solve_lower_rows(self.factor.lower(), &mut z);
         z
     }
+
+    /// Lᵀs of scores s at points, n×d: the scores in z.
+    pub(super) fn of_score(&self, score: &Matrix) -> Matrix {
+        let lower = self.factor.lower();
+        let pulled = |i: usize, j: usize| (j..score.cols()).map(|k| lower[(k, j)] * score[(i, k)]).sum();
+        Matrix::from_fn(score.rows(), score.cols(), pulled)
+    }
 }
 
 /// What the network sees of the level of each point, n×m; m = 0 where there is one level.
