@@ -112,8 +112,9 @@ fn orthogonal_part(mut m: [[f64; 3]; 3], k: usize) -> [[f64; 3]; 3] {
         if det == 0.0 {
             break;
         }
-        let next = std::array::from_fn(|i| std::array::from_fn(|j| 0.5 * (m[i][j] + cofactor(i, j) / det)));
-        let moved: f64 = (0..9).map(|c: usize| (next[c / 3][c % 3] - m[c / 3][c % 3] as f64).abs()).sum();
+        let next: [[f64; 3]; 3] =
+            std::array::from_fn(|i| std::array::from_fn(|j| 0.5 * (m[i][j] + cofactor(i, j) / det)));
+        let moved: f64 = (0..9).map(|c: usize| (next[c / 3][c % 3] - m[c / 3][c % 3]).abs()).sum();
         m = next;
         if moved < 1e-12 {
             break;

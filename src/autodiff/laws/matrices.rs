@@ -255,7 +255,7 @@ fn exponentials(x: &[Grid]) -> Grid {
 
 /// Messages of the pairs of three particles in the plane with two features: none, one and two configurations.
 fn messages<T: Real>() -> Case<T> {
-    const SHAPES: [[Shape; 2]; 3] = [[(0, 4), (21, 2)], [(3, 4), (21, 2)], [(6, 4), (21, 2)]];
+    const SHAPES: [[Shape; 2]; 3] = [[(0, 4), (37, 2)], [(3, 4), (37, 2)], [(6, 4), (37, 2)]];
     let shapes = Shapes::List(SHAPES.map(|s| s.to_vec()).to_vec());
     whole(
         "messages of pairs",
@@ -263,19 +263,20 @@ fn messages<T: Real>() -> Case<T> {
         |x| x[0].pair_messages(x[1], 3, 2),
         |x| {
             let (rows, weights) = (&x[0], &x[1]);
+            let square = |i: usize, j: usize| total((0..2).map(|c| rows.at(i, c) - rows.at(j, c)).map(|d| d * d));
+            let steeper = |i: usize, j: usize| (((square(i, j) * c(100.0)).ln_1p() * c(-0.5)).exp()) * c(10.0) + c(1.0);
             let message = |i: usize, j: usize| {
-                let square = total((0..2).map(|c| rows.at(i, c) - rows.at(j, c)).map(|d| d * d));
-                let apart = ln(65.0) / 15.0;
+                let apart = ln(257.0) / 31.0;
                 let bump = |k: usize| {
-                    let away = (square.ln_1p() - c(apart * k as f64)) / c(apart);
+                    let away = ((square(i, j) * c(4.0)).ln_1p() - c(apart * k as f64)) / c(apart);
                     (away * away * c(-0.5)).exp()
                 };
                 let first = |f: usize| {
-                    let seen = total((0..16).map(|k| bump(k) * weights.at(k, f)));
-                    (rows.at(i, 2 + f) + rows.at(j, 2 + f) + seen + weights.at(16, f)).silu()
+                    let seen = total((0..32).map(|k| bump(k) * weights.at(k, f)));
+                    (rows.at(i, 2 + f) + rows.at(j, 2 + f) + seen + weights.at(32, f)).silu()
                 };
                 let second =
-                    |f: usize| (total((0..2).map(|g| first(g) * weights.at(17 + g, f))) + weights.at(19, f)).silu();
+                    |f: usize| (total((0..2).map(|g| first(g) * weights.at(33 + g, f))) + weights.at(35, f)).silu();
                 [second(0), second(1)]
             };
             Grid::from_fn(rows.rows, 4, |i, column| {
@@ -284,8 +285,8 @@ fn messages<T: Real>() -> Case<T> {
                     let m = message(i, j);
                     match column {
                         0 | 1 => {
-                            (rows.at(i, column) - rows.at(j, column))
-                                * (m[0] * weights.at(20, 0) + m[1] * weights.at(20, 1))
+                            let way = m[0] * weights.at(36, 0) + m[1] * weights.at(36, 1);
+                            (rows.at(i, column) - rows.at(j, column)) * (way * steeper(i, j))
                         }
                         _ => m[column - 2],
                     }
