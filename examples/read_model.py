@@ -149,17 +149,18 @@ def on_particles(t, space, z):
     both[i, range(len(i))] = both[j, range(len(i))] = 1
     away = both.copy()
     away[j, range(len(i))] = -1
-    delta = np.log1p(64) / 15
+    delta = np.log1p(256) / 31
     silu = lambda u: u / (1 + np.exp(-u))
     x, h, layer = start, np.broadcast_to(t["network.features"], start.shape[:2] + (t["network.features"].size,)), 1
     while f"network.layer{layer}.move" in t:
         p = lambda name: t[f"network.layer{layer}.{name}"]
         apart = x[:, i] - x[:, j]
-        bumps = np.exp(-((np.log1p((apart**2).sum(-1, keepdims=True)) - delta * np.arange(16)) ** 2) / (2 * delta**2))
+        square = (apart**2).sum(-1, keepdims=True)
+        bumps = np.exp(-((np.log1p(4 * square) - delta * np.arange(32)) ** 2) / (2 * delta**2))
         sent = h @ p("sender")
         first = silu(sent[:, i] + sent[:, j] + bumps @ p("distance") + p("distance_bias"))
         m = silu(first @ p("message") + p("message_bias"))
-        x = x + np.einsum("ip,rpc->ric", away, apart * (m @ p("move"))) / (n - 1)
+        x = x + np.einsum("ip,rpc->ric", away, apart * (1 + 10 / np.sqrt(1 + 100 * square)) * (m @ p("move"))) / (n - 1)
         if f"network.layer{layer}.node" in t:
             told = np.einsum("ip,rpw->riw", both, m) / (n - 1)
             h = h + silu(np.concatenate([h, told], axis=-1) @ p("node") + p("node_bias"))

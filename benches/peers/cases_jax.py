@@ -64,7 +64,7 @@ def step(parameters, apply, z, v):
     return one
 
 
-PARTICLES, DIM, FEATURES, LAYERS, BUMPS, FARTHEST = 13, 3, 64, 3, 16, 64.0
+PARTICLES, DIM, FEATURES, LAYERS, BUMPS, FARTHEST, NEAR = 13, 3, 64, 3, 32, 64.0, 0.25
 
 
 def helmert(n):
@@ -108,16 +108,18 @@ def equivariant(parameters, z, how):
         zero = lambda m: jnp.zeros((len(z), PARTICLES, m.shape[-1]), z.dtype)
         spread = lambda m: zero(m).at[:, first].add(m).at[:, second].add(m)
         gained = lambda m: zero(m).at[:, first].add(m).at[:, second].add(-m)
-    delta = math.log1p(FARTHEST) / (BUMPS - 1)
+    delta = math.log1p(FARTHEST / NEAR) / (BUMPS - 1)
     centres = delta * jnp.arange(BUMPS, dtype=z.dtype)
     # a particle has no message to itself
     others = (1 - jnp.eye(PARTICLES, dtype=z.dtype))[:, :, None] if how == "all" else 1
     for p in layers:
         apart = apart_of(x)
-        bumps = jnp.exp((jnp.log1p((apart * apart).sum(-1, keepdims=True)) - centres) ** 2 * (-0.5 / delta**2))
+        square = (apart * apart).sum(-1, keepdims=True)
+        bumps = jnp.exp((jnp.log1p(square / NEAR) - centres) ** 2 * (-0.5 / delta**2))
         m = jax.nn.silu(of(h @ p["sender"]) + bumps @ p["distance"] + p["distance_bias"])
         m = jax.nn.silu(m @ p["message"] + p["message_bias"]) * others
-        x = x + gained(apart * (m @ p["move"])) / (PARTICLES - 1)
+        steeper = 1 + 10 / jnp.sqrt(1 + 100 * square)
+        x = x + gained(apart * steeper * (m @ p["move"])) / (PARTICLES - 1)
         if "node" in p:
             both_of = jnp.concatenate([h, spread(m) / (PARTICLES - 1)], -1)
             h = h + jax.nn.silu(both_of @ p["node"] + p["node_bias"])
