@@ -3,7 +3,7 @@
 
 mod common;
 
-use common::{ill_conditioned, worst};
+use common::{as_set, ill_conditioned, variable, worst};
 use pushforward::density::{Affine, Density, GaussianMixture, Pointwise, Target, evaluate};
 use pushforward::linalg::{Cholesky, Matrix};
 use pushforward::model::GeneratorModel;
@@ -166,18 +166,9 @@ fn bent_gaussians_by_a_generator() {
             );
         };
         row("exact", &Density::sample(&*p, 100_000, 5).unwrap());
-        let words = std::env::var("SET").unwrap_or_default();
-        let changes = words.split_whitespace().map(|word| word.split_once('=').unwrap());
-        let changes: Vec<(&str, &str)> = changes.collect();
         for steps in [Some(1u64), None] {
             let clock = std::time::Instant::now();
-            let mut method = Method::preset("score", &target).unwrap();
-            for (key, value) in &changes {
-                match value.parse::<u64>() {
-                    Ok(whole) => method.set(key, whole).unwrap(),
-                    Err(_) => method.set(key, value.parse::<f64>().unwrap()).unwrap(),
-                }
-            }
+            let mut method = as_set(Method::preset("score", &target).unwrap());
             if let Some(steps) = steps {
                 method.set("steps", steps).unwrap();
             }
@@ -196,8 +187,7 @@ fn bent_gaussians_by_a_generator() {
 #[test]
 #[ignore = "a study of minutes"]
 fn parts_of_a_start_on_bent_gaussians() {
-    let number = |name: &str, or: usize| std::env::var(name).map_or(or, |v| v.parse().unwrap());
-    let (n, codes) = (number("PARTICLES", 8192), number("CODES", 256));
+    let (n, codes) = (variable("PARTICLES", 8192) as usize, variable("CODES", 256) as usize);
     for (d, sinh) in bends() {
         let p = Arc::new(Bent::new(d, sinh));
         let row = |what: &str, y: &Matrix| {

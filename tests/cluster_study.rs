@@ -1,5 +1,8 @@
 //! How near one pass of an equivariant generator comes to LJ-13: a study, in no test.
 
+mod common;
+
+use common::as_set;
 use pushforward::density::{Density, NBody, Target};
 use pushforward::linalg::Matrix;
 use pushforward::metric::{Bins, histogram_tv, wasserstein2_sorted};
@@ -49,17 +52,10 @@ fn one_pass_to_lj13() {
     let truth = Observed::of(&p, &chains.slice_rows(0..n));
     Observed::of(&p, &chains.slice_rows(n..2 * n)).row("other chains", &truth);
     let target = Target::of(Arc::new(p));
-    let words = |name: &str, or: &str| std::env::var(name).unwrap_or(or.into());
-    for seed in words("SEEDS", "0").split_whitespace().map(|s| s.parse::<u64>().unwrap()) {
+    let seeds = std::env::var("SEEDS").unwrap_or("0".into());
+    for seed in seeds.split_whitespace().map(|s| s.parse::<u64>().unwrap()) {
         let clock = Instant::now();
-        let mut method = Method::preset("equivariant", &target).unwrap().with("run.seed", seed).unwrap();
-        for set in words("SET", "").split_whitespace() {
-            let (key, value) = set.split_once('=').unwrap();
-            match value.parse::<u64>() {
-                Ok(whole) => method.set(key, whole).unwrap(),
-                Err(_) => method.set(key, value.parse::<f64>().unwrap()).unwrap(),
-            }
-        }
+        let method = as_set(Method::preset("equivariant", &target).unwrap()).with("run.seed", seed).unwrap();
         let mut run = method.start(&target, None).unwrap();
         println!("seed {seed}: started after {:.0} s", clock.elapsed().as_secs_f64());
         Observed::of(&p, &run.sample(n, 9, 0)).row("start", &truth);

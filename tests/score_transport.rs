@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Course, affine_denoising, kde_kl, modes, of_moments, quantiles};
+use common::{Course, affine_denoising, kde_kl, modes, of_moments, quantiles, variable};
 use pushforward::density::{Density, Domain, GaussianMixture, StudentMixture, Target, evaluate};
 use pushforward::divergence::ReverseKl;
 use pushforward::estimate::{
@@ -122,11 +122,6 @@ struct Way<'a> {
     steps: u64,
     /// Births and deaths at rate 1, by a potential.
     reaction: bool,
-}
-
-/// A whole number that a study takes from the environment, or this one.
-fn variable(name: &str, or: u64) -> u64 {
-    std::env::var(name).map_or(or, |s| s.parse().unwrap())
 }
 
 impl Way<'_> {

@@ -7,8 +7,26 @@ use pushforward::estimate::{Clock, EstimatorSettings, Kde, Reference, Scene, Sco
 use pushforward::linalg::Matrix;
 use pushforward::num::variance;
 use pushforward::rng::{Purpose, normal_matrix};
+use pushforward::run::Method;
 use pushforward::velocity::{Pull, UniversalDrift, Velocity};
 use std::sync::Arc;
+
+/// The method with the settings of the variable SET, "key=value key=value".
+pub fn as_set(mut method: Method) -> Method {
+    for word in std::env::var("SET").unwrap_or_default().split_whitespace() {
+        let (key, value) = word.split_once('=').unwrap();
+        match value.parse::<u64>() {
+            Ok(whole) => method.set(key, whole).unwrap(),
+            Err(_) => method.set(key, value.parse::<f64>().unwrap()).unwrap(),
+        }
+    }
+    method
+}
+
+/// A whole number that a variable names, or this.
+pub fn variable(name: &str, or: u64) -> u64 {
+    std::env::var(name).map_or(or, |s| s.parse().unwrap())
+}
 
 /// ¼N(-m, 1) + ¾N(m, 1).
 pub fn modes(m: f64) -> Arc<dyn Density> {
